@@ -1,0 +1,64 @@
+// Command conformance serves an empty event store, or one with the data set that the official Go client's tests expect,
+// until it gets SIGTERM. .ci/conformance runs those tests against it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/eventstored/store"
+)
+
+const closeTimeout = 10 * time.Second
+
+func main() {
+	if err := run(context.Background(), os.Args[1:]); err != nil { //nolint:forbidigo // here contexts begin
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
+	addr := flags.String("addr", "127.0.0.1:2113", "`host:port` to listen on")
+	resources := flags.String("populate", "", "the client's resources/test `folder`: start with the data set it describes")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	dir, err := os.MkdirTemp("", "conformance")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if *resources != "" {
+		events, err := dataSet(*resources)
+		if err != nil {
+			return err
+		}
+		if err := store.Load(store.Options{Dir: dir, Logger: logger, Now: time.Now}, events); err != nil {
+			return err
+		}
+	}
+	server, err := eventstored.Open(ctx, eventstored.Options{Dir: dir, Addr: *addr, Logger: logger})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-server.Err():
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	return errors.Join(err, server.Close(closing))
+}

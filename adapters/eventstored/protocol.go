@@ -1,0 +1,106 @@
+package eventstored
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/waypost/waypost/adapters/eventstored/store"
+)
+
+// Keys of an event's system metadata, and the content type that means JSON.
+const (
+	keyType         = "type"
+	keyContentType  = "content-type"
+	contentTypeJSON = "application/json"
+)
+
+func structuredUUID(id uuid.UUID) *shared.UUID {
+	return &shared.UUID{Value: &shared.UUID_Structured_{Structured: &shared.UUID_Structured{
+		MostSignificantBits:  int64(binary.BigEndian.Uint64(id[:8])),
+		LeastSignificantBits: int64(binary.BigEndian.Uint64(id[8:])),
+	}}}
+}
+
+func stringUUID(id uuid.UUID) *shared.UUID {
+	return &shared.UUID{Value: &shared.UUID_String_{String_: id.String()}}
+}
+
+func parseUUID(u *shared.UUID) (uuid.UUID, error) {
+	switch v := u.GetValue().(type) {
+	case *shared.UUID_Structured_:
+		var id uuid.UUID
+		binary.BigEndian.PutUint64(id[:8], uint64(v.Structured.GetMostSignificantBits()))
+		binary.BigEndian.PutUint64(id[8:], uint64(v.Structured.GetLeastSignificantBits()))
+		return id, nil
+	case *shared.UUID_String_:
+		id, err := uuid.Parse(v.String_)
+		if err != nil {
+			return uuid.Nil, status.Errorf(codes.InvalidArgument, "event id: %v", err)
+		}
+		return id, nil
+	default:
+		return uuid.Nil, status.Error(codes.InvalidArgument, "event id is missing")
+	}
+}
+
+// revisionExpected turns a revision from the wire into an expectation.
+func revisionExpected(revision uint64) (store.Expected, error) {
+	if revision > math.MaxInt64 {
+		return 0, status.Errorf(codes.InvalidArgument, "expected revision %d is too large", revision)
+	}
+	return store.Expected(revision), nil
+}
+
+func deleteExpected(o *streams.DeleteReq_Options) (store.Expected, error) {
+	switch v := o.GetExpectedStreamRevision().(type) {
+	case *streams.DeleteReq_Options_Revision:
+		return revisionExpected(v.Revision)
+	case *streams.DeleteReq_Options_NoStream:
+		return store.NoStream, nil
+	case *streams.DeleteReq_Options_StreamExists:
+		return store.StreamExists, nil
+	case *streams.DeleteReq_Options_Any:
+		return store.Any, nil
+	default:
+		return 0, status.Error(codes.InvalidArgument, "expected revision is missing")
+	}
+}
+
+func tombstoneExpected(o *streams.TombstoneReq_Options) (store.Expected, error) {
+	switch v := o.GetExpectedStreamRevision().(type) {
+	case *streams.TombstoneReq_Options_Revision:
+		return revisionExpected(v.Revision)
+	case *streams.TombstoneReq_Options_NoStream:
+		return store.NoStream, nil
+	case *streams.TombstoneReq_Options_StreamExists:
+		return store.StreamExists, nil
+	case *streams.TombstoneReq_Options_Any:
+		return store.Any, nil
+	default:
+		return 0, status.Error(codes.InvalidArgument, "expected revision is missing")
+	}
+}
+
+// proposed checks the system metadata of an event to be written.
+func proposed(id uuid.UUID, system map[string]string, data, metadata []byte) (store.Event, error) {
+	eventType, ok := system[keyType]
+	if !ok {
+		return store.Event{}, missingSystemMetadata(keyType)
+	}
+	contentType, ok := system[keyContentType]
+	if !ok {
+		return store.Event{}, missingSystemMetadata(keyContentType)
+	}
+	return store.Event{ID: id, Type: eventType, JSON: contentType == contentTypeJSON, Data: data, Metadata: metadata}, nil
+}
+
+func missingSystemMetadata(key string) error {
+	return status.Error(codes.InvalidArgument, fmt.Sprintf("required metadata %q is missing", key))
+}

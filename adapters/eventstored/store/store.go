@@ -1,0 +1,297 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/google/uuid"
+)
+
+const (
+	// formatVersion of keys and values; another one on disk is refused.
+	formatVersion = "1"
+	metaFormat    = "format"
+	metaID        = "id"
+	// firstPosition is not 0, so that a zero position never names an event.
+	firstPosition = 1
+	// bloomBits per key give 1 % false positives: a new stream's head is found missing without reading a block.
+	bloomBits = 10
+	// queueLength bounds the requests that wait for the committer; it takes at most as many into one commit.
+	queueLength = 1024
+)
+
+// Store is an event store in one folder. All its methods may be called concurrently.
+type Store struct {
+	opts Options
+	id   uuid.UUID
+	db   *pebble.DB
+	lock *pebble.Lock
+
+	requests chan *request
+	stop     chan struct{} // closed by Close: no new requests
+	stopped  chan struct{} // closed when the committer has ended
+	closing  sync.Once
+	closeErr error
+
+	// reading is held shared by reads and exclusively while Pebble closes, which must not happen under a read.
+	reading sync.RWMutex
+	closed  bool
+
+	// committed is the position after the last synced record.
+	committed atomic.Uint64
+	tail      *tail
+	watchers  *watchers
+	fault     fault
+	counters  counters
+}
+
+// Open opens the store in opts.Dir, making it if there is none, and starts its committer.
+func Open(opts Options) (*Store, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s, err := openWithoutCommitter(opts)
+	if err != nil {
+		return nil, err
+	}
+	go s.commitLoop()
+	return s, nil
+}
+
+func openWithoutCommitter(opts Options) (*Store, error) {
+	s := &Store{
+		opts:     opts,
+		requests: make(chan *request, queueLength),
+		stop:     make(chan struct{}),
+		stopped:  make(chan struct{}),
+		watchers: newWatchers(),
+		fault:    newFault(),
+	}
+	if err := opts.fs.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, s.openError(err)
+	}
+	// Pebble's own lock would do, but a failed lock cannot be told from other failures of its Open.
+	var err error
+	s.lock, err = pebble.LockDirectory(opts.Dir, opts.fs)
+	if err != nil {
+		if isHeld(err) {
+			return nil, fmt.Errorf("event store in %s: %w; stop it or choose another folder", opts.Dir, ErrLocked)
+		}
+		return nil, s.openError(err)
+	}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(s.openError(err), s.abandon())
+	}
+	return s, nil
+}
+
+// isHeld recognises a lock that another process, or this one, holds. Pebble has no typed error for the second.
+func isHeld(err error) bool {
+	return errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process")
+}
+
+func (s *Store) open() error {
+	if err := s.checkDiskSpace(); err != nil {
+		return err
+	}
+	db, err := pebble.Open(s.opts.Dir, s.pebbleOptions())
+	if err != nil {
+		return err
+	}
+	s.db = db
+	if err := s.identify(); err != nil {
+		return err
+	}
+	next, err := s.endOfLog()
+	if err != nil {
+		return err
+	}
+	s.committed.Store(next)
+	s.tail = newTail(s.opts.TailRecords, s.opts.TailBytes, next)
+	return nil
+}
+
+func (s *Store) pebbleOptions() *pebble.Options {
+	o := &pebble.Options{
+		FS:                    s.opts.fs,
+		CacheSize:             s.opts.CacheBytes,
+		FormatMajorVersion:    pebble.FormatWALSyncChunks,
+		Lock:                  s.lock,
+		Logger:                pebbleLogger{store: s},
+		EventListener:         s.pebbleEvents(),
+		MemTableSize:          s.opts.MemTableBytes,
+		MaxOpenFiles:          500,
+		L0CompactionThreshold: 4,
+		L0StopWritesThreshold: 64,
+	}
+	o.CompactionConcurrencyRange = func() (int, int) { return 1, 1 } // the cores belong to the program
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+	}
+	return o
+}
+
+// identify reads, or on the first start writes, what the store is.
+func (s *Store) identify() error {
+	format, err := s.fact(metaFormat)
+	if err != nil {
+		return err
+	}
+	if format == nil {
+		s.id = uuid.New()
+		batch := s.db.NewBatch()
+		defer batch.Close()
+		if err := errors.Join(
+			batch.Set(appendMetaKey(nil, metaFormat), []byte(formatVersion), nil),
+			batch.Set(appendMetaKey(nil, metaID), s.id[:], nil),
+			batch.Commit(pebble.Sync),
+		); err != nil {
+			return fmt.Errorf("first write: %w", err)
+		}
+		return nil
+	}
+	if string(format) != formatVersion {
+		return fmt.Errorf("data has format %q, this program reads %q", format, formatVersion)
+	}
+	id, err := s.fact(metaID)
+	if err != nil {
+		return err
+	}
+	if s.id, err = uuid.FromBytes(id); err != nil {
+		return fmt.Errorf("identity of the log: %w", ErrCorrupted)
+	}
+	return nil
+}
+
+func (s *Store) fact(name string) ([]byte, error) {
+	value, closer, err := s.db.Get(appendMetaKey(nil, name))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte{}, value...), closer.Close()
+}
+
+// endOfLog is the position after the newest record.
+func (s *Store) endOfLog() (uint64, error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{logKey}, UpperBound: []byte{logKey + 1}})
+	if err != nil {
+		return 0, err
+	}
+	next := uint64(firstPosition)
+	if it.Last() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return 0, errors.Join(err, it.Close())
+		}
+		next = logKeyPosition(it.Key()) + uint64(len(value))
+	}
+	return next, it.Close()
+}
+
+// ID is the log's identity: made with the log, kept in its copies.
+func (s *Store) ID() uuid.UUID { return s.id }
+
+// End is the position after the last synced event: all events lie below it.
+func (s *Store) End() uint64 { return s.committed.Load() }
+
+// Close ends the committer, which still answers what it has taken, waits for reads under way and closes the data. It may
+// be called twice. After a fault Pebble may be unable to close; then Close ends with ctx, the folder stays locked until the
+// process ends, and the next Open recovers from the log.
+func (s *Store) Close(ctx context.Context) error {
+	s.closing.Do(func() {
+		close(s.stop)
+		s.closeErr = s.close(ctx)
+	})
+	return s.closeErr
+}
+
+func (s *Store) close(ctx context.Context) error {
+	select {
+	case <-s.stopped:
+	case <-ctx.Done():
+		return fmt.Errorf("close event store in %s: commit under way does not end: %w", s.opts.Dir, ctx.Err())
+	}
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done) // also when Pebble ends this goroutine, see pebbleLogger.Fatalf
+		s.reading.Lock()
+		defer s.reading.Unlock()
+		s.closed = true
+		err = s.db.Close()
+		if s.fault.err() != nil {
+			err = nil // what it could not write any more was reported as the fault
+		}
+		err = errors.Join(err, s.lock.Close())
+	}()
+	select {
+	case <-done:
+		if err != nil {
+			return fmt.Errorf("close event store in %s: %w", s.opts.Dir, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close event store in %s: %w", s.opts.Dir, ctx.Err())
+	}
+}
+
+// beginRead must be followed by endRead, unless it fails.
+func (s *Store) beginRead() error {
+	s.reading.RLock()
+	if s.closed {
+		s.reading.RUnlock()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (s *Store) endRead() { s.reading.RUnlock() }
+
+// abandon closes what a failed Open has opened.
+func (s *Store) abandon() error {
+	var err error
+	if s.db != nil {
+		err = s.db.Close()
+	}
+	return errors.Join(err, s.lock.Close())
+}
+
+// openError says in one line what is wrong with the data folder.
+func (s *Store) openError(err error) error {
+	dir := s.opts.Dir
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("event store: data folder %s is not writable: %w", dir, err)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("event store: data folder %s cannot be made, a part of its path is a file: %w", dir, err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("event store in %s: %w: %w", dir, ErrDiskFull, err)
+	case errors.Is(err, ErrDiskFull):
+		return fmt.Errorf("event store in %s: %w", dir, err)
+	case pebble.IsCorruptionError(err), errors.Is(err, ErrCorrupted):
+		return fmt.Errorf("event store in %s: %w%s: %w; restore a backup", dir, ErrCorrupted, corruptedFile(dir, err), err)
+	default:
+		return fmt.Errorf("event store in %s: %w", dir, err)
+	}
+}
+
+func corruptedFile(dir string, err error) string {
+	if info := pebble.ExtractDataCorruptionInfo(err); info != nil && info.Path != "" {
+		return " in file " + filepath.Join(dir, filepath.Base(info.Path))
+	}
+	return ""
+}

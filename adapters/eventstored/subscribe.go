@@ -1,0 +1,230 @@
+package eventstored
+
+import (
+	"math"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/waypost/waypost/adapters/eventstored/store"
+)
+
+// A subscription is a loop over the log, the same one for the past and for live events, so there is neither a gap nor a
+// queue between them: it reads a page, sends it, and waits for news when there is none. A slow client only makes its own
+// loop read from disk. A subscription starts after the position or revision that the client names.
+
+func confirm(stream streams.Streams_ReadServer) error {
+	return stream.Send(&streams.ReadResp{Content: &streams.ReadResp_Confirmation{
+		Confirmation: &streams.ReadResp_SubscriptionConfirmation{SubscriptionId: uuid.NewString()},
+	}})
+}
+
+func (s *streamsService) subscribeAll(stream streams.Streams_ReadServer, out *eventSender, r readRequest) error {
+	news, end := s.store.WatchAll()
+	defer end()
+	var next uint64
+	switch r.from.kind {
+	case fromStart:
+	case fromEnd:
+		next = s.store.End()
+	case fromGiven:
+		next = max(r.from.at, r.from.at+1) // the greatest position has no successor
+	}
+	if err := confirm(stream); err != nil {
+		return err
+	}
+	var checkpoint checkpoints
+	if r.filter != nil {
+		checkpoint = checkpoints{every: r.checkpointEvery}
+	}
+	live := false
+	for {
+		page, behind, err := s.store.ReadAll(next, math.MaxUint64)
+		if err != nil {
+			return err
+		}
+		visible, err := visibleInAll(page)
+		if err != nil {
+			return err
+		}
+		for _, record := range visible {
+			ok, err := r.filter.matches(record)
+			if err != nil {
+				return err
+			}
+			if ok {
+				if err := out.send(record); err != nil {
+					return err
+				}
+			}
+			if checkpoint.due() {
+				if err := stream.SendMsg(checkpointMessage(record.Position)); err != nil {
+					return err
+				}
+			}
+		}
+		live = live && !behind
+		if len(page) > 0 {
+			next = page[len(page)-1].Position + 1
+			if err := s.checkOpen(stream); err != nil {
+				return err
+			}
+			continue
+		}
+		if !live {
+			live = true
+			if err := s.wentLive(stream, next, r.filter != nil); err != nil {
+				return err
+			}
+		}
+		if err := s.wait(stream, news); err != nil {
+			return err
+		}
+	}
+}
+
+// wentLive tells a subscriber of $all that it has everything before next.
+func (s *streamsService) wentLive(stream streams.Streams_ReadServer, next uint64, filtered bool) error {
+	var position uint64
+	if next > 0 {
+		position = next - 1
+	}
+	if filtered && position > 0 {
+		if err := stream.SendMsg(checkpointMessage(position)); err != nil {
+			return err
+		}
+	}
+	return stream.SendMsg(s.caughtUpAll(position))
+}
+
+// checkpoints counts the events that a filtered subscription considered. The zero value is never due.
+type checkpoints struct{ every, considered uint64 }
+
+func (c *checkpoints) due() bool {
+	if c.every == 0 {
+		return false
+	}
+	c.considered++
+	if c.considered < c.every {
+		return false
+	}
+	c.considered = 0
+	return true
+}
+
+func (s *streamsService) subscribeStream(stream streams.Streams_ReadServer, out *eventSender, r readRequest) error {
+	news, end := s.store.WatchStream(r.stream)
+	defer end()
+	view, err := s.store.Stream(stream.Context(), r.stream)
+	if err != nil {
+		return err
+	}
+	if view.State() == store.StreamTombstoned {
+		return &store.StreamDeletedError{Stream: r.stream}
+	}
+	next := r.from.revision(view.Last())
+	if r.from.kind != fromStart && next < math.MaxInt64 {
+		next++
+	}
+	if err := confirm(stream); err != nil {
+		return err
+	}
+	live := false
+	for {
+		if view.State() == store.StreamTombstoned {
+			return s.endWithTombstone(out, view, r.stream)
+		}
+		for more := view.State() == store.StreamReadable; more; {
+			var page []store.Record
+			page, next, more, err = view.Read(next, math.MaxUint64)
+			if err != nil {
+				return err
+			}
+			if err := s.sendPage(out, page); err != nil {
+				return err
+			}
+		}
+		if !live {
+			live = true
+			if err := stream.SendMsg(s.caughtUpStream(next - 1)); err != nil {
+				return err
+			}
+		}
+		if err := s.wait(stream, news); err != nil {
+			return err
+		}
+		if view, err = s.store.Stream(stream.Context(), r.stream); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *streamsService) endWithTombstone(out *eventSender, view store.StreamView, name string) error {
+	record, err := view.Tombstone()
+	if err != nil {
+		return err
+	}
+	if err := out.send(record); err != nil {
+		return err
+	}
+	return &store.StreamDeletedError{Stream: name}
+}
+
+func (s *streamsService) wait(stream streams.Streams_ReadServer, news <-chan struct{}) error {
+	select {
+	case <-news:
+		return nil
+	case <-stream.Context().Done():
+		return stream.Context().Err()
+	case <-s.server.closing:
+		return errClosing
+	}
+}
+
+// Field numbers of ReadResp and of the newer form of CaughtUp, which clients of other versions read: timestamp and the
+// revision or position reached.
+const (
+	fieldRespCheckpoint    = 3
+	fieldRespCaughtUp      = 8
+	fieldCaughtUpTimestamp = 1
+	fieldCaughtUpRevision  = 2
+	fieldCaughtUpPosition  = 3
+	fieldTimestampSeconds  = 1
+	fieldTimestampNanos    = 2
+)
+
+func checkpointMessage(position uint64) rawMessage {
+	return respMessage(fieldRespCheckpoint, appendPosition(nil, position))
+}
+
+func (s *streamsService) caughtUpAll(position uint64) rawMessage {
+	body := s.caughtUpTime()
+	body = protowire.AppendTag(body, fieldCaughtUpPosition, protowire.BytesType)
+	body = protowire.AppendBytes(body, appendPosition(nil, position))
+	return respMessage(fieldRespCaughtUp, body)
+}
+
+func (s *streamsService) caughtUpStream(revision int64) rawMessage {
+	body := s.caughtUpTime()
+	if revision >= 0 {
+		body = protowire.AppendTag(body, fieldCaughtUpRevision, protowire.VarintType)
+		body = protowire.AppendVarint(body, uint64(revision))
+	}
+	return respMessage(fieldRespCaughtUp, body)
+}
+
+func (s *streamsService) caughtUpTime() []byte {
+	now := s.server.opts.Now()
+	timestamp := protowire.AppendTag(nil, fieldTimestampSeconds, protowire.VarintType)
+	timestamp = protowire.AppendVarint(timestamp, uint64(now.Unix()))
+	timestamp = protowire.AppendTag(timestamp, fieldTimestampNanos, protowire.VarintType)
+	timestamp = protowire.AppendVarint(timestamp, uint64(now.Nanosecond()))
+	body := protowire.AppendTag(nil, fieldCaughtUpTimestamp, protowire.BytesType)
+	return protowire.AppendBytes(body, timestamp)
+}
+
+// respMessage encodes a ReadResp with one embedded message.
+func respMessage(field protowire.Number, body []byte) rawMessage {
+	return protowire.AppendBytes(protowire.AppendTag(nil, field, protowire.BytesType), body)
+}

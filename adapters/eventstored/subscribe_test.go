@@ -1,0 +1,396 @@
+package eventstored_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/waypost/waypost/adapters/eventstored"
+)
+
+func subscribeAll(t testing.TB, c *esdb.Client, opts esdb.SubscribeToAllOptions) *esdb.Subscription {
+	t.Helper()
+	sub, err := c.SubscribeToAll(testContext(t), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sub.Close() }) // always nil
+	return sub
+}
+
+func subscribeStream(t testing.TB, c *esdb.Client, stream string, from esdb.StreamPosition) *esdb.Subscription {
+	t.Helper()
+	sub, err := c.SubscribeToStream(testContext(t), stream, esdb.SubscribeToStreamOptions{From: from})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sub.Close() }) // always nil
+	return sub
+}
+
+// nextEvent skips checkpoints and CaughtUp.
+func nextEvent(t testing.TB, sub *esdb.Subscription) *esdb.RecordedEvent {
+	t.Helper()
+	for {
+		switch e := sub.Recv(); {
+		case e.EventAppeared != nil:
+			return e.EventAppeared.Event
+		case e.SubscriptionDropped != nil:
+			t.Fatalf("subscription dropped: %v", e.SubscriptionDropped.Error)
+		}
+	}
+}
+
+func kindOf(e *esdb.SubscriptionEvent) string {
+	switch {
+	case e.EventAppeared != nil:
+		return fmt.Sprintf("event %d", e.EventAppeared.Event.EventNumber)
+	case e.CheckPointReached != nil:
+		return "checkpoint"
+	case e.CaughtUp != nil:
+		return "caught up"
+	case e.SubscriptionDropped != nil:
+		return fmt.Sprintf("dropped: %v", e.SubscriptionDropped.Error)
+	default:
+		return "unknown"
+	}
+}
+
+func TestSubscribeToStreamStarts(t *testing.T) {
+	_, c := start(t)
+	mustAppend(t, c, "s", esdb.NoStream{}, newEvents(3)...)
+	for _, tt := range []struct {
+		name string
+		from esdb.StreamPosition
+		want []string
+	}{
+		{"start", esdb.Start{}, []string{"event 0", "event 1", "event 2", "caught up", "event 3"}},
+		{"revision is exclusive", esdb.Revision(1), []string{"event 2", "caught up", "event 3"}},
+		{"last revision", esdb.Revision(2), []string{"caught up", "event 3"}},
+		{"end", esdb.End{}, []string{"caught up", "event 3"}},
+		{"future revision", esdb.Revision(3), []string{"caught up", "event 4"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			stream := "s-" + tt.name
+			mustAppend(t, c, stream, esdb.NoStream{}, newEvents(3)...)
+			sub := subscribeStream(t, c, stream, tt.from)
+			var got []string
+			for range tt.want {
+				e := sub.Recv()
+				got = append(got, kindOf(e))
+				if e.CaughtUp != nil {
+					mustAppend(t, c, stream, esdb.Revision(2), newEvents(2)...)
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestSubscribeToStreamThatIsStillMissing(t *testing.T) {
+	_, c := start(t)
+	for name, from := range map[string]esdb.StreamPosition{"start": esdb.Start{}, "end": esdb.End{}} {
+		sub := subscribeStream(t, c, "later-"+name, from)
+		if got := kindOf(sub.Recv()); got != "caught up" {
+			t.Fatalf("got %s, want caught up", got)
+		}
+		mustAppend(t, c, "later-"+name, esdb.NoStream{}, newEvents(2)...)
+		if e := nextEvent(t, sub); e.EventNumber != 0 {
+			t.Errorf("from %s: first event has revision %d", name, e.EventNumber)
+		}
+	}
+}
+
+func TestSubscribeToAllStarts(t *testing.T) {
+	_, c := start(t)
+	for range 3 {
+		mustAppend(t, c, "s", esdb.Any{}, newEvent("Happened"))
+	}
+	p := positions(readAll(t, c, esdb.ReadAllOptions{From: esdb.Start{}}, 100))
+	for name, tt := range map[string]struct {
+		from esdb.AllPosition
+		want []uint64
+	}{
+		"start":                 {esdb.Start{}, p},
+		"position is exclusive": {esdb.Position{Commit: p[0], Prepare: p[0]}, p[1:]},
+		"last position":         {esdb.Position{Commit: p[2], Prepare: p[2]}, nil},
+		"end":                   {esdb.End{}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sub := subscribeAll(t, c, esdb.SubscribeToAllOptions{From: tt.from})
+			var got []uint64
+			e := sub.Recv()
+			for ; e.EventAppeared != nil; e = sub.Recv() {
+				got = append(got, e.EventAppeared.Event.Position.Commit)
+			}
+			if e.CaughtUp == nil || !slices.Equal(got, tt.want) {
+				t.Errorf("got %v and then %s, want %v and then caught up", got, kindOf(e), tt.want)
+			}
+		})
+	}
+}
+
+// From the past into the present, while many write: every event once, in order, on filtered and unfiltered
+// subscriptions that begin at different times.
+func TestCatchUpToLiveWithoutGapOrRepeat(t *testing.T) {
+	const writers, each, subscribers = 8, 150, 4
+	_, c := start(t)
+	var writing sync.WaitGroup
+	for w := range writers {
+		writing.Go(func() {
+			for i := range each {
+				_, err := c.AppendToStream(testContext(t), fmt.Sprintf("w%d", w),
+					esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, newEvents(1+i%3)...)
+				if err != nil {
+					t.Errorf("append: %v", err)
+					return
+				}
+			}
+		})
+	}
+	const total = writers * (each / 3) * (1 + 2 + 3)
+	seen := make([][]uint64, subscribers)
+	var reading sync.WaitGroup
+	for i := range subscribers {
+		opts := esdb.SubscribeToAllOptions{From: esdb.Start{}}
+		if i%2 == 1 {
+			opts.Filter = &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Prefixes: []string{"w"}}
+		}
+		sub := subscribeAll(t, c, opts)
+		reading.Go(func() {
+			last := uint64(0)
+			for len(seen[i]) < total {
+				e := sub.Recv()
+				switch {
+				case e.EventAppeared != nil:
+					seen[i] = append(seen[i], e.EventAppeared.Event.Position.Commit)
+					last = e.EventAppeared.Event.Position.Commit
+				case e.CheckPointReached != nil && e.CheckPointReached.Commit < last:
+					t.Errorf("checkpoint %d after event %d", e.CheckPointReached.Commit, last)
+				case e.SubscriptionDropped != nil:
+					t.Errorf("subscriber %d dropped: %v", i, e.SubscriptionDropped.Error)
+					return
+				}
+			}
+		})
+	}
+	writing.Wait()
+	reading.Wait()
+	want := positions(readAll(t, c, esdb.ReadAllOptions{From: esdb.Start{}}, everything))
+	if len(want) != total {
+		t.Fatalf("log has %d events, want %d", len(want), total)
+	}
+	for i := range seen {
+		if !slices.Equal(seen[i], want) {
+			t.Errorf("subscriber %d saw %d events in another order or number", i, len(seen[i]))
+		}
+	}
+}
+
+func TestFilters(t *testing.T) {
+	_, c := start(t)
+	for _, stream := range []string{"order-1", "invoice-1", "$system", "other"} {
+		for _, eventType := range []string{"Placed", "Paid", "$internal"} {
+			mustAppend(t, c, stream, esdb.Any{}, esdb.EventData{
+				EventID: uuid.New(), EventType: eventType, ContentType: esdb.ContentTypeJson, Data: []byte("{}"),
+			})
+		}
+	}
+	for name, tt := range map[string]struct {
+		filter *esdb.SubscriptionFilter
+		want   string
+	}{
+		"stream prefixes": {
+			&esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Prefixes: []string{"order-", "invoice-"}},
+			"order-1/Placed order-1/Paid order-1/$internal invoice-1/Placed invoice-1/Paid invoice-1/$internal",
+		},
+		"stream regex": {
+			&esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Regex: `^(oth|inv).*[^1]$`},
+			"other/Placed other/Paid other/$internal",
+		},
+		"type prefixes": {
+			&esdb.SubscriptionFilter{Type: esdb.EventFilterType, Prefixes: []string{"Pa"}},
+			"order-1/Paid invoice-1/Paid $system/Paid other/Paid",
+		},
+		"type regex": {
+			&esdb.SubscriptionFilter{Type: esdb.EventFilterType, Regex: "^P.*d$"},
+			"order-1/Placed order-1/Paid invoice-1/Placed invoice-1/Paid $system/Placed $system/Paid other/Placed other/Paid",
+		},
+		"no system events": {
+			esdb.ExcludeSystemEventsFilter(),
+			"order-1/Placed order-1/Paid invoice-1/Placed invoice-1/Paid $system/Placed $system/Paid other/Placed other/Paid",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sub := subscribeAll(t, c, esdb.SubscribeToAllOptions{From: esdb.Start{}, Filter: tt.filter})
+			var got []string
+			for e := sub.Recv(); e.CaughtUp == nil; e = sub.Recv() {
+				if e.EventAppeared != nil {
+					got = append(got, e.EventAppeared.Event.StreamID+"/"+e.EventAppeared.Event.EventType)
+				}
+			}
+			if strings.Join(got, " ") != tt.want {
+				t.Errorf("got  %s\nwant %s", strings.Join(got, " "), tt.want)
+			}
+		})
+	}
+}
+
+func TestFiltersThatAreRefused(t *testing.T) {
+	_, c := start(t)
+	_, err := c.SubscribeToAll(testContext(t), esdb.SubscribeToAllOptions{
+		From:   esdb.Start{},
+		Filter: &esdb.SubscriptionFilter{Type: esdb.EventFilterType, Regex: "(unclosed"},
+	})
+	if err == nil || !strings.Contains(err.Error(), "InvalidArgument") {
+		t.Errorf("got %v, want invalid argument", err)
+	}
+}
+
+// A checkpoint comes every so many considered events, whether they matched or not, and on going live; who resumes from
+// one misses nothing and sees nothing twice.
+func TestCheckpoints(t *testing.T) {
+	_, c := start(t)
+	const n, window, interval = 100, 4, 3
+	for range n {
+		mustAppend(t, c, "quiet", esdb.Any{}, newEvent("Ignored"))
+	}
+	filter := &esdb.SubscriptionFilter{Type: esdb.EventFilterType, Prefixes: []string{"Wanted"}}
+	opts := esdb.SubscribeToAllOptions{
+		From: esdb.Start{}, Filter: filter, MaxSearchWindow: window, CheckpointInterval: interval,
+	}
+	log := positions(readAll(t, c, esdb.ReadAllOptions{From: esdb.Start{}}, n))
+	sub := subscribeAll(t, c, opts)
+	for i := window*interval - 1; i < n; i += window * interval {
+		if e := sub.Recv(); e.CheckPointReached == nil || e.CheckPointReached.Commit != log[i] {
+			t.Fatalf("got %s, want a checkpoint at event %d", kindOf(e), i)
+		}
+	}
+	e := sub.Recv()
+	if e.CheckPointReached == nil || e.CheckPointReached.Commit != log[n-1] {
+		t.Fatalf("got %s, want a checkpoint at the end", kindOf(e))
+	}
+	if got := kindOf(sub.Recv()); got != "caught up" {
+		t.Fatalf("got %s, want caught up", got)
+	}
+	wanted := newEvent("Wanted")
+	mustAppend(t, c, "loud", esdb.Any{}, newEvent("Ignored"), wanted, newEvent("Ignored"))
+	if got := nextEvent(t, sub); got.EventID != wanted.EventID {
+		t.Fatal("another event")
+	}
+	opts.From = *e.CheckPointReached
+	if got := nextEvent(t, subscribeAll(t, c, opts)); got.EventID != wanted.EventID {
+		t.Fatal("another event after resuming from the checkpoint")
+	}
+}
+
+// A subscriber that does not read costs the writers nothing, and gets everything when it reads on.
+func TestSlowSubscriber(t *testing.T) {
+	_, c := start(t)
+	sub := subscribeAll(t, c, esdb.SubscribeToAllOptions{From: esdb.Start{}})
+	streamSub := subscribeStream(t, c, "s", esdb.Start{})
+	const n, batch = 60, 40
+	large := make([]byte, 20_000)
+	for range n { // 48 MB: more than flow control and the newest records in memory hold
+		events := newEvents(batch)
+		for i := range events {
+			events[i].Data = large
+		}
+		mustAppend(t, c, "s", esdb.Any{}, events...)
+	}
+	for i := range uint64(n * batch) {
+		if got := nextEvent(t, sub).EventNumber; got != i {
+			t.Fatalf("event %d of $all has revision %d", i, got)
+		}
+		if got := nextEvent(t, streamSub).EventNumber; got != i {
+			t.Fatalf("event %d of the stream has revision %d", i, got)
+		}
+	}
+}
+
+func TestTombstoneEndsSubscription(t *testing.T) {
+	_, c := start(t)
+	mustAppend(t, c, "s", esdb.NoStream{}, newEvent("Happened"))
+	sub := subscribeStream(t, c, "s", esdb.Start{})
+	for e := sub.Recv(); e.CaughtUp == nil; e = sub.Recv() {
+		if e.SubscriptionDropped != nil {
+			t.Fatal(e.SubscriptionDropped.Error)
+		}
+	}
+	mustTombstone(t, c, "s", esdb.Any{})
+	if e := nextEvent(t, sub); e.EventType != "$streamDeleted" {
+		t.Fatalf("got %s", e.EventType)
+	}
+	e := sub.Recv()
+	if e.SubscriptionDropped == nil || status.Code(e.SubscriptionDropped.Error) != codes.FailedPrecondition {
+		t.Fatalf("got %s, want the end of the subscription", kindOf(e))
+	}
+	if _, err := c.SubscribeToStream(testContext(t), "s", esdb.SubscribeToStreamOptions{From: esdb.Start{}}); err == nil {
+		t.Fatal("a tombstoned stream can be subscribed to")
+	}
+}
+
+func TestCloseEndsSubscriptions(t *testing.T) {
+	s, c := start(t)
+	all := subscribeAll(t, c, esdb.SubscribeToAllOptions{From: esdb.Start{}})
+	stream := subscribeStream(t, c, "s", esdb.Start{})
+	for _, sub := range []*esdb.Subscription{all, stream} {
+		if got := kindOf(sub.Recv()); got != "caught up" {
+			t.Fatal(got)
+		}
+	}
+	if err := s.Close(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	for _, sub := range []*esdb.Subscription{all, stream} {
+		e := sub.Recv()
+		if e.SubscriptionDropped == nil || status.Code(e.SubscriptionDropped.Error) != codes.Unavailable {
+			t.Errorf("got %s, want unavailable", kindOf(e))
+		}
+	}
+	if err := s.Close(testContext(t)); err != nil {
+		t.Errorf("second close: %v", err)
+	}
+}
+
+// Close must not wait for a client that takes nothing.
+func TestCloseDoesNotWaitForStuckClients(t *testing.T) {
+	s, c := start(t, func(o *eventstored.Options) { o.MaxAppendBytes = 16 << 20 })
+	subscribeAll(t, c, esdb.SubscribeToAllOptions{From: esdb.Start{}})
+	for range 20 {
+		e := newEvent("Large")
+		e.Data = make([]byte, 900_000)
+		mustAppend(t, c, "s", esdb.Any{}, e)
+	}
+	if err := s.Close(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSubscriptionEndsWithItsContext(t *testing.T) {
+	_, c := start(t)
+	ctx, cancel := context.WithCancel(testContext(t))
+	sub, err := c.SubscribeToAll(ctx, esdb.SubscribeToAllOptions{From: esdb.Start{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := kindOf(sub.Recv()); got != "caught up" {
+		t.Fatal(got)
+	}
+	cancel()
+	e := sub.Recv()
+	if e.SubscriptionDropped == nil || !errors.Is(ctx.Err(), context.Canceled) {
+		t.Fatalf("got %s", kindOf(e))
+	}
+}
