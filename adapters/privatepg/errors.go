@@ -1,0 +1,90 @@
+package privatepg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+var (
+	// ErrNoBinaries means that the machine has no Postgres that can be used. The
+	// error's text says what to install.
+	ErrNoBinaries = errors.New("no usable Postgres on this machine")
+	// ErrVersion means that the data was made by another major version of
+	// Postgres than those that the machine has.
+	ErrVersion = errors.New("the data is of another Postgres version")
+	// ErrInUse means that another program holds the folder.
+	ErrInUse = errors.New("in use")
+	// ErrDiskFull means that the disk has no room for the cluster.
+	ErrDiskFull = errors.New("disk full")
+)
+
+// installHint tells how the machine at hand gets the binaries of a major
+// version, or of any if it is 0.
+func installHint(major int) string {
+	exists := func(path string) bool { _, err := os.Stat(path); return err == nil }
+	suffix := func(separator string) string {
+		if major == 0 {
+			return ""
+		}
+		return fmt.Sprint(separator, major)
+	}
+	switch {
+	case runtime.GOOS == "darwin" && major == 0:
+		return "brew install postgresql@17"
+	case runtime.GOOS == "darwin":
+		return "brew install postgresql" + suffix("@")
+	case exists("/etc/debian_version"):
+		return "apt-get install postgresql" + suffix("-")
+	case exists("/etc/alpine-release"):
+		return "apk add postgresql" + suffix("")
+	case exists("/etc/redhat-release"):
+		return "dnf install postgresql-server"
+	default:
+		return "the system's package manager has it as postgresql or postgresql-server"
+	}
+}
+
+// reported turns what a Postgres program wrote before it ended into one line.
+func reported(program string, lines []string, cause error) error {
+	line := lastComplaint(lines)
+	switch {
+	case errors.Is(cause, context.Canceled), errors.Is(cause, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w", program, cause) // it was ended, what it wrote is no complaint
+	case strings.Contains(line, "No space left on device"):
+		return fmt.Errorf("%w: %s; free some space or choose another data directory", ErrDiskFull, line)
+	case line != "":
+		return fmt.Errorf("%s: %s", program, line)
+	default:
+		return fmt.Errorf("%s: %w", program, cause)
+	}
+}
+
+// lastComplaint finds the line that says why: the last one of a severity that
+// ends a program, else the last one.
+func lastComplaint(lines []string) string {
+	for _, line := range slices.Backward(lines) {
+		for _, severity := range []string{"FATAL:", "PANIC:", "error:"} {
+			if _, text, ok := strings.Cut(line, severity); ok {
+				return strings.TrimSpace(text)
+			}
+		}
+	}
+	if len(lines) == 0 {
+		return ""
+	}
+	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+// both joins an error and what went wrong in dealing with it, if anything did, on
+// one line.
+func both(err, further error) error {
+	if further == nil {
+		return err
+	}
+	return fmt.Errorf("%w; %w", err, further)
+}

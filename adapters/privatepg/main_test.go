@@ -1,0 +1,198 @@
+package privatepg_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+
+	"github.com/waypost/waypost/adapters/privatepg"
+)
+
+// The test binary is also the program that tests kill: with one of these in its
+// environment it does that instead of running tests.
+const (
+	asProgram = "PRIVATEPG_TEST_PROGRAM" // start a cluster in this folder, print its URL, wait for stdin's end
+	asClient  = "PRIVATEPG_TEST_CLIENT"  // connect to this URL
+)
+
+// limit bounds every wait of a test.
+const limit = time.Minute
+
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(asProgram) != "":
+		exit(runProgram(os.Getenv(asProgram)))
+	case os.Getenv(asClient) != "":
+		exit(runClient(os.Getenv(asClient)))
+	default:
+		goleak.VerifyTestMain(m)
+	}
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func runProgram(dir string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	c, err := privatepg.Start(ctx, privatepg.Options{DataDir: dir})
+	if err != nil {
+		return err
+	}
+	fmt.Println(c.URL(), c.PID())
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		return err
+	}
+	return c.Stop(ctx)
+}
+
+func runClient(url string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}
+
+// program is another process that runs a cluster.
+type program struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	url   string
+	pgPID int
+}
+
+// launchProgram starts another process on dir and doesn't wait for its cluster.
+func launchProgram(t *testing.T, dir string) (*program, *bufio.Reader) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), asProgram+"="+dir)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	must(t, err)
+	stdout, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	p := &program{cmd: cmd, stdin: stdin}
+	t.Cleanup(p.kill)
+	return p, bufio.NewReader(stdout)
+}
+
+func startProgram(t *testing.T, dir string) *program {
+	t.Helper()
+	p, stdout := launchProgram(t, dir)
+	if _, err := fmt.Fscan(stdout, &p.url, &p.pgPID); err != nil {
+		t.Fatalf("the other program did not start: %v", err)
+	}
+	return p
+}
+
+// kill ends the process the hard way.
+func (p *program) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	_ = p.cmd.Wait()
+}
+
+// start starts a cluster in dir and stops it with the test.
+func start(t testing.TB, dir string, logger ...*slog.Logger) *privatepg.Cluster {
+	t.Helper()
+	o := privatepg.Options{DataDir: dir}
+	if len(logger) > 0 {
+		o.Logger = logger[0]
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	c, err := privatepg.Start(ctx, o)
+	must(t, err)
+	t.Cleanup(func() { stop(t, c) })
+	return c
+}
+
+func stop(t testing.TB, c *privatepg.Cluster) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit) // also called when the test's own has ended
+	defer cancel()
+	if err := c.Stop(ctx); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+func connect(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	must(t, err)
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+func execute(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
+	t.Helper()
+	_, err := conn.Exec(t.Context(), sql, args...)
+	must(t, err)
+}
+
+func query[T any](t testing.TB, conn *pgx.Conn, sql string, args ...any) T {
+	t.Helper()
+	var v T
+	must(t, conn.QueryRow(t.Context(), sql, args...).Scan(&v))
+	return v
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually polls until the condition holds.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", limit, what)
+		}
+	}
+}
+
+// writeExecutable writes a file that is run later. No process is forked meanwhile: it
+// would hold the file open for writing, and running it would fail (text file busy).
+func writeExecutable(t testing.TB, path string, content []byte) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	must(t, os.WriteFile(path, content, 0o755))
+}
+
+// openDir returns a new folder that all users may enter, unlike the testing package's,
+// which stands in a closed one.
+func openDir(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	must(t, os.Chmod(filepath.Dir(dir), 0o755))
+	return dir
+}
+
+// clusterDir returns a folder for a cluster, not made yet.
+func clusterDir(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(openDir(t), "pg")
+}
