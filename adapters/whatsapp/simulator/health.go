@@ -1,0 +1,102 @@
+package simulator
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// Values of can_send_message.
+const (
+	canSend    = "AVAILABLE"
+	cannotSend = "BLOCKED"
+)
+
+type healthStatus struct {
+	CanSend  string         `json:"can_send_message"`
+	Entities []healthEntity `json:"entities"`
+}
+
+type healthEntity struct {
+	Type    string        `json:"entity_type"`
+	ID      string        `json:"id"`
+	CanSend string        `json:"can_send_message"`
+	Errors  []healthError `json:"errors,omitempty"`
+}
+
+type healthError struct {
+	Code        int    `json:"error_code"`
+	Description string `json:"error_description"`
+	Solution    string `json:"possible_solution"`
+}
+
+// serveNode answers GET /{version}/{id}?fields=…, of a phone number or the business account.
+func (s *Simulator) serveNode(w http.ResponseWriter, r *http.Request) {
+	set := s.settings.Load()
+	id := r.PathValue("id")
+	if err := authorize(r, set); err != nil {
+		s.writeError(w, r, set, err)
+		return
+	}
+	if set.unknown[id] {
+		s.writeError(w, r, set, missingObject(id, "get"))
+		return
+	}
+	node := map[string]any{"id": id}
+	fields := r.URL.Query().Get("fields")
+	if fields == "" {
+		fields = "verified_name,display_phone_number,quality_rating"
+	}
+	for field := range strings.SplitSeq(fields, ",") {
+		switch field {
+		case "id":
+		case "health_status":
+			node[field] = s.health(id, set)
+		case "display_phone_number":
+			node[field] = displayNumber(id)
+		case "verified_name":
+			node[field] = "Waypost Simulator"
+		case "quality_rating":
+			node[field] = "GREEN"
+		case "status":
+			node[field] = "CONNECTED"
+		case "name_status":
+			node[field] = "APPROVED"
+		case "throughput":
+			level := "STANDARD"
+			if set.Rate > 80 {
+				level = "HIGH"
+			}
+			node[field] = map[string]string{"level": level}
+		case "whatsapp_business_manager_messaging_limit":
+			node[field] = "TIER_UNLIMITED"
+		default:
+			s.writeError(w, r, set, &apiError{status: http.StatusBadRequest, code: 100, message: "(#100) Tried accessing nonexisting field (" + field + ")"})
+			return
+		}
+	}
+	body, err := json.Marshal(node)
+	if err != nil { // cannot be: strings and numbers alone
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	s.write(w, r, http.StatusOK, body)
+}
+
+func (s *Simulator) health(id string, set *settings) healthStatus {
+	phone := healthEntity{Type: "PHONE_NUMBER", ID: id, CanSend: canSend}
+	if code, blocked := set.BlockedNumbers[id]; blocked {
+		e := errorOf(code)
+		phone.CanSend = cannotSend
+		phone.Errors = []healthError{{code, e.text(), "Clear blocked_numbers of the simulator."}}
+	}
+	h := healthStatus{CanSend: phone.CanSend}
+	if id != s.account {
+		h.Entities = append(h.Entities, phone)
+	}
+	h.Entities = append(h.Entities,
+		healthEntity{Type: "WABA", ID: s.account, CanSend: canSend},
+		healthEntity{Type: "BUSINESS", ID: "1" + s.account, CanSend: canSend},
+		healthEntity{Type: "APP", ID: "2" + s.account, CanSend: canSend})
+	return h
+}

@@ -1,0 +1,119 @@
+package simulator
+
+import (
+	"fmt"
+	"hash/fnv"
+	"sync"
+	"time"
+)
+
+// maxNumbers bounds the phone number ids that are remembered; a further one does not exist.
+const maxNumbers = 10_000
+
+// recentRecipients is how many of a number's latest recipients may write to it.
+const recentRecipients = 64
+
+// number is one business phone number.
+type number struct {
+	id      string
+	display string // digits, derived from the id
+
+	mu       sync.Mutex
+	calls    window // every call
+	load     window // what counts into the throughput: calls that were let through, and inbound messages
+	pairs    pairs
+	figures  NumberStats
+	recent   []string // a ring of recipients
+	recentAt int
+	inbound  float64 // the part of an inbound message that is due
+}
+
+// arrive stamps a call, counts it, and tells whether the throughput limit stops it.
+func (n *number) arrive(clock func() time.Duration, s *settings) (at time.Duration, throttled bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	at = clock()
+	n.figures.Calls++
+	inSecond := n.calls.add(at)
+	n.figures.LargestSecond = max(n.figures.LargestSecond, inSecond)
+	if s.Rate > 0 && inSecond > s.Rate {
+		n.figures.CallsOverRate++
+	}
+	if s.limit > 0 && n.load.advance(at) >= s.limit {
+		n.figures.Throttled++
+		return at, true
+	}
+	n.load.add(at)
+	return at, false
+}
+
+// admitPair applies the pair limit to a message for recipient.
+func (n *number) admitPair(recipient string, clock func() time.Duration) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.pairs.admit(recipient, clock())
+}
+
+// accepted counts an accepted message and remembers the phone it went to.
+func (n *number) accepted(to recipient) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.figures.Accepted++
+	if to.waID == "" {
+		return
+	}
+	if len(n.recent) < recentRecipients {
+		n.recent = append(n.recent, to.waID)
+		return
+	}
+	n.recent[n.recentAt] = to.waID
+	n.recentAt = (n.recentAt + 1) % recentRecipients
+}
+
+// numbers are the phone numbers that were called.
+type numbers struct {
+	mu   sync.RWMutex
+	byID map[string]*number
+}
+
+// get returns the number with that id, a new one if need be, or nil when there are too many.
+func (ns *numbers) get(id string) *number {
+	ns.mu.RLock()
+	n := ns.byID[id]
+	ns.mu.RUnlock()
+	if n != nil {
+		return n
+	}
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if n := ns.byID[id]; n != nil {
+		return n
+	}
+	if len(ns.byID) >= maxNumbers {
+		return nil
+	}
+	if ns.byID == nil {
+		ns.byID = make(map[string]*number)
+	}
+	n = &number{id: id, display: displayNumber(id)}
+	ns.byID[id] = n
+	return n
+}
+
+// all returns the numbers in no order.
+func (ns *numbers) all() []*number {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	list := make([]*number, 0, len(ns.byID))
+	for _, n := range ns.byID {
+		list = append(list, n)
+	}
+	return list
+}
+
+// displayNumber makes up a US number in the range reserved for fiction.
+func displayNumber(id string) string {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return fmt.Sprintf("1555010%04d", h.Sum32()%10_000)
+}

@@ -1,0 +1,243 @@
+package simulator
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// kind is what an update tells. The statuses come first: their number sizes the arrays of a fate.
+type kind uint8
+
+const (
+	statusSent kind = iota
+	statusDelivered
+	statusRead
+	statusFailed
+	statusKinds  // how many kinds of status there are
+	inboundReply // a user wrote
+)
+
+var statusNames = [statusKinds]string{"sent", "delivered", "read", "failed"}
+
+// message is an accepted message, or one that a user wrote: what its updates share.
+type message struct {
+	key      uint64 // in the ledger; 0: not there
+	number   *number
+	wamid    string
+	peer     recipient
+	callback string
+	billable bool // a template; else it went out inside a service window
+	failCode int
+}
+
+// owed is one update that the receiver has to get.
+type owed struct {
+	message *message
+	kind    kind
+	unix    int64 // when it happened, in whole seconds as Meta stamps it
+}
+
+// planned is an update that is to come after a while.
+type planned struct {
+	kind  kind
+	after time.Duration
+}
+
+// plan lists the updates that follow from an accepted message. after counts from its acceptance.
+func (f *fate) plan(contentType string, delay time.Duration) []planned {
+	var kinds []kind
+	switch {
+	case f.failsLater:
+		kinds = []kind{statusFailed}
+	case contentType == kindReaction:
+		kinds = []kind{statusSent}
+	case f.reads:
+		kinds = []kind{statusSent, statusDelivered, statusRead}
+	default:
+		kinds = []kind{statusSent, statusDelivered}
+	}
+	updates := make([]planned, 0, len(kinds))
+	for i, k := range kinds {
+		if f.drops[k] {
+			continue
+		}
+		u := planned{k, time.Duration(i+1) * delay}
+		if f.reorders {
+			u.after = f.shuffled[k]
+		}
+		updates = append(updates, u)
+		if f.repeats[k] {
+			updates = append(updates, planned{k, u.after + f.repeatAfter[k]})
+		}
+	}
+	return updates
+}
+
+// appendWebhook appends the body of a webhook with these updates: one entry of the business account, and a
+// change for each number and each of statuses and messages.
+func appendWebhook(b []byte, account string, batch []owed) []byte {
+	b = append(b, `{"object":"whatsapp_business_account","entry":[{"id":"`...)
+	b = append(b, account...)
+	b = append(b, `","changes":[`...)
+	first := true
+	for i, o := range batch {
+		if leads(batch[:i], o) {
+			if !first {
+				b = append(b, ',')
+			}
+			first = false
+			b = appendChange(b, o.message.number, o.kind == inboundReply, batch[i:])
+		}
+	}
+	return append(b, `]}]}`...)
+}
+
+// leads tells whether no update before o belongs to the same change.
+func leads(before []owed, o owed) bool {
+	for _, other := range before {
+		if other.message.number == o.message.number && (other.kind == inboundReply) == (o.kind == inboundReply) {
+			return false
+		}
+	}
+	return true
+}
+
+func appendChange(b []byte, n *number, inbound bool, batch []owed) []byte {
+	b = append(b, `{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"`...)
+	b = append(b, n.display...)
+	b = append(b, `","phone_number_id":`...)
+	b = appendString(b, n.id)
+	each := func(appendOne func([]byte, owed) []byte) {
+		first := true
+		for _, o := range batch {
+			if o.message.number != n || (o.kind == inboundReply) != inbound {
+				continue
+			}
+			if !first {
+				b = append(b, ',')
+			}
+			first = false
+			b = appendOne(b, o)
+		}
+	}
+	if inbound {
+		b = append(b, `},"contacts":[`...)
+		each(appendProfile)
+		b = append(b, `],"messages":[`...)
+		each(appendInbound)
+	} else {
+		b = append(b, `},"statuses":[`...)
+		each(appendStatus)
+	}
+	return append(b, `]},"field":"messages"}`...)
+}
+
+func appendStatus(b []byte, o owed) []byte {
+	b = append(b, `{"id":"`...)
+	b = append(b, o.message.wamid...)
+	b = append(b, `","status":"`...)
+	b = append(b, statusNames[o.kind]...)
+	b = append(b, `","timestamp":"`...)
+	b = strconv.AppendInt(b, o.unix, 10)
+	if o.message.peer.waID != "" {
+		b = append(b, `","recipient_id":`...)
+		b = appendString(b, o.message.peer.waID)
+	} else {
+		b = append(b, `","recipient_user_id":`...)
+		b = appendString(b, o.message.peer.user)
+	}
+	if o.message.callback != "" {
+		b = append(b, `,"biz_opaque_callback_data":`...)
+		b = appendString(b, o.message.callback)
+	}
+	switch o.kind {
+	case statusSent, statusDelivered:
+		if o.message.billable {
+			b = append(b, `,"pricing":{"billable":true,"pricing_model":"PMP","type":"regular","category":"utility"}`...)
+		} else {
+			b = append(b, `,"pricing":{"billable":false,"pricing_model":"PMP","type":"free_customer_service","category":"service"}`...)
+		}
+	case statusFailed:
+		b = appendStatusError(b, o.message.failCode)
+	}
+	return append(b, '}')
+}
+
+func appendStatusError(b []byte, code int) []byte {
+	e := errorOf(code)
+	b = append(b, `,"errors":[{"code":`...)
+	b = strconv.AppendInt(b, int64(code), 10)
+	b = append(b, `,"title":`...)
+	b = appendString(b, e.title)
+	b = append(b, `,"message":`...)
+	b = appendString(b, e.title)
+	b = append(b, `,"error_data":{"details":`...)
+	b = appendString(b, e.details)
+	return append(b, `},"href":"https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/"}]`...)
+}
+
+func appendProfile(b []byte, o owed) []byte {
+	b = append(b, `{"profile":{"name":"Ada Example"},"wa_id":`...)
+	b = appendString(b, o.message.peer.waID)
+	return append(b, '}')
+}
+
+func appendInbound(b []byte, o owed) []byte {
+	b = append(b, `{"from":`...)
+	b = appendString(b, o.message.peer.waID)
+	b = append(b, `,"id":"`...)
+	b = append(b, o.message.wamid...)
+	b = append(b, `","timestamp":"`...)
+	b = strconv.AppendInt(b, o.unix, 10)
+	return append(b, `","type":"text","text":{"body":"Thank you!"}}`...)
+}
+
+// appendString appends s as a JSON string.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			quoted, err := json.Marshal(s)
+			if err != nil { // cannot be: any string can be marshalled
+				return append(b, `""`...)
+			}
+			return append(b, quoted...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+// Bytes around the peer's digits and the unique part of a WhatsApp message id, as seen in real ones.
+const (
+	wamidOutbound = "\x15\x02\x00\x11\x18\x12" // then 18 hexadecimal digits
+	wamidInbound  = "\x15\x02\x00\x12\x18\x14" // then 20 of them
+)
+
+// newWamid makes a message id as Meta forms it: the base64 of the peer and a unique part. run tells runs of
+// the simulator apart, count the messages of a run.
+func newWamid(peer recipient, inbound bool, run uint32, count uint64) string {
+	const digits = "0123456789ABCDEF"
+	who := peer.key()
+	if len(who) > 127 {
+		who = who[:127]
+	}
+	raw := make([]byte, 0, 64)
+	raw = append(raw, 0x1c, 0x18, byte(len(who)))
+	raw = append(raw, who...)
+	if inbound {
+		raw = append(raw, wamidInbound+"3E"...)
+	} else {
+		raw = append(raw, wamidOutbound...)
+	}
+	for shift := 28; shift >= 0; shift -= 4 {
+		raw = append(raw, digits[run>>shift&0xf])
+	}
+	for shift := 36; shift >= 0; shift -= 4 {
+		raw = append(raw, digits[count>>shift&0xf])
+	}
+	raw = append(raw, 0)
+	return "wamid." + base64.StdEncoding.EncodeToString(raw)
+}
