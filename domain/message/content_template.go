@@ -1,0 +1,357 @@
+package message
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/waypost/waypost/domain"
+)
+
+// Limits of templates. Source: Meta's page on template messages and its Cloud
+// API reference.
+const (
+	maxTemplateName = 512
+	// maxHeaderText is that of a whole text header, so of what is put into one.
+	maxHeaderText = 60
+	// maxBodyText is that of a body that stands alone, the longest there is.
+	maxBodyText = 32768
+	// maxSpaces is how many spaces in a row a parameter may have; with more
+	// WhatsApp refuses the message (132012), as it does for new lines and tabs.
+	maxSpaces = 4
+)
+
+// Template is a message from a template that Meta has approved.
+type Template struct {
+	Name     string   `json:"name"`
+	Language Language `json:"language"`
+	// Components fill the variables of the template's parts; a template without
+	// variables has none.
+	Components []Component `json:"components,omitempty"`
+}
+
+// Language is the translation of the template to use.
+type Language struct {
+	// Code is a language, or a language and a country: "en", "en_US".
+	Code string `json:"code"`
+}
+
+// ComponentType is the part of a template that a Component fills.
+type ComponentType string
+
+// The types of components, as the Cloud API names them.
+const (
+	ComponentHeader ComponentType = "header"
+	ComponentBody   ComponentType = "body"
+	ComponentButton ComponentType = "button"
+)
+
+// Component fills the variables of one part of a template.
+type Component struct {
+	Type ComponentType `json:"type"`
+	// SubType is the kind of the button; of buttons only.
+	SubType string `json:"sub_type,omitempty"`
+	// Index is the place of the button, "0" to "9"; of buttons only.
+	Index string `json:"index,omitempty"`
+	// Parameters are the Cloud API's parameter objects, passed on as they are.
+	Parameters []json.RawMessage `json:"parameters,omitempty"`
+}
+
+// parameter is what Validate reads of a parameter object.
+type parameter struct {
+	Type       string          `json:"type"`
+	Name       *string         `json:"parameter_name"`
+	Text       *string         `json:"text"`
+	Payload    *string         `json:"payload"`
+	CouponCode *string         `json:"coupon_code"`
+	Currency   *currency       `json:"currency"`
+	DateTime   *dateTime       `json:"date_time"`
+	Image      *Media          `json:"image"`
+	Video      *Media          `json:"video"`
+	Document   *Media          `json:"document"`
+	Location   json.RawMessage `json:"location"`
+	Product    json.RawMessage `json:"product"`
+	Action     json.RawMessage `json:"action"`
+}
+
+type currency struct {
+	Fallback string `json:"fallback_value"`
+	Code     string `json:"code"`
+	// Amount is in thousandths of the currency's unit.
+	Amount *int64 `json:"amount_1000"`
+}
+
+type dateTime struct {
+	Fallback string `json:"fallback_value"`
+}
+
+// replaces reports whether the parameter stands for a variable in a text, as
+// those do that may be named.
+func (p parameter) replaces() bool {
+	return p.Type == "text" || p.Type == "currency" || p.Type == "date_time"
+}
+
+// Validate checks the name, the language and every component: that no part is
+// filled twice, that each parameter is of a type that its part takes and has the
+// member of that name, and that named and positional parameters are not mixed.
+// The error names the place, such as "template.components.0.parameters.1".
+// Whether the template exists and takes these parameters only Meta knows.
+func (t Template) Validate() error { return domain.Under("template", t.validate()) }
+
+func (t Template) validate() error {
+	if err := checkTemplateName(t.Name); err != nil {
+		return err
+	}
+	if !isLanguage(t.Language.Code) {
+		return domain.Invalid("language", `%q is no language code; use a language or a language and a country, such as "en" or "en_US"`, t.Language.Code)
+	}
+	filled := make(map[string]bool, len(t.Components))
+	var style naming
+	for i, c := range t.Components {
+		at := fmt.Sprintf("components.%d", i)
+		part := string(c.Type) + c.Index
+		if err := domain.Under(at, c.validate(&style)); err != nil {
+			return err
+		}
+		if filled[part] {
+			return domain.Invalid(at, "fills the %s a second time, put its parameters into one component", c.part())
+		}
+		filled[part] = true
+	}
+	return nil
+}
+
+func checkTemplateName(name string) error {
+	if err := checkLength("name", name, 1, maxTemplateName); err != nil {
+		return err
+	}
+	if i := strings.IndexFunc(name, notNameRune); i >= 0 {
+		return domain.Invalid("name", "has a character at byte %d that is none of a-z, 0-9 and _", i)
+	}
+	return nil
+}
+
+func notNameRune(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_'
+}
+
+// isLanguage reports whether code is two or three lower-case letters, and
+// perhaps "_" and two or three upper-case ones: the forms of Meta's list.
+func isLanguage(code string) bool {
+	language, country, has := strings.Cut(code, "_")
+	return within(language, 'a', 'z') && (!has || within(country, 'A', 'Z'))
+}
+
+func within(s string, from, to byte) bool {
+	for i := range len(s) {
+		if s[i] < from || s[i] > to {
+			return false
+		}
+	}
+	return len(s) == 2 || len(s) == 3
+}
+
+func (c Component) part() string {
+	if c.Type == ComponentButton {
+		return "button " + c.Index
+	}
+	return string(c.Type)
+}
+
+// takes lists the types of parameters that the component's part may have.
+func (c Component) takes() ([]string, error) {
+	switch c.Type {
+	case ComponentHeader:
+		return []string{"text", "currency", "date_time", "image", "video", "document", "location", "product"}, nil
+	case ComponentBody:
+		return []string{"text", "currency", "date_time"}, nil
+	case ComponentButton:
+	default:
+		return nil, domain.Invalid("type", "%q is none of header, body and button", c.Type)
+	}
+	switch c.SubType {
+	case "quick_reply":
+		return []string{"payload"}, nil
+	case "url":
+		return []string{"text"}, nil
+	case "copy_code":
+		return []string{"coupon_code"}, nil
+	case "flow", "catalog", "mpm":
+		return []string{"action"}, nil
+	}
+	return nil, domain.Invalid("subType", "%q is none of quick_reply, url, copy_code, flow, catalog and mpm", c.SubType)
+}
+
+func (c Component) validate(style *naming) error {
+	takes, err := c.takes()
+	if err != nil {
+		return err
+	}
+	if err := c.validatePlace(); err != nil {
+		return err
+	}
+	names := make(map[string]bool)
+	for i, raw := range c.Parameters {
+		at := fmt.Sprintf("parameters.%d", i)
+		p, err := readParameter(at, raw)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(takes, p.Type) {
+			return domain.Invalid(at, "has the type %q, the %s takes %s", p.Type, c.part(), strings.Join(takes, ", "))
+		}
+		if err := domain.Under(at, p.validate(c.Type)); err != nil {
+			return err
+		}
+		if err := domain.Under(at, style.add(c.Type, p, names)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c Component) validatePlace() error {
+	n := len(c.Parameters)
+	if c.Type != ComponentButton {
+		switch {
+		case c.SubType != "":
+			return domain.Invalid("subType", "is given, but only buttons have one")
+		case c.Index != "":
+			return domain.Invalid("index", "is given, but only buttons have one")
+		case c.Type == ComponentHeader && n > 1:
+			return domain.Invalid("parameters", "has %d parameters, a header takes 1", n)
+		}
+		return nil
+	}
+	if len(c.Index) != 1 || !isDigits(c.Index) {
+		return domain.Invalid("index", "%q is no place of a button, 0 to 9 are", c.Index)
+	}
+	if n != 1 {
+		return domain.Invalid("parameters", "has %d parameters, a button takes exactly 1", n)
+	}
+	return nil
+}
+
+func readParameter(at string, raw json.RawMessage) (parameter, error) {
+	var p *parameter
+	if err := json.Unmarshal(raw, &p); err != nil || p == nil {
+		return parameter{}, domain.Invalid(at, "is not a parameter object of the Cloud API")
+	}
+	return *p, nil
+}
+
+// validate checks that the parameter has the member that its type names.
+func (p parameter) validate(in ComponentType) error {
+	switch p.Type {
+	case "text":
+		return p.validateText(in)
+	case "currency":
+		if c := p.Currency; c == nil || c.Fallback == "" || !within(c.Code, 'A', 'Z') || c.Amount == nil {
+			return domain.Invalid("currency", "needs fallback_value, code (such as USD) and amount_1000")
+		}
+		return checkSpacing("currency", p.Currency.Fallback)
+	case "date_time":
+		if p.DateTime == nil || p.DateTime.Fallback == "" {
+			return domain.Invalid("date_time", "needs fallback_value")
+		}
+		return checkSpacing("date_time", p.DateTime.Fallback)
+	case "image":
+		return validateHeaderMedia(p.Type, p.Image)
+	case "video":
+		return validateHeaderMedia(p.Type, p.Video)
+	case "document":
+		return validateHeaderMedia(p.Type, p.Document)
+	case "location":
+		return checkObject(p.Type, p.Location)
+	case "product":
+		return checkObject(p.Type, p.Product)
+	case "action":
+		return checkObject(p.Type, p.Action)
+	case "payload":
+		return checkGiven(p.Type, p.Payload)
+	case "coupon_code":
+		return checkGiven(p.Type, p.CouponCode)
+	}
+	return domain.Invalid("", "has the unknown type %q", p.Type)
+}
+
+func (p parameter) validateText(in ComponentType) error {
+	if err := checkGiven("text", p.Text); err != nil {
+		return err
+	}
+	most := maxBodyText
+	switch in {
+	case ComponentHeader:
+		most = maxHeaderText
+	case ComponentButton:
+		most = maxLink
+	case ComponentBody:
+	}
+	if err := checkLength("text", *p.Text, 1, most); err != nil {
+		return err
+	}
+	return checkSpacing("text", *p.Text)
+}
+
+func validateHeaderMedia(name string, m *Media) error {
+	if m == nil {
+		return domain.Invalid(name, "is missing, the type names it")
+	}
+	return domain.Under(name, m.validateSource())
+}
+
+func checkObject(name string, raw json.RawMessage) error {
+	if len(raw) == 0 || raw[0] != '{' {
+		return domain.Invalid(name, "is missing or no object, the type names it")
+	}
+	return nil
+}
+
+func checkGiven(name string, s *string) error {
+	if s == nil || *s == "" {
+		return domain.Invalid(name, "is missing or empty, the type names it")
+	}
+	return nil
+}
+
+// checkSpacing checks for what WhatsApp refuses in the value of a variable.
+func checkSpacing(field, s string) error {
+	if strings.ContainsAny(s, "\n\r\t") {
+		return domain.Invalid(field, "has a new line or a tab, which WhatsApp refuses in a parameter")
+	}
+	if strings.Contains(s, strings.Repeat(" ", maxSpaces+1)) {
+		return domain.Invalid(field, "has more than %d spaces in a row, which WhatsApp refuses in a parameter", maxSpaces)
+	}
+	return nil
+}
+
+// naming is how the variables of a template are told apart: all by name or all
+// by position. Buttons have no part in it, their variables have no names.
+type naming struct{ named, positional bool }
+
+func (s *naming) add(in ComponentType, p parameter, names map[string]bool) error {
+	if in == ComponentButton || !p.replaces() {
+		if p.Name != nil {
+			return domain.Invalid("parameter_name", "is given, but only variables of a header's or body's text have names")
+		}
+		return nil
+	}
+	if p.Name == nil {
+		s.positional = true
+	} else {
+		s.named = true
+		name := *p.Name
+		if name == "" || strings.IndexFunc(name, notNameRune) >= 0 {
+			return domain.Invalid("parameter_name", "%q is no name, use a-z, 0-9 and _", name)
+		}
+		if names[name] {
+			return domain.Invalid("parameter_name", "%q is given twice", name)
+		}
+		names[name] = true
+	}
+	if s.named && s.positional {
+		return domain.Invalid("", "mixes named and positional parameters, give every one a parameter_name or none")
+	}
+	return nil
+}

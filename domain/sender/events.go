@@ -1,0 +1,90 @@
+package sender
+
+import (
+	"time"
+
+	"github.com/waypost/waypost/domain"
+)
+
+// Event is an event of a sender's stream. The structs below are the wire form:
+// their JSON is what stands in the log. None of it is personal.
+type Event interface {
+	domain.Event
+	apply(s *Sender, at time.Time)
+}
+
+// Types lists the event types of senders and of their numbers, for the codec.
+func Types() []domain.Type {
+	return []domain.Type{
+		domain.TypeOf[SenderRegistered](), domain.TypeOf[SenderUpdated](), domain.TypeOf[RateChanged](),
+		domain.TypeOf[TokenChanged](), domain.TypeOf[SenderPaused](), domain.TypeOf[SenderResumed](),
+		domain.TypeOf[SenderHeld](), domain.TypeOf[SenderReleased](), domain.TypeOf[NumberClaimed](),
+	}
+}
+
+// SenderRegistered records that a sender exists. It is the first event of its
+// stream.
+type SenderRegistered struct {
+	Sender             string `json:"sender"`
+	Name               string `json:"name"`
+	PhoneNumberID      string `json:"phoneNumberId"`
+	DisplayPhoneNumber string `json:"displayPhoneNumber,omitempty"`
+	BusinessAccountID  string `json:"businessAccountId,omitempty"`
+	MessagesPerSecond  int    `json:"messagesPerSecond"`
+	// TokenID names a version of the access token in the vault, never the token.
+	TokenID string `json:"tokenId,omitempty"`
+}
+
+// SenderUpdated records what was changed about a sender; nil is unchanged.
+type SenderUpdated struct {
+	Name               *string `json:"name,omitempty"`
+	DisplayPhoneNumber *string `json:"displayPhoneNumber,omitempty"`
+	BusinessAccountID  *string `json:"businessAccountId,omitempty"`
+}
+
+// RateChanged records a new rate.
+type RateChanged struct {
+	MessagesPerSecond int `json:"messagesPerSecond"`
+}
+
+// TokenChanged records that another version of the access token counts.
+type TokenChanged struct {
+	TokenID string `json:"tokenId"`
+}
+
+// SenderPaused records that people paused these priorities, besides those that
+// were paused before.
+type SenderPaused struct {
+	Priorities []string `json:"priorities"`
+	Reason     string   `json:"reason"`
+}
+
+// SenderResumed records that no priority is paused any more.
+type SenderResumed struct{}
+
+// SenderHeld records that the platform stopped the sender, or that it learnt of
+// another fault while it was stopped.
+type SenderHeld struct {
+	Fault
+}
+
+// SenderReleased records that the platform lets the sender go on.
+type SenderReleased struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// NumberClaimed records, in the stream of a phone number, whose it is.
+type NumberClaimed struct {
+	Sender        string `json:"sender"`
+	PhoneNumberID string `json:"phoneNumberId"`
+}
+
+func (SenderRegistered) EventType() string { return "SenderRegistered" }
+func (SenderUpdated) EventType() string    { return "SenderUpdated" }
+func (RateChanged) EventType() string      { return "RateChanged" }
+func (TokenChanged) EventType() string     { return "TokenChanged" }
+func (SenderPaused) EventType() string     { return "SenderPaused" }
+func (SenderResumed) EventType() string    { return "SenderResumed" }
+func (SenderHeld) EventType() string       { return "SenderHeld" }
+func (SenderReleased) EventType() string   { return "SenderReleased" }
+func (NumberClaimed) EventType() string    { return "NumberClaimed" }
