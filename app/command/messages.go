@@ -1,0 +1,217 @@
+package command
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
+)
+
+// Clock tells the platform's time.
+type Clock func() time.Time
+
+// IDs makes a fresh UUIDv7 for an event, a message or a request.
+type IDs func() uuid.UUID
+
+// Cause is who asked for something, and which request, event or delivery is
+// behind it.
+type Cause struct {
+	By          domain.Actor
+	CausationID string
+	Traceparent string
+}
+
+// Loaded is a message as it stands at a revision of its stream.
+type Loaded struct {
+	ID       uuid.UUID
+	Message  message.Message
+	Revision event.Revision
+	// Position is the log position of its last event.
+	Position event.Position
+}
+
+// maxHistory is how many events of one message are read at most. A message has
+// some ten; the throttle limit and the retry budget keep it below a few hundred.
+const maxHistory = 10_000
+
+// maxConflicts is how often a decision is made again when someone else came
+// first. Writers of one message are its lane, its statuses and an operator.
+const maxConflicts = 10
+
+// Messages loads and changes messages. It keeps the most recent ones folded;
+// that is safe because every append carries the revision it was decided at.
+type Messages struct {
+	log   event.Log
+	clock Clock
+	ids   IDs
+	cache *messageCache
+}
+
+// NewMessages makes the repository; cached bounds the messages kept folded.
+func NewMessages(log event.Log, clock Clock, ids IDs, cached int) *Messages {
+	return &Messages{log: log, clock: clock, ids: ids, cache: newMessageCache(cached)}
+}
+
+// Load is the message as the log has it, at least as new as anything this
+// process appended. A message of which nothing is recorded is domain.NotFound.
+func (s *Messages) Load(ctx context.Context, id uuid.UUID) (Loaded, error) {
+	events, err := s.log.Read(ctx, event.MessageStream(id), 0, maxHistory)
+	if err != nil {
+		return Loaded{}, fmt.Errorf("load message %s: %w", id, err)
+	}
+	if len(events) == 0 {
+		return Loaded{}, domain.NotFound("no message %s", id)
+	}
+	l := Loaded{ID: id, Message: message.Fold(records(events)...)}
+	last := events[len(events)-1]
+	l.Revision, l.Position = last.Revision, last.Position
+	s.cache.put(l)
+	return l, nil
+}
+
+// LoadAt is the message at a revision that is known from elsewhere, without a
+// read when it is at hand. What it answers may be newer than asked for.
+func (s *Messages) LoadAt(ctx context.Context, id uuid.UUID, revision event.Revision) (Loaded, error) {
+	if l, ok := s.cache.get(id); ok && l.Revision >= revision {
+		return l, nil
+	}
+	return s.Load(ctx, id)
+}
+
+// Append records events decided on l and answers the message after them. A
+// *event.WrongRevisionError says that l was not the latest; the cache has then
+// forgotten it.
+func (s *Messages) Append(ctx context.Context, l Loaded, cause Cause, events ...message.Event) (Loaded, error) {
+	return s.append(ctx, l, event.At(l.Revision), cause, events)
+}
+
+func (s *Messages) append(
+	ctx context.Context, l Loaded, expected event.Expected, cause Cause, events []message.Event,
+) (Loaded, error) {
+	now := s.clock()
+	sender := l.Message.Sender
+	if q, ok := events[0].(message.Queued); ok {
+		sender = q.Sender
+	}
+	news := make([]event.New, len(events))
+	recs := make([]message.Record, len(events))
+	for i, e := range events {
+		news[i] = event.New{ID: s.ids(), Event: e, Meta: event.Meta{
+			RecordedAt: now, Sender: sender, CorrelationID: l.ID.String(), CausationID: cause.CausationID,
+			By: cause.By, OnBehalfOf: cause.By.OnBehalfOf, Traceparent: cause.Traceparent,
+		}}
+		recs[i] = message.Record{Event: e, At: now}
+	}
+	done, err := s.log.Append(ctx, event.MessageStream(l.ID), expected, news...)
+	if err != nil {
+		s.cache.forget(l.ID)
+		return Loaded{}, fmt.Errorf("append to message %s: %w", l.ID, err)
+	}
+	l.Message = l.Message.With(recs...)
+	l.Revision, l.Position = done.Revision, done.Position
+	s.cache.put(l)
+	return l, nil
+}
+
+// Change loads the message, lets decide decide, appends, and begins anew when
+// someone else came first. A decision for no events answers what stands.
+func (s *Messages) Change(
+	ctx context.Context, id uuid.UUID, cause Cause, decide func(message.Message) ([]message.Event, error),
+) (Loaded, error) {
+	l, cached := s.cache.get(id)
+	for range maxConflicts {
+		if !cached {
+			var err error
+			if l, err = s.Load(ctx, id); err != nil {
+				return Loaded{}, err
+			}
+		}
+		events, err := decide(l.Message)
+		if err != nil && cached {
+			cached = false // what the cache has may be behind another process: ask the log
+			continue
+		}
+		if err != nil {
+			return Loaded{}, err
+		}
+		if len(events) == 0 {
+			return l, nil
+		}
+		after, err := s.Append(ctx, l, cause, events...)
+		var wrong *event.WrongRevisionError
+		switch {
+		case err == nil:
+			return after, nil
+		case !errors.As(err, &wrong):
+			return Loaded{}, err
+		}
+		cached = false
+	}
+	return Loaded{}, domain.Unavailable("message %s is being changed by too many at once; try again", id)
+}
+
+func records(events []event.Recorded) []message.Record {
+	recs := make([]message.Record, len(events))
+	for i, e := range events {
+		recs[i] = message.Record{Event: e.Event, At: e.Meta.RecordedAt}
+	}
+	return recs
+}
+
+// messageCache keeps the messages used last.
+type messageCache struct {
+	mu    sync.Mutex
+	limit int
+	byID  map[uuid.UUID]*list.Element
+	order *list.List // of Loaded, the latest used first
+}
+
+func newMessageCache(limit int) *messageCache {
+	return &messageCache{limit: limit, byID: make(map[uuid.UUID]*list.Element), order: list.New()}
+}
+
+func (c *messageCache) get(id uuid.UUID) (Loaded, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.byID[id]
+	if !ok {
+		return Loaded{}, false
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(Loaded), true //nolint:forcetypeassert // the list holds nothing else
+}
+
+// put keeps l unless a newer revision is kept already.
+func (c *messageCache) put(l Loaded) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.byID[l.ID]; ok {
+		if kept := e.Value.(Loaded); kept.Revision < l.Revision { //nolint:forcetypeassert // as above
+			e.Value = l
+		}
+		c.order.MoveToFront(e)
+		return
+	}
+	c.byID[l.ID] = c.order.PushFront(l)
+	for c.order.Len() > c.limit {
+		oldest := c.order.Back()
+		delete(c.byID, c.order.Remove(oldest).(Loaded).ID) //nolint:forcetypeassert // as above
+	}
+}
+
+func (c *messageCache) forget(id uuid.UUID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.byID[id]; ok {
+		c.order.Remove(e)
+		delete(c.byID, id)
+	}
+}

@@ -1,0 +1,48 @@
+package event
+
+import (
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// MessageStreams is the prefix of every message's stream.
+const MessageStreams = "message-"
+
+// SenderStreams is the prefix of every sender's stream.
+const SenderStreams = "sender-"
+
+// LogStream is the stream whose one event names the log's identity.
+const LogStream = "waypost-log"
+
+// MessageStream is the stream of a message.
+func MessageStream(id uuid.UUID) string { return MessageStreams + id.String() }
+
+// MessageOf is the message a stream belongs to; false if it is no message's.
+func MessageOf(stream string) (uuid.UUID, bool) {
+	rest, ok := strings.CutPrefix(stream, MessageStreams)
+	if !ok {
+		return uuid.Nil, false
+	}
+	id, err := uuid.Parse(rest)
+	return id, err == nil
+}
+
+// SenderStream is the stream of a sender.
+func SenderStream(id string) string { return SenderStreams + id }
+
+// NumberStream claims a phone number for one sender.
+func NumberStream(phoneNumberID string) string { return "number-" + phoneNumberID }
+
+// InboundStream holds what came in for a phone number.
+func InboundStream(phoneNumberID string) string { return "inbound-" + phoneNumberID }
+
+// OrphanStream holds the statuses of a phone number whose message is not known yet.
+func OrphanStream(phoneNumberID string) string { return "orphan-" + phoneNumberID }
+
+// AccountStream holds what WhatsApp said of a business account, raw.
+func AccountStream(businessAccountID string) string { return "account-" + businessAccountID }
+
+// ParkedStream holds the deliveries of a day (UTC) that could not be understood.
+func ParkedStream(day time.Time) string { return "parked-" + day.UTC().Format("20060102") }

@@ -1,0 +1,46 @@
+package query
+
+import (
+	"time"
+
+	"github.com/waypost/waypost/app/event"
+)
+
+// Ledger says where every accepted message is, at one position of the log.
+type Ledger struct {
+	// Position is what all figures stand at.
+	Position event.Position
+	// Accepted is how many Queued there are.
+	Accepted     int64
+	Open         int64
+	Ambiguous    int64
+	Sent         int64
+	Delivered    int64
+	Read         int64
+	Failed       int64
+	DeadLettered int64
+	Cancelled    int64
+	Expired      int64
+	Discarded    int64
+	// SentTwice are those, of them all, sent twice after a lost answer.
+	SentTwice int64
+	// WorkItems is how many rows the send work-list has.
+	WorkItems int64
+	// Balanced says that Accepted is the sum of the columns and that the work-list
+	// has an item for each open or ambiguous message and for no other.
+	Balanced bool
+	// Compared is false if the work-list and the columns never stood at the same
+	// position while they were looked at. Balanced then goes by the columns alone.
+	Compared bool
+	AsOf     time.Time
+}
+
+// ReadModel is how far the read models have come.
+type ReadModel struct {
+	// Position is the one that all of them have reached.
+	Position event.Position
+	// Behind is the age of the last projected event while more wait, 0 when live.
+	Behind time.Duration
+	// Parked is how many streams are left out since an event could not be projected.
+	Parked int
+}
