@@ -1,0 +1,86 @@
+package eventstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/app/event"
+)
+
+// Append implements event.Log. While the store is away it repeats the same
+// append with the same ids, which the store takes once.
+func (l *Log) Append(
+	ctx context.Context, stream string, expected event.Expected, events ...event.New,
+) (event.Appended, error) {
+	data, err := l.encode(stream, events)
+	if err != nil {
+		return event.Appended{}, err
+	}
+	opts := esdb.AppendToStreamOptions{ExpectedRevision: expectedRevision(expected)}
+	var result *esdb.WriteResult
+	err = l.call(ctx, "append to "+stream, maxTries, func(ctx context.Context, c *connection) (err error) {
+		ctx, leave, ok := c.enter(ctx)
+		if !ok {
+			return errRetired
+		}
+		defer leave()
+		result, err = c.client.AppendToStream(ctx, stream, opts, data...)
+		return err
+	})
+	switch {
+	case err == nil:
+		return event.Appended{
+			Revision: event.Revision(result.NextExpectedVersion),
+			Position: event.Position(result.CommitPosition),
+		}, nil
+	case hasCode(err, esdb.ErrorCodeWrongExpectedVersion):
+		return event.Appended{}, &event.WrongRevisionError{Stream: stream, Expected: expected}
+	case refusedAsTooLarge(err):
+		return event.Appended{}, fmt.Errorf("%w: %w", event.ErrTooLarge, err)
+	default:
+		return event.Appended{}, err
+	}
+}
+
+func (l *Log) encode(stream string, events []event.New) ([]esdb.EventData, error) {
+	if len(events) == 0 {
+		return nil, fmt.Errorf("append to %s: no events", stream)
+	}
+	size := 0
+	encoded := make([]esdb.EventData, 0, len(events))
+	for _, e := range events {
+		if e.ID == uuid.Nil {
+			return nil, fmt.Errorf("append to %s: %s has no id", stream, e.Event.EventType())
+		}
+		data, meta, err := l.codec.Encode(e)
+		if err != nil {
+			return nil, fmt.Errorf("append to %s: %w", stream, err)
+		}
+		size += len(data) + len(meta)
+		encoded = append(encoded, esdb.EventData{
+			EventID:     e.ID,
+			EventType:   e.Event.EventType(),
+			ContentType: esdb.ContentTypeJson,
+			Data:        data,
+			Metadata:    meta,
+		})
+	}
+	// The client loses the store's answer if the store stops reading half-way.
+	if size > l.maxAppendBytes {
+		return nil, fmt.Errorf("append to %s: %w: %d bytes, at most %d", stream, event.ErrTooLarge, size, l.maxAppendBytes)
+	}
+	return encoded, nil
+}
+
+func expectedRevision(e event.Expected) esdb.ExpectedRevision {
+	if r, exact := e.Revision(); exact {
+		return esdb.Revision(uint64(r))
+	}
+	if e.IsNoStream() {
+		return esdb.NoStream{}
+	}
+	return esdb.Any{}
+}

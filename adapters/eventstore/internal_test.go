@@ -1,0 +1,134 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"google.golang.org/grpc/codes"
+
+	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/app/event"
+)
+
+func connected(t *testing.T) (*connection, *eventstored.Server) {
+	t.Helper()
+	s, err := eventstored.Open(context.Background(), eventstored.Options{
+		Dir: t.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	config, err := esdb.ParseConnectionString(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := connect(*config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.close)
+	return c, s
+}
+
+// A call that meets Unavailable must retire its connection before the client can
+// begin a discovery: calls that wait for a discovery that fails hang for ever.
+// This also holds the client to the text by which the failure is noticed.
+func TestUnavailableRetiresTheConnectionFirst(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	c, s := connected(t)
+	if err := s.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	entered, leave, _ := c.enter(ctx)
+	defer leave()
+	if _, err := c.client.AppendToStream(entered, "a", esdb.AppendToStreamOptions{}); codeOf(err) != codes.Unavailable {
+		t.Fatalf("an append to a closed store: %v", err)
+	}
+	if _, err := end(ctx, c); !errors.Is(err, errRetired) {
+		t.Fatalf("the call after it was let through: %v", err)
+	}
+}
+
+// Retiring must wait for calls that are about to get the gRPC connection, and not
+// for those that have it, however long they take.
+func TestRetireWaitsForEnteringCallsOnly(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	c, _ := connected(t)
+	entered, leave, ok := c.enter(ctx)
+	if !ok {
+		t.Fatal("a new connection is retired")
+	}
+	defer leave()
+	if c.entry.TryLock() {
+		t.Fatal("a call about to enter does not hold off retiring")
+	}
+	sub, err := c.client.SubscribeToAll(entered, esdb.SubscribeToAllOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	if !c.entry.TryLock() {
+		t.Fatal("a call under way holds off retiring")
+	}
+	c.entry.Unlock()
+}
+
+// Checkpoints without events come to the handler once a second, and at once when
+// the subscription becomes live.
+func TestCheckpointsAreHandedOverSparingly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		type handed struct {
+			at time.Duration
+			b  event.Batch
+		}
+		var got []handed
+		s := &subscription{maxBatch: 10, handle: func(_ context.Context, b event.Batch) error {
+			got = append(got, handed{time.Since(start), b})
+			return nil
+		}}
+		items := make(chan item, 10)
+		go func() {
+			defer close(items)
+			items <- item{position: 1}
+			items <- item{caughtUp: true}
+			for n := range 16 { // 2.4 s
+				time.Sleep(150 * time.Millisecond)
+				items <- item{position: event.Position(n + 2)}
+				items <- item{caughtUp: true}
+			}
+			items <- item{event: &event.Recorded{Position: 100}, position: 100}
+			time.Sleep(time.Minute)
+		}()
+		if err := s.deliver(t.Context(), items); err != nil {
+			t.Fatal(err)
+		}
+		var at []time.Duration
+		for _, h := range got {
+			at = append(at, h.at.Round(time.Millisecond))
+			if !h.b.Live {
+				t.Errorf("the batch after %s is not live", h.at)
+			}
+		}
+		want := []time.Duration{0, 1150 * time.Millisecond, 2200 * time.Millisecond, 2400 * time.Millisecond}
+		if !slices.Equal(at, want) {
+			t.Fatalf("batches after %v, want %v", at, want)
+		}
+		if last := got[3].b; len(last.Events) != 1 || last.Position != 100 {
+			t.Fatalf("last batch %+v", last)
+		}
+	})
+}

@@ -1,0 +1,208 @@
+package eventstore_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/waypost/waypost/adapters/eventstore"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain"
+)
+
+var errEnough = errors.New("enough seen") //nolint:gochecknoglobals // a sentinel
+
+// collect subscribes until enough says so, and gives all batches.
+func collect(ctx context.Context, log *eventstore.Log, sub event.Subscription, enough func([]event.Recorded, event.Batch) bool) ([]event.Recorded, error) {
+	var seen []event.Recorded
+	last := sub.After
+	err := log.Subscribe(ctx, sub, func(_ context.Context, b event.Batch) error {
+		if b.Position < last {
+			return fmt.Errorf("position went back from %d to %d", last, b.Position)
+		}
+		if n := len(b.Events); n > 0 && b.Position < b.Events[n-1].Position {
+			return fmt.Errorf("batch at %d is behind its last event at %d", b.Position, b.Events[n-1].Position)
+		}
+		last = b.Position
+		seen = append(seen, b.Events...)
+		if enough(seen, b) {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return seen, err
+}
+
+// inOrder fails unless the events are each there once, in the order of positions.
+func inOrder(t *testing.T, seen []event.Recorded, want int) {
+	t.Helper()
+	if len(seen) != want {
+		t.Errorf("saw %d events, want %d", len(seen), want)
+	}
+	for i := 1; i < len(seen); i++ {
+		if seen[i].Position <= seen[i-1].Position {
+			t.Fatalf("position %d after %d", seen[i].Position, seen[i-1].Position)
+		}
+	}
+}
+
+func TestSubscribeCatchesUpToLiveWithoutGap(t *testing.T) {
+	ctx := testContext(t)
+	log := openLog(t, startStore(t).url())
+	const writers, each = 8, 150
+	write := func(from, to int, all *sync.WaitGroup) {
+		for w := range writers {
+			all.Go(func() {
+				for n := from; n < to; n++ {
+					if _, err := log.Append(ctx, fmt.Sprintf("s-%d", w), event.Any(), count(n)); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+	}
+	var history, rest sync.WaitGroup
+	write(0, each/2, &history)
+	history.Wait()
+	write(each/2, each, &rest)
+	live, largest := false, 0
+	seen, err := collect(ctx, log, event.Subscription{MaxBatch: 50}, func(seen []event.Recorded, b event.Batch) bool {
+		live, largest = live || b.Live, max(largest, len(b.Events))
+		return live && len(seen) >= writers*each
+	})
+	rest.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inOrder(t, seen, writers*each)
+	if largest > 50 {
+		t.Errorf("a batch of %d events", largest)
+	}
+
+	// A subscription resumes exactly behind a position.
+	middle := seen[len(seen)/2].Position
+	second, err := collect(ctx, log, event.Subscription{After: middle}, func(_ []event.Recorded, b event.Batch) bool { return b.Live })
+	if err != nil {
+		t.Fatal(err)
+	}
+	inOrder(t, second, len(seen)-len(seen)/2-1)
+}
+
+func TestSubscribeFilters(t *testing.T) {
+	ctx := testContext(t)
+	log := openLog(t, startStore(t).url())
+	for n := range 200 {
+		stream := []string{"message-1", "sender-1"}[n%2]
+		if _, err := log.Append(ctx, stream, event.Any(), count(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := log.Append(ctx, "sender-1", event.Any(), fresh(noted{Text: "x"})); err != nil {
+		t.Fatal(err)
+	}
+	end, err := log.End(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name   string
+		filter event.Filter
+		want   int
+	}{
+		{"all", event.Filter{}, 201},
+		{"prefix", event.Filter{StreamPrefixes: []string{"message-"}}, 100},
+		{"prefixes", event.Filter{StreamPrefixes: []string{"message-", "sender-"}}, 201},
+		{"type", event.Filter{Types: []string{"Noted"}}, 1},
+		{"type is whole", event.Filter{Types: []string{"Note", "oted", "N.ted"}}, 0},
+		{"types", event.Filter{Types: []string{"Noted", "Counted"}}, 201},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var last event.Batch
+			seen, err := collect(ctx, log, event.Subscription{Filter: test.filter}, func(_ []event.Recorded, b event.Batch) bool {
+				last = b
+				return b.Live
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			inOrder(t, seen, test.want)
+			if last.Position != end {
+				t.Errorf("live at %d, the log ends at %d", last.Position, end)
+			}
+		})
+	}
+	both := event.Filter{StreamPrefixes: []string{"a"}, Types: []string{"B"}}
+	if err := log.Subscribe(ctx, event.Subscription{Filter: both}, nil); err == nil {
+		t.Error("a filter on both passed")
+	}
+}
+
+func TestSubscribeFromEndSeesOnlyNewEvents(t *testing.T) {
+	ctx := testContext(t)
+	log := openLog(t, startStore(t).url())
+	if _, err := log.Append(ctx, "a", event.Any(), count(1)); err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	seen, err := collect(ctx, log, event.Subscription{FromEnd: true}, func(seen []event.Recorded, b event.Batch) bool {
+		if b.Live {
+			once.Do(func() {
+				if _, err := log.Append(ctx, "a", event.Any(), count(2)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		return len(seen) > 0
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != 1 || seen[0].Event != (counted{N: 2}) {
+		t.Fatalf("saw %+v", seen)
+	}
+}
+
+// misshapen stands under the type name of counted, with data counted cannot hold.
+type misshapen struct{}
+
+func (misshapen) EventType() string            { return "Counted" }
+func (misshapen) MarshalJSON() ([]byte, error) { return json.Marshal(map[string]string{"n": "one"}) }
+
+func TestUndecodableEventsDoNotStopASubscription(t *testing.T) {
+	ctx := testContext(t)
+	log := openLog(t, startStore(t).url())
+	for _, e := range []domain.Event{misshapen{}, counted{N: 1}} {
+		if _, err := log.Append(ctx, "a", event.Any(), fresh(e)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen, err := collect(ctx, log, event.Subscription{}, func(seen []event.Recorded, _ event.Batch) bool { return len(seen) == 2 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen[0].Event != nil || seen[0].Stream != "a" || len(seen[0].Data) == 0 || seen[1].Event != (counted{N: 1}) {
+		t.Fatalf("saw %+v", seen)
+	}
+	if _, err := log.Read(ctx, "a", 0, 10); err == nil {
+		t.Error("a history that cannot be decoded was read without error")
+	}
+}
+
+func TestSubscribeEndsWithItsContext(t *testing.T) {
+	log := openLog(t, startStore(t).url())
+	ctx, cancel := context.WithCancel(testContext(t))
+	err := log.Subscribe(ctx, event.Subscription{}, func(context.Context, event.Batch) error {
+		cancel()
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+}
