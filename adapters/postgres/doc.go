@@ -1,0 +1,18 @@
+// Package postgres keeps Waypost's read models in Postgres: the projections that
+// fill them from the log, the queries that read them, and the leases by which
+// processes share the work.
+//
+// # Invariants
+//
+//   - A table is written by one projection alone. Rows and the position they stand
+//     at are one transaction, fenced by the position before: two runs of the same
+//     group can't both write, and a batch handed over twice changes nothing.
+//   - The status of a message is [message.Next] of the one before, here as in the
+//     aggregate.
+//   - The send work-list has one row for each open message and for no other.
+//   - Nothing personal stands outside of the tables message and work_item. What is
+//     in the schema waypost can be dropped and built again from the log.
+//
+// The read model is written with synchronous_commit off: what a crash of Postgres
+// takes, rows and position alike, is projected again. Leases are written with it on.
+package postgres

@@ -1,0 +1,155 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/work"
+)
+
+// WorkList is the send work-list, as dispatch reads it.
+type WorkList struct{ pool *pgxpool.Pool }
+
+// NewWorkList makes the work-list that stands in pool's read model.
+func NewWorkList(pool *pgxpool.Pool) *WorkList { return &WorkList{pool: pool} }
+
+// openSenders are the senders with items. Each of them is one look into each of three
+// partial indexes, which hold every item between them; a DISTINCT would read all.
+const openSenders = `(
+	WITH RECURSIVE open (sender) AS (
+		SELECT least((SELECT min(sender) FROM work_item WHERE fresh),
+			(SELECT min(sender) FROM work_item WHERE state = 0 AND NOT fresh),
+			(SELECT min(sender) FROM work_item WHERE state > 0))
+		UNION ALL
+		SELECT least((SELECT min(i.sender) FROM work_item i WHERE i.fresh AND i.sender > open.sender),
+			(SELECT min(i.sender) FROM work_item i WHERE i.state = 0 AND NOT i.fresh AND i.sender > open.sender),
+			(SELECT min(i.sender) FROM work_item i WHERE i.state > 0 AND i.sender > open.sender))
+		FROM open WHERE open.sender IS NOT NULL
+	) SELECT sender FROM open WHERE sender IS NOT NULL) AS lane (sender)`
+
+const workColumns = `w.message_id, w.sender, w.priority, w.state, w.fresh, w.due_at, w.expires_at, w.recipient, w.attempt, w.call,
+	w.on_ambiguous, w.template, w.revision, w.position, w.queued_position`
+
+// Fetch answers what is ready at now, lane by lane in the order of wants: first what
+// has become due, by due time, then what is fresh behind the lane's cursor, by the
+// position of Queued. The position is that of the work-list, of the same instant: it
+// has seen all that was recorded up to there.
+func (l *WorkList) Fetch(ctx context.Context, now time.Time, wants []work.Want) ([]work.Item, event.Position, error) {
+	items, position, err := l.fetch(ctx, `
+		LEFT JOIN (unnest($2::text[], $3::smallint[], $4::integer[], $5::integer[], $6::bigint[])
+			WITH ORDINALITY AS lane (sender, priority, timed, fresh, after, place)
+			CROSS JOIN LATERAL (
+				(SELECT i.*, 0 AS part FROM work_item i
+					WHERE i.sender = lane.sender AND i.priority = lane.priority AND i.state = 0 AND NOT i.fresh AND i.due_at <= $1
+					ORDER BY i.due_at LIMIT lane.timed)
+				UNION ALL
+				(SELECT i.*, 1 FROM work_item i
+					WHERE i.sender = lane.sender AND i.priority = lane.priority AND i.fresh AND i.queued_position > lane.after
+					ORDER BY i.queued_position LIMIT lane.fresh)
+			) w) ON true
+		WHERE p.name = 'worklist'
+		ORDER BY lane.place, w.part, CASE w.part WHEN 0 THEN w.due_at END, w.queued_position`,
+		now,
+		column(wants, func(w work.Want) string { return w.Sender }),
+		column(wants, func(w work.Want) int16 { return int16(w.Priority.Rank()) }),
+		column(wants, func(w work.Want) int32 { return int32(w.Timed) }),
+		column(wants, func(w work.Want) int32 { return int32(w.Fresh) }),
+		column(wants, func(w work.Want) int64 { return int64(w.After) }))
+	if err != nil {
+		return nil, 0, fmt.Errorf("fetch work: %w", err)
+	}
+	return items, position, nil
+}
+
+// Overdue answers at most limit items, the oldest first, of those whose call should
+// have been answered or settled by now and of those that expired before they were
+// called: of these senders, or of all if none is named. They take no slot of a lane.
+func (l *WorkList) Overdue(
+	ctx context.Context, now time.Time, senders []string, limit int,
+) ([]work.Item, event.Position, error) {
+	lanes, args := openSenders, []any{now, limit}
+	if len(senders) > 0 {
+		lanes, args = `unnest($3::text[]) AS lane (sender)`, append(args, senders)
+	}
+	items, position, err := l.fetch(ctx, `
+		LEFT JOIN (SELECT item.* FROM `+lanes+`, LATERAL (
+				(SELECT i.*, i.due_at AS since FROM work_item i
+					WHERE i.sender = lane.sender AND i.state > 0 AND i.due_at <= $1 ORDER BY i.due_at LIMIT $2)
+				UNION ALL
+				(SELECT i.*, i.expires_at FROM work_item i
+					WHERE i.sender = lane.sender AND i.state = 0 AND i.expires_at <= $1 ORDER BY i.expires_at LIMIT $2)
+			) item ORDER BY since LIMIT $2) w ON true
+		WHERE p.name = 'worklist' ORDER BY w.since`, args...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("fetch overdue work: %w", err)
+	}
+	return items, position, nil
+}
+
+// Depths answers, for each sender with open items, when the next of them is due: a
+// fresh one, a retry or a sendAt, an answer or a settlement that is waited for, an
+// expiry. It may lie in the past.
+func (l *WorkList) Depths(ctx context.Context) (map[string]time.Time, error) {
+	rows, err := l.pool.Query(ctx, `SELECT lane.sender, due.at FROM `+openSenders+`
+		CROSS JOIN LATERAL (SELECT least(
+			(SELECT min(t.at) FROM unnest('{0,1,2}'::smallint[]) AS p (priority) CROSS JOIN LATERAL (
+				(SELECT i.due_at AS at FROM work_item i
+					WHERE i.sender = lane.sender AND i.priority = p.priority AND i.state = 0 AND NOT i.fresh
+					ORDER BY i.due_at LIMIT 1)
+				UNION ALL
+				(SELECT i.due_at FROM work_item i WHERE i.sender = lane.sender AND i.priority = p.priority AND i.fresh
+					ORDER BY i.queued_position LIMIT 1)) t),
+			(SELECT min(i.due_at) FROM work_item i WHERE i.sender = lane.sender AND i.state > 0),
+			(SELECT min(i.expires_at) FROM work_item i
+				WHERE i.sender = lane.sender AND i.state = 0 AND i.expires_at IS NOT NULL)) AS at) due
+		WHERE due.at IS NOT NULL`)
+	if err != nil {
+		return nil, fmt.Errorf("read what is due: %w", err)
+	}
+	due := make(map[string]time.Time)
+	var sender string
+	var at time.Time
+	if _, err := pgx.ForEachRow(rows, []any{&sender, &at}, func() error {
+		due[sender] = at
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read what is due: %w", err)
+	}
+	return due, nil
+}
+
+// Position is how far the work-list has come.
+func (l *WorkList) Position(ctx context.Context) (event.Position, error) {
+	_, position, err := l.fetch(ctx, `LEFT JOIN work_item w ON false WHERE p.name = 'worklist'`)
+	if err != nil {
+		return 0, fmt.Errorf("read the work-list's position: %w", err)
+	}
+	return position, nil
+}
+
+// fetch reads items together with the position; tail joins them as w, outer.
+func (l *WorkList) fetch(ctx context.Context, tail string, args ...any) ([]work.Item, event.Position, error) {
+	rows, err := l.pool.Query(ctx, `SELECT p.position, `+workColumns+` FROM projection p `+tail, args...)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rows.Close()
+	var items []work.Item
+	var position event.Position
+	for rows.Next() {
+		w, at, err := scanWork(rows)
+		if err != nil {
+			return nil, 0, err
+		}
+		position = at
+		if w != nil {
+			items = append(items, *w)
+		}
+	}
+	return items, position, rows.Err()
+}

@@ -1,0 +1,148 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/waypost/waypost/adapters/eventstore"
+	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/adapters/postgres/postgrestest"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
+)
+
+// patience bounds every wait of the tests.
+const patience = time.Minute
+
+// start is when the clock of the histories stands; Postgres keeps microseconds.
+var start = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
+
+// bundle is a read model beside the log that it is made of, both empty.
+type bundle struct {
+	tb    testing.TB
+	ctx   context.Context
+	url   string
+	pool  *pgxpool.Pool
+	log   *eventstore.Log
+	logID string
+	now   time.Time
+}
+
+func setup(tb testing.TB) *bundle {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
+	tb.Cleanup(cancel)
+	b := &bundle{tb: tb, ctx: ctx, url: postgrestest.New(tb), now: start}
+	must(tb, postgres.Up(ctx, b.url))
+	var err error
+	b.pool, err = postgres.Open(ctx, b.url)
+	must(tb, err)
+	tb.Cleanup(b.pool.Close)
+
+	server, err := eventstored.Open(ctx, eventstored.Options{
+		Dir: tb.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
+	})
+	must(tb, err)
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		must(tb, server.Close(ctx))
+	})
+	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types())
+	must(tb, err)
+	b.log, err = eventstore.Open(ctx, eventstore.Options{URL: server.URL(), Codec: codec})
+	must(tb, err)
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		must(tb, b.log.Close(ctx))
+	})
+	id, err := b.log.EnsureOpened(ctx, start)
+	must(tb, err)
+	b.logID = id.String()
+	return b
+}
+
+func (b *bundle) projector(group postgres.Group) *postgres.Projector {
+	b.tb.Helper()
+	p, err := postgres.NewProjector(postgres.ProjectorOptions{
+		Group: group, Log: b.log, Pool: b.pool, LogID: b.logID, Logger: slog.New(slog.DiscardHandler),
+	})
+	must(b.tb, err)
+	return p
+}
+
+// project brings both groups up to the log.
+func (b *bundle) project() {
+	b.tb.Helper()
+	for _, g := range postgres.Groups() {
+		must(b.tb, b.projector(g).CatchUp(b.ctx))
+	}
+}
+
+// append records events a second after the ones before.
+func (b *bundle) append(stream string, events ...domain.Event) event.Appended {
+	b.tb.Helper()
+	b.now = b.now.Add(time.Second)
+	list := make([]event.New, len(events))
+	for i, e := range events {
+		list[i] = event.New{ID: uuid.Must(uuid.NewV7()), Event: e, Meta: event.Meta{
+			RecordedAt: b.now, Sender: "acme", By: domain.Platform("test"),
+		}}
+	}
+	done, err := b.log.Append(b.ctx, stream, event.Any(), list...)
+	must(b.tb, err)
+	return done
+}
+
+func (b *bundle) digests() []postgres.Digest {
+	b.tb.Helper()
+	list, err := postgres.Digests(b.ctx, b.pool)
+	must(b.tb, err)
+	return list
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// read answers the log as one batch.
+func (b *bundle) read(from event.Position) []event.Batch {
+	b.tb.Helper()
+	end, err := b.log.End(b.ctx)
+	must(b.tb, err)
+	var batches []event.Batch
+	err = b.log.Subscribe(b.ctx, event.Subscription{After: from, Filter: event.Filter{StreamPrefixes: []string{event.MessageStreams}}},
+		func(_ context.Context, batch event.Batch) error {
+			if len(batch.Events) > 0 {
+				batches = append(batches, batch)
+			}
+			if batch.Live || batch.Position >= end {
+				return errRead
+			}
+			return nil
+		})
+	if !errors.Is(err, errRead) {
+		b.tb.Fatal(err)
+	}
+	return batches
+}
+
+var errRead = errors.New("read to the end")
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

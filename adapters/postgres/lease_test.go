@@ -1,0 +1,157 @@
+package postgres_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/adapters/postgres/postgrestest"
+)
+
+func leases(t *testing.T) *postgres.Leases {
+	t.Helper()
+	url := postgrestest.New(t)
+	must(t, postgres.Up(t.Context(), url))
+	pool, err := postgres.Open(t.Context(), url)
+	must(t, err)
+	t.Cleanup(pool.Close)
+	return postgres.NewLeases(pool)
+}
+
+var dispatch = []string{postgres.RoleDispatch}
+
+func TestLanesHaveOneOwner(t *testing.T) {
+	t.Parallel()
+	l := leases(t)
+	var senders []string
+	for i := range 20 {
+		senders = append(senders, fmt.Sprintf("s%02d", i))
+	}
+	processes := []uuid.UUID{uuid.New(), uuid.New(), uuid.New()}
+	for _, p := range processes {
+		must(t, l.Heartbeat(t.Context(), p, dispatch, time.Time{}, time.Hour))
+	}
+	owned := make([][]string, len(processes))
+	var all sync.WaitGroup
+	for i, p := range processes {
+		all.Go(func() {
+			var err error
+			owned[i], err = l.Claim(t.Context(), p, senders)
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	taken := slices.Sorted(slices.Values(slices.Concat(owned...)))
+	if !slices.Equal(taken, slices.Compact(slices.Clone(taken))) {
+		t.Errorf("a lane has two owners: %v", owned)
+	}
+	for _, list := range owned {
+		if len(list) > 7 {
+			t.Errorf("%d lanes are more than a share of 7", len(list))
+		}
+	}
+}
+
+func TestLaneGoesOnWhenItsOwnerEnds(t *testing.T) {
+	t.Parallel()
+	l := leases(t)
+	dead, left, heir := uuid.New(), uuid.New(), uuid.New()
+	if _, err := l.Claim(t.Context(), dead, []string{"a"}); !errors.Is(err, postgres.ErrLapsed) {
+		t.Fatalf("claim without a lease: %v", err)
+	}
+	must(t, l.Heartbeat(t.Context(), dead, dispatch, time.Time{}, 200*time.Millisecond))
+	claim(t, l, dead, []string{"a"}, "a")
+	time.Sleep(250 * time.Millisecond) // Postgres's clock decides
+	must(t, l.Heartbeat(t.Context(), left, dispatch, time.Time{}, time.Hour))
+	claim(t, l, left, []string{"a", "b"}, "a", "b")
+
+	// The one that was thought dead is back, and owns nothing.
+	must(t, l.Heartbeat(t.Context(), dead, dispatch, time.Time{}, time.Hour))
+	claim(t, l, dead, []string{"a", "b"})
+	must(t, l.ReleaseLanes(t.Context(), left, []string{"b"}))
+	claim(t, l, dead, []string{"a", "b"}, "b")
+	must(t, l.Release(t.Context(), left))
+	must(t, l.Heartbeat(t.Context(), heir, dispatch, time.Time{}, time.Hour))
+	claim(t, l, heir, []string{"a", "b"}, "a")
+}
+
+func claim(t *testing.T, l *postgres.Leases, p uuid.UUID, senders []string, want ...string) {
+	t.Helper()
+	got, err := l.Claim(t.Context(), p, senders)
+	must(t, err)
+	if !slices.Equal(got, want) {
+		t.Fatalf("owns %v, want %v", got, want)
+	}
+}
+
+func TestRecordingSince(t *testing.T) {
+	t.Parallel()
+	l := leases(t)
+	if _, ok, err := l.RecordingSince(t.Context()); ok || err != nil {
+		t.Fatalf("recording without a process: %v", err)
+	}
+	webhook := []string{postgres.RoleWebhook}
+	must(t, l.Heartbeat(t.Context(), uuid.New(), webhook, start.Add(time.Minute), time.Hour))
+	must(t, l.Heartbeat(t.Context(), uuid.New(), webhook, start, time.Hour))
+	must(t, l.Heartbeat(t.Context(), uuid.New(), webhook, time.Time{}, time.Hour))
+	must(t, l.Heartbeat(t.Context(), uuid.New(), dispatch, start.Add(-time.Hour), time.Hour))
+	if since, ok, err := l.RecordingSince(t.Context()); !ok || err != nil || !since.Equal(start) {
+		t.Errorf("since %v, %v, %v", since, ok, err)
+	}
+}
+
+func TestInboundIsCountedOverAllProcesses(t *testing.T) {
+	t.Parallel()
+	l := leases(t)
+	must(t, l.AddInbound(t.Context(), start, map[string]int{"a": 2, "b": 1}))
+	must(t, l.AddInbound(t.Context(), start.Add(time.Second), map[string]int{"a": 3}))
+	must(t, l.AddInbound(t.Context(), start.Add(1200*time.Millisecond), map[string]int{"a": 4}))
+	got, err := l.InboundSince(t.Context(), start.Add(time.Second))
+	must(t, err)
+	if len(got) != 1 || got["a"] != 7 {
+		t.Errorf("inbound %v", got)
+	}
+}
+
+func TestMigrationsGoUpAndDown(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.New(t)
+	pending := func(want bool) {
+		t.Helper()
+		got, err := postgres.Pending(t.Context(), url)
+		must(t, err)
+		if got != want {
+			t.Fatalf("pending: %v", got)
+		}
+	}
+	pending(true)
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			if err := postgres.Up(t.Context(), url); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+	pending(false)
+	list, err := postgres.Status(t.Context(), url)
+	must(t, err)
+	if len(list) < 2 || !list[0].Applied || list[0].Set != "readmodel" {
+		t.Errorf("status %+v", list)
+	}
+	for _, state := range []bool{false, true} {
+		must(t, postgres.Down(t.Context(), url, state))
+		pending(true)
+		must(t, postgres.Up(t.Context(), url))
+		pending(false)
+	}
+}

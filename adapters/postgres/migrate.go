@@ -1,0 +1,165 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/waypost/waypost/migrations"
+)
+
+const (
+	runSchema = "waypost_run"
+
+	readModelVersions = "schema_version"
+	stateVersions     = runSchema + ".schema_version"
+
+	// Two programs that start at once migrate one after the other. The numbers are
+	// arbitrary; they only have to differ from each other and from the user's.
+	readModelLock = 0x7761790001
+	stateLock     = 0x7761790002
+)
+
+// Migration is a migration and whether it was applied.
+type Migration struct {
+	// Set is "readmodel" or "state".
+	Set     string
+	Version int64
+	File    string
+	Applied bool
+}
+
+// Up brings the tables of the read model and of the state to this program's version.
+func Up(ctx context.Context, url string) error {
+	return eachSet(ctx, url, func(s migrationSet) error {
+		_, err := s.provider.Up(ctx)
+		return err
+	})
+}
+
+// Down takes back the last migration of the read model, or of the state if state is
+// set. What the log doesn't hold, tokens among it, is lost with the state.
+func Down(ctx context.Context, url string, state bool) error {
+	return eachSet(ctx, url, func(s migrationSet) error {
+		if state != (s.name == "state") {
+			return nil
+		}
+		_, err := s.provider.Down(ctx)
+		if errors.Is(err, goose.ErrNoNextVersion) {
+			return nil
+		}
+		return err
+	})
+}
+
+// Status lists all migrations, the read model's first.
+func Status(ctx context.Context, url string) ([]Migration, error) {
+	var all []Migration
+	err := eachSet(ctx, url, func(s migrationSet) error {
+		list, err := s.provider.Status(ctx)
+		for _, m := range list {
+			all = append(all, Migration{
+				Set: s.name, Version: m.Source.Version, File: m.Source.Path, Applied: m.State == goose.StateApplied,
+			})
+		}
+		return err
+	})
+	return all, err
+}
+
+// Pending reports whether a migration of this program has not been applied.
+func Pending(ctx context.Context, url string) (bool, error) {
+	var pending bool
+	err := eachSet(ctx, url, func(s migrationSet) error {
+		p, err := s.provider.HasPending(ctx)
+		pending = pending || p
+		return err
+	})
+	return pending, err
+}
+
+type migrationSet struct {
+	name     string
+	provider *goose.Provider
+}
+
+func eachSet(ctx context.Context, url string, do func(migrationSet) error) error {
+	for _, set := range []struct {
+		name, schema, versions string
+		files                  fs.FS
+		lockID                 int64
+	}{
+		{"readmodel", ReadModelSchema, readModelVersions, migrations.ReadModel, readModelLock},
+		{"state", runSchema, stateVersions, migrations.State, stateLock},
+	} {
+		err := withProvider(ctx, url, set.schema, set.name, set.versions, set.files, set.lockID, do)
+		if err != nil {
+			return fmt.Errorf("migrate the %s tables: %w", set.name, err)
+		}
+	}
+	return nil
+}
+
+// migrateReadModel makes the read model's tables in a schema of any name.
+func migrateReadModel(ctx context.Context, url, schema string) error {
+	return withProvider(ctx, url, schema, "readmodel", readModelVersions, migrations.ReadModel, readModelLock,
+		func(s migrationSet) error {
+			_, err := s.provider.Up(ctx)
+			return err
+		})
+}
+
+func withProvider(
+	ctx context.Context, url, schema, name, versions string, files fs.FS, lockID int64, do func(migrationSet) error,
+) error {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return fmt.Errorf("parse the postgres url: %w", err)
+	}
+	config.ConnectTimeout = connectTimeout
+	config.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize()
+	config.RuntimeParams["client_min_messages"] = "warning"
+	db := stdlib.OpenDB(*config)
+	defer db.Close()
+	if err := createSchema(ctx, db, schema); err != nil {
+		return err
+	}
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID))
+	if err != nil {
+		return err
+	}
+	sub, err := fs.Sub(files, name)
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, sub,
+		goose.WithTableName(versions), goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	return do(migrationSet{name: name, provider: provider})
+}
+
+// createSchema makes the schema that holds the version table. CREATE … IF NOT EXISTS
+// alone fails when two programs do it at once.
+func createSchema(ctx context.Context, db *sql.DB, schema string) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(readModelLock)); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `CREATE SCHEMA IF NOT EXISTS `+pgx.Identifier{schema}.Sanitize()); err != nil {
+		return err
+	}
+	return tx.Commit()
+}

@@ -1,0 +1,352 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/message"
+)
+
+// Counters of message_count beside the statuses.
+const (
+	countQueued    = "queued"
+	countSentTwice = "sent_twice"
+)
+
+// messagesFold fills the tables of messages and the counts of the ledger.
+func messagesFold() fold {
+	return fold{
+		name:   "messages",
+		tables: []string{"message", "message_exception", "message_wamid", "message_count"},
+		types:  typeNames(message.Types()),
+		apply:  applyMessages,
+	}
+}
+
+// messageRow is a message as it stands and as a batch leaves it. The fold is that of
+// the aggregate itself, on a message without its calls: they don't bear on what a
+// row holds but for their number.
+type messageRow struct {
+	query.Message
+
+	folded    message.Message
+	isNew     bool
+	exception bool // has a row in message_exception
+	before    message.Status
+	twice     bool // was counted as sent twice
+}
+
+func applyMessages(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error) {
+	rows, err := loadMessages(ctx, tx, events)
+	if err != nil {
+		return nil, err
+	}
+	var order []*messageRow
+	seen := make(map[uuid.UUID]bool, len(rows))
+	counts := make(counts)
+	var wamids []wamidRow
+	for _, r := range events {
+		e, id, err := messageEvent(r)
+		if err != nil {
+			return nil, err
+		}
+		row := rows[id]
+		queued, isFirst := e.(message.Queued)
+		switch {
+		case row == nil && !isFirst:
+			return nil, &dataError{fmt.Errorf("%s of a message of which no Queued was projected", r.Type)}
+		case row != nil && isFirst:
+			return nil, &dataError{fmt.Errorf("second Queued of a message")}
+		case isFirst:
+			row = newMessageRow(id, r, queued)
+			rows[id] = row
+			counts.add(queued.Sender, countQueued, 1)
+		}
+		if !seen[id] {
+			seen[id] = true
+			order = append(order, row)
+		}
+		row.apply(r, e)
+		if sent, ok := e.(message.Sent); ok && sent.Personal.WhatsAppID != "" {
+			wamids = append(wamids, wamidRow{hash: wamidHash(sent.Personal.WhatsAppID), message: id, call: sent.Call})
+		}
+	}
+	for _, row := range order {
+		if after := row.Message.Status; after != row.before {
+			if row.before != "" {
+				counts.add(row.SenderID, string(row.before), -1)
+			}
+			counts.add(row.SenderID, string(after), 1)
+		}
+		if row.SentTwice && !row.twice {
+			counts.add(row.SenderID, countSentTwice, 1)
+		}
+	}
+	writeMessages(order, writes)
+	writeExceptions(order, writes)
+	writeWamids(wamids, writes)
+	return counts.write(writes), nil
+}
+
+// loadMessages reads the rows of the messages that the batch goes on with.
+func loadMessages(ctx context.Context, tx pgx.Tx, events []event.Recorded) (map[uuid.UUID]*messageRow, error) {
+	rows := make(map[uuid.UUID]*messageRow, len(events))
+	var known []uuid.UUID
+	asked := make(map[uuid.UUID]bool, len(events))
+	for _, r := range events {
+		// A stream begins with Queued, so its row can't stand yet.
+		if id, ok := event.MessageOf(r.Stream); ok && !asked[id] {
+			asked[id] = true
+			if r.Revision > 0 {
+				known = append(known, id)
+			}
+		}
+	}
+	if len(known) == 0 {
+		return rows, nil
+	}
+	list, err := selectMessages(ctx, tx, `WHERE m.id = ANY ($1)`, known)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range list {
+		rows[m.ID] = loadedRow(m)
+	}
+	return rows, nil
+}
+
+func newMessageRow(id uuid.UUID, r event.Recorded, e message.Queued) *messageRow {
+	return &messageRow{isNew: true, Message: query.Message{
+		ID: id, QueuedPosition: r.Position, SenderID: e.Sender, To: textOrNil(e.Personal.To), Type: e.Kind,
+		Priority: e.Priority, OnAmbiguous: e.OnAmbiguous, Template: textOrNil(e.Template), Labels: e.Personal.Labels,
+		IdempotencyKey: textOrNil(e.Personal.IdempotencyKey), ReplyTo: textOrNil(e.Personal.ReplyTo),
+		QueuedAt: r.Meta.RecordedAt, SendAt: timeOrNil(e.SendAt), ExpiresAt: timeOrNil(e.ExpiresAt),
+	}}
+}
+
+// loadedRow takes up what a row keeps of the folded message.
+func loadedRow(m query.Message) *messageRow {
+	f := message.Message{
+		Sender: m.SenderID, Status: m.Status, Attempts: m.Attempts, DueAt: orZero(m.RetryAt),
+		WhatsAppID: orZero(m.WhatsAppID), SentAt: orZero(m.SentAt), DeliveredAt: orZero(m.DeliveredAt), ReadAt: orZero(m.ReadAt),
+		SentTwice: m.SentTwice, DeadLetteredAt: orZero(m.DeadLetteredAt), Reason: orZero(m.StatusReason),
+	}
+	if m.Failure != nil {
+		f.Failure = &message.StoredFailure{Failure: m.Failure.Failure, Details: m.Failure.Details, At: m.Failure.At}
+	}
+	return &messageRow{
+		Message: m, folded: f, before: m.Status, twice: m.SentTwice, exception: exceptional(m),
+	}
+}
+
+func (row *messageRow) apply(r event.Recorded, e message.Event) {
+	row.Revision, row.Position = r.Revision, r.Position
+	if attempted, ok := e.(message.SendAttempted); ok {
+		row.Calls = max(row.Calls, attempted.Call)
+	}
+	m := row.folded.With(message.Record{Event: e, At: r.Meta.RecordedAt})
+	m.Calls = nil // the row keeps only their number
+	row.folded = m
+	row.Status, row.Attempts, row.SentTwice = m.Status, m.Attempts, m.SentTwice
+	row.StatusReason, row.WhatsAppID = textOrNil(m.Reason), textOrNil(m.WhatsAppID)
+	row.SentAt, row.DeliveredAt, row.ReadAt = timeOrNil(m.SentAt), timeOrNil(m.DeliveredAt), timeOrNil(m.ReadAt)
+	row.DeadLetteredAt, row.RetryAt, row.Failure = timeOrNil(m.DeadLetteredAt), nil, nil
+	if m.Status == message.StatusRetrying {
+		row.RetryAt = timeOrNil(m.DueAt)
+	}
+	if m.Failure != nil {
+		row.Failure = &query.MessageFailure{Failure: m.Failure.Failure, Details: m.Failure.Details, At: m.Failure.At}
+	}
+}
+
+// exceptional reports whether a message stands in message_exception.
+func exceptional(m query.Message) bool { return m.Failure != nil || exceptionalStatus(m.Status) }
+
+func exceptionalStatus(s message.Status) bool {
+	switch s {
+	case message.StatusQueued, message.StatusSending, message.StatusSent, message.StatusDelivered, message.StatusRead:
+		return false
+	case message.StatusRetrying, message.StatusAmbiguous, message.StatusFailed, message.StatusDeadLettered,
+		message.StatusCancelled, message.StatusExpired, message.StatusDiscarded:
+	}
+	return true
+}
+
+func writeMessages(order []*messageRow, writes *pgx.Batch) {
+	type row = *messageRow
+	var inserts, updates []row
+	for _, r := range order {
+		if r.isNew {
+			inserts = append(inserts, r)
+		} else {
+			updates = append(updates, r)
+		}
+	}
+	// What may change, in the order of both statements below.
+	changing := func(rows []row) []any {
+		return []any{
+			column(rows, func(r row) uuid.UUID { return r.ID }),
+			column(rows, func(r row) int64 { return int64(r.Revision) }),
+			column(rows, func(r row) int64 { return int64(r.Position) }),
+			column(rows, func(r row) string { return string(r.Status) }),
+			column(rows, func(r row) *string { return r.StatusReason }),
+			column(rows, func(r row) int32 { return int32(r.Attempts) }),
+			column(rows, func(r row) int32 { return int32(r.Calls) }),
+			column(rows, func(r row) *string { return r.WhatsAppID }),
+			column(rows, func(r row) *time.Time { return r.SentAt }),
+			column(rows, func(r row) *time.Time { return r.DeliveredAt }),
+			column(rows, func(r row) *time.Time { return r.ReadAt }),
+			column(rows, func(r row) *time.Time { return r.RetryAt }),
+			column(rows, func(r row) *time.Time { return r.DeadLetteredAt }),
+			column(rows, func(r row) *string { return jsonOrNil(r.Failure, r.Failure == nil) }),
+			column(rows, func(r row) bool { return r.SentTwice }),
+		}
+	}
+	const names = `id, revision, position, status, status_reason, attempts, calls, whatsapp_id, sent_at, delivered_at, read_at,
+		retry_at, dead_lettered_at, failure, sent_twice`
+	const arrays = `$1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::text[],
+		$9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::jsonb[],
+		$15::boolean[]`
+	if len(inserts) > 0 {
+		writes.Queue(`INSERT INTO message (`+names+`, queued_position, sender, recipient, kind, priority, on_ambiguous, template,
+				labels, idempotency_key, reply_to, queued_at, send_at, expires_at)
+			SELECT * FROM unnest(`+arrays+`, $16::bigint[], $17::text[], $18::text[], $19::text[], $20::smallint[], $21::text[],
+				$22::text[], $23::jsonb[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[], $28::timestamptz[])`,
+			append(changing(inserts),
+				column(inserts, func(r row) int64 { return int64(r.QueuedPosition) }),
+				column(inserts, func(r row) string { return r.SenderID }),
+				column(inserts, func(r row) *string { return r.To }),
+				column(inserts, func(r row) string { return string(r.Type) }),
+				column(inserts, func(r row) int16 { return int16(r.Priority.Rank()) }),
+				column(inserts, func(r row) string { return string(r.OnAmbiguous) }),
+				column(inserts, func(r row) *string { return r.Template }),
+				column(inserts, func(r row) *string { return jsonOrNil(r.Labels, len(r.Labels) == 0) }),
+				column(inserts, func(r row) *string { return r.IdempotencyKey }),
+				column(inserts, func(r row) *string { return r.ReplyTo }),
+				column(inserts, func(r row) time.Time { return r.QueuedAt }),
+				column(inserts, func(r row) *time.Time { return r.SendAt }),
+				column(inserts, func(r row) *time.Time { return r.ExpiresAt }),
+			)...)
+	}
+	if len(updates) > 0 {
+		writes.Queue(`UPDATE message m SET revision = u.revision, position = u.position, status = u.status,
+				status_reason = u.status_reason, attempts = u.attempts, calls = u.calls, whatsapp_id = u.whatsapp_id,
+				sent_at = u.sent_at, delivered_at = u.delivered_at, read_at = u.read_at, retry_at = u.retry_at,
+				dead_lettered_at = u.dead_lettered_at, failure = u.failure, sent_twice = u.sent_twice
+			FROM unnest(`+arrays+`) AS u (`+names+`) WHERE m.id = u.id`, changing(updates)...)
+	}
+}
+
+func writeExceptions(order []*messageRow, writes *pgx.Batch) {
+	type row = *messageRow
+	var gone []uuid.UUID
+	var stand []row
+	for _, r := range order {
+		switch {
+		case exceptional(r.Message):
+			stand = append(stand, r)
+		case r.exception:
+			gone = append(gone, r.ID)
+		}
+	}
+	if len(gone) > 0 {
+		writes.Queue(`DELETE FROM message_exception WHERE message_id = ANY ($1)`, gone)
+	}
+	if len(stand) > 0 {
+		writes.Queue(`INSERT INTO message_exception (message_id, sender, status, queued_position, error_category, error_code,
+				dead_lettered_at)
+			SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::timestamptz[])
+			ON CONFLICT (message_id) DO UPDATE SET status = excluded.status, error_category = excluded.error_category,
+				error_code = excluded.error_code, dead_lettered_at = excluded.dead_lettered_at`,
+			column(stand, func(r row) uuid.UUID { return r.ID }),
+			column(stand, func(r row) string { return r.SenderID }),
+			column(stand, func(r row) string { return string(r.Status) }),
+			column(stand, func(r row) int64 { return int64(r.QueuedPosition) }),
+			column(stand, func(r row) *string {
+				if r.Failure == nil {
+					return nil
+				}
+				return textOrNil(string(r.Failure.Category))
+			}),
+			column(stand, func(r row) *int32 {
+				if r.Failure == nil || r.Failure.Code == nil {
+					return nil
+				}
+				code := int32(*r.Failure.Code)
+				return &code
+			}),
+			column(stand, func(r row) *time.Time { return r.DeadLetteredAt }))
+	}
+}
+
+type wamidRow struct {
+	hash    uuid.UUID
+	message uuid.UUID
+	call    int
+}
+
+// wamidHash is the key of a WhatsApp id in message_wamid: the first 16 bytes of its
+// SHA-256, which are as good as unique.
+func wamidHash(whatsAppID string) uuid.UUID {
+	sum := sha256.Sum256([]byte(whatsAppID))
+	return uuid.UUID(sum[:16])
+}
+
+func writeWamids(rows []wamidRow, writes *pgx.Batch) {
+	if len(rows) == 0 {
+		return
+	}
+	writes.Queue(`INSERT INTO message_wamid (wamid_hash, message_id, call)
+		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) ON CONFLICT DO NOTHING`,
+		column(rows, func(w wamidRow) uuid.UUID { return w.hash }),
+		column(rows, func(w wamidRow) uuid.UUID { return w.message }),
+		column(rows, func(w wamidRow) int32 { return int32(w.call) }))
+}
+
+// counts are the changes of message_count, by sender and counter.
+type counts map[[2]string]int64
+
+func (c counts) add(sender, counter string, n int64) { c[[2]string{sender, counter}] += n }
+
+// write adds the changes to the batch and answers the senders that have any.
+func (c counts) write(writes *pgx.Batch) []string {
+	var senders, counters, touched []string
+	var deltas []int64
+	seen := make(map[string]bool)
+	for key, n := range c {
+		if !seen[key[0]] {
+			seen[key[0]] = true
+			touched = append(touched, key[0])
+		}
+		if n != 0 {
+			senders, counters, deltas = append(senders, key[0]), append(counters, key[1]), append(deltas, n)
+		}
+	}
+	if len(deltas) > 0 {
+		writes.Queue(`INSERT INTO message_count AS c (sender, counter, count)
+			SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
+			ON CONFLICT (sender, counter) DO UPDATE SET count = c.count + excluded.count`, senders, counters, deltas)
+	}
+	return touched
+}
+
+// jsonOrNil is v as JSON; what it is given here can always be encoded.
+func jsonOrNil(v any, isNil bool) *string {
+	if isNil {
+		return nil
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	s := string(data)
+	return &s
+}

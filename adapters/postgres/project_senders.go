@@ -1,0 +1,60 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain/sender"
+)
+
+// sendersFold fills the table of senders. They are few and change seldom, so each
+// event is folded into the state as it stands.
+func sendersFold() fold {
+	return fold{
+		name:   "senders",
+		tables: []string{"sender"},
+		types:  typeNames(sender.Types(), sender.NumberClaimed{}.EventType()),
+		apply:  applySenders,
+	}
+}
+
+func applySenders(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error) {
+	states := make(map[string]sender.Sender)
+	var touched []string
+	for _, r := range events {
+		e, ok := r.Event.(sender.Event)
+		if !ok {
+			return nil, &dataError{fmt.Errorf("%s is not known as a sender's event", r.Type)}
+		}
+		state, loaded := states[r.Stream]
+		if !loaded {
+			var data []byte
+			err := tx.QueryRow(ctx, `SELECT state FROM sender WHERE $1 = $2 || id`, r.Stream, event.SenderStreams).Scan(&data)
+			if err == nil {
+				err = json.Unmarshal(data, &state)
+			}
+			if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+				return nil, err
+			}
+		}
+		state = state.Apply(sender.Record{Event: e, At: r.Meta.RecordedAt})
+		if !state.Registered() {
+			return nil, &dataError{fmt.Errorf("%s of a sender that was not registered", r.Type)}
+		}
+		states[r.Stream] = state
+		data, err := json.Marshal(state)
+		if err != nil {
+			return nil, &dataError{err}
+		}
+		writes.Queue(`INSERT INTO sender (id, revision, position, state) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE
+			SET revision = excluded.revision, position = excluded.position, state = excluded.state`,
+			state.ID, r.Revision, r.Position, string(data))
+		touched = append(touched, state.ID)
+	}
+	return touched, nil
+}

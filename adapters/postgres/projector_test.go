@@ -1,0 +1,363 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
+)
+
+// Whatever happens to messages, and wherever batches end: rows are what the aggregate
+// folds to, exactly the open ones have a work item, and the ledger balances.
+func TestRowsAreWhatTheAggregateFoldsTo(t *testing.T) {
+	b := setup(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		histories := make([]*history, rapid.IntRange(1, 6).Draw(rt, "messages"))
+		for i := range histories {
+			histories[i] = &history{id: uuid.New(), sender: rapid.SampledFrom([]string{"acme", "bolt"}).Draw(rt, "sender")}
+		}
+		for range rapid.IntRange(1, 40).Draw(rt, "appends") {
+			h := rapid.SampledFrom(histories).Draw(rt, "message")
+			events := h.next(rt, b.now)
+			if len(events) == 0 {
+				continue
+			}
+			b.append(event.MessageStream(h.id), events...)
+			h.record(b.now, events...)
+			if rapid.IntRange(0, 9).Draw(rt, "project") == 0 {
+				b.project()
+			}
+		}
+		b.project()
+		for _, h := range histories {
+			compare(rt, b, h)
+		}
+		ledger, err := postgres.NewReadModel(b.pool).Ledger(b.ctx, nil, b.now)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if !ledger.Compared || !ledger.Balanced {
+			rt.Fatalf("ledger is not balanced: %+v", ledger)
+		}
+	})
+
+	before := b.digests()
+	must(t, postgres.Rebuild(b.ctx, postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard()}))
+	if after := b.digests(); !slices.Equal(before, after) {
+		t.Errorf("a rebuild gives other rows:\n%v\n%v", before, after)
+	}
+}
+
+func compare(t *rapid.T, b *bundle, h *history) {
+	rows, err := postgres.NewReadModel(b.pool).MessagesByID(b.ctx, []uuid.UUID{h.id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := message.Fold(h.records...)
+	if !want.Exists() {
+		if len(rows) != 0 {
+			t.Fatalf("message of which nothing is recorded has a row: %+v", rows)
+		}
+		return
+	}
+	if len(rows) != 1 {
+		t.Fatalf("%d rows of one message", len(rows))
+	}
+	got := rows[0]
+	same := func(p *time.Time, at time.Time) bool { return p == nil && at.IsZero() || p != nil && p.Equal(at) }
+	switch {
+	case got.Status != want.Status, got.Attempts != want.Attempts, got.Calls != len(want.Calls), got.SentTwice != want.SentTwice,
+		!same(got.SentAt, want.SentAt), !same(got.DeliveredAt, want.DeliveredAt), !same(got.ReadAt, want.ReadAt),
+		!same(got.DeadLetteredAt, want.DeadLetteredAt), (got.Failure == nil) != (want.Failure == nil),
+		got.Revision != event.Revision(len(h.records)-1), got.SenderID != want.Sender, got.Priority != want.Priority,
+		got.Status == message.StatusRetrying && !same(got.RetryAt, want.DueAt):
+		t.Fatalf("row\n%+v\nis not what the events fold to\n%+v", got, want)
+	}
+
+	var n int
+	var state int
+	var due time.Time
+	var attempt, call int
+	if err := b.pool.QueryRow(b.ctx, `SELECT count(*), coalesce(max(state), 0), coalesce(max(due_at), now()), coalesce(max(attempt), 0),
+		coalesce(max(call), 0) FROM work_item WHERE message_id = $1`, h.id).Scan(&n, &state, &due, &attempt, &call); err != nil {
+		t.Fatal(err)
+	}
+	if open := want.Status.Open(); open != (n == 1) {
+		t.Fatalf("message that is %s has %d work items", want.Status, n)
+	}
+	if n == 0 {
+		return
+	}
+	states := map[message.Status]int{message.StatusSending: 1, message.StatusAmbiguous: 2}
+	if state != states[want.Status] || !due.Equal(want.DueAt) || attempt != want.Attempts || call != len(want.Calls) {
+		t.Fatalf("work item state %d, due %s, attempt %d, call %d of message %+v", state, due, attempt, call, want)
+	}
+}
+
+func TestBatchHandedOverTwiceChangesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := uuid.New()
+	b.append(event.MessageStream(id), queued("acme", "1"))
+	b.append(event.MessageStream(id), message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now.Add(time.Minute)})
+	for _, g := range postgres.Groups() {
+		p := b.projector(g)
+		from, err := p.Prepare(b.ctx)
+		must(t, err)
+		batches := b.read(from)
+		for range 2 {
+			for _, batch := range batches {
+				must(t, p.Apply(b.ctx, batch))
+			}
+		}
+	}
+	ledger, err := postgres.NewReadModel(b.pool).Ledger(b.ctx, nil, b.now)
+	must(t, err)
+	if ledger.Accepted != 1 || ledger.Open != 1 || ledger.WorkItems != 1 || !ledger.Balanced {
+		t.Errorf("ledger %+v", ledger)
+	}
+}
+
+func TestSecondRunOfAGroupIsFenced(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.append(event.MessageStream(uuid.New()), queued("acme", "1"))
+	first, second := b.projector(postgres.Views), b.projector(postgres.Views)
+	_, err := first.Prepare(b.ctx)
+	must(t, err)
+	_, err = second.Prepare(b.ctx)
+	must(t, err)
+	batches := b.read(0)
+	must(t, first.Apply(b.ctx, batches[0]))
+	before := b.digests()
+	var fenced *postgres.FencedError
+	if err := second.Apply(b.ctx, batches[0]); !errors.As(err, &fenced) || fenced.Group != postgres.Views {
+		t.Fatalf("second run: %v", err)
+	}
+	if after := b.digests(); !slices.Equal(before, after) {
+		t.Errorf("the fenced run has written:\n%v\n%v", before, after)
+	}
+}
+
+func TestAnotherLogStartsAnew(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.append(event.MessageStream(uuid.New()), queued("acme", "1"))
+	b.project()
+	before := b.digests()
+	b.logID = "another"
+	for _, g := range postgres.Groups() {
+		from, err := b.projector(g).Prepare(b.ctx)
+		must(t, err)
+		if from != 0 {
+			t.Errorf("%s goes on at %d", g, from)
+		}
+	}
+	for _, d := range b.digests() {
+		if d.Rows != 0 {
+			t.Errorf("table %s still has %d rows", d.Table, d.Rows)
+		}
+	}
+	b.project()
+	if after := b.digests(); !slices.Equal(before, after) {
+		t.Errorf("rows of the same events differ:\n%v\n%v", before, after)
+	}
+}
+
+// A message's stream that begins with anything but Queued can't be projected.
+func TestPoisonIsParkedWithItsStreamAndTheRestGoesOn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	good, bad := uuid.New(), uuid.New()
+	b.append(event.MessageStream(bad), message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now})
+	b.append(event.MessageStream(good), queued("acme", "1"))
+	b.append(event.MessageStream(bad), message.Expired{})
+	b.append(event.MessageStream(good), message.Cancelled{})
+	b.project()
+
+	rows, err := postgres.NewReadModel(b.pool).MessagesByID(b.ctx, []uuid.UUID{good, bad})
+	must(t, err)
+	if len(rows) != 1 || rows[0].ID != good || rows[0].Status != message.StatusCancelled {
+		t.Errorf("rows %+v", rows)
+	}
+	state, err := postgres.NewReadModel(b.pool).ReadModel(b.ctx, b.now)
+	must(t, err)
+	if state.Parked != 1 || state.Behind != 0 {
+		t.Errorf("read model %+v", state)
+	}
+	// The stream stays out after a restart.
+	b.append(event.MessageStream(bad), queued("acme", "2"))
+	b.project()
+	rows, err = postgres.NewReadModel(b.pool).MessagesByID(b.ctx, []uuid.UUID{bad})
+	must(t, err)
+	if len(rows) != 0 {
+		t.Errorf("parked stream is projected: %+v", rows)
+	}
+}
+
+// A value that Postgres refuses is the event's fault, not the store's.
+func TestValueThatPostgresRefusesIsParked(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	q := queued("acme", "1")
+	q.Template = "a\x00b"
+	b.append(event.MessageStream(uuid.New()), q)
+	b.append(event.MessageStream(uuid.New()), queued("acme", "2"))
+	b.project()
+	ledger, err := postgres.NewReadModel(b.pool).Ledger(b.ctx, nil, b.now)
+	must(t, err)
+	if ledger.Accepted != 1 || ledger.WorkItems != 1 {
+		t.Errorf("ledger %+v", ledger)
+	}
+}
+
+// Run follows the log, tells of commits, and ends with its context.
+func TestRunFollowsTheLog(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx, cancel := context.WithCancel(b.ctx)
+	defer cancel()
+	commits := make(chan postgres.Commit, 100)
+	p, err := postgres.NewProjector(postgres.ProjectorOptions{
+		Group: postgres.Worklist, Log: b.log, Pool: b.pool, LogID: b.logID, Logger: discard(),
+		OnCommit: func(c postgres.Commit) { commits <- c },
+	})
+	must(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	done := b.append(event.MessageStream(uuid.New()), queued("acme", "1"))
+	timeout := time.After(patience)
+	for seen := false; !seen; {
+		select {
+		case c := <-commits:
+			seen = c.Position >= done.Position && slices.Contains(c.Senders, "acme")
+		case <-timeout:
+			t.Fatal("no commit")
+		}
+	}
+	items, position, err := postgres.NewWorkList(b.pool).Fetch(b.ctx, b.now, []work.Want{
+		{Sender: "acme", Priority: message.PriorityTransactional, Fresh: 10, Timed: 10},
+	})
+	must(t, err)
+	if len(items) != 1 || position < done.Position || !items[0].Fresh || items[0].Recipient != "+14155550101" {
+		t.Errorf("fetched %+v at %d", items, position)
+	}
+	cancel()
+	must(t, <-ended)
+}
+
+func TestSendersAreFolded(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stream := event.SenderStream("acme")
+	b.append(stream, sender.SenderRegistered{Sender: "acme", Name: "Acme", PhoneNumberID: "1", MessagesPerSecond: 80})
+	b.append(stream, sender.RateChanged{MessagesPerSecond: 20}, sender.SenderHeld{Fault: sender.Fault{Category: "auth", Message: "token"}})
+	held := b.now
+	q := queued("acme", "1")
+	q.SendAt = b.now.Add(time.Hour)
+	b.append(event.MessageStream(uuid.New()), q)
+	b.append(event.MessageStream(uuid.New()), queued("acme", "2"))
+	b.project()
+	got, found, err := postgres.NewReadModel(b.pool).Sender(b.ctx, "acme", b.now.Add(time.Second))
+	must(t, err)
+	if !found || got.Rate != 20 || got.State() != sender.StateHeld || !got.Hold.Since.Equal(held) || got.Revision != 2 {
+		t.Errorf("sender %+v", got)
+	}
+	if q := got.Queue; q.Depth != 1 || q.Scheduled != 1 || q.OldestDueAge == nil || *q.OldestDueAge != time.Second || q.Lanes[1].Depth != 1 {
+		t.Errorf("queue %+v", q)
+	}
+}
+
+func TestListsAreFiltered(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var ids []uuid.UUID
+	for i := range 5 {
+		id := uuid.New()
+		ids = append(ids, id)
+		q := queued("acme", fmt.Sprint(i))
+		q.Personal.Labels = append(q.Personal.Labels, message.Label{Name: "n", Value: fmt.Sprint(i)})
+		b.append(event.MessageStream(id), q)
+		b.append(event.MessageStream(id), message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now})
+	}
+	b.append(event.MessageStream(ids[3]), message.Failed{Call: 1, Failure: failure(message.ClassTransient)},
+		message.DeadLettered{Attempts: 1, Failure: failure(message.ClassTransient)})
+	wamid := "wamid.four"
+	b.append(event.MessageStream(ids[4]), message.Sent{Call: 1, At: b.now, Personal: message.SentPersonal{WhatsAppID: wamid}})
+	b.project()
+	read := postgres.NewReadModel(b.pool)
+
+	page, err := read.Messages(b.ctx, query.MessageFilter{}, query.Page{First: 2})
+	must(t, err)
+	if len(page.Messages) != 2 || !page.HasNextPage || page.Messages[0].ID != ids[4] {
+		t.Fatalf("first page %+v", page)
+	}
+	page, err = read.Messages(b.ctx, query.MessageFilter{}, query.Page{First: 3, After: page.Messages[1].QueuedPosition})
+	must(t, err)
+	if len(page.Messages) != 3 || page.HasNextPage || page.Messages[0].ID != ids[2] {
+		t.Fatalf("second page %+v", page)
+	}
+
+	key, to, acme := "2", "+14155550101", "acme"
+	code, category, otp := 131000, message.CategoryServer, message.PriorityOTP
+	for name, test := range map[string]struct {
+		filter query.MessageFilter
+		want   []uuid.UUID
+	}{
+		"all of a sender":  {query.MessageFilter{SenderID: &acme, To: &to}, []uuid.UUID{ids[4], ids[3], ids[2], ids[1], ids[0]}},
+		"none may be seen": {query.MessageFilter{SenderIDs: []string{}}, nil},
+		"label":            {query.MessageFilter{Labels: []message.Label{{Name: "n", Value: "1"}, {Name: "campaign", Value: "spring"}}}, ids[1:2]},
+		"idempotency key":  {query.MessageFilter{IdempotencyKey: &key}, ids[2:3]},
+		"whatsapp id":      {query.MessageFilter{WhatsAppID: &wamid}, ids[4:]},
+		"status":           {query.MessageFilter{Status: []message.Status{message.StatusDeadLettered}}, ids[3:4]},
+		"status and error": {query.MessageFilter{Status: []message.Status{message.StatusSent}, ErrorCode: &code}, nil},
+		"error":            {query.MessageFilter{ErrorCode: &code, ErrorCategory: &category}, ids[3:4]},
+		"priority":         {query.MessageFilter{Priority: &otp}, nil},
+	} {
+		page, err := read.Messages(b.ctx, test.filter, query.Page{First: 50})
+		must(t, err)
+		var got []uuid.UUID
+		for _, m := range page.Messages {
+			got = append(got, m.ID)
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+		counts, err := read.MessageCounts(b.ctx, test.filter)
+		must(t, err)
+		var n int64
+		for _, c := range counts {
+			n += c.Count
+		}
+		if n != int64(len(test.want)) {
+			t.Errorf("%s: counted %v, want %d", name, counts, len(test.want))
+		}
+	}
+
+	dead, err := read.DeadLetters(b.ctx, query.DeadLetterFilter{Category: &category, Label: &message.Label{Name: "n", Value: "3"}}, query.Page{First: 10})
+	must(t, err)
+	if dead.TotalCount != 1 || len(dead.DeadLetters) != 1 || dead.DeadLetters[0].ID != ids[3] || dead.ByCategory[0].Category != category {
+		t.Errorf("dead letters %+v", dead)
+	}
+	found, ok, err := read.MessageByWhatsAppID(b.ctx, wamid)
+	must(t, err)
+	if !ok || found.MessageID != ids[4] || found.Call != 1 {
+		t.Errorf("found %+v", found)
+	}
+	if strings.Contains(fmt.Sprint(b.digests()), wamid) {
+		t.Error("digests show personal data")
+	}
+}

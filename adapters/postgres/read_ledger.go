@@ -1,0 +1,115 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/message"
+)
+
+const (
+	// ledgerPatience is how long Ledger waits for both groups to stand at one position.
+	ledgerPatience = 2 * time.Second
+
+	ledgerPoll = 20 * time.Millisecond
+)
+
+// Ledger answers where every accepted message of a sender is, of all senders if
+// senderID is nil, as one snapshot shows it.
+//
+// The counts and the work-list are written by two groups that advance apart. They are
+// compared only when both have seen the same events that bear on the work-list: Ledger
+// looks again for up to 2 s until they have, which under steady load may not happen;
+// Compared then stays false.
+func (r *ReadModel) Ledger(ctx context.Context, senderID *string, now time.Time) (query.Ledger, error) {
+	deadline := time.Now().Add(ledgerPatience)
+	for {
+		ledger, err := r.ledger(ctx, senderID)
+		if err != nil {
+			return query.Ledger{}, fmt.Errorf("read the ledger: %w", err)
+		}
+		ledger.AsOf = now
+		if ledger.Compared || time.Now().After(deadline) {
+			return ledger, nil
+		}
+		if !pause(ctx, ledgerPoll) {
+			return query.Ledger{}, ctx.Err()
+		}
+	}
+}
+
+func (r *ReadModel) ledger(ctx context.Context, senderID *string) (query.Ledger, error) {
+	var l query.Ledger
+	columns := make(map[message.Column]int64)
+	var viewed, listed event.Position
+	var openRows, unsettledRows int64
+	err := pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		clear(columns)
+		if err := tx.QueryRow(ctx, `SELECT coalesce(max(position) FILTER (WHERE name = $1), 0),
+				coalesce(max(work_position) FILTER (WHERE name = $1), 0),
+				coalesce(max(work_position) FILTER (WHERE name = $2), 0) FROM projection`, Views, Worklist).
+			Scan(&l.Position, &viewed, &listed); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `SELECT counter, sum(count)::bigint FROM message_count
+			WHERE $1::text IS NULL OR sender = $1 GROUP BY counter`, senderID)
+		if err != nil {
+			return err
+		}
+		var counter string
+		var n int64
+		if _, err := pgx.ForEachRow(rows, []any{&counter, &n}, func() error {
+			switch counter {
+			case countQueued:
+				l.Accepted = n
+			case countSentTwice:
+				l.SentTwice = n
+			default:
+				columns[message.Status(counter).Column()] += n
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `SELECT count(*) FILTER (WHERE state < 2), count(*) FILTER (WHERE state = 2)
+			FROM work_item WHERE $1::text IS NULL OR sender = $1`, senderID).Scan(&openRows, &unsettledRows)
+	})
+	if err != nil {
+		return l, err
+	}
+	l.Open, l.Ambiguous = columns[message.ColumnOpen], columns[message.ColumnAmbiguous]
+	l.Sent, l.Delivered, l.Read = columns[message.ColumnSent], columns[message.ColumnDelivered], columns[message.ColumnRead]
+	l.Failed, l.DeadLettered = columns[message.ColumnFailed], columns[message.ColumnDeadLettered]
+	l.Cancelled, l.Expired = columns[message.ColumnCancelled], columns[message.ColumnExpired]
+	l.Discarded = columns[message.ColumnDiscarded]
+	l.WorkItems = openRows + unsettledRows
+	var sum int64
+	for _, n := range columns {
+		sum += n
+	}
+	l.Compared = viewed == listed
+	l.Balanced = l.Accepted == sum && (!l.Compared || openRows == l.Open && unsettledRows == l.Ambiguous)
+	return l, nil
+}
+
+// ReadModel answers how far the read models are, at now.
+func (r *ReadModel) ReadModel(ctx context.Context, now time.Time) (query.ReadModel, error) {
+	var m query.ReadModel
+	var live bool
+	var recordedAt *time.Time
+	err := r.pool.QueryRow(ctx, `SELECT coalesce(min(position), 0), coalesce(bool_and(live), false),
+			min(recorded_at) FILTER (WHERE NOT live), (SELECT count(*) FROM parked_event) FROM projection`).
+		Scan(&m.Position, &live, &recordedAt, &m.Parked)
+	if err != nil {
+		return m, fmt.Errorf("read the read model's position: %w", err)
+	}
+	if !live && recordedAt != nil {
+		m.Behind = max(0, now.Sub(*recordedAt))
+	}
+	return m, nil
+}

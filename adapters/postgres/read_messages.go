@@ -1,0 +1,267 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
+)
+
+// ReadModel answers queries from the read models.
+type ReadModel struct{ pool *pgxpool.Pool }
+
+// NewReadModel makes the queries over pool's read model.
+func NewReadModel(pool *pgxpool.Pool) *ReadModel { return &ReadModel{pool: pool} }
+
+// Messages answers a page of the messages that the filter finds, newest first.
+func (r *ReadModel) Messages(ctx context.Context, f query.MessageFilter, p query.Page) (query.MessagePage, error) {
+	c, err := messageConditions(f)
+	if err != nil {
+		return query.MessagePage{}, err
+	}
+	list, more, err := r.page(ctx, c, p)
+	if err != nil {
+		return query.MessagePage{}, fmt.Errorf("list messages: %w", err)
+	}
+	return query.MessagePage{Messages: list, HasNextPage: more}, nil
+}
+
+// MessagesByID answers the messages with these ids that are known, in no order.
+func (r *ReadModel) MessagesByID(ctx context.Context, ids []uuid.UUID) ([]query.Message, error) {
+	list, err := selectMessages(ctx, r.pool, `WHERE m.id = ANY ($1)`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read messages: %w", err)
+	}
+	return list, nil
+}
+
+// MessageCounts answers how many messages the filter finds, by status; a status
+// without any is left out.
+func (r *ReadModel) MessageCounts(ctx context.Context, f query.MessageFilter) ([]query.StatusCount, error) {
+	var rows pgx.Rows
+	var err error
+	if bySender, ok := onlySender(f); ok {
+		rows, err = r.pool.Query(ctx, `SELECT counter, sum(count)::bigint FROM message_count
+			WHERE ($1::text[] IS NULL OR sender = ANY ($1)) AND counter <> ALL ($2) GROUP BY counter HAVING sum(count) > 0`,
+			bySender, []string{countQueued, countSentTwice})
+	} else {
+		var c conditions
+		if c, err = messageConditions(f); err != nil {
+			return nil, err
+		}
+		rows, err = r.pool.Query(ctx, `SELECT m.status, count(*) FROM message m `+c.where()+` GROUP BY m.status`, c.args...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("count messages: %w", err)
+	}
+	found := make(map[message.Status]int64)
+	var status message.Status
+	var n int64
+	if _, err := pgx.ForEachRow(rows, []any{&status, &n}, func() error {
+		found[status] = n
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("count messages: %w", err)
+	}
+	var list []query.StatusCount
+	for _, s := range message.Statuses() {
+		if n := found[s]; n > 0 && (len(f.Status) == 0 || slices.Contains(f.Status, s)) {
+			list = append(list, query.StatusCount{Status: s, Count: n})
+		}
+	}
+	return list, nil
+}
+
+// onlySender answers the senders that the filter is about, nil for all, if it
+// restricts nothing else but the status: the ledger's counts then have the answer.
+func onlySender(f query.MessageFilter) ([]string, bool) {
+	senders := f.SenderIDs
+	if f.SenderID != nil {
+		if senders != nil && !slices.Contains(senders, *f.SenderID) {
+			return []string{}, true
+		}
+		senders = []string{*f.SenderID}
+	}
+	restricted := f.To != nil || f.IdempotencyKey != nil || f.WhatsAppID != nil || len(f.Labels) > 0 || f.Type != nil ||
+		f.Priority != nil || f.Template != nil || f.ErrorCategory != nil || f.ErrorCode != nil ||
+		f.QueuedAfter != nil || f.QueuedBefore != nil
+	return senders, !restricted
+}
+
+// MessageByWhatsAppID answers the message and the call that WhatsApp gave this id;
+// false if none is known yet.
+func (r *ReadModel) MessageByWhatsAppID(ctx context.Context, whatsAppID string) (query.MessageCall, bool, error) {
+	var found query.MessageCall
+	err := r.pool.QueryRow(ctx, `SELECT message_id, call FROM message_wamid WHERE wamid_hash = $1`, wamidHash(whatsAppID)).
+		Scan(&found.MessageID, &found.Call)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return found, false, nil
+	}
+	if err != nil {
+		return found, false, fmt.Errorf("find a message by its whatsapp id: %w", err)
+	}
+	return found, true, nil
+}
+
+// DeadLetters answers a page of the dead letters that the filter finds, newest first,
+// and how many there are of each category.
+func (r *ReadModel) DeadLetters(ctx context.Context, f query.DeadLetterFilter, p query.Page) (query.DeadLetterPage, error) {
+	var page query.DeadLetterPage
+	c := conditions{}
+	c.add(`x.status = $1`, message.StatusDeadLettered)
+	c.senders("x.sender", f.SenderID, f.SenderIDs)
+	if f.Category != nil {
+		c.add(`x.error_category = $1`, *f.Category)
+	}
+	if f.Code != nil {
+		c.add(`x.error_code = $1`, *f.Code)
+	}
+	if f.DeadLetteredAfter != nil {
+		c.add(`x.dead_lettered_at > $1`, *f.DeadLetteredAfter)
+	}
+	if f.DeadLetteredBefore != nil {
+		c.add(`x.dead_lettered_at < $1`, *f.DeadLetteredBefore)
+	}
+	if f.Label != nil {
+		c.label(*f.Label)
+	}
+	c.join = joinException
+	// One snapshot, so that the counts are those of the page.
+	err := pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT coalesce(x.error_category, $`+strconv.Itoa(len(c.args)+1)+`), count(*)
+			FROM message m `+c.where()+` GROUP BY 1 ORDER BY 2 DESC, 1`, append(slices.Clone(c.args), string(message.CategoryUnknown))...)
+		if err != nil {
+			return err
+		}
+		page.ByCategory, err = pgx.CollectRows(rows, pgx.RowToStructByPos[query.CategoryCount])
+		if err != nil {
+			return err
+		}
+		for _, n := range page.ByCategory {
+			page.TotalCount += n.Count
+		}
+		page.DeadLetters, page.HasNextPage, err = pageOf(ctx, tx, c, p)
+		return err
+	})
+	if err != nil {
+		return query.DeadLetterPage{}, fmt.Errorf("list dead letters: %w", err)
+	}
+	return page, nil
+}
+
+func (r *ReadModel) page(ctx context.Context, c conditions, p query.Page) ([]query.Message, bool, error) {
+	return pageOf(ctx, r.pool, c, p)
+}
+
+func pageOf(ctx context.Context, q querier, c conditions, p query.Page) ([]query.Message, bool, error) {
+	first := min(max(p.First, 0), query.MaxPage)
+	if p.After > 0 {
+		c.add(`m.queued_position < $1`, p.After)
+	}
+	args := append(slices.Clone(c.args), first+1)
+	list, err := selectMessages(ctx, q,
+		c.where()+` ORDER BY m.queued_position DESC LIMIT $`+strconv.Itoa(len(args)), args...)
+	if err != nil || len(list) <= first {
+		return list, false, err
+	}
+	return list[:first], true, nil
+}
+
+// conditions are the parts of a WHERE over message m, and what they are given.
+type conditions struct {
+	join  string
+	parts []string
+	args  []any
+}
+
+// add adds a condition that names its one argument $1.
+func (c *conditions) add(sql string, arg any) {
+	c.args = append(c.args, arg)
+	c.parts = append(c.parts, strings.ReplaceAll(sql, "$1", "$"+strconv.Itoa(len(c.args))))
+}
+
+func (c *conditions) senders(column string, one *string, allowed []string) {
+	if one != nil {
+		c.add(column+` = $1`, *one)
+	}
+	if allowed != nil {
+		c.add(column+` = ANY ($1)`, allowed)
+	}
+}
+
+func (c *conditions) label(l message.Label) {
+	data, _ := json.Marshal([]message.Label{l}) //nolint:errchkjson // two strings
+	c.add(`m.labels @> $1::jsonb`, string(data))
+}
+
+func (c *conditions) where() string {
+	if len(c.parts) == 0 {
+		return c.join
+	}
+	return c.join + ` WHERE ` + strings.Join(c.parts, ` AND `)
+}
+
+func messageConditions(f query.MessageFilter) (conditions, error) {
+	var c conditions
+	c.senders("m.sender", f.SenderID, f.SenderIDs)
+	if len(f.Status) > 0 {
+		c.add(`m.status = ANY ($1)`, f.Status)
+		// Only out-of-the-ordinary statuses: there is an index that finds them.
+		if !slices.ContainsFunc(f.Status, func(s message.Status) bool { return !exceptionalStatus(s) }) {
+			c.add(`x.status = ANY ($1)`, f.Status)
+			c.join = joinException
+		}
+	}
+	if f.ErrorCategory != nil {
+		c.add(`x.error_category = $1`, *f.ErrorCategory)
+		c.join = joinException
+	}
+	if f.ErrorCode != nil {
+		c.add(`x.error_code = $1`, *f.ErrorCode)
+		c.join = joinException
+	}
+	if f.To != nil {
+		c.add(`m.recipient = $1`, *f.To)
+	}
+	if f.IdempotencyKey != nil {
+		c.add(`m.idempotency_key = $1`, *f.IdempotencyKey)
+	}
+	if f.WhatsAppID != nil {
+		c.add(`m.id = (SELECT w.message_id FROM message_wamid w WHERE w.wamid_hash = $1)`, wamidHash(*f.WhatsAppID))
+	}
+	if len(f.Labels) > message.MaxLabels {
+		return c, domain.Invalid("filter.labels", "has %d labels, at most %d are allowed", len(f.Labels), message.MaxLabels)
+	}
+	for _, l := range f.Labels {
+		c.label(l)
+	}
+	if f.Type != nil {
+		c.add(`m.kind = $1`, *f.Type)
+	}
+	if f.Priority != nil {
+		c.add(`m.priority = $1`, f.Priority.Rank())
+	}
+	if f.Template != nil {
+		c.add(`m.template = $1`, *f.Template)
+	}
+	if f.QueuedAfter != nil {
+		c.add(`m.queued_at > $1`, *f.QueuedAfter)
+	}
+	if f.QueuedBefore != nil {
+		c.add(`m.queued_at < $1`, *f.QueuedBefore)
+	}
+	return c, nil
+}
+
+const joinException = `JOIN message_exception x ON x.message_id = m.id`

@@ -1,0 +1,128 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
+)
+
+// Senders answers all senders with what waits for them at now, by id.
+func (r *ReadModel) Senders(ctx context.Context, now time.Time) ([]query.Sender, error) {
+	return r.senders(ctx, now, nil)
+}
+
+// SenderStates answers all senders without what waits for them, by id: what
+// dispatch reads every second, however long the queues are.
+func (r *ReadModel) SenderStates(ctx context.Context) ([]sender.Sender, error) {
+	rows, err := r.pool.Query(ctx, `SELECT state FROM sender ORDER BY id`)
+	if err != nil {
+		return nil, fmt.Errorf("read senders: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (sender.Sender, error) {
+		var s sender.Sender
+		var state []byte
+		if err := row.Scan(&state); err != nil {
+			return s, err
+		}
+		return s, json.Unmarshal(state, &s)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read senders: %w", err)
+	}
+	return list, nil
+}
+
+// Sender answers a sender with what waits for it at now; false if there is none.
+func (r *ReadModel) Sender(ctx context.Context, id string, now time.Time) (query.Sender, bool, error) {
+	list, err := r.senders(ctx, now, []string{id})
+	if err != nil || len(list) == 0 {
+		return query.Sender{}, false, err
+	}
+	return list[0], true, nil
+}
+
+func (r *ReadModel) senders(ctx context.Context, now time.Time, ids []string) ([]query.Sender, error) {
+	depths, err := r.QueueDepths(ctx, now, ids)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.pool.Query(ctx, `SELECT revision, position, state FROM sender WHERE $1::text[] IS NULL OR id = ANY ($1) ORDER BY id`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read senders: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (query.Sender, error) {
+		var s query.Sender
+		var state []byte
+		if err := row.Scan(&s.Revision, &s.Position, &state); err != nil {
+			return s, err
+		}
+		if err := json.Unmarshal(state, &s.Sender); err != nil {
+			return s, err
+		}
+		var known bool
+		if s.Queue, known = depths[s.ID]; !known {
+			s.Queue = emptyQueue()
+		}
+		return s, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read senders: %w", err)
+	}
+	return list, nil
+}
+
+// QueueDepths answers how much each of the senders has to send at now, of all that
+// have anything if ids is nil. A retry that waits for its time is due: only sendAt
+// makes a message scheduled.
+func (r *ReadModel) QueueDepths(ctx context.Context, now time.Time, ids []string) (map[string]query.QueueDepth, error) {
+	rows, err := r.pool.Query(ctx, `SELECT sender, priority,
+			count(*) FILTER (WHERE NOT waits), count(*) FILTER (WHERE waits), min(due_at) FILTER (WHERE due_at <= $1 AND state = 0)
+		FROM (SELECT *, state = 0 AND call = 0 AND due_at > $1 AS waits FROM work_item
+			WHERE $2::text[] IS NULL OR sender = ANY ($2)) w
+		GROUP BY sender, priority ORDER BY sender, priority`, now, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read queue depths: %w", err)
+	}
+	depths := make(map[string]query.QueueDepth)
+	var sender string
+	var rank int
+	var due, scheduled int64
+	var oldest *time.Time
+	if _, err := pgx.ForEachRow(rows, []any{&sender, &rank, &due, &scheduled, &oldest}, func() error {
+		d, ok := depths[sender]
+		if !ok {
+			d = emptyQueue()
+		}
+		d.Depth += due
+		d.Scheduled += scheduled
+		lane := &d.Lanes[message.Priority.Rank(priorityOf(rank))]
+		lane.Depth = due
+		if oldest != nil {
+			age := max(0, now.Sub(*oldest))
+			lane.OldestDueAge = &age
+			if d.OldestDueAge == nil || age > *d.OldestDueAge {
+				d.OldestDueAge = &age
+			}
+		}
+		depths[sender] = d
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read queue depths: %w", err)
+	}
+	return depths, nil
+}
+
+func emptyQueue() query.QueueDepth {
+	var d query.QueueDepth
+	for _, p := range message.Priorities() {
+		d.Lanes = append(d.Lanes, query.LaneDepth{Priority: p})
+	}
+	return d
+}

@@ -1,0 +1,60 @@
+package postgres
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/domain/message"
+)
+
+// scanWork reads the position and, if the outer join found one, an item.
+func scanWork(rows pgx.Rows) (*work.Item, event.Position, error) {
+	var position event.Position
+	var row struct {
+		id                             *uuid.UUID
+		sender, recipient              *string
+		onAmbiguous, template          *string
+		priority, state, attempt, call *int
+		fresh                          *bool
+		dueAt, expiresAt               *time.Time
+		revision, position, queued     *int64
+	}
+	err := rows.Scan(&position, &row.id, &row.sender, &row.priority, &row.state, &row.fresh, &row.dueAt, &row.expiresAt,
+		&row.recipient, &row.attempt, &row.call, &row.onAmbiguous, &row.template, &row.revision, &row.position, &row.queued)
+	if err != nil || row.id == nil {
+		return nil, position, err
+	}
+	return &work.Item{
+		MessageID: *row.id, Sender: *row.sender, Priority: priorityOf(*row.priority), State: stateOf(*row.state),
+		Fresh: *row.fresh, DueAt: *row.dueAt, ExpiresAt: orZero(row.expiresAt), Recipient: *row.recipient,
+		Attempt: *row.attempt, Call: *row.call, OnAmbiguous: message.AmbiguityPolicy(*row.onAmbiguous), Template: *row.template,
+		Revision: event.Revision(*row.revision), Position: event.Position(*row.position),
+		QueuedPosition: event.Position(*row.queued),
+	}, position, nil
+}
+
+// stateRank is how work_item holds a state: 0 is ready, above 0 has been called.
+func stateRank(s work.State) int16 {
+	switch s {
+	case work.Ready:
+	case work.Calling:
+		return 1
+	case work.Unsettled:
+		return 2
+	}
+	return 0
+}
+
+func stateOf(rank int) work.State {
+	switch rank {
+	case 1:
+		return work.Calling
+	case 2:
+		return work.Unsettled
+	}
+	return work.Ready
+}

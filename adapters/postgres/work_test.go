@@ -1,0 +1,165 @@
+package postgres_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/domain/message"
+)
+
+var (
+	_ work.List   = (*postgres.WorkList)(nil)
+	_ work.Leases = (*postgres.Leases)(nil)
+)
+
+func TestFetchAnswersWhatIsDueBeforeWhatIsFresh(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ids := make([]uuid.UUID, 6)
+	var positions []event.Position
+	for i := range ids {
+		ids[i] = uuid.New()
+		q := queued("acme", ids[i].String())
+		if i == 5 {
+			q.SendAt = b.now.Add(time.Hour)
+		}
+		positions = append(positions, b.append(event.MessageStream(ids[i]), q).Position)
+	}
+	other := uuid.New()
+	b.append(event.MessageStream(other), queued("bolt", "1"))
+	base := b.now
+	retry := func(id uuid.UUID, due time.Time) {
+		b.append(event.MessageStream(id), message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: due},
+			message.Failed{Call: 1, Attempt: 1, Failure: failure(message.ClassTransient)}, message.RetryScheduled{Attempt: 1, DueAt: due})
+	}
+	retry(ids[3], base.Add(2*time.Minute))
+	retry(ids[4], base.Add(time.Minute))
+	b.project()
+
+	list := postgres.NewWorkList(b.pool)
+	lane := work.Want{Sender: "acme", Priority: message.PriorityTransactional, Timed: 10, Fresh: 10}
+	for name, test := range map[string]struct {
+		now   time.Time
+		wants []work.Want
+		want  []uuid.UUID
+	}{
+		"nothing wanted":     {base, nil, nil},
+		"fresh only":         {base, []work.Want{lane}, ids[:3]},
+		"retries first":      {base.Add(time.Hour / 2), []work.Want{lane}, []uuid.UUID{ids[4], ids[3], ids[0], ids[1], ids[2]}},
+		"sendAt has come":    {base.Add(2 * time.Hour), []work.Want{{Sender: "acme", Priority: lane.Priority, Timed: 5}}, []uuid.UUID{ids[4], ids[3], ids[5]}},
+		"behind the cursor":  {base, []work.Want{{Sender: "acme", Priority: lane.Priority, Fresh: 5, After: positions[1]}}, ids[2:3]},
+		"bounded":            {base.Add(time.Hour / 2), []work.Want{{Sender: "acme", Priority: lane.Priority, Fresh: 1, Timed: 1}}, []uuid.UUID{ids[4], ids[0]}},
+		"lanes in order":     {base, []work.Want{{Sender: "bolt", Priority: lane.Priority, Fresh: 1}, lane}, []uuid.UUID{other, ids[0], ids[1], ids[2]}},
+		"no such lane":       {base, []work.Want{{Sender: "acme", Priority: message.PriorityOTP, Fresh: 5}}, nil},
+		"lane that is given": {base, []work.Want{{Sender: "none", Priority: message.PriorityOTP, Fresh: 5}, lane}, ids[:3]},
+	} {
+		items, position, err := list.Fetch(b.ctx, test.now, test.wants)
+		must(t, err)
+		var got []uuid.UUID
+		for _, w := range items {
+			got = append(got, w.MessageID)
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+		if position < positions[5] {
+			t.Errorf("%s: position %d", name, position)
+		}
+	}
+}
+
+func TestOverdueAndDepths(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	list := postgres.NewWorkList(b.pool)
+	b.project()
+	if depths, err := list.Depths(b.ctx); err != nil || len(depths) != 0 {
+		t.Fatalf("depths of an empty list: %v, %v", depths, err)
+	}
+	calling, unsettled, expiring, fresh := uuid.New(), uuid.New(), uuid.New(), uuid.New()
+	b.append(event.MessageStream(calling), queued("acme", "1"))
+	base := b.now
+	b.append(event.MessageStream(unsettled), queued("acme", "2"))
+	q := queued("bolt", "3")
+	q.SendAt, q.ExpiresAt = base.Add(time.Hour), base.Add(30*time.Minute)
+	b.append(event.MessageStream(expiring), q)
+	b.append(event.MessageStream(fresh), queued("cold", "4"))
+	freshDue := b.now
+	b.append(event.MessageStream(calling), message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: base.Add(10 * time.Minute)})
+	b.append(event.MessageStream(unsettled), message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: base.Add(time.Minute)},
+		message.OutcomeUnknown{Call: 1, SettleBy: base.Add(20 * time.Minute)})
+	b.project()
+
+	for _, test := range []struct {
+		after   time.Duration
+		senders []string
+		limit   int
+		want    []uuid.UUID
+	}{
+		{0, nil, 10, nil},
+		{10 * time.Minute, nil, 10, []uuid.UUID{calling}},
+		{30 * time.Minute, nil, 10, []uuid.UUID{calling, unsettled, expiring}},
+		{30 * time.Minute, nil, 2, []uuid.UUID{calling, unsettled}},
+		{30 * time.Minute, []string{"bolt", "cold"}, 10, []uuid.UUID{expiring}},
+	} {
+		items, position, err := list.Overdue(b.ctx, base.Add(test.after), test.senders, test.limit)
+		must(t, err)
+		var got []uuid.UUID
+		for _, w := range items {
+			got = append(got, w.MessageID)
+		}
+		if !slices.Equal(got, test.want) || position == 0 {
+			t.Errorf("after %s of %v: %v at %d, want %v", test.after, test.senders, got, position, test.want)
+		}
+	}
+	depths, err := list.Depths(b.ctx)
+	must(t, err)
+	if len(depths) != 3 || !depths["acme"].Equal(base.Add(10*time.Minute)) || !depths["bolt"].Equal(base.Add(30*time.Minute)) ||
+		!depths["cold"].Equal(freshDue) {
+		t.Errorf("depths %v", depths)
+	}
+}
+
+// Dead letter and Requeued may come in one batch or in two: the row is the same.
+func TestRequeuedMessageHasAllFactsAgain(t *testing.T) {
+	t.Parallel()
+	for name, between := range map[string]func(*bundle){
+		"one batch":   func(*bundle) {},
+		"two batches": func(b *bundle) { b.project() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			id := uuid.New()
+			stream := event.MessageStream(id)
+			queuedAt := b.append(stream, queued("acme", "1"))
+			b.project()
+			b.append(stream, message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now.Add(time.Minute)},
+				message.DeadLettered{Attempts: 1, Failure: failure(message.ClassTransient)})
+			between(b)
+			requeued := b.append(stream, message.Requeued{})
+			b.project()
+			items, _, err := postgres.NewWorkList(b.pool).Fetch(b.ctx, b.now, []work.Want{
+				{Sender: "acme", Priority: message.PriorityTransactional, Timed: 9, Fresh: 9},
+			})
+			must(t, err)
+			want := work.Item{
+				MessageID: id, Sender: "acme", Priority: message.PriorityTransactional, State: work.Ready, DueAt: b.now,
+				Recipient: "+14155550101", Call: 1, OnAmbiguous: message.AmbiguityResend,
+				Revision: requeued.Revision, Position: requeued.Position, QueuedPosition: queuedAt.Position,
+			}
+			if len(items) == 1 {
+				items[0].DueAt = items[0].DueAt.UTC()
+			}
+			if len(items) != 1 || items[0] != want {
+				t.Errorf("items %+v, want %+v", items, want)
+			}
+		})
+	}
+}
