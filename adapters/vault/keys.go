@@ -1,0 +1,175 @@
+package vault
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// keySize is the length of a secret key in bytes.
+const keySize = 32
+
+// The labels under which keys are derived. They are part of what is stored:
+// another label is another key.
+const (
+	labelToken       = "waypost token v1"
+	labelFingerprint = "waypost fingerprint v1"
+)
+
+// Keys are the installation's secret keys.
+type Keys struct{ keys []derived }
+
+type derived struct {
+	id          string // the first bytes of a hash of the key, to find it again
+	token       cipher.AEAD
+	fingerprint []byte
+}
+
+// ParseKeys reads secret keys: base64 of 32 bytes each, separated by commas.
+func ParseKeys(text string) (*Keys, error) {
+	var k Keys
+	for i, part := range strings.Split(strings.TrimSpace(text), ",") {
+		secret, err := base64.StdEncoding.DecodeString(strings.TrimSpace(part))
+		if err != nil || len(secret) != keySize {
+			return nil, fmt.Errorf("secret key %d is not base64 of %d bytes; make one with: openssl rand -base64 %d", i+1, keySize, keySize)
+		}
+		d, err := derive(secret)
+		if err != nil {
+			return nil, err
+		}
+		k.keys = append(k.keys, d)
+	}
+	return &k, nil
+}
+
+// LoadOrMakeKeys reads the secret keys of a file, and makes the file with a new
+// key, mode 0600, if it is not there.
+func LoadOrMakeKeys(path string) (*Keys, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		text, err = makeKeyFile(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("secret key: %w", err)
+	}
+	k, err := ParseKeys(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return k, nil
+}
+
+func makeKeyFile(path string) ([]byte, error) {
+	secret := make([]byte, keySize)
+	if _, err := rand.Read(secret); err != nil {
+		return nil, err
+	}
+	text := []byte(base64.StdEncoding.EncodeToString(secret) + "\n")
+	return text, WriteSecret(path, text)
+}
+
+// WriteSecret writes a file of mode 0600 that is there whole and on disk, or
+// not at all.
+func WriteSecret(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // gone already when all went well
+	if _, err := f.Write(text); err != nil {
+		_ = f.Close()
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+func derive(secret []byte) (derived, error) {
+	id := sha256.Sum256(append([]byte("waypost key id v1"), secret...))
+	token, err := hkdf.Key(sha256.New, secret, nil, labelToken, keySize)
+	if err != nil {
+		return derived{}, err
+	}
+	print, err := hkdf.Key(sha256.New, secret, nil, labelFingerprint, keySize)
+	if err != nil {
+		return derived{}, err
+	}
+	block, err := aes.NewCipher(token)
+	if err != nil {
+		return derived{}, err
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return derived{}, err
+	}
+	return derived{id: hex.EncodeToString(id[:4]), token: aead, fingerprint: print}, nil
+}
+
+// Fingerprint is the keyed hash of parts: HMAC-SHA256 over each with its length,
+// behind the id of the key.
+func (k *Keys) Fingerprint(parts ...[]byte) string { return k.keys[0].mac(parts) }
+
+// Matches reports whether fingerprint is that of parts, under any of the keys.
+func (k *Keys) Matches(fingerprint string, parts ...[]byte) bool {
+	for _, d := range k.keys {
+		if strings.HasPrefix(fingerprint, d.id+":") {
+			return hmac.Equal([]byte(fingerprint), []byte(d.mac(parts)))
+		}
+	}
+	return false
+}
+
+func (d derived) mac(parts [][]byte) string {
+	h := hmac.New(sha256.New, d.fingerprint)
+	var size [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(size[:], uint64(len(p)))
+		_, _ = h.Write(size[:]) // a hash's Write never fails
+		_, _ = h.Write(p)
+	}
+	return d.id + ":" + hex.EncodeToString(h.Sum(nil))
+}
+
+// seal encrypts a token under the first key: key id, nonce, ciphertext. about
+// binds it to its place, so that it opens nowhere else.
+func (k *Keys) seal(token, about string) ([]byte, error) {
+	d := k.keys[0]
+	nonce := make([]byte, d.token.NonceSize())
+	if _, err := io.ReadFull(rand.Reader, nonce); err != nil {
+		return nil, err
+	}
+	sealed := append([]byte(d.id), nonce...)
+	return d.token.Seal(sealed, nonce, []byte(token), []byte(about)), nil
+}
+
+var errSealed = errors.New("was encrypted under a secret key that is not given, or was changed; give the key in WAYPOST_SECRET_KEY or set the token again with updateSender")
+
+func (k *Keys) open(sealed []byte, about string) (string, error) {
+	for _, d := range k.keys {
+		head := len(d.id) + d.token.NonceSize()
+		if len(sealed) < head || string(sealed[:len(d.id)]) != d.id {
+			continue
+		}
+		plain, err := d.token.Open(nil, sealed[len(d.id):head], sealed[head:], []byte(about))
+		if err != nil {
+			return "", errSealed
+		}
+		return string(plain), nil
+	}
+	return "", errSealed
+}

@@ -1,0 +1,69 @@
+package whatsapp
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/waypost/waypost/domain/message"
+)
+
+// Payload is what a call sends.
+type Payload struct {
+	// To is the recipient in E.164, with its plus: without one WhatsApp takes the number as one of the
+	// sender's own country.
+	To string
+	// Kind is the kind of the content.
+	Kind message.Kind
+	// Content is the object that the Cloud API has under the kind's name, as Queued keeps it.
+	Content json.RawMessage
+	// ReplyTo is the wamid of the message that this one answers; empty for none.
+	ReplyTo string
+	// CallbackData comes back with every status; see the function CallbackData.
+	CallbackData string
+}
+
+// JSON builds the body of the call. It fails for content that is no JSON and for a recipient without a
+// plus; whether WhatsApp takes the content is for the domain to say before, and for WhatsApp at last.
+func (p Payload) JSON() ([]byte, error) {
+	kind := strings.ToLower(string(p.Kind))
+	if kind == "" || strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz") != "" || !isPhoneNumber(p.To) {
+		return nil, fmt.Errorf("build a call: the message needs a kind and a recipient in E.164")
+	}
+	if !json.Valid(p.Content) {
+		return nil, fmt.Errorf("build a call: the content of kind %s is not JSON", kind)
+	}
+	b := make([]byte, 0, 256+len(p.Content)+len(p.ReplyTo)+len(p.CallbackData))
+	b = append(b, `{"messaging_product":"whatsapp","recipient_type":"individual","to":"`...)
+	b = append(b, p.To...)
+	if p.ReplyTo != "" {
+		id, err := json.Marshal(p.ReplyTo)
+		if err != nil {
+			return nil, fmt.Errorf("build a call: %w", err)
+		}
+		b = append(b, `","context":{"message_id":`...)
+		b = append(b, id...)
+		b = append(b, `},"type":`...)
+	} else {
+		b = append(b, `","type":`...)
+	}
+	b = append(b, '"')
+	b = append(b, kind...)
+	b = append(b, `","`...)
+	b = append(b, kind...)
+	b = append(b, `":`...)
+	b = append(b, p.Content...)
+	if p.CallbackData != "" {
+		data, err := json.Marshal(p.CallbackData)
+		if err != nil {
+			return nil, fmt.Errorf("build a call: %w", err)
+		}
+		b = append(b, `,"biz_opaque_callback_data":`...)
+		b = append(b, data...)
+	}
+	return append(b, '}'), nil
+}
+
+func isPhoneNumber(s string) bool {
+	return len(s) > 1 && s[0] == '+' && strings.Trim(s[1:], "0123456789") == ""
+}

@@ -1,0 +1,101 @@
+package whatsapp_test
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/waypost/waypost/adapters/whatsapp"
+	"github.com/waypost/waypost/adapters/whatsapp/simulator"
+	"github.com/waypost/waypost/domain/message"
+)
+
+// document is a documented request, taken apart as a queued message is.
+func document(t testing.TB, file string) (whatsapp.Payload, map[string]any) {
+	t.Helper()
+	body := fixture(t, strings.TrimPrefix(file, "testdata/"))
+	var parts map[string]json.RawMessage
+	var whole map[string]any
+	if err := json.Unmarshal(body, &parts); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(body, &whole); err != nil {
+		t.Fatal(err)
+	}
+	text := func(name string) string { s, _ := whole[name].(string); return s }
+	p := whatsapp.Payload{To: text("to"), Kind: message.Kind(strings.ToUpper(text("type"))), Content: parts[text("type")], CallbackData: text("biz_opaque_callback_data")}
+	if context, ok := whole["context"].(map[string]any); ok {
+		p.ReplyTo, _ = context["message_id"].(string)
+	}
+	return p, whole
+}
+
+func TestPayloadsAreTheDocumentedOnes(t *testing.T) {
+	files, err := filepath.Glob("testdata/requests/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no requests", err)
+	}
+	_, client := startSimulator(t, "", func(c *simulator.Control) {})
+	for _, file := range files {
+		p, want := document(t, file)
+		body, err := p.JSON()
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		var got map[string]any
+		if err := json.Unmarshal(body, &got); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s:\n got %s\nwant %v", file, body, want)
+		}
+		result := client.Send(t.Context(), whatsapp.Call{PhoneNumberID: phoneNumberID, Token: "t", Body: body})
+		if _, ok := result.(message.Accepted); !ok {
+			t.Errorf("%s was answered %+v", file, result)
+		}
+	}
+}
+
+func TestPayloadQuotesWhatItIsGiven(t *testing.T) {
+	p := whatsapp.Payload{To: "+12025550143", Kind: "TEXT", Content: json.RawMessage(`{"body":"x"}`), ReplyTo: `w"\`, CallbackData: "a\"\n"}
+	body, err := p.JSON()
+	var got struct {
+		Context struct {
+			MessageID string `json:"message_id"`
+		}
+		CallbackData string `json:"biz_opaque_callback_data"`
+	}
+	if err != nil || json.Unmarshal(body, &got) != nil || got.Context.MessageID != p.ReplyTo || got.CallbackData != p.CallbackData {
+		t.Errorf("%s, %v", body, err)
+	}
+}
+
+func TestPayloadRefuses(t *testing.T) {
+	good := whatsapp.Payload{To: "+12025550143", Kind: "TEXT", Content: json.RawMessage(`{"body":"x"}`)}
+	for name, change := range map[string]func(*whatsapp.Payload){
+		"no plus":     func(p *whatsapp.Payload) { p.To = "12025550143" },
+		"letters":     func(p *whatsapp.Payload) { p.To = `+1","x":"` },
+		"no kind":     func(p *whatsapp.Payload) { p.Kind = "" },
+		"no content":  func(p *whatsapp.Payload) { p.Content = nil },
+		"half a JSON": func(p *whatsapp.Payload) { p.Content = json.RawMessage(`{"body":`) },
+		"two values":  func(p *whatsapp.Payload) { p.Content = json.RawMessage(`{},"to":"+1"`) },
+	} {
+		p := good
+		change(&p)
+		if body, err := p.JSON(); err == nil {
+			t.Errorf("%s: built %s", name, body)
+		} else if strings.Contains(err.Error(), "2025550143") {
+			t.Errorf("%s: %v names the recipient", name, err)
+		}
+	}
+}
+
+func BenchmarkPayload(b *testing.B) {
+	p, _ := document(b, "testdata/requests/text.json")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.JSON(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

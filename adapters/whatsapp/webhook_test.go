@@ -1,0 +1,222 @@
+package whatsapp_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/waypost/waypost/app/webhook"
+	"github.com/waypost/waypost/domain/message"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// describe writes what a delivery brought, an item a line.
+func describe(d webhook.Delivery) string {
+	var b strings.Builder
+	at := func(t time.Time) string {
+		if t.IsZero() {
+			return "-"
+		}
+		return t.Format(time.RFC3339)
+	}
+	for _, s := range d.Statuses {
+		fmt.Fprintf(&b, "  status %s of %s for %s/%s at %s to %s", s.Kind, s.WhatsAppID, s.BusinessAccountID, s.PhoneNumberID, at(s.At), s.RecipientID)
+		if s.Call != 0 {
+			fmt.Fprintf(&b, " call %d of message %s", s.Call, s.MessageID)
+		}
+		if s.Pricing != nil {
+			fmt.Fprintf(&b, " pricing %s/%s/%s", s.Pricing.Model, s.Pricing.Type, s.Pricing.Category)
+		}
+		if f := s.Failure; f != nil {
+			fmt.Fprintf(&b, " failure %d %s %s %q: %s", *f.Code, f.Class, f.Category, f.Message, s.Personal.Details)
+		}
+		b.WriteByte('\n')
+	}
+	for _, in := range d.Inbound {
+		fmt.Fprintf(&b, "  inbound %s %s for %s/%s at %s from %s", in.Type, in.WhatsAppID, in.BusinessAccountID, in.PhoneNumberID, at(in.At), in.From)
+		if in.Name != "" {
+			fmt.Fprintf(&b, " (%s)", in.Name)
+		}
+		if in.ContextID != "" {
+			fmt.Fprintf(&b, " about %s", in.ContextID)
+		}
+		b.WriteByte('\n')
+	}
+	for _, c := range d.Changes {
+		var value bytes.Buffer
+		if err := json.Compact(&value, c.Value); err != nil {
+			value.WriteString(err.Error())
+		}
+		fmt.Fprintf(&b, "  change %s for %s/%s at %s", c.Field, c.BusinessAccountID, c.PhoneNumberID, at(c.At))
+		for _, f := range c.Failures {
+			fmt.Fprintf(&b, " failure %d %s", *f.Code, f.Class)
+		}
+		fmt.Fprintf(&b, ": %s\n", &value)
+	}
+	for _, p := range d.Parked {
+		fmt.Fprintf(&b, "  parked for %s, %d bytes: %s\n", p.BusinessAccountID, len(p.Raw), p.Reason)
+	}
+	return b.String()
+}
+
+func TestDocumentedWebhooks(t *testing.T) {
+	rows := table(t)
+	files, err := filepath.Glob("testdata/webhooks/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no webhooks", err)
+	}
+	var got strings.Builder
+	for _, file := range files {
+		body := fixture(t, strings.TrimPrefix(file, "testdata/"))
+		d := rows.ParseWebhook(body)
+		fmt.Fprintf(&got, "%s\n%s", filepath.Base(file), describe(d))
+		if items := len(d.Statuses) + len(d.Inbound) + len(d.Changes) + len(d.Parked); items == 0 {
+			t.Errorf("%s brought nothing", file)
+		}
+		if len(d.Parked) > 0 && filepath.Base(file) != "status_unknown_value.json" {
+			t.Errorf("%s was not understood: %s", file, d.Parked[0].Reason)
+		}
+	}
+	const goldenFile = "testdata/webhooks.golden"
+	if *update {
+		if err := os.WriteFile(goldenFile, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(goldenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != string(want) {
+		a, b := strings.Split(got.String(), "\n"), strings.Split(string(want), "\n")
+		for i := range min(len(a), len(b)) {
+			if a[i] != b[i] {
+				t.Fatalf("line %d of %s:\n got %s\nwant %s", i+1, goldenFile, a[i], b[i])
+			}
+		}
+		t.Fatalf("%d lines, %s has %d", len(a), goldenFile, len(b))
+	}
+}
+
+func TestWebhookWithFaults(t *testing.T) {
+	change := func(value string) string {
+		return `{"entry":[{"id":"1","changes":[{"field":"messages","value":{"metadata":{"phone_number_id":"2"},` + value + `}}]}]}`
+	}
+	for _, tc := range []struct{ name, body, want string }{
+		{"no JSON", `{"entry":`, "  parked for , 9 bytes: the webhook cannot be read: unexpected end of JSON input\n"},
+		{"nothing", `{}`, "  parked for , 2 bytes: the webhook cannot be read: it has no entry\n"},
+		{"numbers for strings", `{"entry":[{"id":1,"changes":[{"field":"messages","value":{"metadata":{"phone_number_id":2},"statuses":[{"id":"w","status":"sent","timestamp":1772553600,"recipient_id":4}]}}]}]}`,
+			"  status sent of w for 1/2 at 2026-03-03T16:00:00Z to 4\n"},
+		{"milliseconds", change(`"statuses":[{"id":"w","status":"sent","timestamp":"1772553600123"},{"id":"v","status":"sent","timestamp":1772553600456}]`),
+			"  status sent of w for 1/2 at 2026-03-03T16:00:00Z to \n  status sent of v for 1/2 at 2026-03-03T16:00:00Z to \n"},
+		{"no time", change(`"statuses":[{"id":"w","status":"sent","timestamp":"yesterday"},{"id":"v","status":"sent","timestamp":{}},{"id":"u","status":"sent"}]`),
+			"  status sent of w for 1/2 at - to \n  status sent of v for 1/2 at - to \n  status sent of u for 1/2 at - to \n"},
+		{"a good one beside a bad one", change(`"statuses":[{"id":"w","status":"sent"},{"status":"sent"},{"id":"v","status":"warning"}]`),
+			"  status sent of w for 1/2 at - to \n  parked for 1, 17 bytes: a status cannot be read: it has no id, or says what is not known\n  parked for 1, 29 bytes: a status cannot be read: it has no id, or says what is not known\n"},
+		{"a good one beside one of a wrong type", change(`"statuses":[{"id":"w","status":"read"},"x",{"id":"v","status":"sent","pricing":"free"}]`),
+			"  status read of w for 1/2 at - to \n  status sent of v for 1/2 at - to \n  parked for 1, 124 bytes: messages cannot be read: json: cannot unmarshal string into Go struct field messagesValue.statuses of type whatsapp.statusObject\n"},
+		{"inbound without id", change(`"messages":[{"type":"text"},{"id":"w","type":"text","from":5}]`),
+			"  inbound text w for 1/2 at - from 5\n  parked for 1, 15 bytes: an inbound message cannot be read: it has no id\n"},
+		{"no value", `{"entry":[{"id":"1","changes":[{"field":"x"}]}]}`, "  parked for 1, 48 bytes: a change cannot be read: it has no field or no value\n"},
+		{"null", `{"entry":[{"id":"1","changes":[{"field":"messages","value":null}]}]}`, "  change messages for 1/ at -: null\n"},
+		{"nothing in it", change(`"x":1`), "  change messages for 1/2 at -: {\"metadata\":{\"phone_number_id\":\"2\"},\"x\":1}\n"},
+	} {
+		if got := describe(table(t).ParseWebhook([]byte(tc.body))); got != tc.want {
+			t.Errorf("%s:\n got %s\nwant %s", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestFailedWithoutReason(t *testing.T) {
+	d := table(t).ParseWebhook([]byte(`{"entry":[{"id":"1","changes":[{"field":"messages","value":{"statuses":[{"id":"w","status":"failed","errors":[{"title":"?"}]}]}}]}]}`))
+	if len(d.Statuses) != 1 {
+		t.Fatal(describe(d))
+	}
+	s := d.Statuses[0]
+	if s.Failure == nil || s.Failure.Code != nil || s.Failure.Class != message.ClassTransient || s.Failure.Category != message.CategoryUnknown || s.Personal.Raw != `[{"title":"?"}]` {
+		t.Errorf("%+v %+v", s.Failure, s.Personal)
+	}
+}
+
+func TestFailedWithUnknownCode(t *testing.T) {
+	d := table(t).ParseWebhook([]byte(`{"entry":[{"id":"1","changes":[{"field":"messages","value":{"statuses":[{"id":"w","status":"failed","errors":[{"code":139999,"title":"New","message":"New"}]}]}}]}]}`))
+	f := d.Statuses[0].Failure
+	if f.Class != message.ClassTransient || f.Message != "unknown error code 139999" || d.Statuses[0].Personal.Details != "New" {
+		t.Errorf("%+v %+v", f, d.Statuses[0].Personal)
+	}
+}
+
+// Whatever comes, parsing ends, and what comes of a webhook is complete in itself.
+func FuzzParseWebhook(f *testing.F) {
+	files, err := filepath.Glob("testdata/webhooks/*.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body)
+	}
+	rows := table(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		d := rows.ParseWebhook(body)
+		for _, s := range d.Statuses {
+			if s.WhatsAppID == "" || s.Kind == "" || (s.Kind == message.ReportFailed) != (s.Failure != nil) {
+				t.Errorf("status %+v", s)
+			}
+			if s.Failure != nil && (s.Failure.Class == "" || s.Failure.Category == "" || s.Failure.Message == "") {
+				t.Errorf("failure %+v", s.Failure)
+			}
+			if !s.At.IsZero() && (s.At.Year() < 1970 || s.At.Year() > 9999) {
+				t.Errorf("time %s", s.At)
+			}
+		}
+		for _, in := range d.Inbound {
+			if in.WhatsAppID == "" || !json.Valid(in.Raw) {
+				t.Errorf("inbound %+v", in)
+			}
+		}
+		for _, c := range d.Changes {
+			if c.Field == "" || !json.Valid(c.Value) {
+				t.Errorf("change %+v", c)
+			}
+		}
+		for _, p := range d.Parked {
+			if p.Reason == "" {
+				t.Errorf("parked %+v", p)
+			}
+		}
+		if !json.Valid(body) && len(d.Parked) == 0 {
+			t.Error("no JSON, and nothing parked")
+		}
+	})
+}
+
+func BenchmarkParseWebhook(b *testing.B) {
+	rows := table(b)
+	for _, count := range []int{1, 10} {
+		var statuses []string
+		for i := range count {
+			statuses = append(statuses, fmt.Sprintf(`{"id":"wamid.HBgLMTIwMjU1NTAxNDMVAgARGBI3RDMxQTkwQzU1RTJGMDRCMU%02d","status":"sent","timestamp":"1772553600","recipient_id":"12025550143","biz_opaque_callback_data":"wp1:0198c3f2-7d5e-7a31-9f0a-6b1f3a5f0c11:1","pricing":{"billable":true,"pricing_model":"PMP","type":"regular","category":"utility"}}`, i))
+		}
+		body := []byte(`{"object":"whatsapp_business_account","entry":[{"id":"900100200300400","changes":[{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550100100","phone_number_id":"910200300400500"},"statuses":[` + strings.Join(statuses, ",") + `]},"field":"messages"}]}]}`)
+		b.Run(fmt.Sprintf("%d statuses", count), func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if d := rows.ParseWebhook(body); len(d.Statuses) != count {
+					b.Fatal("statuses are missing")
+				}
+			}
+		})
+	}
+}
