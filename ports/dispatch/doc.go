@@ -1,0 +1,17 @@
+// Package dispatch sends what is due: it hands the items of the send work-list
+// to a Watermill router, at each sender's rate, and records what came of every
+// call.
+//
+// # Invariants
+//
+//   - SendAttempted stands in the log before a call is made, and what came of the
+//     call after it. An outcome is never dropped while the store can be reached.
+//   - A lane, that is a sender, is served by one process at a time: the one that
+//     holds its lease. It stops by its own monotonic clock a second before the
+//     lease ends, so two owners never add up in one window.
+//   - No lane writes more than its rate of calls in any window of 1.010 s.
+//   - An item that was handed out is not handed out again before the work-list
+//     has seen the last event recorded for it.
+//   - What needs no call (lost answers, expiry, settlement by policy) takes no
+//     slot and goes on for paused and held lanes.
+package dispatch

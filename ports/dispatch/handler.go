@@ -1,0 +1,351 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	wm "github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
+)
+
+const (
+	// maxConflicts is how often a decision is made again at once when someone else
+	// came first; after that it waits a moment between two tries.
+	maxConflicts = 10
+	// maxBegun is how long after SendAttempted was decided on the call may still
+	// be made: a successor waits longer than that before it takes the lane.
+	maxBegun = time.Second
+	// appendTimeout bounds one append or load.
+	appendTimeout = 10 * time.Second
+	// recordRetry and maxRecordRetry are the waits between two tries to record an
+	// outcome while the event store is away.
+	recordRetry    = 50 * time.Millisecond
+	maxRecordRetry = 2 * time.Second
+)
+
+// CallRequest is one call to be made.
+type CallRequest struct {
+	SenderID string
+	// PhoneNumberID is the number that is called from, TokenID the version of the
+	// access token in the vault, empty for the server's default.
+	PhoneNumberID string
+	TokenID       string
+	// To is the recipient in E.164.
+	To      string
+	Kind    message.Kind
+	Content json.RawMessage
+	// ReplyTo is the wamid that the message answers; empty for none.
+	ReplyTo string
+	// MessageID and Call are what the callback data are made of.
+	MessageID uuid.UUID
+	Call      int
+	// Written is told when the request was written to the connection, with the
+	// time of the process's monotonic clock; it is quick and never nil.
+	Written func(time.Time)
+}
+
+// Caller makes calls to WhatsApp.
+type Caller interface {
+	// Send makes a call and says what came of it, within the call timeout. When
+	// ctx ends before anything was written the call was not made; after that its
+	// answer is lost.
+	Send(ctx context.Context, r CallRequest) message.CallResult
+	// Probe asks WhatsApp whether the sender may send. An error says that nothing
+	// was learnt; not healthy without an error comes with the failure.
+	Probe(ctx context.Context, s sender.Sender) (healthy bool, f message.Failure, err error)
+}
+
+var errTooManyConflicts = errors.New("the message is being changed by too many at once")
+
+// handle is the Watermill handler: it does what is due for the message of m.
+func (d *Dispatcher) handle(m *wm.Message) error {
+	f, ok := m.Context().Value(flightKey{}).(*flight)
+	if !ok {
+		return errors.New("handle a message of the send work-list: it was not handed out by this subscriber")
+	}
+	end, err := d.advance(m.Context(), f)
+	if err != nil {
+		return fmt.Errorf("dispatch message %s: %w", f.item.MessageID, err)
+	}
+	f.end = end
+	return nil
+}
+
+// cause is who acts in dispatch.
+func cause() command.Cause { return command.Cause{By: domain.Platform("dispatch")} }
+
+// advance decides what is due, records it, and makes the call if one is due.
+func (d *Dispatcher) advance(ctx context.Context, f *flight) (ending, error) {
+	revision := f.item.Revision
+	for range maxConflicts {
+		loaded, err := d.load(ctx, f.item.MessageID, revision)
+		if domain.CodeOf(err) == domain.CodeNotFound {
+			return ending{kind: endDone, position: f.item.Position}, nil
+		}
+		if err != nil {
+			return ending{}, err
+		}
+		now := d.clock()
+		if until, held := d.settlingHeld(loaded.Message, now); held {
+			return ending{kind: endLater, until: until}, nil
+		}
+		events := message.Advance(loaded.Message, d.policy, f.probe, now)
+		if len(events) == 0 {
+			return done(loaded), nil
+		}
+		_, calls := events[len(events)-1].(message.SendAttempted)
+		if calls && f.slot == nil {
+			return ending{kind: endNeedSlot}, nil
+		}
+		begun := time.Now()
+		if calls && !d.mayCall(f, begun, begun) {
+			return ending{kind: endLater, until: now.Add(firstNack)}, nil
+		}
+		after, err := d.append(ctx, loaded, events)
+		var wrong *event.WrongRevisionError
+		switch {
+		case errors.As(err, &wrong):
+			revision = loaded.Revision + 1
+		case err != nil:
+			return ending{}, err
+		case calls:
+			return d.call(ctx, f, after, begun)
+		default:
+			return done(after), nil
+		}
+	}
+	return ending{}, errTooManyConflicts
+}
+
+func (d *Dispatcher) load(ctx context.Context, id uuid.UUID, at event.Revision) (command.Loaded, error) {
+	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
+	defer cancel()
+	return d.messages.LoadAt(ctx, id, at)
+}
+
+func (d *Dispatcher) append(ctx context.Context, l command.Loaded, events []message.Event) (command.Loaded, error) {
+	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
+	defer cancel()
+	return d.messages.Append(ctx, l, cause(), events...)
+}
+
+// done ends a flight of which everything is recorded.
+func done(l command.Loaded) ending {
+	end := ending{kind: endDone, position: l.Position}
+	if l.Message.Status.Open() {
+		end.due = l.Message.DueAt
+	}
+	return end
+}
+
+// settlingHeld reports whether a lost answer waits longer than its event says:
+// since the call this installation could not record webhooks all the time, so a
+// status that would have settled it may still come, or come again.
+func (d *Dispatcher) settlingHeld(m message.Message, now time.Time) (time.Time, bool) {
+	if m.Status != message.StatusAmbiguous || now.Before(m.DueAt) || d.policy.SettleAfter <= 0 || len(m.Calls) == 0 {
+		return time.Time{}, false
+	}
+	d.mu.Lock()
+	since, recording := d.recordingSince, d.recordingNow
+	d.mu.Unlock()
+	if !recording {
+		return now.Add(time.Second), true
+	}
+	called := m.Calls[len(m.Calls)-1].StartedAt
+	until := since.Add(d.settleAfterOutage)
+	return until, since.After(called) && now.Before(until)
+}
+
+// mayCall reports whether the call of a flight may be made: the lane is still
+// this process's and not stopped, and not too long has passed.
+func (d *Dispatcher) mayCall(f *flight, begun, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !f.lane.gone && !f.lane.hold.active && !d.stopping && d.leased(now) && now.Sub(begun) < maxBegun
+}
+
+// call makes the call that SendAttempted announced, and records what came of it.
+func (d *Dispatcher) call(ctx context.Context, f *flight, l command.Loaded, begun time.Time) (ending, error) {
+	call := l.Message.Calls[len(l.Message.Calls)-1]
+	d.mu.Lock()
+	s := f.lane.sender
+	d.mu.Unlock()
+	appended := time.Since(begun)
+	var result message.CallResult = message.NotCalled{}
+	if err := sleep(d.calling, time.Until(f.slot.notBefore)); err == nil && d.mayCall(f, begun, time.Now()) {
+		result = d.caller.Send(d.calling, CallRequest{
+			SenderID: s.ID, PhoneNumberID: s.PhoneNumberID, TokenID: s.TokenID,
+			To: l.Message.To, Kind: l.Message.Kind, Content: l.Message.Content, ReplyTo: l.Message.ReplyTo,
+			MessageID: l.ID, Call: call.Number, Written: f.slot.written,
+		})
+	}
+	called := time.Since(begun) - appended
+	d.spend(f, result)
+	recorded, fault := d.judge(f, l.Message, s, result)
+	after, err := d.record(ctx, l, call.Number, recorded)
+	if fault != nil {
+		d.holdSender(s, *fault)
+	}
+	d.logAttempt(ctx, after, call, result, err, appended, called)
+	if err != nil {
+		return ending{}, err
+	}
+	return done(after), nil
+}
+
+// spend takes the slot of a call that may have been written, even if nobody
+// said so, and gives back that of one that surely was not.
+func (d *Dispatcher) spend(f *flight, result message.CallResult) {
+	switch r := result.(type) {
+	case message.NotCalled:
+		f.slot.release()
+	case message.Refused:
+		if r.Unreachable && r.Failure.HTTPStatus == 0 {
+			f.slot.release()
+			return
+		}
+		f.slot.written(time.Now())
+	default:
+		f.slot.written(time.Now())
+	}
+}
+
+// judge takes what came of a call into the state of its lane and its scopes, and
+// answers what is to be recorded. The fault is set when the sender must be held.
+func (d *Dispatcher) judge(
+	f *flight, m message.Message, s sender.Sender, result message.CallResult,
+) (message.CallResult, *sender.Fault) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l, now := f.lane, d.clock()
+	switch r := result.(type) {
+	case message.Accepted:
+		l.breaker.answered(f.probe)
+	case message.Lost:
+		if d.calling.Err() == nil {
+			l.breaker.fault(now, f.probe)
+		}
+	case message.Refused:
+		if r.Unreachable {
+			l.breaker.fault(now, f.probe)
+			if f.probe && r.Failure.Class == message.ClassTransient {
+				return message.Put{Reason: message.DeferProbeFailed, Code: r.Failure.Code, DueAt: l.breaker.probeAt}, nil
+			}
+			return r, nil
+		}
+		l.breaker.answered(f.probe)
+		switch r.Failure.Class {
+		case message.ClassThrottled:
+			return d.throttled(l, m, r, now), nil
+		case message.ClassSender:
+			put := message.Put{Reason: message.DeferSenderHeld, Code: r.Failure.Code, DueAt: now}
+			if s.TokenID != l.sender.TokenID {
+				return put, nil // the token has been replaced since: the next call tells
+			}
+			return put, l.stop(faultOf(r.Failure), now)
+		case message.ClassTransient, message.ClassPermanent:
+		}
+	}
+	return result, nil
+}
+
+// throttled slows the scope of a throttle down. The message waits with it, until
+// it has been throttled too often.
+func (d *Dispatcher) throttled(l *lane, m message.Message, r message.Refused, now time.Time) message.CallResult {
+	asked := time.Duration(r.RetryAfterSeconds) * time.Second
+	put := message.Put{Reason: message.DeferThrottled, Scope: r.Scope, Code: r.Failure.Code}
+	if r.Scope == message.ScopePair {
+		put.Reason = message.DeferPair
+		put.DueAt = l.pairHit(m.To, now, asked)
+	} else {
+		put.DueAt = d.throttleOf(scopeOf(r.Scope, l.sender)).hit(now, asked)
+		l.limiter.ease(time.Now().Add(put.DueAt.Sub(now)))
+	}
+	if m.Throttles >= d.policy.ThrottleLimit {
+		return r
+	}
+	return put
+}
+
+// record appends the outcome of a call, until it stands or the drain is over.
+func (d *Dispatcher) record(
+	ctx context.Context, l command.Loaded, call int, result message.CallResult,
+) (command.Loaded, error) {
+	wait := recordRetry
+	for tries := 1; ; tries++ {
+		events := message.FinishCall(l.Message, call, result, d.policy, d.clock())
+		if len(events) == 0 {
+			return l, nil
+		}
+		after, err := d.append(ctx, l, events)
+		if err == nil {
+			return after, nil
+		}
+		var wrong *event.WrongRevisionError
+		pause := !errors.As(err, &wrong) || tries > maxConflicts
+		for { // what stands decides what is still to be recorded
+			if pause {
+				if sleep(ctx, wait) != nil {
+					return l, fmt.Errorf("record the outcome of call %d: %w", call, err)
+				}
+				wait = min(2*wait, maxRecordRetry)
+			}
+			stands, loadErr := d.reload(ctx, l.ID)
+			if loadErr == nil {
+				l = stands
+				break
+			}
+			err, pause = loadErr, true
+		}
+	}
+}
+
+func (d *Dispatcher) reload(ctx context.Context, id uuid.UUID) (command.Loaded, error) {
+	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
+	defer cancel()
+	return d.messages.Load(ctx, id)
+}
+
+// logAttempt writes the one line of a call.
+func (d *Dispatcher) logAttempt(
+	ctx context.Context, l command.Loaded, call message.Call, result message.CallResult, err error, appended, called time.Duration,
+) {
+	attrs := []slog.Attr{
+		slog.String("message", l.ID.String()), slog.String("sender", l.Message.Sender),
+		slog.Int("call", call.Number), slog.Int("attempt", call.Attempt), slog.Bool("probe", call.Probe),
+		slog.String("status", string(l.Message.Status)),
+		slog.Duration("append", appended), slog.Duration("duration", called),
+	}
+	level := slog.LevelInfo
+	switch r := result.(type) {
+	case message.Accepted:
+		attrs = append(attrs, slog.String("outcome", "accepted"))
+	case message.Refused:
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("outcome", "refused"), slog.String("class", string(r.Failure.Class)),
+			slog.String("category", string(r.Failure.Category)), slog.Int("http_status", r.Failure.HTTPStatus))
+		if r.Failure.Code != nil {
+			attrs = append(attrs, slog.Int("code", *r.Failure.Code))
+		}
+	case message.Lost:
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("outcome", "lost"), slog.String("cause", r.Cause), slog.Int("http_status", r.HTTPStatus))
+	case message.NotCalled:
+		attrs = append(attrs, slog.String("outcome", "not called"))
+	}
+	if err != nil {
+		level = slog.LevelError
+		attrs = append(attrs, slog.Any("error", err))
+	}
+	d.log.LogAttrs(ctx, level, "call", attrs...)
+}

@@ -1,0 +1,583 @@
+package dispatch
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	wm "github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/work"
+)
+
+// Topic is the one topic of the subscriber.
+const Topic = "send"
+
+const (
+	// pollEvery is the safety net behind the wake-up calls.
+	pollEvery = 250 * time.Millisecond
+	// fetchGap is the least time between two fetches, by which wake-up calls of a
+	// busy log are gathered.
+	fetchGap = 5 * time.Millisecond
+	// overdueGap is the least time between two looks for what needs no call.
+	overdueGap = 50 * time.Millisecond
+	// depthsEvery is how often the due times of idle lanes are asked for.
+	depthsEvery = time.Second
+	// rewindEvery is how often the cursors go back to the start, for items that
+	// were fetched once and given up.
+	rewindEvery = 5 * time.Second
+	// fetchTimeout bounds a question to the work-list.
+	fetchTimeout = 10 * time.Second
+	// overdueLimit is how many items that need no call are asked for at once
+	// beyond those known, maxOverdue the most in all.
+	overdueLimit = 256
+	maxOverdue   = 5000
+	// maxTimers bounds the due times that are remembered; the poll finds the rest.
+	maxTimers = 10_000
+	// firstNack and maxNack are the waits after an item could not be recorded.
+	firstNack = 50 * time.Millisecond
+	maxNack   = 5 * time.Second
+)
+
+type flightKey struct{}
+
+// Subscriber is a Watermill subscriber over the send work-list. It hands out a
+// message for every item of the lanes that this process owns as soon as the
+// item's turn has come, and never waits for an ack before the next. The ack is
+// the event that the handler records; a nack has the item fetched again later.
+type Subscriber struct {
+	d    *Dispatcher
+	out  chan *wm.Message
+	wake chan struct{} // the work-list moved on, or there is room
+	arm  chan struct{} // something is due earlier than was known
+	turn chan struct{} // something may be handed out
+
+	mu     sync.Mutex
+	begun  bool
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // the two loops
+}
+
+func newSubscriber(d *Dispatcher) *Subscriber {
+	return &Subscriber{
+		d: d, out: make(chan *wm.Message), wake: make(chan struct{}, 1),
+		arm: make(chan struct{}, 1), turn: make(chan struct{}, 1),
+	}
+}
+
+// Subscribe starts to hand out; it may be called once and for Topic alone. The
+// channel is closed once ctx or the subscriber is. The messages' own contexts
+// outlive both, until the drain is over.
+func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *wm.Message, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if topic != Topic {
+		return nil, fmt.Errorf("subscribe to %q: the send work-list has the one topic %q", topic, Topic)
+	}
+	if s.begun {
+		return nil, errors.New("subscribe to the send work-list: it is handed out already")
+	}
+	s.begun = true
+	ctx, s.cancel = context.WithCancel(ctx)
+	s.wg.Go(func() { s.fetchLoop(ctx) })
+	s.wg.Go(func() {
+		defer close(s.out)
+		s.serveLoop(ctx)
+	})
+	return s.out, nil
+}
+
+// Close ends the handing out and waits for it. What is with the handler goes on.
+func (s *Subscriber) Close() error {
+	s.mu.Lock()
+	cancel := s.cancel
+	s.begun = true
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+	s.wg.Wait()
+	return nil
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// fetchLoop keeps what is at hand up to date with the work-list.
+func (s *Subscriber) fetchLoop(ctx context.Context) {
+	d := s.d
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	fill := true
+	var last, overdueAt, depthsAt, rewoundAt time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.arm:
+			if due, ok := d.nextTimer(); ok {
+				timer.Reset(min(max(due, 0), pollEvery))
+			}
+			continue
+		case <-s.wake:
+			fill = false
+		case <-timer.C:
+			fill = true
+		}
+		if gap := fetchGap - time.Since(last); gap > 0 {
+			if sleep(ctx, gap) != nil {
+				return
+			}
+		}
+		last = time.Now()
+		wait := pollEvery
+		if d.ready() {
+			d.refreshSenders(ctx)
+			if time.Since(rewoundAt) >= rewindEvery {
+				rewoundAt = time.Now()
+				d.rewind()
+			}
+			overdue := time.Since(overdueAt) >= overdueGap
+			if overdue {
+				overdueAt = time.Now()
+			}
+			if err := s.fetch(ctx, fill, overdue); err != nil && ctx.Err() == nil {
+				d.log.WarnContext(ctx, "the send work-list cannot be read; trying again", slog.Any("error", err))
+			}
+			if time.Since(depthsAt) >= depthsEvery {
+				depthsAt = time.Now()
+				s.depths(ctx)
+			}
+			signal(s.turn)
+		}
+		if due, ok := d.nextTimer(); ok {
+			wait = min(wait, max(due, fetchGap))
+		}
+		timer.Reset(wait)
+	}
+}
+
+// fetch asks for what the lanes have room for, and for what needs no call.
+func (s *Subscriber) fetch(ctx context.Context, fill, overdue bool) error {
+	d := s.d
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	wants, senders, limit := d.wants(fill)
+	if len(senders) == 0 {
+		return nil
+	}
+	now := d.clock()
+	if len(wants) > 0 || fill {
+		items, position, err := d.list.Fetch(ctx, now, wants)
+		if err != nil {
+			return err
+		}
+		d.take(items, position)
+	}
+	if !overdue {
+		return nil
+	}
+	late, position, err := d.list.Overdue(ctx, now, senders, limit)
+	if err != nil {
+		return err
+	}
+	for _, m := range d.takeOverdue(late, position, now) {
+		if !s.hand(ctx, m) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// depths learns when items that nobody woke for become due.
+func (s *Subscriber) depths(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	due, err := s.d.list.Depths(ctx)
+	if err != nil {
+		return // the next fetch says so
+	}
+	now := s.d.clock()
+	for id, at := range due {
+		if at.After(now) && s.d.owns(id) {
+			s.d.remind(at)
+		}
+	}
+}
+
+// serveLoop hands out what has its turn.
+func (s *Subscriber) serveLoop(ctx context.Context) {
+	timer := time.NewTimer(pollEvery)
+	defer timer.Stop()
+	for {
+		flights, next, hungry := s.d.pick()
+		for _, f := range flights {
+			if !s.hand(ctx, f) {
+				return
+			}
+		}
+		if hungry {
+			signal(s.wake)
+		}
+		timer.Reset(min(max(next, time.Millisecond), pollEvery))
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.turn:
+		case <-timer.C:
+		}
+	}
+}
+
+// hand gives a flight to the router and watches what becomes of it. A flight
+// that is not taken any more goes back.
+func (s *Subscriber) hand(ctx context.Context, f *flight) bool {
+	m := wm.NewMessage(f.item.MessageID.String(), nil)
+	m.SetContext(context.WithValue(s.d.recording, flightKey{}, f))
+	s.d.watchers.Add(1)
+	go func() {
+		defer s.d.watchers.Done()
+		select {
+		case <-m.Acked():
+			s.d.finish(f, f.end)
+		case <-m.Nacked():
+			s.d.finish(f, ending{kind: endFailed})
+		}
+		signal(s.turn)
+	}()
+	select {
+	case s.out <- m:
+		return true
+	case <-ctx.Done():
+		m.Nack()
+		return false
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// wants is what each lane has room for, the senders of all lanes, and how many
+// items that need no call to ask for.
+func (d *Dispatcher) wants(fill bool) (wants []work.Want, senders []string, limit int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	limit = overdueLimit
+	for id, l := range d.lanes {
+		if l.gone {
+			continue
+		}
+		senders = append(senders, id)
+		limit += len(l.aside) + l.working
+		for class, p := range priorities {
+			q := &l.classes[class]
+			limit += len(q.timed)
+			room := l.room(class, fill)
+			if room == 0 {
+				continue
+			}
+			w := work.Want{Sender: id, Priority: p, After: q.cursor, Fresh: room}
+			// What is known already comes again with what is due, and after a
+			// rewind with what is fresh: it must not stand in the way of the rest.
+			known := len(q.timed) + len(q.fresh) + len(l.aside) + l.working
+			w.Timed = room + known
+			if q.rewind {
+				q.rewind, w.After, w.Fresh = false, 0, room+known
+			}
+			wants = append(wants, w)
+		}
+	}
+	return wants, senders, min(limit, maxOverdue)
+}
+
+// settle lets those items go of which the work-list has seen the last event.
+func (d *Dispatcher) settle(position event.Position) {
+	kept := d.done[:0]
+	for _, f := range d.done {
+		if f.end.position <= position {
+			delete(d.known, f.item.MessageID)
+			continue
+		}
+		kept = append(kept, f)
+	}
+	clear(d.done[len(kept):])
+	d.done = kept
+}
+
+// take queues what was fetched and is not known yet.
+func (d *Dispatcher) take(items []work.Item, position event.Position) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.settle(position)
+	for _, item := range items {
+		l := d.lanes[item.Sender]
+		if l == nil || l.gone {
+			continue
+		}
+		q := &l.classes[rank(item.Priority)]
+		if item.Fresh {
+			q.cursor = max(q.cursor, item.QueuedPosition)
+		}
+		if _, known := d.known[item.MessageID]; known {
+			continue
+		}
+		f := &flight{item: item, lane: l}
+		d.known[item.MessageID] = f
+		l.queue(f)
+	}
+}
+
+// takeOverdue answers what is to be handed out without a slot: new items, and
+// those at hand that have expired while they waited.
+func (d *Dispatcher) takeOverdue(items []work.Item, position event.Position, now time.Time) []*flight {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.settle(position)
+	var out []*flight
+	for _, item := range items {
+		l := d.lanes[item.Sender]
+		if l == nil || l.gone || !d.leased(time.Now()) || d.stopping || len(out) >= overdueLimit {
+			continue
+		}
+		f, known := d.known[item.MessageID]
+		if known {
+			expired := !f.item.ExpiresAt.IsZero() && !now.Before(f.item.ExpiresAt)
+			if f.state != flightQueued || !expired {
+				continue
+			}
+			f = &flight{item: f.item, lane: l}
+			d.known[item.MessageID].state = flightDone // its queue passes it over
+		} else {
+			f = &flight{item: item, lane: l}
+		}
+		d.known[item.MessageID] = f
+		d.begin(f)
+		out = append(out, f)
+	}
+	return out
+}
+
+// begin counts a flight among those with the handler.
+func (d *Dispatcher) begin(f *flight) {
+	f.state, f.end = flightWorking, ending{}
+	d.working++
+	if f.slot == nil {
+		return
+	}
+	f.lane.working++
+	if rank(f.item.Priority) == 0 {
+		f.lane.urgent++
+	}
+}
+
+// pick takes out what may be handed out now. next is when to look again, hungry
+// whether a lane has room for more than it has at hand.
+func (d *Dispatcher) pick() (out []*flight, next time.Duration, hungry bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next = pollEvery
+	if d.stopping {
+		return nil, next, false
+	}
+	now, at := time.Now(), d.clock()
+	if !d.leased(now) {
+		return nil, next, false
+	}
+	for _, l := range d.lanes {
+		for len(l.aside) > 0 && !at.Before(l.aside[0].until) {
+			f := heap.Pop(&l.aside).(*flight)
+			switch {
+			case d.known[f.item.MessageID] != f:
+			case f.forget:
+				delete(d.known, f.item.MessageID)
+				l.classes[rank(f.item.Priority)].rewind = true
+				hungry = true
+			case f.item.State == work.Ready:
+				l.queue(f)
+			default:
+				d.begin(f)
+				out = append(out, f)
+			}
+		}
+		if len(l.aside) > 0 {
+			next = min(next, l.aside[0].until.Sub(at))
+		}
+		wait, took := d.pickCalls(l, now, at, &out)
+		next = min(next, wait)
+		hungry = hungry || took && l.low()
+	}
+	return out, next, hungry
+}
+
+// pickCalls takes out the calls of a lane for which there are slots.
+func (d *Dispatcher) pickCalls(l *lane, now, at time.Time, out *[]*flight) (wait time.Duration, took bool) {
+	if until := d.throttledUntil(l); at.Before(until) {
+		return until.Sub(at), false
+	}
+	for {
+		probe, ok := l.breaker.allows(at)
+		if !ok {
+			return max(l.breaker.probeAt.Sub(at), lead), took
+		}
+		f := l.next(at)
+		if f == nil {
+			return pollEvery, took
+		}
+		s, again := l.limiter.reserve(now)
+		if s == nil {
+			if again.IsZero() {
+				return pollEvery, took // a slot that is spent wakes the loop
+			}
+			return again.Sub(now), took
+		}
+		l.turn++
+		f.slot, f.probe = s, probe
+		l.breaker.probing = probe
+		d.begin(f)
+		*out = append(*out, f)
+		took = true
+	}
+}
+
+// finish takes a flight back from the handler.
+func (d *Dispatcher) finish(f *flight, end ending) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := f.lane
+	d.working--
+	if f.slot != nil {
+		f.slot.release()
+		l.working--
+		if rank(f.item.Priority) == 0 {
+			l.urgent--
+		}
+		if f.probe && l.breaker.probing {
+			l.breaker.probing = false
+		}
+		f.slot, f.probe = nil, false
+	}
+	f.end = end
+	if d.known[f.item.MessageID] != f {
+		return
+	}
+	if l.gone && end.kind != endDone {
+		delete(d.known, f.item.MessageID)
+		return
+	}
+	switch end.kind {
+	case endDone:
+		d.nacks = 0
+		f.state = flightDone
+		d.done = append(d.done, f)
+		if !end.due.IsZero() {
+			d.remindLocked(end.due)
+		}
+	case endNeedSlot:
+		if q := &l.classes[rank(f.item.Priority)]; len(q.timed) >= maxQueued {
+			l.setAside(f, d.clock().Add(time.Second), false)
+			return
+		}
+		f.item.Fresh = false
+		l.queue(f)
+	case endLater:
+		l.setAside(f, end.until, false)
+	case endFailed:
+		wait := min(firstNack<<min(d.nacks, 10), maxNack)
+		d.nacks++
+		l.setAside(f, d.clock().Add(wait), true)
+	}
+}
+
+// rewind has every cursor start from the first fresh item again.
+func (d *Dispatcher) rewind() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.lanes {
+		for class := range l.classes {
+			l.classes[class].rewind = true
+		}
+	}
+}
+
+// dropLane forgets what is at hand of a lane that another process may own.
+func (d *Dispatcher) dropLane(id string, l *lane) {
+	l.gone = true
+	delete(d.lanes, id)
+	var gone []uuid.UUID
+	for message, f := range d.known {
+		if f.lane == l && f.state != flightWorking {
+			gone = append(gone, message)
+		}
+	}
+	for _, message := range gone {
+		delete(d.known, message)
+	}
+}
+
+// remind has the work-list looked at when something becomes due.
+func (d *Dispatcher) remind(at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.remindLocked(at)
+}
+
+func (d *Dispatcher) remindLocked(at time.Time) {
+	if len(d.timers) >= maxTimers {
+		return
+	}
+	heap.Push(&d.timers, at)
+	if d.timers[0].Equal(at) {
+		signal(d.sub.arm)
+	}
+}
+
+// nextTimer is how long it is to the next due time; what has passed is dropped.
+func (d *Dispatcher) nextTimer() (time.Duration, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.clock()
+	passed := false
+	for len(d.timers) > 0 && !d.timers[0].After(now) {
+		heap.Pop(&d.timers)
+		passed = true
+	}
+	if passed {
+		return 0, true
+	}
+	if len(d.timers) == 0 {
+		return 0, false
+	}
+	return d.timers[0].Sub(now), true
+}
+
+// timerHeap orders due times.
+type timerHeap []time.Time
+
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].Before(h[j]) }
+func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *timerHeap) Push(x any)        { *h = append(*h, x.(time.Time)) }
+func (h *timerHeap) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return t
+}

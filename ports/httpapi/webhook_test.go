@@ -1,0 +1,709 @@
+package httpapi_test
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/adapters/eventstore"
+	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/whatsapp"
+	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/process"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/inbound"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/ports/httpapi"
+)
+
+const (
+	secret        = "the app secret"
+	verifyToken   = "the verify token"
+	senderID      = "shop"
+	phoneNumberID = "910200300400500"
+	accountID     = "900100200300400"
+)
+
+// wamidIndex is a read model of the wamids in the log, made on demand.
+type wamidIndex struct {
+	log  event.Log
+	mu   sync.Mutex
+	away bool
+	// hangs is set while nothing is answered.
+	hangs atomic.Bool
+	ids   map[string]uuid.UUID
+}
+
+var errAway = errors.New("read model is away")
+
+func (x *wamidIndex) MessageOf(ctx context.Context, wamid string) (uuid.UUID, bool, error) {
+	if x.hangs.Load() {
+		<-ctx.Done()
+		return uuid.Nil, false, ctx.Err()
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.away {
+		return uuid.Nil, false, errAway
+	}
+	id, ok := x.ids[wamid]
+	return id, ok, nil
+}
+
+func (x *wamidIndex) set(away bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.away = away
+}
+
+// follow projects every Sent of the log until ctx ends.
+func (x *wamidIndex) follow(ctx context.Context) error {
+	return x.log.Subscribe(ctx, event.Subscription{Filter: event.Filter{Types: []string{"Sent"}}}, func(_ context.Context, b event.Batch) error {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		for _, e := range b.Events {
+			if s, ok := e.Event.(message.Sent); ok {
+				x.ids[s.Personal.WhatsAppID], _ = event.MessageOf(e.Stream)
+			}
+		}
+		return nil
+	})
+}
+
+// platform is the webhook endpoint on a real event store.
+type platform struct {
+	*testing.T
+	dir, addr string
+	store     *eventstored.Server
+	log       *eventstore.Log
+	messages  *command.Messages
+	wamids    *wamidIndex
+	recorder  *command.RecordWebhook
+	restart   func() // makes the recorder anew, as another process has it
+	url       string
+	secrets   []string
+	token     string
+	inbound   map[string]int
+}
+
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+func start(t *testing.T) *platform {
+	t.Helper()
+	p := &platform{T: t, dir: t.TempDir(), secrets: []string{"the older secret", secret}, token: verifyToken, inbound: map[string]int{}}
+	p.startStore("127.0.0.1:0")
+	p.addr = p.store.Addr()
+	t.Cleanup(p.stopStore)
+	codec, err := event.NewCodec(message.Types(), sender.Types(), inbound.Types())
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger := slog.New(slog.DiscardHandler)
+	p.log, err = eventstore.Open(t.Context(), eventstore.Options{URL: p.store.URL(), Codec: codec, Logger: logger, CallTimeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.messages = command.NewMessages(p.log, time.Now, newID, 1000)
+	senders := command.NewSenders(p.log, time.Now, newID, nil)
+	if _, err := senders.Register(t.Context(), sender.Registration{
+		ID: senderID, Name: "Shop", PhoneNumberID: phoneNumberID, DisplayPhoneNumber: "15550100100", BusinessAccountID: accountID, Rate: 80,
+	}, "", command.Cause{By: domain.Platform("test")}); err != nil {
+		t.Fatal(err)
+	}
+	p.wamids = &wamidIndex{log: p.log, ids: map[string]uuid.UUID{}}
+	p.run(p.wamids.follow)
+	rows, err := whatsapp.LoadErrorTable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	p.restart = func() {
+		p.recorder = command.NewRecordWebhook(p.log, time.Now, p.messages, senders, p.wamids, rows.ParseWebhook, func(number string, n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			p.inbound[number] += n
+		}, logger)
+	}
+	p.restart()
+	server := httptest.NewServer(httpapi.New(httpapi.Options{Logger: logger, Webhook: httpapi.NewWebhook(httpapi.WebhookOptions{
+		Recorder: p, AppSecrets: func() []string { return p.secrets }, VerifyToken: func() string { return p.token },
+		DeliveryID: func() string { return newID().String() }, Logger: logger,
+	})}).Handler())
+	t.Cleanup(server.Close)
+	p.url = server.URL + "/webhooks/whatsapp"
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		defer cancel()
+		if err := p.log.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// Handle hands a delivery to the recorder of the present process.
+func (p *platform) Handle(ctx context.Context, raw []byte, deliveryID string) error {
+	return p.recorder.Handle(ctx, raw, deliveryID)
+}
+
+func (p *platform) startStore(addr string) {
+	p.Helper()
+	var err error
+	p.store, err = eventstored.Open(p.Context(), eventstored.Options{Dir: p.dir, Addr: addr, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p *platform) stopStore() {
+	p.Helper()
+	if p.store == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Context()), 10*time.Second)
+	defer cancel()
+	if err := p.store.Close(ctx); err != nil {
+		p.Error(err)
+	}
+	p.store = nil
+}
+
+// run runs a process of the platform until the test ends.
+func (p *platform) run(f func(context.Context) error) {
+	ctx, cancel := context.WithCancel(p.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := f(ctx); err != nil && ctx.Err() == nil {
+			p.Error(err)
+		}
+	}()
+	p.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+}
+
+// attempted is a message with one call under way.
+func (p *platform) attempted() uuid.UUID {
+	p.Helper()
+	id := newID()
+	events, err := message.Queue(message.Request{
+		Sender: senderID, To: "+12025550143", Content: message.Text{Body: "hello"}, Priority: message.PriorityTransactional,
+		OnAmbiguous: message.AmbiguityResend,
+	}, time.Now())
+	if err != nil {
+		p.Fatal(err)
+	}
+	if _, err := p.log.Append(p.Context(), event.MessageStream(id), event.NoStream(), event.New{
+		ID: newID(), Event: events[0], Meta: event.Meta{RecordedAt: time.Now(), Sender: senderID},
+	}); err != nil {
+		p.Fatal(err)
+	}
+	p.change(id, func(m message.Message) []message.Event { return message.Advance(m, policy, false, time.Now()) })
+	return id
+}
+
+var policy = message.Policy{RetryDelays: []time.Duration{time.Second}, CallTimeout: 30 * time.Second, SettleAfter: 30 * time.Second, ThrottleLimit: 20}
+
+func (p *platform) change(id uuid.UUID, decide func(message.Message) []message.Event) {
+	p.Helper()
+	if _, err := p.messages.Change(p.Context(), id, command.Cause{By: domain.Platform("test")}, func(m message.Message) ([]message.Event, error) {
+		return decide(m), nil
+	}); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// accept records the answer that WhatsApp accepted the call.
+func (p *platform) accept(id uuid.UUID, wamid string) {
+	p.Helper()
+	p.change(id, func(m message.Message) []message.Event {
+		return message.FinishCall(m, 1, message.Accepted{WhatsAppID: wamid}, policy, time.Now())
+	})
+}
+
+func sign(key string, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write(body)
+	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// deliver posts a webhook as WhatsApp does and returns the answer.
+func (p *platform) deliver(body []byte, signature string) *http.Response {
+	p.Helper()
+	r, err := http.NewRequestWithContext(p.Context(), http.MethodPost, p.url, strings.NewReader(string(body)))
+	if err != nil {
+		p.Fatal(err)
+	}
+	r.Header.Set("X-Hub-Signature-256", signature)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		p.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	return resp
+}
+
+func (p *platform) mustDeliver(body string) {
+	p.Helper()
+	if resp := p.deliver([]byte(body), sign(secret, []byte(body))); resp.StatusCode != http.StatusOK {
+		p.Fatal(resp.Status)
+	}
+}
+
+// types lists the types of a stream's events.
+func (p *platform) types(stream string) []string {
+	p.Helper()
+	events, err := p.log.Read(p.Context(), stream, 0, 10_000)
+	if err != nil {
+		p.Fatal(err)
+	}
+	types := make([]string, len(events))
+	for i, e := range events {
+		types[i] = e.Type
+	}
+	return types
+}
+
+func (p *platform) eventually(what string, holds func() bool) {
+	p.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.Fatal("never: " + what)
+		}
+	}
+}
+
+// status is one status of a call; id is uuid.Nil for one without callback data.
+func status(kind, wamid string, id uuid.UUID) string {
+	callback := ""
+	if id != uuid.Nil {
+		callback = `,"biz_opaque_callback_data":"` + whatsapp.CallbackData(id.String(), 1) + `"`
+	}
+	failure := ""
+	if kind == "failed" {
+		failure = `,"errors":[{"code":131026,"title":"Message undeliverable"}]`
+	}
+	at := map[string]int{"sent": 1772553600, "delivered": 1772553603, "read": 1772553609, "failed": 1772553604}[kind]
+	return fmt.Sprintf(`{"id":%q,"status":%q,"timestamp":"%d","recipient_id":"12025550143"%s%s}`, wamid, kind, at, callback, failure)
+}
+
+func delivery(number string, statuses ...string) string {
+	return `{"object":"whatsapp_business_account","entry":[{"id":"` + accountID + `","changes":[{"field":"messages","value":{"metadata":{"phone_number_id":"` +
+		number + `"},"statuses":[` + strings.Join(statuses, ",") + `]}}]}]}`
+}
+
+func TestVerification(t *testing.T) {
+	p := start(t)
+	get := func(query url.Values) (int, string, string) {
+		resp, err := http.Get(p.url + "?" + query.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body), resp.Header.Get("Content-Type")
+	}
+	const challenge = "<b>1158201444</b>"
+	good := url.Values{"hub.mode": {"subscribe"}, "hub.challenge": {challenge}, "hub.verify_token": {verifyToken}}
+	if code, body, kind := get(good); code != 200 || body != challenge || !strings.HasPrefix(kind, "text/plain") {
+		t.Errorf("verification: %d %q %s", code, body, kind)
+	}
+	for name, bad := range map[string]url.Values{
+		"wrong token": {"hub.mode": {"subscribe"}, "hub.challenge": {challenge}, "hub.verify_token": {verifyToken + "x"}},
+		"no token":    {"hub.mode": {"subscribe"}, "hub.challenge": {challenge}},
+		"wrong mode":  {"hub.mode": {"unsubscribe"}, "hub.challenge": {challenge}, "hub.verify_token": {verifyToken}},
+	} {
+		if code, body, _ := get(bad); code != 403 || strings.Contains(body, challenge) {
+			t.Errorf("%s: %d %q", name, code, body)
+		}
+	}
+	p.token = ""
+	good.Set("hub.verify_token", "")
+	if code, _, _ := get(good); code != 403 {
+		t.Errorf("verified with no token set: %d", code)
+	}
+}
+
+func TestRefusedDeliveries(t *testing.T) {
+	p := start(t)
+	body := []byte(delivery(phoneNumberID, status("sent", "wamid.x", uuid.Nil)))
+	large := make([]byte, 4<<20+1)
+	for name, tc := range map[string]struct {
+		body      []byte
+		signature string
+		want      int
+	}{
+		"no signature":        {body, "", 403},
+		"another's signature": {body, sign("guess", body), 403},
+		"signature of others": {body, sign(secret, []byte("{}")), 403},
+		"too large":           {large, sign(secret, large), 413},
+	} {
+		if resp := p.deliver(tc.body, tc.signature); resp.StatusCode != tc.want {
+			t.Errorf("%s: %s", name, resp.Status)
+		}
+	}
+	p.secrets = nil
+	if resp := p.deliver(body, sign("", body)); resp.StatusCode != 403 {
+		t.Errorf("taken with no secret set: %s", resp.Status)
+	}
+	if got := p.types(event.OrphanStream(phoneNumberID)); len(got) != 0 {
+		t.Errorf("recorded %v", got)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, p.url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, POST" {
+		t.Errorf("DELETE: %s, Allow %s", resp.Status, resp.Header.Get("Allow"))
+	}
+}
+
+// Every webhook that Meta documents is recorded in full, and once however often
+// it comes, by whatever process.
+func TestDocumentedWebhooks(t *testing.T) {
+	p := start(t)
+	rows, err := whatsapp.LoadErrorTable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("../../adapters/whatsapp/testdata/webhooks/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no webhooks", err)
+	}
+	want := map[string]bool{}
+	for round := range 3 {
+		if round == 2 {
+			p.restart() // what is remembered is gone: the store knows the ids
+			clear(p.inbound)
+		}
+		for _, file := range files {
+			body, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.mustDeliver(string(body))
+			d := rows.ParseWebhook(body)
+			for _, s := range d.Statuses {
+				want["StatusOrphaned "+s.PhoneNumberID+s.WhatsAppID+string(s.Kind)] = true
+			}
+			for _, in := range d.Inbound {
+				want["InboundReceived "+in.PhoneNumberID+in.WhatsAppID] = true
+			}
+			for _, c := range d.Changes {
+				want["AccountChanged "+c.BusinessAccountID+c.PhoneNumberID+c.Field+c.At.String()+string(c.Value)] = true
+			}
+			for _, pk := range d.Parked {
+				want["WebhookParked "+string(pk.Raw)] = true
+			}
+		}
+		got := p.everything()
+		if len(got) != len(want) {
+			t.Fatalf("round %d: %d recorded, %d came", round, len(got), len(want))
+		}
+		for _, e := range got {
+			if e.Meta.By.Kind != domain.ActorWebhook || e.Meta.By.ID == "" || len(e.Meta.CausationID) != 32 || e.Meta.RecordedAt.IsZero() {
+				t.Errorf("metadata of %s: %+v", e.Type, e.Meta)
+			}
+		}
+	}
+	total := 0
+	for _, n := range p.inbound {
+		total += n
+	}
+	received := 0
+	for w := range want {
+		if strings.HasPrefix(w, "InboundReceived") {
+			received++
+		}
+	}
+	if total != received {
+		t.Errorf("%d inbound messages were counted, %d came", total, received)
+	}
+}
+
+// everything is all that webhooks brought into the log beside messages.
+func (p *platform) everything() []event.Recorded {
+	p.Helper()
+	var all []event.Recorded
+	done := errors.New("live")
+	ctx, cancel := context.WithTimeout(p.Context(), 20*time.Second)
+	defer cancel()
+	err := p.log.Subscribe(ctx, event.Subscription{Filter: event.Filter{
+		StreamPrefixes: []string{"orphan-", "inbound-", "account-", "parked-"},
+	}}, func(_ context.Context, b event.Batch) error {
+		all = append(all, b.Events...)
+		if b.Live {
+			return done
+		}
+		return nil
+	})
+	if !errors.Is(err, done) {
+		p.Fatal(err)
+	}
+	return all
+}
+
+// In whatever order the statuses of a call come, and however often, also before
+// the answer to the call: the message ends the same.
+func TestShuffledStatuses(t *testing.T) {
+	p := start(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	for round := range 20 {
+		id, wamid := p.attempted(), fmt.Sprintf("wamid.%d", round)
+		early := round%2 == 0
+		if !early {
+			p.accept(id, wamid)
+		}
+		kinds := []string{"sent", "delivered", "read", "sent", "delivered", "read"}
+		random.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
+		for len(kinds) > 0 {
+			n := 1 + random.IntN(len(kinds))
+			var statuses []string
+			for _, kind := range kinds[:n] {
+				statuses = append(statuses, status(kind, wamid, id))
+			}
+			kinds = kinds[n:]
+			p.mustDeliver(delivery(phoneNumberID, statuses...))
+		}
+		if early {
+			p.accept(id, wamid)
+		}
+		l, err := p.messages.Load(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Message.Status != message.StatusRead || l.Message.WhatsAppID != wamid || l.Message.DeliveredAt.Unix() != 1772553603 {
+			t.Errorf("round %d: %s, %s, delivered at %s", round, l.Message.Status, l.Message.WhatsAppID, l.Message.DeliveredAt)
+		}
+		got := p.types(event.MessageStream(id))
+		slices.Sort(got)
+		if want := []string{"Confirmed", "Delivered", "Queued", "Read", "SendAttempted", "Sent"}; !slices.Equal(got, want) {
+			t.Errorf("round %d: %v", round, got)
+		}
+	}
+	if orphans := p.types(event.OrphanStream(phoneNumberID)); len(orphans) != 0 {
+		t.Errorf("orphans %v", orphans)
+	}
+}
+
+// The statuses of one message in one delivery are one append.
+func TestOneAppendForAMessage(t *testing.T) {
+	p := start(t)
+	id := p.attempted()
+	p.mustDeliver(delivery(phoneNumberID, status("read", "wamid.1", id), status("sent", "wamid.1", id), status("delivered", "wamid.1", id)))
+	events, err := p.log.Read(t.Context(), event.MessageStream(id), 2, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := p.types(event.MessageStream(id))[2:], []string{"Sent", "Confirmed", "Delivered", "Read"}; !slices.Equal(got, want) {
+		t.Fatalf("%v, want %v", got, want)
+	}
+	for _, e := range events[1:] {
+		if !e.Meta.RecordedAt.Equal(events[0].Meta.RecordedAt) {
+			t.Errorf("%s was recorded apart", e.Type)
+		}
+	}
+}
+
+func TestWhoseStatus(t *testing.T) {
+	p := start(t)
+	mine, byWamid := p.attempted(), p.attempted()
+	p.accept(byWamid, "wamid.known")
+	p.eventually("the wamid is projected", func() bool {
+		_, ok, _ := p.wamids.MessageOf(t.Context(), "wamid.known")
+		return ok
+	})
+	p.mustDeliver(delivery(phoneNumberID,
+		status("delivered", "wamid.known", uuid.Nil), // found by its wamid
+		status("read", "wamid.known", newID()),       // callback data of no message here
+		status("sent", "wamid.foreign", uuid.Nil),    // another system's
+	))
+	p.mustDeliver(delivery("1", status("sent", "wamid.made-up", mine))) // another number's
+	if got := p.types(event.MessageStream(byWamid))[3:]; !slices.Equal(got, []string{"Delivered", "Read"}) {
+		t.Errorf("found by wamid: %v", got)
+	}
+	if got := p.types(event.MessageStream(mine)); len(got) != 2 {
+		t.Errorf("a status of another number was recorded: %v", got)
+	}
+	if a, b := p.types(event.OrphanStream(phoneNumberID)), p.types(event.OrphanStream("1")); len(a) != 1 || len(b) != 1 {
+		t.Errorf("orphans %v and %v", a, b)
+	}
+}
+
+// A status that comes while the read model is away, or before the answer that
+// names its wamid, is kept and joined later, also by the next process.
+func TestOrphansAreJoined(t *testing.T) {
+	p := start(t)
+	join := func() *process.JoinOrphans {
+		return process.NewJoinOrphans(p.log, p.messages, p.wamids, time.Now, time.After, slog.New(slog.DiscardHandler))
+	}
+	early, away := p.attempted(), p.attempted()
+	p.mustDeliver(delivery(phoneNumberID, status("delivered", "wamid.early", uuid.Nil), status("sent", "wamid.never", uuid.Nil)))
+	p.accept(away, "wamid.away")
+	p.wamids.set(true)
+	p.mustDeliver(delivery(phoneNumberID, status("failed", "wamid.away", uuid.Nil)))
+	if got := p.types(event.OrphanStream(phoneNumberID)); len(got) != 3 {
+		t.Fatalf("orphans %v", got)
+	}
+	p.run(join().Run)
+	p.wamids.set(false)
+	p.accept(early, "wamid.early")
+	stands := func(id uuid.UUID, want message.Status) func() bool {
+		return func() bool {
+			l, err := p.messages.Load(t.Context(), id)
+			return err == nil && l.Message.Status == want
+		}
+	}
+	p.eventually("the early status is joined", stands(early, message.StatusDelivered))
+	p.eventually("the status of the outage is joined", stands(away, message.StatusFailed))
+	before := len(p.types(event.MessageStream(early)))
+	p.run(join().Run) // sees all of it again
+	last := p.attempted()
+	p.mustDeliver(delivery(phoneNumberID, status("delivered", "wamid.last", uuid.Nil)))
+	p.accept(last, "wamid.last")
+	p.eventually("the last status is joined", stands(last, message.StatusDelivered))
+	if after := len(p.types(event.MessageStream(early))); after != before {
+		t.Errorf("%d events of the message, and %d after a restart", before, after)
+	}
+}
+
+// A read model that hangs keeps nothing out of the log.
+func TestReadModelHangs(t *testing.T) {
+	p := start(t)
+	p.wamids.hangs.Store(true)
+	id := p.attempted()
+	statuses := []string{status("delivered", "wamid.1", id)}
+	for i := range 40 {
+		statuses = append(statuses, status("sent", fmt.Sprintf("wamid.foreign.%d", i), uuid.Nil))
+	}
+	p.mustDeliver(delivery(phoneNumberID, statuses...))
+	if got := p.types(event.MessageStream(id))[2:]; !slices.Equal(got, []string{"Sent", "Delivered"}) {
+		t.Errorf("recorded %v", got)
+	}
+	if got := p.types(event.OrphanStream(phoneNumberID)); len(got) != 40 {
+		t.Errorf("%d orphans", len(got))
+	}
+}
+
+func TestManyStatuses(t *testing.T) {
+	p := start(t)
+	var ids []uuid.UUID
+	for range 50 {
+		ids = append(ids, p.attempted())
+	}
+	var statuses []string
+	for i := range 1000 {
+		switch {
+		case i%2 == 0:
+			id := ids[i/2%len(ids)]
+			statuses = append(statuses, status([]string{"sent", "delivered", "read"}[i/2%3], "wamid."+id.String(), id))
+		default:
+			statuses = append(statuses, status("sent", fmt.Sprintf("wamid.foreign.%d", i), uuid.Nil))
+		}
+	}
+	p.mustDeliver(delivery(phoneNumberID, statuses...))
+	for _, id := range ids {
+		l, err := p.messages.Load(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Message.Status != message.StatusRead {
+			t.Errorf("message %s is %s", id, l.Message.Status)
+		}
+	}
+	if got := len(p.types(event.OrphanStream(phoneNumberID))); got != 500 {
+		t.Errorf("%d orphans", got)
+	}
+}
+
+// A webhook that cannot be read, larger than an event may be, is kept in pieces.
+func TestLargeUnreadableWebhook(t *testing.T) {
+	p := start(t)
+	body := strings.Repeat("no JSON \xff", 300_000)
+	p.mustDeliver(body)
+	var kept strings.Builder
+	for i, e := range p.parkedInOrder() {
+		if e.Part != i+1 {
+			t.Errorf("piece %d is number %d", i+1, e.Part)
+		}
+		kept.Write(e.Personal.Raw)
+	}
+	if kept.String() != body {
+		t.Errorf("%d bytes came, %d are kept", len(body), kept.Len())
+	}
+}
+
+func (p *platform) parkedInOrder() []inbound.WebhookParked {
+	p.Helper()
+	var parts []inbound.WebhookParked
+	for _, e := range p.everything() {
+		if part, ok := e.Event.(inbound.WebhookParked); ok {
+			parts = append(parts, part)
+		}
+	}
+	slices.SortFunc(parts, func(a, b inbound.WebhookParked) int { return a.Part - b.Part })
+	return parts
+}
+
+// With the store away nothing is answered 200; what comes again afterwards is
+// recorded in full.
+func TestStoreAway(t *testing.T) {
+	p := start(t)
+	id := p.attempted()
+	before := p.recorder.RecordingSince()
+	body := delivery(phoneNumberID, status("delivered", "wamid.1", id), status("sent", "wamid.foreign", uuid.Nil))
+	p.stopStore()
+	resp := p.deliver([]byte(body), sign(secret, []byte(body)))
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("store away: %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
+	}
+	if since := p.recorder.RecordingSince(); time.Since(since) > time.Second {
+		t.Errorf("recording since %s while nothing can be", since)
+	}
+	p.startStore(p.addr)
+	restarted := time.Now()
+	p.eventually("the delivery is taken", func() bool {
+		return p.deliver([]byte(body), sign(secret, []byte(body))).StatusCode == http.StatusOK
+	})
+	if got := p.types(event.MessageStream(id))[2:]; !slices.Equal(got, []string{"Sent", "Delivered"}) {
+		t.Errorf("recorded %v", got)
+	}
+	if got := p.types(event.OrphanStream(phoneNumberID)); len(got) != 1 {
+		t.Errorf("orphans %v", got)
+	}
+	if since := p.recorder.RecordingSince(); since.Before(restarted) || !since.After(before) {
+		t.Errorf("recording since %s, restarted at %s", since, restarted)
+	}
+}
