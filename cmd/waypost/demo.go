@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/waypost/waypost/adapters/whatsapp/simulator"
+	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
+)
+
+// What the demo's sender is called, at Waypost and at the simulator.
+const (
+	demoSender = "demo"
+	demoNumber = "106540352242922"
+)
+
+type demoCommand struct {
+	Addr          string        `help:"Where the platform listens." default:"127.0.0.1:8080" env:"WAYPOST_DEMO_ADDR"`
+	SimulatorAddr string        `help:"Where the simulated WhatsApp listens." default:"127.0.0.1:9090" env:"WAYPOST_DEMO_SIMULATOR_ADDR"`
+	DataDir       string        `help:"Where the demo keeps its data." default:"./waypost-data/demo" env:"WAYPOST_DEMO_DATA_DIR" type:"path"`
+	Traffic       float64       `help:"Messages a second that the demo queues by itself; 0 for none." default:"2" env:"WAYPOST_DEMO_TRAFFIC"`
+	DrainTimeout  time.Duration `help:"How long calls in flight may take at the end." default:"5s" env:"WAYPOST_DEMO_DRAIN_TIMEOUT"`
+
+	logSettings
+}
+
+// Run runs the demo until it is told to stop.
+func (c demoCommand) Run(env *environment) error {
+	if c.Traffic < 0 || c.Traffic > maxTraffic {
+		return fmt.Errorf("--traffic: %g is not between 0 and %d", c.Traffic, maxTraffic)
+	}
+	if c.LogLevel == "info" {
+		c.LogLevel = "warn" // the page shows more than a line for each message would
+	}
+	log, err := c.logger(env.stderr)
+	if err != nil {
+		return err
+	}
+	appSecret := rand.Text()
+	sim, err := c.startSimulator(env.ctx, appSecret, log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(env.ctx), closeTimeout)
+		defer cancel()
+		if err := sim.Close(ctx); err != nil {
+			log.Warn("the simulator did not end in time", "error", err)
+		}
+	}()
+	s := c.settings(sim, appSecret)
+	p, err := startPlatform(env.ctx, s, demoRoutes(s, sim), log)
+	if err != nil {
+		return err
+	}
+	if err := registerDemoSender(env.ctx, p.senders); err != nil {
+		return errors.Join(err, p.close())
+	}
+	traffic := make(chan struct{})
+	go func() {
+		defer close(traffic)
+		queueTraffic(env.ctx, p.queue, c.Traffic, log)
+	}()
+	fmt.Fprintf(env.stdout, "The demo is ready: open %s/\n\n  GraphQL    %s/graphql, %s/playground\n  ADMIN key  in %s\n  WhatsApp   simulated at %s, its settings at http://%s/control\n\nCtrl-C ends it; the data stays in %s.\n",
+		p.url, p.url, p.url, filepath.Join(c.DataDir, "admin.key"), sim.URL(), sim.Addr(), c.DataDir)
+	err = p.wait(env.ctx)
+	<-traffic
+	return err
+}
+
+func (c demoCommand) startSimulator(ctx context.Context, appSecret string, log *slog.Logger) (*simulator.Simulator, error) {
+	control := simulator.DefaultControl()
+	control.Latency = simulator.Duration(120 * time.Millisecond)
+	control.WebhookDelay = simulator.Duration(900 * time.Millisecond) // slow enough to be seen
+	control.ReadRate = 1
+	sim, err := simulator.Start(ctx, simulator.Options{
+		Addr: c.SimulatorAddr, WebhookURL: "http://" + c.Addr + "/webhooks/whatsapp", AppSecret: appSecret,
+		Control: &control, Logger: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--simulator-addr: %w", err)
+	}
+	return sim, nil
+}
+
+func (c demoCommand) settings(sim *simulator.Simulator, appSecret string) *settings {
+	return &settings{
+		Addr: c.Addr, Roles: allRoles(), DataDir: c.DataDir, WhatsappURL: sim.URL(), WhatsappToken: "demo-token",
+		WhatsappAppSecret: appSecret,
+		// The public defaults but for settling: in a demo somebody waits for it.
+		RetrySchedule: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second},
+		CallTimeout:   10 * time.Second, SettleAfter: 15 * time.Second, SettleAfterOutage: 20 * time.Second,
+		ThrottleLimit: 20, DrainTimeout: c.DrainTimeout, logSettings: c.logSettings,
+	}
+}
+
+// demoRoutes give the page the key, and the simulator's settings on its own
+// origin. They are served in the demo alone, which listens on loopback.
+func demoRoutes(s *settings, sim *simulator.Simulator) map[string]http.Handler {
+	target := &url.URL{Scheme: "http", Host: sim.Addr(), Path: "/control"}
+	control := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.URL.Path = target.Scheme, target.Host, target.Path
+	}}
+	return map[string]http.Handler{
+		"GET /demo/control": control,
+		"PUT /demo/control": control,
+		"GET /demo.json": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			key, _, err := adminKey(s) // the platform has made it by now
+			if err != nil {
+				http.Error(w, "the ADMIN key cannot be read", http.StatusInternalServerError)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Cache-Control", "no-store")
+			_ = json.NewEncoder(w).Encode(map[string]string{"key": key, "simulator": "http://" + sim.Addr()})
+		}),
+	}
+}
+
+func registerDemoSender(ctx context.Context, senders *command.Senders) error {
+	_, err := senders.Register(ctx, sender.Registration{
+		ID: demoSender, Name: "Demo", PhoneNumberID: demoNumber, DisplayPhoneNumber: "+1 555 078 3881",
+		BusinessAccountID: "100200300400500", Rate: sender.DefaultRate,
+	}, "", command.Cause{By: domain.Platform("demo")})
+	if domain.CodeOf(err) == domain.CodeConflict {
+		return nil // an earlier demo registered it, and somebody changed it since
+	}
+	return err
+}
+
+const (
+	// maxTraffic bounds what the demo queues by itself, in messages a second.
+	maxTraffic = 1000
+	// trafficTimeout bounds one message of the demo's traffic.
+	trafficTimeout = 5 * time.Second
+)
+
+// queueTraffic queues messages at a rate until ctx ends, now and then a
+// one-time password and a bulk message among them.
+func queueTraffic(ctx context.Context, queue *command.QueueMessage, rate float64, log *slog.Logger) {
+	if rate <= 0 {
+		return
+	}
+	tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
+	defer tick.Stop()
+	failing := false
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		one, cancel := context.WithTimeout(ctx, trafficTimeout)
+		_, err := queue.Handle(one, demoMessage(n), command.Cause{By: domain.Platform("demo")})
+		cancel()
+		if (err != nil) != failing && ctx.Err() == nil {
+			failing = err != nil
+			log.Warn("the demo's traffic", "failing", failing, "error", err)
+		}
+	}
+}
+
+func demoMessage(n int) message.Request {
+	r := message.Request{
+		Sender: demoSender, To: fmt.Sprintf("+1415555%04d", n%10_000), OnAmbiguous: message.AmbiguityResend,
+		Priority: message.PriorityTransactional,
+		Content:  message.Text{Body: fmt.Sprintf("Your order %d is on its way.", 1000+n)},
+		Labels:   []message.Label{{Name: "source", Value: "demo"}},
+	}
+	switch n % 10 {
+	case 3:
+		r.Priority, r.Content = message.PriorityOTP, message.Text{Body: "Your code is 123456."}
+	case 7:
+		r.Priority, r.Content = message.PriorityBulk, message.Text{Body: "Our autumn collection is here."}
+	}
+	return r
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+)
+
+// logSettings say how a command logs.
+type logSettings struct {
+	LogLevel  string `help:"How much is logged." enum:"debug,info,warn,error" default:"info" env:"WAYPOST_LOG_LEVEL"`
+	LogFormat string `help:"text or json; text on a terminal and json elsewhere if empty." enum:",text,json" default:"" env:"WAYPOST_LOG_FORMAT"`
+}
+
+func (s logSettings) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if s.LogFormat == "text" || (s.LogFormat == "" && isTerminal(w)) {
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	}
+	return slog.New(slog.NewJSONHandler(w, options)), nil
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// oneLine is an error as the one line that a person reads.
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
+}

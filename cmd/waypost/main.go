@@ -1,0 +1,108 @@
+// Command waypost sends messages through the WhatsApp Business Cloud API: each
+// once, at the rate WhatsApp allows, with every step on record.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	kongyaml "github.com/alecthomas/kong-yaml"
+)
+
+// Exit codes of the public surface.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+type cli struct {
+	Serve      serveCommand      `cmd:"" help:"Run the platform. With no settings at all it runs on its own event store and Postgres."`
+	Demo       demoCommand       `cmd:"" help:"Run the platform with a simulated WhatsApp, a sender and light traffic: what to try first."`
+	Simulator  simulatorCommand  `cmd:"" help:"Run a WhatsApp Cloud API that behaves as Meta's does." envprefix:"WAYPOST_SIMULATOR_"`
+	Eventstore eventstoreCommand `cmd:"" help:"Run the embedded event store alone, or check and copy its data."`
+	Migrate    migrateCommand    `cmd:"" help:"Bring the schema of a given Postgres up or down, or show where it stands."`
+	Bench      benchCommand      `cmd:"" help:"Measure against the simulator."`
+	Version    versionCommand    `cmd:"" help:"Print version, commit and Go."`
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the program: it answers the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	var c cli
+	exit := -1
+	parser, err := kong.New(&c,
+		kong.Name("waypost"),
+		kong.Description("Sends WhatsApp messages, each once, and shows where every one of them is."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.Configuration(kongyaml.Loader, "waypost.yaml"),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "waypost:", err)
+		return exitUsage
+	}
+	if len(args) == 1 && args[0] == "help" {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if exit >= 0 { // help was printed
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "waypost: %v; see waypost --help\n", err)
+		return exitUsage
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	err = parsed.Run(&environment{ctx: ctx, stdout: stdout, stderr: stderr})
+	switch {
+	case err == nil, errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return exitDone
+	default:
+		fmt.Fprintln(stderr, "waypost:", oneLine(err))
+		return exitFailed
+	}
+}
+
+// environment is what a command has of the world around it.
+type environment struct {
+	ctx            context.Context //nolint:containedctx // it lives as long as the one command that it is handed to
+	stdout, stderr io.Writer
+}
+
+// interruptible is a context that ends with the first Ctrl-C or SIGTERM. The
+// second one ends the program at once: what was accepted is in the log.
+func interruptible() (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-done:
+			return
+		}
+		select {
+		case <-signals:
+			os.Exit(exitFailed)
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel()
+	}
+}

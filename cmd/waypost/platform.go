@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/waypost/waypost/adapters/eventstore"
+	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/adapters/privatepg"
+	"github.com/waypost/waypost/adapters/vault"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain/inbound"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
+)
+
+// startTimeout bounds the start of the stores. A new data folder takes about
+// two seconds, a large one that has to recover may take longer.
+const startTimeout = 60 * time.Second
+
+// stores are the event store and Postgres, embedded or given, opened and
+// migrated. They are closed in reverse.
+type stores struct {
+	embedded *eventstored.Server
+	cluster  *privatepg.Cluster
+	log      *eventstore.Log
+	logID    uuid.UUID
+	url      string // of the event store
+	pool     *pgxpool.Pool
+	keys     *vault.Keys
+}
+
+// newCodec knows the event types of every aggregate.
+func newCodec() (*event.Codec, error) {
+	return event.NewCodec(message.Types(), sender.Types(), inbound.Types(), event.Types())
+}
+
+// openStores opens both stores at once: what takes long in one does not wait for
+// the other. What was opened is closed again when the other fails.
+func openStores(ctx context.Context, s *settings, now func() time.Time, log *slog.Logger) (_ *stores, err error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	var st stores
+	defer func() {
+		if err != nil {
+			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+			defer cancel()
+			err = errors.Join(err, st.close(closing))
+		}
+	}()
+	if st.keys, err = openKeys(s); err != nil {
+		return nil, err
+	}
+	var both errgroup.Group
+	both.Go(func() error { return st.openLog(ctx, s, now, log) })
+	both.Go(func() error { return st.openPostgres(ctx, s, log) })
+	return &st, both.Wait()
+}
+
+// openKeys finds the secret key. With a store from outside it must be given:
+// one made here would be lost with this machine, and the tokens with it.
+func openKeys(s *settings) (*vault.Keys, error) {
+	given, err := newSecret("WAYPOST_SECRET_KEY", s.SecretKey)
+	if err != nil {
+		return nil, err
+	}
+	if text := given.get(); text != "" {
+		keys, err := vault.ParseKeys(text)
+		if err != nil {
+			return nil, fmt.Errorf("WAYPOST_SECRET_KEY: %w", err)
+		}
+		return keys, nil
+	}
+	if s.EventstoreURL != "" || s.PostgresURL != "" {
+		return nil, errors.New("WAYPOST_SECRET_KEY is required with a given event store or Postgres; make one with: openssl rand -base64 32")
+	}
+	return vault.LoadOrMakeKeys(filepath.Join(s.DataDir, "secret.key"))
+}
+
+func (st *stores) openLog(ctx context.Context, s *settings, now func() time.Time, log *slog.Logger) error {
+	codec, err := newCodec()
+	if err != nil {
+		return err
+	}
+	url := s.EventstoreURL
+	if url == "" {
+		st.embedded, err = eventstored.Open(ctx, eventstored.Options{
+			Dir: filepath.Join(s.DataDir, "eventstore"), Addr: "127.0.0.1:0", Logger: log,
+		})
+		if err != nil {
+			return err
+		}
+		url = st.embedded.URL()
+	}
+	st.url = url
+	if st.log, err = eventstore.Open(ctx, eventstore.Options{URL: url, Codec: codec, Logger: log}); err != nil {
+		return err
+	}
+	st.logID, err = st.log.EnsureOpened(ctx, now())
+	return err
+}
+
+func (st *stores) openPostgres(ctx context.Context, s *settings, log *slog.Logger) error {
+	url := s.PostgresURL
+	if url == "" {
+		cluster, err := privatepg.Start(ctx, privatepg.Options{DataDir: filepath.Join(s.DataDir, "postgres"), Logger: log})
+		if err != nil {
+			return err
+		}
+		st.cluster = cluster
+		url = cluster.URL()
+		if err := postgres.Up(ctx, url); err != nil {
+			return err
+		}
+	} else {
+		pending, err := postgres.Pending(ctx, url)
+		if err != nil {
+			return err
+		}
+		if pending {
+			return errors.New("migrations are pending on the given Postgres; run: waypost migrate up")
+		}
+	}
+	pool, err := postgres.Open(ctx, url)
+	st.pool = pool
+	return err
+}
+
+func (st *stores) close(ctx context.Context) error {
+	var errs []error
+	if st.pool != nil {
+		st.pool.Close()
+	}
+	if st.cluster != nil {
+		errs = append(errs, st.cluster.Stop(ctx))
+	}
+	if st.log != nil {
+		errs = append(errs, st.log.Close(ctx))
+	}
+	if st.embedded != nil {
+		errs = append(errs, st.embedded.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// faults is a channel that gets an error when an embedded part has failed for good.
+func (st *stores) faults(ctx context.Context) <-chan error {
+	out := make(chan error, 1)
+	var once sync.Once
+	watch := func(part string, in <-chan error) {
+		select {
+		case err := <-in:
+			once.Do(func() { out <- fmt.Errorf("%s: %w", part, err) })
+		case <-ctx.Done():
+		}
+	}
+	if st.embedded != nil {
+		go watch("event store", st.embedded.Err())
+	}
+	if st.cluster != nil {
+		go watch("private Postgres", st.cluster.Err())
+	}
+	return out
+}
+
+// newID makes a UUIDv7: ids of one process grow with time, which keeps indexes small.
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+// runFile tells other commands of this machine how to reach a running platform.
+type runFile struct {
+	PID        int    `json:"pid"`
+	URL        string `json:"url"`
+	Eventstore string `json:"eventstore"`
+}
+
+func writeRunFile(dir string, r runFile) (remove func(), err error) {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "run.json")
+	if err := vault.WriteSecret(path, append(text, '\n')); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	return func() { _ = os.Remove(path) }, nil // the next start overwrites it anyhow
+}

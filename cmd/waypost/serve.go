@@ -1,0 +1,386 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/adapters/vault"
+	"github.com/waypost/waypost/adapters/whatsapp"
+	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/process"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/graph"
+	"github.com/waypost/waypost/ports/dispatch"
+	"github.com/waypost/waypost/ports/httpapi"
+	"github.com/waypost/waypost/web"
+)
+
+// cachedMessages bounds the messages kept folded: some 60 MB at 1 KB each, and
+// half a minute of work at 1,600 messages a second.
+const cachedMessages = 50_000
+
+type serveCommand struct {
+	settings `embed:""`
+}
+
+// Run runs the platform until it is told to stop.
+func (c serveCommand) Run(env *environment) error {
+	log, err := c.logger(env.stderr)
+	if err != nil {
+		return err
+	}
+	p, err := startPlatform(env.ctx, &c.settings, nil, log)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.stdout, "Waypost is ready.\n  page     %s/\n  GraphQL  %s/graphql\n", p.url, p.url)
+	if p.keyMade {
+		fmt.Fprintf(env.stdout, "  ADMIN key, also in %s/admin.key: %s\n", c.DataDir, p.adminKey)
+	}
+	return p.wait(env.ctx)
+}
+
+// platform is a running Waypost.
+type platform struct {
+	settings *settings
+	log      *slog.Logger
+	stores   *stores
+	url      string
+	adminKey string
+	keyMade  bool
+
+	senders *command.Senders
+	queue   *command.QueueMessage
+
+	dispatcher *dispatch.Dispatcher
+	api        *graph.Handler
+	// stop ends the parts one kind after the other: dispatch drains while webhooks
+	// still come in, and all of them end before the stores.
+	stopHTTP, stopRest context.CancelFunc
+	http, rest         sync.WaitGroup
+	faults             chan error
+	removeRun          func()
+}
+
+// startPlatform starts everything in order; what was started is stopped again
+// when a later part fails. routes are served beside the platform's own.
+func startPlatform(ctx context.Context, s *settings, routes map[string]http.Handler, log *slog.Logger) (_ *platform, err error) {
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w; choose another with --data-dir", err)
+	}
+	// A taken port is the most common fault: find it before the stores start.
+	listeners, err := listen(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			for _, l := range listeners {
+				_ = l.Close()
+			}
+		}
+	}()
+	clock := newPlatformClock()
+	p := &platform{settings: s, log: log, faults: make(chan error, 8), url: "http://" + listeners[0].Addr().String()}
+	if p.adminKey, p.keyMade, err = adminKey(s); err != nil {
+		return nil, err
+	}
+	if p.stores, err = openStores(ctx, s, clock.Now, log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if p.removeRun, err = writeRunFile(s.DataDir, runFile{PID: os.Getpid(), URL: p.url, Eventstore: p.stores.url}); err != nil {
+		return nil, err
+	}
+	return p, p.assemble(ctx, clock, listeners, routes)
+}
+
+// listen opens the ports: the first is the one of --addr.
+func listen(ctx context.Context, s *settings) ([]net.Listener, error) {
+	var all []net.Listener
+	var lc net.ListenConfig
+	for _, a := range []struct{ flag, addr string }{{"--addr", s.Addr}, {"--webhook-addr", s.WebhookAddr}} {
+		if a.addr == "" {
+			continue
+		}
+		l, err := lc.Listen(ctx, "tcp", a.addr)
+		if err != nil {
+			for _, open := range all {
+				_ = open.Close()
+			}
+			return nil, fmt.Errorf("%s: %w; end what listens there or choose another address", a.flag, err)
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// assemble builds the parts of the process's roles and sets them going.
+func (p *platform) assemble(ctx context.Context, clock *platformClock, listeners []net.Listener, routes map[string]http.Handler) error {
+	s, st, log := p.settings, p.stores, p.log
+	secrets, err := loadWhatsappSecrets(s)
+	if err != nil {
+		return err
+	}
+	table, err := whatsapp.LoadErrorTable()
+	if err != nil {
+		return err
+	}
+	client, err := whatsapp.NewClient(whatsapp.Options{URL: s.WhatsappURL, Timeout: s.CallTimeout, Errors: table})
+	if err != nil {
+		return err
+	}
+	tokens := vault.NewTokens(st.pool, st.keys, newID)
+	messages := command.NewMessages(st.log, clock.Now, newID, cachedMessages)
+	p.senders = command.NewSenders(st.log, clock.Now, newID, tokens)
+	p.queue = command.NewQueueMessage(messages, p.senders, st.keys)
+	model := postgres.NewReadModel(st.pool)
+	leases, workList := postgres.NewLeases(st.pool), postgres.NewWorkList(st.pool)
+
+	// Background parts outlive the interrupt that ends the program: they are
+	// stopped in order by wait.
+	background := context.WithoutCancel(ctx)
+	var serving, running context.Context
+	serving, p.stopHTTP = context.WithCancel(background)
+	running, p.stopRest = context.WithCancel(background)
+	p.rest.Go(func() { clock.follow(running, log) })
+
+	arrivals := newInboundCounter(p.senders, leases, clock.Now, log)
+	recorder := command.NewRecordWebhook(st.log, clock.Now, messages, p.senders, wamids{model}, table.ParseWebhook, arrivals.add, log)
+	var recordingSince func() time.Time
+	if s.has("webhook") {
+		recordingSince = recorder.RecordingSince
+		p.background(running, "inbound", arrivals.run)
+		p.background(running, "webhook check", func(ctx context.Context) error { return every(ctx, time.Second, recorder.Check) })
+		p.background(running, "orphans", process.NewJoinOrphans(st.log, messages, wamids{model}, clock.Now, time.After, log).Run)
+	}
+	projectors, err := p.projectors()
+	if err != nil {
+		return err
+	}
+	ready := newWorkListGauge(projectors, model, clock.Now)
+	p.background(running, "work-list gauge", ready.run)
+	p.dispatcher, err = dispatch.New(dispatch.Options{
+		Messages: messages, Senders: p.senders, Source: senderSource{model}, List: workList, Leases: leases,
+		Process: newID(), Roles: s.Roles, Ready: ready.caughtUp,
+		Caller: &caller{client: client, tokens: tokens, fallback: secrets.token},
+		Policy: message.Policy{
+			RetryDelays: s.RetrySchedule, CallTimeout: s.CallTimeout, SettleAfter: s.SettleAfter, ThrottleLimit: s.ThrottleLimit,
+		},
+		SettleAfterOutage: s.SettleAfterOutage, Clock: clock.Now, Logger: log,
+		RecordingSince: recordingSince, Inbound: leases.InboundSince,
+	})
+	if err != nil {
+		return err
+	}
+	for _, pr := range projectors {
+		p.background(running, "projector", func(ctx context.Context) error { return runProjector(ctx, pr, log) })
+	}
+	if s.has("dispatch") {
+		p.background(running, "dispatch", p.dispatcher.Run)
+	}
+
+	p.api = graph.New(running, graph.Options{
+		Log: st.log, LogID: st.logID, Messages: messages, Queue: p.queue, Senders: p.senders,
+		MessageReader: model, DeadLetterReader: model, SenderReader: model, BooksReader: model,
+		Authenticator: oneKey{sha256.Sum256([]byte(p.adminKey))}, Clock: clock.Now, IDs: newID, Logger: log,
+	})
+	options := httpapi.Options{ShutdownTimeout: s.DrainTimeout, Logger: log, Ready: p.checks(projectors)}
+	hooks := httpapi.NewWebhook(httpapi.WebhookOptions{
+		Recorder: recorder, AppSecrets: secrets.app.list, VerifyToken: secrets.verify.get,
+		DeliveryID: func() string { return newID().String() }, Logger: log,
+	})
+	if s.has("api") {
+		options.GraphQL, options.Page, options.Playground = p.api, web.Page(), web.Playground()
+		options.Routes = routes
+	}
+	if s.has("webhook") && len(listeners) == 1 {
+		options.Webhook = hooks
+	}
+	p.serve(serving, httpapi.New(options), listeners[0])
+	if len(listeners) > 1 {
+		p.serve(serving, httpapi.New(httpapi.Options{
+			Webhook: hooks, ShutdownTimeout: s.DrainTimeout, Logger: log, Ready: options.Ready,
+		}), listeners[1])
+	}
+	return nil
+}
+
+// projectors are the projections, if this process runs them. Dispatch and the
+// live page wait for what they commit.
+func (p *platform) projectors() ([]*postgres.Projector, error) {
+	if !p.settings.has("project") {
+		return nil, nil
+	}
+	var all []*postgres.Projector
+	for _, g := range postgres.Groups() {
+		pr, err := postgres.NewProjector(postgres.ProjectorOptions{
+			Group: g, Log: p.stores.log, Pool: p.stores.pool, LogID: p.stores.logID.String(), Logger: p.log,
+			OnCommit: func(c postgres.Commit) { p.dispatcher.Wake() },
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, pr)
+	}
+	return all, nil
+}
+
+// background runs a part until ctx ends. A part that fails before is a fault of
+// the program.
+func (p *platform) background(ctx context.Context, name string, run func(context.Context) error) {
+	p.rest.Go(func() {
+		if err := run(ctx); err != nil && ctx.Err() == nil {
+			p.fault(fmt.Errorf("%s: %w", name, err))
+		}
+	})
+}
+
+// every calls do at an interval until ctx ends.
+func every(ctx context.Context, interval time.Duration, do func(context.Context) error) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			_ = do(ctx) // it knows itself what a fault means
+		}
+	}
+}
+
+func (p *platform) serve(ctx context.Context, s *httpapi.Server, l net.Listener) {
+	p.http.Go(func() {
+		if err := s.Serve(ctx, l); err != nil && ctx.Err() == nil {
+			p.fault(err)
+		}
+	})
+}
+
+func (p *platform) fault(err error) {
+	select {
+	case p.faults <- err:
+	default: // one is enough to end the program
+	}
+}
+
+// wait returns after ctx ended, or a part failed, and everything was stopped in
+// order.
+func (p *platform) wait(ctx context.Context) error {
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var fault error
+	select {
+	case <-ctx.Done():
+	case fault = <-p.faults:
+	case fault = <-p.stores.faults(watching):
+	}
+	if fault != nil {
+		p.log.Error("a part failed; the program ends", "error", fault)
+	}
+	return errors.Join(fault, p.close())
+}
+
+// close drains dispatch while webhooks still come in, then ends HTTP, then the
+// projections, then the stores.
+func (p *platform) close() error {
+	var errs []error
+	if p.dispatcher != nil && p.settings.has("dispatch") {
+		ctx, cancel := context.WithTimeout(context.Background(), p.settings.DrainTimeout+closeTimeout)
+		p.dispatcher.Drain(ctx)
+		cancel()
+	}
+	if p.api != nil { // before HTTP: subscriptions last as long as their readers want
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		errs = append(errs, p.api.Close(ctx))
+		cancel()
+	}
+	for _, part := range []struct {
+		stop context.CancelFunc
+		wait *sync.WaitGroup
+	}{{p.stopHTTP, &p.http}, {p.stopRest, &p.rest}} {
+		if part.stop != nil {
+			part.stop()
+		}
+		part.wait.Wait()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*closeTimeout)
+	defer cancel()
+	errs = append(errs, p.stores.close(ctx))
+	if p.removeRun != nil {
+		p.removeRun()
+	}
+	return errors.Join(errs...)
+}
+
+// checks are what the roles need, for /readyz. Accepting and webhooks need the
+// event store alone.
+func (p *platform) checks(projectors []*postgres.Projector) map[string][]httpapi.Check {
+	log := httpapi.Check{Name: "event store", Ready: p.stores.log.Ping}
+	pg := httpapi.Check{Name: "postgres", Ready: p.stores.pool.Ping}
+	caughtUp := httpapi.Check{Name: "read models", Ready: func(context.Context) error {
+		for _, pr := range projectors {
+			if !pr.Live() {
+				return errors.New("still catching up with the log")
+			}
+		}
+		return nil
+	}}
+	all := map[string][]httpapi.Check{
+		"api": {log}, "webhook": {log}, "dispatch": {log, pg}, "project": {log, pg, caughtUp}, "alert": {log, pg},
+	}
+	for role := range all {
+		if !p.settings.has(role) {
+			delete(all, role)
+		}
+	}
+	return all
+}
+
+// whatsappSecrets are the secrets shared with Meta.
+type whatsappSecrets struct{ token, app, verify *secret }
+
+func loadWhatsappSecrets(s *settings) (whatsappSecrets, error) {
+	var w whatsappSecrets
+	var errs [3]error
+	w.token, errs[0] = newSecret("WAYPOST_WHATSAPP_TOKEN", s.WhatsappToken)
+	w.app, errs[1] = newSecret("WAYPOST_WHATSAPP_APP_SECRET", s.WhatsappAppSecret)
+	w.verify, errs[2] = newSecret("WAYPOST_WHATSAPP_VERIFY_TOKEN", s.WhatsappVerifyToken)
+	return w, errors.Join(errs[:]...)
+}
+
+// adminKeyID is the id under which the ADMIN key stands in the log.
+const adminKeyID = "admin"
+
+// oneKey knows the ADMIN key alone, by its hash.
+type oneKey struct{ hash [sha256.Size]byte }
+
+// Authenticate answers the viewer of the ADMIN key.
+func (k oneKey) Authenticate(_ context.Context, secret string) (graph.Viewer, error) {
+	hash := sha256.Sum256([]byte(secret))
+	if subtle.ConstantTimeCompare(hash[:], k.hash[:]) != 1 {
+		return graph.Viewer{}, &domain.Error{
+			Code: domain.CodeUnauthenticated, Message: "the key is not known; see admin.key in the data folder",
+		}
+	}
+	return graph.Viewer{KeyID: adminKeyID, Name: "ADMIN", Scopes: []graph.Scope{graph.ScopeAdmin}}, nil
+}

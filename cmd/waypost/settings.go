@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// settings are those of serve. A flag beats the environment, the environment
+// beats waypost.yaml, that beats the default.
+type settings struct {
+	Addr          string   `help:"HTTP: GraphQL, webhooks, the page, health." default:"127.0.0.1:8080" env:"WAYPOST_ADDR"`
+	WebhookAddr   string   `help:"Where webhooks are taken in, if not on --addr." env:"WAYPOST_WEBHOOK_ADDR"`
+	Roles         []string `help:"What this process does: api, webhook, dispatch, project, alert." default:"api,webhook,dispatch,project,alert" env:"WAYPOST_ROLES"`
+	DataDir       string   `help:"Where the embedded parts keep their data." default:"./waypost-data" env:"WAYPOST_DATA_DIR" type:"path"`
+	EventstoreURL string   `help:"esdb://… of EventStoreDB 23.10+ or KurrentDB; the embedded store if empty." env:"WAYPOST_EVENTSTORE_URL"`
+	PostgresURL   string   `help:"postgres://… 14+; a private cluster if empty." env:"WAYPOST_POSTGRES_URL"`
+	SecretKey     string   `help:"32 bytes base64, comma-separated for rotation; kept in the data folder if empty." env:"WAYPOST_SECRET_KEY"`
+	AdminKey      string   `help:"The ADMIN key; made at the first start if empty." env:"WAYPOST_ADMIN_KEY"`
+
+	WhatsappURL         string `help:"Base URL of the Cloud API." default:"https://graph.facebook.com/v25.0" env:"WAYPOST_WHATSAPP_URL"`
+	WhatsappToken       string `help:"Access token for senders that have none of their own." env:"WAYPOST_WHATSAPP_TOKEN"`
+	WhatsappAppSecret   string `help:"Comma-separated; any one may have signed a webhook. Empty: webhooks are refused." env:"WAYPOST_WHATSAPP_APP_SECRET"`
+	WhatsappVerifyToken string `help:"Token by which Meta verifies the webhook. Empty: verification is refused." env:"WAYPOST_WHATSAPP_VERIFY_TOKEN"`
+
+	RetrySchedule     []time.Duration `help:"Delays before the retries; used up means dead letter." default:"1s,2s,4s" env:"WAYPOST_RETRY_SCHEDULE"`
+	CallTimeout       time.Duration   `help:"Bound of one call to WhatsApp." default:"30s" env:"WAYPOST_CALL_TIMEOUT"`
+	SettleAfter       time.Duration   `help:"How long a lost answer waits for a status." default:"30s" env:"WAYPOST_SETTLE_AFTER"`
+	SettleAfterOutage time.Duration   `help:"The same when, since the call, webhooks could not be recorded." default:"5m" env:"WAYPOST_SETTLE_AFTER_OUTAGE"`
+	ThrottleLimit     int             `help:"Throttled calls of one message before it is a dead letter." default:"20" env:"WAYPOST_THROTTLE_LIMIT"`
+	DrainTimeout      time.Duration   `help:"How long calls in flight may take at the end." default:"10s" env:"WAYPOST_DRAIN_TIMEOUT"`
+
+	logSettings
+}
+
+// allRoles are the parts of the platform that a process may take on.
+func allRoles() []string { return []string{"api", "webhook", "dispatch", "project", "alert"} }
+
+func (s *settings) has(role string) bool { return slices.Contains(s.Roles, role) }
+
+// validate names the first setting that cannot be, and what to do.
+func (s *settings) validate() error {
+	for _, r := range s.Roles {
+		if !slices.Contains(allRoles(), r) {
+			return fmt.Errorf("--roles: %q is none of %v", r, allRoles())
+		}
+	}
+	for _, a := range []struct{ name, addr string }{{"--addr", s.Addr}, {"--webhook-addr", s.WebhookAddr}} {
+		if a.addr == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(a.addr); err != nil {
+			return fmt.Errorf("%s: %w; give host:port", a.name, err)
+		}
+	}
+	if u, err := url.Parse(s.WhatsappURL); err != nil || u.Host == "" {
+		return fmt.Errorf("--whatsapp-url: %q is no URL; give one like https://graph.facebook.com/v25.0", s.WhatsappURL)
+	}
+	for _, d := range s.RetrySchedule {
+		if d <= 0 || d > 24*time.Hour {
+			return fmt.Errorf("--retry-schedule: %s is not between 0 and 24h", d)
+		}
+	}
+	for _, d := range []struct {
+		name       string
+		value, low time.Duration
+	}{
+		{"--call-timeout", s.CallTimeout, 100 * time.Millisecond}, {"--settle-after", s.SettleAfter, 0},
+		{"--settle-after-outage", s.SettleAfterOutage, 0}, {"--drain-timeout", s.DrainTimeout, 0},
+	} {
+		if d.value < d.low || d.value > 24*time.Hour {
+			return fmt.Errorf("%s: %s is not between %s and 24h", d.name, d.value, d.low)
+		}
+	}
+	if s.ThrottleLimit < 1 {
+		return fmt.Errorf("--throttle-limit: %d is less than 1", s.ThrottleLimit)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
+)
+
+// maxQueue is how many messages one request may queue.
+const maxQueue = 1000
+
+// requestOf is the input as the domain takes it.
+func requestOf(in QueueMessageInput) (message.Request, error) {
+	content, err := contentOf(*in.Content)
+	if err != nil {
+		return message.Request{}, err
+	}
+	if in.IdempotencyKey != nil {
+		if err := message.ValidateIdempotencyKey(*in.IdempotencyKey); err != nil {
+			return message.Request{}, err
+		}
+	}
+	req := message.Request{
+		Sender: in.SenderID, To: in.To, Content: content,
+		Priority:    or(in.Priority, message.PriorityTransactional),
+		OnAmbiguous: or(in.OnAmbiguous, message.AmbiguityResend),
+		SendAt:      or(in.SendAt, time.Time{}), ExpiresAt: or(in.ExpiresAt, time.Time{}),
+		ReplyTo: or(in.ReplyTo, ""), IdempotencyKey: or(in.IdempotencyKey, ""),
+	}
+	for _, l := range in.Labels {
+		req.Labels = append(req.Labels, *l)
+	}
+	return req, nil
+}
+
+func contentOf(in MessageContentInput) (message.Content, error) {
+	switch {
+	case in.Text != nil:
+		return message.Text{Body: in.Text.Body, PreviewURL: or(in.Text.PreviewURL, false)}, nil
+	case in.Template != nil:
+		return templateOf(*in.Template), nil
+	case in.Image != nil:
+		return message.Image(mediaOf(*in.Image)), nil
+	case in.Video != nil:
+		return message.Video(mediaOf(*in.Video)), nil
+	case in.Audio != nil:
+		return message.Audio(mediaOf(*in.Audio)), nil
+	case in.Document != nil:
+		return message.Document(mediaOf(*in.Document)), nil
+	case in.Sticker != nil:
+		return message.Sticker(mediaOf(*in.Sticker)), nil
+	}
+	return nil, domain.Invalid("content", "has none of its members, exactly one is needed")
+}
+
+func mediaOf(in MediaInput) message.Media {
+	return message.Media{
+		ID: or(in.ID, ""), Link: or(in.Link, ""), Caption: or(in.Caption, ""),
+		Filename: or(in.Filename, ""), Voice: or(in.Voice, false),
+	}
+}
+
+func templateOf(in TemplateInput) message.Template {
+	t := message.Template{Name: in.Name, Language: message.Language{Code: in.Language}}
+	for _, c := range in.Components {
+		component := message.Component{
+			Type: message.ComponentType(strings.ToLower(string(c.Type))), SubType: or(c.SubType, ""), Parameters: c.Parameters,
+		}
+		if c.Index != nil {
+			component.Index = strconv.Itoa(*c.Index)
+		}
+		t.Components = append(t.Components, component)
+	}
+	return t
+}
+
+// demandOneContent holds every content of the request to exactly one member, null
+// ones counted. The schema's @oneOf is checked for literals only; what comes in a
+// variable has lost its nulls once it is decoded.
+func demandOneContent(ctx context.Context) error {
+	args := graphql.GetFieldContext(ctx).Field.ArgumentMap(graphql.GetOperationContext(ctx).Variables)
+	if input, ok := args["input"]; ok {
+		return domain.Under("input", oneContent(input))
+	}
+	inputs, ok := args["inputs"].([]any)
+	if !ok {
+		inputs = []any{args["inputs"]} // a single value stands for a list of one
+	}
+	for i, input := range inputs {
+		if err := domain.Under(fmt.Sprintf("inputs.%d", i), oneContent(input)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func oneContent(input any) error {
+	fields, _ := input.(map[string]any)
+	content, _ := fields["content"].(map[string]any)
+	if n := len(content); n != 1 {
+		return domain.Invalid("content", "has %d members, exactly one is needed", n)
+	}
+	for name, value := range content {
+		if value == nil {
+			return domain.Invalid("content."+name, "is null, the one member needs a value")
+		}
+	}
+	return nil
+}

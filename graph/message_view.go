@@ -1,0 +1,128 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/message"
+)
+
+// given is nil for the zero value.
+func given[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+// or is what p points to, otherwise the alternative.
+func or[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}
+
+// messageOf shows a folded message to the caller.
+func (r *Resolver) messageOf(ctx context.Context, l command.Loaded) *Message {
+	c, m := callerOf(ctx), l.Message
+	v := &Message{
+		ID: l.ID.String(), SenderID: m.Sender, IdempotencyKey: given(m.IdempotencyKey), To: c.number(m.To),
+		Type: m.Kind, Status: m.Status, Priority: m.Priority, Attempts: m.Attempts, Calls: len(m.Calls),
+		StatusReason: given(m.Reason), SentTwice: m.SentTwice, Cursor: r.cursor(l.Position),
+		OnAmbiguous: m.OnAmbiguous, ReplyTo: given(m.ReplyTo), WhatsappID: given(m.WhatsAppID),
+		QueuedAt: m.QueuedAt, SendAt: instant(m.SendAt), ExpiresAt: instant(m.ExpiresAt), SentAt: instant(m.SentAt),
+		DeliveredAt: instant(m.DeliveredAt), ReadAt: instant(m.ReadAt), Failure: c.storedFailure(m.Failure),
+		Labels: labels(m.Labels), Content: c.content(m.Content), AttemptLog: c.attempts(m.Calls),
+	}
+	if m.Status == message.StatusRetrying {
+		v.RetryAt = instant(m.DueAt)
+	}
+	return v
+}
+
+// listed shows a message of a list to the caller. A list has no content, so it is
+// folded from the stream where it is asked for.
+func (r *Resolver) listed(ctx context.Context, m query.Message) *Message {
+	c := callerOf(ctx)
+	v := &Message{
+		ID: m.ID.String(), SenderID: m.SenderID, IdempotencyKey: m.IdempotencyKey,
+		Type: m.Type, Status: m.Status, Priority: m.Priority, Attempts: m.Attempts, Calls: m.Calls,
+		StatusReason: m.StatusReason, SentTwice: m.SentTwice, Cursor: r.cursor(m.Position),
+		OnAmbiguous: m.OnAmbiguous, ReplyTo: m.ReplyTo, WhatsappID: m.WhatsAppID,
+		QueuedAt: m.QueuedAt, SendAt: m.SendAt, ExpiresAt: m.ExpiresAt, SentAt: m.SentAt,
+		DeliveredAt: m.DeliveredAt, ReadAt: m.ReadAt, RetryAt: m.RetryAt, Labels: labels(m.Labels),
+		Listed: true,
+	}
+	if m.To != nil {
+		v.To = c.number(*m.To)
+	}
+	if m.Failure != nil {
+		v.Failure = c.failure(m.Failure.Failure, m.Failure.Details, m.Failure.At)
+	}
+	return v
+}
+
+func (c caller) number(to string) *string {
+	if to != "" && !c.may(ScopePersonal) {
+		to = message.MaskNumber(to)
+	}
+	return given(to)
+}
+
+func (c caller) content(raw json.RawMessage) json.RawMessage {
+	if !c.may(ScopePersonal) {
+		return nil
+	}
+	return raw
+}
+
+func (c caller) storedFailure(f *message.StoredFailure) *MessageFailure {
+	if f == nil {
+		return nil
+	}
+	return c.failure(f.Failure, f.Details, f.At)
+}
+
+func (c caller) failure(f message.Failure, details string, at time.Time) *MessageFailure {
+	if !c.may(ScopePersonal) {
+		details = ""
+	}
+	return &MessageFailure{
+		Code: f.Code, Category: string(f.Category), Class: f.Class, Message: f.Message, Details: given(details),
+		FbtraceID: given(f.FBTraceID), HTTPStatus: given(f.HTTPStatus), Advice: f.Advice, At: at,
+	}
+}
+
+func (c caller) attempts(calls []message.Call) []*Attempt {
+	out := make([]*Attempt, len(calls))
+	for i, call := range calls {
+		out[i] = &Attempt{
+			Call: call.Number, StartedAt: call.StartedAt, EndedAt: instant(call.EndedAt), Outcome: call.Outcome,
+			WhatsappID: given(call.WhatsAppID), Failure: c.storedFailure(call.Failure),
+		}
+		if call.Lost {
+			out[i].SettledBy = given(string(call.SettledBy))
+		}
+	}
+	return out
+}
+
+func labels(in []message.Label) []*message.Label {
+	out := make([]*message.Label, len(in))
+	for i := range in {
+		out[i] = &in[i]
+	}
+	return out
+}
+
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,6 @@
+package web
+
+import "net/http"
+
+// Playground serves GraphiQL.
+func Playground() http.Handler { return folder("playground") }
