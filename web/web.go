@@ -11,8 +11,14 @@ import (
 //go:embed page playground
 var files embed.FS
 
-// Page serves the operations page and its files.
-func Page() http.Handler { return folder("page") }
+// Page serves the operations page and its files, and below /playground/ the files
+// that GraphiQL loads.
+func Page() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", folder("page"))
+	mux.Handle("/playground/", http.FileServerFS(files))
+	return mux
+}
 
 // folder serves an embedded folder; the name of a file outside of it is not found.
 func folder(name string) http.Handler {

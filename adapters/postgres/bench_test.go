@@ -25,7 +25,7 @@ func lifecycle(messages int, staged bool) []event.Batch {
 		func(int) domain.Event {
 			return message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: now.Add(time.Minute)}
 		},
-		func(i int) domain.Event {
+		func(int) domain.Event {
 			return message.Sent{Call: 1, At: now, Personal: message.SentPersonal{WhatsAppID: fmt.Sprint("wamid.", uuid.New())}}
 		},
 		func(int) domain.Event { return message.Confirmed{Call: 1, At: now} },

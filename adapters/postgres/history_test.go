@@ -22,9 +22,9 @@ func queued(senderID, key string) message.Queued {
 	}
 }
 
-func failure(class message.Class) message.Failure {
+func failure() message.Failure {
 	code := 131000
-	return message.Failure{Code: &code, Category: message.CategoryServer, Class: class, Message: "something went wrong"}
+	return message.Failure{Code: &code, Category: message.CategoryServer, Class: message.ClassTransient, Message: "something went wrong"}
 }
 
 // history draws what may happen to one message, append by append.
@@ -34,7 +34,6 @@ type history struct {
 	status  message.Status
 	calls   int
 	attempt int
-	twice   bool
 	records []message.Record
 }
 
@@ -49,12 +48,12 @@ func (h *history) record(at time.Time, events ...domain.Event) {
 func (h *history) next(t *rapid.T, now time.Time) []domain.Event {
 	soon := now.Add(time.Duration(rapid.IntRange(1, 60).Draw(t, "delay")) * time.Second)
 	one := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "what") }
-	failed := message.Failed{Call: h.calls, Attempt: h.attempt, Failure: failure(message.ClassTransient), At: now}
+	failed := message.Failed{Call: h.calls, Attempt: h.attempt, Failure: failure(), At: now}
 	sent := message.Sent{
 		Call: h.calls, At: now, By: message.ByAnswer,
 		Personal: message.SentPersonal{WhatsAppID: fmt.Sprintf("wamid.%s.%d", h.id, h.calls)},
 	}
-	dead := message.DeadLettered{Attempts: h.attempt, Failure: failure(message.ClassTransient)}
+	dead := message.DeadLettered{Attempts: h.attempt, Failure: failure()}
 	switch h.status {
 	case "":
 		q := queued(h.sender, h.id.String())

@@ -75,8 +75,11 @@ var ErrLapsed = errors.New("process has no lease: it needs a heartbeat first")
 func (l *Leases) Claim(ctx context.Context, process uuid.UUID, senders []string) ([]string, error) {
 	var owned []string
 	err := l.durably(ctx, func(tx pgx.Tx) error {
-		// Its lanes go with the row.
-		if _, err := tx.Exec(ctx, `DELETE FROM waypost_run.process WHERE expires_at <= clock_timestamp() AND id <> $1`, process); err != nil {
+		// Lanes go with their owner's row. One that is locked has a heartbeat under way,
+		// or another claim ends it.
+		if _, err := tx.Exec(ctx, `DELETE FROM waypost_run.process WHERE id IN (
+			SELECT id FROM waypost_run.process WHERE expires_at <= clock_timestamp() AND id <> $1 FOR UPDATE SKIP LOCKED)`,
+			process); err != nil {
 			return err
 		}
 		// The lock keeps the lease from being ended by others until the claims stand.

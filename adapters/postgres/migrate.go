@@ -154,7 +154,7 @@ func createSchema(ctx context.Context, db *sql.DB, schema string) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
+	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
 	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(readModelLock)); err != nil {
 		return err
 	}

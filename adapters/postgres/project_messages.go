@@ -80,7 +80,7 @@ func applyMessages(ctx context.Context, tx pgx.Tx, events []event.Recorded, writ
 		}
 	}
 	for _, row := range order {
-		if after := row.Message.Status; after != row.before {
+		if after := row.Status; after != row.before {
 			if row.before != "" {
 				counts.add(row.SenderID, string(row.before), -1)
 			}
@@ -215,11 +215,12 @@ func writeMessages(order []*messageRow, writes *pgx.Batch) {
 	const arrays = `$1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::text[],
 		$9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::jsonb[],
 		$15::boolean[]`
+	const lasting = `, queued_position, sender, recipient, kind, priority, on_ambiguous, template, labels, idempotency_key,
+		reply_to, queued_at, send_at, expires_at`
 	if len(inserts) > 0 {
-		writes.Queue(`INSERT INTO message (`+names+`, queued_position, sender, recipient, kind, priority, on_ambiguous, template,
-				labels, idempotency_key, reply_to, queued_at, send_at, expires_at)
-			SELECT * FROM unnest(`+arrays+`, $16::bigint[], $17::text[], $18::text[], $19::text[], $20::smallint[], $21::text[],
-				$22::text[], $23::jsonb[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[], $28::timestamptz[])`,
+		writes.Queue(`INSERT INTO message (`+names+lasting+`)
+			SELECT `+names+lasting+` FROM unnest(`+arrays+`, $16::bigint[], $17::text[], $18::text[], $19::text[], $20::smallint[], $21::text[],
+				$22::text[], $23::jsonb[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[], $28::timestamptz[]) AS u (`+names+lasting+`)`,
 			append(changing(inserts),
 				column(inserts, func(r row) int64 { return int64(r.QueuedPosition) }),
 				column(inserts, func(r row) string { return r.SenderID }),
@@ -261,9 +262,10 @@ func writeExceptions(order []*messageRow, writes *pgx.Batch) {
 		writes.Queue(`DELETE FROM message_exception WHERE message_id = ANY ($1)`, gone)
 	}
 	if len(stand) > 0 {
-		writes.Queue(`INSERT INTO message_exception (message_id, sender, status, queued_position, error_category, error_code,
-				dead_lettered_at)
-			SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::timestamptz[])
+		const names = `message_id, sender, status, queued_position, error_category, error_code, dead_lettered_at`
+		writes.Queue(`INSERT INTO message_exception (`+names+`) SELECT `+names+`
+			FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::timestamptz[])
+				AS u (`+names+`)
 			ON CONFLICT (message_id) DO UPDATE SET status = excluded.status, error_category = excluded.error_category,
 				error_code = excluded.error_code, dead_lettered_at = excluded.dead_lettered_at`,
 			column(stand, func(r row) uuid.UUID { return r.ID }),
@@ -305,7 +307,8 @@ func writeWamids(rows []wamidRow, writes *pgx.Batch) {
 		return
 	}
 	writes.Queue(`INSERT INTO message_wamid (wamid_hash, message_id, call)
-		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) ON CONFLICT DO NOTHING`,
+		SELECT hash, message, call FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS u (hash, message, call)
+		ON CONFLICT DO NOTHING`,
 		column(rows, func(w wamidRow) uuid.UUID { return w.hash }),
 		column(rows, func(w wamidRow) uuid.UUID { return w.message }),
 		column(rows, func(w wamidRow) int32 { return int32(w.call) }))
@@ -332,7 +335,7 @@ func (c counts) write(writes *pgx.Batch) []string {
 	}
 	if len(deltas) > 0 {
 		writes.Queue(`INSERT INTO message_count AS c (sender, counter, count)
-			SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
+			SELECT sender, counter, delta FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u (sender, counter, delta)
 			ON CONFLICT (sender, counter) DO UPDATE SET count = c.count + excluded.count`, senders, counters, deltas)
 	}
 	return touched

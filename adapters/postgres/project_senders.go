@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -34,7 +35,8 @@ func applySenders(ctx context.Context, tx pgx.Tx, events []event.Recorded, write
 		state, loaded := states[r.Stream]
 		if !loaded {
 			var data []byte
-			err := tx.QueryRow(ctx, `SELECT state FROM sender WHERE $1 = $2 || id`, r.Stream, event.SenderStreams).Scan(&data)
+			id := strings.TrimPrefix(r.Stream, event.SenderStreams)
+			err := tx.QueryRow(ctx, `SELECT state FROM sender WHERE id = $1`, id).Scan(&data)
 			if err == nil {
 				err = json.Unmarshal(data, &state)
 			}

@@ -228,11 +228,11 @@ func (changes workChanges) write(writes *pgx.Batch) {
 	}
 	if len(inserts) > 0 {
 		type item = work.Item
-		writes.Queue(`INSERT INTO work_item (message_id, sender, priority, state, fresh, due_at, expires_at, recipient, attempt,
-				call, on_ambiguous, template, revision, position, queued_position)
-			SELECT * FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::smallint[], $5::boolean[], $6::timestamptz[],
+		const names = `message_id, sender, priority, state, fresh, due_at, expires_at, recipient, attempt, call, on_ambiguous,
+			template, revision, position, queued_position`
+		writes.Queue(`INSERT INTO work_item (`+names+`) SELECT `+names+` FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::smallint[], $5::boolean[], $6::timestamptz[],
 				$7::timestamptz[], $8::text[], $9::integer[], $10::integer[], $11::text[], $12::text[], $13::bigint[],
-				$14::bigint[], $15::bigint[])`,
+				$14::bigint[], $15::bigint[]) AS u (`+names+`)`,
 			column(inserts, func(w item) uuid.UUID { return w.MessageID }),
 			column(inserts, func(w item) string { return w.Sender }),
 			column(inserts, func(w item) int16 { return int16(w.Priority.Rank()) }),

@@ -431,7 +431,7 @@ func (p *Projector) park(ctx context.Context, one event.Batch, cause *dataError)
 	p.mu.Lock()
 	p.parked[r.Stream] = true
 	p.mu.Unlock()
-	p.options.Logger.ErrorContext(ctx, "event cannot be projected, its stream is left out until it is repaired",
+	p.options.Logger.ErrorContext(ctx, "event cannot be projected, its stream is left out until the read model is rebuilt",
 		"group", p.options.Group, "stream", r.Stream, "revision", r.Revision, "type", r.Type, "error", cause)
 	p.options.OnCommit(Commit{Group: p.options.Group, Position: one.Position})
 	return nil

@@ -293,8 +293,8 @@ func TestListsAreFiltered(t *testing.T) {
 		b.append(event.MessageStream(id), q)
 		b.append(event.MessageStream(id), message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now})
 	}
-	b.append(event.MessageStream(ids[3]), message.Failed{Call: 1, Failure: failure(message.ClassTransient)},
-		message.DeadLettered{Attempts: 1, Failure: failure(message.ClassTransient)})
+	b.append(event.MessageStream(ids[3]), message.Failed{Call: 1, Failure: failure()},
+		message.DeadLettered{Attempts: 1, Failure: failure()})
 	wamid := "wamid.four"
 	b.append(event.MessageStream(ids[4]), message.Sent{Call: 1, At: b.now, Personal: message.SentPersonal{WhatsAppID: wamid}})
 	b.project()
@@ -359,5 +359,101 @@ func TestListsAreFiltered(t *testing.T) {
 	}
 	if strings.Contains(fmt.Sprint(b.digests()), wamid) {
 		t.Error("digests show personal data")
+	}
+}
+
+// Connections that are cut, in the middle of whatever, neither end the run nor count
+// anything twice.
+func TestProjectorOutlivesItsConnections(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx, cancel := context.WithCancel(b.ctx)
+	defer cancel()
+	ended := make(chan error, len(postgres.Groups()))
+	var running []*postgres.Projector
+	for _, g := range postgres.Groups() {
+		p := b.projector(g)
+		running = append(running, p)
+		go func() { ended <- p.Run(ctx) }()
+	}
+	const messages = 200
+	for i := range messages {
+		b.append(event.MessageStream(uuid.New()), queued("acme", fmt.Sprint(i)))
+		if i%10 == 0 {
+			_, err := b.pool.Exec(b.ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+				WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+			if err != nil && !strings.Contains(err.Error(), "57P01") && b.ctx.Err() != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	end, err := b.log.End(b.ctx)
+	must(t, err)
+	deadline := time.Now().Add(patience)
+	for slices.ContainsFunc(running, func(p *postgres.Projector) bool { return p.Position() < end }) {
+		if time.Now().After(deadline) {
+			t.Fatal("projectors have not caught up")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ledger, err := postgres.NewReadModel(b.pool).Ledger(b.ctx, nil, b.now)
+	must(t, err)
+	if ledger.Accepted != messages || ledger.WorkItems != messages || !ledger.Balanced || !ledger.Compared {
+		t.Errorf("ledger %+v", ledger)
+	}
+	cancel()
+	for range running {
+		must(t, <-ended)
+	}
+}
+
+// Projectors that run while the model is rebuilt under them are fenced at most, and go
+// on with the new one.
+func TestRebuildBesideRunningProjectors(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx, cancel := context.WithCancel(b.ctx)
+	defer cancel()
+	ended := make(chan error, len(postgres.Groups()))
+	for _, g := range postgres.Groups() {
+		p := b.projector(g)
+		go func() {
+			for {
+				err := p.Run(ctx)
+				if fenced := (*postgres.FencedError)(nil); !errors.As(err, &fenced) {
+					ended <- err
+					return
+				}
+			}
+		}()
+	}
+	const messages = 100
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for i := range messages {
+			b.append(event.MessageStream(uuid.New()), queued("acme", fmt.Sprint(i)))
+		}
+	}()
+	for range 3 {
+		must(t, postgres.Rebuild(b.ctx, postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard()}))
+	}
+	<-written
+	read := postgres.NewReadModel(b.pool)
+	deadline := time.Now().Add(patience)
+	for {
+		ledger, err := read.Ledger(b.ctx, nil, start)
+		must(t, err)
+		if ledger.Accepted == messages && ledger.WorkItems == messages && ledger.Balanced && ledger.Compared {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("ledger %+v", ledger)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	cancel()
+	for range postgres.Groups() {
+		must(t, <-ended)
 	}
 }

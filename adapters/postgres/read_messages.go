@@ -114,6 +114,12 @@ func (r *ReadModel) MessageByWhatsAppID(ctx context.Context, whatsAppID string) 
 	return found, true, nil
 }
 
+// MessageOf is the message that WhatsApp gave this id; false if none is known yet.
+func (r *ReadModel) MessageOf(ctx context.Context, whatsAppID string) (uuid.UUID, bool, error) {
+	found, ok, err := r.MessageByWhatsAppID(ctx, whatsAppID)
+	return found.MessageID, ok, err
+}
+
 // DeadLetters answers a page of the dead letters that the filter finds, newest first,
 // and how many there are of each category.
 func (r *ReadModel) DeadLetters(ctx context.Context, f query.DeadLetterFilter, p query.Page) (query.DeadLetterPage, error) {

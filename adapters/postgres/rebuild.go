@@ -26,42 +26,67 @@ type RebuildOptions struct {
 	Logger *slog.Logger
 }
 
+// ErrRebuilding says that another rebuild is under way.
+var ErrRebuilding = errors.New("another rebuild of the read model is under way: wait until it has ended")
+
+// rebuildLock is as arbitrary as the locks of migrations.
+const rebuildLock = 0x7761790003
+
 // Rebuild projects the whole log into a fresh schema beside the live one and then puts
 // it in the place of that, in one transaction: queries never see a half-built model.
 // Projectors of the live model are fenced by the swap and have to be run again; what
 // they had projected beyond the fresh position, they project again from there.
 func Rebuild(ctx context.Context, o RebuildOptions) error {
-	if err := buildFresh(ctx, o); err != nil {
-		return fmt.Errorf("rebuild the read model: %w", err)
-	}
 	pool, err := Open(ctx, o.URL)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to postgres: %w", err)
+	}
+	// The lock goes with the connection, which is closed with the pool.
+	defer conn.Release()
+	var alone bool
+	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(rebuildLock)).Scan(&alone); err != nil {
+		return fmt.Errorf("lock the rebuild: %w", err)
+	}
+	if !alone {
+		return ErrRebuilding
+	}
+	// What an earlier rebuild left that was cut short.
+	if err := dropSchemas(ctx, pool, freshSchema, oldSchema); err != nil {
+		return err
+	}
+	if err := buildFresh(ctx, o); err != nil {
+		return errors.Join(fmt.Errorf("rebuild the read model: %w", err), dropSchemas(context.WithoutCancel(ctx), pool, freshSchema))
+	}
 	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `LOCK TABLE `+ReadModelSchema+`.projection IN ACCESS EXCLUSIVE MODE;
-			ALTER SCHEMA `+ReadModelSchema+` RENAME TO `+oldSchema+`;
-			ALTER SCHEMA `+freshSchema+` RENAME TO `+ReadModelSchema+`;
-			DROP SCHEMA `+oldSchema+` CASCADE;`)
+		if _, err := tx.Exec(ctx, `ALTER SCHEMA `+ReadModelSchema+` RENAME TO `+oldSchema); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `ALTER SCHEMA `+freshSchema+` RENAME TO `+ReadModelSchema)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("put the rebuilt read model in place: %w", err)
 	}
+	// Apart from the swap: it waits for whoever still reads the old tables, and they
+	// may wait for nothing that the swap holds.
+	return dropSchemas(ctx, pool, oldSchema)
+}
+
+func dropSchemas(ctx context.Context, pool *pgxpool.Pool, schemas ...string) error {
+	for _, schema := range schemas {
+		if _, err := pool.Exec(ctx, `DROP SCHEMA IF EXISTS `+pgx.Identifier{schema}.Sanitize()+` CASCADE`); err != nil {
+			return fmt.Errorf("drop the schema %s: %w", schema, err)
+		}
+	}
 	return nil
 }
 
 func buildFresh(ctx context.Context, o RebuildOptions) error {
-	live, err := Open(ctx, o.URL)
-	if err != nil {
-		return err
-	}
-	_, err = live.Exec(ctx, `DROP SCHEMA IF EXISTS `+freshSchema+` CASCADE`)
-	live.Close()
-	if err != nil {
-		return err
-	}
 	if err := migrateReadModel(ctx, o.URL, freshSchema); err != nil {
 		return err
 	}

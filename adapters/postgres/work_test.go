@@ -36,7 +36,7 @@ func TestFetchAnswersWhatIsDueBeforeWhatIsFresh(t *testing.T) {
 	base := b.now
 	retry := func(id uuid.UUID, due time.Time) {
 		b.append(event.MessageStream(id), message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: due},
-			message.Failed{Call: 1, Attempt: 1, Failure: failure(message.ClassTransient)}, message.RetryScheduled{Attempt: 1, DueAt: due})
+			message.Failed{Call: 1, Attempt: 1, Failure: failure()}, message.RetryScheduled{Attempt: 1, DueAt: due})
 	}
 	retry(ids[3], base.Add(2*time.Minute))
 	retry(ids[4], base.Add(time.Minute))
@@ -141,7 +141,7 @@ func TestRequeuedMessageHasAllFactsAgain(t *testing.T) {
 			queuedAt := b.append(stream, queued("acme", "1"))
 			b.project()
 			b.append(stream, message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now.Add(time.Minute)},
-				message.DeadLettered{Attempts: 1, Failure: failure(message.ClassTransient)})
+				message.DeadLettered{Attempts: 1, Failure: failure()})
 			between(b)
 			requeued := b.append(stream, message.Requeued{})
 			b.project()

@@ -50,19 +50,19 @@ func (c *graphqlClient) do(ctx context.Context, query string, variables map[stri
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+c.key)
-	text, err := roundTrip(c.http, req)
-	if err != nil {
-		return err
-	}
+	text, failure := roundTrip(c.http, req)
 	var answer struct {
 		Data   json.RawMessage `json:"data"`
 		Errors []*graphqlError `json:"errors"`
 	}
-	if err := json.Unmarshal(text, &answer); err != nil {
-		return fmt.Errorf("answer of the platform: %w", err)
-	}
-	if len(answer.Errors) > 0 {
+	err = json.Unmarshal(text, &answer)
+	switch { // errors come with other codes than 200, too
+	case err == nil && len(answer.Errors) > 0:
 		return answer.Errors[0]
+	case failure != nil:
+		return failure
+	case err != nil:
+		return fmt.Errorf("answer of the platform: %w", err)
 	}
 	return json.Unmarshal(answer.Data, into)
 }

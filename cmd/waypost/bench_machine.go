@@ -5,8 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -62,10 +62,22 @@ func measureFsync(ctx context.Context, dir string) (float64, error) {
 
 // measureHTTP makes calls of a message's size over 32 kept connections.
 func measureHTTP(ctx context.Context) (float64, error) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(w, r.Body)
-	}))
-	defer server.Close()
+	})}
+	served := make(chan struct{})
+	go func() {
+		_ = server.Serve(l) // it ends with Close
+		close(served)
+	}()
+	defer func() {
+		_ = server.Close()
+		<-served
+	}()
 	const workers = 32
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: workers}, Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
@@ -76,7 +88,7 @@ func measureHTTP(ctx context.Context) (float64, error) {
 	for range workers {
 		all.Go(func() {
 			for time.Since(start) < probeTime && ctx.Err() == nil {
-				req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, bytes.NewReader(body))
+				req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+l.Addr().String(), bytes.NewReader(body))
 				if err == nil {
 					_, err = roundTrip(client, req)
 				}

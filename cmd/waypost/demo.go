@@ -49,7 +49,7 @@ func (c demoCommand) Run(env *environment) error {
 		return err
 	}
 	appSecret := rand.Text()
-	sim, err := c.startSimulator(env.ctx, appSecret, log)
+	sim, err := c.startSimulator(env.ctx, appSecret)
 	if err != nil {
 		return err
 	}
@@ -80,14 +80,14 @@ func (c demoCommand) Run(env *environment) error {
 	return err
 }
 
-func (c demoCommand) startSimulator(ctx context.Context, appSecret string, log *slog.Logger) (*simulator.Simulator, error) {
+func (c demoCommand) startSimulator(ctx context.Context, appSecret string) (*simulator.Simulator, error) {
 	control := simulator.DefaultControl()
 	control.Latency = simulator.Duration(120 * time.Millisecond)
 	control.WebhookDelay = simulator.Duration(900 * time.Millisecond) // slow enough to be seen
 	control.ReadRate = 1
 	sim, err := simulator.Start(ctx, simulator.Options{
 		Addr: c.SimulatorAddr, WebhookURL: "http://" + c.Addr + "/webhooks/whatsapp", AppSecret: appSecret,
-		Control: &control, Logger: log,
+		Control: &control, // no logger: what it repeats after the platform has ended is of no use to anyone
 	})
 	if err != nil {
 		return nil, fmt.Errorf("--simulator-addr: %w", err)

@@ -55,9 +55,9 @@ func startChild(dir, name string, env []string, args ...string) (*child, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()                      // the child has its own descriptor
+	defer log.Close()                        // the child has its own descriptor
 	cmd := exec.Command(executable, args...) //nolint:noctx // it is stopped in stages by stop
-	cmd.Dir = dir                          // no waypost.yaml of the caller's folder is read
+	cmd.Dir = dir                            // no waypost.yaml of the caller's folder is read
 	cmd.Env = append(childEnvironment(), env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -151,6 +151,7 @@ func getOK(ctx context.Context, url string) ([]byte, error) {
 	return roundTrip(http.DefaultClient, req)
 }
 
+// roundTrip is the body of the answer. One that is not 200 comes with an error.
 func roundTrip(client *http.Client, req *http.Request) ([]byte, error) {
 	res, err := client.Do(req)
 	if err != nil {
@@ -158,13 +159,10 @@ func roundTrip(client *http.Client, req *http.Request) ([]byte, error) {
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		return nil, err
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s %s: %s: %.200s", req.Method, req.URL.Path, res.Status, body)
 	}
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s %s: %s: %.200s", req.Method, req.URL.Path, res.Status, body)
-	}
-	return body, nil
+	return body, err
 }
 
 // Credentials of a rig. They are worth nothing outside of it; a test looks for

@@ -236,9 +236,9 @@ func (d *Dispatcher) judge(
 			l.breaker.fault(now, f.probe)
 		}
 	case message.Refused:
-		if r.Unreachable {
+		if r.Unreachable && r.Failure.Class == message.ClassTransient {
 			l.breaker.fault(now, f.probe)
-			if f.probe && r.Failure.Class == message.ClassTransient {
+			if f.probe {
 				return message.Put{Reason: message.DeferProbeFailed, Code: r.Failure.Code, DueAt: l.breaker.probeAt}, nil
 			}
 			return r, nil

@@ -118,21 +118,17 @@ func (s *Subscriber) fetchLoop(ctx context.Context) {
 	d := s.d
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	fill := true
-	var last, overdueAt, depthsAt, rewoundAt time.Time
+	var last, fillAt, overdueAt, depthsAt, rewoundAt time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.arm:
-			if due, ok := d.nextTimer(); ok {
-				timer.Reset(min(max(due, 0), pollEvery))
-			}
+			fillAt = d.dueBefore(fillAt)
+			timer.Reset(time.Until(fillAt))
 			continue
 		case <-s.wake:
-			fill = false
 		case <-timer.C:
-			fill = true
 		}
 		if gap := fetchGap - time.Since(last); gap > 0 {
 			if sleep(ctx, gap) != nil {
@@ -140,7 +136,12 @@ func (s *Subscriber) fetchLoop(ctx context.Context) {
 			}
 		}
 		last = time.Now()
-		wait := pollEvery
+		// What has become due goes before what is at hand: then, and by the poll,
+		// every queue is filled up; in between only those that run low.
+		fill := !last.Before(fillAt)
+		if fill {
+			fillAt = last.Add(pollEvery)
+		}
 		if d.ready() {
 			d.refreshSenders(ctx)
 			if time.Since(rewoundAt) >= rewindEvery {
@@ -160,10 +161,8 @@ func (s *Subscriber) fetchLoop(ctx context.Context) {
 			}
 			signal(s.turn)
 		}
-		if due, ok := d.nextTimer(); ok {
-			wait = min(wait, max(due, fetchGap))
-		}
-		timer.Reset(wait)
+		fillAt = d.dueBefore(fillAt)
+		timer.Reset(time.Until(fillAt))
 	}
 }
 
@@ -191,10 +190,8 @@ func (s *Subscriber) fetch(ctx context.Context, fill, overdue bool) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range d.takeOverdue(late, position, now) {
-		if !s.hand(ctx, m) {
-			return nil
-		}
+	for _, f := range d.takeOverdue(late, position, now) {
+		s.hand(ctx, f)
 	}
 	return nil
 }
@@ -222,9 +219,7 @@ func (s *Subscriber) serveLoop(ctx context.Context) {
 	for {
 		flights, next, hungry := s.d.pick()
 		for _, f := range flights {
-			if !s.hand(ctx, f) {
-				return
-			}
+			s.hand(ctx, f)
 		}
 		if hungry {
 			signal(s.wake)
@@ -241,7 +236,7 @@ func (s *Subscriber) serveLoop(ctx context.Context) {
 
 // hand gives a flight to the router and watches what becomes of it. A flight
 // that is not taken any more goes back.
-func (s *Subscriber) hand(ctx context.Context, f *flight) bool {
+func (s *Subscriber) hand(ctx context.Context, f *flight) {
 	m := wm.NewMessage(f.item.MessageID.String(), nil)
 	m.SetContext(context.WithValue(s.d.recording, flightKey{}, f))
 	s.d.watchers.Add(1)
@@ -257,10 +252,8 @@ func (s *Subscriber) hand(ctx context.Context, f *flight) bool {
 	}()
 	select {
 	case s.out <- m:
-		return true
 	case <-ctx.Done():
 		m.Nack()
-		return false
 	}
 }
 
@@ -549,23 +542,24 @@ func (d *Dispatcher) remindLocked(at time.Time) {
 	}
 }
 
-// nextTimer is how long it is to the next due time; what has passed is dropped.
-func (d *Dispatcher) nextTimer() (time.Duration, bool) {
+// dueBefore is the next due time if it is before at, by the monotonic clock. Due
+// times that have passed are dropped: the fetch at the answer sees to them.
+func (d *Dispatcher) dueBefore(at time.Time) time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := d.clock()
-	passed := false
-	for len(d.timers) > 0 && !d.timers[0].After(now) {
+	now, mono := d.clock(), time.Now()
+	due := at
+	for len(d.timers) > 0 {
+		next := mono.Add(max(0, d.timers[0].Sub(now)))
+		if next.Before(due) {
+			due = next
+		}
+		if d.timers[0].After(now) {
+			break
+		}
 		heap.Pop(&d.timers)
-		passed = true
 	}
-	if passed {
-		return 0, true
-	}
-	if len(d.timers) == 0 {
-		return 0, false
-	}
-	return d.timers[0].Sub(now), true
+	return due
 }
 
 // timerHeap orders due times.

@@ -417,18 +417,15 @@ function showSenders() {
     return;
   }
   byId("senders").replaceChildren(...senders.map(sender => {
-    const throttled = sender.throttledUntil && Date.parse(sender.throttledUntil) > serverNow();
-    const rate = Number(sender.effectiveRate);
     const notes = [
       sender.stateReason,
       sender.hold && `${sender.hold.message} ${sender.hold.advice}`,
-      throttled && `Throttled until ${clock(sender.throttledUntil)}.`,
       sender.state === "ACTIVE" && sender.pausedPriorities.length > 0 && `Paused: ${sender.pausedPriorities.map(words).join(", ")}.`,
     ].filter(Boolean);
     return element("article", { class: "sender", "aria-label": `Sender ${sender.name}` },
       element("h3", {}, sender.name, element("span", { class: "quiet mono" }, sender.id), chip(words(sender.state), tones[sender.state])),
       element("dl", { class: "figures" }, ...figures([
-        ["rate", rate < sender.messagesPerSecond ? `${Math.round(rate * 10) / 10} of ${sender.messagesPerSecond}/s` : `${sender.messagesPerSecond}/s`, rate < sender.messagesPerSecond ? "warn" : null],
+        ["rate", `${count(sender.messagesPerSecond)}/s`],
         ["queue depth", count(sender.queueDepth)], ["scheduled", count(sender.scheduled)], ["oldest due", span(seconds(sender.oldestDueAge))],
       ])),
       notes.length > 0 && element("p", { class: "quiet" }, notes.join(" ")));
@@ -445,8 +442,7 @@ function offerSenders() {
   offerHanging();
 }
 
-const sendersQuery = `query Senders { senders { id name phoneNumberId messagesPerSecond state stateReason hold { message advice } pausedPriorities
-  effectiveRate throttledUntil queueDepth scheduled oldestDueAge } }`;
+const sendersQuery = `query Senders { senders { id name phoneNumberId messagesPerSecond state stateReason hold { message advice } pausedPriorities queueDepth scheduled oldestDueAge } }`;
 const ledgerQuery = `query Ledger { ledger { ${Object.keys(ledgerColumns).join(" ")} balanced asOf } }`;
 
 let pollTimer = null;
@@ -523,7 +519,7 @@ async function queueMessage(event) {
 // ───────────────────────────── find a message ─────────────────────────────
 
 const foundQuery = `query Found($id: ID!) { message(id: $id) {
-  id to type status priority attempts calls statusReason sentTwice whatsappId content erasedAt queuedAt sendAt expiresAt sentAt deliveredAt readAt retryAt
+  id to type status priority attempts calls statusReason sentTwice whatsappId content queuedAt sendAt expiresAt sentAt deliveredAt readAt retryAt
   sender { id } labels { name value } failure { ${failureFields} }
   attemptLog { call startedAt endedAt outcome settledBy failure { ${failureFields} } } } }`;
 
@@ -594,7 +590,7 @@ function timeline(message) {
 
 function describe(message) {
   const facts = [
-    ["To", message.erasedAt ? "erased" : message.to], ["Sender", message.sender.id], ["Type", `${words(message.type)}, ${words(message.priority)}`],
+    ["To", message.to ?? "erased"], ["Sender", message.sender.id], ["Type", `${words(message.type)}, ${words(message.priority)}`],
     ["Attempts", `${message.attempts}, in ${message.calls} ${message.calls === 1 ? "call" : "calls"}`],
     ["Reason", message.statusReason], ["Sent twice", message.sentTwice ? "yes, after a lost answer" : null], ["WhatsApp id", message.whatsappId],
     ["Expires", message.expiresAt && clock(message.expiresAt)],
@@ -832,6 +828,6 @@ showThroughput();
 
 const offered = await demo();
 if (offered) setUpFaults(offered.simulator);
-key = sessionStorage.getItem("key") ?? offered?.key ?? null;
+key = offered?.key ?? sessionStorage.getItem("key");
 if (key) start();
 else signOut();

@@ -1,0 +1,503 @@
+package graph_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/graph"
+)
+
+func served(t *testing.T) *ast.Schema {
+	t.Helper()
+	return graph.NewExecutableSchema(graph.Config{}).Schema()
+}
+
+// TestServedSchemaIsPartOfTheContract holds every name that is served to stand in
+// the contract with the same type, arguments, defaults and directives.
+func TestServedSchemaIsPartOfTheContract(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile(filepath.Join("testdata", "contract.graphqls"))
+	must(t, err)
+	contract := gqlparser.MustLoadSchema(&ast.Source{Name: "contract", Input: string(source)})
+	for name, have := range served(t).Types {
+		want := contract.Types[name]
+		if have.BuiltIn {
+			continue
+		}
+		if want == nil || want.Kind != have.Kind {
+			t.Errorf("%s %s is not in the contract", have.Kind, name)
+			continue
+		}
+		if have.Description == "" {
+			t.Errorf("%s has no description", name)
+		}
+		for _, d := range want.Directives {
+			if have.Directives.ForName(d.Name) == nil {
+				t.Errorf("%s lacks @%s", name, d.Name)
+			}
+		}
+		for _, v := range have.EnumValues {
+			if want.EnumValues.ForName(v.Name) == nil || v.Description == "" {
+				t.Errorf("%s.%s is not in the contract, or has no description", name, v.Name)
+			}
+		}
+		if have.Kind == ast.Enum && len(have.EnumValues) != len(want.EnumValues) {
+			t.Errorf("%s has %d values, want %d", name, len(have.EnumValues), len(want.EnumValues))
+		}
+		for _, f := range have.Fields {
+			if strings.HasPrefix(f.Name, "__") {
+				continue
+			}
+			compareField(t, name+"."+f.Name, f, want.Fields.ForName(f.Name))
+		}
+		if have.Kind == ast.InputObject { // what is required must be there
+			for _, f := range want.Fields {
+				if f.Type.NonNull && have.Fields.ForName(f.Name) == nil {
+					t.Errorf("%s lacks the required %s", name, f.Name)
+				}
+			}
+		}
+	}
+}
+
+func compareField(t *testing.T, name string, have, want *ast.FieldDefinition) {
+	t.Helper()
+	if want == nil {
+		t.Errorf("%s is not in the contract", name)
+		return
+	}
+	if have.Description == "" {
+		t.Errorf("%s has no description", name)
+	}
+	if have.Type.String() != want.Type.String() || value(have.DefaultValue) != value(want.DefaultValue) {
+		t.Errorf("%s is %s = %s, want %s = %s", name, have.Type, value(have.DefaultValue), want.Type, value(want.DefaultValue))
+	}
+	if h, w := scopeOf(have), scopeOf(want); h != w {
+		t.Errorf("%s needs %q, want %q", name, h, w)
+	}
+	for _, a := range have.Arguments {
+		b := want.Arguments.ForName(a.Name)
+		if b == nil || a.Type.String() != b.Type.String() || value(a.DefaultValue) != value(b.DefaultValue) || a.Description == "" {
+			t.Errorf("%s(%s) is not as in the contract, or has no description", name, a.Name)
+		}
+	}
+	for _, b := range want.Arguments {
+		if have.Arguments.ForName(b.Name) == nil && name != "Query.ledger" {
+			t.Errorf("%s lacks the argument %s", name, b.Name)
+		}
+	}
+}
+
+func value(v *ast.Value) string {
+	if v == nil {
+		return "none"
+	}
+	return v.String()
+}
+
+func scopeOf(f *ast.FieldDefinition) string {
+	if d := f.Directives.ForName("hasScope"); d != nil {
+		return d.Arguments.ForName("scope").Value.Raw
+	}
+	return ""
+}
+
+// rootCall writes a valid request of one root field.
+func rootCall(s *ast.Schema, operation string, f *ast.FieldDefinition) string {
+	var args []string
+	for _, a := range f.Arguments {
+		if a.Type.NonNull {
+			args = append(args, a.Name+": "+literal(s, a.Type))
+		}
+	}
+	call := f.Name
+	if len(args) > 0 {
+		call += "(" + strings.Join(args, ", ") + ")"
+	}
+	return fmt.Sprintf("%s { %s { __typename } }", operation, call)
+}
+
+func literal(s *ast.Schema, t *ast.Type) string {
+	if t.Elem != nil {
+		return "[" + literal(s, t.Elem) + "]"
+	}
+	def := s.Types[t.NamedType]
+	switch {
+	case t.NamedType == "Int":
+		return "1"
+	case def.Kind == ast.Enum:
+		return def.EnumValues[0].Name
+	case def.Kind == ast.InputObject:
+		var members []string
+		for _, f := range def.Fields {
+			if f.Type.NonNull || (def.Directives.ForName("oneOf") != nil && len(members) == 0) {
+				members = append(members, f.Name+": "+literal(s, f.Type))
+			}
+		}
+		return "{" + strings.Join(members, ", ") + "}"
+	}
+	return `"x"`
+}
+
+func TestEveryRootFieldIsRefusedWithoutItsScope(t *testing.T) {
+	t.Parallel()
+	p, s := setup(t), served(t)
+	all := []graph.Scope{graph.ScopeSend, graph.ScopeRead, graph.ScopePersonal, graph.ScopeAudit, graph.ScopeOperate}
+	for operation, def := range map[string]*ast.Definition{"query": s.Query, "mutation": s.Mutation, "subscription": s.Subscription} {
+		for _, f := range def.Fields {
+			if strings.HasPrefix(f.Name, "__") {
+				continue
+			}
+			query := rootCall(s, operation, f)
+			if r := p.ask("", query, nil); r.Status != http.StatusUnauthorized || r.code() != "UNAUTHENTICATED" {
+				t.Errorf("%s without a key: %d %s", f.Name, r.Status, r.code())
+			}
+			needed := scopeOf(f)
+			if needed == "" {
+				continue
+			}
+			var others []graph.Scope
+			for _, scope := range all {
+				if string(scope) != needed {
+					others = append(others, scope)
+				}
+			}
+			key := p.keys.add("without-"+needed, nil, others...)
+			req := p.request(key, query, nil)
+			if operation != "subscription" {
+				if r := p.send(req); r.code() != "FORBIDDEN" {
+					t.Errorf("%s without %s: %q %+v", f.Name, needed, r.code(), r.Errors)
+				}
+				continue
+			}
+			frames := p.stream(req)
+			contains(t, frames.next(), `"FORBIDDEN"`)
+		}
+	}
+}
+
+func TestQueueMessage(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	id, _ := p.queue("order-1")
+	data := p.ok("admin", queueOne, text("order-1", "hello"))
+	if at(t, data, "queueMessage", "replayed") != true || at(t, data, "queueMessage", "message", "id") != id {
+		t.Errorf("the repeat is not answered as one: %v", data)
+	}
+	r := p.ask("admin", queueOne, text("order-1", "other"))
+	if r.code() != "CONFLICT" || r.Errors[0].Extensions["messageId"] != id {
+		t.Errorf("other content: %+v", r.Errors)
+	}
+	bad := text("order-2", "hello")
+	bad["input"].(map[string]any)["to"] = "12"
+	if r := p.ask("admin", queueOne, bad); r.code() != "INVALID_INPUT" || r.Errors[0].Extensions["field"] != "to" {
+		t.Errorf("bad number: %+v", r.Errors)
+	}
+	// A caller sees its own write, with nothing projected.
+	data = p.ok("admin", `query($id: ID!) { message(id: $id) { status sender { id queueDepth } history { edges { node { type by { kind id } } } } } }`,
+		map[string]any{"id": id})
+	if at(t, data, "message", "status") != "QUEUED" || at(t, data, "message", "history", "edges", 0, "node", "by", "id") != "key-admin" {
+		t.Errorf("%v", data)
+	}
+}
+
+func TestContentIsExactlyOneAlsoThroughVariables(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	image := map[string]any{"link": "https://example.com/a.png"}
+	body := map[string]any{"body": "hello"}
+	for name, content := range map[string]map[string]any{
+		"none": {}, "two": {"text": body, "image": image}, "one and a null": {"text": body, "image": nil}, "a null": {"text": nil},
+	} {
+		v := text("", "")
+		in := v["input"].(map[string]any)
+		in["idempotencyKey"], in["content"] = nil, content
+		if r := p.ask("admin", queueOne, v); r.code() != "INVALID_INPUT" {
+			t.Errorf("%s: %q, data %s", name, r.code(), r.Data)
+		}
+		many := `mutation($inputs: [QueueMessageInput!]!) { queueMessages(inputs: $inputs) { message { id } error { code } } }`
+		if r := p.ask("admin", many, map[string]any{"inputs": []any{in}}); r.code() != "INVALID_INPUT" {
+			t.Errorf("%s among many: %q, data %s", name, r.code(), r.Data)
+		}
+	}
+}
+
+func TestQueueMessagesFailsABadValueAlone(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	good, bad := text("a", "hello")["input"], text("b", "hello")["input"].(map[string]any)
+	bad["to"] = "nobody"
+	data := p.ok("admin", `mutation($inputs: [QueueMessageInput!]!) { queueMessages(inputs: $inputs) { replayed message { id } error { code field } } }`,
+		map[string]any{"inputs": []any{good, bad, good}})
+	if at(t, data, "queueMessages", 0, "error") != nil || at(t, data, "queueMessages", 1, "error", "field") != "to" ||
+		at(t, data, "queueMessages", 1, "message") != nil || at(t, data, "queueMessages", 2, "replayed") != true {
+		t.Errorf("%v", data)
+	}
+}
+
+func TestPersonalDataNeedsItsScope(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	id, _ := p.queue("private")
+	p.deadLetter(id)
+	p.project()
+	masked := p.keys.add("masked", nil, graph.ScopeRead, graph.ScopeAudit)
+	fields := `to content failure { details } attemptLog { outcome failure { details } }`
+	query := `query($id: ID!) {
+		message(id: $id) { ` + fields + ` history { edges { node { data } } } }
+		messages { edges { node { ` + fields + ` } } }
+		deadLetters { totalCount byCategory { category count } edges { node { message { ` + fields + ` } failure { details } } } }
+	}`
+	r := p.ask(masked, query, map[string]any{"id": id})
+	if len(r.Errors) > 0 {
+		t.Fatal(r.Errors)
+	}
+	for _, secret := range []string{"4155550101", "hello"} {
+		if strings.Contains(string(r.Data), secret) {
+			t.Errorf("%q is shown: %s", secret, r.Data)
+		}
+	}
+	contains(t, string(r.Data), message.MaskNumber("+14155550101"))
+	r = p.ask("admin", query, map[string]any{"id": id})
+	contains(t, string(r.Data), `"to":"+14155550101"`)
+	contains(t, string(r.Data), `"content":{"body":"hello"}`)
+	contains(t, string(r.Data), `"byCategory":[{"category":"network","count":1}]`)
+}
+
+func TestMessageAsOf(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	before := time.Now()
+	id, _ := p.queue("earlier")
+	between := time.Now()
+	p.deadLetter(id)
+	query := `query($id: ID!, $at: Time) { message(id: $id, asOf: $at) { status calls history { edges { node { type } } } } }`
+	if data := p.ok("admin", query, map[string]any{"id": id, "at": before}); data["message"] != nil {
+		t.Errorf("known before it was queued: %v", data)
+	}
+	data := p.ok("admin", query, map[string]any{"id": id, "at": between})
+	if at(t, data, "message", "status") != "QUEUED" || len(at(t, data, "message", "history", "edges").([]any)) != 1 {
+		t.Errorf("then: %v", data)
+	}
+	if data := p.ok("admin", query, map[string]any{"id": id}); at(t, data, "message", "status") != "DEAD_LETTERED" {
+		t.Errorf("now: %v", data)
+	}
+	reader := p.keys.add("reader", nil, graph.ScopeRead)
+	if r := p.ask(reader, query, map[string]any{"id": id, "at": between}); r.code() != "FORBIDDEN" {
+		t.Errorf("without AUDIT: %q", r.code())
+	}
+}
+
+func TestMessagesArePagedAndCounted(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	var ids []string
+	for i := range 5 {
+		id, _ := p.queue(fmt.Sprint("page-", i))
+		ids = append([]string{id}, ids...)
+	}
+	p.project()
+	query := `query($after: String) { messages(first: 2, after: $after) { edges { node { id } } pageInfo { hasNextPage endCursor } } }`
+	var got []string
+	for after := any(nil); ; {
+		data := p.ok("admin", query, map[string]any{"after": after})
+		for _, e := range at(t, data, "messages", "edges").([]any) {
+			got = append(got, at(t, e, "node", "id").(string))
+		}
+		after = at(t, data, "messages", "pageInfo", "endCursor")
+		if at(t, data, "messages", "pageInfo", "hasNextPage") != true {
+			break
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint(ids) {
+		t.Errorf("got %v, want %v", got, ids)
+	}
+	data := p.ok("admin", `{ messageCounts { status count } ledger { accepted open balanced } readModel { behind } senders { id queueDepth lanes { priority depth } } }`, nil)
+	if at(t, data, "messageCounts", 0, "count") != 5.0 || at(t, data, "ledger", "accepted") != 5.0 ||
+		at(t, data, "ledger", "balanced") != true || at(t, data, "senders", 0, "queueDepth") != 5.0 {
+		t.Errorf("%v", data)
+	}
+}
+
+func TestCursorsOfAnotherLogAreGone(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	query := `query($after: String) { messages(after: $after) { edges { cursor } } }`
+	other := "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB"
+	if r := p.ask("admin", query, map[string]any{"after": other}); r.code() != "CURSOR_GONE" {
+		t.Errorf("another log's: %q", r.code())
+	}
+	if r := p.ask("admin", query, map[string]any{"after": "nonsense"}); r.code() != "INVALID_INPUT" {
+		t.Errorf("nonsense: %q", r.code())
+	}
+}
+
+func TestDeadLettersAreRequeuedAndDiscarded(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	first, _ := p.queue("dead-1")
+	second, _ := p.queue("dead-2")
+	alive, _ := p.queue("alive")
+	p.deadLetter(first)
+	p.deadLetter(second)
+	p.project()
+	fields := `{ id state selected done refusedCount refused { messageId code } }`
+	data := p.ok("admin", `mutation { requeueDeadLetters(input: {filter: {}}, dryRun: true) `+fields+` }`, nil)
+	if at(t, data, "requeueDeadLetters", "state") != "DRY_RUN" || at(t, data, "requeueDeadLetters", "selected") != 2.0 {
+		t.Errorf("dry run: %v", data)
+	}
+	status := func(id string) any {
+		return at(t, p.ok("admin", `query($id: ID!) { message(id: $id) { status } }`, map[string]any{"id": id}), "message", "status")
+	}
+	if s := status(first); s != "DEAD_LETTERED" {
+		t.Errorf("the dry run changed it: %v", s)
+	}
+	data = p.ok("admin", `mutation($ids: [ID!]) { requeueDeadLetters(input: {ids: $ids}) `+fields+` }`,
+		map[string]any{"ids": []string{first, first, alive}})
+	op := data["requeueDeadLetters"]
+	if at(t, op, "state") != "DONE" || at(t, op, "selected") != 2.0 || at(t, op, "done") != 1.0 ||
+		at(t, op, "refused", 0, "messageId") != alive || at(t, op, "refused", 0, "code") != "CONFLICT" {
+		t.Errorf("requeue: %v", op)
+	}
+	if found := p.ok("admin", `query($id: ID!) { operation(id: $id) `+fields+` }`, map[string]any{"id": at(t, op, "id")}); fmt.Sprint(found["operation"]) != fmt.Sprint(op) {
+		t.Errorf("operation: %v", found)
+	}
+	p.project()
+	p.ok("admin", `mutation { discardDeadLetters(input: {filter: {category: "network"}}, reason: "old") `+fields+` }`, nil)
+	if a, b := status(first), status(second); a != "QUEUED" || b != "DISCARDED" {
+		t.Errorf("after: %v, %v", a, b)
+	}
+	for _, input := range []string{`{}`, `{ids: [], filter: {}}`} {
+		if r := p.ask("admin", `mutation { requeueDeadLetters(input: `+input+`) { id } }`, nil); r.code() != "INVALID_INPUT" {
+			t.Errorf("%s: %q", input, r.code())
+		}
+	}
+}
+
+func TestSendersAreChanged(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	data := p.ok("admin", `mutation {
+		updateSender(input: {id: "acme", name: "Acme Ltd"}) { name }
+		setSenderRate(id: "acme", messagesPerSecond: 20) { messagesPerSecond }
+		pauseSender(id: "acme", reason: "maintenance") { state stateReason pausedPriorities }
+	}`, nil)
+	if at(t, data, "updateSender", "name") != "Acme Ltd" || at(t, data, "setSenderRate", "messagesPerSecond") != 20.0 ||
+		at(t, data, "pauseSender", "state") != "PAUSED" || at(t, data, "pauseSender", "stateReason") != "maintenance" {
+		t.Errorf("%v", data)
+	}
+	data = p.ok("admin", `mutation { resumeSender(id: "acme") { state pausedPriorities } }`, nil)
+	if at(t, data, "resumeSender", "state") != "ACTIVE" {
+		t.Errorf("%v", data)
+	}
+	if r := p.ask("admin", `mutation { setSenderRate(id: "acme", messagesPerSecond: 0) { id } }`, nil); r.Errors[0].Extensions["field"] != "messagesPerSecond" {
+		t.Errorf("%+v", r.Errors)
+	}
+	if r := p.ask("admin", `mutation { registerSender(input: {id: "other", name: "Other", phoneNumberId: "1001"}) { id } }`, nil); r.code() != "CONFLICT" {
+		t.Errorf("a number with two senders: %+v", r.Errors)
+	}
+}
+
+func TestAKeyIsLimitedToItsSenders(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	id, _ := p.queue("theirs")
+	p.project()
+	key := p.keys.add("limited", []string{"other"}, graph.ScopeSend, graph.ScopeRead, graph.ScopeOperate, graph.ScopeAudit)
+	data := p.ok(key, `query($id: ID!) { message(id: $id) { id } messages { edges { node { id } } } sender(id: "acme") { id } senders { id } messageCounts { count } }`,
+		map[string]any{"id": id})
+	if fmt.Sprint(data) != "map[message:<nil> messageCounts:[] messages:map[edges:[]] sender:<nil> senders:[]]" {
+		t.Errorf("%v", data)
+	}
+	for query, want := range map[string]string{
+		`mutation($id: ID!) { cancelMessage(id: $id) { id } }`:                                                                "NOT_FOUND",
+		`mutation { pauseSender(id: "acme", reason: "x") { id } }`:                                                            "FORBIDDEN",
+		`{ ledger(senderId: "acme") { open } }`:                                                                               "FORBIDDEN",
+		`mutation { queueMessage(input: {senderId: "acme", to: "+14155550101", content: {text: {body: "x"}}}) { replayed } }`: "FORBIDDEN",
+	} {
+		var v map[string]any
+		if strings.Contains(query, "$id") {
+			v = map[string]any{"id": id}
+		}
+		if r := p.ask(key, query, v); r.code() != want {
+			t.Errorf("%s: %q", query, r.code())
+		}
+	}
+	data = p.ok(key, `mutation($ids: [ID!]) { requeueDeadLetters(input: {ids: $ids}) { refused { code } } }`, map[string]any{"ids": []string{id}})
+	if at(t, data, "requeueDeadLetters", "refused", 0, "code") != "NOT_FOUND" {
+		t.Errorf("%v", data)
+	}
+}
+
+func TestBadRequestsAreInvalidInput(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	deep := "{ __schema { types " + strings.Repeat("{ fields { type ", 15) + "{ name }" + strings.Repeat("} }", 15) + " } }"
+	for name, query := range map[string]string{
+		"syntax": `{`, "unknown field": `{ nothing }`, "bad time": `{ message(id: "x", asOf: "noon") { id } }`,
+		"large page": `{ messages(first: 201) { edges { cursor } } }`, "deep": deep,
+		"costly": `{ messages(first: 200) { edges { node { history(first: 200) { edges { node { id type } } } } } } }`,
+	} {
+		if r := p.ask("admin", query, nil); r.code() != "INVALID_INPUT" {
+			t.Errorf("%s: %q %+v", name, r.code(), r.Errors)
+		}
+	}
+	req := p.request("admin", "{ viewer { name } } #"+strings.Repeat("x", 4<<20), nil)
+	if r := p.send(req); r.code() != "TOO_LARGE" || r.Status != http.StatusRequestEntityTooLarge {
+		t.Errorf("large: %d %q", r.Status, r.code())
+	}
+}
+
+func TestOnBehalfOfIsRecorded(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	req := p.request("admin", queueOne, text("behalf", "hello"))
+	req.Header.Set("Waypost-On-Behalf-Of", "agent 7")
+	contains(t, string(p.send(req).Data), "QUEUED")
+	id := message.ID("acme", "behalf").String()
+	data := p.ok("admin", `query($id: ID!) { message(id: $id) { history { edges { node { by { onBehalfOf } } } } } }`, map[string]any{"id": id})
+	if got := at(t, data, "message", "history", "edges", 0, "node", "by", "onBehalfOf"); got != "agent 7" {
+		t.Errorf("got %v", got)
+	}
+}
+
+// failingReader fails as a broken adapter would: by an error that tells too much,
+// or by a panic.
+type failingReader struct{ graph.MessageReader }
+
+func (failingReader) Messages(context.Context, query.MessageFilter, query.Page) (query.MessagePage, error) {
+	return query.MessagePage{}, errors.New("password=hunter2")
+}
+
+func (failingReader) MessageCounts(context.Context, query.MessageFilter) ([]query.StatusCount, error) {
+	panic("password=hunter2")
+}
+
+func TestInternalErrorsTellAnIDAndNoMore(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	opts := p.options
+	opts.MessageReader = failingReader{}
+	p.serve(opts)
+	for _, q := range []string{`{ messages { edges { cursor } } }`, `{ messageCounts { count } }`} {
+		r := p.ask("admin", q, nil)
+		if r.code() != "INTERNAL" || strings.Contains(fmt.Sprint(r), "hunter2") {
+			t.Fatalf("%s: %+v", q, r)
+		}
+		id := strings.Fields(strings.TrimSuffix(r.Errors[0].Message, ";"))[2]
+		contains(t, p.logged.String(), "errorId="+strings.TrimSuffix(id, ";"))
+		contains(t, p.logged.String(), "hunter2")
+	}
+}

@@ -1,0 +1,318 @@
+package graph_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/adapters/eventstore"
+	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/adapters/postgres/postgrestest"
+	"github.com/waypost/waypost/adapters/vault"
+	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/graph"
+)
+
+// patience bounds every wait of the tests.
+const patience = time.Minute
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
+
+// keys is an authenticator over a table, whose keys can be revoked.
+type keys struct {
+	mu   sync.Mutex
+	keys map[string]graph.Viewer
+}
+
+func (k *keys) Authenticate(_ context.Context, secret string) (graph.Viewer, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	v, ok := k.keys[secret]
+	if !ok {
+		return v, &domain.Error{Code: domain.CodeUnauthenticated, Message: "no such key"}
+	}
+	return v, nil
+}
+
+func (k *keys) add(secret string, senders []string, scopes ...graph.Scope) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys[secret] = graph.Viewer{KeyID: "key-" + secret, Name: secret, Scopes: scopes, SenderIds: senders}
+	return secret
+}
+
+func (k *keys) revoke(secret string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.keys, secret)
+}
+
+// platform is the API over real stores.
+type platform struct {
+	tb       testing.TB
+	ctx      context.Context
+	url      string
+	log      *eventstore.Log
+	logID    uuid.UUID
+	messages *command.Messages
+	keys     *keys
+	logged   *lockedBuffer
+	project  func()
+	options  graph.Options
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func closing(tb testing.TB, what interface{ Close(context.Context) error }) {
+	tb.Helper()
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		must(tb, what.Close(ctx))
+	})
+}
+
+func setup(tb testing.TB) *platform {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
+	tb.Cleanup(cancel)
+	url := postgrestest.New(tb)
+	must(tb, postgres.Up(ctx, url))
+	pool, err := postgres.Open(ctx, url)
+	must(tb, err)
+	tb.Cleanup(pool.Close)
+
+	store, err := eventstored.Open(ctx, eventstored.Options{
+		Dir: tb.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
+	})
+	must(tb, err)
+	closing(tb, store)
+	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types())
+	must(tb, err)
+	log, err := eventstore.Open(ctx, eventstore.Options{URL: store.URL(), Codec: codec})
+	must(tb, err)
+	closing(tb, log)
+	logID, err := log.EnsureOpened(ctx, time.Now())
+	must(tb, err)
+
+	secret, err := vault.LoadOrMakeKeys(tb.TempDir() + "/secret.key")
+	must(tb, err)
+	read := postgres.NewReadModel(pool)
+	p := &platform{
+		tb: tb, ctx: ctx, log: log, logID: logID, keys: &keys{keys: map[string]graph.Viewer{}},
+		messages: command.NewMessages(log, time.Now, newID, 1000), logged: &lockedBuffer{},
+	}
+	senders := command.NewSenders(log, time.Now, newID, vault.NewTokens(pool, secret, newID))
+	var projectors []*postgres.Projector
+	running, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	tb.Cleanup(func() { stop(); wg.Wait() })
+	for _, g := range postgres.Groups() {
+		projector, err := postgres.NewProjector(postgres.ProjectorOptions{
+			Group: g, Log: log, Pool: pool, LogID: logID.String(), Logger: slog.New(slog.DiscardHandler),
+		})
+		must(tb, err)
+		projectors = append(projectors, projector)
+		wg.Go(func() {
+			if err := projector.Run(running); err != nil {
+				tb.Error(err)
+			}
+		})
+	}
+	p.project = func() { // waits until the read models have come to the end of the log
+		tb.Helper()
+		end, err := log.End(ctx)
+		must(tb, err)
+		for _, projector := range projectors {
+			for projector.Position() < end || !projector.Live() {
+				if ctx.Err() != nil {
+					tb.Fatal("the read models do not catch up")
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		}
+	}
+	p.options = graph.Options{
+		Log: log, LogID: logID, Messages: p.messages, Senders: senders,
+		Queue:         command.NewQueueMessage(p.messages, senders, secret),
+		MessageReader: read, DeadLetterReader: read, SenderReader: read, BooksReader: read,
+		Authenticator: p.keys, Clock: time.Now, IDs: newID, Recheck: 50 * time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(p.logged, nil)),
+	}
+	p.serve(p.options)
+	p.keys.add("admin", nil, graph.ScopeAdmin)
+	p.ok("admin", `mutation { registerSender(input: {id: "acme", name: "Acme", phoneNumberId: "1001"}) { id } }`, nil)
+	return p
+}
+
+// serve starts a further API over the same stores, and asks that one from now on.
+func (p *platform) serve(opts graph.Options) {
+	p.tb.Helper()
+	api := graph.New(p.ctx, opts)
+	server := httptest.NewServer(api)
+	p.tb.Cleanup(server.Close)
+	closing(p.tb, api)
+	p.url = server.URL
+}
+
+type reply struct {
+	Status int             `json:"-"`
+	Data   json.RawMessage `json:"data"`
+	Errors []struct {
+		Message    string         `json:"message"`
+		Path       []any          `json:"path"`
+		Extensions map[string]any `json:"extensions"`
+	} `json:"errors"`
+}
+
+func (r reply) code() string {
+	if len(r.Errors) == 0 {
+		return ""
+	}
+	code, _ := r.Errors[0].Extensions["code"].(string)
+	return code
+}
+
+func (p *platform) request(key, query string, variables map[string]any) *http.Request {
+	p.tb.Helper()
+	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
+	must(p.tb, err)
+	req, err := http.NewRequestWithContext(p.ctx, http.MethodPost, p.url, bytes.NewReader(body))
+	must(p.tb, err)
+	req.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	return req
+}
+
+func (p *platform) send(req *http.Request) reply {
+	p.tb.Helper()
+	resp, err := http.DefaultClient.Do(req)
+	must(p.tb, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	must(p.tb, err)
+	r := reply{Status: resp.StatusCode}
+	if err := json.Unmarshal(body, &r); err != nil {
+		p.tb.Fatalf("%d %s: %v", resp.StatusCode, body, err)
+	}
+	return r
+}
+
+func (p *platform) ask(key, query string, variables map[string]any) reply {
+	p.tb.Helper()
+	return p.send(p.request(key, query, variables))
+}
+
+// ok answers the data of a request that succeeds.
+func (p *platform) ok(key, query string, variables map[string]any) map[string]any {
+	p.tb.Helper()
+	r := p.ask(key, query, variables)
+	if len(r.Errors) > 0 {
+		p.tb.Fatalf("%s\n%+v", query, r.Errors)
+	}
+	var data map[string]any
+	must(p.tb, json.Unmarshal(r.Data, &data))
+	return data
+}
+
+// at walks into decoded JSON by names and indexes.
+func at(tb testing.TB, v any, path ...any) any {
+	tb.Helper()
+	for _, step := range path {
+		switch s := step.(type) {
+		case string:
+			m, ok := v.(map[string]any)
+			if !ok {
+				tb.Fatalf("%v: no object at %v", path, step)
+			}
+			v = m[s]
+		case int:
+			l, ok := v.([]any)
+			if !ok || s >= len(l) {
+				tb.Fatalf("%v: no entry %d", path, s)
+			}
+			v = l[s]
+		}
+	}
+	return v
+}
+
+const queueOne = `mutation Queue($input: QueueMessageInput!) {
+	queueMessage(input: $input) { replayed cursor message { id status to content cursor } }
+}`
+
+func text(key, body string) map[string]any {
+	return map[string]any{"input": map[string]any{
+		"senderId": "acme", "to": "+1 415 555 0101", "idempotencyKey": key, "content": map[string]any{"text": map[string]any{"body": body}},
+	}}
+}
+
+func (p *platform) queue(key string) (id, cursor string) {
+	p.tb.Helper()
+	data := p.ok("admin", queueOne, text(key, "hello"))
+	return at(p.tb, data, "queueMessage", "message", "id").(string), at(p.tb, data, "queueMessage", "cursor").(string)
+}
+
+// deadLetter makes a dead letter of a queued message.
+func (p *platform) deadLetter(id string) {
+	p.tb.Helper()
+	_, err := p.messages.Change(p.ctx, uuid.MustParse(id), command.Cause{By: domain.Platform("test")},
+		func(message.Message) ([]message.Event, error) {
+			f := message.Failure{Category: message.CategoryNetwork, Class: message.ClassTransient, Message: "no route", Advice: "Requeue it."}
+			return []message.Event{
+				message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: time.Now()},
+				message.Failed{Call: 1, Attempt: 1, Failure: f, At: time.Now(), Personal: message.FailurePersonal{Details: "+14155550101 said no"}},
+				message.DeadLettered{Attempts: 1, Failure: f},
+			}, nil
+		})
+	must(p.tb, err)
+}
+
+func contains(tb testing.TB, s, part string) {
+	tb.Helper()
+	if !strings.Contains(s, part) {
+		tb.Errorf("%q is not in %s", part, s)
+	}
+}

@@ -1,0 +1,98 @@
+package dispatch_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/adapters/whatsapp/simulator"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/ports/dispatch"
+)
+
+// stampedCaller notes when each call was written.
+type stampedCaller struct {
+	dispatch.Caller
+	mu     sync.Mutex
+	writes []time.Time
+}
+
+func (c *stampedCaller) Send(ctx context.Context, r dispatch.CallRequest) message.CallResult {
+	written := r.Written
+	r.Written = func(at time.Time) {
+		written(at)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.writes = append(c.writes, at)
+	}
+	return c.Caller.Send(ctx, r)
+}
+
+// A backlog leaves at the sender's rate and never above, by the times at which
+// the calls were written, and an attempt at a rate change acts at once.
+func TestABacklogLeavesAtTheSendersRate(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, func(c *simulator.Control) { c.Latency = simulator.Duration(50 * time.Millisecond) })
+	p.register("acme", number, 40)
+	for n := range 120 {
+		p.queue("acme", n, nil)
+	}
+	caller := &stampedCaller{Caller: p}
+	p.dispatch(func(o *dispatch.Options) { o.Caller = caller })
+	p.eventually("80 calls", func() bool { return p.api.Stats().Calls >= 80 })
+	_, err := p.senders.Change(p.ctx, "acme", tester, func(s sender.Sender) ([]domain.Event, error) { return sender.SetRate(s, 400) })
+	p.must(err)
+	p.eventually("all calls", func() bool { return p.api.Stats().Calls >= 120 })
+
+	caller.mu.Lock()
+	defer caller.mu.Unlock()
+	slices.SortFunc(caller.writes, time.Time.Compare)
+	early := caller.writes[:80]
+	for i, first := 0, 0; i < len(early); i++ {
+		for early[i].Sub(early[first]) >= time.Second {
+			first++
+		}
+		if n := i - first + 1; n > 40 {
+			t.Fatalf("%d calls within a second, 40 are allowed", n)
+		}
+	}
+	t.Logf("first 80 calls at a rate of 40/s took %s, the other %d at 400/s %s", early[79].Sub(early[0]),
+		len(caller.writes)-80, caller.writes[len(caller.writes)-1].Sub(early[79]))
+}
+
+// BenchmarkDispatch sends a backlog of one sender through everything: work-list,
+// log and HTTP.
+func BenchmarkDispatch(b *testing.B) {
+	p := newPlatform(b, func(c *simulator.Control) { c.Latency = simulator.Duration(50 * time.Millisecond) })
+	p.register("acme", number, 1000)
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 48)
+	var last uuid.UUID
+	for n := range b.N {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			id := p.queue("acme", n%10_000, nil)
+			if n == b.N-1 {
+				last = id
+			}
+		})
+	}
+	wg.Wait()
+	p.eventually("all stand in the work-list", func() bool {
+		var n int
+		return p.pool.QueryRow(p.ctx, `SELECT count(*) FROM work_item`).Scan(&n) == nil && n == b.N
+	})
+	b.ResetTimer()
+	p.dispatch(nil)
+	p.eventually("all calls", func() bool { return p.api.Stats().Calls >= int64(b.N) })
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+	p.reaches(last, message.StatusSent)
+}
