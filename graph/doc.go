@@ -10,4 +10,4 @@
 //   - An INTERNAL error tells an id and no more; the log has the rest.
 package graph
 
-//go:generate go run github.com/99designs/gqlgen@v0.17.98 generate --config ../gqlgen.yml
+//go:generate go run github.com/99designs/gqlgen@v0.17.98 generate

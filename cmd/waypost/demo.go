@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost/adapters/whatsapp/simulator"
@@ -107,16 +109,16 @@ func (c demoCommand) settings(sim *simulator.Simulator, appSecret string) *setti
 }
 
 // demoRoutes give the page the key, and the simulator's settings on its own
-// origin. They are served in the demo alone, which listens on loopback.
+// origin. They are served in the demo alone, and only under a loopback host.
 func demoRoutes(s *settings, sim *simulator.Simulator) map[string]http.Handler {
 	target := &url.URL{Scheme: "http", Host: sim.Addr(), Path: "/control"}
 	control := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.URL.Path = target.Scheme, target.Host, target.Path
 	}}
 	return map[string]http.Handler{
-		"GET /demo/control": control,
-		"PUT /demo/control": control,
-		"GET /demo.json": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		"GET /demo/control": loopbackHost(control),
+		"PUT /demo/control": loopbackHost(control),
+		"GET /demo.json": loopbackHost(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			key, _, err := adminKey(s) // the platform has made it by now
 			if err != nil {
 				http.Error(w, "the ADMIN key cannot be read", http.StatusInternalServerError)
@@ -125,8 +127,24 @@ func demoRoutes(s *settings, sim *simulator.Simulator) map[string]http.Handler {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Cache-Control", "no-store")
 			_ = json.NewEncoder(w).Encode(map[string]string{"key": key, "simulator": "http://" + sim.Addr()})
-		}),
+		})),
 	}
+}
+
+// loopbackHost answers 403 to a request made under any other name than that of
+// this machine's loopback. Listening on loopback is not enough: a foreign page
+// whose name is rebound to 127.0.0.1 counts as of the demo's origin to a
+// browser, and could read the key.
+func loopbackHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := (&url.URL{Host: r.Host}).Hostname()
+		ip, err := netip.ParseAddr(host)
+		if loopback := err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost"); !loopback {
+			http.Error(w, "the demo answers under localhost, 127.0.0.1 and [::1] only; open it under one of these", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func registerDemoSender(ctx context.Context, senders *command.Senders) error {

@@ -74,6 +74,10 @@ func TestMessageIsReadAndNothingPersonalIsLogged(t *testing.T) {
 		t.Errorf("a wrong key gets %v; want UNAUTHENTICATED", err)
 	}
 
+	if err := updates.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Errorf("the WebSocket did not close: %v", err)
+	}
+
 	// A start on an existing folder finds everything.
 	if err := r.serve.stop(); err != nil {
 		t.Fatalf("stop: %v; its log ends: %s", err, r.serve.tail())

@@ -79,6 +79,7 @@ func startPlatform(ctx context.Context, s *settings, routes map[string]http.Hand
 	if err := s.validate(); err != nil {
 		return nil, err
 	}
+	tuneRuntime()
 	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w; choose another with --data-dir", err)
 	}
