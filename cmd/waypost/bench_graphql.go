@@ -159,6 +159,18 @@ func (c *graphqlClient) behind(ctx context.Context) (time.Duration, error) {
 	return graph.UnmarshalDuration(data.ReadModel.Behind)
 }
 
+// listed reports whether the list of messages has the one with the key.
+func (c *graphqlClient) listed(ctx context.Context, senderID, key string) (bool, error) {
+	var data struct {
+		Messages struct {
+			Edges []struct{} `json:"edges"`
+		} `json:"messages"`
+	}
+	err := c.do(ctx, `query($f: MessageFilter) { messages(filter: $f, first: 1) { edges { cursor } } }`,
+		map[string]any{"f": map[string]any{"senderId": senderID, "idempotencyKey": key}}, &data)
+	return len(data.Messages.Edges) > 0, err
+}
+
 // lifecycle is when each event of a message was recorded, by the platform's
 // clock, the first of its type.
 type lifecycle map[string]time.Time

@@ -52,6 +52,7 @@ type lifecycleReport struct {
 	Throughput  float64     `json:"lifecycle_per_s"`
 	Spans       spans       `json:"spans"`
 	Behind      percentiles `json:"read_model_behind"`
+	Listed      percentiles `json:"accepted_to_listed"`
 	// CPU is in seconds per 1,000 messages; zeros where the system does not tell.
 	CPU struct {
 		Serve     float64 `json:"serve"`
@@ -97,14 +98,14 @@ func (b benchLifecycle) measure(ctx context.Context, dir string) (_ report, err 
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	type watched struct {
-		latencies
+		lag
 
 		err error
 	}
 	behind := make(chan watched, 1)
 	go func() {
-		l, err := watchBehind(watching, r.client)
-		behind <- watched{l, err}
+		seen, err := l.watchLag(watching)
+		behind <- watched{seen, err}
 	}()
 
 	start := time.Now()
@@ -130,7 +131,7 @@ func (b benchLifecycle) measure(ctx context.Context, dir string) (_ report, err 
 	f.Messages = l.queued.Load()
 	f.AcceptedPer = float64(f.Messages) / queuedIn.Seconds()
 	f.Throughput = float64(f.Ledger.Read) / readAt.Sub(start).Seconds()
-	f.Behind = seen.percentiles()
+	f.Behind, f.Listed = seen.told.percentiles(), seen.listed.percentiles()
 	if f.Spans, err = l.sampleSpans(ctx); err != nil {
 		return nil, err
 	}
@@ -178,7 +179,7 @@ func commonFindings(messages int64, b books, s simulator.Stats) []string {
 }
 
 func (f lifecycleReport) print(w *table) {
-	w.line("machine", "%d CPUs, %.0f fsync/s, %.0f bare HTTP calls/s", f.Machine.CPUs, f.Machine.FsyncPerS, f.Machine.HTTPPerS)
+	w.line("machine", "%d CPUs, load average %.1f before, %.0f fsync/s, %.0f bare HTTP calls/s", f.Machine.CPUs, f.Machine.Load, f.Machine.FsyncPerS, f.Machine.HTTPPerS)
 	w.line("messages", "%d from %d senders at %d/s each", f.Messages, f.Senders, f.Rate)
 	w.line("accepted", "%.0f/s in calls of %d", f.AcceptedPer, lifecycleBatch)
 	w.line("lifecycle", "%.0f/s from the first call to the last read", f.Throughput)
@@ -187,6 +188,7 @@ func (f lifecycleReport) print(w *table) {
 	w.line("sent to delivered", "%v", f.Spans.SentToDelivered)
 	w.line("queued to read", "%v", f.Spans.QueuedToRead)
 	w.line("read models behind", "%v", f.Behind)
+	w.line("accepted to listed", "%v", f.Listed)
 	w.line("CPU per 1,000", "serve %.2f s, Postgres %.2f s, simulator %.2f s", f.CPU.Serve, f.CPU.Postgres, f.CPU.Simulator)
 	w.line("memory of serve", "%.0f MiB at its peak", float64(f.PeakMemory)/(1<<20))
 	w.line("largest second", "%d of %d/s; %d of %d senders above, by %d calls", f.LargestSecond, f.Rate, f.OverRate, f.Senders, f.CallsOverRate)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -36,13 +35,23 @@ type load struct {
 
 	queued  atomic.Int64 // acknowledged
 	retries atomic.Int64
+	newest  atomic.Pointer[acknowledged]
 	mu      sync.Mutex
 	ids     []string // of the acknowledged messages
+}
+
+// acknowledged is a message whose queueing was answered.
+type acknowledged struct {
+	sender, key string
+	at          time.Time
 }
 
 // senderID and senderNumber name the i-th sender of a load.
 func senderID(i int) string     { return fmt.Sprintf("bench-%d", i) }
 func senderNumber(i int) string { return fmt.Sprintf("10000000%04d", i) }
+
+// messageKey is the idempotency key of the n-th message.
+func messageKey(n int) string { return fmt.Sprintf("bench-%d", n) }
 
 // register registers the senders with a rate each.
 func (l *load) register(ctx context.Context, rate int) error {
@@ -107,13 +116,15 @@ func (l *load) queueBatch(ctx context.Context, first, size int) error {
 	inputs := make([]map[string]any, size)
 	for i := range inputs {
 		n := first + i
-		inputs[i] = benchMessage(senderID(n%l.senders), fmt.Sprintf("bench-%d", n), n)
+		inputs[i] = benchMessage(senderID(n%l.senders), messageKey(n), n)
 	}
 	giveUp := time.Now().Add(queuePatience)
 	for {
 		ids, err := l.client.queueMessages(ctx, inputs)
 		if err == nil {
 			l.queued.Add(int64(len(ids)))
+			last := first + size - 1
+			l.newest.Store(&acknowledged{sender: senderID(last % l.senders), key: messageKey(last), at: time.Now()})
 			l.mu.Lock()
 			l.ids = append(l.ids, ids...)
 			l.mu.Unlock()
@@ -179,26 +190,59 @@ func (l *load) sampleSpans(ctx context.Context) (spans, error) {
 	return spans{call.percentiles(), sent.percentiles(), delivered.percentiles(), read.percentiles()}, nil
 }
 
-// watchBehind samples how far the read models are behind until ctx ends. The end
-// of ctx is the usual end and no error.
-func watchBehind(ctx context.Context, c *graphqlClient) (latencies, error) {
-	l := newLatencies()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
+// lag is how far the read models are behind.
+type lag struct {
+	told   latencies // by readModel
+	listed latencies // from a message's acknowledgement until the list has it
+}
+
+const (
+	// lagEvery is the time between two samples of the lag.
+	lagEvery = 100 * time.Millisecond
+	// listedPoll is how often the list is asked for a message, and so how exact
+	// that lag is.
+	listedPoll = 10 * time.Millisecond
+)
+
+// watchLag samples the lag until ctx ends, which is no error.
+func (l *load) watchLag(ctx context.Context) (lag, error) {
+	seen := lag{newLatencies(), newLatencies()}
+	var last *acknowledged
 	for {
-		select {
-		case <-ctx.Done():
-			return l, nil
-		case <-tick.C:
+		err := pause(ctx, lagEvery)
+		var behind time.Duration
+		if err == nil {
+			behind, err = l.client.behind(ctx)
 		}
-		d, err := c.behind(ctx)
+		if err == nil {
+			seen.told.record(behind)
+			if newest := l.newest.Load(); newest != last {
+				last = newest
+				err = l.awaitListed(ctx, newest, seen.listed)
+			}
+		}
 		switch {
-		case err == nil:
-			l.record(d)
-		case ctx.Err() != nil || errors.Is(err, context.Canceled):
-			return l, nil
-		default:
-			return l, fmt.Errorf("ask how far the read models are behind: %w", err)
+		case ctx.Err() != nil:
+			return seen, nil
+		case err != nil:
+			return seen, fmt.Errorf("ask how far the read models are behind: %w", err)
+		}
+	}
+}
+
+// awaitListed waits until the list has the message and records how long that took.
+func (l *load) awaitListed(ctx context.Context, m *acknowledged, into latencies) error {
+	for {
+		listed, err := l.client.listed(ctx, m.sender, m.key)
+		if err != nil {
+			return err
+		}
+		if listed {
+			into.record(time.Since(m.at))
+			return nil
+		}
+		if err := pause(ctx, listedPoll); err != nil {
+			return err
 		}
 	}
 }

@@ -21,7 +21,10 @@ const probeTime = time.Second
 // machine are the limits that the platform's figures stand beside, so that they
 // mean the same on every machine.
 type machine struct {
-	CPUs      int     `json:"cpus"`
+	CPUs int `json:"cpus"`
+	// Load is the load average of the last minute before the start: what else the
+	// machine was busy with. 0 where the system does not tell.
+	Load      float64 `json:"load_average"`
 	FsyncPerS float64 `json:"fsync_per_s"`
 	HTTPPerS  float64 `json:"http_calls_per_s"`
 }
@@ -30,7 +33,13 @@ type machine struct {
 // under way.
 func measureMachine(ctx context.Context, dir string) (machine, error) {
 	m := machine{CPUs: runtime.GOMAXPROCS(0)}
-	var err error
+	text, err := os.ReadFile("/proc/loadavg")
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &m.Load)
+	}
+	if err != nil {
+		m.Load = 0
+	}
 	if m.FsyncPerS, err = measureFsync(ctx, dir); err != nil {
 		return m, err
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// pageTimeout bounds all that a test does in the browser.
+	// pageTimeout bounds a test in the browser, the starts of browser and demo in it.
 	pageTimeout = 55 * time.Second
 	// pageWait bounds the wait for one thing to be shown.
 	pageWait = 20 * time.Second
@@ -77,26 +77,23 @@ func startBrowser(ctx context.Context, t *testing.T) *browser {
 		chromedp.WSURLReadTimeout(pageWait), chromedp.WindowSize(1280, 900),
 	}
 	// Not ctx: that ends before the cleanup, which closes the browser in good order.
-	allocator, endAllocator := chromedp.NewExecAllocator(context.WithoutCancel(ctx), options...)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageTimeout)
+	allocator, endAllocator := chromedp.NewExecAllocator(bounded, options...)
 	tab, endTab := chromedp.NewContext(allocator)
 	t.Cleanup(func() {
-		bounded, cancel := context.WithTimeout(tab, pageWait)
 		defer cancel()
-		if err := chromedp.Cancel(bounded); err != nil {
+		if err := chromedp.Cancel(tab); err != nil {
 			t.Logf("the browser did not close in good order: %v", err)
 		}
 		endTab()
 		endAllocator()
 	})
-	b := &browser{}
+	b := &browser{ctx: tab}
 	chromedp.ListenTarget(tab, b.listen)
 	// The first Run starts the browser, which lives as long as the context of that Run.
 	if err := chromedp.Run(tab, runtime.Enable(), cdplog.Enable()); err != nil {
 		t.Fatalf("start of the browser: %v", err)
 	}
-	var cancel context.CancelFunc
-	b.ctx, cancel = context.WithTimeout(tab, pageTimeout)
-	t.Cleanup(cancel)
 	return b
 }
 
@@ -156,7 +153,7 @@ func (b *browser) await(t *testing.T, what, expression string) {
 	if err == nil {
 		return
 	}
-	shown, cancelShown := context.WithTimeout(context.WithoutCancel(b.ctx), time.Second)
+	shown, cancelShown := context.WithTimeout(b.ctx, time.Second)
 	defer cancelShown()
 	var text string
 	if err := chromedp.Run(shown, chromedp.Evaluate(`document.body.innerText`, &text)); err != nil {
@@ -201,7 +198,7 @@ func simulatorControl(ctx context.Context, t *testing.T, simulatorURL string) ma
 }
 
 func TestPageShowsAndDrivesTheDemo(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), e2eTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
 	defer cancel()
 	b := startBrowser(ctx, t)
 	pageURL, simulatorURL := startDemo(ctx, t)

@@ -22,4 +22,6 @@ func (w wamids) MessageOf(ctx context.Context, wamid string) (uuid.UUID, bool, e
 type senderSource struct{ model *postgres.ReadModel }
 
 // Senders lists the senders as the read model has them.
-func (s senderSource) Senders(ctx context.Context) ([]sender.Sender, error) { return s.model.SenderStates(ctx) }
+func (s senderSource) Senders(ctx context.Context) ([]sender.Sender, error) {
+	return s.model.SenderStates(ctx)
+}
