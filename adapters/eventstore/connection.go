@@ -34,7 +34,7 @@ type connection struct {
 func connect(config esdb.Configuration) (*connection, error) {
 	c := &connection{}
 	config.MaxDiscoverAttempts = 1 // the pool repeats, with a new client each time
-	config.Logger = c.observe
+	config.Logger = c.observef
 	client, err := esdb.NewClient(&config)
 	if err != nil {
 		return nil, err
@@ -48,9 +48,9 @@ func connect(config esdb.Configuration) (*connection, error) {
 	return c, nil
 }
 
-// observe is the client's logger. It logs nothing, since every failure is
+// observef is the client's logger. It logs nothing, since every failure is
 // returned or logged by this package, but retires the connection in time.
-func (c *connection) observe(level esdb.LogLevel, format string, args ...any) {
+func (c *connection) observef(level esdb.LogLevel, format string, args ...any) {
 	if level != esdb.LogError || format != failureLogged || len(args) != 1 {
 		return
 	}

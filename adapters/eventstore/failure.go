@@ -37,6 +37,7 @@ func codeOf(err error) codes.Code {
 			return codes.Aborted
 		case esdb.ErrorCodeResourceNotFound:
 			return codes.NotFound
+		default: // the gRPC error behind it tells more
 		}
 		if e.Err() == nil {
 			return codes.Unknown
@@ -77,8 +78,9 @@ func failed(ctx context.Context, what string, err error) error {
 	switch codeOf(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Canceled, codes.ResourceExhausted:
 		return fmt.Errorf("%s: %w: %w", what, event.ErrUnavailable, err)
+	default:
+		return fmt.Errorf("%s: %w", what, err)
 	}
-	return fmt.Errorf("%s: %w", what, err)
 }
 
 // refusedAsTooLarge reports whether the store refused an append for its size. It

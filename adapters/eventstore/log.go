@@ -102,7 +102,7 @@ func (l *Log) Close(ctx context.Context) error {
 // abandon closes a Log that could not be opened. What may still run is a probe,
 // which ends by itself, so that there is nothing to wait for.
 func (l *Log) abandon() error {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // it is cancelled from the start
 	cancel()
 	if err := l.Close(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err

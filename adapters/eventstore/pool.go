@@ -40,7 +40,7 @@ type attempt struct {
 
 func newPool(config esdb.Configuration) *pool {
 	p := &pool{config: config, slots: make(chan struct{}, maxCalls)}
-	p.life, p.end = context.WithCancelCause(context.Background())
+	p.life, p.end = context.WithCancelCause(context.Background()) //nolint:forbidigo // the pool's life is the Log's, which Close ends
 	return p
 }
 

@@ -136,7 +136,7 @@ func (s *subscription) run(ctx context.Context, c *connection) error {
 	err = s.deliver(ctx, items)
 	cancel()
 	_ = opened.Close() // it only cancels
-	for range items {  // the reader ends when nothing more can be sent
+	for range items {  //nolint:revive // the reader ends when nothing more can be sent
 	}
 	if err != nil {
 		return err

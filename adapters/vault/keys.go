@@ -105,7 +105,7 @@ func derive(secret []byte) (derived, error) {
 	if err != nil {
 		return derived{}, err
 	}
-	print, err := hkdf.Key(sha256.New, secret, nil, labelFingerprint, keySize)
+	fingerprint, err := hkdf.Key(sha256.New, secret, nil, labelFingerprint, keySize)
 	if err != nil {
 		return derived{}, err
 	}
@@ -117,7 +117,7 @@ func derive(secret []byte) (derived, error) {
 	if err != nil {
 		return derived{}, err
 	}
-	return derived{id: hex.EncodeToString(id[:4]), token: aead, fingerprint: print}, nil
+	return derived{id: hex.EncodeToString(id[:4]), token: aead, fingerprint: fingerprint}, nil
 }
 
 // Fingerprint is the keyed hash of parts: HMAC-SHA256 over each with its length,

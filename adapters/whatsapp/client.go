@@ -154,7 +154,7 @@ func (c *Client) Send(ctx context.Context, call Call) message.CallResult {
 		body = nil
 	}
 	if len(body) == maxAnswer {
-		io.CopyN(io.Discard, answer.Body, maxAnswer) // so that the connection can be used again
+		_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer) // so that the connection can be used again
 	}
 	result := c.errors.result(answer.StatusCode, answer.Header, body, call.PhoneNumberID)
 	if lost, ok := result.(message.Lost); ok && err != nil {

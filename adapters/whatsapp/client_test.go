@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -125,9 +126,7 @@ func TestAnswers(t *testing.T) {
 		t.Run(fmt.Sprint(tc.file, " ", tc.status), func(t *testing.T) {
 			body := fixture(t, "responses/"+tc.file)
 			url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-				for name, values := range tc.header {
-					w.Header()[name] = values
-				}
+				maps.Copy(w.Header(), tc.header)
 				w.WriteHeader(tc.status)
 				w.Write(body)
 			})
@@ -214,7 +213,7 @@ func TestRequest(t *testing.T) {
 	var written atomic.Int32
 	c := newClient(t, url+"/v25.0/", time.Minute)
 	c.Send(t.Context(), whatsapp.Call{PhoneNumberID: "1", Token: "tok", Body: []byte(`{"x":1}`), Written: func() { written.Add(1) }})
-	if got.Method != "POST" || got.URL.Path != "/v25.0/1/messages" || body != `{"x":1}` || got.ContentLength != 7 {
+	if got.Method != http.MethodPost || got.URL.Path != "/v25.0/1/messages" || body != `{"x":1}` || got.ContentLength != 7 {
 		t.Errorf("%s %s %q", got.Method, got.URL, body)
 	}
 	if got.Header.Get("Authorization") != "Bearer tok" || got.Header.Get("Content-Type") != "application/json" {
@@ -402,9 +401,7 @@ func TestRetryAfter(t *testing.T) {
 		{"not for the number", "error_400_130429.json", http.Header{"X-Business-Use-Case-Usage": {usage}}, 0},
 	} {
 		url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-			for name, values := range tc.header {
-				w.Header()[name] = values
-			}
+			maps.Copy(w.Header(), tc.header)
 			w.WriteHeader(http.StatusBadRequest)
 			w.Write(fixture(t, "responses/"+tc.file))
 		})

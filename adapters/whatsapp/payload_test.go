@@ -37,7 +37,7 @@ func TestPayloadsAreTheDocumentedOnes(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no requests", err)
 	}
-	_, client := startSimulator(t, "", func(c *simulator.Control) {})
+	_, client := startSimulator(t, "", func(*simulator.Control) {})
 	for _, file := range files {
 		p, want := document(t, file)
 		body, err := p.JSON()

@@ -111,8 +111,13 @@ func TestHealthUnknown(t *testing.T) {
 		status int
 		body   string
 	}{
-		{200, "{}"}, {200, ""}, {500, ""}, {503, "<html>"}, {429, ""},
-		{500, `{"error":{"code":131000}}`}, {400, `{"error":{"code":130429}}`},
+		{200, "{}"},
+		{200, ""},
+		{500, ""},
+		{503, "<html>"},
+		{429, ""},
+		{500, `{"error":{"code":131000}}`},
+		{400, `{"error":{"code":130429}}`},
 	} {
 		url := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(tc.status); io.WriteString(w, tc.body) })
 		if h, err := newClient(t, url, time.Minute).Health(t.Context(), "1", "t"); err == nil {

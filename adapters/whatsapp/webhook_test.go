@@ -112,18 +112,30 @@ func TestWebhookWithFaults(t *testing.T) {
 	for _, tc := range []struct{ name, body, want string }{
 		{"no JSON", `{"entry":`, "  parked for , 9 bytes: the webhook cannot be read: unexpected end of JSON input\n"},
 		{"nothing", `{}`, "  parked for , 2 bytes: the webhook cannot be read: it has no entry\n"},
-		{"numbers for strings", `{"entry":[{"id":1,"changes":[{"field":"messages","value":{"metadata":{"phone_number_id":2},"statuses":[{"id":"w","status":"sent","timestamp":1772553600,"recipient_id":4}]}}]}]}`,
-			"  status sent of w for 1/2 at 2026-03-03T16:00:00Z to 4\n"},
-		{"milliseconds", change(`"statuses":[{"id":"w","status":"sent","timestamp":"1772553600123"},{"id":"v","status":"sent","timestamp":1772553600456}]`),
-			"  status sent of w for 1/2 at 2026-03-03T16:00:00Z to \n  status sent of v for 1/2 at 2026-03-03T16:00:00Z to \n"},
-		{"no time", change(`"statuses":[{"id":"w","status":"sent","timestamp":"yesterday"},{"id":"v","status":"sent","timestamp":{}},{"id":"u","status":"sent"}]`),
-			"  status sent of w for 1/2 at - to \n  status sent of v for 1/2 at - to \n  status sent of u for 1/2 at - to \n"},
-		{"a good one beside a bad one", change(`"statuses":[{"id":"w","status":"sent"},{"status":"sent"},{"id":"v","status":"warning"}]`),
-			"  status sent of w for 1/2 at - to \n  parked for 1, 17 bytes: a status cannot be read: it has no id, or says what is not known\n  parked for 1, 29 bytes: a status cannot be read: it has no id, or says what is not known\n"},
-		{"a good one beside one of a wrong type", change(`"statuses":[{"id":"w","status":"read"},"x",{"id":"v","status":"sent","pricing":"free"}]`),
-			"  status read of w for 1/2 at - to \n  status sent of v for 1/2 at - to \n  parked for 1, 124 bytes: messages cannot be read: json: cannot unmarshal string into Go struct field messagesValue.statuses of type whatsapp.statusObject\n"},
-		{"inbound without id", change(`"messages":[{"type":"text"},{"id":"w","type":"text","from":5}]`),
-			"  inbound text w for 1/2 at - from 5\n  parked for 1, 15 bytes: an inbound message cannot be read: it has no id\n"},
+		{
+			"numbers for strings", `{"entry":[{"id":1,"changes":[{"field":"messages","value":{"metadata":{"phone_number_id":2},"statuses":[{"id":"w","status":"sent","timestamp":1772553600,"recipient_id":4}]}}]}]}`,
+			"  status sent of w for 1/2 at 2026-03-03T16:00:00Z to 4\n",
+		},
+		{
+			"milliseconds", change(`"statuses":[{"id":"w","status":"sent","timestamp":"1772553600123"},{"id":"v","status":"sent","timestamp":1772553600456}]`),
+			"  status sent of w for 1/2 at 2026-03-03T16:00:00Z to \n  status sent of v for 1/2 at 2026-03-03T16:00:00Z to \n",
+		},
+		{
+			"no time", change(`"statuses":[{"id":"w","status":"sent","timestamp":"yesterday"},{"id":"v","status":"sent","timestamp":{}},{"id":"u","status":"sent"}]`),
+			"  status sent of w for 1/2 at - to \n  status sent of v for 1/2 at - to \n  status sent of u for 1/2 at - to \n",
+		},
+		{
+			"a good one beside a bad one", change(`"statuses":[{"id":"w","status":"sent"},{"status":"sent"},{"id":"v","status":"warning"}]`),
+			"  status sent of w for 1/2 at - to \n  parked for 1, 17 bytes: a status cannot be read: it has no id, or says what is not known\n  parked for 1, 29 bytes: a status cannot be read: it has no id, or says what is not known\n",
+		},
+		{
+			"a good one beside one of a wrong type", change(`"statuses":[{"id":"w","status":"read"},"x",{"id":"v","status":"sent","pricing":"free"}]`),
+			"  status read of w for 1/2 at - to \n  status sent of v for 1/2 at - to \n  parked for 1, 124 bytes: messages cannot be read: json: cannot unmarshal string into Go struct field messagesValue.statuses of type whatsapp.statusObject\n",
+		},
+		{
+			"inbound without id", change(`"messages":[{"type":"text"},{"id":"w","type":"text","from":5}]`),
+			"  inbound text w for 1/2 at - from 5\n  parked for 1, 15 bytes: an inbound message cannot be read: it has no id\n",
+		},
 		{"no value", `{"entry":[{"id":"1","changes":[{"field":"x"}]}]}`, "  parked for 1, 48 bytes: a change cannot be read: it has no field or no value\n"},
 		{"null", `{"entry":[{"id":"1","changes":[{"field":"messages","value":null}]}]}`, "  change messages for 1/ at -: null\n"},
 		{"nothing in it", change(`"x":1`), "  change messages for 1/2 at -: {\"metadata\":{\"phone_number_id\":\"2\"},\"x\":1}\n"},

@@ -199,7 +199,7 @@ func (h *RecordWebhook) find(ctx context.Context, statuses []webhook.Status) (fo
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		h.logger.Warn("read model did not find the messages of statuses; they are joined later", "error", err)
+		h.logger.WarnContext(ctx, "read model did not find the messages of statuses; they are joined later", "error", err)
 	}
 	for _, s := range statuses {
 		if s.MessageID = ids[index[s.WhatsAppID]]; s.MessageID == uuid.Nil {

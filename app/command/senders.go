@@ -86,7 +86,7 @@ func (s *Senders) keep(id string, c cachedSender) {
 	s.cache[id] = c
 }
 
-// Change loads the sender from the log, lets decide decide and appends; anew
+// Change loads the sender from the log, lets decide and appends; anew
 // when someone else came first.
 func (s *Senders) Change(
 	ctx context.Context, id string, cause Cause, decide func(sender.Sender) ([]domain.Event, error),

@@ -132,7 +132,7 @@ func (p *JoinOrphans) join(ctx context.Context, o *orphan) bool {
 	unmatched, err := p.messages.RecordReports(ctx, id, cause, o.reports)
 	if err != nil {
 		if ctx.Err() == nil {
-			p.logger.Warn("orphaned status was not joined; it is tried again", "message", id, "error", err)
+			p.logger.WarnContext(ctx, "orphaned status was not joined; it is tried again", "message", id, "error", err)
 		}
 		return false
 	}

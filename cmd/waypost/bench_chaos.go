@@ -152,11 +152,11 @@ func (f chaosReport) findings() []string {
 }
 
 func (f chaosReport) print(w *table) {
-	w.line("kills", "%d, seed %d", f.Kills, f.Seed)
-	w.line("messages", "%d, %d calls of their queueing repeated", f.Messages, f.Retries)
-	w.line("restart to ready", "%v", f.Restart)
-	w.line("all read", "%.1f s after the load", f.Settled)
-	w.line("WhatsApp", "%d calls, %d answers cut, %d webhooks sent, %d refused", f.WhatsApp.Calls, f.WhatsApp.Answers["cut"], f.WhatsApp.WebhooksSent, f.WhatsApp.WebhooksRefused)
-	w.line("sent twice", "%d, after an echo %d; the ledger knows of %d", f.WhatsApp.Duplicates, f.WhatsApp.DuplicatesAfterEcho, f.Ledger.SentTwice)
-	w.line("ledger", "%v", f.Ledger)
+	w.linef("kills", "%d, seed %d", f.Kills, f.Seed)
+	w.linef("messages", "%d, %d calls of their queueing repeated", f.Messages, f.Retries)
+	w.linef("restart to ready", "%v", f.Restart)
+	w.linef("all read", "%.1f s after the load", f.Settled)
+	w.linef("WhatsApp", "%d calls, %d answers cut, %d webhooks sent, %d refused", f.WhatsApp.Calls, f.WhatsApp.Answers["cut"], f.WhatsApp.WebhooksSent, f.WhatsApp.WebhooksRefused)
+	w.linef("sent twice", "%d, after an echo %d; the ledger knows of %d", f.WhatsApp.Duplicates, f.WhatsApp.DuplicatesAfterEcho, f.Ledger.SentTwice)
+	w.linef("ledger", "%v", f.Ledger)
 }

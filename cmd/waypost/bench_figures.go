@@ -18,7 +18,7 @@ func newTable(w io.Writer, title string) *table {
 	return t
 }
 
-func (t *table) line(name, format string, args ...any) {
+func (t *table) linef(name, format string, args ...any) {
 	fmt.Fprintf(t.w, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
 }
 

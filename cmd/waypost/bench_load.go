@@ -223,7 +223,7 @@ func (l *load) watchLag(ctx context.Context) (lag, error) {
 		}
 		switch {
 		case ctx.Err() != nil:
-			return seen, nil
+			return seen, nil //nolint:nilerr // the end of ctx is the usual one
 		case err != nil:
 			return seen, fmt.Errorf("ask how far the read models are behind: %w", err)
 		}

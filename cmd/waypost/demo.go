@@ -185,7 +185,7 @@ func queueTraffic(ctx context.Context, queue *command.QueueMessage, rate float64
 		cancel()
 		if (err != nil) != failing && ctx.Err() == nil {
 			failing = err != nil
-			log.Warn("the demo's traffic", "failing", failing, "error", err)
+			log.WarnContext(ctx, "the demo's traffic", "failing", failing, "error", err)
 		}
 	}
 }

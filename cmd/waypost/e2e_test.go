@@ -1,4 +1,4 @@
-package main //nolint:testpackage // it uses the program's own harness
+package main
 
 import (
 	"bytes"

@@ -169,8 +169,8 @@ func roundTrip(client *http.Client, req *http.Request) ([]byte, error) {
 // them in the logs.
 const (
 	rigAdminKey  = "wpk_rig-8fe1c0d5a4b947f2"
-	rigToken     = "EAArigTokenQ7vK2mZx"
-	rigAppSecret = "rig-app-secret-51c9"
+	rigToken     = "EAArigTokenQ7vK2mZx" //nolint:gosec // made up
+	rigAppSecret = "rig-app-secret-51c9" //nolint:gosec // made up
 )
 
 // rig is a platform and a simulated WhatsApp, each a process, in one folder:

@@ -1,4 +1,4 @@
-package main //nolint:testpackage // it runs the program, which exports nothing
+package main
 
 import (
 	"os"

@@ -65,7 +65,7 @@ func (s *secret) get() string {
 // list is the secret split at its commas.
 func (s *secret) list() []string {
 	var all []string
-	for _, part := range strings.Split(s.get(), ",") {
+	for part := range strings.SplitSeq(s.get(), ",") {
 		if part = strings.TrimSpace(part); part != "" {
 			all = append(all, part)
 		}

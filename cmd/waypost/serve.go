@@ -160,8 +160,8 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, listeners
 	// stopped in order by wait.
 	background := context.WithoutCancel(ctx)
 	var serving, running context.Context
-	serving, p.stopHTTP = context.WithCancel(background)
-	running, p.stopRest = context.WithCancel(background)
+	serving, p.stopHTTP = context.WithCancel(background) //nolint:gosec // wait calls it
+	running, p.stopRest = context.WithCancel(background) //nolint:gosec // wait calls it
 	p.rest.Go(func() { clock.follow(running, log) })
 
 	arrivals := newInboundCounter(p.senders, leases, clock.Now, log)
@@ -235,7 +235,7 @@ func (p *platform) projectors() ([]*postgres.Projector, error) {
 	for _, g := range postgres.Groups() {
 		pr, err := postgres.NewProjector(postgres.ProjectorOptions{
 			Group: g, Log: p.stores.log, Pool: p.stores.pool, LogID: p.stores.logID.String(), Logger: p.log,
-			OnCommit: func(c postgres.Commit) { p.dispatcher.Wake() },
+			OnCommit: func(postgres.Commit) { p.dispatcher.Wake() },
 		})
 		if err != nil {
 			return nil, err
@@ -296,7 +296,7 @@ func (p *platform) wait(ctx context.Context) error {
 	case fault = <-p.stores.faults(watching):
 	}
 	if fault != nil {
-		p.log.Error("a part failed; the program ends", "error", fault)
+		p.log.ErrorContext(ctx, "a part failed; the program ends", "error", fault)
 	}
 	return errors.Join(fault, p.close())
 }

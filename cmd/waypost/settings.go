@@ -67,8 +67,10 @@ func (s *settings) validate() error {
 		name       string
 		value, low time.Duration
 	}{
-		{"--call-timeout", s.CallTimeout, 100 * time.Millisecond}, {"--settle-after", s.SettleAfter, 0},
-		{"--settle-after-outage", s.SettleAfterOutage, 0}, {"--drain-timeout", s.DrainTimeout, 0},
+		{"--call-timeout", s.CallTimeout, 100 * time.Millisecond},
+		{"--settle-after", s.SettleAfter, 0},
+		{"--settle-after-outage", s.SettleAfterOutage, 0},
+		{"--drain-timeout", s.DrainTimeout, 0},
 	} {
 		if d.value < d.low || d.value > 24*time.Hour {
 			return fmt.Errorf("%s: %s is not between %s and 24h", d.name, d.value, d.low)

@@ -127,7 +127,8 @@ func TestContentAtItsLimits(t *testing.T) {
 		"link of 2048":         message.Sticker{Link: "https://h.test/" + strings.Repeat("x", 2033)},
 		"template name of 512": message.Template{Name: strings.Repeat("a", 512), Language: message.Language{Code: "zh_CN"}},
 		"header text of 60": template(message.Component{Type: message.ComponentHeader, Parameters: []json.RawMessage{
-			json.RawMessage(`{"type":"text","text":"` + strings.Repeat("x", 60) + `"}`)}}),
+			json.RawMessage(`{"type":"text","text":"` + strings.Repeat("x", 60) + `"}`),
+		}}),
 	} {
 		if err := c.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -204,11 +204,11 @@ func TestFinishCall(t *testing.T) {
 		"permanent":                      {list(queued(), attempted(1, 1)), 1, refused(message.ClassPermanent), list(final(failed(1, 1, message.ClassPermanent)))},
 		"permanent, closed meanwhile":    {closed, 2, refused(message.ClassPermanent), list(failed(2, 2, message.ClassPermanent))},
 		"sender": {list(queued(), attempted(1, 1)), 1, refused(message.ClassSender), list(
-			message.Deferred{Call: 1, Reason: message.DeferSenderHeld, Code: ptr(190), DueAt: start})},
+			message.Deferred{Call: 1, Reason: message.DeferSenderHeld, Code: new(190), DueAt: start})},
 		"throttled": {pending, 2, number, list(
-			message.Deferred{Call: 2, Attempt: 1, Reason: message.DeferThrottled, Scope: message.ScopeNumber, Code: ptr(130429), DueAt: start})},
+			message.Deferred{Call: 2, Attempt: 1, Reason: message.DeferThrottled, Scope: message.ScopeNumber, Code: new(130429), DueAt: start})},
 		"throttled, one recipient": {list(queued(), attempted(1, 1)), 1, pair, list(
-			message.Deferred{Call: 1, Reason: message.DeferPair, Scope: message.ScopePair, Code: ptr(130429), DueAt: at(3 * time.Second)})},
+			message.Deferred{Call: 1, Reason: message.DeferPair, Scope: message.ScopePair, Code: new(130429), DueAt: at(3 * time.Second)})},
 		"throttled, closed meanwhile": {closed, 2, number, list(failed(2, 2, message.ClassThrottled))},
 		"throttled once too often":    {throttledOut, limit + 1, number, list(failed(limit+1, 1, message.ClassThrottled), rateLimit)},
 		"lost": {list(queued(), attempted(1, 1)), 1, message.Lost{Cause: "cut", HTTPStatus: 502}, list(
@@ -218,8 +218,8 @@ func TestFinishCall(t *testing.T) {
 		"lost, accepted before":        {list(queued(), attempted(1, 1), sent(1)), 1, message.Lost{Cause: "cut"}, nil},
 		"not called":                   {pending, 2, message.NotCalled{}, list(message.Deferred{Call: 2, Attempt: 1, Reason: message.DeferNotCalled, DueAt: start})},
 		"not called, closed meanwhile": {closed, 2, message.NotCalled{}, nil},
-		"put": {list(queued(), attempted(1, 1)), 1, message.Put{Reason: message.DeferThrottled, Scope: message.ScopeApp, Code: ptr(4), DueAt: at(time.Minute)}, list(
-			message.Deferred{Call: 1, Reason: message.DeferThrottled, Scope: message.ScopeApp, Code: ptr(4), DueAt: at(time.Minute)})},
+		"put": {list(queued(), attempted(1, 1)), 1, message.Put{Reason: message.DeferThrottled, Scope: message.ScopeApp, Code: new(4), DueAt: at(time.Minute)}, list(
+			message.Deferred{Call: 1, Reason: message.DeferThrottled, Scope: message.ScopeApp, Code: new(4), DueAt: at(time.Minute)})},
 		"put, closed meanwhile": {closed, 2, message.Put{Reason: message.DeferThrottled, DueAt: start}, nil},
 		"put, abandoned":        {abandoned, 2, message.Put{Reason: message.DeferThrottled, DueAt: start}, nil},
 	} {

@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden files of the events an
 func samples() []message.Event {
 	price := &message.Pricing{Model: "PMP", Type: "regular", Category: "utility"}
 	fault := message.Failure{
-		Code: ptr(131026), Subcode: ptr(2494010), Category: message.CategoryRecipient, Class: message.ClassPermanent,
+		Code: new(131026), Subcode: new(2494010), Category: message.CategoryRecipient, Class: message.ClassPermanent,
 		Message: "message undeliverable", Advice: "Check that the number has WhatsApp.", FBTraceID: "AbC123", HTTPStatus: 400,
 	}
 	personal := message.FailurePersonal{Details: "number not on WhatsApp", Raw: `{"error":{"code":131026}}`}
@@ -49,7 +49,7 @@ func samples() []message.Event {
 		message.RetryScheduled{Attempt: 2, DueAt: at(2 * time.Second)},
 		message.DeadLettered{Attempts: 4, Failure: fault, Personal: personal},
 		message.Deferred{
-			Call: 1, Attempt: 1, Reason: message.DeferPair, Scope: message.ScopePair, Code: ptr(131056), DueAt: at(4 * time.Second),
+			Call: 1, Attempt: 1, Reason: message.DeferPair, Scope: message.ScopePair, Code: new(131056), DueAt: at(4 * time.Second),
 		},
 		message.OutcomeUnknown{Call: 1, Cause: "timeout", HTTPStatus: 502, SettleBy: at(30 * time.Second)},
 		message.Requeued{Reason: "number fixed"},

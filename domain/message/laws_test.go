@@ -3,6 +3,7 @@ package message_test
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +28,9 @@ func results() []message.CallResult {
 	pair := refused(message.ClassThrottled)
 	pair.Scope, pair.RetryAfterSeconds = message.ScopePair, 3
 	all := []message.CallResult{
-		unreachable, pair, message.Lost{Cause: "timeout"}, message.NotCalled{},
+		unreachable, pair,
+		message.Lost{Cause: "timeout"},
+		message.NotCalled{},
 		message.Put{Reason: message.DeferSenderHeld, DueAt: at(time.Minute)},
 	}
 	for _, c := range classes() {
@@ -194,11 +197,11 @@ func (l *life) nothingNew(decide func(message.Message) []message.Event) {
 
 // past is the history so far, to show with a law that was broken.
 func (l *life) past() string {
-	s := ""
+	var s strings.Builder
 	for _, r := range l.history {
-		s += show([]message.Event{r.Event.(message.Event)})
+		s.WriteString(show([]message.Event{r.Event.(message.Event)}))
 	}
-	return s
+	return s.String()
 }
 
 func (l *life) record(events []message.Event) {

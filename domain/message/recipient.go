@@ -94,7 +94,7 @@ func digitsOf(s string) (string, error) {
 		case r == '+':
 			return "", errors.New(`has a "+" that is not at its beginning`)
 		default:
-			return "", errors.New("has a character that is none of digits, spaces and + - ( ) .")
+			return "", errors.New(`has a character that is none of digits, spaces and "+-()."`)
 		}
 	}
 	number := string(digits)

@@ -3,6 +3,7 @@ package message_test
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,19 +84,17 @@ func again(e message.Sent) message.Sent {
 	return e
 }
 
-func ptr(i int) *int { return &i }
-
 func failure(class message.Class) message.Failure {
 	switch class {
 	case message.ClassPermanent:
-		return message.Failure{Code: ptr(131026), Category: message.CategoryRecipient, Class: class, Message: "not deliverable"}
+		return message.Failure{Code: new(131026), Category: message.CategoryRecipient, Class: class, Message: "not deliverable"}
 	case message.ClassSender:
-		return message.Failure{Code: ptr(190), Category: message.CategoryAuth, Class: class, Message: "token expired"}
+		return message.Failure{Code: new(190), Category: message.CategoryAuth, Class: class, Message: "token expired"}
 	case message.ClassThrottled:
-		return message.Failure{Code: ptr(130429), Category: message.CategoryCapacity, Class: class, Message: "rate limit hit"}
+		return message.Failure{Code: new(130429), Category: message.CategoryCapacity, Class: class, Message: "rate limit hit"}
 	case message.ClassTransient:
 	}
-	return message.Failure{Code: ptr(131000), Category: message.CategoryServer, Class: class, Message: "went wrong"}
+	return message.Failure{Code: new(131000), Category: message.CategoryServer, Class: class, Message: "went wrong"}
 }
 
 func refused(class message.Class) message.Refused {
@@ -174,13 +173,13 @@ func then(t *testing.T, got, want []message.Event) {
 }
 
 func show(events []message.Event) string {
-	s := ""
+	var s strings.Builder
 	for _, e := range events {
 		data, err := json.Marshal(e)
 		if err != nil {
 			return err.Error()
 		}
-		s += "\n  " + e.EventType() + " " + string(data)
+		s.WriteString("\n  " + e.EventType() + " " + string(data))
 	}
-	return s
+	return s.String()
 }

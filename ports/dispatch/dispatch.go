@@ -107,7 +107,7 @@ type Dispatcher struct {
 	sub *Subscriber
 	// calling is cancelled when a drain gives up on the calls under way, recording
 	// when it is over. Neither ends with the context of Run.
-	calling, recording       context.Context
+	calling, recording       context.Context //nolint:containedctx // they end in another goroutine than they are used in
 	stopCalling, stopRecords context.CancelFunc
 	drained                  chan struct{}
 	drain                    sync.Once

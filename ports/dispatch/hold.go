@@ -82,11 +82,9 @@ func (d *Dispatcher) startProbes() {
 		}
 		l.hold.probing = true
 		s := l.sender
-		d.watchers.Add(1)
-		go func() {
-			defer d.watchers.Done()
+		d.watchers.Go(func() {
 			d.probe(l, s)
-		}()
+		})
 	}
 }
 

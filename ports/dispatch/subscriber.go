@@ -239,9 +239,7 @@ func (s *Subscriber) serveLoop(ctx context.Context) {
 func (s *Subscriber) hand(ctx context.Context, f *flight) {
 	m := wm.NewMessage(f.item.MessageID.String(), nil)
 	m.SetContext(context.WithValue(s.d.recording, flightKey{}, f))
-	s.d.watchers.Add(1)
-	go func() {
-		defer s.d.watchers.Done()
+	s.d.watchers.Go(func() {
 		select {
 		case <-m.Acked():
 			s.d.finish(f, f.end)
@@ -249,7 +247,7 @@ func (s *Subscriber) hand(ctx context.Context, f *flight) {
 			s.d.finish(f, ending{kind: endFailed})
 		}
 		signal(s.turn)
-	}()
+	})
 	select {
 	case s.out <- m:
 	case <-ctx.Done():

@@ -25,9 +25,16 @@ func TestRoutes(t *testing.T) {
 		Webhook: answering("webhook"), Metrics: answering("metrics"), Logger: slog.New(slog.DiscardHandler),
 	})
 	for _, tc := range []struct{ method, path, want string }{
-		{"POST", "/graphql", "graphql"}, {"GET", "/graphql", "graphql"}, {"GET", "/", "page"}, {"GET", "/app.js", "page"},
-		{"GET", "/playground", "playground"}, {"POST", "/webhooks/whatsapp", "webhook"}, {"GET", "/webhooks/whatsapp?x=1", "webhook"},
-		{"GET", "/metrics", "metrics"}, {"GET", "/healthz", "{\"status\":\"ok\"}\n"}, {"GET", "/readyz", "{\"ready\":true}\n"},
+		{"POST", "/graphql", "graphql"},
+		{"GET", "/graphql", "graphql"},
+		{"GET", "/", "page"},
+		{"GET", "/app.js", "page"},
+		{"GET", "/playground", "playground"},
+		{"POST", "/webhooks/whatsapp", "webhook"},
+		{"GET", "/webhooks/whatsapp?x=1", "webhook"},
+		{"GET", "/metrics", "metrics"},
+		{"GET", "/healthz", "{\"status\":\"ok\"}\n"},
+		{"GET", "/readyz", "{\"ready\":true}\n"},
 	} {
 		w := httptest.NewRecorder()
 		s.Handler().ServeHTTP(w, httptest.NewRequest(tc.method, tc.path, nil))

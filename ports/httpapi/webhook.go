@@ -79,20 +79,20 @@ func (h *webhookEndpoint) verify(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	token := h.VerifyToken()
 	if token == "" {
-		h.Logger.Warn("webhook verification refused: no verify token is set; set WAYPOST_WHATSAPP_VERIFY_TOKEN to the one given to Meta")
+		h.Logger.WarnContext(r.Context(), "webhook verification refused: no verify token is set; set WAYPOST_WHATSAPP_VERIFY_TOKEN to the one given to Meta")
 	}
 	given, want := sha256.Sum256([]byte(q.Get("hub.verify_token"))), sha256.Sum256([]byte(token))
 	equal := subtle.ConstantTimeCompare(given[:], want[:]) == 1
 	if token == "" || !equal || q.Get("hub.mode") != "subscribe" {
 		if token != "" {
-			h.Logger.Warn("webhook verification refused: mode or verify token is wrong")
+			h.Logger.WarnContext(r.Context(), "webhook verification refused: mode or verify token is wrong")
 		}
 		http.Error(w, "forbidden", http.StatusForbidden)
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, q.Get("hub.challenge")) //nolint:gosec // plain text, and nosniff is set
-	h.Logger.Info("webhook subscription verified")
+	h.Logger.InfoContext(r.Context(), "webhook subscription verified")
 }
 
 // deliver records a delivery and answers only then.

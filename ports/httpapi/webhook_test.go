@@ -370,7 +370,7 @@ func TestRefusedDeliveries(t *testing.T) {
 		}
 	}
 	p.secrets = nil
-	if resp := p.deliver(body, sign("", body)); resp.StatusCode != 403 {
+	if resp := p.deliver(body, sign("", body)); resp.StatusCode != http.StatusForbidden {
 		t.Errorf("taken with no secret set: %s", resp.Status)
 	}
 	if got := p.types(event.OrphanStream(phoneNumberID)); len(got) != 0 {
@@ -385,7 +385,7 @@ func TestRefusedDeliveries(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, POST" {
+	if resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != "GET, POST" {
 		t.Errorf("DELETE: %s, Allow %s", resp.Status, resp.Header.Get("Allow"))
 	}
 }
@@ -625,8 +625,8 @@ func TestManyStatuses(t *testing.T) {
 	}
 	var statuses []string
 	for i := range 1000 {
-		switch {
-		case i%2 == 0:
+		switch i % 2 {
+		case 0:
 			id := ids[i/2%len(ids)]
 			statuses = append(statuses, status([]string{"sent", "delivered", "read"}[i/2%3], "wamid."+id.String(), id))
 		default:

@@ -209,7 +209,7 @@ func (o *outbox) deliver(posting context.Context, url string, b *batch) {
 	if taken {
 		o.ledger.echoed(b.updates, now)
 	} else if b.failures == 0 {
-		o.log.Warn("webhook refused, repeating it until it is answered 200", "updates", len(b.updates), "status", status, "error", err)
+		o.log.WarnContext(posting, "webhook refused, repeating it until it is answered 200", "updates", len(b.updates), "status", status, "error", err)
 	}
 
 	o.mu.Lock()

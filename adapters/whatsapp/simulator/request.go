@@ -307,9 +307,9 @@ func unexpectedKey(value any, t reflect.Type, param string) (key, on string) {
 }
 
 func fieldFor(t reflect.Type, key string) (reflect.Type, bool) {
-	for i := range t.NumField() {
-		if t.Field(i).Tag.Get("json") == key {
-			return t.Field(i).Type, true
+	for field := range t.Fields() {
+		if field.Tag.Get("json") == key {
+			return field.Type, true
 		}
 	}
 	return nil, false

@@ -144,7 +144,7 @@ func Start(ctx context.Context, o Options) (*Simulator, error) {
 	}
 	s.work.Go(func() {
 		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("simulator stopped serving", "error", err)
+			s.log.ErrorContext(ctx, "simulator stopped serving", "error", err)
 		}
 	})
 	s.work.Go(func() { s.outbox.run(background, posting) })
@@ -281,7 +281,7 @@ func (s *Simulator) verifyReceiver(ctx context.Context) {
 			return
 		}
 		if failures == 0 {
-			s.log.Warn("webhook not verified, asking until it is", "error", err)
+			s.log.WarnContext(ctx, "webhook not verified, asking until it is", "error", err)
 		}
 		failures++
 		select {
@@ -394,12 +394,12 @@ func (s *Simulator) changeControl(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusBadRequest)
-	json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
 }
 
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	encoder.Encode(v)
+	_ = encoder.Encode(v) // the client has gone
 }

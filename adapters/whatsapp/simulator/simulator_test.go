@@ -293,7 +293,7 @@ func TestRefusedWebhookIsRepeated(t *testing.T) {
 func TestReceiverThatComesLateGetsAll(t *testing.T) {
 	r := newReceiver(t)
 	address := r.Listener.Addr().String()
-	r.Server.Close()
+	r.Close()
 	s := start(t, "http://"+address+"/", nil)
 	for i := range 30 {
 		mustCall(t, s, textTo(to, fmt.Sprintf("wp1:m%d:1", i)))
@@ -809,7 +809,7 @@ func TestDocumentedErrors(t *testing.T) {
 
 func TestWebhookShapes(t *testing.T) {
 	for file, change := range map[string]func(*simulator.Control){
-		"status_sent.json":          func(c *simulator.Control) {},
+		"status_sent.json":          func(*simulator.Control) {},
 		"status_failed_131026.json": func(c *simulator.Control) { c.FailAfterAcceptRate = 1 },
 	} {
 		r := newReceiver(t)

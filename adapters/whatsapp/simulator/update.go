@@ -161,6 +161,7 @@ func appendStatus(b []byte, o owed) []byte {
 		}
 	case statusFailed:
 		b = appendStatusError(b, o.message.failCode)
+	default: // nothing more is said of the others
 	}
 	return append(b, '}')
 }
