@@ -82,7 +82,8 @@ type Leases interface {
 	Claim(ctx context.Context, process uuid.UUID, senders []string) ([]string, error)
 	// Release gives the process's lanes back.
 	Release(ctx context.Context, process uuid.UUID) error
-	// RecordingSince is since when every living webhook process has recorded
-	// without a break; false if none lives.
+	// RecordingSince is since when webhooks have been recorded without a break: since
+	// the living webhook process that has done so for longest began. False if none
+	// lives.
 	RecordingSince(ctx context.Context) (time.Time, bool, error)
 }

@@ -695,7 +695,7 @@ function setUpFaults(simulator) {
   }
   byId("hang").addEventListener("change", () =>
     change({ hang_numbers: [...byId("hang").querySelectorAll("input:checked")].map(box => box.value) }, "Changed."));
-  // null brings the simulator's own default back.
+  // null brings back what the simulator started with.
   byId("mend").addEventListener("click", () =>
     change({ drop_response_rate: null, latency: null, rate: null, empty_5xx_rate: null, hang_numbers: null }, "Mended."));
   byId("faults").addEventListener("submit", event => event.preventDefault());

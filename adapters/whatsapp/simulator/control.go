@@ -117,22 +117,22 @@ func DefaultControl() Control {
 }
 
 // Update returns c with the settings in data, a JSON object, put in place of its own. A setting that is not
-// named stays, null brings its default back, and a name that is unknown or a value that is not allowed is an
+// named stays, null brings back what initial has, and a name that is unknown or a value that is not allowed is an
 // error that names it; then nothing of the update holds.
-func (c Control) Update(data []byte) (Control, error) {
+func (c Control) Update(data []byte, initial Control) (Control, error) {
 	var given map[string]json.RawMessage
 	if err := json.Unmarshal(data, &given); err != nil {
 		return Control{}, fmt.Errorf("settings must be one JSON object: %w", err)
 	}
 	into := reflect.ValueOf(&c).Elem()
-	defaults := reflect.ValueOf(DefaultControl())
+	beginning := reflect.ValueOf(initial)
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		i := settingIndex(name)
 		if i < 0 {
 			return Control{}, fmt.Errorf("unknown setting %q; there are %s", name, strings.Join(settingNames(), ", "))
 		}
 		if string(given[name]) == "null" {
-			into.Field(i).Set(defaults.Field(i))
+			into.Field(i).Set(beginning.Field(i))
 			continue
 		}
 		// A fresh value, since decoding into the old one would merge maps and write into shared slices.

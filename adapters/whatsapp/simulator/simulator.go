@@ -58,6 +58,7 @@ type Simulator struct {
 	listener net.Listener
 	webhooks *http.Client
 
+	initial   Control // the settings at the start
 	settings  atomic.Pointer[settings]
 	control   sync.Mutex // serialises changes of settings
 	numbers   numbers
@@ -109,7 +110,7 @@ func Start(ctx context.Context, o Options) (*Simulator, error) {
 
 	s := &Simulator{
 		log: o.Logger, account: o.BusinessAccountID, secret: []byte(o.AppSecret), verify: o.VerifyToken,
-		started: time.Now(), listener: listener, ledger: newLedger(),
+		initial: control, started: time.Now(), listener: listener, ledger: newLedger(),
 		tally: tally{answers: make(map[string]int64)}, closing: make(chan struct{}),
 		webhooks: &http.Client{Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
@@ -199,11 +200,12 @@ func (s *Simulator) setControl(c Control) error {
 	return nil
 }
 
-// UpdateControl changes the settings named in data, a JSON object, as PUT /control does.
+// UpdateControl changes the settings named in data, a JSON object, as PUT /control does; null
+// brings back what a setting was at the start.
 func (s *Simulator) UpdateControl(data []byte) (Control, error) {
 	s.control.Lock()
 	defer s.control.Unlock()
-	c, err := s.Control().Update(data)
+	c, err := s.Control().Update(data, s.initial)
 	if err != nil {
 		return Control{}, err
 	}
