@@ -22,19 +22,28 @@ const (
 	KindAudio    Kind = "AUDIO"
 	KindDocument Kind = "DOCUMENT"
 	KindSticker  Kind = "STICKER"
+	KindLocation Kind = "LOCATION"
+	KindContacts Kind = "CONTACTS"
+	KindReaction Kind = "REACTION"
+	// KindInteractive has kinds of its own: see Interactive.
+	KindInteractive Kind = "INTERACTIVE"
 )
 
 // Kinds lists every kind of content.
 func Kinds() []Kind {
-	return []Kind{KindText, KindTemplate, KindImage, KindVideo, KindAudio, KindDocument, KindSticker}
+	return []Kind{
+		KindText, KindTemplate, KindImage, KindVideo, KindAudio, KindDocument, KindSticker,
+		KindLocation, KindContacts, KindReaction, KindInteractive,
+	}
 }
 
 // APIName is the Cloud API's name of the kind: the value of a request's "type"
 // and the member of the request that holds the content.
 func (k Kind) APIName() string { return strings.ToLower(string(k)) }
 
-// Content is what a message says: Text, Template, Image, Video, Audio, Document
-// or Sticker. As JSON it is the Cloud API's object of that kind.
+// Content is what a message says: Text, Template, Image, Video, Audio, Document,
+// Sticker, Location, Contacts, Reaction or Interactive. As JSON it is what the
+// Cloud API has under the name of that kind.
 type Content interface {
 	// Kind is the kind of the content.
 	Kind() Kind
@@ -45,8 +54,8 @@ type Content interface {
 	content()
 }
 
-// Limits of content. Source: Meta's pages on text, image, video, document and
-// template messages.
+// Limits of content. Source: Meta's pages on text, image, video and document
+// messages.
 const (
 	maxBody    = 4096
 	maxCaption = 1024
@@ -225,6 +234,14 @@ func Decode(kind Kind, data json.RawMessage) (Content, error) {
 		return decode[Document](data)
 	case KindSticker:
 		return decode[Sticker](data)
+	case KindLocation:
+		return decode[Location](data)
+	case KindContacts:
+		return decode[Contacts](data)
+	case KindReaction:
+		return decode[Reaction](data)
+	case KindInteractive:
+		return decode[Interactive](data)
 	}
 	return nil, fmt.Errorf("decode content: %q is no kind of content", kind)
 }

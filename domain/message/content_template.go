@@ -20,6 +20,10 @@ const (
 	// maxSpaces is how many spaces in a row a parameter may have; with more
 	// WhatsApp refuses the message (132012), as it does for new lines and tabs.
 	maxSpaces = 4
+	// maxCouponCode is the longest of the limits that Meta names; a limited-time
+	// offer has maxOfferCode.
+	maxCouponCode = 20
+	maxOfferCode  = 15
 )
 
 // Template is a message from a template that Meta has approved.
@@ -45,6 +49,14 @@ const (
 	ComponentHeader ComponentType = "header"
 	ComponentBody   ComponentType = "body"
 	ComponentButton ComponentType = "button"
+	// ComponentOffer says until when a limited-time offer holds.
+	ComponentOffer ComponentType = "limited_time_offer"
+	// ComponentCarousel has cards with components of their own.
+	ComponentCarousel ComponentType = "carousel"
+	// ComponentOrderStatus tells how an order stands.
+	ComponentOrderStatus ComponentType = "order_status"
+	// ComponentTapTarget says where a tap on the message leads.
+	ComponentTapTarget ComponentType = "tap_target_configuration"
 )
 
 // Component fills the variables of one part of a template.
@@ -56,6 +68,9 @@ type Component struct {
 	Index string `json:"index,omitempty"`
 	// Parameters are the Cloud API's parameter objects, passed on as they are.
 	Parameters []json.RawMessage `json:"parameters,omitempty"`
+	// Cards are the Cloud API's card objects, passed on as they are; of carousels
+	// only.
+	Cards []json.RawMessage `json:"cards,omitempty"`
 }
 
 // parameter is what Validate reads of a parameter object.
@@ -73,6 +88,15 @@ type parameter struct {
 	Location   json.RawMessage `json:"location"`
 	Product    json.RawMessage `json:"product"`
 	Action     json.RawMessage `json:"action"`
+	TTL        *int            `json:"ttl_minutes"`
+	Offer      json.RawMessage `json:"limited_time_offer"`
+	Order      json.RawMessage `json:"order_status"`
+	TapTargets []tapTarget     `json:"tap_target_configuration"`
+}
+
+type tapTarget struct {
+	URL   string `json:"url"`
+	Title string `json:"title"`
 }
 
 type currency struct {
@@ -106,18 +130,46 @@ func (t Template) validate() error {
 	if !isLanguage(t.Language.Code) {
 		return domain.Invalid("language", `%q is no language code; use a language or a language and a country, such as "en" or "en_US"`, t.Language.Code)
 	}
-	filled := make(map[string]bool, len(t.Components))
 	var style naming
-	for i, c := range t.Components {
+	if err := validateComponents(t.Components, &style); err != nil {
+		return err
+	}
+	return t.validateOfferCode()
+}
+
+// validateComponents checks the components of a template, or of a card of one.
+func validateComponents(components []Component, style *naming) error {
+	filled := make(map[string]bool, len(components))
+	for i, c := range components {
 		at := fmt.Sprintf("components.%d", i)
-		part := string(c.Type) + c.Index
-		if err := domain.Under(at, c.validate(&style)); err != nil {
+		if err := domain.Under(at, c.validate(style)); err != nil {
 			return err
 		}
-		if filled[part] {
+		if filled[c.part()] {
 			return domain.Invalid(at, "fills the %s a second time, put its parameters into one component", c.part())
 		}
-		filled[part] = true
+		filled[c.part()] = true
+	}
+	return nil
+}
+
+// validateOfferCode holds the code of a limited-time offer to its own limit.
+func (t Template) validateOfferCode() error {
+	if !slices.ContainsFunc(t.Components, func(c Component) bool { return c.Type == ComponentOffer }) {
+		return nil
+	}
+	for i, c := range t.Components {
+		if c.subType() != "copy_code" {
+			continue
+		}
+		at := fmt.Sprintf("components.%d.parameters.0", i)
+		p, err := readParameter(at, c.Parameters[0])
+		if err != nil {
+			return err
+		}
+		if err := checkLength(at+".coupon_code", *p.CouponCode, 1, maxOfferCode); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -152,6 +204,10 @@ func within(s string, from, to byte) bool {
 	return len(s) == 2 || len(s) == 3
 }
 
+// subType is the kind of the button in lower case: Meta writes it in both.
+func (c Component) subType() string { return strings.ToLower(c.SubType) }
+
+// part names what of a template the component fills.
 func (c Component) part() string {
 	if c.Type == ComponentButton {
 		return "button " + c.Index
@@ -166,21 +222,29 @@ func (c Component) takes() ([]string, error) {
 		return []string{"text", "currency", "date_time", "image", "video", "document", "location", "product"}, nil
 	case ComponentBody:
 		return []string{"text", "currency", "date_time"}, nil
+	case ComponentOffer, ComponentOrderStatus, ComponentTapTarget:
+		return []string{string(c.Type)}, nil
+	case ComponentCarousel:
+		return nil, nil
 	case ComponentButton:
 	default:
 		return nil, domain.Invalid("type", "%q is none of header, body and button", c.Type)
 	}
-	switch c.SubType {
+	switch c.subType() {
 	case "quick_reply":
 		return []string{"payload"}, nil
 	case "url":
 		return []string{"text"}, nil
 	case "copy_code":
 		return []string{"coupon_code"}, nil
-	case "flow", "catalog", "mpm":
+	case "flow", "catalog", "mpm", "order_details":
 		return []string{"action"}, nil
+	case "voice_call":
+		return []string{"ttl_minutes", "payload"}, nil
+	case "otp":
+		return nil, domain.Invalid("subType", "otp is the button's name in the template; the code is given to it as url, and to the body")
 	}
-	return nil, domain.Invalid("subType", "%q is none of quick_reply, url, copy_code, flow, catalog and mpm", c.SubType)
+	return nil, domain.Invalid("subType", "%q is none of quick_reply, url, copy_code, flow, catalog, mpm, order_details and voice_call", c.SubType)
 }
 
 func (c Component) validate(style *naming) error {
@@ -201,33 +265,52 @@ func (c Component) validate(style *naming) error {
 		if !slices.Contains(takes, p.Type) {
 			return domain.Invalid(at, "has the type %q, the %s takes %s", p.Type, c.part(), strings.Join(takes, ", "))
 		}
-		if err := domain.Under(at, p.validate(c.Type)); err != nil {
+		if err := domain.Under(at, p.validate(c)); err != nil {
 			return err
 		}
 		if err := domain.Under(at, style.add(c.Type, p, names)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return validateTemplateCards(c.Cards, style)
 }
 
 func (c Component) validatePlace() error {
 	n := len(c.Parameters)
-	if c.Type != ComponentButton {
-		switch {
-		case c.SubType != "":
-			return domain.Invalid("subType", "is given, but only buttons have one")
-		case c.Index != "":
-			return domain.Invalid("index", "is given, but only buttons have one")
-		case c.Type == ComponentHeader && n > 1:
-			return domain.Invalid("parameters", "has %d parameters, a header takes 1", n)
-		}
+	if c.Type != ComponentCarousel && c.Cards != nil {
+		return domain.Invalid("cards", "is given, but only a carousel has cards")
+	}
+	if c.Type == ComponentButton {
+		return c.validateButtonPlace()
+	}
+	switch {
+	case c.SubType != "":
+		return domain.Invalid("subType", "is given, but only buttons have one")
+	case c.Index != "":
+		return domain.Invalid("index", "is given, but only buttons have one")
+	case c.Type == ComponentBody:
+	case c.Type == ComponentHeader && n > 1:
+		return domain.Invalid("parameters", "has %d parameters, a header takes 1", n)
+	case c.Type == ComponentHeader:
+	case c.Type == ComponentCarousel && n > 0:
+		return domain.Invalid("parameters", "is given, but a carousel has cards")
+	case c.Type == ComponentCarousel:
+		return checkTemplateCardCount(len(c.Cards))
+	case n != 1:
+		return domain.Invalid("parameters", "has %d parameters, a %s takes exactly 1", n, c.Type)
+	}
+	return nil
+}
+
+func (c Component) validateButtonPlace() error {
+	n, call := len(c.Parameters), c.subType() == "voice_call"
+	if call && c.Index == "" { // Meta's own samples leave it out
 		return nil
 	}
 	if len(c.Index) != 1 || !isDigits(c.Index) {
 		return domain.Invalid("index", "%q is no place of a button, 0 to 9 are", c.Index)
 	}
-	if n != 1 {
+	if !call && n != 1 {
 		return domain.Invalid("parameters", "has %d parameters, a button takes exactly 1", n)
 	}
 	return nil
@@ -242,10 +325,10 @@ func readParameter(at string, raw json.RawMessage) (parameter, error) {
 }
 
 // validate checks that the parameter has the member that its type names.
-func (p parameter) validate(in ComponentType) error {
+func (p parameter) validate(c Component) error {
 	switch p.Type {
 	case "text":
-		return p.validateText(in)
+		return p.validateText(c.Type)
 	case "currency":
 		if c := p.Currency; c == nil || c.Fallback == "" || !within(c.Code, 'A', 'Z') || c.Amount == nil {
 			return domain.Invalid("currency", "needs fallback_value, code (such as USD) and amount_1000")
@@ -263,15 +346,29 @@ func (p parameter) validate(in ComponentType) error {
 	case "document":
 		return validateHeaderMedia(p.Type, p.Document)
 	case "location":
-		return checkObject(p.Type, p.Location)
+		if err := checkObject(p.Type, p.Location); err != nil {
+			return err
+		}
+		return domain.Under(p.Type, validatePoint(p.Location))
 	case "product":
-		return checkObject(p.Type, p.Product)
+		return validateHeaderProduct(p.Product)
 	case "action":
-		return checkObject(p.Type, p.Action)
+		return validateButtonAction(c.subType(), p.Action)
 	case "payload":
 		return checkGiven(p.Type, p.Payload)
 	case "coupon_code":
-		return checkGiven(p.Type, p.CouponCode)
+		return validateCouponCode(p.CouponCode)
+	case "ttl_minutes":
+		if p.TTL == nil {
+			return domain.Invalid(p.Type, "is missing, the type names it")
+		}
+		return checkCallTTL(*p.TTL)
+	case "limited_time_offer":
+		return validateOffer(p.Offer)
+	case "order_status":
+		return validateOrderStatus(p.Order)
+	case "tap_target_configuration":
+		return validateTapTargets(p.TapTargets)
 	}
 	return domain.Invalid("", "has the unknown type %q", p.Type)
 }
@@ -285,8 +382,8 @@ func (p parameter) validateText(in ComponentType) error {
 	case ComponentHeader:
 		most = maxHeaderText
 	case ComponentButton:
-		most = maxLink
-	case ComponentBody:
+		most = maxURL
+	case ComponentBody, ComponentOffer, ComponentCarousel, ComponentOrderStatus, ComponentTapTarget:
 	}
 	if err := checkLength("text", *p.Text, 1, most); err != nil {
 		return err
@@ -299,20 +396,6 @@ func validateHeaderMedia(name string, m *Media) error {
 		return domain.Invalid(name, "is missing, the type names it")
 	}
 	return domain.Under(name, m.validateSource())
-}
-
-func checkObject(name string, raw json.RawMessage) error {
-	if len(raw) == 0 || raw[0] != '{' {
-		return domain.Invalid(name, "is missing or no object, the type names it")
-	}
-	return nil
-}
-
-func checkGiven(name string, s *string) error {
-	if s == nil || *s == "" {
-		return domain.Invalid(name, "is missing or empty, the type names it")
-	}
-	return nil
 }
 
 // checkSpacing checks for what WhatsApp refuses in the value of a variable.

@@ -35,6 +35,27 @@ func wire() map[string]struct {
 		"audio":        {message.Audio{ID: "1200300401", Voice: true}, `{"id":"1200300401","voice":true}`},
 		"document":     {message.Document{Link: "http://cdn.example.test/i.pdf", Caption: "Invoice", Filename: "i-1.pdf"}, `{"link":"http://cdn.example.test/i.pdf","caption":"Invoice","filename":"i-1.pdf"}`},
 		"sticker":      {message.Sticker{ID: "1200300402"}, `{"id":"1200300402"}`},
+		"location":     {message.Location{Latitude: 52.52, Longitude: 13.405, Name: "Office"}, `{"latitude":"52.52","longitude":"13.405","name":"Office"}`},
+		"contacts":     {message.Contacts{json.RawMessage(`{"name":{"formatted_name":"A B","first_name":"A"}}`)}, `[{"name":{"formatted_name":"A B","first_name":"A"}}]`},
+		"reaction":     {message.Reaction{MessageID: "wamid.x", Emoji: "👍"}, `{"message_id":"wamid.x","emoji":"👍"}`},
+		"interactive": {
+			message.Interactive{InteractiveKind: message.InteractiveLocationRequest, Object: json.RawMessage(`{"body":{"text":"Where?"},"action":{"name":"send_location"}}`)},
+			`{"type":"location_request_message","body":{"text":"Where?"},"action":{"name":"send_location"}}`,
+		},
+		"interactive with its type": {
+			message.Interactive{InteractiveKind: message.InteractiveCatalog, Object: json.RawMessage(`{"body":{"text":"b"},"type":"catalog_message","action":{"name":"catalog_message"}}`)},
+			`{"body":{"text":"b"},"type":"catalog_message","action":{"name":"catalog_message"}}`,
+		},
+		"template carousel": {
+			message.Template{Name: "cards", Language: message.Language{Code: "en"}, Components: []message.Component{
+				{Type: message.ComponentCarousel, Cards: raw(
+					`{"card_index":0,"components":[{"type":"header","parameters":[{"type":"video","video":{"id":"1"}}]}]}`,
+					`{"card_index":1,"components":[{"type":"header","parameters":[{"type":"video","video":{"id":"2"}}]}]}`)},
+			}},
+			`{"name":"cards","language":{"code":"en"},"components":[{"type":"carousel","cards":[
+			  {"card_index":0,"components":[{"type":"header","parameters":[{"type":"video","video":{"id":"1"}}]}]},
+			  {"card_index":1,"components":[{"type":"header","parameters":[{"type":"video","video":{"id":"2"}}]}]}]}]}`,
+		},
 		"template bare": {
 			message.Template{Name: "hello_world", Language: message.Language{Code: "en_US"}},
 			`{"name":"hello_world","language":{"code":"en_US"}}`,
@@ -108,7 +129,7 @@ func TestContentIsTheCloudAPIsObject(t *testing.T) {
 
 func TestKindsHaveTheirAPIName(t *testing.T) {
 	t.Parallel()
-	want := []string{"text", "template", "image", "video", "audio", "document", "sticker"}
+	want := []string{"text", "template", "image", "video", "audio", "document", "sticker", "location", "contacts", "reaction", "interactive"}
 	var got []string
 	for _, k := range message.Kinds() {
 		got = append(got, k.APIName())

@@ -64,15 +64,19 @@ func Queue(r Request, now time.Time) ([]Event, error) {
 	if err := r.Content.Validate(); err != nil {
 		return nil, domain.Under("content", err)
 	}
+	if err := checkReply(r.ReplyTo, r.Content.Kind()); err != nil {
+		return nil, err
+	}
 	body, err := Encode(r.Content)
 	if err != nil {
 		return nil, domain.Under("content", err)
 	}
 	e := Queued{
 		Sender: r.Sender, Kind: r.Content.Kind(), Priority: r.Priority, OnAmbiguous: r.OnAmbiguous,
-		SendAt: r.SendAt, ExpiresAt: r.ExpiresAt, Fingerprint: r.Fingerprint,
+		SendAt: r.SendAt, ExpiresAt: r.ExpiresAt,
 		Personal: QueuedPersonal{
 			To: r.To, Content: body, ReplyTo: r.ReplyTo, IdempotencyKey: r.IdempotencyKey, Labels: r.Labels,
+			Fingerprint: r.Fingerprint,
 		},
 	}
 	if t, ok := r.Content.(Template); ok {
@@ -98,6 +102,9 @@ func Advance(m Message, p Policy, probe bool, now time.Time) []Event {
 		if m.expired(now) {
 			return []Event{Expired{}}
 		}
+		if m.Erased() {
+			return []Event{Cancelled{Reason: "the recipient's personal data were erased before it was sent"}}
+		}
 		return []Event{m.begin(p, probe, now)}
 	case StatusSending:
 		return FinishCall(m, len(m.Calls), Lost{Cause: "no outcome was recorded in time"}, p, now)
@@ -109,6 +116,8 @@ func Advance(m Message, p Policy, probe bool, now time.Time) []Event {
 			return []Event{m.unsettled("the answer of the last attempt was lost and no status settled it")}
 		case m.expired(now):
 			return []Event{Expired{}}
+		case m.Erased():
+			return []Event{m.unsettled("the answer was lost, no status settled it, and the recipient's personal data were erased")}
 		}
 		return []Event{m.begin(p, probe, now)}
 	case StatusSent, StatusDelivered, StatusRead, StatusFailed, StatusDeadLettered,
@@ -360,6 +369,8 @@ func Requeue(m Message, reason string, now time.Time) ([]Event, error) {
 		return nil, domain.Conflict("the message is %s, not a dead letter", m.Status)
 	case m.expired(now):
 		return nil, domain.Conflict("the message has expired; queue a new one")
+	case m.Erased():
+		return nil, domain.Conflict("the recipient's personal data were erased; there is nothing left to send")
 	case m.answerAwaited(now):
 		return nil, domain.Conflict("a call for the message is still under way; try again in a minute")
 	}

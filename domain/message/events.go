@@ -9,7 +9,7 @@ import (
 
 // Event is an event of a message's stream. The structs below are the wire form:
 // their JSON is what stands in the log, with everything personal under the one
-// member "personal", which the codec alone may seal.
+// member "personal", which the codec alone reads and writes, sealed.
 type Event interface {
 	domain.Event
 	apply(m *Message, at time.Time)
@@ -36,9 +36,8 @@ type Queued struct {
 	ExpiresAt   time.Time       `json:"expiresAt,omitzero"`
 	// Template is the name of the template, if the message is one.
 	Template string `json:"template,omitempty"`
-	// Fingerprint is a keyed hash of recipient, content and replyTo. A repeat
-	// under the same idempotency key is compared with it.
-	Fingerprint string         `json:"fingerprint"`
+	// Fingerprint stood here before personal data were sealed; see QueuedPersonal.
+	Fingerprint string         `json:"fingerprint,omitempty"`
 	Personal    QueuedPersonal `json:"personal"`
 }
 
@@ -49,6 +48,10 @@ type QueuedPersonal struct {
 	ReplyTo        string          `json:"replyTo,omitempty"`
 	IdempotencyKey string          `json:"idempotencyKey,omitempty"`
 	Labels         []Label         `json:"labels,omitempty"`
+	// Fingerprint is a keyed hash of recipient, content and replyTo. A repeat under
+	// the same idempotency key is compared with it. It is personal: whoever has the
+	// key could find the number by trying all.
+	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
 // SendAttempted records that a call is about to be made. Nothing calls
@@ -181,6 +184,8 @@ const (
 	DeferSenderHeld  Deferral = "SENDER_HELD"
 	DeferNotCalled   Deferral = "NOT_CALLED"
 	DeferProbeFailed Deferral = "PROBE_FAILED"
+	// DeferTemplateHeld: WhatsApp takes no message of this template for now.
+	DeferTemplateHeld Deferral = "TEMPLATE_HELD"
 )
 
 // Deferred records that a call used no attempt of the message and that the

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -131,6 +132,10 @@ func (m Message) With(records ...Record) Message {
 // Exists reports whether anything is recorded of the message.
 func (m Message) Exists() bool { return m.Status != "" }
 
+// Erased reports whether the recipient was forgotten: there is nobody to send to
+// any more, and nothing. Every message has a recipient when it is queued.
+func (m Message) Erased() bool { return m.Exists() && m.To == "" }
+
 // OpenCall is the call under way; nil if there is none.
 func (m Message) OpenCall() *Call {
 	if n := len(m.Calls); m.Status == StatusSending && n > 0 {
@@ -183,7 +188,7 @@ func (e Queued) apply(m *Message, at time.Time) {
 	*m = Message{
 		Sender: e.Sender, To: e.Personal.To, Kind: e.Kind, Content: e.Personal.Content, Template: e.Template,
 		ReplyTo: e.Personal.ReplyTo, IdempotencyKey: e.Personal.IdempotencyKey, Labels: e.Personal.Labels,
-		Priority: e.Priority, OnAmbiguous: e.OnAmbiguous, Fingerprint: e.Fingerprint,
+		Priority: e.Priority, OnAmbiguous: e.OnAmbiguous, Fingerprint: cmp.Or(e.Personal.Fingerprint, e.Fingerprint),
 		QueuedAt: at, SendAt: e.SendAt, ExpiresAt: e.ExpiresAt, DueAt: later(at, e.SendAt),
 	}
 }
@@ -289,6 +294,8 @@ func deferralReason(d Deferral) string {
 		return "the call was not made in time; the message waits for its next turn"
 	case DeferProbeFailed:
 		return "WhatsApp does not answer; the message waits and keeps its attempts"
+	case DeferTemplateHeld:
+		return "WhatsApp does not take the template for now; the message waits and keeps its attempts"
 	}
 	return ""
 }
@@ -296,6 +303,9 @@ func deferralReason(d Deferral) string {
 func (e OutcomeUnknown) apply(m *Message, at time.Time) {
 	if c := m.call(e.Call); c != nil {
 		c.Outcome, c.EndedAt, c.Lost = CallUnknown, at, true
+		if c.Probe { // of an outage: it tells nothing of the message
+			m.Attempts = max(0, c.Attempt-1)
+		}
 	}
 	m.DueAt = e.SettleBy
 	m.Reason = "the answer to a call was lost; a status may still settle it"

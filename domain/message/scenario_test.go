@@ -33,8 +33,10 @@ const answerAfter = 32 * time.Second
 func queued(change ...func(*message.Queued)) message.Queued {
 	e := message.Queued{
 		Sender: "support", Kind: message.KindText, Priority: message.PriorityTransactional,
-		OnAmbiguous: message.AmbiguityResend, Fingerprint: "f1",
-		Personal: message.QueuedPersonal{To: "+491701234567", Content: json.RawMessage(`{"body":"hello"}`)},
+		OnAmbiguous: message.AmbiguityResend,
+		Personal: message.QueuedPersonal{
+			To: "+491701234567", Content: json.RawMessage(`{"body":"hello"}`), Fingerprint: "f1",
+		},
 	}
 	for _, c := range change {
 		c(&e)

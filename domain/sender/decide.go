@@ -223,6 +223,10 @@ func (s Sender) exists() error {
 	return nil
 }
 
+// ValidID reports whether id has the form of a sender's: 1 to 64 letters, digits,
+// '-' and '_'.
+func ValidID(id string) bool { return checkID(id) == nil }
+
 func checkID(id string) error {
 	const field = "id"
 	if err := checkLength(field, id, 1, maxID); err != nil {
