@@ -1,0 +1,216 @@
+package alert
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// staleAfter is how far the read models may be behind before figures from them are
+// held for unknown: what is missing there would look like a standstill.
+const staleAfter = 5 * time.Second
+
+// hysteresis is the part of a threshold below which a figure has to fall before it
+// counts as mended.
+const hysteresis = 0.8
+
+// fullRate is the part of a lane's rate at which it counts as sending all it may.
+const fullRate = 0.9
+
+// Level is how a figure stands to a rule.
+type Level int
+
+// The levels. In between the threshold and what counts as mended nothing changes.
+const (
+	Clear Level = iota
+	Between
+	Breach
+)
+
+// Finding is how one sender, or all, stand to a rule.
+type Finding struct {
+	Sender      string // empty: over all
+	Level       Level
+	Severity    Severity
+	Value       float64
+	Summary     string
+	Explanation []string
+}
+
+// Assess holds the facts against a rule. What it doesn't name is clear. It answers
+// false if the facts don't tell: then everything stays as it is. own are the senders
+// that have a rule of the kind of their own.
+func Assess(r Rule, f Facts, own map[string]bool) ([]Finding, bool) {
+	if f.Behind > staleAfter && r.Kind != ReadModelStale && r.Kind != DiskSpace && r.Kind != WebhookRejected {
+		return nil, false
+	}
+	switch r.Kind {
+	case WebhookRejected:
+		n := f.Rejected[r.Window]
+		return []Finding{r.judge("", float64(n), float64(n) >= max(r.Threshold, 1), float64(n) <= hysteresis*r.Threshold,
+			fmt.Sprintf("%d webhooks came with a wrong signature within %s", n, r.Window),
+			"Check that WAYPOST_WHATSAPP_APP_SECRET is the secret of the Meta app; otherwise somebody else is calling.")}, true
+	case ReadModelStale:
+		behind := f.Behind.Seconds()
+		return []Finding{r.judge("", behind, behind > r.Threshold || f.Parked > 0, behind <= hysteresis*r.Threshold,
+			fmt.Sprintf("the read models are %s behind the log and leave out %d streams", f.Behind.Round(time.Second), f.Parked),
+			"Lists, counts, metrics and other alerts may be late. Look for a process with the role project.")}, true
+	case LedgerUnbalanced:
+		return []Finding{r.judge("", 1, f.Unbalanced, true, "the ledger does not balance",
+			"A message is in no column, or has a work item that it should not have; run waypost verify.")}, true
+	case DiskSpace:
+		return []Finding{r.judge("", f.DiskUsed, f.DiskUsed > r.Threshold, f.DiskUsed < r.Threshold-0.02,
+			fmt.Sprintf("%.0f %% of the disk is in use", 100*f.DiskUsed), "Free some space or enlarge the disk: a full one stops acceptance.")}, true
+	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, WebhookSilence:
+	}
+	var findings []Finding
+	contributing := 0
+	for _, id := range slices.Sorted(maps.Keys(f.Senders)) {
+		if r.Sender != "" && id != r.Sender || r.Sender == "" && own[id] {
+			continue
+		}
+		s := f.Senders[id]
+		if r.volume(s) > 0 {
+			contributing++
+		}
+		findings = append(findings, r.assess(id, s))
+	}
+	// Over all is another thing than the one sender that has figures.
+	if r.Sender == "" && contributing > 1 && r.overAll() {
+		findings = append(findings, r.assess("", f.All))
+	}
+	return findings, true
+}
+
+// overAll reports whether the figures of all senders together mean something.
+func (r Rule) overAll() bool {
+	return r.Kind == ErrorRate || r.Kind == DeliveryLatency || r.Kind == WebhookSilence
+}
+
+// volume is on how much a finding rests.
+func (r Rule) volume(s SenderFacts) int64 {
+	w := s.Windows[r.Window]
+	switch r.Kind {
+	case ErrorRate:
+		return w.Sent + w.Faults
+	case DeliveryLatency:
+		return w.Delivered
+	case QueueGrowth, QueueStalled:
+		return s.Due
+	case WebhookSilence:
+		return s.Unanswered
+	case SenderHeld, WebhookRejected, ReadModelStale, LedgerUnbalanced, DiskSpace:
+	}
+	return 0
+}
+
+// judge makes a finding of whether a figure breaks the rule and whether it is mended.
+func (r Rule) judge(sender string, value float64, breach, mended bool, summary string, explanation ...string) Finding {
+	level := Between
+	switch {
+	case breach:
+		level = Breach
+	case mended:
+		level = Clear
+	}
+	if sender != "" {
+		summary = sender + ": " + summary
+	}
+	return Finding{Sender: sender, Level: level, Severity: r.Severity, Value: value, Summary: summary, Explanation: explanation}
+}
+
+func (r Rule) assess(id string, s SenderFacts) Finding {
+	switch r.Kind {
+	case ErrorRate:
+		return r.assessErrors(id, s.Windows[r.Window])
+	case DeliveryLatency:
+		return r.assessLatency(id, s.Windows[r.Window])
+	case QueueGrowth:
+		return r.assessGrowth(id, s)
+	case QueueStalled:
+		return r.assessStall(id, s)
+	case SenderHeld:
+		return r.judge(id, 1, s.Held != "", true, "held: "+s.Held,
+			"Its messages wait and keep their attempts. The platform asks WhatsApp again by itself; a new token is tried at once.")
+	case WebhookSilence:
+		age := s.UnansweredFor.Seconds()
+		return r.judge(id, age, s.Unanswered >= int64(r.MinimumVolume) && s.Unanswered > 0 && age >= r.Threshold, s.Unanswered == 0 || age < hysteresis*r.Threshold,
+			fmt.Sprintf("%d messages were sent and no status has come for %s", s.Unanswered, s.UnansweredFor.Round(time.Second)),
+			"Check the webhook subscription of the Meta app and that WhatsApp reaches this platform.")
+	case WebhookRejected, ReadModelStale, LedgerUnbalanced, DiskSpace:
+	}
+	return Finding{Sender: id}
+}
+
+func (r Rule) assessErrors(id string, w Figures) Finding {
+	total := w.Sent + w.Faults
+	rate := 0.0
+	if total > 0 {
+		rate = float64(w.Faults) / float64(total)
+	}
+	least := int64(r.MinimumVolume)
+	return r.judge(id, rate, rate > r.Threshold && total >= least, rate <= hysteresis*r.Threshold || 2*total < least,
+		fmt.Sprintf("error rate %.1f %% over %s", 100*rate, r.Window),
+		append([]string{
+			fmt.Sprintf("%d messages failed for good or became dead letters, %d were accepted", w.Faults, w.Sent),
+			fmt.Sprintf("the limit is %.1f %%", 100*r.Threshold),
+		}, w.Failures...)...)
+}
+
+func (r Rule) assessLatency(id string, w Figures) Finding {
+	value, name := w.Average, "average"
+	switch r.Statistic {
+	case P50:
+		value, name = w.P50, "median"
+	case P95:
+		value, name = w.P95, "95th percentile"
+	case Average:
+	}
+	least := int64(r.MinimumVolume)
+	v := value.Seconds()
+	return r.judge(id, v, v > r.Threshold && w.Delivered >= least && w.Delivered > 0, v <= hysteresis*r.Threshold || 2*w.Delivered < least,
+		fmt.Sprintf("delivery takes %s (%s) over %s, median %s", value.Round(10*time.Millisecond), name, r.Window, w.P50.Round(10*time.Millisecond)),
+		fmt.Sprintf("%d deliveries; average %s, median %s, 95th percentile %s", w.Delivered, w.Average, w.P50, w.P95),
+		fmt.Sprintf("the limit is %s", seconds(r.Threshold)))
+}
+
+// assessGrowth finds a queue that grew in each minute of the window. What becomes due
+// all at once, such as a scheduled campaign, grows it in one.
+func (r Rule) assessGrowth(id string, s SenderFacts) Finding {
+	minutes := s.Minutes[r.Window]
+	grows := len(minutes) > 0
+	var arrived, drained int64
+	for _, m := range minutes {
+		grows = grows && float64(m.Arrived-m.Drained) > r.Threshold
+		arrived += m.Arrived
+		drained += m.Drained
+	}
+	old := s.OldestDue > time.Minute
+	rate := 0.0
+	if n := len(minutes); n > 0 {
+		rate = float64(arrived-drained) / float64(n)
+	}
+	f := r.judge(id, rate, grows && old && s.Due >= int64(r.MinimumVolume), !old || rate <= 0,
+		fmt.Sprintf("the queue has grown by %.0f messages a minute for %s; %d are due", rate, r.Window, s.Due),
+		fmt.Sprintf("%d became due and %d left", arrived, drained),
+		fmt.Sprintf("the oldest has been due for %s", s.OldestDue.Round(time.Second)))
+	if n := len(minutes); n > 0 && float64(minutes[n-1].Drained) >= fullRate*60*float64(s.Rate) {
+		f.Severity = Warning
+		f.Explanation = append(f.Explanation, fmt.Sprintf("the lane sends at its full rate of %d a second", s.Rate))
+	}
+	return f
+}
+
+func (r Rule) assessStall(id string, s SenderFacts) Finding {
+	left := s.Windows[seconds(r.Threshold)].Drained
+	stalled := s.Due >= int64(max(r.MinimumVolume, 1)) && left == 0 && s.OldestDue.Seconds() >= r.Threshold
+	f := r.judge(id, s.OldestDue.Seconds(), stalled, true,
+		fmt.Sprintf("%d messages are due, the oldest for %s, and nothing leaves", s.Due, s.OldestDue.Round(time.Second)),
+		"Look whether a process with the role dispatch runs, whether the sender is held or throttled, and whether WhatsApp answers.")
+	if stalled && s.OldestUnpaused.Seconds() < r.Threshold {
+		f.Severity = Warning
+		f.Explanation = []string{"A person has paused what is due."}
+	}
+	return f
+}
