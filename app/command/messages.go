@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -36,6 +37,12 @@ type Loaded struct {
 	Revision event.Revision
 	// Position is the log position of its last event.
 	Position event.Position
+	// Key is the data key of its recipient, under which what is personal of it
+	// stands in the log; ErasedAt is when that was destroyed.
+	Key      event.KeyID
+	ErasedAt time.Time
+
+	locked bool // the key was not at hand: what is personal is missing from Message
 }
 
 // maxHistory is how many events of one message are read at most. A message has
@@ -61,8 +68,20 @@ func NewMessages(log event.Log, clock Clock, ids IDs, cached int) *Messages {
 }
 
 // Load is the message as the log has it, at least as new as anything this
-// process appended. A message of which nothing is recorded is domain.NotFound.
+// process appended. A message of which nothing is recorded is domain.NotFound,
+// one whose recipient and content cannot be read at the moment domain.Unavailable.
 func (s *Messages) Load(ctx context.Context, id uuid.UUID) (Loaded, error) {
+	l, err := s.load(ctx, id)
+	if err == nil && l.locked {
+		return Loaded{}, domain.Unavailable("message %s cannot be read: its data key is not at hand and Postgres is away; try again", id)
+	}
+	return l, err
+}
+
+// load is Load for decisions that need nothing personal: a status is recorded
+// while the keys are away, too.
+func (s *Messages) load(ctx context.Context, id uuid.UUID) (Loaded, error) {
+	era := s.cache.era()
 	events, err := s.log.Read(ctx, event.MessageStream(id), 0, maxHistory)
 	if err != nil {
 		return Loaded{}, fmt.Errorf("load message %s: %w", id, err)
@@ -73,7 +92,13 @@ func (s *Messages) Load(ctx context.Context, id uuid.UUID) (Loaded, error) {
 	l := Loaded{ID: id, Message: message.Fold(records(events)...)}
 	last := events[len(events)-1]
 	l.Revision, l.Position = last.Revision, last.Position
-	s.cache.put(l)
+	for _, e := range events {
+		if l.Key == "" {
+			l.Key, l.ErasedAt = e.Key, e.ErasedAt
+		}
+		l.locked = l.locked || e.Personal == event.Locked
+	}
+	s.cache.put(l, era)
 	return l, nil
 }
 
@@ -96,7 +121,7 @@ func (s *Messages) Append(ctx context.Context, l Loaded, cause Cause, events ...
 func (s *Messages) append(
 	ctx context.Context, l Loaded, expected event.Expected, cause Cause, events []message.Event,
 ) (Loaded, error) {
-	now := s.clock()
+	now, era := s.clock(), s.cache.era()
 	sender := l.Message.Sender
 	if q, ok := events[0].(message.Queued); ok {
 		sender = q.Sender
@@ -107,7 +132,7 @@ func (s *Messages) append(
 		news[i] = event.New{ID: s.ids(), Event: e, Meta: event.Meta{
 			RecordedAt: now, Sender: sender, CorrelationID: l.ID.String(), CausationID: cause.CausationID,
 			By: cause.By, OnBehalfOf: cause.By.OnBehalfOf, Traceparent: cause.Traceparent,
-		}}
+		}, Subject: subjectOf(l, e)}
 		recs[i] = message.Record{Event: e, At: now}
 	}
 	done, err := s.log.Append(ctx, event.MessageStream(l.ID), expected, news...)
@@ -117,9 +142,31 @@ func (s *Messages) append(
 	}
 	l.Message = l.Message.With(recs...)
 	l.Revision, l.Position = done.Revision, done.Position
-	s.cache.put(l)
+	l.Key = cmp.Or(l.Key, done.Key)
+	s.cache.put(l, era)
 	return l, nil
 }
+
+// subjectOf is whom an event's personal data are about: the recipient, who may be
+// known to WhatsApp under an id that is not the number.
+func subjectOf(l Loaded, e message.Event) event.Subject {
+	to := l.Message.To
+	if q, ok := e.(message.Queued); ok {
+		to = q.Personal.To
+	}
+	if l.Key == "" {
+		return event.Subject{People: []string{to}}
+	}
+	s := event.Subject{Key: l.Key}
+	if sent, ok := e.(message.Sent); ok && to != "" && sent.Personal.RecipientID != "" && "+"+sent.Personal.RecipientID != to {
+		s.People = []string{sent.Personal.RecipientID}
+	}
+	return s
+}
+
+// Forget drops messages from memory whose data keys are destroyed, and those that
+// are being loaded meanwhile.
+func (s *Messages) Forget(keys []event.KeyID) { s.cache.forgetKeys(keys) }
 
 // Change loads the message, lets decide decide, appends, and begins anew when
 // someone else came first. A decision for no events answers what stands.
@@ -172,6 +219,7 @@ type messageCache struct {
 	limit int
 	byID  map[uuid.UUID]*list.Element
 	order *list.List // of Loaded, the latest used first
+	eras  uint64     // how often keys were forgotten
 }
 
 func newMessageCache(limit int) *messageCache {
@@ -189,10 +237,21 @@ func (c *messageCache) get(id uuid.UUID) (Loaded, bool) {
 	return e.Value.(Loaded), true //nolint:forcetypeassert // the list holds nothing else
 }
 
-// put keeps l unless a newer revision is kept already.
-func (c *messageCache) put(l Loaded) {
+// era is what put is given to tell whether keys were forgotten since.
+func (c *messageCache) era() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.eras
+}
+
+// put keeps l unless a newer revision is kept already, or what is personal of it
+// is missing or may have to be forgotten: it was read before keys were.
+func (c *messageCache) put(l Loaded, era uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l.locked || era != c.eras {
+		return
+	}
 	if e, ok := c.byID[l.ID]; ok {
 		if kept := e.Value.(Loaded); kept.Revision < l.Revision { //nolint:forcetypeassert // as above
 			e.Value = l
@@ -204,6 +263,22 @@ func (c *messageCache) put(l Loaded) {
 	for c.order.Len() > c.limit {
 		oldest := c.order.Back()
 		delete(c.byID, c.order.Remove(oldest).(Loaded).ID) //nolint:forcetypeassert // as above
+	}
+}
+
+func (c *messageCache) forgetKeys(keys []event.KeyID) {
+	gone := make(map[event.KeyID]bool, len(keys))
+	for _, k := range keys {
+		gone[k] = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.eras++
+	for id, e := range c.byID {
+		if l := e.Value.(Loaded); gone[l.Key] { //nolint:forcetypeassert // as above
+			c.order.Remove(e)
+			delete(c.byID, id)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -52,11 +53,11 @@ func (h *QueueMessage) Handle(ctx context.Context, r message.Request, cause Caus
 	}
 	events, err := message.Queue(r, h.messages.clock())
 	if err != nil {
-		return Queued{}, err
+		return h.lateReplay(ctx, id, r, err)
 	}
 	parts := fingerprintParts(events[0].(message.Queued)) //nolint:forcetypeassert // Queue answers it and no other
 	q := events[0].(message.Queued)                       //nolint:forcetypeassert // as above
-	q.Fingerprint = h.prints.Fingerprint(parts...)
+	q.Personal.Fingerprint = h.prints.Fingerprint(parts...)
 	l, err := h.messages.append(ctx, Loaded{ID: id}, event.NoStream(), cause, []message.Event{q})
 	var wrong *event.WrongRevisionError
 	switch {
@@ -70,11 +71,37 @@ func (h *QueueMessage) Handle(ctx context.Context, r message.Request, cause Caus
 	return h.replay(ctx, id, parts)
 }
 
+// lateReplay answers a request that is refused for its times: a repeat's are
+// ignored, and an expiresAt may have passed since the first request. Any other
+// request stays refused.
+func (h *QueueMessage) lateReplay(ctx context.Context, id uuid.UUID, r message.Request, refused error) (Queued, error) {
+	var e *domain.Error
+	if r.IdempotencyKey == "" || !errors.As(refused, &e) || (e.Field != "expiresAt" && e.Field != "sendAt") {
+		return Queued{}, refused
+	}
+	r.SendAt, r.ExpiresAt = time.Time{}, time.Time{}
+	events, err := message.Queue(r, h.messages.clock())
+	if err != nil {
+		return Queued{}, err
+	}
+	q, err := h.replay(ctx, id, fingerprintParts(events[0].(message.Queued))) //nolint:forcetypeassert // Queue answers it and no other
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return Queued{}, refused
+	}
+	return q, err
+}
+
 // replay answers a request whose message stands already.
 func (h *QueueMessage) replay(ctx context.Context, id uuid.UUID, parts [][]byte) (Queued, error) {
 	l, err := h.messages.Load(ctx, id)
 	if err != nil {
 		return Queued{}, err
+	}
+	if l.Message.Erased() {
+		return Queued{}, &domain.Error{
+			Code: domain.CodeConflict, Field: "idempotencyKey", MessageID: id.String(),
+			Message: "was used for a message whose personal data are erased, so that it cannot be compared; use another key",
+		}
 	}
 	if !h.prints.Matches(l.Message.Fingerprint, parts...) {
 		return Queued{}, &domain.Error{

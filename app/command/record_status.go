@@ -23,7 +23,7 @@ func (s *Messages) RecordReports(ctx context.Context, id uuid.UUID, cause Cause,
 	l, cached := s.cache.get(id)
 	for range maxConflicts {
 		if !cached {
-			if l, err = s.Load(ctx, id); err != nil {
+			if l, err = s.load(ctx, id); err != nil {
 				return nil, err
 			}
 		}
@@ -95,7 +95,7 @@ func (s *Messages) senderOf(ctx context.Context, id uuid.UUID) (string, error) {
 	if l, ok := s.cache.get(id); ok {
 		return l.Message.Sender, nil
 	}
-	l, err := s.Load(ctx, id)
+	l, err := s.load(ctx, id)
 	if err != nil {
 		return "", fmt.Errorf("find the sender of a message: %w", err)
 	}

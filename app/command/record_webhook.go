@@ -300,11 +300,13 @@ func (h *RecordWebhook) recordOthers(ctx context.Context, d webhook.Delivery, or
 		e := orphaned(s)
 		add(item{stream: event.OrphanStream(place(s.PhoneNumberID)), new: event.New{
 			ID: inbound.EventID("status", s.PhoneNumberID, s.WhatsAppID, string(s.Kind)), Event: e,
+			Subject: event.Subject{People: []string{s.RecipientID}},
 		}, raw: []byte(e.Personal.Failure.Raw)})
 	}
 	for _, in := range d.Inbound {
 		add(item{stream: event.InboundStream(place(in.PhoneNumberID)), new: event.New{
 			ID: inbound.EventID("inbound", in.PhoneNumberID, in.WhatsAppID), Event: received(in),
+			Subject: event.Subject{People: []string{in.From}},
 		}, raw: in.Raw, received: in.PhoneNumberID})
 	}
 	for _, c := range d.Changes {
@@ -312,7 +314,7 @@ func (h *RecordWebhook) recordOthers(ctx context.Context, d webhook.Delivery, or
 		add(item{stream: event.AccountStream(place(c.BusinessAccountID)), new: event.New{ID: id, Event: inbound.AccountChanged{
 			BusinessAccountID: c.BusinessAccountID, PhoneNumberID: c.PhoneNumberID, Field: c.Field, At: c.At,
 			Failures: c.Failures, Personal: inbound.AccountPersonal{Value: c.Value},
-		}}, raw: c.Value})
+		}, Subject: event.Subject{People: peopleIn(c.Value)}}, raw: c.Value})
 	}
 	for _, p := range d.Parked {
 		for _, it := range parked(p, now) {
@@ -409,6 +411,7 @@ func received(in webhook.Inbound) inbound.InboundReceived {
 // parked is what could not be understood, in pieces that the store takes.
 func parked(p webhook.Parked, now time.Time) []item {
 	sum := sha256.Sum256(p.Raw)
+	people := peopleIn(p.Raw)
 	parts := max(1, (len(p.Raw)+parkedPart-1)/parkedPart)
 	items := make([]item, parts)
 	for i := range items {
@@ -419,6 +422,7 @@ func parked(p webhook.Parked, now time.Time) []item {
 				BusinessAccountID: p.BusinessAccountID, Part: i + 1, Parts: parts,
 				Personal: inbound.ParkedPersonal{Reason: p.Reason, Raw: raw},
 			},
+			Subject: event.Subject{People: people},
 		}}
 	}
 	return items

@@ -95,6 +95,8 @@ type New struct {
 	ID    uuid.UUID
 	Event domain.Event
 	Meta  Meta
+	// Subject is whom its personal data are about, if it has any.
+	Subject Subject
 }
 
 // Recorded is an event of the log.
@@ -106,9 +108,15 @@ type Recorded struct {
 	Type     string
 	// Event is nil if its type is not known to this program.
 	Event domain.Event
-	// Data is the event's JSON as it stands in the log.
+	// Data is the event's JSON. Its member "personal" is in the clear as far as it
+	// can be read, otherwise null; sealed as in the log if it was not to be read.
 	Data []byte
 	Meta Meta
+	// Key is the data key that its personal data are sealed under, if they are.
+	Key KeyID
+	// Personal says whether they could be read, ErasedAt since when they cannot be.
+	Personal Personal
+	ErasedAt time.Time
 }
 
 // Appended is the answer to an append.
@@ -116,6 +124,8 @@ type Appended struct {
 	// Revision and Position are those of the last event written.
 	Revision Revision
 	Position Position
+	// Key is the data key that the first event with personal data was sealed under.
+	Key KeyID
 }
 
 // Filter chooses events of the global order by the name of their stream or of
@@ -145,6 +155,9 @@ type Subscription struct {
 	// MaxBatch bounds a batch, 1,000 if zero. A batch is handed over as soon as
 	// nothing more waits.
 	MaxBatch int
+	// Sealed leaves personal data unread: they are Locked. Otherwise a batch waits
+	// for as long as its data keys cannot be had.
+	Sealed bool
 }
 
 // Log is the event store.

@@ -16,5 +16,7 @@ type LogOpened struct {
 // EventType is the name under which LogOpened stands in the log.
 func (LogOpened) EventType() string { return "LogOpened" }
 
-// Types lists the event types of LogStream, for the codec.
-func Types() []domain.Type { return []domain.Type{domain.TypeOf[LogOpened]()} }
+// Types lists the event types of the log itself, for the codec.
+func Types() []domain.Type {
+	return []domain.Type{domain.TypeOf[LogOpened](), domain.TypeOf[PersonalErased]()}
+}

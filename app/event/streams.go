@@ -13,6 +13,12 @@ const MessageStreams = "message-"
 // SenderStreams is the prefix of every sender's stream.
 const SenderStreams = "sender-"
 
+// KeyStreams is the prefix of every API key's stream.
+const KeyStreams = "key-"
+
+// KeysStream lists the API keys, in the order in which they were made.
+const KeysStream = "keys"
+
 // LogStream is the stream whose one event names the log's identity.
 const LogStream = "waypost-log"
 
@@ -32,6 +38,9 @@ func MessageOf(stream string) (uuid.UUID, bool) {
 // SenderStream is the stream of a sender.
 func SenderStream(id string) string { return SenderStreams + id }
 
+// KeyStream is the stream of an API key.
+func KeyStream(id uuid.UUID) string { return KeyStreams + id.String() }
+
 // NumberStream claims a phone number for one sender.
 func NumberStream(phoneNumberID string) string { return "number-" + phoneNumberID }
 
@@ -46,3 +55,16 @@ func AccountStream(businessAccountID string) string { return "account-" + busine
 
 // ParkedStream holds the deliveries of a day (UTC) that could not be understood.
 func ParkedStream(day time.Time) string { return "parked-" + day.UTC().Format("20060102") }
+
+// AccessStream holds who read the log or personal data on a day (UTC).
+func AccessStream(day time.Time) string { return "access-" + day.UTC().Format("20060102") }
+
+// OperationsStream names, in the order in which they began, the operations that
+// are to be carried on, and those that are over.
+const OperationsStream = "operations"
+
+// OperationStream is the stream of a bulk operation.
+func OperationStream(id uuid.UUID) string { return "operation-" + id.String() }
+
+// SelectionStream holds the messages that a bulk operation is about.
+func SelectionStream(id uuid.UUID) string { return "selection-" + id.String() }

@@ -39,8 +39,16 @@ type Ledger struct {
 type ReadModel struct {
 	// Position is the one that all of them have reached.
 	Position event.Position
-	// Behind is the age of the last projected event while more wait, 0 when live.
+	// Behind is the age of the oldest event that one of them lacks, 0 if none does.
 	Behind time.Duration
 	// Parked is how many streams are left out since an event could not be projected.
 	Parked int
+}
+
+// Projected is how far a group of projections has come.
+type Projected struct {
+	Group    string
+	Position event.Position
+	// Types are the events that it wants.
+	Types []string
 }

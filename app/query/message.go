@@ -50,6 +50,8 @@ type Message struct {
 	DeadLetteredAt *time.Time
 	Failure        *MessageFailure
 	Labels         []message.Label
+	// ErasedAt is when its recipient was forgotten.
+	ErasedAt *time.Time
 }
 
 // MessageFailure is why a message failed last.

@@ -35,3 +35,13 @@ type LaneDepth struct {
 	Depth        int64
 	OldestDueAge *time.Duration
 }
+
+// LaneStatus is how a sender's lane stands, as the process that owns it has told.
+type LaneStatus struct {
+	// EffectiveRate is how many calls a second it may make now.
+	EffectiveRate float64
+	// ThrottledUntil is nil unless WhatsApp has throttled it.
+	ThrottledUntil *time.Time
+	// NextProbeAt is when a held sender is looked at again; nil if it is not held.
+	NextProbeAt *time.Time
+}

@@ -28,12 +28,14 @@ const (
 
 // Item is one open message.
 type Item struct {
-	MessageID   uuid.UUID
-	Sender      string
-	Priority    message.Priority
-	State       State
-	DueAt       time.Time
-	ExpiresAt   time.Time // zero: never
+	MessageID uuid.UUID
+	Sender    string
+	Priority  message.Priority
+	State     State
+	DueAt     time.Time
+	ExpiresAt time.Time // zero: never
+	// Recipient is the same for the same person: the key that their data are sealed
+	// under, not their number.
 	Recipient   string
 	Template    string
 	Attempt     int
@@ -54,22 +56,35 @@ type Want struct {
 	Priority message.Priority
 	// After is the position of Queued behind which fresh items are wanted.
 	After event.Position
+	// Fresh and Timed are how many items of each kind at most.
 	Fresh int
 	Timed int
+	// SkipRecipients and SkipTemplates leave out what may not be sent for now.
+	// They save the lane from reading past it again and again; a list that
+	// answers such items nevertheless is correct.
+	SkipRecipients []string
+	SkipTemplates  []string
+	// Recipient and Template, if set, want no items but theirs.
+	Recipient string
+	Template  string
 }
 
 // List is the send work-list.
 type List interface {
-	// Fetch answers for each want the items that are READY and due at now: the
-	// timed ones by due time, then the fresh ones by position. The position is
-	// how far the work-list was, read in the same statement.
+	// Fetch answers for each want the items that are READY and due at now, which
+	// may lie ahead: the timed ones by due time, then the fresh ones by position.
+	// The position is how far the work-list was, read in the same statement.
 	Fetch(ctx context.Context, now time.Time, wants []Want) ([]Item, event.Position, error)
 	// Overdue answers the items of the senders, or of all if none is named, whose
 	// call or settling is due or whose message has expired, oldest first.
 	Overdue(ctx context.Context, now time.Time, senders []string, limit int) ([]Item, event.Position, error)
-	// Depths answers which senders have open items and when the next is due.
-	Depths(ctx context.Context) (map[string]time.Time, error)
 }
+
+// The roles of a process that leases go by.
+const (
+	RoleDispatch = "dispatch"
+	RoleWebhook  = "webhook"
+)
 
 // Leases share the lanes among processes.
 type Leases interface {
@@ -80,6 +95,13 @@ type Leases interface {
 	// Claim makes the process the owner of those of the senders that no living
 	// process owns, within its fair share, and answers all it owns now.
 	Claim(ctx context.Context, process uuid.UUID, senders []string) ([]string, error)
+	// Share is how many of so many senders each living process with RoleDispatch
+	// should own at most, this one counted among them.
+	Share(ctx context.Context, process uuid.UUID, senders int) (int, error)
+	// ReleaseLanes gives some of the process's lanes to whoever claims them next.
+	// By then nothing of theirs may be written any more, and their last writes
+	// must have left the window of the rate.
+	ReleaseLanes(ctx context.Context, process uuid.UUID, senders []string) error
 	// Release gives the process's lanes back.
 	Release(ctx context.Context, process uuid.UUID) error
 	// RecordingSince is since when webhooks have been recorded without a break: since
