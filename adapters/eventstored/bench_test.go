@@ -3,6 +3,7 @@ package eventstored_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -45,14 +46,20 @@ func BenchmarkAppend(b *testing.B) {
 			mustAppend(b, c, "warm", esdb.NoStream{}, payloadEvent("Queued"))
 			ctx := b.Context()
 			before, stats := cpuTime(b), s.Stats()
+			took := make([]time.Duration, b.N+1)
 			b.ResetTimer()
 			parallel(b, writers, func(i int) error {
+				begin := time.Now()
+				defer func() { took[i] = time.Since(begin) }()
 				_, err := c.AppendToStream(ctx, fmt.Sprintf("message-%d", i),
 					esdb.AppendToStreamOptions{ExpectedRevision: esdb.NoStream{}}, payloadEvent("Queued"))
 				return err
 			})
 			b.StopTimer()
 			after := s.Stats()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 			b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-us/op")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "appends/s")
 			b.ReportMetric(float64(after.Appends-stats.Appends)/float64(after.Commits-stats.Commits), "appends/commit")
@@ -62,7 +69,7 @@ func BenchmarkAppend(b *testing.B) {
 
 // BenchmarkReadStream reads a stream of five events, by so many readers on one connection.
 func BenchmarkReadStream(b *testing.B) {
-	for _, readers := range []int{1, 16} {
+	for _, readers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("readers=%d", readers), func(b *testing.B) {
 			_, c := start(b, manyStreams)
 			const streams, events = 200, 5
@@ -89,6 +96,37 @@ func BenchmarkReadStream(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "streams/s")
 		})
 	}
+}
+
+// BenchmarkAppendToSubscriber is the time from the start of an append to its event at a live subscriber of $all, one at a
+// time: the median and the 99th of a hundred.
+func BenchmarkAppendToSubscriber(b *testing.B) {
+	_, c := start(b)
+	sub := subscribeAll(b, c, esdb.SubscribeToAllOptions{From: esdb.Start{}})
+	for e := sub.Recv(); e.CaughtUp == nil; e = sub.Recv() {
+		if e.SubscriptionDropped != nil {
+			b.Fatal(e.SubscriptionDropped.Error)
+		}
+	}
+	took := make([]time.Duration, 0, b.N)
+	b.ResetTimer()
+	for i := range b.N {
+		begin := time.Now()
+		mustAppend(b, c, fmt.Sprintf("message-%d", i), esdb.NoStream{}, payloadEvent("Queued"))
+		for {
+			e := sub.Recv()
+			if e.SubscriptionDropped != nil {
+				b.Fatal(e.SubscriptionDropped.Error)
+			}
+			if e.EventAppeared != nil {
+				break
+			}
+		}
+		took = append(took, time.Since(begin))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 }
 
 // BenchmarkCatchUp delivers the log to one subscriber of $all; an operation is one event. Filtered, half of them match.

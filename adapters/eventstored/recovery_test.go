@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,7 +42,7 @@ func runChild() {
 }
 
 // startChild serves dir in another process.
-func startChild(t *testing.T, dir string) (cmd *exec.Cmd, url string) {
+func startChild(t testing.TB, dir string) (cmd *exec.Cmd, url string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -67,7 +68,11 @@ func startChild(t *testing.T, dir string) (cmd *exec.Cmd, url string) {
 // what was not acknowledged is there as a whole or not at all.
 func TestKilledUnderLoad(t *testing.T) {
 	dir := t.TempDir()
-	const rounds, writers = 4, 8
+	const writers = 8
+	rounds := 4
+	if more, err := strconv.Atoi(os.Getenv("EVENTSTORED_KILLS")); err == nil { // for a night
+		rounds = more
+	}
 	type acknowledged struct {
 		events   []esdb.EventData
 		revision uint64

@@ -2,6 +2,7 @@ package eventstored
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,6 +38,14 @@ type Options struct {
 	MaxAppendBytes int
 	// MinFreeBytes is the room on the disk below which appends are refused; default 128 MiB. Negative: no check.
 	MinFreeBytes int64
+	// Certificate gives the certificate for TLS, for each connection anew; see LoadCertificate. Without it connections are
+	// open.
+	Certificate func() (*tls.Certificate, error)
+	// Authenticate reports whether a user has a password; see Users. With it every call but those by which clients find out
+	// what the server is must name a user; all users may do everything. Without it credentials are ignored. It needs TLS.
+	//
+	// Only a server on a loopback address may do without TLS or without users.
+	Authenticate func(user, password string) bool
 	// MaxConcurrentStreams bounds the calls and subscriptions at a time on one connection; default 100, EventStoreDB's
 	// limit. Further ones wait in the client.
 	MaxConcurrentStreams uint32
@@ -60,6 +69,7 @@ type Server struct {
 	store    *store.Store
 	listener net.Listener
 	grpc     *grpc.Server
+	operator *operatorPort
 	// closing is closed when the server begins to close: open streams end.
 	closing  chan struct{}
 	served   sync.WaitGroup
@@ -69,7 +79,8 @@ type Server struct {
 }
 
 // Open opens the store in opts.Dir and listens on opts.Addr. When it returns, clients can connect. Its errors say in one
-// line what is wrong: store.ErrLocked, store.ErrDiskFull, store.ErrCorrupted and syscall.EADDRINUSE can be told apart.
+// line what is wrong: store.ErrLocked, store.ErrDiskFull, store.ErrCorrupted, ErrUnprotected and syscall.EADDRINUSE can be
+// told apart.
 func Open(ctx context.Context, opts Options) (*Server, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
@@ -86,6 +97,9 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 			return nil, fmt.Errorf("event store: address %s is taken by another program, choose another one: %w", opts.Addr, err)
 		}
 		return nil, fmt.Errorf("event store: cannot listen on %q: %w", opts.Addr, err)
+	}
+	if err := opts.checkProtection(listener.Addr()); err != nil {
+		return nil, errors.Join(err, listener.Close())
 	}
 	st, err := store.Open(store.Options{
 		Dir:            opts.Dir,
@@ -108,19 +122,22 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 		listener: listener,
 		closing:  make(chan struct{}),
 		errs:     make(chan error, 1),
-		grpc: grpc.NewServer(
-			grpc.ForceServerCodecV2(codec{}),
-			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minKeepalive, PermitWithoutStream: true}),
-			grpc.MaxRecvMsgSize(maxMessageBytes),
-			grpc.MaxConcurrentStreams(opts.MaxConcurrentStreams),
-			grpc.NumStreamWorkers(streamWorkers),
-			grpc.WaitForHandlers(true),
-		),
 	}
+	s.grpc = grpc.NewServer(append(s.opts.securityOptions(),
+		grpc.ForceServerCodecV2(codec{}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minKeepalive, PermitWithoutStream: true}),
+		grpc.MaxRecvMsgSize(maxMessageBytes),
+		grpc.MaxConcurrentStreams(opts.MaxConcurrentStreams),
+		grpc.NumStreamWorkers(streamWorkers),
+		grpc.WaitForHandlers(true),
+	)...)
 	streams.RegisterStreamsServer(s.grpc, &streamsService{server: s, store: st})
 	persistent.RegisterPersistentSubscriptionsServer(s.grpc, &persistentService{server: s, groups: groups})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, featuresService{})
 	gossip.RegisterGossipServer(s.grpc, gossipService{server: s})
+	if err := s.openOperatorPort(ctx); err != nil {
+		return nil, errors.Join(err, listener.Close(), st.Close(ctx))
+	}
 	s.served.Go(s.serve)
 	s.served.Go(s.watchStore)
 	return s, nil
@@ -150,16 +167,14 @@ func (s *Server) report(err error) {
 // Addr is the address the server listens on, host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// URL is the connection string for clients on this machine: esdb://host:port?tls=false.
+// URL is the connection string for clients on this machine: esdb://host:port?tls=false, or tls=true. Where users are
+// asked for, one has to be put in: esdb://name:password@host:port?tls=true.
 func (s *Server) URL() string {
-	host, port, err := net.SplitHostPort(s.Addr())
-	if err != nil {
-		return "esdb://" + s.Addr() + "?tls=false"
+	addr := s.Addr()
+	if host, port, err := net.SplitHostPort(addr); err == nil && net.ParseIP(host).IsUnspecified() {
+		addr = net.JoinHostPort("127.0.0.1", port)
 	}
-	if ip := net.ParseIP(host); ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "esdb://" + net.JoinHostPort(host, port) + "?tls=false"
+	return fmt.Sprintf("esdb://%s?tls=%t", addr, s.opts.Certificate != nil)
 }
 
 // Err gives the first fault at run time that the server cannot go on from, for instance a disk that failed. Appends are
@@ -171,6 +186,11 @@ func (s *Server) Stats() store.Stats { return s.store.Stats() }
 
 // Backup writes a consistent copy of the data to a folder that must not exist yet, while the server runs.
 func (s *Server) Backup(to string) error { return s.store.Backup(to) }
+
+// Scavenge removes events that cannot be read any more, while the server runs; see store.Store.Scavenge.
+func (s *Server) Scavenge(ctx context.Context) (store.ScavengeReport, error) {
+	return s.store.Scavenge(ctx)
+}
 
 // Close ends open streams with Unavailable, lets appends under way be answered, and closes the data. It takes at most
 // until ctx ends, or 3 s for clients that do not take what is sent to them. It may be called more than once.
@@ -194,8 +214,9 @@ func (s *Server) close(ctx context.Context) error {
 		s.grpc.Stop()
 		<-graceful
 	}
+	err := s.operator.close(grace)
 	s.served.Wait()
-	return s.store.Close(ctx)
+	return errors.Join(err, s.store.Close(ctx))
 }
 
 func (s *Server) maxAppendBytes() int { return s.store.MaxAppendBytes() }

@@ -319,6 +319,68 @@ func TestSlowSubscriber(t *testing.T) {
 	}
 }
 
+// The same of one stream: subscribers that begin in its past, at its end or before it exists have every event behind their
+// start once and in order, while several write.
+func TestStreamCatchUpToLiveWithoutGapOrRepeat(t *testing.T) {
+	const writers, each = 6, 80
+	_, c := start(t)
+	subs := []*esdb.Subscription{subscribeStream(t, c, "s", esdb.Start{})}
+	var writing sync.WaitGroup
+	for range writers {
+		writing.Go(func() {
+			for i := range each {
+				_, err := c.AppendToStream(testContext(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, newEvents(1+i%2)...)
+				if err != nil {
+					t.Errorf("append: %v", err)
+					return
+				}
+			}
+		})
+	}
+	const total = writers * each * 3 / 2
+	for i := range 4 {
+		from := []esdb.StreamPosition{esdb.Start{}, esdb.End{}, esdb.Revision(10), esdb.Revision(total / 2)}[i]
+		subs = append(subs, subscribeStream(t, c, "s", from))
+	}
+	var reading sync.WaitGroup
+	for i, sub := range subs {
+		reading.Go(func() {
+			for next := uint64(0); ; next++ {
+				got := nextEvent(t, sub).EventNumber
+				switch {
+				case next == 0:
+					next = got
+				case got != next:
+					t.Errorf("subscriber %d: revision %d, want %d", i, got, next)
+					return
+				}
+				if got >= total-1 {
+					return
+				}
+			}
+		})
+	}
+	writing.Wait()
+	mustAppend(t, c, "s", esdb.Any{}, newEvent("Last")) // for who subscribed at the very end
+	reading.Wait()
+}
+
+// A subscriber that reads nothing does not hold up those that do.
+func TestSlowSubscriberHoldsUpNobody(t *testing.T) {
+	s, c := start(t)
+	subscribeAll(t, connect(t, s.URL()), esdb.SubscribeToAllOptions{From: esdb.Start{}}) // never read
+	fast := subscribeAll(t, c, esdb.SubscribeToAllOptions{From: esdb.Start{}})
+	large := make([]byte, 50_000)
+	for i := range uint64(400) { // 20 MB
+		e := newEvent("Large")
+		e.Data = large
+		mustAppend(t, c, "s", esdb.Any{}, e)
+		if got := nextEvent(t, fast); got.EventNumber != i {
+			t.Fatalf("revision %d, want %d", got.EventNumber, i)
+		}
+	}
+}
+
 func TestTombstoneEndsSubscription(t *testing.T) {
 	_, c := start(t)
 	mustAppend(t, c, "s", esdb.NoStream{}, newEvent("Happened"))

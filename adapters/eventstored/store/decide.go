@@ -226,8 +226,8 @@ func (c *committer) stands(stream string, revision int64, id uuid.UUID) (positio
 	if err = errors.Join(err, closer.Close()); err != nil {
 		return 0, false, c.readError(fmt.Sprintf("stream %q", stream), err)
 	}
-	record, err := c.record(position)
-	if err != nil {
+	record, ok, err := c.lookUp(position)
+	if err != nil || !ok { // scavenged this very moment
 		return 0, false, err
 	}
 	view, err := record.View()

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -58,10 +57,11 @@ func (s *Store) checkDiskSpace() error {
 
 // readError wraps what went wrong while reading; corrupted data is a fault of the store too.
 func (s *Store) readError(what string, err error) error {
-	if !pebble.IsCorruptionError(err) && !errors.Is(err, ErrCorrupted) {
+	damaged := s.damage(err)
+	if damaged == nil {
 		return fmt.Errorf("event store in %s: read %s: %w", s.opts.Dir, what, err)
 	}
-	err = fmt.Errorf("event store in %s: read %s: %w%s: %w", s.opts.Dir, what, ErrCorrupted, corruptedFile(s.opts.Dir, err), err)
+	err = fmt.Errorf("event store in %s: read %s: %w", s.opts.Dir, what, damaged)
 	s.opts.Logger.Error("event store cannot read its data", "error", err)
 	return err
 }

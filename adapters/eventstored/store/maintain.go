@@ -9,8 +9,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Maintenance works on a store that nobody serves: it takes the folder's lock, so a running server makes it fail with
-// ErrLocked.
+// The functions here work on a store that nobody serves: they take the folder's lock, so a running server makes them fail
+// with ErrLocked. The methods work while it runs.
 
 // VerifyReport is what Verify saw.
 type VerifyReport struct {
@@ -164,8 +164,7 @@ func (v *verifier) index(ctx context.Context) error {
 }
 
 // Backup writes a consistent copy of the store to a folder that must not exist yet. Files that do not change any more are
-// hard links where the file system allows it. Appends go on meanwhile. To restore, put the copy in the place of the data
-// folder.
+// hard links where the file system allows it. Appends go on meanwhile. Restore brings it back.
 func (s *Store) Backup(to string) error {
 	if err := s.beginRead(); err != nil {
 		return err
@@ -185,68 +184,4 @@ func Backup(opts Options, to string) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.abandon()) }()
 	return s.Backup(to)
-}
-
-// ScavengeReport is what Scavenge removed.
-type ScavengeReport struct{ Events, Bytes uint64 }
-
-// scavengeBatchBytes bounds the memory of Scavenge.
-const scavengeBatchBytes = 4 << 20
-
-// Scavenge removes events that cannot be read through their streams any more: before $tb, beyond $maxCount, of deleted
-// streams. A tombstone stays, and so does the newest event of the log, since it tells where the log ends. Events that are
-// only too old for $maxAge stay, too: an older event may not go before a younger one.
-func Scavenge(ctx context.Context, opts Options) (report ScavengeReport, err error) {
-	s, err := openOffline(opts)
-	if err != nil {
-		return report, err
-	}
-	defer func() { err = errors.Join(err, s.abandon()) }()
-	newest, err := s.ReadAllBackwards(s.End(), 1)
-	if err != nil || len(newest) == 0 {
-		return report, err
-	}
-	batch := s.db.NewBatch()
-	flush := func() error {
-		err := batch.Commit(pebble.Sync)
-		batch = s.db.NewBatch()
-		return err
-	}
-	var stream string
-	var known *head
-	err = s.each(ctx, streamKey, func(key, value []byte) error {
-		revision := streamKeyRevision(key)
-		if name := string(key[3 : len(key)-8]); known == nil || name != stream {
-			var err error
-			if known, err = s.loadHead(name); err != nil {
-				return err
-			}
-			stream = name
-		}
-		gone := revision < known.firstReadable(stream) || known.tombstoned
-		position, err := parseUint64(value)
-		if err != nil || !gone || revision == tombstoneRevision || position == newest[0].Position {
-			return err
-		}
-		record, err := s.record(position)
-		if err != nil {
-			return err
-		}
-		report.Events++
-		report.Bytes += uint64(len(record.Wire))
-		if err := errors.Join(batch.Delete(appendLogKey(nil, position), nil), batch.Delete(key, nil)); err != nil {
-			return err
-		}
-		if batch.Len() < scavengeBatchBytes {
-			return nil
-		}
-		return flush()
-	})
-	if err = errors.Join(err, flush(), batch.Close()); err != nil {
-		return report, fmt.Errorf("scavenge event store in %s: %w", opts.Dir, err)
-	}
-	if err := s.db.Compact(ctx, []byte{logKey}, []byte{streamKey + 1}, false); err != nil {
-		return report, fmt.Errorf("scavenge event store in %s: %w", opts.Dir, err)
-	}
-	return report, nil
 }

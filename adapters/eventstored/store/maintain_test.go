@@ -1,11 +1,15 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,6 +153,210 @@ func TestScavenge(t *testing.T) {
 	}
 	if slices.Contains(seen, "deleted") || !slices.Contains(seen, "tombstoned") {
 		t.Errorf("streams left: %v", seen)
+	}
+}
+
+// A scavenge of a store in use: nobody who reads or writes meanwhile notices, and what it may remove is gone.
+func TestScavengeWhileInUse(t *testing.T) {
+	opts := options(t.TempDir())
+	opts.TailRecords, opts.MemTableBytes = 16, 256<<10 // reads go to disk
+	s := open(t, opts)
+	ctx := testContext(t)
+	const streams, limit, enough = 4, 5, 1000
+	const pause = time.Millisecond // the readers are not the test
+	for i := range streams {
+		name := fmt.Sprintf("s%d", i)
+		if _, err := s.Append(ctx, store.MetadataStream(name), store.Any, []store.Event{
+			{ID: uuid.New(), Type: "$metadata", JSON: true, Data: fmt.Appendf(nil, `{"$maxCount":%d}`, limit)},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	using, stop := context.WithCancel(ctx)
+	var users sync.WaitGroup
+	var appended atomic.Int64
+	for i := range streams {
+		name := fmt.Sprintf("s%d", i)
+		users.Go(func() {
+			expected := store.NoStream
+			for using.Err() == nil {
+				events := newEvents(7)
+				written, err := s.Append(ctx, name, expected, events)
+				if err != nil || written.Revision != int64(expected)+7 {
+					t.Errorf("append: %+v, %v", written, err)
+					return
+				}
+				// A repeat is recognised, or refused when what it repeats was scavenged.
+				var wrong *store.WrongRevisionError
+				if again, err := s.Append(ctx, name, expected, events); again != written && !errors.As(err, &wrong) {
+					t.Errorf("repeated append: %+v, %v; want %+v", again, err, written)
+				}
+				expected = store.Expected(written.Revision)
+				appended.Add(1)
+			}
+		})
+		users.Go(func() {
+			for ; using.Err() == nil; time.Sleep(pause) {
+				view, err := s.Stream(ctx, name)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if view.State() != store.StreamReadable {
+					continue
+				}
+				// An older view may have lost some of what it bounds, but nothing else is wrong.
+				for next, more := int64(0), true; more; {
+					if _, next, more, err = view.Read(next, 2); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	users.Go(func() {
+		for next := uint64(0); using.Err() == nil; time.Sleep(pause) {
+			records, _, err := s.ReadAll(next, 100)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if next = 0; len(records) > 0 {
+				next = records[len(records)-1].Position + 1
+			}
+		}
+	})
+	var removed uint64
+	for appended.Load() < enough && ctx.Err() == nil {
+		report, err := s.Scavenge(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		removed += report.Events
+	}
+	stop()
+	users.Wait()
+	report, err := s.Scavenge(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed += report.Events
+	if left := len(readAll(t, s)); left > streams*(limit+2) || uint64(7*appended.Load()) != removed+uint64(left)-streams {
+		t.Errorf("%d events removed of %d, %d are left", removed, 7*appended.Load(), left)
+	}
+	for i := range streams {
+		if got := readStream(t, s, fmt.Sprintf("s%d", i), 3); len(got) != limit {
+			t.Errorf("s%d: revisions %v are readable, want %d of them", i, got, limit)
+		}
+	}
+	if err := s.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Verify(ctx, opts); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseEndsScavenge(t *testing.T) {
+	s := open(t, options(t.TempDir()))
+	for range 50 {
+		if _, err := s.Append(testContext(t), "s", store.Any, newEvents(100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Tombstone(testContext(t), "s", store.Any); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.Scavenge(testContext(t))
+		ended <- err
+	}()
+	if err := s.Close(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil && !errors.Is(err, store.ErrClosed) {
+		t.Fatalf("the scavenge ends with %v", err)
+	}
+}
+
+func TestRestore(t *testing.T) {
+	opts := options(t.TempDir())
+	fill(t, opts)
+	want := readable(t, opts)
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := store.Backup(opts, backup); err != nil {
+		t.Fatal(err)
+	}
+	restored := options(filepath.Join(t.TempDir(), "data", "eventstore"))
+	if err := os.MkdirAll(filepath.Dir(restored.Dir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	prepared := ""
+	report, err := store.Restore(testContext(t), restored, backup, func(dir string) error {
+		prepared = dir
+		if _, err := os.Stat(restored.Dir); err == nil {
+			t.Error("it is in its place before it was prepared")
+		}
+		return nil
+	})
+	if err != nil || report.Events != 57 || prepared == "" {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	if got := readable(t, restored); got != want {
+		t.Errorf("restored it reads as\n%s want\n%s", got, want)
+	}
+	if _, err := store.Restore(testContext(t), restored, backup, nil); err == nil || !strings.Contains(err.Error(), "there is something in it") {
+		t.Errorf("a folder in use is overwritten: %v", err)
+	}
+}
+
+// A restore that fails leaves nothing behind.
+func TestRestoreRefuses(t *testing.T) {
+	opts := options(t.TempDir())
+	fill(t, opts)
+	damaged := filepath.Join(t.TempDir(), "damaged")
+	if err := store.Backup(opts, damaged); err != nil {
+		t.Fatal(err)
+	}
+	tables, err := filepath.Glob(filepath.Join(damaged, "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("no tables in the backup: %v", err)
+	}
+	for _, table := range tables {
+		// Not in place: a backup shares its tables with the store as long as both have them.
+		if err := errors.Join(os.Remove(table), os.WriteFile(table, []byte("cut off"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	running := options(t.TempDir())
+	open(t, running)
+	good := filepath.Join(t.TempDir(), "good")
+	if err := store.Backup(opts, good); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("cannot prepare")
+	for name, tt := range map[string]struct {
+		from    string
+		prepare func(string) error
+		want    string
+	}{
+		"nothing":          {filepath.Join(t.TempDir(), "none"), nil, "is no backup of an event store"},
+		"something else":   {t.TempDir(), nil, "is no backup of an event store"},
+		"damaged":          {damaged, nil, "cannot be used"},
+		"a running store":  {running.Dir, nil, "in use by another process"},
+		"a failed prepare": {good, func(string) error { return broken }, broken.Error()},
+	} {
+		to := options(filepath.Join(t.TempDir(), "data"))
+		_, err := store.Restore(testContext(t), to, tt.from, tt.prepare)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", name, err, tt.want)
+		}
+		left, globErr := filepath.Glob(to.Dir + "*")
+		if globErr != nil || len(left) > 0 {
+			t.Errorf("%s: it leaves %v, %v", name, left, globErr)
+		}
 	}
 }
 

@@ -234,10 +234,13 @@ func (v StreamView) read(
 	ok := first(it)
 	for ; ok && !page.full(); ok = step(it) {
 		r, err := v.recordAt(it)
+		last = streamKeyRevision(it.Key())
+		if errors.Is(err, errScavenged) {
+			continue
+		}
 		if err != nil {
 			return nil, 0, errors.Join(err, it.Close())
 		}
-		last = streamKeyRevision(it.Key())
 		if expired, err := v.expired(r); err != nil {
 			return nil, 0, errors.Join(err, it.Close())
 		} else if !expired {
@@ -262,8 +265,23 @@ func (v StreamView) recordAt(it *pebble.Iterator) (Record, error) {
 	if err != nil {
 		return Record{}, v.store.readError(fmt.Sprintf("stream %q", v.stream), err)
 	}
-	return v.store.record(position)
+	r, ok, err := v.store.lookUp(position)
+	if err != nil || ok {
+		return r, err
+	}
+	// The iterator sees the index as it was. A scavenge takes event and entry away together.
+	_, closer, err := v.store.db.Get(it.Key())
+	if errors.Is(err, pebble.ErrNotFound) {
+		return Record{}, errScavenged
+	}
+	if err == nil {
+		err = errors.Join(ErrCorrupted, closer.Close())
+	}
+	return Record{}, v.store.readError(fmt.Sprintf("record at position %d", position), err)
 }
+
+// errScavenged says that an event was removed while its stream was read.
+var errScavenged = errors.New("event was scavenged")
 
 func (v StreamView) expired(r Record) (bool, error) {
 	if v.minAge == 0 {
@@ -295,21 +313,30 @@ func (v StreamView) Tombstone() (Record, error) {
 
 // record returns the record at a position that an index entry names.
 func (s *Store) record(position uint64) (Record, error) {
+	r, ok, err := s.lookUp(position)
+	if err == nil && !ok {
+		err = s.readError(fmt.Sprintf("record at position %d", position), ErrCorrupted)
+	}
+	return r, err
+}
+
+// lookUp returns the record at a position; false if there is none.
+func (s *Store) lookUp(position uint64) (Record, bool, error) {
 	if r, ok := s.tail.get(position); ok {
-		return r, nil
+		return r, true, nil
 	}
 	value, closer, err := s.db.Get(appendLogKey(nil, position))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return Record{}, false, nil
+	}
 	if err != nil {
-		if errors.Is(err, pebble.ErrNotFound) {
-			err = ErrCorrupted
-		}
-		return Record{}, s.readError(fmt.Sprintf("record at position %d", position), err)
+		return Record{}, false, s.readError(fmt.Sprintf("record at position %d", position), err)
 	}
 	r := Record{Position: position, Wire: append([]byte(nil), value...)}
 	if err := closer.Close(); err != nil {
-		return Record{}, s.readError(fmt.Sprintf("record at position %d", position), err)
+		return Record{}, false, s.readError(fmt.Sprintf("record at position %d", position), err)
 	}
-	return r, nil
+	return r, true, nil
 }
 
 func appendUint64(dst []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(dst, v) }

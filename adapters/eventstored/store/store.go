@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,6 +44,8 @@ type Store struct {
 	// reading is held shared by reads and exclusively while Pebble closes, which must not happen under a read.
 	reading sync.RWMutex
 	closed  bool
+
+	scavenging atomic.Bool
 
 	// committed is the position after the last synced record.
 	committed atomic.Uint64
@@ -102,6 +103,9 @@ func isHeld(err error) bool {
 
 func (s *Store) open() error {
 	if err := s.checkDiskSpace(); err != nil {
+		return err
+	}
+	if err := s.checkMarker(); err != nil {
 		return err
 	}
 	db, err := pebble.Open(s.opts.Dir, s.pebbleOptions())
@@ -273,6 +277,7 @@ func (s *Store) abandon() error {
 // openError says in one line what is wrong with the data folder.
 func (s *Store) openError(err error) error {
 	dir := s.opts.Dir
+	damaged := s.damage(err)
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("event store: data folder %s is not writable: %w", dir, err)
@@ -282,16 +287,9 @@ func (s *Store) openError(err error) error {
 		return fmt.Errorf("event store in %s: %w: %w", dir, ErrDiskFull, err)
 	case errors.Is(err, ErrDiskFull):
 		return fmt.Errorf("event store in %s: %w", dir, err)
-	case pebble.IsCorruptionError(err), errors.Is(err, ErrCorrupted):
-		return fmt.Errorf("event store in %s: %w%s: %w; restore a backup", dir, ErrCorrupted, corruptedFile(dir, err), err)
+	case damaged != nil:
+		return fmt.Errorf("event store in %s: %w; restore a backup", dir, damaged)
 	default:
 		return fmt.Errorf("event store in %s: %w", dir, err)
 	}
-}
-
-func corruptedFile(dir string, err error) string {
-	if info := pebble.ExtractDataCorruptionInfo(err); info != nil && info.Path != "" {
-		return " in file " + filepath.Join(dir, filepath.Base(info.Path))
-	}
-	return ""
 }

@@ -1,5 +1,5 @@
 // Command conformance serves an empty event store, or one with the data set that the official Go client's tests expect,
-// until it gets SIGTERM. .ci/conformance runs those tests against it.
+// until it gets SIGTERM. With -certs it does so with TLS and the user of those tests. .ci/conformance runs them against it.
 package main
 
 import (
@@ -10,11 +10,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/waypost/waypost/adapters/eventstored"
 	"github.com/waypost/waypost/adapters/eventstored/store"
+	"github.com/waypost/waypost/adapters/eventstored/testcert"
 )
 
 const closeTimeout = 10 * time.Second
@@ -30,7 +32,13 @@ func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:2113", "`host:port` to listen on")
 	resources := flags.String("populate", "", "the client's resources/test `folder`: start with the data set it describes")
+	certs := flags.String("certs", "", "the client's certs `folder`: serve with its node's certificate and the user admin")
+	makeCerts := flags.String("make-certs", "", "make that `folder` instead of serving")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *makeCerts != "" {
+		_, err := testcert.Write(*makeCerts)
 		return err
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
@@ -50,9 +58,24 @@ func run(ctx context.Context, args []string) (err error) {
 			return err
 		}
 	}
-	server, err := eventstored.Open(ctx, eventstored.Options{Dir: dir, Addr: *addr, Logger: logger})
+	options := eventstored.Options{Dir: dir, Addr: *addr, Logger: logger}
+	if *certs != "" {
+		certificate, err := eventstored.LoadCertificate(filepath.Join(*certs, "node", "node.crt"), filepath.Join(*certs, "node", "node.key"))
+		if err != nil {
+			return err
+		}
+		users, err := eventstored.ParseUsers("admin:changeit")
+		if err != nil {
+			return err
+		}
+		options.Certificate, options.Authenticate = certificate.Certificate, users.Authenticate
+	}
+	server, err := eventstored.Open(ctx, options)
 	if err != nil {
 		return err
+	}
+	if _, err := fmt.Fprintln(os.Stdout, server.Addr()); err != nil {
+		return errors.Join(err, server.Close(ctx))
 	}
 	select {
 	case <-ctx.Done():
