@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -15,7 +16,7 @@ import (
 func (l *Log) Append(
 	ctx context.Context, stream string, expected event.Expected, events ...event.New,
 ) (event.Appended, error) {
-	data, err := l.encode(stream, events)
+	data, key, err := l.encode(ctx, stream, events)
 	if err != nil {
 		return event.Appended{}, err
 	}
@@ -35,6 +36,7 @@ func (l *Log) Append(
 		return event.Appended{
 			Revision: event.Revision(result.NextExpectedVersion),
 			Position: event.Position(result.CommitPosition),
+			Key:      key,
 		}, nil
 	case hasCode(err, esdb.ErrorCodeWrongExpectedVersion):
 		return event.Appended{}, &event.WrongRevisionError{Stream: stream, Expected: expected}
@@ -45,20 +47,23 @@ func (l *Log) Append(
 	}
 }
 
-func (l *Log) encode(stream string, events []event.New) ([]esdb.EventData, error) {
+// encode also answers the data key of the first event that has personal data.
+func (l *Log) encode(ctx context.Context, stream string, events []event.New) ([]esdb.EventData, event.KeyID, error) {
 	if len(events) == 0 {
-		return nil, fmt.Errorf("append to %s: no events", stream)
+		return nil, "", fmt.Errorf("append to %s: no events", stream)
 	}
+	var first event.KeyID
 	size := 0
 	encoded := make([]esdb.EventData, 0, len(events))
 	for _, e := range events {
 		if e.ID == uuid.Nil {
-			return nil, fmt.Errorf("append to %s: %s has no id", stream, e.Event.EventType())
+			return nil, "", fmt.Errorf("append to %s: %s has no id", stream, e.Event.EventType())
 		}
-		data, meta, err := l.codec.Encode(e)
+		data, meta, key, err := l.codec.Encode(ctx, stream, e)
 		if err != nil {
-			return nil, fmt.Errorf("append to %s: %w", stream, err)
+			return nil, "", fmt.Errorf("append to %s: %w", stream, err)
 		}
+		first = cmp.Or(first, key)
 		size += len(data) + len(meta)
 		encoded = append(encoded, esdb.EventData{
 			EventID:     e.ID,
@@ -70,9 +75,9 @@ func (l *Log) encode(stream string, events []event.New) ([]esdb.EventData, error
 	}
 	// The client loses the store's answer if the store stops reading half-way.
 	if size > l.maxAppendBytes {
-		return nil, fmt.Errorf("append to %s: %w: %d bytes, at most %d", stream, event.ErrTooLarge, size, l.maxAppendBytes)
+		return nil, "", fmt.Errorf("append to %s: %w: %d bytes, at most %d", stream, event.ErrTooLarge, size, l.maxAppendBytes)
 	}
-	return encoded, nil
+	return encoded, first, nil
 }
 
 func expectedRevision(e event.Expected) esdb.ExpectedRevision {

@@ -14,6 +14,10 @@ import (
 	"github.com/waypost/waypost/app/event"
 )
 
+// ErrRefused says that the store does not let this user in: the name or the
+// password in the URL is wrong or missing, or the user may not do this.
+var ErrRefused = errors.New("the event store refuses the user and password of its URL")
+
 var (
 	// errRetired says that the connection was retired before the call could begin.
 	errRetired = errors.New("connection was retired")
@@ -63,7 +67,8 @@ func mayPass(err error) bool {
 		return true
 	}
 	code := codeOf(err)
-	return code == codes.Unavailable || code == codes.DeadlineExceeded || code == codes.Aborted
+	return code == codes.Unavailable || code == codes.DeadlineExceeded || code == codes.Aborted ||
+		code == codes.Canceled // by the client, which closes a connection under other calls when it is told of another leader
 }
 
 // failed turns an error of a call into one of the log. what names the call.
@@ -78,6 +83,8 @@ func failed(ctx context.Context, what string, err error) error {
 	switch codeOf(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Canceled, codes.ResourceExhausted:
 		return fmt.Errorf("%s: %w: %w", what, event.ErrUnavailable, err)
+	case codes.Unauthenticated, codes.PermissionDenied:
+		return fmt.Errorf("%s: %w: %w", what, ErrRefused, err)
 	default:
 		return fmt.Errorf("%s: %w", what, err)
 	}

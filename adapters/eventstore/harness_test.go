@@ -51,11 +51,14 @@ type store struct {
 	s    *eventstored.Server
 }
 
-func startStore(t testing.TB) *store {
+func startStore(t testing.TB, change ...func(*eventstored.Options)) *store {
 	t.Helper()
 	st := &store{t: t, opts: eventstored.Options{
 		Dir: t.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
 	}}
+	for _, c := range change {
+		c(&st.opts)
+	}
 	st.start()
 	st.opts.Addr = st.s.Addr()
 	t.Cleanup(st.stop)

@@ -79,7 +79,13 @@ func (p *pool) run(ctx context.Context, c *connection, call func(context.Context
 	// The next call gets another connection if the store or the way to it may be
 	// gone. A caller that was in a hurry proves nothing.
 	reason := context.Cause(ctx)
-	if codeOf(err) == codes.Unavailable || errors.Is(err, errNoAnswer) || errors.Is(reason, errNoAnswer) {
+	switch {
+	case hasCode(err, esdb.ErrorCodeNotLeader):
+		// The client is on its way to the leader by itself, whom calls that enter now
+		// wait for; so must not this one.
+		c.retired.Store(true)
+	case codeOf(err) == codes.Unavailable, errors.Is(err, errNoAnswer), errors.Is(reason, errNoAnswer),
+		codeOf(err) == codes.Canceled && reason == nil: // by the client, on its way to a leader
 		c.retire()
 	}
 	if errors.Is(reason, errClosed) || errors.Is(reason, errNoAnswer) {

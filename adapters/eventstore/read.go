@@ -53,33 +53,61 @@ func (l *Log) readOnce(
 		return nil, err
 	}
 	defer reader.Close()
-	var events []event.Recorded
+	var found []*esdb.ResolvedEvent
 	for {
 		e, err := reader.Recv()
 		if errors.Is(err, io.EOF) || hasCode(err, esdb.ErrorCodeResourceNotFound) {
-			return events, nil
+			break
 		}
 		if err != nil {
 			return nil, err
 		}
-		r, err := l.decode(e)
+		found = append(found, e)
+	}
+	// Keys that cannot be had leave personal data locked; what needs them says so.
+	_ = l.fetchKeys(ctx, found)
+	var events []event.Recorded
+	for _, e := range found {
+		r, err := l.decode(ctx, e)
 		if err != nil {
 			return nil, fmt.Errorf("decode: %w", err)
 		}
 		events = append(events, r)
 	}
+	return events, nil
+}
+
+// fetchKeys makes the data keys of these events ready, so that decode does not
+// ask for one at a time.
+func (l *Log) fetchKeys(ctx context.Context, events []*esdb.ResolvedEvent) error {
+	data := make([][]byte, len(events))
+	for i, e := range events {
+		data[i] = e.OriginalEvent().Data
+	}
+	return l.codec.Fetch(ctx, data...)
 }
 
 // decode also gives what is known of an event that it cannot decode.
-func (l *Log) decode(e *esdb.ResolvedEvent) (event.Recorded, error) {
+func (l *Log) decode(ctx context.Context, e *esdb.ResolvedEvent) (event.Recorded, error) {
+	r := recordedOf(e)
+	err := l.codec.Decode(ctx, &r, e.OriginalEvent().Data, e.OriginalEvent().UserMetadata)
+	return r, err
+}
+
+// decodeSealed is decode without the personal data.
+func (l *Log) decodeSealed(ctx context.Context, e *esdb.ResolvedEvent) (event.Recorded, error) {
+	r := recordedOf(e)
+	err := l.codec.DecodeSealed(ctx, &r, e.OriginalEvent().Data, e.OriginalEvent().UserMetadata)
+	return r, err
+}
+
+func recordedOf(e *esdb.ResolvedEvent) event.Recorded {
 	o := e.OriginalEvent()
-	r := event.Recorded{
+	return event.Recorded{
 		ID:       o.EventID,
 		Stream:   o.StreamID,
 		Revision: event.Revision(o.EventNumber),
 		Position: event.Position(o.Position.Commit),
 		Type:     o.EventType,
 	}
-	err := l.codec.Decode(&r, o.Data, o.UserMetadata)
-	return r, err
 }

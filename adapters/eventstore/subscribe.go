@@ -33,7 +33,7 @@ func (l *Log) Subscribe(
 	}
 	s := &subscription{
 		log: l, filter: filter, handle: handle, position: sub.After,
-		maxBatch: defaultMaxBatch,
+		maxBatch: defaultMaxBatch, sealed: sub.Sealed,
 	}
 	if sub.MaxBatch > 0 {
 		s.maxBatch = sub.MaxBatch
@@ -93,6 +93,7 @@ type subscription struct {
 	filter   *esdb.SubscriptionFilter
 	handle   func(context.Context, event.Batch) error
 	maxBatch int
+	sealed   bool // personal data are not wanted
 
 	position event.Position // of the last batch handed over
 	live     bool
@@ -111,9 +112,10 @@ func (s *subscription) ended(ctx context.Context, err error) error {
 	return failed(ctx, "subscribe", err)
 }
 
-// item is what the reader passes on: an event, or a checkpoint, or that the
-// subscription has become live.
+// item is what the reader passes on: an event, as it came and then decoded, or a
+// checkpoint, or that the subscription has become live.
 type item struct {
+	raw      *esdb.ResolvedEvent
 	event    *event.Recorded
 	position event.Position // of the event or the checkpoint
 	caughtUp bool
@@ -127,16 +129,24 @@ func (s *subscription) run(ctx context.Context, c *connection) error {
 	if err != nil {
 		return err
 	}
-	items := make(chan item, s.maxBatch)
+	received, items := make(chan item, s.maxBatch), make(chan item, s.maxBatch)
 	dropped := make(chan error, 1)
 	go func() {
+		defer close(received)
+		dropped <- s.receive(ctx, opened, received)
+	}()
+	go func() {
 		defer close(items)
-		dropped <- s.receive(ctx, opened, items)
+		s.decode(ctx, received, items)
 	}()
 	err = s.deliver(ctx, items)
 	cancel()
 	_ = opened.Close() // it only cancels
-	for range items {  //nolint:revive // the reader ends when nothing more can be sent
+	for range items {  // the readers end when nothing more can be sent
+		continue
+	}
+	for range received { // decode may have ended first
+		continue
 	}
 	if err != nil {
 		return err
@@ -164,21 +174,14 @@ func (s *subscription) open(ctx context.Context, cancel func(), c *connection) (
 	return opened, err
 }
 
-// receive decodes and passes on what the store sends, and says why that ended.
+// receive passes on what the store sends, and says why that ended.
 func (s *subscription) receive(ctx context.Context, from *esdb.Subscription, to chan<- item) error {
 	for {
 		e := from.Recv()
 		var next item
 		switch {
 		case e.EventAppeared != nil:
-			r, err := s.log.decode(e.EventAppeared)
-			if err != nil {
-				s.log.logger.LogAttrs(ctx, slog.LevelError, "event cannot be decoded",
-					slog.String("stream", r.Stream), slog.Uint64("revision", uint64(r.Revision)),
-					slog.String("type", r.Type), slog.Any("error", err))
-				r.Event = nil
-			}
-			next = item{event: &r, position: r.Position}
+			next = item{raw: e.EventAppeared, position: positionOf(e.EventAppeared)}
 		case e.CheckPointReached != nil:
 			next = item{position: event.Position(e.CheckPointReached.Commit)}
 		case e.CaughtUp != nil:
@@ -192,6 +195,81 @@ func (s *subscription) receive(ctx context.Context, from *esdb.Subscription, to 
 		case to <- next:
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		}
+	}
+}
+
+// decodeBatch is how many events' data keys are asked for at once.
+const decodeBatch = 256
+
+// decode decodes what comes, until nothing more does. It works ahead of deliver,
+// and takes what waits at once so that data keys are read in batches.
+func (s *subscription) decode(ctx context.Context, from <-chan item, to chan<- item) {
+	for first := range from {
+		batch := []item{first}
+		for len(batch) < decodeBatch {
+			next, ok := poll(from)
+			if !ok {
+				break
+			}
+			batch = append(batch, next)
+		}
+		if !s.decodeAll(ctx, batch) {
+			return
+		}
+		for _, next := range batch {
+			select {
+			case to <- next:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// decodeAll decodes the events of a batch. While their data keys cannot be had it
+// waits, unless they are not wanted; false if ctx ended meanwhile.
+func (s *subscription) decodeAll(ctx context.Context, batch []item) bool {
+	decode := s.log.decode
+	if s.sealed {
+		decode = s.log.decodeSealed
+	} else if !s.awaitKeys(ctx, batch) {
+		return false
+	}
+	for i := range batch {
+		if batch[i].raw == nil {
+			continue
+		}
+		r, err := decode(ctx, batch[i].raw)
+		if err != nil {
+			s.log.logger.LogAttrs(ctx, slog.LevelError, "event cannot be decoded",
+				slog.String("stream", r.Stream), slog.Uint64("revision", uint64(r.Revision)),
+				slog.String("type", r.Type), slog.Any("error", err))
+			r.Event = nil
+		}
+		batch[i].event, batch[i].raw = &r, nil
+	}
+	return true
+}
+
+// awaitKeys makes the batch's data keys ready; false if ctx ended before they were.
+func (s *subscription) awaitKeys(ctx context.Context, batch []item) bool {
+	var events []*esdb.ResolvedEvent
+	for _, i := range batch {
+		if i.raw != nil {
+			events = append(events, i.raw)
+		}
+	}
+	for failures := 1; ; failures++ {
+		err := s.log.fetchKeys(ctx, events)
+		if err == nil {
+			return true
+		}
+		if failures == 1 {
+			s.log.logger.WarnContext(ctx, "subscription waits for data keys", "error", err)
+		}
+		if !pause(ctx, failures) {
+			return false
 		}
 	}
 }
