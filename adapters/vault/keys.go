@@ -26,6 +26,7 @@ const keySize = 32
 // another label is another key.
 const (
 	labelToken       = "waypost token v1"
+	labelWrap        = "waypost data key v1"
 	labelFingerprint = "waypost fingerprint v1"
 )
 
@@ -35,6 +36,7 @@ type Keys struct{ keys []derived }
 type derived struct {
 	id          string // the first bytes of a hash of the key, to find it again
 	token       cipher.AEAD
+	wrap        cipher.AEAD
 	fingerprint []byte
 }
 
@@ -101,7 +103,11 @@ func WriteSecret(path string, text []byte) error {
 
 func derive(secret []byte) (derived, error) {
 	id := sha256.Sum256(append([]byte("waypost key id v1"), secret...))
-	token, err := hkdf.Key(sha256.New, secret, nil, labelToken, keySize)
+	token, err := aeadOf(secret, labelToken)
+	if err != nil {
+		return derived{}, err
+	}
+	wrap, err := aeadOf(secret, labelWrap)
 	if err != nil {
 		return derived{}, err
 	}
@@ -109,15 +115,23 @@ func derive(secret []byte) (derived, error) {
 	if err != nil {
 		return derived{}, err
 	}
-	block, err := aes.NewCipher(token)
+	return derived{id: hex.EncodeToString(id[:4]), token: token, wrap: wrap, fingerprint: fingerprint}, nil
+}
+
+func aeadOf(secret []byte, label string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, secret, nil, label, keySize)
 	if err != nil {
-		return derived{}, err
+		return nil, err
 	}
-	aead, err := cipher.NewGCM(block)
+	return newGCM(key)
+}
+
+func newGCM(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
 	if err != nil {
-		return derived{}, err
+		return nil, err
 	}
-	return derived{id: hex.EncodeToString(id[:4]), token: aead, fingerprint: fingerprint}, nil
+	return cipher.NewGCM(block)
 }
 
 // Fingerprint is the keyed hash of parts: HMAC-SHA256 over each with its length,
@@ -145,31 +159,61 @@ func (d derived) mac(parts [][]byte) string {
 	return d.id + ":" + hex.EncodeToString(h.Sum(nil))
 }
 
-// seal encrypts a token under the first key: key id, nonce, ciphertext. about
-// binds it to its place, so that it opens nowhere else.
+// seal encrypts a token under the first key. about binds it to its place, so that
+// it opens nowhere else.
 func (k *Keys) seal(token, about string) ([]byte, error) {
-	d := k.keys[0]
-	nonce := make([]byte, d.token.NonceSize())
+	return sealWith(k.keys[0].id, k.keys[0].token, []byte(token), about)
+}
+
+// wrap encrypts a data key under the first key.
+func (k *Keys) wrap(secret []byte, about string) ([]byte, error) {
+	return sealWith(k.keys[0].id, k.keys[0].wrap, secret, about)
+}
+
+// sealWith gives key id, nonce, ciphertext.
+func sealWith(id string, aead cipher.AEAD, plain []byte, about string) ([]byte, error) {
+	nonce := make([]byte, aead.NonceSize())
 	if _, err := io.ReadFull(rand.Reader, nonce); err != nil {
 		return nil, err
 	}
-	sealed := append([]byte(d.id), nonce...)
-	return d.token.Seal(sealed, nonce, []byte(token), []byte(about)), nil
+	sealed := append([]byte(id), nonce...)
+	return aead.Seal(sealed, nonce, plain, []byte(about)), nil
 }
 
-var errSealed = errors.New("was encrypted under a secret key that is not given, or was changed; give the key in WAYPOST_SECRET_KEY or set the token again with updateSender")
+var (
+	errSealed = errors.New("was encrypted under a secret key that is not given, or was changed; give the key in WAYPOST_SECRET_KEY or set the token again with updateSender")
+	errWrap   = errors.New("is encrypted under a secret key that is not given, or was changed; add the key it was made under to WAYPOST_SECRET_KEY, behind a comma")
+)
 
 func (k *Keys) open(sealed []byte, about string) (string, error) {
+	plain, ok := k.openWith(func(d derived) cipher.AEAD { return d.token }, sealed, about)
+	if !ok {
+		return "", errSealed
+	}
+	return string(plain), nil
+}
+
+// unwrap decrypts a data key.
+func (k *Keys) unwrap(sealed []byte, about string) ([]byte, error) {
+	plain, ok := k.openWith(func(d derived) cipher.AEAD { return d.wrap }, sealed, about)
+	if !ok {
+		return nil, errWrap
+	}
+	return plain, nil
+}
+
+func (k *Keys) openWith(use func(derived) cipher.AEAD, sealed []byte, about string) ([]byte, bool) {
 	for _, d := range k.keys {
-		head := len(d.id) + d.token.NonceSize()
+		aead := use(d)
+		head := len(d.id) + aead.NonceSize()
 		if len(sealed) < head || string(sealed[:len(d.id)]) != d.id {
 			continue
 		}
-		plain, err := d.token.Open(nil, sealed[len(d.id):head], sealed[head:], []byte(about))
-		if err != nil {
-			return "", errSealed
-		}
-		return string(plain), nil
+		plain, err := aead.Open(nil, sealed[len(d.id):head], sealed[head:], []byte(about))
+		return plain, err == nil
 	}
-	return "", errSealed
+	return nil, false
 }
+
+// current is the id that begins whatever the first key encrypts.
+func (k *Keys) current() string { return k.keys[0].id }

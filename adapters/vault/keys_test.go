@@ -16,7 +16,7 @@ func key(b byte) string {
 	return base64.StdEncoding.EncodeToString([]byte(strings.Repeat(string(rune(b)), 32)))
 }
 
-func parse(t *testing.T, text string) *vault.Keys {
+func parse(t testing.TB, text string) *vault.Keys {
 	t.Helper()
 	k, err := vault.ParseKeys(text)
 	if err != nil {

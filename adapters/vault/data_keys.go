@@ -1,0 +1,539 @@
+package vault
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain"
+)
+
+const (
+	seedIDSize = 8
+	keyIDSize  = 12 // a seed's id and the key's number among those derived from it
+	ownerSize  = 16
+
+	// cachedKeys bounds the data keys, and the people, kept in memory: some 40 MB
+	// together, and the recipients of a minute at full rate.
+	cachedKeys = 100_000
+	// maxPending bounds the keys that wait to be stored while Postgres is away: some
+	// 100 MB, or five minutes of accepting at full rate if every message has another
+	// recipient.
+	maxPending = 500_000
+	// storeBatch is how many keys one statement stores.
+	storeBatch = 5_000
+
+	// longestGeneration is for how long data are sealed under a key once it was
+	// made, if they are kept for ever: erasing then reaches back to whole months.
+	longestGeneration = 30 * 24 * time.Hour
+	// generationsKept is how many generations of keys the retention spans: what is
+	// older is erased later by one generation at most.
+	generationsKept = 8
+	// longestKept bounds a generation if data are not kept for ever.
+	longestKept = 24 * time.Hour
+)
+
+// keyID is a data key's id as it is kept.
+type keyID [keyIDSize]byte
+
+func (k keyID) name() event.KeyID { return event.KeyID(base64.RawURLEncoding.EncodeToString(k[:])) }
+
+func (k keyID) seed() seedID { return seedID(k[:seedIDSize]) }
+
+func parseKeyID(id event.KeyID) (k keyID, ok bool) {
+	n, err := base64.RawURLEncoding.Decode(k[:], []byte(id))
+	return k, err == nil && n == keyIDSize && len(id) == base64.RawURLEncoding.EncodedLen(keyIDSize)
+}
+
+type seedID [seedIDSize]byte
+
+// owner is a person, or what else data keys belong to, as a keyed hash.
+type owner [ownerSize]byte
+
+// dataKey is an opened key. A destroyed one has a time and no secret.
+type dataKey struct {
+	secret   [keySize]byte
+	erasedAt time.Time
+}
+
+func (k dataKey) erased() bool { return !k.erasedAt.IsZero() }
+
+// ownKey is the key that a person's data are sealed under now.
+type ownKey struct {
+	id     keyID
+	madeAt time.Time
+}
+
+// ownerKind says how a key belongs to someone; as in data_key_owner.
+type ownerKind int16
+
+const (
+	ownerSole ownerKind = iota
+	ownerShared
+	ownerAlias
+)
+
+// pendingKey is a derived key that is not stored yet.
+type pendingKey struct {
+	id     keyID
+	secret [keySize]byte
+	madeAt time.Time
+	owners []owner
+	// like names a key whose owners are not known here; this one belongs to them.
+	like *keyID
+}
+
+type pendingAlias struct {
+	owner owner
+	key   keyID
+}
+
+// DataKeys are the keys that personal data are sealed under. They implement
+// event.Vault. It is safe for use by many at once; Run must run.
+type DataKeys struct {
+	keys   *Keys
+	clock  func() time.Time
+	logger *slog.Logger
+	// generation is for how long a key takes up new data.
+	generation time.Duration
+
+	// pool, log and index are set by Start and fixed from then on.
+	pool  *pgxpool.Pool
+	log   event.Log
+	index []byte
+	alone bool // Run's, once it runs
+
+	wake   chan struct{}
+	asking chan struct{} // a slot: one question to Postgres at a time
+	asks   sync.WaitGroup
+	// storing serialises what changes the tables: storing, rotating, destroying.
+	storing sync.Mutex
+
+	mu      sync.Mutex
+	seed    *seed
+	open    recent[keyID, dataKey]
+	own     recent[owner, ownKey]
+	aliases recent[pendingAlias, struct{}] // known to be stored
+	pending []pendingKey
+	links   []pendingAlias
+	retired [][]byte // seeds that are deleted once their keys are stored
+	ask     *question
+	awayTil time.Time
+}
+
+// Options say how data keys are kept.
+type Options struct {
+	Keys *Keys
+	// Retention is how long personal data are kept at most; 0 is for ever.
+	Retention time.Duration
+	Clock     func() time.Time
+	Logger    *slog.Logger
+}
+
+// NewDataKeys makes the data keys. They cannot be used before Start.
+func NewDataKeys(o Options) *DataKeys {
+	return &DataKeys{
+		keys: o.Keys, clock: o.Clock, logger: o.Logger, generation: generationOf(o.Retention),
+		wake: make(chan struct{}, 1), asking: make(chan struct{}, 1),
+		open: newRecent[keyID, dataKey](cachedKeys), own: newRecent[owner, ownKey](cachedKeys),
+		aliases: newRecent[pendingAlias, struct{}](cachedKeys),
+	}
+}
+
+func generationOf(retention time.Duration) time.Duration {
+	if retention <= 0 {
+		return longestGeneration
+	}
+	return min(retention/generationsKept, longestKept)
+}
+
+var _ event.Vault = (*DataKeys)(nil)
+
+// errNotOpen says that Start has not been called, or Close has: the program is put together wrongly.
+var errNotOpen = errors.New("the vault of data keys is not open")
+
+// Seal implements event.Vault.
+func (d *DataKeys) Seal(ctx context.Context, s event.Subject, about string, plain []byte) ([]byte, event.KeyID, error) {
+	if s.Key == "" {
+		id, key, owners, err := d.keyFor(ctx, s.People)
+		if err != nil {
+			return nil, "", err
+		}
+		return d.seal(id, key, ownersHeader(owners), about, plain)
+	}
+	id, ok := parseKeyID(s.Key)
+	if !ok {
+		return nil, "", fmt.Errorf("%q is no id of a data key", s.Key)
+	}
+	key, err := d.find(ctx, id)
+	switch {
+	case errors.Is(err, event.ErrLocked):
+		// The log goes on without Postgres: a new key, whose owners are those of the
+		// one that is not at hand. They are found when it is stored.
+		fresh, key, err := d.derive(nil, &id)
+		if err != nil {
+			return nil, "", err
+		}
+		return d.seal(fresh, key, likeHeader(id), about, plain)
+	case err != nil:
+		return nil, "", err
+	case key.erased():
+		return nil, "", nil
+	}
+	d.alias(id, s.People)
+	return d.seal(id, key, ownersHeader(nil), about, plain)
+}
+
+// Open implements event.Vault.
+func (d *DataKeys) Open(ctx context.Context, name event.KeyID, about string, sealed []byte) ([]byte, error) {
+	key, err := d.lookUp(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	text, err := key.decrypt(about, sealed)
+	if err != nil {
+		return nil, err
+	}
+	_, _, plain, err := parseHeader(text)
+	return plain, err
+}
+
+// Fetch implements event.Vault.
+func (d *DataKeys) Fetch(ctx context.Context, names []event.KeyID) error {
+	var missing []keyID
+	d.mu.Lock()
+	for _, name := range names {
+		if id, ok := parseKeyID(name); ok {
+			if _, known := d.knownLocked(id); !known {
+				missing = append(missing, id)
+			}
+		}
+	}
+	d.mu.Unlock()
+	if len(missing) == 0 {
+		return nil
+	}
+	_, err := d.query(ctx, missing, nil)
+	return err
+}
+
+// SealValue encrypts a value of a read model under a key of the log. The same value
+// in the same place gives the same bytes, so that a read model that is built again
+// is equal to the one before. It gives nothing if the key is destroyed.
+func (d *DataKeys) SealValue(ctx context.Context, name event.KeyID, about string, plain []byte) ([]byte, error) {
+	key, err := d.lookUp(ctx, name)
+	var erased *event.ErasedError
+	if errors.As(err, &erased) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	// The nonce is a hash of what it is for, under the key itself: it comes again
+	// for the same value in the same place alone.
+	mac := hmac.New(sha256.New, key.secret[:])
+	_, _ = mac.Write([]byte("value nonce v1\n" + about + "\n")) // a hash's Write never fails
+	_, _ = mac.Write(plain)
+	return key.encrypt(mac.Sum(nil)[:nonceSize], about, plain)
+}
+
+// OpenValue decrypts what SealValue made. Its errors are those of Open.
+func (d *DataKeys) OpenValue(ctx context.Context, name event.KeyID, about string, sealed []byte) ([]byte, error) {
+	key, err := d.lookUp(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return key.decrypt(about, sealed)
+}
+
+// Blind is the keyed hash by which a value is looked up where it must not stand
+// itself. kind keeps hashes of different things apart.
+func (d *DataKeys) Blind(kind, value string) []byte {
+	mac := hmac.New(sha256.New, d.index)
+	_, _ = mac.Write([]byte(kind + "\n" + value)) // a hash's Write never fails
+	return mac.Sum(nil)[:ownerSize]
+}
+
+// lookUp is the key of this name. *event.ErasedError if it is destroyed.
+func (d *DataKeys) lookUp(ctx context.Context, name event.KeyID) (dataKey, error) {
+	id, ok := parseKeyID(name)
+	if !ok {
+		return dataKey{}, fmt.Errorf("%q is no id of a data key", name)
+	}
+	key, err := d.find(ctx, id)
+	if err == nil && key.erased() {
+		return dataKey{}, &event.ErasedError{At: key.erasedAt}
+	}
+	return key, err
+}
+
+func (d *DataKeys) find(ctx context.Context, id keyID) (dataKey, error) {
+	d.mu.Lock()
+	key, known := d.knownLocked(id)
+	d.mu.Unlock()
+	if known {
+		return key, nil
+	}
+	answer, err := d.query(ctx, []keyID{id}, nil)
+	if err != nil {
+		return dataKey{}, err
+	}
+	key, ok := answer.keys[id]
+	if !ok {
+		// Neither stored nor derivable: the vault is not the one of this log. It may
+		// be restored, so nothing is concluded.
+		return dataKey{}, event.ErrLocked
+	}
+	return key, nil
+}
+
+// knownLocked is a key that is at hand, or can be derived here.
+func (d *DataKeys) knownLocked(id keyID) (key dataKey, known bool) {
+	if key, ok := d.open.get(id); ok {
+		return key, true
+	}
+	if d.seed == nil || d.seed.id != id.seed() {
+		return dataKey{}, false
+	}
+	key = dataKey{secret: deriveKey(d.seed.secret, id)}
+	d.open.put(id, key)
+	return key, true
+}
+
+// keyFor is the key under which data about these people are sealed now, and who
+// they are. For several people at once it is always a new one.
+func (d *DataKeys) keyFor(ctx context.Context, people []string) (keyID, dataKey, []owner, error) {
+	owners := d.ownersOf(people)
+	if len(owners) > 1 {
+		id, key, err := d.derive(owners, nil)
+		return id, key, owners, err
+	}
+	if id, key, ok := d.current(owners[0]); ok {
+		return id, key, owners, nil
+	}
+	// Postgres may know one. If it is away a person has one key more: that does no
+	// harm, for whoever is forgotten is forgotten with all keys.
+	if _, err := d.query(ctx, nil, owners); err != nil && ctx.Err() != nil {
+		return keyID{}, dataKey{}, nil, context.Cause(ctx)
+	}
+	if id, key, ok := d.current(owners[0]); ok {
+		return id, key, owners, nil
+	}
+	id, key, err := d.deriveOnce(owners[0])
+	return id, key, owners, err
+}
+
+// current is the key a person's data are sealed under, if it is at hand.
+func (d *DataKeys) current(o owner) (keyID, dataKey, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.currentLocked(o)
+}
+
+func (d *DataKeys) currentLocked(o owner) (keyID, dataKey, bool) {
+	have, ok := d.own.get(o)
+	if !ok || d.clock().Sub(have.madeAt) >= d.generation {
+		return keyID{}, dataKey{}, false
+	}
+	key, known := d.knownLocked(have.id)
+	if !known || key.erased() {
+		return keyID{}, dataKey{}, false
+	}
+	return have.id, key, true
+}
+
+// deriveOnce derives a key for a person unless another caller just did.
+func (d *DataKeys) deriveOnce(o owner) (keyID, dataKey, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if id, key, ok := d.currentLocked(o); ok {
+		return id, key, nil
+	}
+	return d.deriveLocked([]owner{o}, nil)
+}
+
+func (d *DataKeys) derive(owners []owner, like *keyID) (keyID, dataKey, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.deriveLocked(owners, like)
+}
+
+// deriveLocked makes a new key of the seed. It can be had again from the seed until
+// it is stored, so it may be used at once.
+func (d *DataKeys) deriveLocked(owners []owner, like *keyID) (keyID, dataKey, error) {
+	if d.seed == nil {
+		return keyID{}, dataKey{}, errNotOpen
+	}
+	if len(d.pending) >= maxPending {
+		return keyID{}, dataKey{}, domain.Unavailable("Postgres is away and %d data keys wait to be stored; try again when it is back", maxPending)
+	}
+	id := keyID(binary.BigEndian.AppendUint32(d.seed.id[:], d.seed.next))
+	d.seed.next++
+	key := dataKey{secret: deriveKey(d.seed.secret, id)}
+	now := d.clock()
+	d.open.put(id, key)
+	if len(owners) == 1 {
+		d.own.put(owners[0], ownKey{id: id, madeAt: now})
+	}
+	d.pending = append(d.pending, pendingKey{id: id, secret: key.secret, madeAt: now, owners: owners, like: like})
+	if len(d.pending) == storeBatch {
+		d.nudge()
+	}
+	return id, key, nil
+}
+
+// alias notes further names of the person whose key it is.
+func (d *DataKeys) alias(id keyID, people []string) {
+	if len(people) == 0 {
+		return
+	}
+	owners := d.ownersOf(people)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, o := range owners {
+		link := pendingAlias{o, id}
+		if _, known := d.aliases.get(link); !known && len(d.links) < maxPending {
+			d.aliases.put(link, struct{}{})
+			d.links = append(d.links, link)
+		}
+	}
+}
+
+// deriveKey is the key of this id: HMAC-SHA256 of the id under its seed.
+func deriveKey(secret [keySize]byte, id keyID) [keySize]byte {
+	mac := hmac.New(sha256.New, secret[:])
+	_, _ = mac.Write([]byte("waypost data key v1\n")) // a hash's Write never fails
+	_, _ = mac.Write(id[:])
+	return [keySize]byte(mac.Sum(nil))
+}
+
+// nobody is who data belong to that are about no one person.
+const nobody = "installation"
+
+// ownersOf are the people, each once; the installation if there are none.
+func (d *DataKeys) ownersOf(people []string) []owner {
+	owners := make([]owner, 0, max(1, len(people)))
+	for _, p := range people {
+		if p = canonical(p); p == "" {
+			continue
+		}
+		o := owner(d.Blind("person", p))
+		known := false
+		for _, have := range owners {
+			known = known || have == o
+		}
+		if !known && len(owners) < maxOwners {
+			owners = append(owners, o)
+		}
+	}
+	if len(owners) == 0 {
+		owners = append(owners, owner(d.Blind("scope", nobody)))
+	}
+	return owners
+}
+
+// canonical is one notation of a person: a number's digits, whether it was given
+// with a plus or, as WhatsApp does, without one.
+func canonical(person string) string {
+	return strings.TrimPrefix(strings.TrimSpace(person), "+")
+}
+
+const (
+	nonceSize = 12
+	// maxOwners is how many people one event's data may be about; the header counts
+	// them in a byte.
+	maxOwners  = 250
+	headerLike = 255
+)
+
+// ownersHeader begins the sealed text of a key that may not be stored yet: whoever
+// finds it in the log, after a crash, can tell whose it is.
+func ownersHeader(owners []owner) []byte {
+	header := []byte{byte(len(owners))}
+	for _, o := range owners {
+		header = append(header, o[:]...)
+	}
+	return header
+}
+
+func likeHeader(id keyID) []byte { return append([]byte{headerLike}, id[:]...) }
+
+var errHeader = errors.New("the sealed data are cut short")
+
+func parseHeader(text []byte) (owners []owner, like *keyID, plain []byte, err error) {
+	if len(text) == 0 {
+		return nil, nil, nil, errHeader
+	}
+	n, rest := int(text[0]), text[1:]
+	if n == headerLike {
+		if len(rest) < keyIDSize {
+			return nil, nil, nil, errHeader
+		}
+		id := keyID(rest[:keyIDSize])
+		return nil, &id, rest[keyIDSize:], nil
+	}
+	if len(rest) < n*ownerSize {
+		return nil, nil, nil, errHeader
+	}
+	for range n {
+		owners, rest = append(owners, owner(rest[:ownerSize])), rest[ownerSize:]
+	}
+	return owners, nil, rest, nil
+}
+
+func (d *DataKeys) seal(id keyID, key dataKey, header []byte, about string, plain []byte) ([]byte, event.KeyID, error) {
+	var nonce [nonceSize]byte
+	if _, err := rand.Read(nonce[:]); err != nil {
+		return nil, "", err
+	}
+	sealed, err := key.encrypt(nonce[:], about, append(header, plain...))
+	return sealed, id.name(), err
+}
+
+// encrypt gives nonce and ciphertext.
+func (k dataKey) encrypt(nonce []byte, about string, plain []byte) ([]byte, error) {
+	aead, err := newGCM(k.secret[:])
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, nonceSize, nonceSize+len(plain)+aead.Overhead())
+	copy(out, nonce)
+	return aead.Seal(out, out[:nonceSize], plain, []byte(about)), nil
+}
+
+var errChanged = errors.New("the sealed data were changed, or stand in another place than they were sealed for")
+
+func (k dataKey) decrypt(about string, sealed []byte) ([]byte, error) {
+	aead, err := newGCM(k.secret[:])
+	if err != nil {
+		return nil, err
+	}
+	if len(sealed) < nonceSize {
+		return nil, errChanged
+	}
+	plain, err := aead.Open(nil, sealed[:nonceSize], sealed[nonceSize:], []byte(about))
+	if err != nil {
+		return nil, errChanged
+	}
+	return plain, nil
+}
+
+// nudge makes Run store what is pending soon.
+func (d *DataKeys) nudge() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,427 @@
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/waypost/waypost/adapters/eventstore"
+	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/vault"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain"
+)
+
+const patience = time.Minute
+
+const anna, ben = "+14155550101", "+447700900123"
+
+// noted is an event about a person.
+type noted struct {
+	Personal struct {
+		Text string `json:"text"`
+	} `json:"personal"`
+}
+
+func (noted) EventType() string { return "Noted" }
+
+func note(text string) noted {
+	var n noted
+	n.Personal.Text = text
+	return n
+}
+
+// bench is a vault beside the log whose personal data it seals.
+type bench struct {
+	tb    testing.TB
+	ctx   context.Context
+	pool  *pgxpool.Pool
+	url   string
+	clock func() time.Time
+}
+
+func setup(tb testing.TB) *bench {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	tb.Cleanup(cancel)
+	server, err := eventstored.Open(ctx, eventstored.Options{Dir: tb.TempDir(), Addr: "127.0.0.1:0", Logger: discard()})
+	must(tb, err)
+	closing(tb, server.Close)
+	return &bench{tb: tb, ctx: ctx, pool: migrated(tb), url: server.URL(), clock: time.Now}
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func closing(tb testing.TB, do func(context.Context) error) {
+	tb.Helper()
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		must(tb, do(ctx))
+	})
+}
+
+// process is one that uses the vault: its keys, and the log that it sees.
+type process struct {
+	keys *vault.DataKeys
+	log  *eventstore.Log
+	stop func() // ends Run; nothing pending is stored after that
+}
+
+func (b *bench) process(secret string, retention time.Duration, alone bool) *process {
+	b.tb.Helper()
+	p := &process{keys: vault.NewDataKeys(vault.Options{
+		Keys: parse(b.tb, secret), Retention: retention, Clock: func() time.Time { return b.clock() }, Logger: discard(),
+	})}
+	codec, err := event.NewCodec(event.Types(), []domain.Type{domain.TypeOf[noted]()})
+	must(b.tb, err)
+	p.log, err = eventstore.Open(b.ctx, eventstore.Options{URL: b.url, Codec: codec.Sealing(p.keys)})
+	must(b.tb, err)
+	closing(b.tb, p.log.Close)
+	must(b.tb, p.keys.Start(b.ctx, b.pool, p.log, alone))
+	return p
+}
+
+// run stores what the process derives until the test ends, or until stop.
+func (b *bench) run(p *process) *process {
+	running, cancel := context.WithCancel(b.ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = p.keys.Run(running) })
+	p.stop = func() { cancel(); wg.Wait() }
+	b.tb.Cleanup(p.stop)
+	return p
+}
+
+func (b *bench) append(p *process, stream, text string, s event.Subject) event.Appended {
+	b.tb.Helper()
+	done, err := p.log.Append(b.ctx, stream, event.Any(), event.New{
+		ID: uuid.Must(uuid.NewV7()), Event: note(text), Subject: s,
+		Meta: event.Meta{RecordedAt: b.clock(), By: domain.Platform("test")},
+	})
+	must(b.tb, err)
+	return done
+}
+
+// texts are what can be read of a stream: the text of each event, or the state of
+// its personal data.
+func (b *bench) texts(p *process, stream string) []string {
+	b.tb.Helper()
+	events, err := p.log.Read(b.ctx, stream, 0, 1000)
+	must(b.tb, err)
+	var texts []string
+	for _, r := range events {
+		text := r.Event.(noted).Personal.Text
+		switch r.Personal {
+		case event.Clear:
+		case event.Erased:
+			text = "erased" + text
+		case event.Locked:
+			text = "locked" + text
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+func (b *bench) expect(p *process, stream string, want ...string) {
+	b.tb.Helper()
+	if got := b.texts(p, stream); fmt.Sprint(got) != fmt.Sprint(want) {
+		b.tb.Errorf("%s reads %q, want %q", stream, got, want)
+	}
+}
+
+func about(people ...string) event.Subject { return event.Subject{People: people} }
+
+// forget destroys all keys of a person.
+func (b *bench) forget(p *process, person string) []event.KeyID {
+	b.tb.Helper()
+	must(b.tb, p.keys.Settle(b.ctx))
+	keys, err := p.keys.KeysOf(b.ctx, person)
+	must(b.tb, err)
+	must(b.tb, p.keys.Destroy(b.ctx, keys, b.clock()))
+	return keys
+}
+
+func TestOnePersonIsForgottenEverywhereAndNobodyElse(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p, other := b.run(b.process(key('a'), 0, false)), b.run(b.process(key('a'), 0, false))
+	first := b.append(p, "a", "to Anna", about(anna))
+	b.append(p, "a", "to Anna again", event.Subject{Key: first.Key})
+	b.append(other, "a", "to Anna, by another process", about(anna[1:])) // as WhatsApp writes it
+	b.append(p, "b", "to Ben", about(ben))
+	b.append(p, "ab", "about both", about(anna, ben))
+	b.append(p, "none", "about nobody", about())
+	b.expect(other, "a", "to Anna", "to Anna again", "to Anna, by another process")
+	b.expect(other, "ab", "about both")
+
+	if keys := b.forget(p, anna); len(keys) < 2 {
+		t.Errorf("keys %v were destroyed, want Anna's and the one she shares", keys)
+	}
+	for _, reader := range []*process{p, b.run(b.process(key('a'), 0, false))} {
+		b.expect(reader, "a", "erased", "erased", "erased")
+		b.expect(reader, "ab", "erased")
+		b.expect(reader, "b", "to Ben")
+		b.expect(reader, "none", "about nobody")
+	}
+	// A late event of a forgotten person's stream is forgotten from the start.
+	b.append(p, "a", "late", event.Subject{Key: first.Key})
+	// A new one is not.
+	again := b.append(p, "new", "to Anna, later", about(anna))
+	if again.Key == first.Key {
+		t.Error("the forgotten key took up new data")
+	}
+	b.expect(p, "new", "to Anna, later")
+	events, err := p.log.Read(b.ctx, "a", 0, 10)
+	must(t, err)
+	if last := events[3]; last.Key != "" || !bytes.Contains(last.Data, []byte(`"personal":null`)) {
+		t.Errorf("after the key was destroyed an event was recorded as %s", last.Data)
+	}
+	if keys := b.forget(p, ben); len(keys) == 0 {
+		t.Error("Ben has no keys left")
+	}
+	if keys := b.forget(p, ben); len(keys) != 0 {
+		t.Errorf("Ben has keys %v after he was forgotten", keys)
+	}
+	must(t, p.keys.Scrub(b.ctx))
+	b.expect(p, "new", "to Anna, later")
+}
+
+func TestAnotherNameOfAPersonLeadsToAllTheirKeys(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.run(b.process(key('a'), 0, false))
+	const number, waID = "+525512345678", "5215512345678" // Mexico: WhatsApp's id differs
+	first := b.append(p, "m", "queued", about(number))
+	b.append(p, "m", "sent", event.Subject{Key: first.Key, People: []string{waID}})
+	b.append(p, "in", "an answer", about(waID))
+	b.append(p, "both", "with Ben", about(waID, ben))
+	b.append(p, "b", "to Ben", about(ben))
+	b.forget(p, number)
+	b.expect(p, "m", "erased", "erased")
+	b.expect(p, "in", "erased")
+	b.expect(p, "both", "erased")
+	b.expect(p, "b", "to Ben")
+}
+
+func TestKeysOfACrashedProcessAreFoundInTheLog(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	crashed := b.process(key('a'), 0, true) // Run never runs: nothing is stored
+	b.append(crashed, "a", "to Anna", about(anna))
+	b.append(crashed, "ab", "about both", about(anna, ben))
+
+	p := b.process(key('a'), 0, true)
+	b.expect(p, "a", "to Anna") // the seed gives the key, though it is not stored
+	b.run(p)
+	b.eventually(func() bool {
+		var seeds int
+		must(t, b.pool.QueryRow(b.ctx, `SELECT count(*) FROM waypost_vault.key_seed`).Scan(&seeds))
+		return seeds == 1
+	})
+	b.expect(p, "a", "to Anna")
+	b.forget(p, ben)
+	b.expect(p, "a", "to Anna")
+	b.expect(p, "ab", "erased")
+}
+
+func (b *bench) eventually(is func() bool) {
+	b.tb.Helper()
+	for !is() {
+		select {
+		case <-b.ctx.Done():
+			b.tb.Fatal("it did not come to be in time")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func TestTheLogGoesOnWithoutPostgres(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.run(b.process(key('a'), 0, false))
+	first := b.append(p, "a", "before", about(anna))
+	must(t, p.keys.Settle(b.ctx))
+	reader := b.process(key('a'), 0, false) // has no key at hand
+	// From here on nobody reads or writes the tables of keys.
+	hide := func(from, to string) {
+		_, err := b.pool.Exec(b.ctx, `ALTER SCHEMA `+from+` RENAME TO `+to)
+		must(t, err)
+	}
+	hide("waypost_vault", "away")
+	b.append(p, "a", "known", about(anna))
+	b.append(p, "b", "new", about(ben))
+	b.append(reader, "a", "of a stream whose key is not at hand", event.Subject{Key: first.Key})
+	b.expect(p, "b", "new")
+	b.expect(reader, "b", "locked")
+	hide("away", "waypost_vault")
+	b.run(reader)
+	b.eventually(func() bool { return fmt.Sprint(b.texts(reader, "b")) == "[new]" })
+	must(t, p.keys.Settle(b.ctx))
+	b.forget(p, anna)
+	b.expect(p, "a", "erased", "erased", "erased")
+}
+
+func TestKeysTakeUpDataForAGenerationAndAreDueThereafter(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	var mu sync.Mutex
+	b.clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	pass := func(d time.Duration) { mu.Lock(); now = now.Add(d); mu.Unlock() }
+	const retention = 8 * time.Hour // generations of an hour
+	p := b.process(key('a'), retention, false)
+	first := b.append(p, "a", "first", about(anna))
+	pass(59 * time.Minute)
+	if same := b.append(p, "a", "same generation", about(anna)); same.Key != first.Key {
+		t.Error("a key was made within a generation")
+	}
+	pass(time.Minute)
+	second := b.append(p, "a", "next", about(anna))
+	if second.Key == first.Key {
+		t.Error("a key took up data for longer than a generation")
+	}
+	must(t, p.keys.Settle(b.ctx))
+	due := func() []event.KeyID {
+		keys, err := p.keys.MadeBefore(b.ctx, b.clock().Add(-retention), "", 10)
+		must(t, err)
+		return keys
+	}
+	if keys := due(); len(keys) != 0 {
+		t.Errorf("%v are due after an hour", keys)
+	}
+	pass(8*time.Hour + time.Second)
+	if keys := due(); len(keys) != 1 || keys[0] != first.Key {
+		t.Errorf("%v are due, want the first generation's %s", keys, first.Key)
+	}
+	must(t, p.keys.Destroy(b.ctx, due(), b.clock()))
+	b.expect(p, "a", "erased", "erased", "next")
+	if keys := due(); len(keys) != 0 {
+		t.Errorf("%v are still due", keys)
+	}
+}
+
+func TestRotationLeavesTheOldSecretKeyBehind(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.run(b.process(key('a'), 0, false))
+	b.append(p, "a", "to Anna", about(anna))
+	b.append(p, "b", "to Ben", about(ben))
+	forgotten := b.forget(p, ben)
+	token, err := vault.NewTokens(b.pool, parse(t, key('a')), newID).Put(b.ctx, "shop", "EAAG-token")
+	must(t, err)
+	p.stop()
+	must(t, p.keys.Close(b.ctx))
+
+	stranger := vault.NewDataKeys(vault.Options{Keys: parse(t, key('b')), Clock: time.Now, Logger: discard()})
+	if err := stranger.Start(b.ctx, b.pool, p.log, false); err == nil || !strings.Contains(err.Error(), "WAYPOST_SECRET_KEY") {
+		t.Errorf("with another secret key it starts: %v", err)
+	}
+	rotating := b.process(key('b')+","+key('a'), 0, false)
+	b.expect(rotating, "a", "to Anna")
+	rows, err := rotating.keys.Rewrap(b.ctx)
+	must(t, err)
+	if rows < 3 { // the index, a data key and a token at least
+		t.Errorf("%d rows were wrapped anew", rows)
+	}
+	if rows, err := rotating.keys.Rewrap(b.ctx); err != nil || rows != 0 {
+		t.Errorf("again: %d rows, %v", rows, err)
+	}
+	must(t, rotating.keys.Close(b.ctx))
+	rotated := b.process(key('b'), 0, false)
+	b.expect(rotated, "a", "to Anna")
+	b.expect(rotated, "b", "erased")
+	if alive, err := rotated.keys.Alive(b.ctx, forgotten); err != nil || len(alive) != 0 {
+		t.Errorf("destroyed keys %v are back, %v", alive, err)
+	}
+	if got, err := vault.NewTokens(b.pool, parse(t, key('b')), newID).Get(b.ctx, "shop", token); err != nil || got != "EAAG-token" {
+		t.Errorf("the token reads %q, %v", got, err)
+	}
+}
+
+func TestSealedDataOpenNowhereElse(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.process(key('a'), 0, false)
+	sealed, id, err := p.keys.Seal(b.ctx, about(anna), "here", []byte("secret"))
+	must(t, err)
+	if plain, err := p.keys.Open(b.ctx, id, "here", sealed); err != nil || string(plain) != "secret" {
+		t.Errorf("opens as %q, %v", plain, err)
+	}
+	if _, err := p.keys.Open(b.ctx, id, "elsewhere", sealed); err == nil {
+		t.Error("it opened in another place")
+	}
+	if again, _, err := p.keys.Seal(b.ctx, about(anna), "here", []byte("secret")); err != nil || bytes.Equal(again, sealed) {
+		t.Errorf("the same text was sealed to the same bytes, %v", err)
+	}
+	one, err := p.keys.SealValue(b.ctx, id, "row", []byte("secret"))
+	must(t, err)
+	if two, err := p.keys.SealValue(b.ctx, id, "row", []byte("secret")); err != nil || !bytes.Equal(one, two) {
+		t.Errorf("the same value in the same place differs, %v", err)
+	}
+	if plain, err := p.keys.OpenValue(b.ctx, id, "row", one); err != nil || string(plain) != "secret" {
+		t.Errorf("the value opens as %q, %v", plain, err)
+	}
+	if _, err := p.keys.Open(b.ctx, "AAAAAAAAAAAAAAAA", "here", sealed); !errors.Is(err, event.ErrLocked) {
+		t.Errorf("a key that is not there: %v", err)
+	}
+	if bytes.Equal(p.keys.Blind("number", anna), p.keys.Blind("number", ben)) || bytes.Equal(p.keys.Blind("number", anna), p.keys.Blind("label", anna)) {
+		t.Error("different things have the same hash")
+	}
+}
+
+func BenchmarkSealAndOpen(bm *testing.B) {
+	b := setup(bm)
+	p := b.process(key('a'), 0, false)
+	text := bytes.Repeat([]byte("Your parcel waits at the corner shop. "), 8)
+	_, _, err := p.keys.Seal(b.ctx, about(anna), "here", text)
+	must(bm, err)
+	bm.Run("seal", func(bm *testing.B) {
+		for bm.Loop() {
+			if _, _, err := p.keys.Seal(b.ctx, about(anna), "here", text); err != nil {
+				bm.Fatal(err)
+			}
+		}
+	})
+	bm.Run("seal for a new person", func(bm *testing.B) {
+		running, stop := context.WithCancel(b.ctx)
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = p.keys.Run(running) })
+		defer wg.Wait()
+		defer stop()
+		bm.SetParallelism(24) // 48 on two cores: as one request of many queues them
+		bm.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				person := uuid.NewString()
+				if _, _, err := p.keys.Seal(b.ctx, about(person), "here", text); err != nil {
+					bm.Error(err)
+				}
+			}
+		})
+	})
+	bm.Run("open", func(bm *testing.B) {
+		sealed, id, err := p.keys.Seal(b.ctx, about(anna), "here", text)
+		must(bm, err)
+		for bm.Loop() {
+			if _, err := p.keys.Open(b.ctx, id, "here", sealed); err != nil {
+				bm.Fatal(err)
+			}
+		}
+	})
+}

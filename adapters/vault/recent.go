@@ -1,0 +1,33 @@
+package vault
+
+// recent is a bounded map that forgets what was not used for long: what has been
+// used since half of the bound was filled stays.
+type recent[K comparable, V any] struct {
+	half     int
+	new, old map[K]V
+}
+
+func newRecent[K comparable, V any](limit int) recent[K, V] {
+	return recent[K, V]{half: limit / 2, new: make(map[K]V)}
+}
+
+func (r *recent[K, V]) get(k K) (V, bool) {
+	if v, ok := r.new[k]; ok {
+		return v, true
+	}
+	v, ok := r.old[k]
+	if ok {
+		r.put(k, v)
+	}
+	return v, ok
+}
+
+func (r *recent[K, V]) put(k K, v V) {
+	if len(r.new) >= r.half {
+		r.old, r.new = r.new, make(map[K]V)
+	}
+	r.new[k] = v
+}
+
+// clear forgets everything.
+func (r *recent[K, V]) clear() { r.new, r.old = make(map[K]V), nil }

@@ -1,0 +1,405 @@
+package vault
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/waypost/waypost/app/event"
+)
+
+const (
+	// storeEvery is how long a derived key waits to be stored, if Postgres is there.
+	storeEvery = 250 * time.Millisecond
+	// heartbeatEvery is how often a process says that its seed is in use, and looks
+	// whether it is to retire.
+	heartbeatEvery = time.Second
+	// abandonedAfter is how long after its last heartbeat a seed belongs to nobody:
+	// its keys are then found in the log. A process that was cut off for longer and
+	// lives has stored them itself.
+	abandonedAfter = 10 * time.Minute
+	// seedLife is how long keys are derived from one seed.
+	// After a crash as much of the log is searched for them.
+	seedLife = 5 * time.Minute
+	// storeTimeout bounds one transaction.
+	storeTimeout = 30 * time.Second
+)
+
+// seed is what this process derives its keys from.
+type seed struct {
+	id     seedID
+	secret [keySize]byte
+	next   uint32 // the number of the next key
+	madeAt time.Time
+}
+
+// Start makes the keys ready for use: they are stored in pool, and log is what they
+// seal. It fails if the secret keys are not those of this vault. alone says that no
+// other process uses the vault, so that Run takes up at once what a crash left behind.
+func (d *DataKeys) Start(ctx context.Context, pool *pgxpool.Pool, log event.Log, alone bool) error {
+	index, err := d.installationKey(ctx, pool, "index")
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.pool, d.log, d.index, d.alone = pool, log, index, alone
+	d.mu.Unlock()
+	return d.rotate(ctx)
+}
+
+// Close stores what is pending and gives up the seed: no key can be made any more.
+// It is called when Run has ended; without it the next process finds the keys.
+func (d *DataKeys) Close(ctx context.Context) error {
+	d.mu.Lock()
+	if d.seed == nil {
+		d.mu.Unlock()
+		return nil
+	}
+	d.retired, d.seed = append(d.retired, d.seed.id[:]), nil
+	d.mu.Unlock()
+	d.asks.Wait()
+	return d.store(ctx)
+}
+
+// installationKey reads a secret of the installation; the first to ask makes it.
+func (d *DataKeys) installationKey(ctx context.Context, pool *pgxpool.Pool, name string) ([]byte, error) {
+	fresh := make([]byte, keySize)
+	if _, err := rand.Read(fresh); err != nil {
+		return nil, err
+	}
+	wrapped, err := d.keys.wrap(fresh, "installation "+name)
+	if err != nil {
+		return nil, err
+	}
+	var stands []byte
+	err = durably(ctx, pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `INSERT INTO waypost_vault.installation_key (name, wrapped) VALUES ($1, $2)
+			ON CONFLICT DO NOTHING`, name, wrapped); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `SELECT wrapped FROM waypost_vault.installation_key WHERE name = $1`, name).Scan(&stands)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the vault: %w", err)
+	}
+	secret, err := d.keys.unwrap(stands, "installation "+name)
+	if err != nil {
+		return nil, fmt.Errorf("the vault %w", err)
+	}
+	return secret, nil
+}
+
+// durably runs a transaction that is on disk when it returns. The pool may give up
+// durability for the read models; a key has no other copy.
+func durably(ctx context.Context, pool *pgxpool.Pool, do func(pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL synchronous_commit = on`); err != nil {
+			return err
+		}
+		return do(tx)
+	})
+}
+
+// Run stores new keys until ctx ends, and once more then. While Postgres is away
+// they wait; their seed, which stands there, gives them again after a crash.
+func (d *DataKeys) Run(ctx context.Context) error {
+	tick := time.NewTicker(storeEvery)
+	defer tick.Stop()
+	var beat time.Time
+	reported := false
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		case <-d.wake:
+		}
+		err := d.store(context.WithoutCancel(ctx))
+		if err == nil && time.Since(beat) >= heartbeatEvery {
+			beat = time.Now()
+			err = d.heartbeat(ctx)
+		}
+		if err != nil && !reported && ctx.Err() == nil {
+			d.logger.WarnContext(ctx, "data keys wait to be stored", "error", err)
+		}
+		reported = err != nil
+	}
+	d.asks.Wait()
+	return ctx.Err()
+}
+
+// store stores what is pending, and deletes the seeds that are not used any more.
+func (d *DataKeys) store(ctx context.Context) error {
+	d.storing.Lock()
+	defer d.storing.Unlock()
+	return d.storeLocked(ctx)
+}
+
+// storeLocked is store for who holds storing.
+func (d *DataKeys) storeLocked(ctx context.Context) error {
+	for {
+		keys, links, retired := d.takePending(storeBatch)
+		if len(keys) == 0 && len(links) == 0 && len(retired) == 0 {
+			return nil
+		}
+		err := durably(ctx, d.pool, func(tx pgx.Tx) error {
+			if err := d.insert(ctx, tx, keys, links); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `DELETE FROM waypost_vault.key_seed WHERE id = ANY ($1)`, retired)
+			return err
+		})
+		if err != nil {
+			d.putBack(keys, links, retired)
+			return fmt.Errorf("store data keys: %w", err)
+		}
+	}
+}
+
+// takePending takes keys that wait. Aliases and the seeds that are to go come with
+// the last of them: they may name, or have given, keys before.
+func (d *DataKeys) takePending(limit int) (keys []pendingKey, links []pendingAlias, retired [][]byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := min(limit, len(d.pending))
+	keys, d.pending = d.pending[:n:n], d.pending[n:]
+	if len(d.pending) == 0 {
+		links, retired = d.links, d.retired
+		d.pending, d.links, d.retired = nil, nil, nil
+	}
+	return keys, links, retired
+}
+
+func (d *DataKeys) putBack(keys []pendingKey, links []pendingAlias, retired [][]byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pending = append(keys, d.pending...)
+	d.links, d.retired = append(links, d.links...), append(retired, d.retired...)
+}
+
+// insert stores keys. One that was destroyed meanwhile stays so.
+func (d *DataKeys) insert(ctx context.Context, tx pgx.Tx, keys []pendingKey, links []pendingAlias) error {
+	var ids, wrapped, owners, owned, liking, liked, aliases, aliased [][]byte
+	var madeAt []time.Time
+	var kinds []int16
+	for _, k := range keys {
+		w, err := d.wrapKey(k.id, k.secret)
+		if err != nil {
+			return err
+		}
+		ids, wrapped, madeAt = append(ids, k.id[:]), append(wrapped, w), append(madeAt, k.madeAt)
+		kind := ownerSole
+		if len(k.owners) > 1 {
+			kind = ownerShared
+		}
+		for _, o := range k.owners {
+			owners, owned, kinds = append(owners, o[:]), append(owned, k.id[:]), append(kinds, int16(kind))
+		}
+		if k.like != nil {
+			liking, liked = append(liking, k.id[:]), append(liked, k.like[:])
+		}
+	}
+	for _, l := range links {
+		aliases, aliased = append(aliases, l.owner[:]), append(aliased, l.key[:])
+	}
+	var b pgx.Batch
+	b.Queue(`INSERT INTO waypost_vault.data_key (id, wrapped, made_at)
+		SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::timestamptz[]) ON CONFLICT DO NOTHING`, ids, wrapped, madeAt)
+	b.Queue(`INSERT INTO waypost_vault.data_key_owner (owner, key_id, kind)
+		SELECT u.owner, u.id, u.kind FROM unnest($1::bytea[], $2::bytea[], $3::smallint[]) AS u (owner, id, kind)
+		JOIN waypost_vault.data_key d ON d.id = u.id AND d.erased_at IS NULL ON CONFLICT DO NOTHING`, owners, owned, kinds)
+	if len(liking) > 0 {
+		b.Queue(`INSERT INTO waypost_vault.data_key_owner (owner, key_id, kind)
+			SELECT o.owner, u.id, o.kind FROM unnest($1::bytea[], $2::bytea[]) AS u (id, other)
+			JOIN waypost_vault.data_key_owner o ON o.key_id = u.other ON CONFLICT DO NOTHING`, liking, liked)
+		// Whose key was destroyed while this one was made is forgotten with it.
+		b.Queue(`UPDATE waypost_vault.data_key d SET wrapped = NULL, erased_at = other.erased_at
+			FROM unnest($1::bytea[], $2::bytea[]) AS u (id, other) JOIN waypost_vault.data_key other ON other.id = u.other
+			WHERE d.id = u.id AND d.erased_at IS NULL AND other.erased_at IS NOT NULL`, liking, liked)
+	}
+	if len(aliases) > 0 {
+		b.Queue(`INSERT INTO waypost_vault.data_key_owner (owner, key_id, kind)
+			SELECT u.owner, u.id, $3 FROM unnest($1::bytea[], $2::bytea[]) AS u (owner, id)
+			JOIN waypost_vault.data_key d ON d.id = u.id AND d.erased_at IS NULL ON CONFLICT DO NOTHING`, aliases, aliased, ownerAlias)
+	}
+	return tx.SendBatch(ctx, &b).Close()
+}
+
+// heartbeat says that the seed is in use and takes another when it is time to.
+func (d *DataKeys) heartbeat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	d.mu.Lock()
+	if d.seed == nil {
+		d.mu.Unlock()
+		return nil
+	}
+	id, used, age := d.seed.id, d.seed.next > 0, d.clock().Sub(d.seed.madeAt)
+	d.mu.Unlock()
+	var retiring bool
+	err := d.pool.QueryRow(ctx, `UPDATE waypost_vault.key_seed SET seen_at = now() WHERE id = $1 RETURNING retiring`, id[:]).Scan(&retiring)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		retiring = true // taken for abandoned: its keys are stored with the next seed
+	case err != nil:
+		return err
+	}
+	if retiring || (used && age > seedLife) {
+		if err := d.rotate(ctx); err != nil {
+			return err
+		}
+	}
+	if d.alone {
+		if err := d.adopt(ctx, 0); err != nil {
+			return err
+		}
+		d.alone = false // whatever comes to be later is this process's own
+	}
+	return d.adopt(ctx, abandonedAfter)
+}
+
+// rotate takes a new seed. The old one is deleted in the transaction that stores
+// the last of its keys: from then on each of them can be destroyed for itself.
+func (d *DataKeys) rotate(ctx context.Context) error {
+	d.storing.Lock()
+	defer d.storing.Unlock()
+	fresh := &seed{madeAt: d.clock()}
+	if _, err := rand.Read(fresh.id[:]); err != nil {
+		return err
+	}
+	if _, err := rand.Read(fresh.secret[:]); err != nil {
+		return err
+	}
+	wrapped, err := d.wrapSeed(fresh.id, fresh.secret)
+	if err != nil {
+		return err
+	}
+	end, err := d.log.End(ctx)
+	if err != nil {
+		return fmt.Errorf("open the vault: %w", err)
+	}
+	err = durably(ctx, d.pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO waypost_vault.key_seed (id, wrapped, from_position, made_at, seen_at)
+			VALUES ($1, $2, $3, $4, now())`, fresh.id[:], wrapped, int64(end), fresh.madeAt)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("open the vault: %w", err)
+	}
+	d.mu.Lock()
+	if d.seed != nil {
+		d.retired = append(d.retired, d.seed.id[:])
+	}
+	d.seed = fresh
+	d.mu.Unlock()
+	return d.storeLocked(ctx)
+}
+
+// errScanned ends a subscription that has seen the log.
+var errScanned = errors.New("the log was scanned")
+
+// adopt stores the keys of seeds that nobody has used for a while: their process
+// ended before it could. What they sealed is found in the log, which says whose it
+// is. The seeds are deleted.
+func (d *DataKeys) adopt(ctx context.Context, idle time.Duration) error {
+	rows, err := d.pool.Query(ctx, `SELECT id, wrapped, from_position FROM waypost_vault.key_seed
+		WHERE id <> $1 AND seen_at <= now() - $2::interval`, d.seedID(), idle)
+	if err != nil {
+		return err
+	}
+	var abandoned []seedRow
+	var row seedRow
+	if _, err := pgx.ForEachRow(rows, []any{&row.id, &row.wrapped, &row.from}, func() error {
+		abandoned = append(abandoned, row)
+		return nil
+	}); err != nil || len(abandoned) == 0 {
+		return err
+	}
+	secrets := make(map[seedID][keySize]byte, len(abandoned))
+	from := abandoned[0].from
+	var ids [][]byte
+	for _, a := range abandoned {
+		secret, err := d.unwrapSeed(seedID(a.id), a.wrapped)
+		if err != nil {
+			return err
+		}
+		secrets[seedID(a.id)], ids, from = secret, append(ids, a.id), min(from, a.from)
+	}
+	keys, err := d.scan(ctx, secrets, event.Position(from))
+	if err != nil {
+		return fmt.Errorf("find the keys of a process that ended: %w", err)
+	}
+	d.storing.Lock()
+	defer d.storing.Unlock()
+	return durably(ctx, d.pool, func(tx pgx.Tx) error {
+		for len(keys) > 0 {
+			n := min(len(keys), storeBatch)
+			if err := d.insert(ctx, tx, keys[:n], nil); err != nil {
+				return err
+			}
+			keys = keys[n:]
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM waypost_vault.key_seed WHERE id = ANY ($1)`, ids)
+		return err
+	})
+}
+
+type seedRow struct {
+	id, wrapped []byte
+	from        int64
+}
+
+func (d *DataKeys) seedID() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.seed == nil {
+		return []byte{}
+	}
+	return append([]byte(nil), d.seed.id[:]...)
+}
+
+// scan finds the keys of these seeds that were used behind a position.
+func (d *DataKeys) scan(ctx context.Context, secrets map[seedID][keySize]byte, from event.Position) ([]pendingKey, error) {
+	found := make(map[keyID]bool)
+	var keys []pendingKey
+	err := d.log.Subscribe(ctx, event.Subscription{After: from, Sealed: true}, func(_ context.Context, b event.Batch) error {
+		for _, r := range b.Events {
+			id, ok := parseKeyID(r.Key)
+			secret, ours := secrets[id.seed()]
+			if !ok || !ours || found[id] {
+				continue
+			}
+			k := pendingKey{id: id, secret: deriveKey(secret, id), madeAt: r.Meta.RecordedAt}
+			_, about, sealed, ok := event.Sealed(r.Stream, r.Type, r.Data)
+			if !ok {
+				continue
+			}
+			text, err := dataKey{secret: k.secret}.decrypt(about, sealed)
+			if err != nil {
+				return fmt.Errorf("%s/%d: %w", r.Stream, r.Revision, err)
+			}
+			if k.owners, k.like, _, err = parseHeader(text); err != nil {
+				return fmt.Errorf("%s/%d: %w", r.Stream, r.Revision, err)
+			}
+			if len(k.owners) == 0 && k.like == nil {
+				continue // a later event under a key that another one names the owners of
+			}
+			found[id] = true
+			keys = append(keys, k)
+		}
+		if b.Live {
+			return errScanned
+		}
+		return nil
+	})
+	if errors.Is(err, errScanned) {
+		err = nil
+	}
+	return keys, err
+}
