@@ -2,13 +2,10 @@ package whatsapp_test
 
 import (
 	"encoding/json"
-	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/waypost/waypost/adapters/whatsapp"
-	"github.com/waypost/waypost/adapters/whatsapp/simulator"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -30,30 +27,6 @@ func document(t testing.TB, file string) (whatsapp.Payload, map[string]any) {
 		p.ReplyTo, _ = context["message_id"].(string)
 	}
 	return p, whole
-}
-
-func TestPayloadsAreTheDocumentedOnes(t *testing.T) {
-	files, err := filepath.Glob("testdata/requests/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no requests", err)
-	}
-	_, client := startSimulator(t, "", func(*simulator.Control) {})
-	for _, file := range files {
-		p, want := document(t, file)
-		body, err := p.JSON()
-		if err != nil {
-			t.Errorf("%s: %v", file, err)
-			continue
-		}
-		var got map[string]any
-		if err := json.Unmarshal(body, &got); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s:\n got %s\nwant %v", file, body, want)
-		}
-		result := client.Send(t.Context(), whatsapp.Call{PhoneNumberID: phoneNumberID, Token: "t", Body: body})
-		if _, ok := result.(message.Accepted); !ok {
-			t.Errorf("%s was answered %+v", file, result)
-		}
-	}
 }
 
 func TestPayloadQuotesWhatItIsGiven(t *testing.T) {

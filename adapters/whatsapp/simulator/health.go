@@ -100,3 +100,21 @@ func (s *Simulator) health(id string, set *settings) healthStatus {
 		healthEntity{Type: "APP", ID: "2" + s.account, CanSend: canSend})
 	return h
 }
+
+// serveSubscription answers GET /{version}/{business account}/subscribed_apps: an app
+// is subscribed if there is somewhere to send webhooks to.
+func (s *Simulator) serveSubscription(w http.ResponseWriter, r *http.Request) {
+	set := s.settings.Load()
+	if err := authorize(r, set); err != nil {
+		s.writeError(w, r, set, err)
+		return
+	}
+	apps := []any{}
+	if set.WebhookURL != "" {
+		apps = append(apps, map[string]any{"whatsapp_business_api_data": map[string]any{
+			"id": "200300400500600", "name": "Waypost Simulator", "link": "https://www.facebook.com/games/?app_id=200300400500600",
+		}})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"data": apps}) // the client has gone
+}

@@ -160,6 +160,7 @@ func (s *Simulator) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{version}/{phone_number_id}/messages", s.serveMessages)
 	mux.HandleFunc("GET /{version}/{id}", s.serveNode)
+	mux.HandleFunc("GET /{version}/{id}/subscribed_apps", s.serveSubscription)
 	mux.HandleFunc("GET /control", s.serveControl)
 	mux.HandleFunc("PUT /control", s.changeControl)
 	mux.HandleFunc("GET /log", s.serveLog)

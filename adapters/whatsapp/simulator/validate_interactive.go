@@ -252,7 +252,13 @@ func validateCards(cards []card) *apiError {
 		if c.Index == nil || *c.Index != i {
 			return detailed(131009, "card_index must be %d", i)
 		}
-		if c.Header == nil || c.Header.Type != cards[0].Header.Type {
+		if c.Type == kindProduct {
+			if cards[0].Type != kindProduct || c.Action == nil || c.Action.CatalogID == "" || c.Action.ProductRetailerID == "" {
+				return detailed(131009, "all cards need a product of the same catalog")
+			}
+			continue
+		}
+		if c.Header == nil || cards[0].Header == nil || c.Header.Type != cards[0].Header.Type {
 			return detailed(131009, "all cards need a header of the same type")
 		}
 		if err := c.Header.validate(kindCarousel); err != nil {

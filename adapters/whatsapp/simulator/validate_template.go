@@ -27,16 +27,16 @@ func (t *template) validate() *apiError {
 
 func (c *component) validate() *apiError {
 	switch strings.ToLower(c.Type) {
-	case "header", "body", "footer", "carousel", "limited_time_offer", "order_status":
+	case "header", "body", "footer", "carousel", "limited_time_offer", "order_status", "tap_target_configuration":
 	case "button":
 		if c.SubType == "" {
 			return detailed(131008, "The parameter sub_type is required for a button component.")
 		}
-		if !isDigit(c.Index.text) {
+		if !isDigit(c.Index.text) && (c.Index.text != "" || c.SubType != "voice_call") {
 			return detailed(131009, "button index must be from 0 to %d", maxTemplateButtons-1)
 		}
 	default:
-		return detailed(100, "Param template['components'] type must be one of {BODY, BUTTON, CAROUSEL, FOOTER, HEADER, LIMITED_TIME_OFFER, ORDER_STATUS} - got \"%s\".", c.Type)
+		return detailed(100, "Param template['components'] type must be one of {BODY, BUTTON, CAROUSEL, FOOTER, HEADER, LIMITED_TIME_OFFER, ORDER_STATUS, TAP_TARGET_CONFIGURATION} - got \"%s\".", c.Type)
 	}
 	named := 0
 	for i := range c.Parameters {
@@ -105,6 +105,10 @@ func (p *parameter) validate() *apiError {
 		return required(p.Product == nil, "product")
 	case "order_status":
 		return required(p.OrderStatus == nil, "order_status")
+	case "tap_target_configuration":
+		return required(p.TapTarget == nil, "tap_target_configuration")
+	case "ttl_minutes":
+		return required(p.TTLMinutes == nil, "ttl_minutes")
 	case "limited_time_offer":
 		return required(p.LimitedOffer == nil, "limited_time_offer")
 	}
