@@ -18,3 +18,15 @@ var ReadModel embed.FS
 //
 //go:embed state/*.sql
 var State embed.FS
+
+// Broker is the set in the folder "broker": the topics' tables, for a Postgres that
+// is the user's broker. Its database need not be Waypost's own.
+//
+//go:embed broker/*.sql
+var Broker embed.FS
+
+// Egress is the set in the folder "egress": how far events have left to other
+// systems. It stands beside the state set.
+//
+//go:embed egress/*.sql
+var Egress embed.FS

@@ -3,9 +3,9 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/waypost/waypost/app/event"
@@ -35,21 +35,36 @@ const openSenders = `(
 const workColumns = `w.message_id, w.sender, w.priority, w.state, w.fresh, w.due_at, w.expires_at, w.recipient, w.attempt, w.call,
 	w.on_ambiguous, w.template, w.revision, w.position, w.queued_position`
 
+// wanted are the items that a want neither leaves out nor passes over.
+const wanted = `(lane.recipient IS NULL OR i.recipient = lane.recipient)
+						AND (lane.template IS NULL OR i.template = lane.template)
+						AND (lane.not_to IS NULL OR i.recipient <> ALL (string_to_array(lane.not_to, E'\x1f')))
+						AND (lane.not_of IS NULL OR i.template <> ALL (string_to_array(lane.not_of, E'\x1f')))`
+
+// joined makes one text of a list, nil of an empty one: arrays of arrays must all
+// be of one length.
+func joined(list []string) *string {
+	return textOrNil(strings.Join(list, "\x1f"))
+}
+
 // Fetch answers what is ready at now, lane by lane in the order of wants: first what
 // has become due, by due time, then what is fresh behind the lane's cursor, by the
 // position of Queued. The position is that of the work-list, of the same instant: it
 // has seen all that was recorded up to there.
 func (l *WorkList) Fetch(ctx context.Context, now time.Time, wants []work.Want) ([]work.Item, event.Position, error) {
 	items, position, err := l.fetch(ctx, `
-		LEFT JOIN (unnest($2::text[], $3::smallint[], $4::integer[], $5::integer[], $6::bigint[])
-			WITH ORDINALITY AS lane (sender, priority, timed, fresh, after, place)
+		LEFT JOIN (unnest($2::text[], $3::smallint[], $4::integer[], $5::integer[], $6::bigint[],
+				$7::text[], $8::text[], $9::text[], $10::text[])
+			WITH ORDINALITY AS lane (sender, priority, timed, fresh, after, not_to, not_of, recipient, template, place)
 			CROSS JOIN LATERAL (
 				(SELECT i.*, 0 AS part FROM work_item i
 					WHERE i.sender = lane.sender AND i.priority = lane.priority AND i.state = 0 AND NOT i.fresh AND i.due_at <= $1
+						AND `+wanted+`
 					ORDER BY i.due_at LIMIT lane.timed)
 				UNION ALL
 				(SELECT i.*, 1 FROM work_item i
 					WHERE i.sender = lane.sender AND i.priority = lane.priority AND i.fresh AND i.queued_position > lane.after
+						AND `+wanted+`
 					ORDER BY i.queued_position LIMIT lane.fresh)
 			) w) ON true
 		WHERE p.name = 'worklist'
@@ -59,7 +74,11 @@ func (l *WorkList) Fetch(ctx context.Context, now time.Time, wants []work.Want) 
 		column(wants, func(w work.Want) int16 { return int16(w.Priority.Rank()) }),
 		column(wants, func(w work.Want) int32 { return int32(w.Timed) }),
 		column(wants, func(w work.Want) int32 { return int32(w.Fresh) }),
-		column(wants, func(w work.Want) int64 { return int64(w.After) }))
+		column(wants, func(w work.Want) int64 { return int64(w.After) }),
+		column(wants, func(w work.Want) *string { return joined(w.SkipRecipients) }),
+		column(wants, func(w work.Want) *string { return joined(w.SkipTemplates) }),
+		column(wants, func(w work.Want) *string { return textOrNil(w.Recipient) }),
+		column(wants, func(w work.Want) *string { return textOrNil(w.Template) }))
 	if err != nil {
 		return nil, 0, fmt.Errorf("fetch work: %w", err)
 	}
@@ -89,38 +108,6 @@ func (l *WorkList) Overdue(
 		return nil, 0, fmt.Errorf("fetch overdue work: %w", err)
 	}
 	return items, position, nil
-}
-
-// Depths answers, for each sender with open items, when the next of them is due: a
-// fresh one, a retry or a sendAt, an answer or a settlement that is waited for, an
-// expiry. It may lie in the past.
-func (l *WorkList) Depths(ctx context.Context) (map[string]time.Time, error) {
-	rows, err := l.pool.Query(ctx, `SELECT lane.sender, due.at FROM `+openSenders+`
-		CROSS JOIN LATERAL (SELECT least(
-			(SELECT min(t.at) FROM unnest('{0,1,2}'::smallint[]) AS p (priority) CROSS JOIN LATERAL (
-				(SELECT i.due_at AS at FROM work_item i
-					WHERE i.sender = lane.sender AND i.priority = p.priority AND i.state = 0 AND NOT i.fresh
-					ORDER BY i.due_at LIMIT 1)
-				UNION ALL
-				(SELECT i.due_at FROM work_item i WHERE i.sender = lane.sender AND i.priority = p.priority AND i.fresh
-					ORDER BY i.queued_position LIMIT 1)) t),
-			(SELECT min(i.due_at) FROM work_item i WHERE i.sender = lane.sender AND i.state > 0),
-			(SELECT min(i.expires_at) FROM work_item i
-				WHERE i.sender = lane.sender AND i.state = 0 AND i.expires_at IS NOT NULL)) AS at) due
-		WHERE due.at IS NOT NULL`)
-	if err != nil {
-		return nil, fmt.Errorf("read what is due: %w", err)
-	}
-	due := make(map[string]time.Time)
-	var sender string
-	var at time.Time
-	if _, err := pgx.ForEachRow(rows, []any{&sender, &at}, func() error {
-		due[sender] = at
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("read what is due: %w", err)
-	}
-	return due, nil
 }
 
 // Position is how far the work-list has come.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,8 +16,11 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored"
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/postgres/postgrestest"
+	"github.com/waypost/waypost/adapters/vault"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/alert"
+	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
 )
@@ -38,13 +42,38 @@ type bundle struct {
 	log   *eventstore.Log
 	logID string
 	now   time.Time
+	vault *vault.DataKeys // nil: personal data stand in the clear, and rows have none
 }
 
 func setup(tb testing.TB) *bundle {
 	tb.Helper()
+	return setupWith(tb, nil)
+}
+
+// setupSealed is setup with a vault.
+func setupSealed(tb testing.TB) *bundle {
+	tb.Helper()
+	keys, err := vault.LoadOrMakeKeys(filepath.Join(tb.TempDir(), "secret.key"))
+	must(tb, err)
+	b := setupWith(tb, vault.NewDataKeys(vault.Options{Keys: keys, Clock: time.Now, Logger: discard()}))
+	must(tb, b.vault.Start(b.ctx, b.pool, b.log, true))
+	tb.Cleanup(func() { must(tb, b.vault.Close(context.WithoutCancel(b.ctx))) })
+	return b
+}
+
+// model is the read model as this bundle can read it.
+func (b *bundle) model() *postgres.ReadModel {
+	if b.vault == nil {
+		return postgres.NewReadModel(b.pool)
+	}
+	return postgres.NewReadModel(b.pool).WithVault(b.vault)
+}
+
+func setupWith(tb testing.TB, keys *vault.DataKeys) *bundle {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
 	tb.Cleanup(cancel)
-	b := &bundle{tb: tb, ctx: ctx, url: postgrestest.New(tb), now: start}
+	b := &bundle{tb: tb, ctx: ctx, url: postgrestest.New(tb), now: start, vault: keys}
 	must(tb, postgres.Up(ctx, b.url))
 	var err error
 	b.pool, err = postgres.Open(ctx, b.url)
@@ -60,8 +89,11 @@ func setup(tb testing.TB) *bundle {
 		defer cancel()
 		must(tb, server.Close(ctx))
 	})
-	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types())
+	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), inbound.Types(), alert.Types())
 	must(tb, err)
+	if keys != nil {
+		codec = codec.Sealing(keys)
+	}
 	b.log, err = eventstore.Open(ctx, eventstore.Options{URL: server.URL(), Codec: codec})
 	must(tb, err)
 	tb.Cleanup(func() {
@@ -77,9 +109,13 @@ func setup(tb testing.TB) *bundle {
 
 func (b *bundle) projector(group postgres.Group) *postgres.Projector {
 	b.tb.Helper()
-	p, err := postgres.NewProjector(postgres.ProjectorOptions{
+	o := postgres.ProjectorOptions{
 		Group: group, Log: b.log, Pool: b.pool, LogID: b.logID, Logger: slog.New(slog.DiscardHandler),
-	})
+	}
+	if b.vault != nil {
+		o.Vault = b.vault
+	}
+	p, err := postgres.NewProjector(o)
 	must(b.tb, err)
 	return p
 }
@@ -101,6 +137,9 @@ func (b *bundle) append(stream string, events ...domain.Event) event.Appended {
 		list[i] = event.New{ID: uuid.Must(uuid.NewV7()), Event: e, Meta: event.Meta{
 			RecordedAt: b.now, Sender: "acme", By: domain.Platform("test"),
 		}}
+		if q, ok := e.(message.Queued); ok {
+			list[i].Subject.People = []string{q.Personal.To}
+		}
 	}
 	done, err := b.log.Append(b.ctx, stream, event.Any(), list...)
 	must(b.tb, err)

@@ -9,12 +9,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/waypost/waypost/app/work"
 )
 
 // RoleDispatch and RoleWebhook are the roles of a process that leases go by.
 const (
-	RoleDispatch = "dispatch"
-	RoleWebhook  = "webhook"
+	RoleDispatch = work.RoleDispatch
+	RoleWebhook  = work.RoleWebhook
 )
 
 // Leases says which processes are alive and who of them sends for which sender. All
@@ -178,9 +180,11 @@ func (l *Leases) AddInbound(ctx context.Context, at time.Time, bySender map[stri
 }
 
 // InboundSince answers how many messages came in for each sender, over all
-// processes, in the whole seconds from at on.
+// processes, from at on. Counts are kept by the second: of the second in which at
+// lies, so much counts as lies behind it.
 func (l *Leases) InboundSince(ctx context.Context, at time.Time) (map[string]int, error) {
-	rows, err := l.pool.Query(ctx, `SELECT sender, sum(count)::bigint FROM waypost_run.inbound
+	rows, err := l.pool.Query(ctx, `SELECT sender, ceil(sum(count *
+			least(1, 1 - extract(epoch FROM $1::timestamptz - second))))::bigint FROM waypost_run.inbound
 		WHERE second >= date_trunc('second', $1::timestamptz) GROUP BY sender`, at)
 	if err != nil {
 		return nil, fmt.Errorf("read inbound messages: %w", err)

@@ -119,6 +119,11 @@ func TestInboundIsCountedOverAllProcesses(t *testing.T) {
 	if len(got) != 1 || got["a"] != 7 {
 		t.Errorf("inbound %v", got)
 	}
+	got, err = l.InboundSince(t.Context(), start.Add(1500*time.Millisecond))
+	must(t, err)
+	if got["a"] != 4 {
+		t.Errorf("inbound of half a second with 7 in the whole: %v", got)
+	}
 }
 
 func TestMigrationsGoUpAndDown(t *testing.T) {

@@ -16,20 +16,23 @@ import (
 )
 
 const (
-	runSchema = "waypost_run"
+	runSchema    = "waypost_run"
+	egressSchema = "waypost_egress"
 
 	readModelVersions = "schema_version"
 	stateVersions     = runSchema + ".schema_version"
+	egressVersions    = egressSchema + ".schema_version"
 
 	// Two programs that start at once migrate one after the other. The numbers are
 	// arbitrary; they only have to differ from each other and from the user's.
 	readModelLock = 0x7761790001
 	stateLock     = 0x7761790002
+	egressLock    = 0x7761790004
 )
 
 // Migration is a migration and whether it was applied.
 type Migration struct {
-	// Set is "readmodel" or "state".
+	// Set is "readmodel", "state" or "egress".
 	Set     string
 	Version int64
 	File    string
@@ -44,11 +47,11 @@ func Up(ctx context.Context, url string) error {
 	})
 }
 
-// Down takes back the last migration of the read model, or of the state if state is
-// set. What the log doesn't hold, tokens among it, is lost with the state.
+// Down takes back the last migration of the read model, or of the state and the egress
+// if state is set. What the log doesn't hold, tokens among it, is lost with them.
 func Down(ctx context.Context, url string, state bool) error {
 	return eachSet(ctx, url, func(s migrationSet) error {
-		if state != (s.name == "state") {
+		if state != (s.name != "readmodel") {
 			return nil
 		}
 		_, err := s.provider.Down(ctx)
@@ -98,6 +101,7 @@ func eachSet(ctx context.Context, url string, do func(migrationSet) error) error
 	}{
 		{"readmodel", ReadModelSchema, readModelVersions, migrations.ReadModel, readModelLock},
 		{"state", runSchema, stateVersions, migrations.State, stateLock},
+		{"egress", egressSchema, egressVersions, migrations.Egress, egressLock},
 	} {
 		err := withProvider(ctx, url, set.schema, set.name, set.versions, set.files, set.lockID, do)
 		if err != nil {

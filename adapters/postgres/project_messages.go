@@ -3,8 +3,10 @@ package postgres
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,13 +23,22 @@ const (
 	countSentTwice = "sent_twice"
 )
 
-// messagesFold fills the tables of messages and the counts of the ledger.
-func messagesFold() fold {
+// messagesFold fills the tables of messages, the counts of the ledger and the figures.
+func messagesFold(vault Vault) fold {
+	var sweep secondsSweep
 	return fold{
 		name:   "messages",
-		tables: []string{"message", "message_exception", "message_wamid", "message_count"},
-		types:  typeNames(message.Types()),
-		apply:  applyMessages,
+		tables: append([]string{"message", "message_exception", "message_wamid", "message_count"}, metricTables()...),
+		types:  append(typeNames(message.Types()), event.PersonalErased{}.EventType()),
+		apply: func(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error) {
+			figures := newTally()
+			touched, err := applyMessages(ctx, tx, sealer{ctx, vault}, events, writes, figures)
+			if err == nil {
+				figures.write(writes)
+				sweep.run(figures.newest, writes)
+			}
+			return touched, err
+		},
 	}
 }
 
@@ -35,7 +46,7 @@ func messagesFold() fold {
 // the aggregate itself, on a message without its calls: they don't bear on what a
 // row holds but for their number.
 type messageRow struct {
-	query.Message
+	storedMessage
 
 	folded    message.Message
 	isNew     bool
@@ -44,7 +55,9 @@ type messageRow struct {
 	twice     bool // was counted as sent twice
 }
 
-func applyMessages(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error) {
+func applyMessages(
+	ctx context.Context, tx pgx.Tx, seal sealer, events []event.Recorded, writes *pgx.Batch, figures *tally,
+) ([]string, error) {
 	rows, err := loadMessages(ctx, tx, events)
 	if err != nil {
 		return nil, err
@@ -53,7 +66,12 @@ func applyMessages(ctx context.Context, tx pgx.Tx, events []event.Recorded, writ
 	seen := make(map[uuid.UUID]bool, len(rows))
 	counts := make(counts)
 	var wamids []wamidRow
+	var erasures []event.Recorded
 	for _, r := range events {
+		if _, ok := r.Event.(event.PersonalErased); ok {
+			erasures = append(erasures, r)
+			continue
+		}
 		e, id, err := messageEvent(r)
 		if err != nil {
 			return nil, err
@@ -67,6 +85,9 @@ func applyMessages(ctx context.Context, tx pgx.Tx, events []event.Recorded, writ
 			return nil, &dataError{fmt.Errorf("second Queued of a message")}
 		case isFirst:
 			row = newMessageRow(id, r, queued)
+			if row.sealed, err = seal.queued(r, id, queued.Personal); err != nil {
+				return nil, err
+			}
 			rows[id] = row
 			counts.add(queued.Sender, countQueued, 1)
 		}
@@ -74,7 +95,12 @@ func applyMessages(ctx context.Context, tx pgx.Tx, events []event.Recorded, writ
 			seen[id] = true
 			order = append(order, row)
 		}
+		before := row.standing()
 		row.apply(r, e)
+		if err := seal.apply(&row.sealed, r, id, e); err != nil {
+			return nil, err
+		}
+		figures.add(r, e, before, row)
 		if sent, ok := e.(message.Sent); ok && sent.Personal.WhatsAppID != "" {
 			wamids = append(wamids, wamidRow{hash: wamidHash(sent.Personal.WhatsAppID), message: id, call: sent.Call})
 		}
@@ -93,6 +119,11 @@ func applyMessages(ctx context.Context, tx pgx.Tx, events []event.Recorded, writ
 	writeMessages(order, writes)
 	writeExceptions(order, writes)
 	writeWamids(wamids, writes)
+	for _, r := range erasures { // last: they bear on the rows as the batch leaves them
+		if e, ok := r.Event.(event.PersonalErased); ok {
+			erase(writes, r, e)
+		}
+	}
 	return counts.write(writes), nil
 }
 
@@ -124,26 +155,25 @@ func loadMessages(ctx context.Context, tx pgx.Tx, events []event.Recorded) (map[
 }
 
 func newMessageRow(id uuid.UUID, r event.Recorded, e message.Queued) *messageRow {
-	return &messageRow{isNew: true, Message: query.Message{
-		ID: id, QueuedPosition: r.Position, SenderID: e.Sender, To: textOrNil(e.Personal.To), Type: e.Kind,
-		Priority: e.Priority, OnAmbiguous: e.OnAmbiguous, Template: textOrNil(e.Template), Labels: e.Personal.Labels,
-		IdempotencyKey: textOrNil(e.Personal.IdempotencyKey), ReplyTo: textOrNil(e.Personal.ReplyTo),
+	return &messageRow{isNew: true, storedMessage: storedMessage{Message: query.Message{
+		ID: id, QueuedPosition: r.Position, SenderID: e.Sender, Type: e.Kind,
+		Priority: e.Priority, OnAmbiguous: e.OnAmbiguous, Template: textOrNil(e.Template),
 		QueuedAt: r.Meta.RecordedAt, SendAt: timeOrNil(e.SendAt), ExpiresAt: timeOrNil(e.ExpiresAt),
-	}}
+	}}}
 }
 
 // loadedRow takes up what a row keeps of the folded message.
-func loadedRow(m query.Message) *messageRow {
+func loadedRow(m storedMessage) *messageRow {
 	f := message.Message{
 		Sender: m.SenderID, Status: m.Status, Attempts: m.Attempts, DueAt: orZero(m.RetryAt),
-		WhatsAppID: orZero(m.WhatsAppID), SentAt: orZero(m.SentAt), DeliveredAt: orZero(m.DeliveredAt), ReadAt: orZero(m.ReadAt),
+		SentAt: orZero(m.SentAt), DeliveredAt: orZero(m.DeliveredAt), ReadAt: orZero(m.ReadAt),
 		SentTwice: m.SentTwice, DeadLetteredAt: orZero(m.DeadLetteredAt), Reason: orZero(m.StatusReason),
 	}
 	if m.Failure != nil {
-		f.Failure = &message.StoredFailure{Failure: m.Failure.Failure, Details: m.Failure.Details, At: m.Failure.At}
+		f.Failure = &message.StoredFailure{Failure: m.Failure.Failure, At: m.Failure.At}
 	}
 	return &messageRow{
-		Message: m, folded: f, before: m.Status, twice: m.SentTwice, exception: exceptional(m),
+		storedMessage: m, folded: f, before: m.Status, twice: m.SentTwice, exception: exceptional(m.Message),
 	}
 }
 
@@ -156,14 +186,14 @@ func (row *messageRow) apply(r event.Recorded, e message.Event) {
 	m.Calls = nil // the row keeps only their number
 	row.folded = m
 	row.Status, row.Attempts, row.SentTwice = m.Status, m.Attempts, m.SentTwice
-	row.StatusReason, row.WhatsAppID = textOrNil(m.Reason), textOrNil(m.WhatsAppID)
+	row.StatusReason = textOrNil(m.Reason)
 	row.SentAt, row.DeliveredAt, row.ReadAt = timeOrNil(m.SentAt), timeOrNil(m.DeliveredAt), timeOrNil(m.ReadAt)
 	row.DeadLetteredAt, row.RetryAt, row.Failure = timeOrNil(m.DeadLetteredAt), nil, nil
 	if m.Status == message.StatusRetrying {
 		row.RetryAt = timeOrNil(m.DueAt)
 	}
 	if m.Failure != nil {
-		row.Failure = &query.MessageFailure{Failure: m.Failure.Failure, Details: m.Failure.Details, At: m.Failure.At}
+		row.Failure = &query.MessageFailure{Failure: m.Failure.Failure, At: m.Failure.At}
 	}
 }
 
@@ -200,7 +230,7 @@ func writeMessages(order []*messageRow, writes *pgx.Batch) {
 			column(rows, func(r row) *string { return r.StatusReason }),
 			column(rows, func(r row) int32 { return int32(r.Attempts) }),
 			column(rows, func(r row) int32 { return int32(r.Calls) }),
-			column(rows, func(r row) *string { return r.WhatsAppID }),
+			column(rows, func(r row) []byte { return r.whatsAppID }),
 			column(rows, func(r row) *time.Time { return r.SentAt }),
 			column(rows, func(r row) *time.Time { return r.DeliveredAt }),
 			column(rows, func(r row) *time.Time { return r.ReadAt }),
@@ -208,40 +238,48 @@ func writeMessages(order []*messageRow, writes *pgx.Batch) {
 			column(rows, func(r row) *time.Time { return r.DeadLetteredAt }),
 			column(rows, func(r row) *string { return jsonOrNil(r.Failure, r.Failure == nil) }),
 			column(rows, func(r row) bool { return r.SentTwice }),
+			column(rows, func(r row) []byte { return r.details }),
+			column(rows, func(r row) *string { return uuidsOrNil(r.wamids) }),
+			column(rows, func(r row) int32 { return int32(r.events) }),
 		}
 	}
 	const names = `id, revision, position, status, status_reason, attempts, calls, whatsapp_id, sent_at, delivered_at, read_at,
-		retry_at, dead_lettered_at, failure, sent_twice`
-	const arrays = `$1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::text[],
+		retry_at, dead_lettered_at, failure, sent_twice, failure_details, wamid_hashes, personal_events`
+	const arrays = `$1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::bytea[],
 		$9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::jsonb[],
-		$15::boolean[]`
-	const lasting = `, queued_position, sender, recipient, kind, priority, on_ambiguous, template, labels, idempotency_key,
-		reply_to, queued_at, send_at, expires_at`
+		$15::boolean[], $16::bytea[], $17::text[], $18::integer[]`
+	const lasting = `, queued_position, sender, kind, priority, on_ambiguous, template, data_key, personal, idempotency_hash,
+		queued_at, send_at, expires_at`
+	// Arrays of arrays are rectangular in Postgres: these travel as text.
+	const asArrays = `wamid_hashes::uuid[]`
 	if len(inserts) > 0 {
-		writes.Queue(`INSERT INTO message (`+names+lasting+`)
-			SELECT `+names+lasting+` FROM unnest(`+arrays+`, $16::bigint[], $17::text[], $18::text[], $19::text[], $20::smallint[], $21::text[],
-				$22::text[], $23::jsonb[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[], $28::timestamptz[]) AS u (`+names+lasting+`)`,
+		writes.Queue(`INSERT INTO message (`+names+lasting+`, label_hashes)
+			SELECT `+strings.Replace(names, "wamid_hashes", asArrays, 1)+lasting+`, label_hashes::bytea[]
+			FROM unnest(`+arrays+`, $19::bigint[], $20::text[], $21::text[], $22::smallint[], $23::text[], $24::text[], $25::text[],
+				$26::bytea[], $27::bytea[], $28::timestamptz[], $29::timestamptz[], $30::timestamptz[], $31::text[])
+				AS u (`+names+lasting+`, label_hashes)`,
 			append(changing(inserts),
 				column(inserts, func(r row) int64 { return int64(r.QueuedPosition) }),
 				column(inserts, func(r row) string { return r.SenderID }),
-				column(inserts, func(r row) *string { return r.To }),
 				column(inserts, func(r row) string { return string(r.Type) }),
 				column(inserts, func(r row) int16 { return int16(r.Priority.Rank()) }),
 				column(inserts, func(r row) string { return string(r.OnAmbiguous) }),
 				column(inserts, func(r row) *string { return r.Template }),
-				column(inserts, func(r row) *string { return jsonOrNil(r.Labels, len(r.Labels) == 0) }),
-				column(inserts, func(r row) *string { return r.IdempotencyKey }),
-				column(inserts, func(r row) *string { return r.ReplyTo }),
+				column(inserts, func(r row) *string { return textOrNil(string(r.key)) }),
+				column(inserts, func(r row) []byte { return r.personal }),
+				column(inserts, func(r row) []byte { return r.idempotencyHash }),
 				column(inserts, func(r row) time.Time { return r.QueuedAt }),
 				column(inserts, func(r row) *time.Time { return r.SendAt }),
 				column(inserts, func(r row) *time.Time { return r.ExpiresAt }),
+				column(inserts, func(r row) *string { return hashesOrNil(r.labelHashes) }),
 			)...)
 	}
 	if len(updates) > 0 {
 		writes.Queue(`UPDATE message m SET revision = u.revision, position = u.position, status = u.status,
 				status_reason = u.status_reason, attempts = u.attempts, calls = u.calls, whatsapp_id = u.whatsapp_id,
 				sent_at = u.sent_at, delivered_at = u.delivered_at, read_at = u.read_at, retry_at = u.retry_at,
-				dead_lettered_at = u.dead_lettered_at, failure = u.failure, sent_twice = u.sent_twice
+				dead_lettered_at = u.dead_lettered_at, failure = u.failure, sent_twice = u.sent_twice,
+				failure_details = u.failure_details, wamid_hashes = u.wamid_hashes::uuid[], personal_events = u.personal_events
 			FROM unnest(`+arrays+`) AS u (`+names+`) WHERE m.id = u.id`, changing(updates)...)
 	}
 }
@@ -339,6 +377,32 @@ func (c counts) write(writes *pgx.Batch) []string {
 			ON CONFLICT (sender, counter) DO UPDATE SET count = c.count + excluded.count`, senders, counters, deltas)
 	}
 	return touched
+}
+
+// uuidsOrNil is an array as Postgres reads it.
+func uuidsOrNil(ids []uuid.UUID) *string {
+	if len(ids) == 0 {
+		return nil
+	}
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = id.String()
+	}
+	s := "{" + strings.Join(texts, ",") + "}"
+	return &s
+}
+
+// hashesOrNil is an array of bytes as Postgres reads it.
+func hashesOrNil(hashes [][]byte) *string {
+	if len(hashes) == 0 {
+		return nil
+	}
+	texts := make([]string, len(hashes))
+	for i, h := range hashes {
+		texts[i] = `"\\x` + hex.EncodeToString(h) + `"`
+	}
+	s := "{" + strings.Join(texts, ",") + "}"
+	return &s
 }
 
 // jsonOrNil is v as JSON; what it is given here can always be encoded.

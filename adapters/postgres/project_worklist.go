@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -24,7 +25,7 @@ func workTypes() []string { return typeNames(message.Types(), "Confirmed", "Deli
 func worklistFold(log event.Log) fold {
 	return fold{
 		name:   "work list",
-		tables: []string{"work_item"},
+		tables: []string{"work_item", "work_count"},
 		types:  workTypes(),
 		apply: func(ctx context.Context, _ pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error) {
 			changes, senders, err := foldWork(ctx, log, events)
@@ -45,6 +46,7 @@ type workChange struct {
 	remove   bool
 	replace  bool      // the batch may have closed an item of before
 	item     work.Item // complete if insert is set
+	sendAt   time.Time // with item; zero if it is due at once
 	state    *int16
 	due      *time.Time
 	attempt  *int32
@@ -96,11 +98,12 @@ func (c *workChange) apply(r event.Recorded, e message.Event) {
 		fresh := true
 		if e.SendAt.After(due) {
 			due, fresh = e.SendAt, false
+			c.sendAt = e.SendAt
 		}
 		c.insert, c.remove = true, false
 		c.item = work.Item{
 			MessageID: c.id, Sender: e.Sender, Priority: e.Priority, State: work.Ready, Fresh: fresh, DueAt: due, ExpiresAt: e.ExpiresAt,
-			Recipient: e.Personal.To, OnAmbiguous: e.OnAmbiguous, Template: e.Template, QueuedPosition: r.Position,
+			Recipient: cmp.Or(string(r.Key), e.Personal.To), OnAmbiguous: e.OnAmbiguous, Template: e.Template, QueuedPosition: r.Position,
 		}
 	case message.SendAttempted:
 		c.wait(work.Calling, e.AnswerBy)
@@ -164,6 +167,7 @@ func (c *workChange) requeue(ctx context.Context, log event.Log, r event.Recorde
 	}
 	again.item.Fresh = false // its place in the order has passed
 	again.item.DueAt = r.Meta.RecordedAt
+	again.sendAt = time.Time{}
 	again.item.Call = calls
 	again.replace = true
 	again.revision, again.position = r.Revision, r.Position
@@ -189,6 +193,7 @@ func (c *workChange) row() work.Item {
 
 func (changes workChanges) write(writes *pgx.Batch) {
 	var inserts []work.Item
+	var sendAt []*time.Time
 	var updates, removals []*workChange
 	for _, c := range changes {
 		switch {
@@ -198,6 +203,7 @@ func (changes workChanges) write(writes *pgx.Batch) {
 			}
 		case c.insert:
 			inserts = append(inserts, c.row())
+			sendAt = append(sendAt, timeOrNil(c.sendAt))
 			if c.replace {
 				removals = append(removals, c)
 			}
@@ -230,9 +236,12 @@ func (changes workChanges) write(writes *pgx.Batch) {
 		type item = work.Item
 		const names = `message_id, sender, priority, state, fresh, due_at, expires_at, recipient, attempt, call, on_ambiguous,
 			template, revision, position, queued_position`
-		writes.Queue(`INSERT INTO work_item (`+names+`) SELECT `+names+` FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::smallint[], $5::boolean[], $6::timestamptz[],
+		// A scheduled message counts as such until the second of its time is over.
+		writes.Queue(`INSERT INTO work_item (`+names+`, send_at)
+			SELECT `+names+`, coalesce(date_trunc('second', send_at + interval '999999 us'), '-infinity')
+			FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::smallint[], $5::boolean[], $6::timestamptz[],
 				$7::timestamptz[], $8::text[], $9::integer[], $10::integer[], $11::text[], $12::text[], $13::bigint[],
-				$14::bigint[], $15::bigint[]) AS u (`+names+`)`,
+				$14::bigint[], $15::bigint[], $16::timestamptz[]) AS u (`+names+`, send_at)`,
 			column(inserts, func(w item) uuid.UUID { return w.MessageID }),
 			column(inserts, func(w item) string { return w.Sender }),
 			column(inserts, func(w item) int16 { return int16(w.Priority.Rank()) }),
@@ -247,7 +256,8 @@ func (changes workChanges) write(writes *pgx.Batch) {
 			column(inserts, func(w item) string { return w.Template }),
 			column(inserts, func(w item) int64 { return int64(w.Revision) }),
 			column(inserts, func(w item) int64 { return int64(w.Position) }),
-			column(inserts, func(w item) int64 { return int64(w.QueuedPosition) }))
+			column(inserts, func(w item) int64 { return int64(w.QueuedPosition) }),
+			sendAt)
 	}
 }
 

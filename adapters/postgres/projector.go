@@ -76,6 +76,8 @@ type ProjectorOptions struct {
 	// block. It may be nil.
 	OnCommit func(Commit)
 	Logger   *slog.Logger
+	// Vault seals what is personal in rows; without one they have none of it.
+	Vault Vault
 }
 
 // Projector keeps one group's tables up to the log. Run it once at a time; the
@@ -119,7 +121,7 @@ func NewProjector(o ProjectorOptions) (*Projector, error) {
 	case Worklist:
 		p.folds = []fold{worklistFold(o.Log)}
 	case Views:
-		p.folds = []fold{messagesFold(), sendersFold()}
+		p.folds = []fold{messagesFold(o.Vault), sendersFold(), personalFold(), alertsFold()}
 	default:
 		return nil, fmt.Errorf("there is no group of projections %q", o.Group)
 	}
@@ -190,7 +192,7 @@ func (p *Projector) runOnce(ctx context.Context) error {
 		return err
 	}
 	return p.options.Log.Subscribe(ctx, event.Subscription{
-		After: position, Filter: event.Filter{Types: p.types}, MaxBatch: maxBatch,
+		After: position, Filter: event.Filter{Types: p.types}, MaxBatch: maxBatch, Sealed: p.options.Group == Worklist,
 	}, p.Apply)
 }
 

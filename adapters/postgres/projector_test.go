@@ -55,7 +55,7 @@ func TestRowsAreWhatTheAggregateFoldsTo(t *testing.T) {
 	})
 
 	before := b.digests()
-	must(t, postgres.Rebuild(b.ctx, postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard()}))
+	b.rebuild()
 	if after := b.digests(); !slices.Equal(before, after) {
 		t.Errorf("a rebuild gives other rows:\n%v\n%v", before, after)
 	}
@@ -283,7 +283,7 @@ func TestSendersAreFolded(t *testing.T) {
 
 func TestListsAreFiltered(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setupSealed(t)
 	var ids []uuid.UUID
 	for i := range 5 {
 		id := uuid.New()
@@ -297,8 +297,9 @@ func TestListsAreFiltered(t *testing.T) {
 		message.DeadLettered{Attempts: 1, Failure: failure()})
 	wamid := "wamid.four"
 	b.append(event.MessageStream(ids[4]), message.Sent{Call: 1, At: b.now, Personal: message.SentPersonal{WhatsAppID: wamid}})
+	must(t, b.vault.Settle(b.ctx))
 	b.project()
-	read := postgres.NewReadModel(b.pool)
+	read := b.model()
 
 	page, err := read.Messages(b.ctx, query.MessageFilter{}, query.Page{First: 2})
 	must(t, err)
@@ -436,7 +437,7 @@ func TestRebuildBesideRunningProjectors(t *testing.T) {
 		}
 	}()
 	for range 3 {
-		must(t, postgres.Rebuild(b.ctx, postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard()}))
+		b.rebuild()
 	}
 	<-written
 	read := postgres.NewReadModel(b.pool)

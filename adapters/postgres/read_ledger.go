@@ -43,6 +43,17 @@ func (r *ReadModel) Ledger(ctx context.Context, senderID *string, now time.Time)
 	}
 }
 
+// BalanceNow answers whether the books of all senders balance in this instant, without
+// waiting for the groups to stand at one position: compared is false if they don't,
+// and balanced then goes by the columns alone.
+func (r *ReadModel) BalanceNow(ctx context.Context) (balanced, compared bool, err error) {
+	l, err := r.ledger(ctx, nil)
+	if err != nil {
+		return false, false, fmt.Errorf("read the ledger: %w", err)
+	}
+	return l.Balanced, l.Compared, nil
+}
+
 func (r *ReadModel) ledger(ctx context.Context, senderID *string) (query.Ledger, error) {
 	var l query.Ledger
 	columns := make(map[message.Column]int64)
@@ -76,8 +87,14 @@ func (r *ReadModel) ledger(ctx context.Context, senderID *string) (query.Ledger,
 		}); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, `SELECT count(*) FILTER (WHERE state < 2), count(*) FILTER (WHERE state = 2)
-			FROM work_item WHERE $1::text IS NULL OR sender = $1`, senderID).Scan(&openRows, &unsettledRows)
+		// The unsettled ones are few, and an index holds them.
+		if err := tx.QueryRow(ctx, `SELECT coalesce((SELECT sum(count)::bigint FROM work_count WHERE $1::text IS NULL OR sender = $1), 0),
+				(SELECT count(*) FROM work_item WHERE state = 2 AND ($1::text IS NULL OR sender = $1))`, senderID).
+			Scan(&openRows, &unsettledRows); err != nil {
+			return err
+		}
+		openRows -= unsettledRows
+		return nil
 	})
 	if err != nil {
 		return l, err
@@ -112,4 +129,31 @@ func (r *ReadModel) ReadModel(ctx context.Context, now time.Time) (query.ReadMod
 		m.Behind = max(0, now.Sub(*recordedAt))
 	}
 	return m, nil
+}
+
+// Projected answers how far each group of projections has come; 0 for one that never
+// ran.
+func (r *ReadModel) Projected(ctx context.Context) ([]query.Projected, error) {
+	rows, err := r.pool.Query(ctx, `SELECT name, position FROM projection`)
+	if err != nil {
+		return nil, fmt.Errorf("read how far the read models are: %w", err)
+	}
+	positions := make(map[string]event.Position)
+	var name string
+	var position event.Position
+	if _, err := pgx.ForEachRow(rows, []any{&name, &position}, func() error {
+		positions[name] = position
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read how far the read models are: %w", err)
+	}
+	var list []query.Projected
+	for _, g := range Groups() {
+		p, err := NewProjector(ProjectorOptions{Group: g})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, query.Projected{Group: string(g), Position: positions[string(g)], Types: p.types})
+	}
+	return list, nil
 }

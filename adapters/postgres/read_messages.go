@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,20 +12,28 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
 
 // ReadModel answers queries from the read models.
-type ReadModel struct{ pool *pgxpool.Pool }
+type ReadModel struct {
+	pool  *pgxpool.Pool
+	vault Vault
+}
 
 // NewReadModel makes the queries over pool's read model.
 func NewReadModel(pool *pgxpool.Pool) *ReadModel { return &ReadModel{pool: pool} }
 
+// WithVault is the read model with what is personal in it: without a vault messages
+// are listed without it, and found by nothing of it.
+func (r *ReadModel) WithVault(v Vault) *ReadModel { return &ReadModel{pool: r.pool, vault: v} }
+
 // Messages answers a page of the messages that the filter finds, newest first.
 func (r *ReadModel) Messages(ctx context.Context, f query.MessageFilter, p query.Page) (query.MessagePage, error) {
-	c, err := messageConditions(f)
+	c, err := r.messageConditions(ctx, f)
 	if err != nil {
 		return query.MessagePage{}, err
 	}
@@ -39,11 +46,11 @@ func (r *ReadModel) Messages(ctx context.Context, f query.MessageFilter, p query
 
 // MessagesByID answers the messages with these ids that are known, in no order.
 func (r *ReadModel) MessagesByID(ctx context.Context, ids []uuid.UUID) ([]query.Message, error) {
-	list, err := selectMessages(ctx, r.pool, `WHERE m.id = ANY ($1)`, ids)
+	rows, err := selectMessages(ctx, r.pool, `WHERE m.id = ANY ($1)`, ids)
 	if err != nil {
 		return nil, fmt.Errorf("read messages: %w", err)
 	}
-	return list, nil
+	return openRows(ctx, r.vault, rows)
 }
 
 // MessageCounts answers how many messages the filter finds, by status; a status
@@ -57,7 +64,7 @@ func (r *ReadModel) MessageCounts(ctx context.Context, f query.MessageFilter) ([
 			bySender, []string{countQueued, countSentTwice})
 	} else {
 		var c conditions
-		if c, err = messageConditions(f); err != nil {
+		if c, err = r.messageConditions(ctx, f); err != nil {
 			return nil, err
 		}
 		rows, err = r.pool.Query(ctx, `SELECT m.status, count(*) FROM message m `+c.where()+` GROUP BY m.status`, c.args...)
@@ -124,25 +131,7 @@ func (r *ReadModel) MessageOf(ctx context.Context, whatsAppID string) (uuid.UUID
 // and how many there are of each category.
 func (r *ReadModel) DeadLetters(ctx context.Context, f query.DeadLetterFilter, p query.Page) (query.DeadLetterPage, error) {
 	var page query.DeadLetterPage
-	c := conditions{}
-	c.add(`x.status = $1`, message.StatusDeadLettered)
-	c.senders("x.sender", f.SenderID, f.SenderIDs)
-	if f.Category != nil {
-		c.add(`x.error_category = $1`, *f.Category)
-	}
-	if f.Code != nil {
-		c.add(`x.error_code = $1`, *f.Code)
-	}
-	if f.DeadLetteredAfter != nil {
-		c.add(`x.dead_lettered_at > $1`, *f.DeadLetteredAfter)
-	}
-	if f.DeadLetteredBefore != nil {
-		c.add(`x.dead_lettered_at < $1`, *f.DeadLetteredBefore)
-	}
-	if f.Label != nil {
-		c.label(*f.Label)
-	}
-	c.join = joinException
+	c := r.deadLetterConditions(f)
 	// One snapshot, so that the counts are those of the page.
 	err := pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT coalesce(x.error_category, $`+strconv.Itoa(len(c.args)+1)+`), count(*)
@@ -157,7 +146,7 @@ func (r *ReadModel) DeadLetters(ctx context.Context, f query.DeadLetterFilter, p
 		for _, n := range page.ByCategory {
 			page.TotalCount += n.Count
 		}
-		page.DeadLetters, page.HasNextPage, err = pageOf(ctx, tx, c, p)
+		page.DeadLetters, page.HasNextPage, err = r.pageOf(ctx, tx, c, p)
 		return err
 	})
 	if err != nil {
@@ -167,25 +156,28 @@ func (r *ReadModel) DeadLetters(ctx context.Context, f query.DeadLetterFilter, p
 }
 
 func (r *ReadModel) page(ctx context.Context, c conditions, p query.Page) ([]query.Message, bool, error) {
-	return pageOf(ctx, r.pool, c, p)
+	return r.pageOf(ctx, r.pool, c, p)
 }
 
-func pageOf(ctx context.Context, q querier, c conditions, p query.Page) ([]query.Message, bool, error) {
+func (r *ReadModel) pageOf(ctx context.Context, q querier, c conditions, p query.Page) ([]query.Message, bool, error) {
 	first := min(max(p.First, 0), query.MaxPage)
 	if p.After > 0 {
 		c.add(`m.queued_position < $1`, p.After)
 	}
 	args := append(slices.Clone(c.args), first+1)
-	list, err := selectMessages(ctx, q,
+	rows, err := selectMessages(ctx, q,
 		c.where()+` ORDER BY m.queued_position DESC LIMIT $`+strconv.Itoa(len(args)), args...)
-	if err != nil || len(list) <= first {
-		return list, false, err
+	if err != nil {
+		return nil, false, err
 	}
-	return list[:first], true, nil
+	more := len(rows) > first
+	list, err := openRows(ctx, r.vault, rows[:min(len(rows), first)])
+	return list, more, err
 }
 
 // conditions are the parts of a WHERE over message m, and what they are given.
 type conditions struct {
+	vault Vault
 	join  string
 	parts []string
 	args  []any
@@ -207,8 +199,11 @@ func (c *conditions) senders(column string, one *string, allowed []string) {
 }
 
 func (c *conditions) label(l message.Label) {
-	data, _ := json.Marshal([]message.Label{l}) //nolint:errchkjson // two strings
-	c.add(`m.labels @> $1::jsonb`, string(data))
+	if c.vault == nil {
+		c.add(`false AND $1::text IS NULL`, l.Name)
+		return
+	}
+	c.add(`m.label_hashes @> ARRAY[$1::bytea]`, labelHash(c.vault, l))
 }
 
 func (c *conditions) where() string {
@@ -218,8 +213,31 @@ func (c *conditions) where() string {
 	return c.join + ` WHERE ` + strings.Join(c.parts, ` AND `)
 }
 
-func messageConditions(f query.MessageFilter) (conditions, error) {
-	var c conditions
+func (r *ReadModel) deadLetterConditions(f query.DeadLetterFilter) conditions {
+	c := conditions{vault: r.vault}
+	c.add(`x.status = $1`, message.StatusDeadLettered)
+	c.senders("x.sender", f.SenderID, f.SenderIDs)
+	if f.Category != nil {
+		c.add(`x.error_category = $1`, *f.Category)
+	}
+	if f.Code != nil {
+		c.add(`x.error_code = $1`, *f.Code)
+	}
+	if f.DeadLetteredAfter != nil {
+		c.add(`x.dead_lettered_at > $1`, *f.DeadLetteredAfter)
+	}
+	if f.DeadLetteredBefore != nil {
+		c.add(`x.dead_lettered_at < $1`, *f.DeadLetteredBefore)
+	}
+	if f.Label != nil {
+		c.label(*f.Label)
+	}
+	c.join = joinException
+	return c
+}
+
+func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter) (conditions, error) {
+	c := conditions{vault: r.vault}
 	c.senders("m.sender", f.SenderID, f.SenderIDs)
 	if len(f.Status) > 0 {
 		c.add(`m.status = ANY ($1)`, f.Status)
@@ -238,10 +256,21 @@ func messageConditions(f query.MessageFilter) (conditions, error) {
 		c.join = joinException
 	}
 	if f.To != nil {
-		c.add(`m.recipient = $1`, *f.To)
+		var keys []event.KeyID
+		if r.vault != nil {
+			var err error
+			if keys, err = r.vault.KeysOf(ctx, *f.To); err != nil {
+				return c, err
+			}
+		}
+		c.add(`m.data_key = ANY ($1)`, keys)
 	}
 	if f.IdempotencyKey != nil {
-		c.add(`m.idempotency_key = $1`, *f.IdempotencyKey)
+		hash := []byte{}
+		if r.vault != nil {
+			hash = r.vault.Blind("idempotency key", *f.IdempotencyKey)
+		}
+		c.add(`m.idempotency_hash = $1`, hash)
 	}
 	if f.WhatsAppID != nil {
 		c.add(`m.id = (SELECT w.message_id FROM message_wamid w WHERE w.wamid_hash = $1)`, wamidHash(*f.WhatsAppID))

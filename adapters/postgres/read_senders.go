@@ -82,11 +82,15 @@ func (r *ReadModel) senders(ctx context.Context, now time.Time, ids []string) ([
 // have anything if ids is nil. A retry that waits for its time is due: only sendAt
 // makes a message scheduled.
 func (r *ReadModel) QueueDepths(ctx context.Context, now time.Time, ids []string) (map[string]query.QueueDepth, error) {
-	rows, err := r.pool.Query(ctx, `SELECT sender, priority,
-			count(*) FILTER (WHERE NOT waits), count(*) FILTER (WHERE waits), min(due_at) FILTER (WHERE due_at <= $1 AND state = 0)
-		FROM (SELECT *, state = 0 AND call = 0 AND due_at > $1 AS waits FROM work_item
-			WHERE $2::text[] IS NULL OR sender = ANY ($2)) w
-		GROUP BY sender, priority ORDER BY sender, priority`, now, ids)
+	rows, err := r.pool.Query(ctx, `SELECT sender, priority, due, scheduled, least(
+			(SELECT i.due_at FROM work_item i WHERE i.sender = c.sender AND i.priority = c.priority AND i.fresh
+				ORDER BY i.queued_position LIMIT 1),
+			(SELECT i.due_at FROM work_item i WHERE i.sender = c.sender AND i.priority = c.priority AND i.state = 0
+				AND NOT i.fresh AND i.due_at <= $1 ORDER BY i.due_at LIMIT 1))
+		FROM (SELECT sender, priority, coalesce(sum(count) FILTER (WHERE send_at <= $1), 0)::bigint AS due,
+				coalesce(sum(count) FILTER (WHERE send_at > $1), 0)::bigint AS scheduled
+			FROM work_count WHERE $2::text[] IS NULL OR sender = ANY ($2) GROUP BY sender, priority) c
+		ORDER BY sender, priority`, now, ids)
 	if err != nil {
 		return nil, fmt.Errorf("read queue depths: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -17,26 +18,69 @@ const (
 	oldSchema   = ReadModelSchema + "_old"
 )
 
-// RebuildOptions say what a rebuild reads.
+// RebuildOptions say what a rebuild or a verification reads.
 type RebuildOptions struct {
 	// URL is that of the Postgres, Log and LogID are those of the log.
 	URL    string
 	Log    event.Log
 	LogID  string
 	Logger *slog.Logger
+	// Vault seals what is personal in rows; see ProjectorOptions.
+	Vault Vault
+	// OnProgress is told how much of the log has been projected, over all groups. It
+	// may be nil.
+	OnProgress func(done, all event.Position)
 }
 
-// ErrRebuilding says that another rebuild is under way.
-var ErrRebuilding = errors.New("another rebuild of the read model is under way: wait until it has ended")
+// ErrRebuilding says that another rebuild or verification is under way.
+var ErrRebuilding = errors.New("another rebuild or verification of the read model is under way: wait until it has ended")
 
 // rebuildLock is as arbitrary as the locks of migrations.
 const rebuildLock = 0x7761790003
 
+// Rebuilt tells what a rebuild found and made: the digests of the model that stood and
+// of the fresh one, both at the same positions. They differ if the old one was wrong.
+// Before is empty if nothing of this log had been projected.
+type Rebuilt struct{ Before, After []Digest }
+
 // Rebuild projects the whole log into a fresh schema beside the live one and then puts
-// it in the place of that, in one transaction: queries never see a half-built model.
-// Projectors of the live model are fenced by the swap and have to be run again; what
-// they had projected beyond the fresh position, they project again from there.
-func Rebuild(ctx context.Context, o RebuildOptions) error {
+// it in the place of that, in one transaction: queries never see a half-built model,
+// nor one that is older than what they saw. Projectors of the live model are fenced by
+// the swap, and have to be run again.
+func Rebuild(ctx context.Context, o RebuildOptions) (Rebuilt, error) {
+	var done Rebuilt
+	err := beside(ctx, o, func(ctx context.Context, f *freshModel) error {
+		err := f.compared(ctx, func(tx pgx.Tx) (err error) {
+			if done.Before, err = digests(ctx, tx, ReadModelSchema); err != nil {
+				return err
+			}
+			done.After, err = digests(ctx, tx, freshSchema)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		err = f.aligned(ctx, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `ALTER SCHEMA `+ReadModelSchema+` RENAME TO `+oldSchema); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `ALTER SCHEMA `+freshSchema+` RENAME TO `+ReadModelSchema)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("put the rebuilt read model in place: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return Rebuilt{}, fmt.Errorf("rebuild the read model: %w", err)
+	}
+	return done, nil
+}
+
+// beside builds a fresh model up to the positions of the live one, hands it to do, and
+// drops what was left over.
+func beside(ctx context.Context, o RebuildOptions, do func(context.Context, *freshModel) error) (err error) {
 	pool, err := Open(ctx, o.URL)
 	if err != nil {
 		return err
@@ -46,35 +90,38 @@ func Rebuild(ctx context.Context, o RebuildOptions) error {
 	if err != nil {
 		return fmt.Errorf("connect to postgres: %w", err)
 	}
-	// The lock goes with the connection, which is closed with the pool.
 	defer conn.Release()
 	var alone bool
 	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(rebuildLock)).Scan(&alone); err != nil {
-		return fmt.Errorf("lock the rebuild: %w", err)
+		return fmt.Errorf("lock: %w", err)
 	}
 	if !alone {
 		return ErrRebuilding
 	}
-	// What an earlier rebuild left that was cut short.
+	defer func() { // where it fails, the lock goes with the connection
+		_, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, int64(rebuildLock))
+	}()
+	// What an earlier run left that was cut short.
 	if err := dropSchemas(ctx, pool, freshSchema, oldSchema); err != nil {
 		return err
 	}
-	if err := buildFresh(ctx, o); err != nil {
-		return errors.Join(fmt.Errorf("rebuild the read model: %w", err), dropSchemas(context.WithoutCancel(ctx), pool, freshSchema))
-	}
-	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `ALTER SCHEMA `+ReadModelSchema+` RENAME TO `+oldSchema); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, `ALTER SCHEMA `+freshSchema+` RENAME TO `+ReadModelSchema)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("put the rebuilt read model in place: %w", err)
-	}
 	// Apart from the swap: it waits for whoever still reads the old tables, and they
 	// may wait for nothing that the swap holds.
-	return dropSchemas(ctx, pool, oldSchema)
+	defer func() {
+		err = errors.Join(err, dropSchemas(context.WithoutCancel(ctx), pool, freshSchema, oldSchema))
+	}()
+	if err := migrateReadModel(ctx, o.URL, freshSchema); err != nil {
+		return err
+	}
+	f := &freshModel{options: o, live: pool}
+	if f.pool, err = open(ctx, o.URL, freshSchema); err != nil {
+		return err
+	}
+	defer f.pool.Close()
+	if err := f.build(ctx); err != nil {
+		return err
+	}
+	return do(ctx, f)
 }
 
 func dropSchemas(ctx context.Context, pool *pgxpool.Pool, schemas ...string) error {
@@ -86,48 +133,137 @@ func dropSchemas(ctx context.Context, pool *pgxpool.Pool, schemas ...string) err
 	return nil
 }
 
-func buildFresh(ctx context.Context, o RebuildOptions) error {
-	if err := migrateReadModel(ctx, o.URL, freshSchema); err != nil {
-		return err
-	}
-	pool, err := open(ctx, o.URL, freshSchema)
+// freshModel is a model that is built beside the live one and never gets ahead of it,
+// so that both can be brought to the same positions.
+type freshModel struct {
+	options    RebuildOptions
+	live, pool *pgxpool.Pool
+	groups     []*Projector
+}
+
+// build projects the log up to where the live model is, or all of it where nothing of
+// the log has been projected.
+func (f *freshModel) build(ctx context.Context) error {
+	end, err := f.options.Log.End(ctx)
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
+	targets, err := f.positions(ctx, f.live)
+	if err != nil {
+		return err
+	}
+	all := event.Position(0)
 	for _, g := range Groups() {
-		p, err := NewProjector(ProjectorOptions{Group: g, Log: o.Log, Pool: pool, LogID: o.LogID, Logger: o.Logger})
+		if _, ok := targets[g]; !ok {
+			targets[g] = end
+		}
+		all += targets[g]
+	}
+	done := event.Position(0)
+	for _, g := range Groups() {
+		p, err := NewProjector(ProjectorOptions{
+			Group: g, Log: f.options.Log, Pool: f.pool, LogID: f.options.LogID, Logger: f.options.Logger, Vault: f.options.Vault,
+			OnCommit: func(c Commit) {
+				if f.options.OnProgress != nil {
+					f.options.OnProgress(done+min(c.Position, targets[g]), all)
+				}
+			},
+		})
 		if err != nil {
 			return err
 		}
-		if err := p.catchUp(ctx); err != nil {
+		f.groups = append(f.groups, p)
+		if err := p.projectTo(ctx, targets[g]); err != nil {
 			return err
 		}
+		done += targets[g]
 	}
 	return nil
 }
 
-// errCaughtUp ends a subscription that has seen all that stood in the log.
-var errCaughtUp = errors.New("caught up")
+// positions are those of the groups that have projected something of this log.
+func (f *freshModel) positions(ctx context.Context, q querier) (map[Group]event.Position, error) {
+	rows, err := q.Query(ctx, `SELECT name, position FROM `+ReadModelSchema+`.projection WHERE log_id = $1 AND position > 0`, f.options.LogID)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[Group]event.Position)
+	var g Group
+	var p event.Position
+	_, err = pgx.ForEachRow(rows, []any{&g, &p}, func() error {
+		found[g] = p
+		return nil
+	})
+	return found, err
+}
 
-// catchUp projects what stands in the log and returns.
-func (p *Projector) catchUp(ctx context.Context) error {
-	position, err := p.Prepare(ctx)
+// aligned brings the fresh model to the live one's positions and runs do with the live
+// projectors held there. It commits what do does.
+func (f *freshModel) aligned(ctx context.Context, do func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, f.live, func(tx pgx.Tx) error {
+		// Each batch of a projector updates its row, so that none commits meanwhile.
+		if _, err := tx.Exec(ctx, `SELECT FROM `+ReadModelSchema+`.projection FOR UPDATE`); err != nil {
+			return err
+		}
+		targets, err := f.positions(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, p := range f.groups {
+			if err := p.projectTo(ctx, targets[p.options.Group]); err != nil {
+				return err
+			}
+		}
+		return do(tx)
+	})
+}
+
+// compared runs do on one snapshot in which both models stand at the same positions.
+// The live projectors are held only until it is taken.
+func (f *freshModel) compared(ctx context.Context, do func(pgx.Tx) error) error {
+	snapshot, err := f.live.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return err
 	}
+	defer func() { _ = snapshot.Rollback(context.WithoutCancel(ctx)) }() // it only reads
+	err = f.aligned(ctx, func(pgx.Tx) error {
+		_, err := snapshot.Exec(ctx, `SELECT`) // the first statement takes the snapshot
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return do(snapshot)
+}
+
+// errReached ends a subscription that has come far enough.
+var errReached = errors.New("reached")
+
+// projectTo projects up to a position and no further.
+func (p *Projector) projectTo(ctx context.Context, target event.Position) error {
+	position, err := p.Prepare(ctx)
+	if err != nil || position >= target {
+		return err
+	}
 	err = p.options.Log.Subscribe(ctx, event.Subscription{
-		After: position, Filter: event.Filter{Types: p.types}, MaxBatch: maxBatch,
+		After: position, Filter: event.Filter{Types: p.types}, MaxBatch: maxBatch, Sealed: p.options.Group == Worklist,
 	}, func(ctx context.Context, b event.Batch) error {
+		// Whatever is wanted up to the target stands in the log: what lies between the
+		// last of it and the target is of other types.
+		reached := b.Position >= target || b.Live
+		if reached {
+			b.Position = target
+			b.Events = slices.DeleteFunc(b.Events, func(r event.Recorded) bool { return r.Position > target })
+		}
 		if err := p.Apply(ctx, b); err != nil {
 			return err
 		}
-		if b.Live {
-			return errCaughtUp
+		if reached {
+			return errReached
 		}
 		return nil
 	})
-	if errors.Is(err, errCaughtUp) {
+	if errors.Is(err, errReached) {
 		return nil
 	}
 	return err
@@ -144,21 +280,9 @@ type Digest struct {
 // models built from the same events have the same. They are of one snapshot.
 func Digests(ctx context.Context, pool *pgxpool.Pool) ([]Digest, error) {
 	var list []Digest
-	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		list = nil
-		for _, table := range tables() {
-			d := Digest{Table: table}
-			// Numbers that no batching changes: a counter that went back to 0 is as none.
-			sql := `SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::text FROM ` + pgx.Identifier{table}.Sanitize() + ` t`
-			if table == "message_count" {
-				sql += ` WHERE t.count <> 0`
-			}
-			if err := tx.QueryRow(ctx, sql).Scan(&d.Rows, &d.Sum); err != nil {
-				return err
-			}
-			list = append(list, d)
-		}
-		return nil
+	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
+		list, err = digests(ctx, tx, ReadModelSchema)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("digest the read model: %w", err)
@@ -166,10 +290,44 @@ func Digests(ctx context.Context, pool *pgxpool.Pool) ([]Digest, error) {
 	return list, nil
 }
 
-func tables() []string {
-	var names []string
-	for _, f := range []fold{worklistFold(nil), messagesFold(), sendersFold()} {
-		names = append(names, f.tables...)
+func digests(ctx context.Context, tx pgx.Tx, schema string) ([]Digest, error) {
+	tables, err := tables()
+	if err != nil {
+		return nil, err
 	}
-	return names
+	var list []Digest
+	for _, table := range tables {
+		d := Digest{Table: table}
+		sql := `SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::text FROM ` +
+			pgx.Identifier{schema, table}.Sanitize() + ` t` + telling(table, "t")
+		if err := tx.QueryRow(ctx, sql).Scan(&d.Rows, &d.Sum); err != nil {
+			return nil, fmt.Errorf("digest %s: %w", table, err)
+		}
+		list = append(list, d)
+	}
+	return list, nil
+}
+
+// telling leaves out rows that come and go with how events are batched: a counter that
+// went back to 0 is as none.
+func telling(table, alias string) string {
+	if table == "message_count" || table == "work_count" {
+		return ` WHERE ` + alias + `.count <> 0`
+	}
+	return ""
+}
+
+// tables are those that projections write.
+func tables() ([]string, error) {
+	var names []string
+	for _, g := range Groups() {
+		p, err := NewProjector(ProjectorOptions{Group: g})
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range p.folds {
+			names = append(names, f.tables...)
+		}
+	}
+	return names, nil
 }

@@ -11,12 +11,19 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
+// storedMessage is a message as its row holds it.
+type storedMessage struct {
+	query.Message
+	sealed
+}
+
 // selectMessages reads messages; tail is all that follows FROM message m.
-func selectMessages(ctx context.Context, q querier, tail string, args ...any) ([]query.Message, error) {
-	rows, err := q.Query(ctx, `SELECT m.id, m.queued_position, m.revision, m.position, m.sender, m.recipient, m.kind, m.priority,
-			m.on_ambiguous, m.template, m.labels, m.idempotency_key, m.reply_to, m.queued_at, m.send_at, m.expires_at, m.status,
-			m.status_reason, m.attempts, m.calls, m.whatsapp_id, m.sent_at, m.delivered_at, m.read_at, m.retry_at,
-			m.dead_lettered_at, m.failure, m.sent_twice
+func selectMessages(ctx context.Context, q querier, tail string, args ...any) ([]storedMessage, error) {
+	rows, err := q.Query(ctx, `SELECT m.id, m.queued_position, m.revision, m.position, m.sender, m.kind, m.priority,
+			m.on_ambiguous, m.template, m.queued_at, m.send_at, m.expires_at, m.status,
+			m.status_reason, m.attempts, m.calls, m.sent_at, m.delivered_at, m.read_at, m.retry_at,
+			m.dead_lettered_at, m.failure, m.sent_twice, m.erased_at, coalesce(m.data_key, ''), m.personal, m.whatsapp_id,
+			m.failure_details, m.wamid_hashes, m.personal_events
 		FROM message m `+tail, args...)
 	if err != nil {
 		return nil, err
@@ -24,23 +31,19 @@ func selectMessages(ctx context.Context, q querier, tail string, args ...any) ([
 	return pgx.CollectRows(rows, scanMessage)
 }
 
-func scanMessage(row pgx.CollectableRow) (query.Message, error) {
-	var m query.Message
+func scanMessage(row pgx.CollectableRow) (storedMessage, error) {
+	var m storedMessage
 	var rank int
-	var labels, failure []byte
-	err := row.Scan(&m.ID, &m.QueuedPosition, &m.Revision, &m.Position, &m.SenderID, &m.To, &m.Type, &rank,
-		&m.OnAmbiguous, &m.Template, &labels, &m.IdempotencyKey, &m.ReplyTo, &m.QueuedAt, &m.SendAt, &m.ExpiresAt, &m.Status,
-		&m.StatusReason, &m.Attempts, &m.Calls, &m.WhatsAppID, &m.SentAt, &m.DeliveredAt, &m.ReadAt, &m.RetryAt,
-		&m.DeadLetteredAt, &failure, &m.SentTwice)
+	var failure []byte
+	err := row.Scan(&m.ID, &m.QueuedPosition, &m.Revision, &m.Position, &m.SenderID, &m.Type, &rank,
+		&m.OnAmbiguous, &m.Template, &m.QueuedAt, &m.SendAt, &m.ExpiresAt, &m.Status,
+		&m.StatusReason, &m.Attempts, &m.Calls, &m.SentAt, &m.DeliveredAt, &m.ReadAt, &m.RetryAt,
+		&m.DeadLetteredAt, &failure, &m.SentTwice, &m.ErasedAt, &m.key, &m.personal, &m.whatsAppID,
+		&m.details, &m.wamids, &m.events)
 	if err != nil {
 		return m, err
 	}
 	m.Priority = priorityOf(rank)
-	if labels != nil {
-		if err := json.Unmarshal(labels, &m.Labels); err != nil {
-			return m, fmt.Errorf("labels of message %s: %w", m.ID, err)
-		}
-	}
 	if failure != nil {
 		if err := json.Unmarshal(failure, &m.Failure); err != nil {
 			return m, fmt.Errorf("failure of message %s: %w", m.ID, err)

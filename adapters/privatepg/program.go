@@ -174,3 +174,10 @@ func (p program) run(ctx context.Context, limit time.Duration, cmd *exec.Cmd) ([
 		return out.lines(), context.Cause(ctx)
 	}
 }
+
+// Installed answers where the Postgres stands that a new private cluster would run,
+// and its major version. Without one the error says how to install it.
+func Installed(ctx context.Context) (dir string, version int, err error) {
+	p, err := findProgram(ctx, usualPlaces(), account{}, 0)
+	return p.dir, p.version, err
+}

@@ -1,0 +1,36 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// TakeDuty makes the process the one that does a duty, or keeps it so, until ttl from
+// now by Postgres's clock. It answers false while another does it.
+func (l *Leases) TakeDuty(ctx context.Context, duty string, process uuid.UUID, ttl time.Duration) (bool, error) {
+	var mine bool
+	err := l.durably(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `INSERT INTO waypost_run.duty AS d (name, owner, expires_at) VALUES ($1, $2, clock_timestamp() + $3::interval)
+			ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at
+			WHERE d.owner = excluded.owner OR d.expires_at <= clock_timestamp()`, duty, process, ttl)
+		mine = tag.RowsAffected() == 1
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("take the duty %s: %w", duty, err)
+	}
+	return mine, nil
+}
+
+// LeaveDuty lets another process take a duty at once.
+func (l *Leases) LeaveDuty(ctx context.Context, duty string, process uuid.UUID) error {
+	_, err := l.pool.Exec(ctx, `UPDATE waypost_run.duty SET expires_at = clock_timestamp() WHERE name = $1 AND owner = $2`, duty, process)
+	if err != nil {
+		return fmt.Errorf("leave the duty %s: %w", duty, err)
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost/waypost/app/query"
+)
+
+// laneStatusTTL is how long what an owner told of its lane is taken for true. Owners
+// tell every second.
+const laneStatusTTL = 5 * time.Second
+
+// TellLanes tells how the lanes of this process stand.
+func (l *Leases) TellLanes(ctx context.Context, lanes map[string]query.LaneStatus) error {
+	if len(lanes) == 0 {
+		return nil
+	}
+	senders := sortedKeys(lanes, func(a, b string) int {
+		if a < b {
+			return -1
+		}
+		return 1
+	})
+	_, err := l.pool.Exec(ctx, `INSERT INTO waypost_run.lane_status (sender, effective_rate, throttled_until, next_probe_at, updated_at)
+		SELECT s, rate, until, probe, clock_timestamp()
+		FROM unnest($1::text[], $2::double precision[], $3::timestamptz[], $4::timestamptz[]) AS u (s, rate, until, probe)
+		ON CONFLICT (sender) DO UPDATE SET effective_rate = excluded.effective_rate, throttled_until = excluded.throttled_until,
+			next_probe_at = excluded.next_probe_at, updated_at = excluded.updated_at`,
+		senders,
+		column(senders, func(s string) float64 { return lanes[s].EffectiveRate }),
+		column(senders, func(s string) *time.Time { return lanes[s].ThrottledUntil }),
+		column(senders, func(s string) *time.Time { return lanes[s].NextProbeAt }))
+	if err != nil {
+		return fmt.Errorf("tell how the lanes stand: %w", err)
+	}
+	return nil
+}
+
+// Lanes answers how lanes stand, of those whose owner has told of late.
+func (r *ReadModel) Lanes(ctx context.Context) (map[string]query.LaneStatus, error) {
+	rows, err := r.pool.Query(ctx, `SELECT sender, effective_rate, throttled_until, next_probe_at FROM waypost_run.lane_status
+		WHERE updated_at > clock_timestamp() - $1::interval`, laneStatusTTL)
+	if err != nil {
+		return nil, fmt.Errorf("read how the lanes stand: %w", err)
+	}
+	lanes := make(map[string]query.LaneStatus)
+	var id string
+	var s query.LaneStatus
+	if _, err := pgx.ForEachRow(rows, []any{&id, &s.EffectiveRate, &s.ThrottledUntil, &s.NextProbeAt}, func() error {
+		lanes[id] = s
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read how the lanes stand: %w", err)
+	}
+	return lanes, nil
+}

@@ -1,0 +1,129 @@
+package postgres_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/inbound"
+	"github.com/waypost/waypost/domain/message"
+)
+
+// about appends events of a person's data; the first says whose, the others follow
+// its key.
+func (b *bundle) about(stream, person string, events ...event.New) event.KeyID {
+	b.tb.Helper()
+	var key event.KeyID
+	for _, e := range events {
+		e.ID, e.Subject = uuid.Must(uuid.NewV7()), event.Subject{Key: key}
+		if key == "" {
+			e.Subject = event.Subject{People: []string{person}}
+		}
+		e.Meta.RecordedAt, e.Meta.Sender = b.now, "acme"
+		done, err := b.log.Append(b.ctx, stream, event.Any(), e)
+		must(b.tb, err)
+		if key == "" {
+			key = done.Key
+		}
+	}
+	return key
+}
+
+// dump is every row of the read model as Postgres writes it.
+func (b *bundle) dump() string {
+	b.tb.Helper()
+	var all bytes.Buffer
+	for _, table := range []string{"message", "message_wamid", "message_exception", "work_item", "personal_event", "parked_event"} {
+		rows, err := b.pool.Query(b.ctx, `SELECT t::text FROM `+table+` t`)
+		must(b.tb, err)
+		for rows.Next() {
+			var row string
+			must(b.tb, rows.Scan(&row))
+			fmt.Fprintln(&all, row)
+		}
+		must(b.tb, rows.Err())
+	}
+	return all.String()
+}
+
+func TestRowsHoldNothingPersonalAndForgetWithTheLog(t *testing.T) {
+	t.Parallel()
+	b := setupSealed(t)
+	const anna, ben = "+14155550101", "+447700900123"
+	write := func(person, key string) (uuid.UUID, event.KeyID) {
+		id := uuid.Must(uuid.NewV7())
+		q := queued("acme", key)
+		q.Personal.To, q.Personal.Labels = person, []message.Label{{Name: "campaign", Value: "for " + person}}
+		f := message.FailurePersonal{Details: "number " + person + " is not on WhatsApp"}
+		dataKey := b.about(event.MessageStream(id), person,
+			event.New{Event: q}, event.New{Event: message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now}},
+			event.New{Event: message.Sent{Call: 1, At: b.now, Personal: message.SentPersonal{WhatsAppID: "wamid." + person}}},
+			event.New{Event: message.Failed{Call: 1, Failure: failure(), AfterAcceptance: true, Final: true, At: b.now, Personal: f}})
+		return id, dataKey
+	}
+	toAnna, annasKey := write(anna, "order-of-anna")
+	toBen, _ := write(ben, "order-of-ben")
+	b.about(event.InboundStream("1"), anna, event.New{Event: inbound.InboundReceived{
+		PhoneNumberID: "1", At: b.now, Personal: inbound.InboundPersonal{WhatsAppID: "wamid.in", From: anna, Message: []byte(`{}`)},
+	}})
+	must(t, b.vault.Settle(b.ctx))
+	b.project()
+	for _, word := range []string{anna[1:], ben[1:], "order-of", "campaign", "wamid.", "not on WhatsApp"} {
+		if bytes.Contains([]byte(b.dump()), []byte(word)) {
+			t.Errorf("%q stands in the read model", word)
+		}
+	}
+	model := b.model()
+	one := func(id uuid.UUID) query.Message {
+		list, err := model.MessagesByID(b.ctx, []uuid.UUID{id})
+		must(t, err)
+		return list[0]
+	}
+	if m := one(toAnna); *m.To != anna || *m.IdempotencyKey != "order-of-anna" || *m.WhatsAppID != "wamid."+anna ||
+		m.Labels[0].Value != "for "+anna || m.Failure.Details == "" || m.ErasedAt != nil {
+		t.Errorf("before: %+v, %+v", m, m.Failure)
+	}
+	messages, events, err := model.CountSealed(b.ctx, []event.KeyID{annasKey})
+	must(t, err)
+	if messages != 1 || events != 4 { // Queued, Sent, Failed, InboundReceived
+		t.Errorf("%d messages and %d events are Anna's, want 1 and 4", messages, events)
+	}
+
+	keys, err := b.vault.KeysOf(b.ctx, anna)
+	must(t, err)
+	b.append(event.ErasureStream(uuid.Must(uuid.NewV7())), event.PersonalErased{Keys: keys, Cause: event.ErasedOnRequest})
+	erasedAt := b.now
+	must(t, b.vault.Destroy(b.ctx, keys, erasedAt))
+	b.project()
+	if m := one(toAnna); m.To != nil || m.IdempotencyKey != nil || m.WhatsAppID != nil || m.Labels != nil ||
+		m.Failure.Details != "" || m.ErasedAt == nil || !m.ErasedAt.Equal(erasedAt) || m.Status != message.StatusFailed {
+		t.Errorf("after: %+v, %+v", m, m.Failure)
+	}
+	if m := one(toBen); *m.To != ben {
+		t.Errorf("Ben was forgotten too: %+v", m)
+	}
+	for name, f := range map[string]query.MessageFilter{
+		"number": {To: ptr(anna)}, "idempotency key": {IdempotencyKey: ptr("order-of-anna")}, "whatsapp id": {WhatsAppID: ptr("wamid." + anna)},
+		"label": {Labels: []message.Label{{Name: "campaign", Value: "for " + anna}}},
+	} {
+		page, err := model.Messages(b.ctx, f, query.Page{First: 10})
+		must(t, err)
+		if len(page.Messages) != 0 {
+			t.Errorf("the forgotten message is found by its %s", name)
+		}
+	}
+	// Built again from a log of which a part can be read no more, it is the same.
+	done, err := postgres.Rebuild(b.ctx, postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard(), Vault: b.vault})
+	must(t, err)
+	if len(done.Before) == 0 || !slices.Equal(done.Before, done.After) {
+		t.Errorf("digests before the rebuild %v, after it %v", done.Before, done.After)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }

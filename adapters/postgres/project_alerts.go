@@ -1,0 +1,86 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost/waypost/app/alerts"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/alert"
+)
+
+// alertsFold fills the tables of alerts and of their rules. They are few, so each event
+// is folded into the row as it stands.
+func alertsFold() fold {
+	return fold{
+		name:   "alerts",
+		tables: []string{"alert", "alert_rule"},
+		types:  typeNames(alert.Types()),
+		apply:  applyAlerts,
+	}
+}
+
+func applyAlerts(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error) {
+	loaded := make(map[uuid.UUID]query.Alert)
+	for _, r := range events {
+		if e, ok := r.Event.(alert.RuleChanged); ok {
+			data, err := json.Marshal(e)
+			if err != nil {
+				return nil, &dataError{err}
+			}
+			writes.Queue(`INSERT INTO alert_rule (id, revision, position, data) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE
+				SET revision = excluded.revision, position = excluded.position, data = excluded.data`,
+				e.Rule, r.Revision, r.Position, string(data))
+			continue
+		}
+		id, ok := alerts.Of(r.Stream)
+		if !ok {
+			return nil, &dataError{fmt.Errorf("%s in %s, which is no alert's stream", r.Type, r.Stream)}
+		}
+		a, ok := loaded[id]
+		if !ok && r.Revision > 0 {
+			list, err := selectAlerts(ctx, tx, `WHERE id = $1`, id)
+			if err != nil {
+				return nil, err
+			}
+			if len(list) == 0 {
+				return nil, &dataError{errors.New("event of an alert that was not raised")}
+			}
+			a = list[0]
+		}
+		a.ID = id
+		a = alerts.Apply(a, r)
+		loaded[id] = a
+		data, err := json.Marshal(a.Alert)
+		if err != nil {
+			return nil, &dataError{err}
+		}
+		writes.Queue(`INSERT INTO alert (id, revision, position, at, rule, kind, severity, sender, state, data)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,
+				position = excluded.position, at = excluded.at, state = excluded.state, data = excluded.data`,
+			a.ID, a.Revision, a.Position, a.At, a.Rule, a.Kind, a.Severity, a.Sender, a.State, string(data))
+	}
+	return nil, nil
+}
+
+// selectAlerts reads alerts; tail follows FROM alert.
+func selectAlerts(ctx context.Context, q querier, tail string, args ...any) ([]query.Alert, error) {
+	rows, err := q.Query(ctx, `SELECT id, revision, position, at, data FROM alert `+tail, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (query.Alert, error) {
+		var a query.Alert
+		var data []byte
+		if err := row.Scan(&a.ID, &a.Revision, &a.Position, &a.At, &data); err != nil {
+			return a, err
+		}
+		return a, json.Unmarshal(data, &a.Alert)
+	})
+}

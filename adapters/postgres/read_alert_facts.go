@@ -1,0 +1,189 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/alert"
+	"github.com/waypost/waypost/domain/sender"
+)
+
+const (
+	// silenceLooksBack is how far back the last status of a sender is looked for: a
+	// rule's threshold is an hour at most.
+	silenceLooksBack = 2 * time.Hour
+	// explainedFailures is how many types of failures an alert names.
+	explainedFailures = 3
+	// growthVolume is below what nobody is asked how a queue has grown.
+	growthVolume = 10
+)
+
+// AlertFacts answers what the read model tells of all senders at now. How far it is
+// behind, the disk and the ledger are for others to add.
+func (r *ReadModel) AlertFacts(ctx context.Context, needs alert.Needs, now time.Time) (alert.Facts, error) {
+	f := alert.Facts{Senders: make(map[string]alert.SenderFacts), Rejected: make(map[time.Duration]int64)}
+	states, err := r.SenderStates(ctx)
+	if err != nil {
+		return f, err
+	}
+	depths, err := r.QueueDepths(ctx, now, nil)
+	if err != nil {
+		return f, err
+	}
+	ids := []string{allSenders}
+	facts := map[string]*alert.SenderFacts{allSenders: newSenderFacts()}
+	for _, s := range states {
+		ids = append(ids, s.ID)
+		facts[s.ID] = newSenderFacts()
+		addState(facts[s.ID], s, depths[s.ID])
+	}
+	for window := range needs.Windows {
+		found, err := r.metrics(ctx, ids, now.Add(-window), now)
+		if err != nil {
+			return f, err
+		}
+		for id, m := range found {
+			facts[id].Windows[window] = windowFigures(m)
+		}
+	}
+	if err := r.addFlows(ctx, facts, needs, now); err != nil {
+		return f, err
+	}
+	if err := r.addSilence(ctx, facts, ids, now); err != nil {
+		return f, err
+	}
+	for window := range needs.Rejected {
+		var n int64
+		if err := r.pool.QueryRow(ctx, `SELECT coalesce(sum(count), 0)::bigint FROM waypost_run.webhook_rejection WHERE second >= $1`,
+			now.Add(-window)).Scan(&n); err != nil {
+			return f, fmt.Errorf("read rejected webhooks: %w", err)
+		}
+		f.Rejected[window] = n
+	}
+	for id, s := range facts {
+		if id == allSenders {
+			f.All = *s
+			continue
+		}
+		f.Senders[id] = *s
+	}
+	return f, nil
+}
+
+func newSenderFacts() *alert.SenderFacts {
+	return &alert.SenderFacts{Windows: make(map[time.Duration]alert.Figures), Minutes: make(map[time.Duration][]alert.Flow)}
+}
+
+func addState(f *alert.SenderFacts, s sender.Sender, d query.QueueDepth) {
+	f.Rate, f.Due = s.Rate, d.Depth
+	if s.Hold != nil {
+		f.Held = s.Hold.Message
+	}
+	for _, l := range d.Lanes {
+		if l.OldestDueAge == nil {
+			continue
+		}
+		f.OldestDue = max(f.OldestDue, *l.OldestDueAge)
+		if !s.Paused(string(l.Priority)) {
+			f.OldestUnpaused = max(f.OldestUnpaused, *l.OldestDueAge)
+		}
+	}
+}
+
+func windowFigures(m query.Metrics) alert.Figures {
+	f := alert.Figures{Sent: m.Sent, Faults: m.Faults, Delivered: m.Delivered, Drained: m.Drained}
+	f.Average, _ = m.AverageLatency()
+	f.P50, _ = m.Latencies.Percentile(0.50)
+	f.P95, _ = m.Latencies.Percentile(0.95)
+	for _, failure := range m.Failures[:min(len(m.Failures), explainedFailures)] {
+		code := "without a code"
+		if failure.Code != nil {
+			code = "code " + strconv.Itoa(*failure.Code)
+		}
+		f.Failures = append(f.Failures, fmt.Sprintf("%d failed calls or statuses %s (%s)", failure.Count, code, failure.Class))
+	}
+	return f
+}
+
+// addFlows reads minute by minute how queues grew, of those that have waited for more
+// than one: seldom any.
+func (r *ReadModel) addFlows(ctx context.Context, facts map[string]*alert.SenderFacts, needs alert.Needs, now time.Time) error {
+	var ids []string
+	for id, s := range facts {
+		if s.Due >= growthVolume && s.OldestDue > time.Minute {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	slices.Sort(ids)
+	for window := range needs.Minutes {
+		n := int(window / time.Minute)
+		for _, id := range ids {
+			facts[id].Minutes[window] = make([]alert.Flow, n)
+		}
+		end := now.Truncate(time.Second)
+		rows, err := r.pool.Query(ctx, `SELECT m.sender, floor(extract(epoch FROM m.at - $2::timestamptz) / 60)::integer,
+				sum(m.due_change + m.drained)::bigint, sum(m.drained)::bigint
+			FROM unnest($1::text[]) AS s (id) JOIN metric m ON m.sender = s.id AND m.width = 1 AND m.at >= $2 AND m.at < $3
+			GROUP BY 1, 2`, ids, end.Add(-window), end)
+		if err != nil {
+			return fmt.Errorf("read how queues grew: %w", err)
+		}
+		var id string
+		var minute int
+		var arrived, drained int64
+		if err := eachRow(rows, []any{&id, &minute, &arrived, &drained}, func() {
+			facts[id].Minutes[window][minute] = alert.Flow{Arrived: arrived, Drained: drained}
+		}); err != nil {
+			return fmt.Errorf("read how queues grew: %w", err)
+		}
+	}
+	return nil
+}
+
+// addSilence reads what was sent since the last status. The primary key leads from now
+// back to that: a few rows of a sender whose statuses come.
+func (r *ReadModel) addSilence(ctx context.Context, facts map[string]*alert.SenderFacts, ids []string, now time.Time) error {
+	rows, err := r.pool.Query(ctx, `SELECT s.id, coalesce(sum(m.sent), 0)::bigint, min(m.at)
+		FROM unnest($1::text[]) AS s (id)
+		CROSS JOIN LATERAL (SELECT coalesce((SELECT l.at FROM metric l
+			WHERE l.sender = s.id AND l.width = 1 AND l.at >= $2 AND l.at <= $3 AND l.statuses > 0 ORDER BY l.at DESC LIMIT 1), $2) AS at) AS last
+		JOIN metric m ON m.sender = s.id AND m.width = 1 AND m.at > last.at AND m.at <= $3 AND m.sent > 0
+		GROUP BY s.id`, ids, now.Add(-silenceLooksBack), now)
+	if err != nil {
+		return fmt.Errorf("read since when no status came: %w", err)
+	}
+	var id string
+	var sent int64
+	var since *time.Time
+	if err := eachRow(rows, []any{&id, &sent, &since}, func() {
+		facts[id].Unanswered = sent
+		if since != nil {
+			facts[id].UnansweredFor = max(0, now.Sub(*since))
+		}
+	}); err != nil {
+		return fmt.Errorf("read since when no status came: %w", err)
+	}
+	return nil
+}
+
+// AddRejections counts webhooks that came without a right signature within the second
+// of at, and forgets those of long ago.
+func (l *Leases) AddRejections(ctx context.Context, at time.Time, n int) error {
+	var batch pgx.Batch
+	batch.Queue(`INSERT INTO waypost_run.webhook_rejection AS w (second, count) VALUES (date_trunc('second', $1::timestamptz), $2)
+		ON CONFLICT (second) DO UPDATE SET count = w.count + excluded.count`, at, n)
+	batch.Queue(`DELETE FROM waypost_run.webhook_rejection WHERE second < $1`, at.Add(-query.SecondsKept-time.Hour))
+	if err := l.pool.SendBatch(ctx, &batch).Close(); err != nil {
+		return fmt.Errorf("count rejected webhooks: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/alert"
+)
+
+// Alerts answers a page of the alerts that the filter finds, those first of which
+// something was recorded last.
+func (r *ReadModel) Alerts(ctx context.Context, f query.AlertFilter, p query.Page) (query.AlertPage, error) {
+	c := conditions{}
+	if len(f.State) > 0 {
+		c.add(`state = ANY ($1)`, f.State)
+	}
+	if len(f.Kind) > 0 {
+		c.add(`kind = ANY ($1)`, f.Kind)
+	}
+	if f.SenderID != nil {
+		c.add(`sender = $1`, *f.SenderID)
+	}
+	if f.SenderIDs != nil {
+		c.add(`sender = ANY ($1)`, f.SenderIDs)
+	}
+	if p.After > 0 {
+		c.add(`position < $1`, p.After)
+	}
+	list, err := selectAlerts(ctx, r.pool, c.where()+fmt.Sprintf(` ORDER BY position DESC LIMIT %d`, p.First+1), c.args...)
+	if err != nil {
+		return query.AlertPage{}, fmt.Errorf("list alerts: %w", err)
+	}
+	more := len(list) > p.First
+	return query.AlertPage{Alerts: list[:min(len(list), p.First)], HasNextPage: more}, nil
+}
+
+// LatestAlert is the id of the alert that was raised last about a thing; empty if none
+// was.
+func (r *ReadModel) LatestAlert(ctx context.Context, k alert.Key) (string, error) {
+	var id uuid.UUID
+	err := r.pool.QueryRow(ctx, `SELECT id FROM alert WHERE rule = $1 AND sender = $2 AND severity = $3
+		ORDER BY position DESC LIMIT 1`, k.Rule, k.Sender, k.Severity).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the latest alert: %w", err)
+	}
+	return id.String(), nil
+}
+
+// AlertRules answers all rules as they count now, the defaults among them.
+func (r *ReadModel) AlertRules(ctx context.Context) ([]alert.Rule, error) {
+	list, err := collect[[]byte](ctx, r.pool, `SELECT data FROM alert_rule`)
+	if err != nil {
+		return nil, fmt.Errorf("read alert rules: %w", err)
+	}
+	changed := make(map[string]alert.Rule, len(list))
+	for _, data := range list {
+		var e alert.RuleChanged
+		if err := json.Unmarshal(data, &e); err != nil {
+			return nil, fmt.Errorf("read alert rules: %w", err)
+		}
+		changed[e.Rule] = e.ToRule()
+	}
+	return alert.Rules(changed), nil
+}
+
+// AlertsPosition is how far the read model of alerts has come.
+func (r *ReadModel) AlertsPosition(ctx context.Context) (event.Position, error) {
+	var p event.Position
+	err := r.pool.QueryRow(ctx, `SELECT coalesce(max(position), 0) FROM projection WHERE name = $1`, Views).Scan(&p)
+	if err != nil {
+		return 0, fmt.Errorf("read how far the alerts are: %w", err)
+	}
+	return p, nil
+}

@@ -1,0 +1,108 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost/waypost/app/query"
+)
+
+// MetricSeries answers the figures of a sender, or of all, point by point: one for
+// each step of the span, the last of them ending with it or before. The caller has
+// checked that there is at least one and not too many.
+//
+// Steps of whole minutes that begin with one are read by the minute, others by the
+// second. By the second nothing is known that lies more than query.SecondsKept back;
+// a span of minutes that doesn't begin with one is then cut at full minutes.
+func (r *ReadModel) MetricSeries(
+	ctx context.Context, senderID *string, from, to time.Time, step time.Duration, now time.Time,
+) ([]query.Metrics, error) {
+	points := make([]query.Metrics, to.Sub(from)/step)
+	for i := range points {
+		begin := from.Add(time.Duration(i) * step)
+		points[i] = query.Metrics{From: begin, To: begin.Add(step), Latencies: query.LatencyHistogram{}}
+	}
+	to = from.Add(time.Duration(len(points)) * step) // the rest is no whole step
+	width := int16(widthSecond)
+	byMinute := step%time.Minute == 0 && (from.Equal(from.Truncate(time.Minute)) || from.Before(secondsSince(now)))
+	if byMinute {
+		width = widthMinute
+	}
+	// A span belongs to the point in which it begins; one that begins before the first
+	// point and reaches into it belongs to that.
+	const place = `greatest(0, floor(extract(epoch FROM m.at - $3) / $5))::integer`
+	const condition = ` m WHERE m.sender = $1 AND m.width = $2 AND m.at < $4
+		AND m.at >= date_trunc(CASE $2 WHEN 60 THEN 'minute' ELSE 'second' END, $3::timestamptz) `
+	known := to
+	if now.Before(to) { // what becomes due later has not yet
+		known = now
+	}
+	args := []any{orAll(senderID), width, from, known, step.Seconds()}
+
+	var batch pgx.Batch
+	batch.Queue(`SELECT `+place+`, `+sumFigures+` FROM metric`+condition+`GROUP BY 1`, args...).Query(func(rows pgx.Rows) error {
+		var i int
+		var sums [figures]int64
+		return eachRow(rows, append([]any{&i}, targets(&sums)...), func() { points[i] = withFigures(points[i], sums) })
+	})
+	batch.Queue(`SELECT `+place+`, m.bucket, sum(m.count)::bigint FROM metric_latency`+condition+`GROUP BY 1, 2`, args...).
+		Query(func(rows pgx.Rows) error {
+			var i, bucket int
+			var n int64
+			return eachRow(rows, []any{&i, &bucket, &n}, func() { points[i].Latencies[bucket] = n })
+		})
+	// What was delivered after the point's end is none of its figures: a past one never
+	// changes.
+	batch.Queue(`SELECT `+place+`, sum(m.sent)::bigint, sum(m.delivered)::bigint FROM metric_cohort`+condition+`
+			AND floor(extract(epoch FROM m.recorded_at - $3) / $5) <= `+place+` GROUP BY 1`, args...).
+		Query(func(rows pgx.Rows) error {
+			var i int
+			var sent, delivered int64
+			return eachRow(rows, []any{&i, &sent, &delivered}, func() {
+				points[i].CohortSent, points[i].CohortDelivered = sent, delivered
+			})
+		})
+	batch.Queue(`SELECT `+place+`, m.class, m.category, m.code, sum(m.count)::bigint FROM metric_error`+condition+`
+			GROUP BY 1, 2, 3, 4 ORDER BY 1, 5 DESC, 2, 3, 4`, args...).Query(func(rows pgx.Rows) error {
+		var i int
+		var f failureRow
+		return eachRow(rows, append([]any{&i}, f.targets()...), func() { points[i].Failures = append(points[i].Failures, f.count()) })
+	})
+	if err := r.pool.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, fmt.Errorf("read a series of metrics: %w", err)
+	}
+	return points, r.addLevels(ctx, points, senderID, now)
+}
+
+// addLevels makes levels of the changes of the queues: those at now, and from there
+// back. Points that end later show what is known now.
+func (r *ReadModel) addLevels(ctx context.Context, points []query.Metrics, senderID *string, now time.Time) error {
+	var level query.Metrics
+	if err := r.addQueue(ctx, &level, senderID, now); err != nil {
+		return err
+	}
+	depth, scheduled := level.QueueDepth, level.Scheduled
+	if end := points[len(points)-1].To; end.Before(now) {
+		since, err := r.metrics(ctx, []string{orAll(senderID)}, end, now)
+		if err != nil {
+			return err
+		}
+		m := since[orAll(senderID)]
+		depth -= m.QueueChange
+		scheduled -= m.ScheduledChange
+	}
+	for i := range slices.Backward(points) {
+		p := &points[i]
+		p.QueueDepth, p.Scheduled = depth, scheduled
+		if p.From.Before(now) && now.Before(p.To) {
+			p.OldestDueAge = level.OldestDueAge
+		}
+		depth -= p.QueueChange
+		scheduled -= p.ScheduledChange
+	}
+	return nil
+}
