@@ -1,0 +1,113 @@
+package broker_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	wm "github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/waypost/waypost/adapters/broker"
+	"github.com/waypost/waypost/app/event"
+)
+
+// ahead is how many commands are handed over in one call.
+const ahead = 100
+
+// BenchmarkIngest measures commands from the broker into the log, durably: the
+// commands stand in the broker before the intake begins.
+func BenchmarkIngest(b *testing.B) {
+	for _, k := range kinds() {
+		b.Run(k.name, func(b *testing.B) {
+			s := openStores(b)
+			s.settings.Broker = k.serve(b).url
+			fill(s, b.N)
+			recorded := s.counting()
+			b.ResetTimer()
+			stop := s.run()
+			for recorded.Load() < int64(b.N) {
+				time.Sleep(5 * time.Millisecond)
+			}
+			b.StopTimer()
+			stop()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commands/s")
+		})
+	}
+}
+
+// BenchmarkEgress measures events from the log to the broker, confirmed.
+func BenchmarkEgress(b *testing.B) {
+	for _, k := range kinds() {
+		b.Run(k.name, func(b *testing.B) {
+			s := openStores(b)
+			fillLog(s, b.N)
+			end, err := s.log.End(s.ctx)
+			must(b, err)
+			s.settings.Broker = k.serve(b).url
+			e := s.edge()
+			places := broker.NewPlaces(e.pool)
+			b.ResetTimer()
+			stop := s.runPart(e.egress.Run)
+			for {
+				at, err := places.Place(s.ctx, "events")
+				must(b, err)
+				if at.Position >= end {
+					break
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			b.StopTimer()
+			stop()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
+
+// fill hands n commands over to the broker.
+func fill(s *stores, n int) {
+	s.tb.Helper()
+	out := s.connect(8)
+	type share struct{ from, to int }
+	shares := make(chan share)
+	done := make(chan error, 8)
+	for range 8 {
+		go func() {
+			for sh := range shares {
+				var messages []*wm.Message
+				for i := sh.from; i < sh.to; i++ {
+					messages = append(messages, wm.NewMessage(newID().String(), commandOf(fmt.Sprintf("order-%d", i), i)))
+				}
+				if err := out.Publish(s.ctx, broker.Commands, messages...); err != nil {
+					s.tb.Error(err)
+				}
+			}
+			done <- nil
+		}()
+	}
+	for i := 0; i < n; i += ahead {
+		shares <- share{i, min(i+ahead, n)}
+	}
+	close(shares)
+	for range 8 {
+		<-done
+	}
+}
+
+// fillLog records n messages.
+func fillLog(s *stores, n int) {
+	s.tb.Helper()
+	slots := make(chan struct{}, 48)
+	for i := range n {
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			_, err := s.log.Append(s.ctx, event.MessageStream(newID()), event.NoStream(), queuedEvent(i))
+			if err != nil {
+				s.tb.Error(err)
+			}
+		}()
+	}
+	for range cap(slots) {
+		slots <- struct{}{}
+	}
+}
