@@ -1,0 +1,68 @@
+package egress
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain/message"
+)
+
+func delivered() event.Recorded {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return event.Recorded{
+		ID: uuid.MustParse("018f0000-0000-7000-8000-000000000001"), Stream: "message-018f0000-0000-7000-8000-000000000002",
+		Revision: 3, Position: 1 << 40, Type: "Sent",
+		Event: message.Sent{Call: 1, At: at, By: message.ByAnswer, Personal: message.SentPersonal{WhatsAppID: "wamid.1"}},
+		Data:  []byte(`{"call":1,"at":"2026-01-02T03:04:05Z","by":"answer","personal":"sealed"}`),
+		Meta:  event.Meta{V: 1, RecordedAt: at.Add(time.Second), Sender: "shop", CausationID: "cause"},
+	}
+}
+
+func TestCloudEvent(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		personal bool
+		data     string
+	}{
+		{"without what is personal", false, `{"at":"2026-01-02T03:04:05Z","by":"answer","call":1}`},
+		{"with it, as the codec has read it", true, `{"call":1,"at":"2026-01-02T03:04:05Z","by":"answer","personal":{"whatsappId":"wamid.1"}}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			out, err := newCloudEvent("018f0000-0000-7000-8000-00000000000f", delivered(), "018f0000-0000-7000-8000-000000000002", c.personal)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := json.Marshal(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := `{"specversion":"1.0","id":"018f0000-0000-7000-8000-000000000001",` +
+				`"source":"urn:uuid:018f0000-0000-7000-8000-00000000000f","type":"waypost.Sent",` +
+				`"subject":"018f0000-0000-7000-8000-000000000002","time":"2026-01-02T03:04:06Z","datacontenttype":"application/json",` +
+				`"sender":"shop","revision":3,"position":"1099511627776","dataversion":1,"recordedat":"2026-01-02T03:04:06Z",` +
+				`"causationid":"cause","data":` + c.data + `}`
+			if string(got) != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+func TestUnknownEventsLeaveWithoutWhatIsPersonal(t *testing.T) {
+	t.Parallel()
+	e := delivered()
+	e.Event = nil
+	data, err := dataOf(e, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(data) != `{"at":"2026-01-02T03:04:05Z","by":"answer","call":1}` {
+		t.Errorf("got %s", data)
+	}
+}
