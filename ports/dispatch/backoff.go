@@ -9,6 +9,10 @@ import (
 // from one second: 1, 2, 4 … 60 s.
 const maxBackoff = time.Minute
 
+// calmAfter is how long all must have gone well after a throttle until the next
+// one begins with the shortest wait again.
+const calmAfter = 10 * time.Second
+
 func backoffAt(level int) time.Duration {
 	if level >= bits.Len(uint(maxBackoff/time.Second)) {
 		return maxBackoff
@@ -28,7 +32,7 @@ type throttle struct {
 func (t *throttle) hit(now time.Time, atLeast time.Duration) time.Time {
 	wait := atLeast
 	if !now.Before(t.until) {
-		if now.Sub(t.until) > easeFor+backoffAt(t.level) {
+		if now.Sub(t.until) > calmAfter+backoffAt(t.level) {
 			t.level = 0
 		}
 		wait = max(wait, backoffAt(t.level))

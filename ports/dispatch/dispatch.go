@@ -26,6 +26,9 @@ const (
 	heartbeatEvery = time.Second
 	leaseTTL       = 4 * time.Second
 	leaseMargin    = time.Second
+	// claimEvery is how often lanes are asked for or given back while this process
+	// does not own all, so that those of a dead one stand still less than 5 s.
+	claimEvery = 250 * time.Millisecond
 	// leaseTimeout bounds a question to the leases.
 	leaseTimeout = 2 * time.Second
 	// tendEvery is how often held lanes and the inbound count are looked after.
@@ -53,6 +56,12 @@ type Options struct {
 	Leases   work.Leases
 	Caller   Caller
 	Policy   message.Policy
+	// PairLimit keeps each lane within Meta's limit for one recipient: a message in
+	// 6 s, and bursts of 45.
+	PairLimit bool
+	// HoldsTemplate tells the error codes that say of a template, and not of a
+	// message, that it cannot be sent for now. Nil: none does.
+	HoldsTemplate func(code int) bool
 	// SettleAfterOutage is how long after webhooks are recorded again a lost
 	// answer from before waits for its status.
 	SettleAfterOutage time.Duration
@@ -95,6 +104,8 @@ type Dispatcher struct {
 	leases            work.Leases
 	caller            Caller
 	policy            message.Policy
+	pairLimit         bool
+	holdsTemplate     func(int) bool
 	settleAfterOutage time.Duration
 	process           uuid.UUID
 	roles             []string
@@ -116,11 +127,13 @@ type Dispatcher struct {
 
 	mu             sync.Mutex
 	started        bool
+	joined         bool // the work-list had caught up: this process takes lanes
 	stopping       bool
 	lanes          map[string]*lane
 	known          map[uuid.UUID]*flight
 	done           []*flight
-	timers         timerHeap
+	leads          leadTime
+	recordings     int // flights that are recording
 	working        int
 	nacks          int
 	all            map[string]sender.Sender // every sender, of other processes too
@@ -139,9 +152,12 @@ func New(o Options) (*Dispatcher, error) {
 	if o.RecordingSince == nil {
 		o.RecordingSince = func() time.Time { return time.Time{} }
 	}
+	if o.HoldsTemplate == nil {
+		o.HoldsTemplate = func(int) bool { return false }
+	}
 	d := &Dispatcher{
 		messages: o.Messages, senders: o.Senders, source: o.Source, list: o.List, leases: o.Leases, caller: o.Caller,
-		policy: o.Policy, settleAfterOutage: o.SettleAfterOutage, process: o.Process, roles: o.Roles, ready: o.Ready,
+		policy: o.Policy, pairLimit: o.PairLimit, holdsTemplate: o.HoldsTemplate, settleAfterOutage: o.SettleAfterOutage, process: o.Process, roles: o.Roles, ready: o.Ready,
 		recorder: o.RecordingSince, inbound: o.Inbound, clock: o.Clock, log: o.Logger,
 		drained: make(chan struct{}), claim: make(chan struct{}, 1),
 		lanes: make(map[string]*lane), known: make(map[uuid.UUID]*flight),
@@ -151,8 +167,28 @@ func New(o Options) (*Dispatcher, error) {
 	return d, nil
 }
 
-// Wake says that the work-list or a sender has changed. It never blocks.
-func (d *Dispatcher) Wake() { signal(d.sub.wake) }
+// Wake says that the work-list or a sender has changed. It never blocks for long.
+func (d *Dispatcher) Wake() {
+	d.mu.Lock()
+	for _, l := range d.lanes {
+		l.signal()
+	}
+	d.mu.Unlock()
+	signal(d.sub.wake)
+}
+
+// WakeFor is Wake for the items of these senders alone: the other lanes are not
+// looked at if they had nothing more.
+func (d *Dispatcher) WakeFor(senders []string) {
+	d.mu.Lock()
+	for _, id := range senders {
+		if l := d.lanes[id]; l != nil {
+			l.signal()
+		}
+	}
+	d.mu.Unlock()
+	signal(d.sub.wake)
+}
 
 // Run sends until Drain is over or ctx ends; then the answers of calls under way
 // are given up and recorded as lost. It may be called once.
@@ -264,16 +300,11 @@ func (d *Dispatcher) release(ctx context.Context) {
 // leased reports whether the lanes are this process's own; d.mu is held.
 func (d *Dispatcher) leased(now time.Time) bool { return now.Before(d.leasedTill) }
 
-func (d *Dispatcher) owns(id string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.lanes[id] != nil
-}
-
-// leaseLoop keeps the lease and claims lanes.
+// leaseLoop keeps the lease, claims lanes and gives them back.
 func (d *Dispatcher) leaseLoop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var beatAt time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -281,18 +312,41 @@ func (d *Dispatcher) leaseLoop(ctx context.Context) {
 		case <-d.claim:
 		case <-timer.C:
 		}
-		if err := d.beat(ctx); err != nil && ctx.Err() == nil {
+		begun := time.Now()
+		var err error
+		if !begun.Before(beatAt) {
+			beatAt = begun.Add(heartbeatEvery)
+			err = d.beat(ctx, begun)
+		}
+		if err == nil {
+			err = d.share(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			d.log.WarnContext(ctx, "the lease of the lanes could not be renewed; trying again", slog.Any("error", err))
 		}
-		timer.Reset(heartbeatEvery)
+		next := time.Until(beatAt)
+		if d.partial() {
+			next = min(next, claimEvery)
+		}
+		timer.Reset(next)
 	}
 }
 
-func (d *Dispatcher) beat(ctx context.Context) error {
+// beat renews the lease. A process has the role of dispatch from when its work-list
+// has caught up until it drains: the others go by that for their share.
+func (d *Dispatcher) beat(ctx context.Context, begun time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
-	begun := time.Now()
-	if err := d.leases.Heartbeat(ctx, d.process, d.roles, d.recorder(), leaseTTL); err != nil {
+	ready := d.ready()
+	d.mu.Lock()
+	d.joined = d.joined || ready
+	takes := d.joined && !d.stopping
+	d.mu.Unlock()
+	roles := d.roles
+	if !takes {
+		roles = slices.DeleteFunc(slices.Clone(roles), func(role string) bool { return role == work.RoleDispatch })
+	}
+	if err := d.leases.Heartbeat(ctx, d.process, roles, d.recorder(), leaseTTL); err != nil {
 		return fmt.Errorf("heartbeat: %w", err)
 	}
 	since, recording, err := d.leases.RecordingSince(ctx)
@@ -300,28 +354,52 @@ func (d *Dispatcher) beat(ctx context.Context) error {
 		return fmt.Errorf("ask since when webhooks are recorded: %w", err)
 	}
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.recordingSince, d.recordingNow = since, recording
-	stopping, ids := d.stopping, slices.Sorted(maps.Keys(d.all))
+	d.leasedTill = begun.Add(leaseTTL - leaseMargin)
+	return nil
+}
+
+// share claims lanes up to this process's share and gives back what is above.
+func (d *Dispatcher) share(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	defer cancel()
+	select { // the senders known by now are claimed now, whoever called for it
+	case <-d.claim:
+	default:
+	}
+	d.mu.Lock()
+	joined, stopping, ids := d.joined, d.stopping, slices.Sorted(maps.Keys(d.all))
 	d.mu.Unlock()
-	if stopping { // keep what is under way, take nothing new
-		d.mu.Lock()
-		d.leasedTill = begun.Add(leaseTTL - leaseMargin)
-		d.mu.Unlock()
+	if !joined {
 		return nil
 	}
-	owned, err := d.leases.Claim(ctx, d.process, ids)
-	if err != nil {
-		return fmt.Errorf("claim lanes: %w", err)
+	most := 0
+	if !stopping {
+		owned, err := d.leases.Claim(ctx, d.process, ids)
+		if err != nil {
+			return fmt.Errorf("claim lanes: %w", err)
+		}
+		d.own(owned)
+		if most, err = d.leases.Share(ctx, d.process, len(ids)); err != nil {
+			return fmt.Errorf("ask for the share of lanes: %w", err)
+		}
 	}
-	d.own(owned, begun)
+	leaving := d.giveBack(most)
+	if len(leaving) == 0 {
+		return nil
+	}
+	if err := d.leases.ReleaseLanes(ctx, d.process, leaving); err != nil {
+		return fmt.Errorf("give lanes back: %w", err)
+	}
+	d.log.InfoContext(ctx, "lanes were given to other processes", slog.Int("lanes", len(leaving)))
 	return nil
 }
 
 // own makes the lanes those that were claimed.
-func (d *Dispatcher) own(ids []string, begun time.Time) {
+func (d *Dispatcher) own(ids []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.leasedTill = begun.Add(leaseTTL - leaseMargin)
 	owned := make(map[string]bool, len(ids))
 	for _, id := range ids {
 		s, ok := d.all[id]
@@ -329,21 +407,46 @@ func (d *Dispatcher) own(ids []string, begun time.Time) {
 		if !ok || d.lanes[id] != nil {
 			continue
 		}
-		l := newLane(s)
+		l := newLane(s, d.pairLimit)
 		if s.Hold != nil {
 			l.stop(s.Hold.Fault, d.clock())
 		}
 		d.lanes[id] = l
+		signal(d.sub.wake)
 	}
 	for id, l := range d.lanes {
 		if !owned[id] {
 			d.dropLane(id, l)
 		}
 	}
-	signal(d.sub.wake)
 }
 
-// tendLoop looks after held lanes and what came in.
+// giveBack stops the lanes beyond so many and forgets those of them whose last
+// writes have left the window: they may go to another process. Answers that are
+// still out are recorded by this one.
+func (d *Dispatcher) giveBack(most int) (gone []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	for i, id := range slices.Sorted(maps.Keys(d.lanes)) {
+		l := d.lanes[id]
+		l.leaving = i >= most
+		if l.leaving && l.limiter.quiet(now) {
+			d.dropLane(id, l)
+			gone = append(gone, id)
+		}
+	}
+	return gone
+}
+
+// partial reports whether lanes are to be claimed or given back soon.
+func (d *Dispatcher) partial() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.joined || len(d.lanes) != len(d.all) || d.stopping
+}
+
+// tendLoop looks after held lanes, what came in, and calls that come too late.
 func (d *Dispatcher) tendLoop(ctx context.Context) {
 	ticker := time.NewTicker(tendEvery)
 	defer ticker.Stop()
@@ -353,9 +456,25 @@ func (d *Dispatcher) tendLoop(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
+		d.abandonUnwritten()
 		d.refreshSenders(ctx)
 		d.startProbes()
 		d.countInbound(ctx)
+	}
+}
+
+// abandonUnwritten cancels the calls that were not written when the lease ended:
+// another process may soon write its own.
+func (d *Dispatcher) abandonUnwritten() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.leased(time.Now()) {
+		return
+	}
+	for _, f := range d.known {
+		if f.abandon != nil && !f.slot.isSpent() {
+			f.abandon()
+		}
 	}
 }
 
@@ -489,6 +608,9 @@ type LaneStatus struct {
 	// has stopped the sender.
 	BreakerOpen bool
 	Held        bool
+	NextProbeAt time.Time // of a held lane: when WhatsApp is asked again
+	// HeldTemplates are those that WhatsApp does not take for now, sorted.
+	HeldTemplates []string
 }
 
 // Snapshot answers the lanes that this process owns, by sender.
@@ -504,6 +626,15 @@ func (d *Dispatcher) Snapshot() map[string]LaneStatus {
 		}
 		if until := d.throttledUntil(l); at.Before(until) {
 			s.ThrottledUntil = until
+		}
+		for name, h := range l.templates {
+			if !h.over {
+				s.HeldTemplates = append(s.HeldTemplates, name)
+			}
+		}
+		slices.Sort(s.HeldTemplates)
+		if s.Held {
+			s.NextProbeAt = l.hold.probeAt
 		}
 		standing := s.Held || s.BreakerOpen || !s.ThrottledUntil.IsZero() || d.stopping || !d.leased(now)
 		if standing || l.sender.State() == sender.StatePaused {

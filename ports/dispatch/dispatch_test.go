@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/whatsapp"
 	"github.com/waypost/waypost/adapters/whatsapp/simulator"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
@@ -91,6 +93,66 @@ func TestThrottlesKeepTheAttempts(t *testing.T) {
 	}
 	if wait := m.Calls[1].StartedAt.Sub(m.Calls[0].EndedAt); wait < 900*time.Millisecond {
 		t.Errorf("called again %s after a throttle, want a second", wait)
+	}
+}
+
+// A throttle of the account stops its other numbers, one of the app those with the
+// same token, and both as long as Retry-After says.
+func TestThrottlesOfAccountAndAppReachOtherSenders(t *testing.T) {
+	t.Parallel()
+	for code, reached := range map[int]string{80007: "same-account", 4: "same-token"} {
+		t.Run(strconv.Itoa(code), func(t *testing.T) {
+			t.Parallel()
+			p := newPlatform(t, func(c *simulator.Control) {
+				c.FailNumbers, c.RetryAfter = map[string]int{number: code}, simulator.Duration(4*time.Second)
+			})
+			for id, in := range map[string]struct{ number, account, token string }{
+				"acme":         {number, "1001", ""},
+				"same-account": {"106540352242923", "1001", "another"},
+				"same-token":   {"106540352242924", "1002", ""},
+			} {
+				_, err := p.senders.Register(p.ctx, sender.Registration{
+					ID: id, Name: id, PhoneNumberID: in.number, BusinessAccountID: in.account, Rate: 100,
+				}, in.token, tester)
+				p.must(err)
+				p.tokens.know(id)
+			}
+			p.tokens.fallback = "token of all"
+			d := p.dispatch(nil)
+			id := p.queue("acme", 1, nil)
+			p.eventually("the message is throttled", func() bool { return p.message(id).Throttles > 0 })
+			throttled := d.Snapshot()
+			for other, lane := range throttled {
+				if waits := !lane.ThrottledUntil.IsZero(); waits != (other == "acme" || other == reached) {
+					t.Errorf("%s waits: %v", other, waits)
+				}
+			}
+			p.control(func(c *simulator.Control) { c.FailNumbers = nil })
+			m := p.reaches(id, message.StatusSent)
+			if wait := m.Calls[1].StartedAt.Sub(m.Calls[0].EndedAt); wait < 4*time.Second {
+				t.Errorf("called again after %s, Retry-After was 4 s", wait)
+			}
+		})
+	}
+}
+
+// A template that WhatsApp refuses waits, the sender's other messages go on.
+func TestAPausedTemplateIsDeferred(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, func(c *simulator.Control) { c.FailTemplates = map[string]int{"spring_sale": 132015} })
+	p.register("acme", number, 200)
+	table, err := whatsapp.LoadErrorTable()
+	p.must(err)
+	d := p.dispatch(func(o *dispatch.Options) { o.HoldsTemplate = table.HoldsTemplate })
+	held := p.queue("acme", 1, func(q *message.Queued) {
+		q.Kind, q.Template = message.KindTemplate, "spring_sale"
+		q.Personal.Content = []byte(`{"name":"spring_sale","language":{"code":"en"}}`)
+	})
+	p.eventually("the template is held", func() bool { return slices.Contains(d.Snapshot()["acme"].HeldTemplates, "spring_sale") })
+	p.reaches(p.queue("acme", 2, nil), message.StatusSent)
+	p.wantHistory(held, "Queued", "SendAttempted", "Deferred")
+	if m := p.message(held); m.Attempts != 0 || m.Status != message.StatusQueued {
+		t.Errorf("the template's message is %s after %d attempts", m.Status, m.Attempts)
 	}
 }
 

@@ -9,7 +9,14 @@
 //   - A lane, that is a sender, is served by one process at a time: the one that
 //     holds its lease. It stops by its own monotonic clock a second before the
 //     lease ends, so two owners never add up in one window.
-//   - No lane writes more than its rate of calls in any window of 1.010 s.
+//   - A lane that goes to another process is given back when its last writes have
+//     left the window of the rate, so it is never above its rate over both.
+//   - No lane writes more than its rate of calls in any window of 1.010 s. What
+//     comes in counts into the rate, and where WhatsApp takes less the lane finds
+//     out how much.
+//   - No recipient gets more of a lane than Meta allows: a message in 6 s, and
+//     bursts of 45. Messages that wait for a recipient or a template wait in memory
+//     up to a bound and in the work-list beyond, and slow no others.
 //   - An item that was handed out is not handed out again before the work-list
 //     has seen the last event recorded for it.
 //   - What needs no call (lost answers, expiry, settlement by policy) takes no

@@ -140,13 +140,7 @@ func (d *Dispatcher) append(ctx context.Context, l command.Loaded, events []mess
 }
 
 // done ends a flight of which everything is recorded.
-func done(l command.Loaded) ending {
-	end := ending{kind: endDone, position: l.Position}
-	if l.Message.Status.Open() {
-		end.due = l.Message.DueAt
-	}
-	return end
-}
+func done(l command.Loaded) ending { return ending{kind: endDone, position: l.Position} }
 
 // settlingHeld reports whether a lost answer waits longer than its event says:
 // since the call this installation could not record webhooks all the time, so a
@@ -179,15 +173,21 @@ func (d *Dispatcher) call(ctx context.Context, f *flight, l command.Loaded, begu
 	call := l.Message.Calls[len(l.Message.Calls)-1]
 	d.mu.Lock()
 	s := f.lane.sender
+	d.leads.took(time.Since(f.slot.given))
+	d.recorded(f)
 	d.mu.Unlock()
 	appended := time.Since(begun)
 	var result message.CallResult = message.NotCalled{}
 	if err := sleep(d.calling, time.Until(f.slot.notBefore)); err == nil && d.mayCall(f, begun, time.Now()) {
-		result = d.caller.Send(d.calling, CallRequest{
+		calling, abandon := context.WithCancel(d.calling)
+		d.abandonBy(f, abandon)
+		result = d.caller.Send(calling, CallRequest{
 			SenderID: s.ID, PhoneNumberID: s.PhoneNumberID, TokenID: s.TokenID,
 			To: l.Message.To, Kind: l.Message.Kind, Content: l.Message.Content, ReplyTo: l.Message.ReplyTo,
 			MessageID: l.ID, Call: call.Number, Written: f.slot.written,
 		})
+		d.abandonBy(f, nil)
+		abandon()
 	}
 	called := time.Since(begun) - appended
 	d.spend(f, result)
@@ -196,27 +196,49 @@ func (d *Dispatcher) call(ctx context.Context, f *flight, l command.Loaded, begu
 	if fault != nil {
 		d.holdSender(s, *fault)
 	}
-	d.logAttempt(ctx, after, call, result, err, appended, called)
+	d.logAttempt(ctx, after, call, result, err, f.slot.writtenAt(), appended, called)
 	if err != nil {
 		return ending{}, err
 	}
 	return done(after), nil
 }
 
+// recorded takes in that f no longer records SendAttempted; d.mu is held.
+func (d *Dispatcher) recorded(f *flight) {
+	if !f.recording {
+		return
+	}
+	f.recording = false
+	if d.recordings >= d.leads.recording() {
+		signal(d.sub.turn)
+	}
+	d.recordings--
+}
+
+func (d *Dispatcher) abandonBy(f *flight, abandon func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f.abandon = abandon
+}
+
 // spend takes the slot of a call that may have been written, even if nobody
 // said so, and gives back that of one that surely was not.
 func (d *Dispatcher) spend(f *flight, result message.CallResult) {
+	unmade := false
 	switch r := result.(type) {
 	case message.NotCalled:
-		f.slot.release()
+		unmade = true
 	case message.Refused:
-		if r.Unreachable && r.Failure.HTTPStatus == 0 {
-			f.slot.release()
-			return
-		}
+		unmade = r.Unreachable && r.Failure.HTTPStatus == 0
+	}
+	if !unmade {
 		f.slot.written(time.Now())
-	default:
-		f.slot.written(time.Now())
+		return
+	}
+	if f.slot.release() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		f.lane.pairReturn(f.item.Recipient)
 	}
 }
 
@@ -231,6 +253,10 @@ func (d *Dispatcher) judge(
 	switch r := result.(type) {
 	case message.Accepted:
 		l.breaker.answered(f.probe)
+		if l.templateTaken(m.Template, f.templateProbe) {
+			d.log.InfoContext(d.recording, "the template is taken again",
+				slog.String("sender", s.ID), slog.String("template", m.Template))
+		}
 	case message.Lost:
 		if d.calling.Err() == nil {
 			l.breaker.fault(now, f.probe)
@@ -244,9 +270,12 @@ func (d *Dispatcher) judge(
 			return r, nil
 		}
 		l.breaker.answered(f.probe)
+		if m.Template != "" && r.Failure.Code != nil && d.holdsTemplate(*r.Failure.Code) {
+			return d.templateHeld(f, m, r, now), nil
+		}
 		switch r.Failure.Class {
 		case message.ClassThrottled:
-			return d.throttled(l, m, r, now), nil
+			return d.throttled(f, m, r, now), nil
 		case message.ClassSender:
 			put := message.Put{Reason: message.DeferSenderHeld, Code: r.Failure.Code, DueAt: now}
 			if s.TokenID != l.sender.TokenID {
@@ -259,22 +288,51 @@ func (d *Dispatcher) judge(
 	return result, nil
 }
 
+// templateHeld keeps the messages of a template back that WhatsApp does not take
+// for now; the sender goes on with the others.
+func (d *Dispatcher) templateHeld(f *flight, m message.Message, r message.Refused, now time.Time) message.CallResult {
+	asked := time.Duration(r.RetryAfterSeconds) * time.Second
+	until, begun := f.lane.templateHit(m.Template, now, asked, f.templateProbe)
+	if begun {
+		d.log.WarnContext(d.recording, "WhatsApp does not take the template; its messages wait",
+			slog.String("sender", m.Sender), slog.String("template", m.Template), slog.Int("code", *r.Failure.Code))
+	}
+	return message.Put{Reason: message.DeferTemplateHeld, Code: r.Failure.Code, DueAt: until}
+}
+
 // throttled slows the scope of a throttle down. The message waits with it, until
 // it has been throttled too often.
-func (d *Dispatcher) throttled(l *lane, m message.Message, r message.Refused, now time.Time) message.CallResult {
+func (d *Dispatcher) throttled(f *flight, m message.Message, r message.Refused, now time.Time) message.CallResult {
+	l := f.lane
 	asked := time.Duration(r.RetryAfterSeconds) * time.Second
 	put := message.Put{Reason: message.DeferThrottled, Scope: r.Scope, Code: r.Failure.Code}
 	if r.Scope == message.ScopePair {
 		put.Reason = message.DeferPair
 		put.DueAt = l.pairHit(m.To, now, asked)
 	} else {
-		put.DueAt = d.throttleOf(scopeOf(r.Scope, l.sender)).hit(now, asked)
-		l.limiter.ease(time.Now().Add(put.DueAt.Sub(now)))
+		reached := scopeOf(r.Scope, l.sender)
+		put.DueAt = d.throttleOf(reached).hit(now, asked)
+		d.slowDown(f, reached, put.DueAt.Sub(now))
 	}
 	if m.Throttles >= d.policy.ThrottleLimit {
 		return r
 	}
 	return put
+}
+
+// slowDown lowers the rates of the lanes that a throttle reaches, for after it has
+// passed; d.mu is held.
+func (d *Dispatcher) slowDown(f *flight, reached scope, wait time.Duration) {
+	now := time.Now()
+	if reached.reach == message.ScopeNumber {
+		f.lane.limiter.refused(f.slot, now, now.Add(wait))
+		return
+	}
+	for _, l := range d.lanes {
+		if scopeOf(reached.reach, l.sender) == reached {
+			l.limiter.slow(now, now.Add(wait))
+		}
+	}
 }
 
 // record appends the outcome of a call, until it stands or the drain is over.
@@ -318,14 +376,16 @@ func (d *Dispatcher) reload(ctx context.Context, id uuid.UUID) (command.Loaded, 
 
 // logAttempt writes the one line of a call.
 func (d *Dispatcher) logAttempt(
-	ctx context.Context, l command.Loaded, call message.Call, result message.CallResult, err error, appended, called time.Duration,
+	ctx context.Context, l command.Loaded, call message.Call, result message.CallResult, err error,
+	written time.Time, appended, called time.Duration,
 ) {
-	attrs := []slog.Attr{
+	attrs := make([]slog.Attr, 0, 16)
+	attrs = append(attrs,
 		slog.String("message", l.ID.String()), slog.String("sender", l.Message.Sender),
 		slog.Int("call", call.Number), slog.Int("attempt", call.Attempt), slog.Bool("probe", call.Probe),
 		slog.String("status", string(l.Message.Status)),
-		slog.Duration("append", appended), slog.Duration("duration", called),
-	}
+		slog.Time("written", written), slog.Duration("append", appended), slog.Duration("duration", called),
+	)
 	level := slog.LevelInfo
 	switch r := result.(type) {
 	case message.Accepted:

@@ -20,14 +20,12 @@ const (
 	inFlightSeconds = 2
 	// minPrefetch is how many items of a priority are kept at hand at least.
 	minPrefetch = 8
-	// maxAside bounds the items of a lane that wait in memory for a recipient or
-	// for settling to go on.
+	// maxAside bounds the items of a lane that wait in memory for their recipient or
+	// template, and those that wait for their time, for settling or for the log.
 	maxAside = 1000
 	// maxQueued bounds what a lane keeps of a priority beyond its prefetch: lost
 	// answers to be sent again while the lane is paused.
 	maxQueued = 1000
-	// maxPairLevel makes 4^4 s the longest wait, as Meta advises for a pair.
-	maxPairLevel = 4
 )
 
 // priorities are the classes of service, the most urgent first.
@@ -58,6 +56,15 @@ type flight struct {
 	// slot is nil for work that needs no call.
 	slot  *slot
 	probe bool
+	// templateProbe marks the call that finds out whether a template is taken again.
+	templateProbe bool
+	// recording is set while SendAttempted is being recorded for it.
+	recording bool
+	// abandon cancels its call; nil while none is under way.
+	abandon func()
+	// gate is what holds it, or held it until it was fetched again; nil for none.
+	gate   *gate
+	byGate bool // it is set aside for its gate
 	// end is what the handler decided.
 	end   ending
 	until time.Time // of an item set aside
@@ -79,7 +86,6 @@ type ending struct {
 	kind     endingKind
 	position event.Position
 	until    time.Time
-	due      time.Time // when the message is due next, if it is
 }
 
 // classQueue is what is at hand of one priority.
@@ -88,6 +94,8 @@ type classQueue struct {
 	// cursor is the position of Queued behind which fresh items are fetched.
 	cursor event.Position
 	rewind bool
+	// drained is set when the work-list had no more of it than was asked for.
+	drained bool
 }
 
 // head drops what was taken out otherwise and answers the next flight to be
@@ -103,12 +111,6 @@ func (q *classQueue) head() *flight {
 		}
 	}
 	return nil
-}
-
-// pair is a recipient to whom WhatsApp wants fewer messages from this lane.
-type pair struct {
-	level int
-	until time.Time
 }
 
 // hold is whether the platform stopped the lane, and when it asks WhatsApp
@@ -130,18 +132,35 @@ type lane struct {
 	limiter *limiter
 	breaker breaker
 	hold    hold
-	// gone is set once another process may own the lane.
-	gone    bool
-	classes [len(priorities)]classQueue
-	aside   asideHeap
-	pairs   map[string]*pair
-	turn    int
+	// leaving is set when the lane is to be given back, gone once another process
+	// may own it.
+	leaving, gone bool
+	classes       [len(priorities)]classQueue
+	// signals counts what was told of new items.
+	signals int
+	// aside are the items that wait for their time, gated those of them that wait
+	// for a gate.
+	aside asideHeap
+	gated int
+	// pairs are the recipients of late; sweepAt is how many may be remembered.
+	pairLimit bool
+	pairs     map[string]*pair
+	sweepAt   int
+	templates map[string]*templateHold
+	// gates are those behind which items were left in the work-list, left the
+	// flights that were so just now.
+	gates map[*gate]bool
+	left  []*flight
+	turn  int
 	// working counts the calls under way, urgent those of them that are OTP.
 	working, urgent int
 }
 
-func newLane(s sender.Sender) *lane {
-	l := &lane{limiter: &limiter{}, pairs: make(map[string]*pair)}
+func newLane(s sender.Sender, pairLimit bool) *lane {
+	l := &lane{
+		limiter: &limiter{}, pairLimit: pairLimit, pairs: make(map[string]*pair), sweepAt: sweepPairsAt,
+		templates: make(map[string]*templateHold), gates: make(map[*gate]bool),
+	}
 	l.update(s)
 	return l
 }
@@ -159,18 +178,30 @@ func (l *lane) prefetch() int { return max(minPrefetch, l.sender.Rate/2) }
 
 // open reports whether messages of that priority may be sent at all.
 func (l *lane) open(class int) bool {
-	return !l.gone && !l.hold.active && !l.sender.Paused(string(priorities[class]))
+	return !l.gone && !l.leaving && !l.hold.active && !l.sender.Paused(string(priorities[class]))
 }
 
-// room is how many more items of a priority are wanted: none before half of what
-// is kept at hand is gone, unless it is to be filled up.
+// signal takes in that the work-list may have something new.
+func (l *lane) signal() {
+	l.signals++
+	for class := range l.classes {
+		l.classes[class].drained = false
+	}
+}
+
+// crowded reports whether too many items wait in memory for another reason than
+// their gate: nothing more is fetched then.
+func (l *lane) crowded() bool { return len(l.aside)-l.gated >= maxAside }
+
+// room is how many more fresh items of a priority are wanted: none before half of
+// what is kept at hand is gone, unless it is to be filled up.
 func (l *lane) room(class int, fill bool) int {
-	if !l.open(class) || len(l.aside) >= maxAside {
+	if !l.open(class) || l.crowded() {
 		return 0
 	}
 	q := &l.classes[class]
-	room := max(0, l.prefetch()-len(q.timed)-len(q.fresh))
-	if !fill && room < l.prefetch()/2 {
+	room := max(0, l.prefetch()-len(q.fresh))
+	if !fill && (q.drained || room < l.prefetch()/2) {
 		return 0
 	}
 	return room
@@ -217,27 +248,41 @@ func (l *lane) next(now time.Time) *flight {
 	return nil
 }
 
-// head is the next of a class whose recipient may be written to; the others are
-// set aside on the way.
+// head is the next of a class that no gate keeps back; the others are set aside
+// on the way.
 func (l *lane) head(class int, now time.Time) *flight {
 	for {
 		f := l.classes[class].head()
 		if f == nil {
 			return nil
 		}
-		p := l.pairs[f.item.Recipient]
-		if p == nil || !now.Before(p.until) {
+		g, until := l.gateOf(f, now)
+		if g == nil {
 			return f
 		}
-		l.setAside(f, p.until, false)
+		l.keepBack(f, g, until)
 	}
 }
 
 // setAside keeps f until its time. Nothing more is fetched for a lane of which
 // maxAside wait.
 func (l *lane) setAside(f *flight, until time.Time, forget bool) {
+	f.release()
 	f.state, f.until, f.forget = flightAside, until, forget
 	heap.Push(&l.aside, f)
+}
+
+// popAside takes out the next item whose time has come; nil if there is none.
+func (l *lane) popAside(now time.Time) *flight {
+	if len(l.aside) == 0 || now.Before(l.aside[0].until) {
+		return nil
+	}
+	f := heap.Pop(&l.aside).(*flight) //nolint:forcetypeassert // the heap holds nothing else
+	if f.byGate {
+		f.byGate = false
+		l.gated--
+	}
+	return f
 }
 
 // queue puts a flight at the end of what waits for a slot.
@@ -249,30 +294,6 @@ func (l *lane) queue(f *flight) {
 		return
 	}
 	q.timed = append(q.timed, f)
-}
-
-// pairHit takes in that WhatsApp refused one more message to a recipient and
-// answers until when it waits: 4^x s, x from 0 to 4.
-func (l *lane) pairHit(recipient string, now time.Time, atLeast time.Duration) time.Time {
-	for r, p := range l.pairs { // what is over long since is forgotten
-		if now.Sub(p.until) > maxBackoff {
-			delete(l.pairs, r)
-		}
-	}
-	p := l.pairs[recipient]
-	if p == nil {
-		p = &pair{}
-		l.pairs[recipient] = p
-	}
-	wait := atLeast
-	if !now.Before(p.until) {
-		wait = max(wait, time.Second<<(2*p.level))
-		p.level = min(p.level+1, maxPairLevel)
-	}
-	if until := now.Add(wait); until.After(p.until) {
-		p.until = until
-	}
-	return p.until
 }
 
 // asideHeap orders flights by the time until which they wait.

@@ -1,6 +1,8 @@
 package dispatch
 
 import (
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -59,7 +61,7 @@ func TestLimiterNeverExceedsItsRate(t *testing.T) {
 					}
 				}
 			default:
-				if s, _ := l.reserve(now); s != nil {
+				if s, _ := l.reserve(now, minLead); s != nil {
 					open = append(open, granted{s, rate})
 				}
 			}
@@ -77,17 +79,35 @@ func TestLimiterNeverExceedsItsRate(t *testing.T) {
 	})
 }
 
+// The whole rate is used however long it takes to record SendAttempted, and
+// however that varies.
 func TestLimiterSharesOutTheRate(t *testing.T) {
-	for _, rate := range []int{1, 7, 80, 1000} {
+	for _, c := range []struct {
+		rate          int
+		least, spread time.Duration // of recording
+	}{
+		{1, 5 * time.Millisecond, 0},
+		{7, 5 * time.Millisecond, 0},
+		{80, 5 * time.Millisecond, 0},
+		{1000, 5 * time.Millisecond, 0},
+		{80, 20 * time.Millisecond, 60 * time.Millisecond},
+		{1000, 20 * time.Millisecond, 60 * time.Millisecond},
+		{80, 120 * time.Millisecond, 40 * time.Millisecond},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := &limiter{}
-			l.setRate(rate)
+			l.setRate(c.rate)
+			random := rand.New(rand.NewPCG(1, 2))
 			var mu sync.Mutex
+			var leads leadTime
 			var writes []time.Time
 			var wg sync.WaitGroup
 			const seconds = 20
 			for end := time.Now().Add(seconds * time.Second); time.Now().Before(end); {
-				s, again := l.reserve(time.Now())
+				mu.Lock()
+				lead := leads.lead()
+				mu.Unlock()
+				s, again := l.reserve(time.Now(), lead)
 				if s == nil {
 					wait := time.Millisecond
 					if !again.IsZero() {
@@ -96,8 +116,12 @@ func TestLimiterSharesOutTheRate(t *testing.T) {
 					time.Sleep(wait)
 					continue
 				}
+				recorded := c.least + time.Duration(random.Int64N(int64(c.spread)+1))
 				wg.Go(func() {
-					time.Sleep(5 * time.Millisecond) // SendAttempted is recorded
+					time.Sleep(recorded)
+					mu.Lock()
+					leads.took(recorded)
+					mu.Unlock()
 					time.Sleep(time.Until(s.notBefore))
 					mu.Lock()
 					defer mu.Unlock()
@@ -106,38 +130,29 @@ func TestLimiterSharesOutTheRate(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if n := most(writes); n > rate {
-				t.Errorf("rate %d: %d writes in one window", rate, n)
+			slices.SortFunc(writes, time.Time.Compare)
+			if n := most(writes); n > c.rate {
+				t.Errorf("%+v: %d writes in one window", c, n)
 			}
-			if least := rate * seconds * 98 / 100; len(writes) < least {
-				t.Errorf("rate %d: %d writes in %d s, want at least %d", rate, len(writes), seconds, least)
+			if least := c.rate * seconds * 98 / 100; len(writes) < least {
+				t.Errorf("%+v: %d writes in %d s, want at least %d", c, len(writes), seconds, least)
 			}
 		})
 	}
 }
 
-func TestLimiterSubtractsInboundAndEases(t *testing.T) {
+func TestLimiterSubtractsInbound(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	l := &limiter{}
-	if s, _ := l.reserve(now); s != nil {
+	if s, _ := l.reserve(now, minLead); s != nil {
 		t.Fatal("a slot without a rate")
 	}
 	l.setRate(80)
-	l.setInbound(30)
-	if got := l.effective(now); got != 50 {
-		t.Errorf("with 30 inbound: %d", got)
-	}
-	l.ease(now)
-	if got := l.effective(now.Add(time.Second)); got != 10 {
-		t.Errorf("eased, with 30 inbound: %d", got)
-	}
-	l.setInbound(500)
-	if got := l.effective(now.Add(easeFor)); got != 1 {
-		t.Errorf("flooded: %d", got)
-	}
-	l.setInbound(0)
-	if got := l.effective(now.Add(easeFor)); got != 80 {
-		t.Errorf("after all: %d", got)
+	for inbound, want := range map[int]int{30: 50, 500: 1, 0: 80} {
+		l.setInbound(inbound)
+		if got := l.effective(now); got != want {
+			t.Errorf("with %d inbound: %d, want %d", inbound, got, want)
+		}
 	}
 }
 
@@ -194,5 +209,23 @@ func TestBreakerProbesWithOneCall(t *testing.T) {
 	b.answered(true)
 	if probe, ok := b.allows(now); probe || !ok {
 		t.Error("stays open after an answer")
+	}
+}
+
+// While the log is busy fewer messages are recorded at once, so few that none
+// comes too late for its call.
+func TestFewerAreRecordedAtOnceWhileTheLogIsBusy(t *testing.T) {
+	for _, perSecond := range []int{150, 400, 1000, 4000} { // what the log can take
+		var l leadTime
+		for range 1000 {
+			l.took(time.Second * time.Duration(l.recording()) / time.Duration(perSecond))
+		}
+		if l.usual > 2*maxBegun/3 {
+			t.Errorf("a log of %d/s: recording takes %s with %d at once", perSecond, l.usual, l.recording())
+		}
+	}
+	var idle leadTime
+	if idle.recording() != maxRecording || idle.lead() != minLead {
+		t.Errorf("idle: %d at once, %s ahead", idle.recording(), idle.lead())
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/whatsapp/simulator"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
@@ -64,6 +65,39 @@ func TestABacklogLeavesAtTheSendersRate(t *testing.T) {
 	}
 	t.Logf("first 80 calls at a rate of 40/s took %s, the other %d at 400/s %s", early[79].Sub(early[0]),
 		len(caller.writes)-80, caller.writes[len(caller.writes)-1].Sub(early[79]))
+}
+
+// What webhooks of any process counted comes off a lane's rate.
+func TestInboundOfOtherProcessesIsTakenOffTheRate(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, nil)
+	p.register("acme", number, 80)
+	for n := range 500 {
+		p.queue("acme", n, nil)
+	}
+	leases := postgres.NewLeases(p.pool)
+	counting, stop := context.WithCancel(p.ctx)
+	var other sync.WaitGroup
+	other.Go(func() { // another process takes in 50 messages a second
+		for ; counting.Err() == nil; time.Sleep(100 * time.Millisecond) {
+			if err := leases.AddInbound(counting, time.Now(), map[string]int{"acme": 5}); err != nil && counting.Err() == nil {
+				t.Error(err)
+			}
+		}
+	})
+	defer other.Wait()
+	defer stop()
+	d := p.dispatch(func(o *dispatch.Options) { o.Inbound = leases.InboundSince })
+	p.eventually("the lane goes slower", func() bool {
+		r := d.Snapshot()["acme"].EffectiveRate
+		return r > 0 && r <= 45
+	})
+	before, from := p.api.Stats().Calls, time.Now()
+	time.Sleep(3 * time.Second)
+	made := p.api.Stats().Calls - before
+	if most := int64(time.Since(from).Seconds()*60) + 20; made > most || made == 0 {
+		t.Errorf("%d calls in %s at 80/s with 50/s coming in", made, time.Since(from))
+	}
 }
 
 // BenchmarkDispatch sends a backlog of one sender through everything: work-list,

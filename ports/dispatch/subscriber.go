@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -14,21 +13,23 @@ import (
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/domain/message"
 )
 
 // Topic is the one topic of the subscriber.
 const Topic = "send"
 
 const (
-	// pollEvery is the safety net behind the wake-up calls.
+	// pollEvery is the safety net behind the wake-up calls. lookAhead is how long
+	// before their time retries and scheduled messages are fetched: they then wait
+	// in memory, and leave when they are due.
 	pollEvery = 250 * time.Millisecond
+	lookAhead = 3 * pollEvery
 	// fetchGap is the least time between two fetches, by which wake-up calls of a
 	// busy log are gathered.
 	fetchGap = 5 * time.Millisecond
 	// overdueGap is the least time between two looks for what needs no call.
 	overdueGap = 50 * time.Millisecond
-	// depthsEvery is how often the due times of idle lanes are asked for.
-	depthsEvery = time.Second
 	// rewindEvery is how often the cursors go back to the start, for items that
 	// were fetched once and given up.
 	rewindEvery = 5 * time.Second
@@ -38,8 +39,6 @@ const (
 	// beyond those known, maxOverdue the most in all.
 	overdueLimit = 256
 	maxOverdue   = 5000
-	// maxTimers bounds the due times that are remembered; the poll finds the rest.
-	maxTimers = 10_000
 	// firstNack and maxNack are the waits after an item could not be recorded.
 	firstNack = 50 * time.Millisecond
 	maxNack   = 5 * time.Second
@@ -55,7 +54,6 @@ type Subscriber struct {
 	d    *Dispatcher
 	out  chan *wm.Message
 	wake chan struct{} // the work-list moved on, or there is room
-	arm  chan struct{} // something is due earlier than was known
 	turn chan struct{} // something may be handed out
 
 	mu     sync.Mutex
@@ -66,8 +64,7 @@ type Subscriber struct {
 
 func newSubscriber(d *Dispatcher) *Subscriber {
 	return &Subscriber{
-		d: d, out: make(chan *wm.Message), wake: make(chan struct{}, 1),
-		arm: make(chan struct{}, 1), turn: make(chan struct{}, 1),
+		d: d, out: make(chan *wm.Message), wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 	}
 }
 
@@ -118,15 +115,11 @@ func (s *Subscriber) fetchLoop(ctx context.Context) {
 	d := s.d
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var last, fillAt, overdueAt, depthsAt, rewoundAt time.Time
+	var last, fillAt, overdueAt, rewoundAt time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.arm:
-			fillAt = d.dueBefore(fillAt)
-			timer.Reset(time.Until(fillAt))
-			continue
 		case <-s.wake:
 		case <-timer.C:
 		}
@@ -135,33 +128,32 @@ func (s *Subscriber) fetchLoop(ctx context.Context) {
 				return
 			}
 		}
+		select { // one fetch answers all that called for it up to now
+		case <-s.wake:
+		default:
+		}
+		ready := d.ready()
 		last = time.Now()
-		// What has become due goes before what is at hand: then, and by the poll,
-		// every queue is filled up; in between only those that run low.
+		// By the poll every queue is filled up; in between only those that run low
+		// or of which something new was told.
 		fill := !last.Before(fillAt)
 		if fill {
 			fillAt = last.Add(pollEvery)
 		}
-		if d.ready() {
-			d.refreshSenders(ctx)
-			if time.Since(rewoundAt) >= rewindEvery {
-				rewoundAt = time.Now()
+		if ready {
+			if last.Sub(rewoundAt) >= rewindEvery {
+				rewoundAt = last
 				d.rewind()
 			}
-			overdue := time.Since(overdueAt) >= overdueGap
+			overdue := last.Sub(overdueAt) >= overdueGap
 			if overdue {
-				overdueAt = time.Now()
+				overdueAt = last
 			}
 			if err := s.fetch(ctx, fill, overdue); err != nil && ctx.Err() == nil {
 				d.log.WarnContext(ctx, "the send work-list cannot be read; trying again", slog.Any("error", err))
 			}
-			if time.Since(depthsAt) >= depthsEvery {
-				depthsAt = time.Now()
-				s.depths(ctx)
-			}
 			signal(s.turn)
 		}
-		fillAt = d.dueBefore(fillAt)
 		timer.Reset(time.Until(fillAt))
 	}
 }
@@ -171,22 +163,22 @@ func (s *Subscriber) fetch(ctx context.Context, fill, overdue bool) error {
 	d := s.d
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	wants, senders, limit := d.wants(fill)
-	if len(senders) == 0 {
+	asked := d.wants(fill)
+	if len(asked.senders) == 0 {
 		return nil
 	}
 	now := d.clock()
-	if len(wants) > 0 || fill {
-		items, position, err := d.list.Fetch(ctx, now, wants)
+	if len(asked.wants) > 0 || fill {
+		items, position, err := d.list.Fetch(ctx, now.Add(lookAhead), asked.wants)
 		if err != nil {
 			return err
 		}
-		d.take(items, position)
+		d.take(asked, items, position)
 	}
 	if !overdue {
 		return nil
 	}
-	late, position, err := d.list.Overdue(ctx, now, senders, limit)
+	late, position, err := d.list.Overdue(ctx, now.Add(lookAhead), asked.senders, asked.overdue)
 	if err != nil {
 		return err
 	}
@@ -194,22 +186,6 @@ func (s *Subscriber) fetch(ctx context.Context, fill, overdue bool) error {
 		s.hand(ctx, f)
 	}
 	return nil
-}
-
-// depths learns when items that nobody woke for become due.
-func (s *Subscriber) depths(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	due, err := s.d.list.Depths(ctx)
-	if err != nil {
-		return // the next fetch says so
-	}
-	now := s.d.clock()
-	for id, at := range due {
-		if at.After(now) && s.d.owns(id) {
-			s.d.remind(at)
-		}
-	}
 }
 
 // serveLoop hands out what has its turn.
@@ -266,37 +242,59 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// wants is what each lane has room for, the senders of all lanes, and how many
-// items that need no call to ask for.
-func (d *Dispatcher) wants(fill bool) (wants []work.Want, senders []string, limit int) {
+// asking is what one fetch asks for.
+type asking struct {
+	wants   []work.Want
+	senders []string // of all lanes
+	overdue int      // how many items that need no call
+	// signals are those of each lane when it was asked for.
+	signals map[string]int
+}
+
+// wants is what the lanes have room for.
+func (d *Dispatcher) wants(fill bool) asking {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	limit = overdueLimit
+	a := asking{overdue: overdueLimit, signals: make(map[string]int, len(d.lanes))}
+	now := d.clock()
 	for id, l := range d.lanes {
 		if l.gone {
 			continue
 		}
-		senders = append(senders, id)
-		limit += len(l.aside) + l.working
-		for class, p := range priorities {
-			q := &l.classes[class]
-			limit += len(q.timed)
-			room := l.room(class, fill)
-			if room == 0 {
-				continue
-			}
-			w := work.Want{Sender: id, Priority: p, After: q.cursor, Fresh: room}
-			// What is known already comes again with what is due, and after a
-			// rewind with what is fresh: it must not stand in the way of the rest.
-			known := len(q.timed) + len(q.fresh) + len(l.aside) + l.working
-			w.Timed = room + known
-			if q.rewind {
-				q.rewind, w.After, w.Fresh = false, 0, room+known
-			}
-			wants = append(wants, w)
+		a.senders = append(a.senders, id)
+		a.overdue += len(l.aside) + l.working
+		a.signals[id] = l.signals
+		for class := range priorities {
+			a.overdue += len(l.classes[class].timed)
+			a.wants = append(a.wants, l.wants(class, fill, now)...)
 		}
 	}
-	return wants, senders, min(limit, maxOverdue)
+	a.overdue = min(a.overdue, maxOverdue)
+	return a
+}
+
+// wants is what a lane asks of one priority.
+func (l *lane) wants(class int, fill bool, now time.Time) []work.Want {
+	fresh := l.room(class, fill)
+	if fresh == 0 && !fill || !l.open(class) || l.crowded() {
+		return nil
+	}
+	// What is known already comes again with what is due, and after a rewind with
+	// what is fresh: it must not stand in the way of the rest.
+	q := &l.classes[class]
+	known := len(q.timed) + len(q.fresh) + len(l.aside) + l.working
+	w := work.Want{
+		Sender: l.sender.ID, Priority: priorities[class], After: q.cursor, Fresh: fresh,
+		Timed: max(0, l.prefetch()-len(q.timed)) + known,
+	}
+	if q.rewind && fresh > 0 {
+		q.rewind, w.After, w.Fresh = false, 0, fresh+known
+	}
+	if len(l.gates) == 0 {
+		return []work.Want{w}
+	}
+	w, behind := l.skip(w, class, now)
+	return append(behind, w)
 }
 
 // settle lets those items go of which the work-list has seen the last event.
@@ -314,10 +312,16 @@ func (d *Dispatcher) settle(position event.Position) {
 }
 
 // take queues what was fetched and is not known yet.
-func (d *Dispatcher) take(items []work.Item, position event.Position) {
+func (d *Dispatcher) take(asked asking, items []work.Item, position event.Position) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.settle(position)
+	now := d.clock()
+	type class struct {
+		sender   string
+		priority message.Priority
+	}
+	fresh := make(map[class]int, len(asked.wants))
 	for _, item := range items {
 		l := d.lanes[item.Sender]
 		if l == nil || l.gone {
@@ -326,13 +330,28 @@ func (d *Dispatcher) take(items []work.Item, position event.Position) {
 		q := &l.classes[rank(item.Priority)]
 		if item.Fresh {
 			q.cursor = max(q.cursor, item.QueuedPosition)
+			fresh[class{item.Sender, item.Priority}]++
 		}
 		if _, known := d.known[item.MessageID]; known {
 			continue
 		}
 		f := &flight{item: item, lane: l}
 		d.known[item.MessageID] = f
+		if item.DueAt.After(now) && !item.Fresh {
+			l.setAside(f, item.DueAt, false)
+			continue
+		}
 		l.queue(f)
+	}
+	for _, w := range asked.wants {
+		l, class := d.lanes[w.Sender], class{w.Sender, w.Priority}
+		switch {
+		case l == nil:
+		case w.Recipient != "" || w.Template != "":
+			l.visited(w, rank(w.Priority), items)
+		case l.signals == asked.signals[w.Sender] && w.Fresh > 0:
+			l.classes[rank(w.Priority)].drained = fresh[class] < w.Fresh
+		}
 	}
 }
 
@@ -350,29 +369,39 @@ func (d *Dispatcher) takeOverdue(items []work.Item, position event.Position, now
 		}
 		f, known := d.known[item.MessageID]
 		if known {
-			expired := !f.item.ExpiresAt.IsZero() && !now.Before(f.item.ExpiresAt)
-			if f.state != flightQueued || !expired {
+			expired := f.item.State == work.Ready && !f.item.ExpiresAt.IsZero() && !now.Before(f.item.ExpiresAt)
+			waits := f.state == flightQueued || f.state == flightAside && !f.forget
+			if !expired || !waits {
 				continue
 			}
-			f = &flight{item: f.item, lane: l}
-			d.known[item.MessageID].state = flightDone // its queue passes it over
-		} else {
-			f = &flight{item: item, lane: l}
+			f.release()
+			f.state = flightDone // its queue passes it over
 		}
-		d.known[item.MessageID] = f
-		d.begin(f)
-		out = append(out, f)
+		f = &flight{item: item, lane: l}
+		switch {
+		case item.State != work.Ready && item.DueAt.After(now):
+			d.known[item.MessageID] = f
+			l.setAside(f, item.DueAt, false)
+		case item.State == work.Ready && item.ExpiresAt.After(now): // soon
+		default:
+			d.known[item.MessageID] = f
+			d.begin(f)
+			out = append(out, f)
+		}
 	}
 	return out
 }
 
 // begin counts a flight among those with the handler.
 func (d *Dispatcher) begin(f *flight) {
+	f.release()
 	f.state, f.end = flightWorking, ending{}
 	d.working++
 	if f.slot == nil {
 		return
 	}
+	f.recording = true
+	d.recordings++
 	f.lane.working++
 	if rank(f.item.Priority) == 0 {
 		f.lane.urgent++
@@ -393,8 +422,7 @@ func (d *Dispatcher) pick() (out []*flight, next time.Duration, hungry bool) {
 		return nil, next, false
 	}
 	for _, l := range d.lanes {
-		for len(l.aside) > 0 && !at.Before(l.aside[0].until) {
-			f := heap.Pop(&l.aside).(*flight)
+		for f := l.popAside(at); f != nil; f = l.popAside(at) {
 			switch {
 			case d.known[f.item.MessageID] != f:
 			case f.forget:
@@ -413,6 +441,11 @@ func (d *Dispatcher) pick() (out []*flight, next time.Duration, hungry bool) {
 		}
 		wait, took := d.pickCalls(l, now, at, &out)
 		next = min(next, wait)
+		for _, f := range l.left { // their gate opens later
+			delete(d.known, f.item.MessageID)
+		}
+		clear(l.left)
+		l.left = l.left[:0]
 		hungry = hungry || took && l.low()
 	}
 	return out, next, hungry
@@ -424,15 +457,18 @@ func (d *Dispatcher) pickCalls(l *lane, now, at time.Time, out *[]*flight) (wait
 		return until.Sub(at), false
 	}
 	for {
+		if d.recordings >= d.leads.recording() {
+			return pollEvery, took // the next that is recorded wakes the loop
+		}
 		probe, ok := l.breaker.allows(at)
 		if !ok {
-			return max(l.breaker.probeAt.Sub(at), lead), took
+			return max(l.breaker.probeAt.Sub(at), minLead), took
 		}
 		f := l.next(at)
 		if f == nil {
 			return pollEvery, took
 		}
-		s, again := l.limiter.reserve(now)
+		s, again := l.limiter.reserve(now, d.leads.lead())
 		if s == nil {
 			if again.IsZero() {
 				return pollEvery, took // a slot that is spent wakes the loop
@@ -442,6 +478,10 @@ func (d *Dispatcher) pickCalls(l *lane, now, at time.Time, out *[]*flight) (wait
 		l.turn++
 		f.slot, f.probe = s, probe
 		l.breaker.probing = probe
+		l.pairTake(f.item.Recipient, at)
+		if h := l.templates[f.item.Template]; h != nil && !h.over {
+			h.probing, f.templateProbe = true, true
+		}
 		d.begin(f)
 		*out = append(*out, f)
 		took = true
@@ -456,6 +496,7 @@ func (d *Dispatcher) finish(f *flight, end ending) {
 	d.working--
 	if f.slot != nil {
 		f.slot.release()
+		d.recorded(f)
 		l.working--
 		if rank(f.item.Priority) == 0 {
 			l.urgent--
@@ -463,7 +504,10 @@ func (d *Dispatcher) finish(f *flight, end ending) {
 		if f.probe && l.breaker.probing {
 			l.breaker.probing = false
 		}
-		f.slot, f.probe = nil, false
+		if h := l.templates[f.item.Template]; h != nil && f.templateProbe {
+			h.probing = false
+		}
+		f.slot, f.probe, f.templateProbe = nil, false, false
 	}
 	f.end = end
 	if d.known[f.item.MessageID] != f {
@@ -478,9 +522,6 @@ func (d *Dispatcher) finish(f *flight, end ending) {
 		d.nacks = 0
 		f.state = flightDone
 		d.done = append(d.done, f)
-		if !end.due.IsZero() {
-			d.remindLocked(end.due)
-		}
 	case endNeedSlot:
 		if q := &l.classes[rank(f.item.Priority)]; len(q.timed) >= maxQueued {
 			l.setAside(f, d.clock().Add(time.Second), false)
@@ -504,6 +545,7 @@ func (d *Dispatcher) rewind() {
 	for _, l := range d.lanes {
 		for class := range l.classes {
 			l.classes[class].rewind = true
+			l.classes[class].drained = false
 		}
 	}
 }
@@ -521,55 +563,4 @@ func (d *Dispatcher) dropLane(id string, l *lane) {
 	for _, message := range gone {
 		delete(d.known, message)
 	}
-}
-
-// remind has the work-list looked at when something becomes due.
-func (d *Dispatcher) remind(at time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.remindLocked(at)
-}
-
-func (d *Dispatcher) remindLocked(at time.Time) {
-	if len(d.timers) >= maxTimers {
-		return
-	}
-	heap.Push(&d.timers, at)
-	if d.timers[0].Equal(at) {
-		signal(d.sub.arm)
-	}
-}
-
-// dueBefore is the next due time if it is before at, by the monotonic clock. Due
-// times that have passed are dropped: the fetch at the answer sees to them.
-func (d *Dispatcher) dueBefore(at time.Time) time.Time {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	now, mono := d.clock(), time.Now()
-	due := at
-	for len(d.timers) > 0 {
-		next := mono.Add(max(0, d.timers[0].Sub(now)))
-		if next.Before(due) {
-			due = next
-		}
-		if d.timers[0].After(now) {
-			break
-		}
-		heap.Pop(&d.timers)
-	}
-	return due
-}
-
-// timerHeap orders due times.
-type timerHeap []time.Time
-
-func (h timerHeap) Len() int           { return len(h) }
-func (h timerHeap) Less(i, j int) bool { return h[i].Before(h[j]) }
-func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *timerHeap) Push(x any)        { *h = append(*h, x.(time.Time)) }
-func (h *timerHeap) Pop() any {
-	old := *h
-	t := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return t
 }

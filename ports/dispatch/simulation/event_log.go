@@ -1,0 +1,276 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
+)
+
+// errDead is what a process that has crashed gets from everything it still asks.
+var errDead = errors.New("the process is dead")
+
+// positionGap is how far apart the positions of the log's events lie: they have
+// gaps.
+const positionGap = 7
+
+// eventLog is the log as one process reaches it.
+type eventLog struct{ p *process }
+
+// transit is how long a request or an answer of a store is under way.
+func (p *process) transit(d *dice) time.Duration {
+	if p.w.faulty() && d.chance(p.w.plan.faults.slow) {
+		return d.between(50*time.Millisecond, 2*time.Second)
+	}
+	return d.between(50*time.Microsecond, 2*time.Millisecond)
+}
+
+// Append records events at the revision that is expected. A request that was sent
+// arrives, whatever becomes of who sent it.
+func (l eventLog) Append(ctx context.Context, stream string, expected event.Expected, events ...event.New) (event.Appended, error) {
+	p, w := l.p, l.p.w
+	if err := p.alive(ctx); err != nil {
+		return event.Appended{}, err
+	}
+	d := w.dice("append", hash(stream)^uint64(p.number))
+	w.step(p.transit(d))
+	done, err := w.arrive(p, d, stream, expected, events)
+	if err := w.stepWith(ctx, p.transit(d)); err != nil {
+		return event.Appended{}, fmt.Errorf("%w: %w", event.ErrUnavailable, err)
+	}
+	if err := p.alive(ctx); err != nil {
+		return event.Appended{}, err
+	}
+	return done, err
+}
+
+// arrive is what an append finds and does at the store.
+func (w *world) arrive(p *process, d *dice, stream string, expected event.Expected, events []event.New) (event.Appended, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := &w.plan.faults
+	lost, refused, unknown := d.chance(0.5), d.chance(f.appendRefused), d.chance(f.appendUnknown)
+	if !w.faulty() {
+		refused, unknown = false, false
+	}
+	if p.dead && lost {
+		return event.Appended{}, errDead
+	}
+	if refused || within(f.storeAway, w.now()) {
+		return event.Appended{}, fmt.Errorf("append to %s: %w", stream, event.ErrUnavailable)
+	}
+	done, err := w.append(p, stream, expected, events)
+	if err == nil && unknown {
+		return event.Appended{}, fmt.Errorf("append to %s: %w", stream, event.ErrUnavailable)
+	}
+	return done, err
+}
+
+func (w *world) append(p *process, name string, expected event.Expected, events []event.New) (event.Appended, error) {
+	s := w.streams[name]
+	if s == nil {
+		s = &stream{}
+	}
+	at := len(s.events) // where the events go
+	if r, exact := expected.Revision(); exact {
+		at = int(r) + 1
+	} else if expected.IsNoStream() {
+		at = 0
+	}
+	if w.defect == DefectNoRevisions {
+		at = len(s.events)
+	}
+	if at != len(s.events) {
+		if repeats(s.events, at, events) {
+			last := s.events[at+len(events)-1]
+			return event.Appended{Revision: last.Revision, Position: last.Position}, nil
+		}
+		return event.Appended{}, &event.WrongRevisionError{Stream: name, Expected: expected}
+	}
+	if expected.IsAny() && w.known(s, events) {
+		last := s.events[len(s.events)-1]
+		return event.Appended{Revision: last.Revision, Position: last.Position}, nil
+	}
+	w.streams[name] = s
+	if w.defect == DefectForgetfulStore && at > 0 && hash(name)%3 == 0 {
+		return event.Appended{Revision: event.Revision(at), Position: event.Position((len(w.events) + 1) * positionGap)}, nil
+	}
+	for _, n := range events {
+		r := event.Recorded{
+			ID: n.ID, Stream: name, Revision: event.Revision(len(s.events)), Position: event.Position((len(w.events) + 1) * positionGap),
+			Type: n.Event.EventType(), Event: n.Event, Meta: n.Meta,
+		}
+		w.watch.recorded(w, p, s, r)
+		s.events = append(s.events, r)
+		s.at = append(s.at, w.now())
+		w.events = append(w.events, r)
+		switch {
+		case strings.HasPrefix(name, event.MessageStreams):
+			was := s.message.Status.Open()
+			s.message = s.message.With(message.Record{Event: r.Event, At: r.Meta.RecordedAt})
+			w.open += count(s.message.Status.Open()) - count(was)
+		case strings.HasPrefix(name, event.SenderStreams):
+			s.sender = s.sender.Apply(sender.Record{Event: r.Event, At: r.Meta.RecordedAt})
+		}
+		switch e := r.Event.(type) {
+		case message.OutcomeUnknown:
+			w.stats.Lost++
+		case message.Failed:
+			w.stats.Refused++
+		case message.Deferred:
+			w.stats.Refused += count(e.Reason != message.DeferNotCalled)
+			w.stats.NotCalled += count(e.Reason == message.DeferNotCalled)
+		case message.DeadLettered:
+			w.stats.DeadLetters++
+		}
+		w.note(name+" "+r.Type, uint64(r.Position), uint64(r.Meta.RecordedAt.UnixNano()))
+	}
+	w.stats.Events += len(events)
+	close(w.appended)
+	w.appended = make(chan struct{})
+	last := s.events[len(s.events)-1]
+	return event.Appended{Revision: last.Revision, Position: last.Position}, nil
+}
+
+func count(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// repeats reports whether the same events stand at that place already.
+func repeats(have []event.Recorded, at int, events []event.New) bool {
+	if at > len(have) || at+len(events) > len(have) {
+		return false
+	}
+	for i, n := range events {
+		if have[at+i].ID != n.ID {
+			return false
+		}
+	}
+	return true
+}
+
+// known reports whether all of the events stand in the stream already, wherever.
+func (w *world) known(s *stream, events []event.New) bool {
+	for _, n := range events {
+		if !slices.ContainsFunc(s.events, func(r event.Recorded) bool { return r.ID == n.ID }) {
+			return false
+		}
+	}
+	return len(events) > 0
+}
+
+// Read reads a stream forwards.
+func (l eventLog) Read(ctx context.Context, name string, from event.Revision, limit int) ([]event.Recorded, error) {
+	events, err := l.read(ctx, name)
+	if err != nil || int(from) >= len(events) {
+		return nil, err
+	}
+	return events[from:min(len(events), int(from)+limit)], nil
+}
+
+// ReadBackwards reads a stream from its end.
+func (l eventLog) ReadBackwards(ctx context.Context, name string, limit int) ([]event.Recorded, error) {
+	events, err := l.read(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	events = slices.Clone(events[max(0, len(events)-limit):])
+	slices.Reverse(events)
+	return events, nil
+}
+
+func (l eventLog) read(ctx context.Context, name string) ([]event.Recorded, error) {
+	p, w := l.p, l.p.w
+	if err := p.alive(ctx); err != nil {
+		return nil, err
+	}
+	d := w.dice("read", hash(name)^uint64(p.number))
+	if err := w.stepWith(ctx, p.transit(d)); err != nil {
+		return nil, fmt.Errorf("%w: %w", event.ErrUnavailable, err)
+	}
+	w.mu.Lock()
+	away := within(w.plan.faults.storeAway, w.now())
+	var events []event.Recorded
+	if s := w.streams[name]; s != nil {
+		events = s.events[:len(s.events):len(s.events)]
+	}
+	w.mu.Unlock()
+	if away {
+		return nil, fmt.Errorf("read %s: %w", name, event.ErrUnavailable)
+	}
+	if err := w.stepWith(ctx, p.transit(d)); err != nil {
+		return nil, fmt.Errorf("%w: %w", event.ErrUnavailable, err)
+	}
+	return events, p.alive(ctx)
+}
+
+// Subscribe hands out the events of some types, in order, until ctx ends.
+func (l eventLog) Subscribe(ctx context.Context, sub event.Subscription, handle func(context.Context, event.Batch) error) error {
+	p, w := l.p, l.p.w
+	next := 0
+	for {
+		w.mu.Lock()
+		appended := w.appended
+		var batch event.Batch
+		for ; next < len(w.events); next++ {
+			r := w.events[next]
+			batch.Position = r.Position
+			if r.Position > sub.After && slices.Contains(sub.Filter.Types, r.Type) {
+				batch.Events = append(batch.Events, r)
+			}
+		}
+		batch.Live = true
+		w.mu.Unlock()
+		if len(batch.Events) > 0 {
+			d := w.dice("subscription", uint64(p.number))
+			if err := w.stepWith(ctx, p.transit(d)); err != nil {
+				return err
+			}
+			if err := handle(ctx, batch); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-appended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// End is the position of the last event.
+func (l eventLog) End(ctx context.Context) (event.Position, error) {
+	l.p.w.mu.Lock()
+	defer l.p.w.mu.Unlock()
+	return event.Position(len(l.p.w.events) * positionGap), ctx.Err()
+}
+
+// Ping reports whether the store answers.
+func (l eventLog) Ping(ctx context.Context) error {
+	p, w := l.p, l.p.w
+	if err := p.alive(ctx); err != nil {
+		return err
+	}
+	if err := w.stepWith(ctx, p.transit(w.dice("ping", uint64(p.number)))); err != nil {
+		return err
+	}
+	if within(w.plan.faults.storeAway, w.now()) {
+		return event.ErrUnavailable
+	}
+	return nil
+}
+
+// messageStream is a message's stream; nil if nothing is recorded of it.
+func (w *world) messageStream(id uuid.UUID) *stream { return w.streams[event.MessageStream(id)] }

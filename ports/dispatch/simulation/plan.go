@@ -1,0 +1,233 @@
+package simulation
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/waypost/waypost/domain/message"
+)
+
+// A plan is all that a seed decides beforehand.
+type plan struct {
+	processes int
+	senders   []senderPlan
+	messages  []messagePlan
+	acts      []act
+	policy    message.Policy
+	// settleAfterOutage is as in dispatch.Options.
+	settleAfterOutage time.Duration
+	faults            faults
+}
+
+type senderPlan struct {
+	id, number, account string
+	rate                int
+}
+
+type messagePlan struct {
+	at          time.Duration
+	key         string
+	sender      int
+	to          string
+	priority    message.Priority
+	onAmbiguous message.AmbiguityPolicy
+	sendAfter   time.Duration // zero: at once
+	expireAfter time.Duration // zero: never
+	twice       bool          // the caller repeats the request
+}
+
+type actKind uint8
+
+const (
+	actCancel actKind = iota
+	actPause
+	actResume
+	actRate
+	actToken
+)
+
+// act is what an operator does.
+type act struct {
+	at      time.Duration
+	kind    actKind
+	sender  int
+	message int
+	rate    int
+}
+
+// span is a part of virtual time, from the start of the run.
+type span struct{ from, to time.Duration }
+
+func (s span) has(at time.Duration) bool { return s.from <= at && at < s.to }
+
+func within(spans []span, at time.Duration) bool {
+	for _, s := range spans {
+		if s.has(at) {
+			return true
+		}
+	}
+	return false
+}
+
+// faults are what breaks. Shares are from 0 to 1. At end all of them are over.
+type faults struct {
+	end time.Duration
+
+	// Of the event store: appends that are refused, appends that stand and whose
+	// answer is lost, requests that take seconds, and outages.
+	appendRefused, appendUnknown, slow float64
+	storeAway                          []span
+
+	// Of Postgres: how far the work-list lags behind the log, stalls of its
+	// projector, and processes that cannot reach it, by their place.
+	lag       time.Duration
+	stalls    []span
+	separated map[int][]span
+
+	// Of the processes, by their place.
+	crashes []crash
+	// offset is how far the clocks of processes lie from the true time at most, drift
+	// by how much they run faster or slower at most.
+	offset time.Duration
+	drift  float64
+
+	// Of WhatsApp.
+	refused, transient, noBody, cut, garbled, hang, permanent float64
+	throttled, accountThrottled, pairThrottled                float64
+	// taken is the share of the unanswered calls that were accepted all the same.
+	taken float64
+	// whatsappAway are outages of which each connection is refused, badToken those
+	// times at which the senders' first tokens are not valid.
+	whatsappAway []span
+	badToken     map[int]span
+
+	// Of webhooks.
+	statusDelay        time.Duration
+	statusDropped      float64
+	statusTwice        float64
+	statusOutOfOrder   float64
+	failedAfterwards   float64
+	withoutCallback    float64
+	acknowledgedInVain float64 // the answer to a webhook that was recorded is lost
+	// repeatGap is how long WhatsApp waits at most before it repeats a webhook.
+	repeatGap time.Duration
+}
+
+// crash ends a process, gracefully or not, and starts another in its place.
+type crash struct {
+	place    int
+	at, back time.Duration
+	graceful bool
+}
+
+// draw makes the plan of a seed.
+func draw(seed uint64) plan {
+	d := &dice{state: mix(seed + 1)}
+	p := plan{
+		processes: pick(d, 1, 1, 1, 2, 2, 3),
+		policy: message.Policy{
+			RetryDelays:   []time.Duration{time.Second, 2 * time.Second, 4 * time.Second},
+			CallTimeout:   d.between(time.Second, 3*time.Second),
+			SettleAfter:   d.between(5*time.Second, 9*time.Second),
+			ThrottleLimit: pick(d, 3, 20, 20),
+		},
+		settleAfterOutage: d.between(5*time.Second, 8*time.Second),
+	}
+	for i := range pick(d, 1, 1, 2, 3) {
+		p.senders = append(p.senders, senderPlan{
+			id: fmt.Sprintf("sender-%d", i), number: fmt.Sprintf("10000%d", i),
+			account: pick(d, "500", "500", fmt.Sprintf("50%d", i)), rate: pick(d, 1, 2, 4, 8, 20, 80),
+		})
+	}
+	p.drawMessages(d)
+	p.drawFaults(d)
+	p.drawActs(d)
+	return p
+}
+
+func (p *plan) drawMessages(d *dice) {
+	spread := pick(d, 0, time.Second, 5*time.Second)
+	for i := range 3 + d.below(14) {
+		m := messagePlan{
+			at: d.between(0, spread) + time.Duration(d.below(1_000_000)), key: fmt.Sprintf("key-%d", i), sender: d.below(len(p.senders)),
+			to:          fmt.Sprintf("+1202555%04d", d.below(20)),
+			priority:    pick(d, message.PriorityOTP, message.PriorityTransactional, message.PriorityBulk),
+			onAmbiguous: pick(d, message.AmbiguityResend, message.AmbiguityResend, message.AmbiguityDeadLetter),
+			twice:       d.chance(0.1),
+		}
+		if d.chance(0.15) {
+			m.sendAfter = d.between(0, 4*time.Second)
+		}
+		if d.chance(0.15) {
+			m.expireAfter = m.sendAfter + d.between(100*time.Millisecond, 8*time.Second)
+		}
+		p.messages = append(p.messages, m)
+	}
+}
+
+func (p *plan) drawFaults(d *dice) {
+	f := &p.faults
+	f.end = d.between(4*time.Second, 9*time.Second)
+	// share is a fault's share in a run, zero in most.
+	share := func(most float64) float64 {
+		if !d.chance(0.3) {
+			return 0
+		}
+		return most * float64(1+d.below(10)) / 10
+	}
+	spans := func(p float64, least, most time.Duration) []span {
+		if !d.chance(p) {
+			return nil
+		}
+		from := d.between(0, f.end)
+		return []span{{from, from + d.between(least, most)}}
+	}
+	f.appendRefused, f.appendUnknown, f.slow = share(0.3), share(0.3), share(0.1)
+	f.storeAway = spans(0.15, 500*time.Millisecond, 6*time.Second)
+	f.lag = pick(d, 5*time.Millisecond, 20*time.Millisecond, 300*time.Millisecond)
+	f.stalls = spans(0.2, 500*time.Millisecond, 5*time.Second)
+	f.separated = map[int][]span{}
+	for place := range p.processes {
+		f.separated[place] = spans(0.15, time.Second, 7*time.Second)
+		for at := d.between(0, f.end); d.chance(0.35) && at < f.end; at += d.between(time.Second, 5*time.Second) {
+			back := at + d.between(50*time.Millisecond, 6*time.Second)
+			f.crashes = append(f.crashes, crash{place: place, at: at, back: back, graceful: d.chance(0.3)})
+			at = back
+		}
+	}
+	f.offset = pick(d, 0, 20*time.Millisecond, 500*time.Millisecond, 10*time.Second)
+	f.drift = pick(d, 0, 0, 0.005)
+	f.refused, f.transient, f.noBody = share(0.5), share(0.6), share(0.4)
+	f.cut, f.garbled, f.hang, f.permanent = share(0.5), share(0.3), share(0.2), share(0.3)
+	f.throttled, f.accountThrottled, f.pairThrottled = share(0.3), share(0.1), share(0.2)
+	f.taken = pick(d, 0, 0.5, 1)
+	f.whatsappAway = spans(0.15, time.Second, 8*time.Second)
+	f.badToken = map[int]span{}
+	for i := range p.senders {
+		if d.chance(0.12) {
+			from := d.between(0, f.end)
+			f.badToken[i] = span{from, from + d.between(time.Second, 8*time.Second)}
+		}
+	}
+	f.repeatGap = 3 * time.Second // shorter than anything waits for it after an outage
+	f.statusDelay = pick(d, 20*time.Millisecond, 300*time.Millisecond, time.Second, time.Second, 20*time.Second)
+	f.statusDropped, f.statusTwice, f.statusOutOfOrder = share(0.3), share(0.5), share(1)
+	f.failedAfterwards, f.withoutCallback, f.acknowledgedInVain = share(0.2), share(0.3), share(0.3)
+}
+
+func (p *plan) drawActs(d *dice) {
+	for range d.below(4) {
+		a := act{
+			at: d.between(0, p.faults.end), kind: pick(d, actCancel, actCancel, actPause, actResume, actRate, actToken),
+			sender: d.below(len(p.senders)), message: d.below(len(p.messages)), rate: pick(d, 1, 4, 20, 80),
+		}
+		p.acts = append(p.acts, a)
+	}
+}
+
+// spares reports whether every status comes in time to settle its call: then no
+// lost answer may lead to a second copy.
+func (p *plan) spares() bool {
+	f := &p.faults
+	return f.statusDropped == 0 && f.withoutCallback == 0 && f.statusDelay <= time.Second && f.offset < time.Second && p.processes == 1
+}

@@ -1,0 +1,116 @@
+package simulation
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/waypost/waypost/domain/message"
+)
+
+// quiet is a plan of n messages of one sender, one process and no faults.
+func quiet(n int) plan {
+	p := plan{
+		processes: 1, senders: []senderPlan{{id: "acme", number: "100000", account: "500", rate: 20}},
+		policy: message.Policy{
+			RetryDelays: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}, CallTimeout: 30 * time.Second,
+			SettleAfter: 90 * time.Second, ThrottleLimit: 20,
+		},
+		settleAfterOutage: 5 * time.Minute,
+		faults:            faults{end: time.Second, lag: 5 * time.Millisecond, statusDelay: 300 * time.Millisecond, repeatGap: 3 * time.Second},
+	}
+	for i := range n {
+		p.messages = append(p.messages, messagePlan{
+			key: string(rune('a' + i)), to: "+1202555000" + string(rune('0'+i%10)), priority: message.PriorityTransactional,
+			onAmbiguous: message.AmbiguityResend, at: time.Duration(i) * 50 * time.Millisecond,
+		})
+	}
+	return p
+}
+
+func playPlan(t *testing.T, p plan) Report {
+	t.Helper()
+	var r Report
+	synctest.Test(t, func(t *testing.T) { r = play(t.Context(), 1, p, NoDefect) })
+	if len(r.Violations) > 0 || t.Failed() {
+		t.Fatalf("%q\n%s", r.Violations, r.History())
+	}
+	return r
+}
+
+// Answers are lost, the platform is down for minutes, and WhatsApp brings the
+// statuses minutes after it is back: nothing is sent a second time.
+func TestWebhooksLateByMinutesAfterAnOutageSettle(t *testing.T) {
+	t.Parallel()
+	for name, outage := range map[string]func(*faults){
+		"of the process": func(f *faults) {
+			f.crashes = []crash{{at: 600 * time.Millisecond, back: 20 * time.Minute}}
+		},
+		"of the event store": func(f *faults) {
+			f.storeAway = []span{{600 * time.Millisecond, 20 * time.Minute}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := quiet(10)
+			f := &p.faults
+			f.end, f.cut, f.repeatGap = 20*time.Minute, 1, 4*time.Minute
+			outage(f)
+			r := playPlan(t, p)
+			if r.Stats.TakenTwice != 0 || r.Stats.Accepted != r.Stats.Messages || r.Stats.Messages != 10 {
+				t.Errorf("%+v\n%s", r.Stats, r.History())
+			}
+			if r.Stats.Lost == 0 {
+				t.Error("no answer was lost, so it proves nothing")
+			}
+		})
+	}
+}
+
+// A status that never comes has the message sent again, by policy, and that is
+// counted when WhatsApp tells of both.
+func TestWithoutAStatusThePolicyActs(t *testing.T) {
+	t.Parallel()
+	p := quiet(10)
+	f := &p.faults
+	f.end, f.cut, f.statusDropped = time.Minute, 1, 1
+	for i := range p.messages {
+		if i%2 == 0 {
+			p.messages[i].onAmbiguous = message.AmbiguityDeadLetter
+		}
+	}
+	r := playPlan(t, p)
+	if r.Stats.TakenTwice < 5 {
+		t.Errorf("%d messages were taken twice, five are to be sent again\n%s", r.Stats.TakenTwice, r.History())
+	}
+	if r.Stats.DeadLetters < 5 {
+		t.Errorf("%d dead letters, five are not to be sent again", r.Stats.DeadLetters)
+	}
+}
+
+// A message that WhatsApp cannot take is called four times, 1, 2 and 4 s apart.
+func TestRetriesComeAfterOneTwoAndFourSeconds(t *testing.T) {
+	t.Parallel()
+	p := quiet(1)
+	p.faults.end, p.faults.transient = time.Minute, 1
+	var w *world
+	synctest.Test(t, func(t *testing.T) { w = playWorld(t.Context(), 1, p, NoDefect) })
+	var failed, called []time.Duration
+	s := w.messageStream(message.ID("acme", "a"))
+	for i, e := range s.events {
+		switch e.Event.(type) {
+		case message.Failed:
+			failed = append(failed, s.at[i])
+		case message.SendAttempted:
+			called = append(called, s.at[i])
+		}
+	}
+	if len(failed) < 4 || len(called) < 4 {
+		t.Fatalf("%d calls, %d failed", len(called), len(failed))
+	}
+	for i, delay := range p.policy.RetryDelays {
+		if gap := called[i+1] - failed[i]; gap < delay-50*time.Millisecond || gap > delay+50*time.Millisecond {
+			t.Errorf("retry %d comes %s after the failure, want %s", i+1, gap, delay)
+		}
+	}
+}

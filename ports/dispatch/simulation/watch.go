@@ -1,0 +1,340 @@
+package simulation
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/ports/dispatch"
+)
+
+const (
+	// window is that of the rate, as dispatch promises it.
+	window = 1010 * time.Millisecond
+	// noticed is how soon a hold, a pause or a lower rate must have reached a lane,
+	// with what had its turn before; noticedLate when Postgres or its projector stood.
+	noticed     = 3 * time.Second
+	noticedLate = 12 * time.Second
+)
+
+// watch checks what happens as it happens. Everything in it is guarded by
+// world.mu.
+type watch struct {
+	seen   map[callKey]bool
+	by     map[string]int // the process of a stream's last event
+	paused map[string]map[string]time.Duration
+	held   map[string]time.Duration
+	rates  map[string][]rateSince
+}
+
+type rateSince struct {
+	at   time.Duration
+	rate int
+}
+
+func newWatch() watch {
+	return watch{
+		seen: map[callKey]bool{}, by: map[string]int{}, paused: map[string]map[string]time.Duration{},
+		held: map[string]time.Duration{}, rates: map[string][]rateSince{},
+	}
+}
+
+// recorded checks an event that is about to be appended to s.
+func (c *watch) recorded(w *world, p *process, s *stream, r event.Recorded) {
+	if id, ok := event.MessageOf(r.Stream); ok {
+		if e, ok := r.Event.(message.Event); ok {
+			c.advances(w, s.message, id, e)
+		}
+		if e, ok := r.Event.(message.SendAttempted); ok {
+			c.attempted(w, p, s, r, id, e)
+		}
+		c.by[r.Stream] = p.number
+		return
+	}
+	id, ok := strings.CutPrefix(r.Stream, event.SenderStreams)
+	if !ok {
+		return
+	}
+	switch e := r.Event.(type) {
+	case sender.SenderRegistered:
+		c.rates[id] = append(c.rates[id], rateSince{w.now(), e.MessagesPerSecond})
+		c.paused[id] = map[string]time.Duration{}
+	case sender.RateChanged:
+		c.rates[id] = append(c.rates[id], rateSince{w.now(), e.MessagesPerSecond})
+	case sender.SenderPaused:
+		for _, priority := range e.Priorities {
+			if _, already := c.paused[id][priority]; !already {
+				c.paused[id][priority] = w.now()
+			}
+		}
+	case sender.SenderResumed:
+		clear(c.paused[id])
+	case sender.SenderHeld:
+		if _, already := c.held[id]; !already {
+			c.held[id] = w.now()
+		}
+	case sender.SenderReleased:
+		delete(c.held, id)
+	}
+}
+
+// advances checks that a message that has ended goes on to nothing but what
+// WhatsApp or an operator says.
+func (c *watch) advances(w *world, m message.Message, id uuid.UUID, e message.Event) {
+	was, is := m.Status, message.Next(m.Status, e)
+	if was == is || was.Open() {
+		return
+	}
+	var may []message.Status
+	switch was {
+	case message.StatusRead:
+	case message.StatusDelivered:
+		may = []message.Status{message.StatusRead}
+	case message.StatusSent:
+		may = []message.Status{message.StatusDelivered, message.StatusRead, message.StatusFailed, message.StatusDeadLettered}
+	case message.StatusDeadLettered:
+		may = []message.Status{
+			message.StatusQueued, message.StatusDiscarded, message.StatusSent, message.StatusDelivered, message.StatusRead,
+		}
+	case "":
+		may = []message.Status{message.StatusQueued}
+	default: // a status of a call whose answer was lost may still come
+		may = []message.Status{message.StatusSent, message.StatusDelivered, message.StatusRead}
+	}
+	if !slices.Contains(may, is) {
+		w.violatedf("message %s goes back from %s to %s by %s", id, was, is, e.EventType())
+	}
+}
+
+// attempted checks a SendAttempted.
+func (c *watch) attempted(w *world, p *process, s *stream, r event.Recorded, id uuid.UUID, e message.SendAttempted) {
+	m := s.message
+	at := r.Meta.RecordedAt
+	switch m.Status {
+	case message.StatusQueued, message.StatusRetrying, message.StatusAmbiguous:
+	default:
+		w.violatedf("call %d of message %s begins while it is %s", e.Call, id, m.Status)
+	}
+	if at.Before(m.DueAt) {
+		w.violatedf("call %d of message %s begins %s before it is due", e.Call, id, m.DueAt.Sub(at))
+	}
+	if !m.ExpiresAt.IsZero() && !at.Before(m.ExpiresAt) {
+		w.violatedf("call %d of message %s begins though it has expired", e.Call, id)
+	}
+	last := len(s.events) - 1
+	if retry, ok := s.events[last].Event.(message.RetryScheduled); ok && c.by[r.Stream] == p.number && w.plan.faults.slow == 0 {
+		delay := w.plan.policy.RetryDelays[retry.Attempt-1]
+		if took := w.now() - s.at[last]; took < delay*99/100-10*time.Millisecond {
+			w.violatedf("message %s is retried after %s, its delay is %s", id, took, delay)
+		}
+	}
+	if slices.ContainsFunc(s.events, func(r event.Recorded) bool { _, is := r.Event.(message.Requeued); return is }) {
+		return // an operator decided to send it again
+	}
+	for n := range m.Calls {
+		call := w.api.calls[callKey{id, n + 1}]
+		switch {
+		case call == nil:
+		case call.echoed:
+			w.violatedf("call %d of message %s begins though a status of call %d was acknowledged", e.Call, id, n+1)
+		case w.plan.spares():
+			w.violatedf("call %d of message %s begins, and the status of call %d would have come in time", e.Call, id, n+1)
+		}
+	}
+}
+
+// written checks a request that is being written.
+func (c *watch) written(w *world, key callKey, r dispatch.CallRequest) {
+	s := w.messageStream(key.message)
+	if s == nil || len(s.message.Calls) < key.number {
+		w.violatedf("call %d of message %s is written and no SendAttempted stands", key.number, key.message)
+		return
+	}
+	if c.seen[key] {
+		w.violatedf("call %d of message %s is written twice", key.number, key.message)
+	}
+	c.seen[key] = true
+	if other, open := w.api.open[key.message]; open {
+		w.violatedf("call %d of message %s is written while call %d is under way", key.number, key.message, other.number)
+	}
+	over := []message.Status{message.StatusCancelled, message.StatusExpired, message.StatusDiscarded}
+	if slices.Contains(over, s.message.Status) {
+		w.violatedf("call %d of message %s is written though it is %s", key.number, key.message, s.message.Status)
+	}
+	grace := w.grace()
+	if since, held := c.held[r.SenderID]; held && w.now()-since > grace {
+		w.violatedf("call %d of message %s is written %s after its sender was held", key.number, key.message, w.now()-since)
+	}
+	if since, paused := c.paused[r.SenderID][string(s.message.Priority)]; paused && w.now()-since > grace {
+		w.violatedf("call %d of message %s is written %s after its sender was paused", key.number, key.message, w.now()-since)
+	}
+}
+
+// grace is how soon what is recorded of a sender must have reached its lane.
+func (w *world) grace() time.Duration {
+	f := &w.plan.faults
+	late := len(f.stalls) > 0 || f.slow > 0
+	for _, spans := range f.separated {
+		late = late || len(spans) > 0
+	}
+	if late {
+		return noticedLate
+	}
+	return noticed
+}
+
+// checkList compares the work-list with what the log folds to, once the one has
+// seen all of the other.
+func (w *world) checkList() {
+	if w.list.next < len(w.events) {
+		return
+	}
+	open := 0
+	for name, s := range w.streams {
+		id, ok := event.MessageOf(name)
+		if !ok || !s.message.Status.Open() {
+			continue
+		}
+		open++
+		i := w.list.items[id]
+		if i == nil {
+			w.violatedf("message %s is %s and not in the work-list", id, s.message.Status)
+			continue
+		}
+		want := map[message.Status]work.State{
+			message.StatusQueued: work.Ready, message.StatusRetrying: work.Ready,
+			message.StatusSending: work.Calling, message.StatusAmbiguous: work.Unsettled,
+		}[s.message.Status]
+		if i.State != want || !i.DueAt.Equal(s.message.DueAt) {
+			w.violatedf("message %s is %s, due %s, and in the work-list %s, due %s", id, s.message.Status, s.message.DueAt, i.State, i.DueAt)
+		}
+	}
+	if open != len(w.list.items) {
+		w.violatedf("%d messages are open, and %d are in the work-list", open, len(w.list.items))
+	}
+}
+
+// checkEnd checks what must hold once everything has come to rest.
+func (w *world) checkEnd() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.checkList()
+	columns, queued := 0, 0
+	for _, name := range slices.Sorted(maps.Keys(w.streams)) {
+		s := w.streams[name]
+		id, ok := event.MessageOf(name)
+		if !ok {
+			continue
+		}
+		queued++
+		m := s.message
+		columns += count(m.Status.Column() != "")
+		if m.Status.Open() {
+			w.violatedf("message %s has not ended: it is %s, due %s, now %s", id, m.Status, m.DueAt.Sub(w.start), w.now())
+		}
+		w.checkCalls(id, m)
+	}
+	if columns != queued {
+		w.violatedf("%d messages, and %d in the columns of the ledger", queued, columns)
+	}
+	for id := range w.accepted {
+		if w.messageStream(id) == nil {
+			w.violatedf("message %s was accepted and is lost", id)
+		}
+	}
+	w.checkRates()
+}
+
+func (w *world) checkCalls(id uuid.UUID, m message.Message) {
+	taken, known, lost := 0, 0, false
+	for n, c := range m.Calls {
+		key := callKey{id, n + 1}
+		if w.watch.seen[key] && c.Outcome == message.CallUnderWay && !acceptedBeside(m, n) {
+			w.violatedf("call %d of message %s has no outcome", n+1, id)
+		}
+		if w.api.calls[key] != nil {
+			taken++
+		}
+		if c.Outcome == message.CallAccepted {
+			known++
+			lost = lost || c.Lost
+		}
+	}
+	w.stats.Messages++
+	w.stats.TakenTwice += count(taken > 1)
+	w.stats.SentTwice += count(m.SentTwice)
+	if m.SentTwice && known < 2 {
+		w.violatedf("message %s counts as sent twice, and %d of its calls were accepted", id, known)
+	}
+	if known > 1 && lost && !m.SentTwice && !w.earlierKept(m) {
+		w.violatedf("message %s was sent twice and is not counted", id)
+	}
+}
+
+// acceptedBeside reports whether another call than the n-th has ended the message.
+func acceptedBeside(m message.Message, n int) bool {
+	for other, c := range m.Calls {
+		if other != n && c.Outcome == message.CallAccepted {
+			return true
+		}
+	}
+	return false
+}
+
+// earlierKept reports whether of the accepted calls only the last was ever lost,
+// so that the recipient has the earlier ones by no fault.
+func (w *world) earlierKept(m message.Message) bool {
+	last := 0
+	for _, c := range m.Calls {
+		if c.Outcome == message.CallAccepted {
+			last = c.Number
+		}
+	}
+	for _, c := range m.Calls {
+		if c.Outcome == message.CallAccepted && c.Lost && c.Number != last {
+			return false
+		}
+	}
+	return true
+}
+
+// checkRates counts the requests of each sender in every window.
+func (w *world) checkRates() {
+	bySender := make(map[string][]time.Duration)
+	for _, r := range w.api.writes {
+		bySender[r.sender] = append(bySender[r.sender], r.at)
+	}
+	for _, id := range slices.Sorted(maps.Keys(bySender)) {
+		writes, first := bySender[id], 0
+		slices.Sort(writes)
+		for i, at := range writes {
+			for at-writes[first] >= window {
+				first++
+			}
+			if n, most := i-first+1, w.rateUntil(id, at); n > most {
+				w.violatedf("%d requests of %s within %s before %s, its rate is %d", n, id, window, at, most)
+				break
+			}
+		}
+	}
+}
+
+// rateUntil is the highest rate that may have counted in the window before at.
+func (w *world) rateUntil(id string, at time.Duration) int {
+	most := 0
+	rates := w.watch.rates[id]
+	for i, r := range rates {
+		over := i+1 < len(rates) && rates[i+1].at+w.grace()+window < at
+		if r.at <= at && !over {
+			most = max(most, r.rate)
+		}
+	}
+	return most
+}

@@ -1,0 +1,492 @@
+package dispatch_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/adapters/whatsapp"
+	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/ports/dispatch"
+)
+
+// world is all that dispatch works with, in memory and in virtual time: a log, a
+// work-list without lag, leases, and a Cloud API that answers as a test says.
+type world struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	position event.Position
+	streams  map[string][]event.Recorded
+	open     map[uuid.UUID]work.Item
+	fresh    map[laneClass][]freshItem // in the order of Queued, the ended among them
+	timed    map[uuid.UUID]bool        // READY and not fresh
+	called   map[uuid.UUID]bool        // CALLING or UNSETTLED
+	counts   map[message.Status]int
+	status   map[uuid.UUID]message.Message
+
+	processes map[uuid.UUID]time.Time // end of the lease
+	takers    map[uuid.UUID]bool      // those with the role of dispatch
+	lanes     map[string]uuid.UUID
+
+	answer  func(dispatch.CallRequest) message.CallResult
+	latency func(dispatch.CallRequest) time.Duration
+	healthy func() (bool, message.Failure)
+	calls   []madeCall
+	probes  []time.Time
+
+	messages   *command.Messages
+	senders    *command.Senders
+	registered []string
+	tokens     *tokens
+	wake       []func()
+}
+
+type laneClass struct {
+	sender   string
+	priority message.Priority
+}
+
+type freshItem struct {
+	id       uuid.UUID
+	position event.Position
+}
+
+// madeCall is a request with the time it was written at.
+type madeCall struct {
+	dispatch.CallRequest
+
+	at time.Time
+}
+
+// inWorld runs a test in virtual time. The senders have the rate given with them.
+func inWorld(t *testing.T, rates map[string]int, test func(*world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{
+			t: t, ctx: t.Context(), streams: map[string][]event.Recorded{}, open: map[uuid.UUID]work.Item{},
+			fresh: map[laneClass][]freshItem{}, timed: map[uuid.UUID]bool{}, called: map[uuid.UUID]bool{},
+			counts: map[message.Status]int{}, status: map[uuid.UUID]message.Message{},
+			processes: map[uuid.UUID]time.Time{}, takers: map[uuid.UUID]bool{}, lanes: map[string]uuid.UUID{},
+			tokens: &tokens{byID: map[string]string{}},
+		}
+		w.messages = command.NewMessages(w, time.Now, newID, 1000)
+		w.senders = command.NewSenders(w, time.Now, newID, w.tokens)
+		w.registered = slices.Sorted(maps.Keys(rates))
+		for i, id := range w.registered {
+			_, err := w.senders.Register(w.ctx, sender.Registration{
+				ID: id, Name: id, PhoneNumberID: phoneNumber(i), BusinessAccountID: "100200300400500", Rate: rates[id],
+			}, "", tester)
+			w.must(err)
+		}
+		test(w)
+	})
+}
+
+func phoneNumber(i int) string {
+	return "10654035224" + string(rune('0'+i/10)) + string(rune('0'+i%10))
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// policy is the platform's own, as it is by default.
+func policy() message.Policy {
+	return message.Policy{
+		RetryDelays: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second},
+		CallTimeout: 30 * time.Second, SettleAfter: 30 * time.Second, ThrottleLimit: 20,
+	}
+}
+
+// dispatch starts a dispatcher that drains at the test's end, or when stop is
+// called.
+func (w *world) dispatch(change func(*dispatch.Options)) (d *dispatch.Dispatcher, stop func()) {
+	w.t.Helper()
+	since := time.Now().Add(-time.Hour)
+	table, err := whatsapp.LoadErrorTable()
+	w.must(err)
+	o := dispatch.Options{
+		Messages: w.messages, Senders: w.senders, Source: w, List: w, Leases: w, Caller: w, Policy: policy(),
+		PairLimit: true, HoldsTemplate: table.HoldsTemplate, SettleAfterOutage: time.Minute,
+		Process: newID(), Roles: []string{work.RoleDispatch, work.RoleWebhook},
+		Ready: func() bool { return true }, RecordingSince: func() time.Time { return since },
+		Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
+	}
+	if change != nil {
+		change(&o)
+	}
+	d, err = dispatch.New(o)
+	w.must(err)
+	w.mu.Lock()
+	w.wake = append(w.wake, d.Wake)
+	w.mu.Unlock()
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(w.ctx) }()
+	stop = sync.OnceFunc(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		d.Drain(ctx)
+		if err := <-ended; err != nil {
+			w.t.Errorf("run dispatch: %v", err)
+		}
+	})
+	w.t.Cleanup(stop)
+	return d, stop
+}
+
+// queue records messages.
+func (w *world) queue(from string, to string, change func(*message.Queued)) uuid.UUID {
+	id := newID()
+	q := message.Queued{
+		Sender: from, Kind: message.KindText, Priority: message.PriorityTransactional, OnAmbiguous: message.AmbiguityResend,
+		Personal: message.QueuedPersonal{To: to, Content: []byte(`{"body":"Hello"}`)},
+	}
+	if change != nil {
+		change(&q)
+	}
+	_, err := w.Append(w.ctx, event.MessageStream(id), event.NoStream(), event.New{
+		ID: newID(), Event: q, Meta: event.Meta{RecordedAt: time.Now(), Sender: from, By: tester.By},
+	})
+	w.must(err)
+	return id
+}
+
+func bulk(q *message.Queued) { q.Priority = message.PriorityBulk }
+func otp(q *message.Queued)  { q.Priority = message.PriorityOTP }
+
+// message is how a message stands.
+func (w *world) message(id uuid.UUID) message.Message {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.status[id]
+}
+
+// count is how many messages stand at a status.
+func (w *world) count(s message.Status) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.counts[s]
+}
+
+// made are the calls so far, in the order in which they were written.
+func (w *world) made() []madeCall {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.calls)
+}
+
+// wantWithin fails the test if more than rate calls of a sender were written in
+// any sliding second.
+func (w *world) wantWithin(from string, rate int) {
+	w.t.Helper()
+	var times []time.Time
+	for _, c := range w.made() {
+		if c.SenderID == from {
+			times = append(times, c.at)
+		}
+	}
+	if n := mostInASecond(times); n > rate {
+		w.t.Errorf("%d calls of %s within a second, %d are allowed", n, from, rate)
+	}
+}
+
+func mostInASecond(times []time.Time) int {
+	slices.SortFunc(times, time.Time.Compare)
+	most := 0
+	for i, first := 0, 0; i < len(times); i++ {
+		for times[i].Sub(times[first]) >= time.Second {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
+}
+
+func (w *world) Append(_ context.Context, stream string, expected event.Expected, events ...event.New) (event.Appended, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	have := w.streams[stream]
+	if at, exact := expected.Revision(); expected.IsNoStream() && len(have) > 0 || exact && int(at) != len(have)-1 {
+		return event.Appended{}, &event.WrongRevisionError{}
+	}
+	for _, e := range events {
+		w.position++
+		have = append(have, event.Recorded{
+			ID: e.ID, Stream: stream, Revision: event.Revision(len(have)), Position: w.position,
+			Type: e.Event.EventType(), Event: e.Event, Meta: e.Meta,
+		})
+		if id, ok := event.MessageOf(stream); ok {
+			w.project(id, have[len(have)-1])
+		}
+	}
+	w.streams[stream] = have
+	for _, wake := range w.wake {
+		go wake()
+	}
+	return event.Appended{Revision: event.Revision(len(have) - 1), Position: w.position}, nil
+}
+
+// project takes an event into the work-list.
+func (w *world) project(id uuid.UUID, r event.Recorded) {
+	old := w.status[id]
+	m := old.With(message.Record{Event: r.Event, At: r.Meta.RecordedAt})
+	w.status[id] = m
+	w.counts[old.Status]--
+	w.counts[m.Status]++
+	delete(w.timed, id)
+	delete(w.called, id)
+	if !m.Status.Open() {
+		delete(w.open, id)
+		return
+	}
+	i := work.Item{
+		MessageID: id, Sender: m.Sender, Priority: m.Priority, State: work.Ready, DueAt: m.DueAt, ExpiresAt: m.ExpiresAt,
+		Recipient: m.To, Template: m.Template, Attempt: m.Attempts, Call: len(m.Calls), OnAmbiguous: m.OnAmbiguous,
+		Revision: r.Revision, Position: r.Position, QueuedPosition: w.open[id].QueuedPosition,
+	}
+	lane := laneClass{m.Sender, m.Priority}
+	switch m.Status {
+	case message.StatusSending:
+		i.State, w.called[id] = work.Calling, true
+	case message.StatusAmbiguous:
+		i.State, w.called[id] = work.Unsettled, true
+	default:
+		if _, queued := r.Event.(message.Queued); queued {
+			i.QueuedPosition = r.Position
+			i.Fresh = !m.SendAt.After(r.Meta.RecordedAt)
+		}
+		if i.Fresh {
+			w.fresh[lane] = append(w.fresh[lane], freshItem{id, r.Position})
+		} else {
+			w.timed[id] = true
+		}
+	}
+	w.open[id] = i
+}
+
+func (w *world) Read(_ context.Context, stream string, from event.Revision, limit int) ([]event.Recorded, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	have := w.streams[stream]
+	have = have[min(int(from), len(have)):]
+	return slices.Clone(have[:min(limit, len(have))]), nil
+}
+
+func (w *world) ReadBackwards(ctx context.Context, stream string, limit int) ([]event.Recorded, error) {
+	all, err := w.Read(ctx, stream, 0, 1<<30)
+	slices.Reverse(all)
+	return all[:min(limit, len(all))], err
+}
+
+func (w *world) Subscribe(context.Context, event.Subscription, func(context.Context, event.Batch) error) error {
+	return errors.New("the world has no subscriptions")
+}
+
+func (w *world) End(context.Context) (event.Position, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.position, nil
+}
+
+func (w *world) Ping(context.Context) error { return nil }
+
+func (w *world) Senders(ctx context.Context) ([]sender.Sender, error) {
+	ids := w.registered
+	all := make([]sender.Sender, len(ids))
+	for i, id := range ids {
+		var err error
+		if all[i], err = w.senders.Load(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (w *world) Fetch(_ context.Context, now time.Time, wants []work.Want) ([]work.Item, event.Position, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var found []work.Item
+	for _, want := range wants {
+		wanted := func(i work.Item) bool {
+			return i.Sender == want.Sender && i.Priority == want.Priority &&
+				(want.Recipient == "" || i.Recipient == want.Recipient) && (want.Template == "" || i.Template == want.Template) &&
+				!slices.Contains(want.SkipRecipients, i.Recipient) && !slices.Contains(want.SkipTemplates, i.Template)
+		}
+		var timed []work.Item
+		for id := range w.timed {
+			if i := w.open[id]; wanted(i) && !i.DueAt.After(now) {
+				timed = append(timed, i)
+			}
+		}
+		slices.SortFunc(timed, func(a, b work.Item) int {
+			return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.QueuedPosition, b.QueuedPosition))
+		})
+		found = append(found, timed[:min(want.Timed, len(timed))]...)
+
+		lane := laneClass{want.Sender, want.Priority}
+		list := w.fresh[lane]
+		for len(list) > 0 && !w.open[list[0].id].Fresh {
+			list = list[1:]
+		}
+		w.fresh[lane] = list
+		behind, _ := slices.BinarySearchFunc(list, want.After+1, func(f freshItem, at event.Position) int { return cmp.Compare(f.position, at) })
+		list = list[behind:]
+		for n := 0; n < want.Fresh && len(list) > 0; list = list[1:] {
+			if i := w.open[list[0].id]; i.Fresh && wanted(i) {
+				found = append(found, i)
+				n++
+			}
+		}
+	}
+	return found, w.position, nil
+}
+
+func (w *world) Overdue(_ context.Context, now time.Time, senders []string, limit int) ([]work.Item, event.Position, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var found []work.Item
+	for id := range w.called {
+		if i := w.open[id]; !i.DueAt.After(now) && slices.Contains(senders, i.Sender) {
+			found = append(found, i)
+		}
+	}
+	slices.SortFunc(found, func(a, b work.Item) int {
+		return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.QueuedPosition, b.QueuedPosition))
+	})
+	return found[:min(limit, len(found))], w.position, nil
+}
+
+func (w *world) Heartbeat(_ context.Context, process uuid.UUID, roles []string, _ time.Time, ttl time.Duration) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bury()
+	w.processes[process] = time.Now().Add(ttl)
+	w.takers[process] = slices.Contains(roles, work.RoleDispatch)
+	return nil
+}
+
+// bury ends the leases that have passed.
+func (w *world) bury() {
+	for process, end := range w.processes {
+		if !time.Now().Before(end) {
+			delete(w.processes, process)
+			delete(w.takers, process)
+			maps.DeleteFunc(w.lanes, func(_ string, owner uuid.UUID) bool { return owner == process })
+		}
+	}
+}
+
+func (w *world) shareOf(process uuid.UUID, senders int) int {
+	n := 0
+	for id := range w.processes {
+		if w.takers[id] || id == process {
+			n++
+		}
+	}
+	return (senders + max(n, 1) - 1) / max(n, 1)
+}
+
+func (w *world) Claim(_ context.Context, process uuid.UUID, senders []string) ([]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bury()
+	var owned []string
+	for id, owner := range w.lanes {
+		if owner == process {
+			owned = append(owned, id)
+		}
+	}
+	share := w.shareOf(process, len(senders))
+	for _, id := range senders {
+		if _, taken := w.lanes[id]; !taken && len(owned) < share {
+			w.lanes[id] = process
+			owned = append(owned, id)
+		}
+	}
+	slices.Sort(owned)
+	return owned, nil
+}
+
+func (w *world) Share(_ context.Context, process uuid.UUID, senders int) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.shareOf(process, senders), nil
+}
+
+func (w *world) ReleaseLanes(_ context.Context, process uuid.UUID, senders []string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	maps.DeleteFunc(w.lanes, func(id string, owner uuid.UUID) bool { return owner == process && slices.Contains(senders, id) })
+	return nil
+}
+
+func (w *world) Release(_ context.Context, process uuid.UUID) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.processes[process] = time.Now()
+	w.bury()
+	return nil
+}
+
+func (w *world) RecordingSince(context.Context) (time.Time, bool, error) {
+	return time.Now().Add(-time.Hour), true, nil
+}
+
+// Send writes the request at once and answers after the latency, 50 ms if none is
+// said.
+func (w *world) Send(ctx context.Context, r dispatch.CallRequest) message.CallResult {
+	if ctx.Err() != nil {
+		return message.NotCalled{}
+	}
+	r.Written(time.Now())
+	w.mu.Lock()
+	w.calls = append(w.calls, madeCall{r, time.Now()})
+	latency, answer := 50*time.Millisecond, message.CallResult(message.Accepted{WhatsAppID: "wamid." + r.MessageID.String()})
+	if w.answer != nil {
+		if a := w.answer(r); a != nil {
+			answer = a
+		}
+	}
+	if w.latency != nil {
+		latency = w.latency(r)
+	}
+	w.mu.Unlock()
+	timer := time.NewTimer(latency)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return message.Lost{Cause: "given up"}
+	case <-timer.C:
+		return answer
+	}
+}
+
+// Probe says that a number is well unless the test says otherwise.
+func (w *world) Probe(context.Context, sender.Sender) (bool, message.Failure, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.probes = append(w.probes, time.Now())
+	if w.healthy == nil {
+		return true, message.Failure{}, nil
+	}
+	ok, f := w.healthy()
+	return ok, f, nil
+}
