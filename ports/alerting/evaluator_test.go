@@ -1,0 +1,353 @@
+package alerting_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/alert"
+	"github.com/waypost/waypost/ports/alerting"
+)
+
+// installation is the facts, the alerts and the duty of one installation in virtual
+// time, shared by the processes that evaluate. What is recorded shows in its read
+// model after lag.
+type installation struct {
+	mu    sync.Mutex
+	facts alert.Facts
+	away  bool // Postgres
+	rules map[string]alert.Rule
+	lag   time.Duration
+
+	position event.Position
+	log      []query.Alert // each transition, with its position and time
+	owner    uuid.UUID
+	until    time.Time
+}
+
+var errAway = errors.New("postgres is away")
+
+func (i *installation) set(change func(*installation)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	change(i)
+}
+
+func (i *installation) AlertRules(context.Context) ([]alert.Rule, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.away {
+		return nil, errAway
+	}
+	return alert.Rules(i.rules), nil
+}
+
+func (i *installation) Facts(_ context.Context, _ alert.Needs, _ time.Time) (alert.Facts, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.away {
+		return alert.Facts{}, errAway
+	}
+	return i.facts, nil
+}
+
+// visible are the alerts as the read model has them.
+func (i *installation) visible() (map[uuid.UUID]query.Alert, event.Position) {
+	all := make(map[uuid.UUID]query.Alert)
+	var at event.Position
+	for _, a := range i.log {
+		if time.Since(a.At) >= i.lag {
+			all[a.ID], at = a, a.Position
+		}
+	}
+	return all, at
+}
+
+func (i *installation) AlertsPosition(context.Context) (event.Position, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.away {
+		return 0, errAway
+	}
+	_, at := i.visible()
+	return at, nil
+}
+
+func (i *installation) Alerts(context.Context, query.AlertFilter, query.Page) (query.AlertPage, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.away {
+		return query.AlertPage{}, errAway
+	}
+	var page query.AlertPage
+	all, _ := i.visible()
+	for _, a := range all {
+		if a.Open() {
+			page.Alerts = append(page.Alerts, a)
+		}
+	}
+	return page, nil
+}
+
+func (i *installation) LatestAlert(_ context.Context, k alert.Key) (string, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.away {
+		return "", errAway
+	}
+	latest, at := "", event.Position(0)
+	all, _ := i.visible()
+	for id, a := range all {
+		if a.Key() == k && a.Position > at {
+			latest, at = id.String(), a.Position
+		}
+	}
+	return latest, nil
+}
+
+func (i *installation) stands(id uuid.UUID) (query.Alert, bool) {
+	for _, a := range slices.Backward(i.log) {
+		if a.ID == id {
+			return a, true
+		}
+	}
+	return query.Alert{}, false
+}
+
+func (i *installation) record(a query.Alert) query.Alert {
+	i.position++
+	a.Position, a.At = i.position, time.Now()
+	i.log = append(i.log, a)
+	return a
+}
+
+func (i *installation) Raise(_ context.Context, id uuid.UUID, e alert.AlertRaised) (query.Alert, bool, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if have, ok := i.stands(id); ok {
+		return have, false, nil
+	}
+	return i.record(query.Alert{ID: id, Alert: alert.Alert{}.Apply(alert.Record{Event: e, At: time.Now()})}), true, nil
+}
+
+func (i *installation) Resolve(_ context.Context, id uuid.UUID, reason string) (query.Alert, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	have, _ := i.stands(id)
+	if !have.Open() {
+		return have, nil
+	}
+	have.Alert = have.Apply(alert.Record{Event: alert.AlertResolved{Reason: reason}, At: time.Now()})
+	return i.record(have), nil
+}
+
+func (i *installation) TakeDuty(_ context.Context, _ string, process uuid.UUID, ttl time.Duration) (bool, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.away {
+		return false, errAway
+	}
+	if i.owner != process && time.Now().Before(i.until) {
+		return false, nil
+	}
+	i.owner, i.until = process, time.Now().Add(ttl)
+	return true, nil
+}
+
+func (i *installation) onDuty() uuid.UUID {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.owner
+}
+
+func (i *installation) LeaveDuty(context.Context, string, uuid.UUID) error { return nil }
+
+// run evaluates until the test ends; what it answers ends it before.
+func (i *installation) run(t *testing.T) (kill func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	e := alerting.New(alerting.Options{
+		Reader: i, Alerts: i, Duties: i, Process: uuid.New(), Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = e.Run(ctx)
+	}()
+	kill = func() { cancel(); <-ended }
+	t.Cleanup(kill)
+	return kill
+}
+
+// transitions are what was recorded of a kind, in order.
+func (i *installation) transitions(k alert.Kind) (list []query.Alert) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, a := range i.log {
+		if a.Kind == k {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+func (i *installation) want(t *testing.T, k alert.Kind, states ...alert.State) []query.Alert {
+	t.Helper()
+	list := i.transitions(k)
+	var got []alert.State
+	for _, a := range list {
+		got = append(got, a.State)
+	}
+	if len(got) != len(states) {
+		t.Fatalf("%s: %v, want %v", k, got, states)
+	}
+	for n := range states {
+		if got[n] != states[n] {
+			t.Fatalf("%s: %v, want %v", k, got, states)
+		}
+	}
+	return list
+}
+
+func errors100(sent, faults int64) alert.Facts {
+	s := alert.SenderFacts{Windows: map[time.Duration]alert.Figures{5 * time.Minute: {Sent: sent, Faults: faults}}}
+	return alert.Facts{Senders: map[string]alert.SenderFacts{"acme": s}, All: s}
+}
+
+// tolerance is how late an alert may be.
+const tolerance = 5 * time.Second
+
+func TestErrorRateIsRaisedOnceAndResolvedAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := &installation{facts: errors100(100, 0)}
+		i.run(t)
+		time.Sleep(time.Minute)
+		i.want(t, alert.ErrorRate)
+		begin := time.Now()
+		i.set(func(i *installation) { i.facts = errors100(90, 10) })
+		time.Sleep(time.Minute - time.Second)
+		i.want(t, alert.ErrorRate)
+		time.Sleep(10 * time.Minute) // it lasts, in the dead band as well
+		i.set(func(i *installation) { i.facts = errors100(982, 18) })
+		time.Sleep(10 * time.Minute)
+		raised := i.want(t, alert.ErrorRate, alert.Raised)[0]
+		if late := raised.At.Sub(begin.Add(time.Minute)); late < 0 || late > tolerance || raised.Sender != "acme" {
+			t.Errorf("%+v came %s after its hold time", raised, late)
+		}
+		i.set(func(i *installation) { i.facts = errors100(100, 0) })
+		time.Sleep(time.Minute + tolerance)
+		i.want(t, alert.ErrorRate, alert.Raised, alert.Resolved)
+		i.set(func(i *installation) { i.facts = errors100(0, 100) })
+		time.Sleep(time.Minute + tolerance)
+		if list := i.want(t, alert.ErrorRate, alert.Raised, alert.Resolved, alert.Raised); list[2].ID == raised.ID {
+			t.Error("the next alert has the id of the one before")
+		}
+	})
+}
+
+func TestDipsDoNotRaise(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := &installation{}
+		i.run(t)
+		for range 20 {
+			i.set(func(i *installation) { i.facts = errors100(90, 10) })
+			time.Sleep(50 * time.Second)
+			i.set(func(i *installation) { i.facts = errors100(100, 0) })
+			time.Sleep(5 * time.Second)
+		}
+		i.want(t, alert.ErrorRate)
+	})
+}
+
+// The read model of alerts may lag behind what was raised, and two processes may think
+// that they are on duty: still one alert.
+func TestLagAndTakeOverRaiseNothingTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := &installation{lag: 20 * time.Second}
+		kill := i.run(t)
+		i.set(func(i *installation) {
+			i.facts = alert.Facts{Senders: map[string]alert.SenderFacts{"acme": {Held: "token expired"}}}
+		})
+		time.Sleep(10 * time.Second)
+		i.want(t, alert.SenderHeld, alert.Raised)
+		kill()
+		i.run(t) // it knows nothing of what the other wrote
+		time.Sleep(time.Minute)
+		i.want(t, alert.SenderHeld, alert.Raised)
+		i.set(func(i *installation) { i.facts = alert.Facts{} })
+		time.Sleep(2 * tolerance)
+		i.want(t, alert.SenderHeld, alert.Raised, alert.Resolved)
+	})
+}
+
+func TestAnotherProcessTakesOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := &installation{}
+		first := i.run(t)
+		time.Sleep(time.Second)
+		i.run(t)
+		time.Sleep(time.Minute)
+		owner := i.onDuty()
+		first()
+		i.set(func(i *installation) {
+			i.facts = alert.Facts{Senders: map[string]alert.SenderFacts{"acme": {Held: "token expired"}}}
+		})
+		time.Sleep(2 * tolerance)
+		i.want(t, alert.SenderHeld, alert.Raised)
+		if i.onDuty() == owner {
+			t.Error("the same process is on duty")
+		}
+	})
+}
+
+func TestPostgresAwayIsSeen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := &installation{lag: 3 * time.Second}
+		i.run(t)
+		time.Sleep(time.Minute)
+		i.set(func(i *installation) { i.away = true })
+		time.Sleep(30*time.Second + tolerance)
+		i.want(t, alert.ReadModelStale, alert.Raised)
+		time.Sleep(time.Hour)
+		i.want(t, alert.ReadModelStale, alert.Raised)
+		i.set(func(i *installation) { i.away = false })
+		time.Sleep(3 * tolerance)
+		i.want(t, alert.ReadModelStale, alert.Raised, alert.Resolved)
+	})
+}
+
+func TestRulesThatPeopleChangeCountAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := &installation{facts: errors100(985, 15), rules: map[string]alert.Rule{}}
+		i.run(t)
+		time.Sleep(5 * time.Minute)
+		i.want(t, alert.ErrorRate)
+		base, _ := alert.DefaultOf(alert.ErrorRate)
+		warning := base
+		warning.ID, warning.Threshold, warning.Severity, warning.For = "early", 0.01, alert.Warning, 0
+		i.set(func(i *installation) { i.rules = map[string]alert.Rule{"early": warning} })
+		time.Sleep(tolerance)
+		if a := i.want(t, alert.ErrorRate, alert.Raised)[0]; a.Severity != alert.Warning || a.Rule != "early" {
+			t.Errorf("raised %+v", a)
+		}
+		warning.Enabled = false
+		i.set(func(i *installation) { i.rules = map[string]alert.Rule{"early": warning} })
+		time.Sleep(tolerance)
+		i.want(t, alert.ErrorRate, alert.Raised, alert.Resolved)
+	})
+}
