@@ -33,6 +33,12 @@ type Options struct {
 	Metrics http.Handler
 	// Routes are served beside these, by their patterns.
 	Routes map[string]http.Handler
+	// Origins are the patterns of the origins whose pages may use GraphQL, such as
+	// https://*.example.com. The server's own always may.
+	Origins []string
+	// RequestID makes the id of a request. Without it requests have none and are not
+	// logged.
+	RequestID func() string
 	// Ready holds what each role of this process needs, by the role's name.
 	Ready map[string][]Check
 	// ShutdownTimeout bounds the wait for requests at shutdown, 10 s if zero.
@@ -47,11 +53,21 @@ type Server struct {
 	logger          *slog.Logger
 }
 
+// The patterns that are logged in their own way.
+const (
+	graphqlPattern = "/graphql"
+	webhookPattern = "/webhooks/whatsapp"
+	readyPattern   = "GET /readyz"
+)
+
 // New makes a server. /healthz and /readyz are always served.
 func New(o Options) *Server {
 	mux := http.NewServeMux()
+	if o.GraphQL != nil {
+		o.GraphQL = crossOrigin(o.GraphQL, o.Origins)
+	}
 	for path, h := range map[string]http.Handler{
-		"/graphql": o.GraphQL, "/webhooks/whatsapp": o.Webhook, "GET /metrics": o.Metrics,
+		graphqlPattern: o.GraphQL, webhookPattern: o.Webhook, "GET /metrics": o.Metrics,
 		"/playground": o.Playground, "/": o.Page,
 	} {
 		if h != nil {
@@ -62,12 +78,16 @@ func New(o Options) *Server {
 		mux.Handle(pattern, h)
 	}
 	mux.HandleFunc("GET /healthz", healthz)
-	mux.HandleFunc("GET /readyz", readyz(o.Ready))
+	mux.HandleFunc(readyPattern, readyz(o.Ready))
 	timeout := o.ShutdownTimeout
 	if timeout == 0 {
 		timeout = defaultShutdownTimeout
 	}
-	return &Server{handler: secured(mux), shutdownTimeout: timeout, logger: o.Logger}
+	handler := secured(mux)
+	if o.RequestID != nil {
+		handler = observed(handler, o.RequestID, o.Logger)
+	}
+	return &Server{handler: handler, shutdownTimeout: timeout, logger: o.Logger}
 }
 
 // Handler is all that the server serves.
@@ -79,7 +99,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn), ConnContext: boundSending,
 	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
@@ -98,6 +118,17 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return err
 }
 
+// sendBuffer bounds what the kernel keeps for one reader, in bytes. Left to itself
+// it keeps megabytes for each that reads slowly, and there may be thousands.
+const sendBuffer = 256 << 10
+
+func boundSending(ctx context.Context, c net.Conn) context.Context {
+	if tcp, ok := c.(interface{ SetWriteBuffer(bytes int) error }); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer) // the kernel's own bound holds otherwise
+	}
+	return ctx
+}
+
 // secured sets the headers that keep a browser from doing what it is not asked
 // to. A page that needs another policy sets its own.
 func secured(next http.Handler) http.Handler {
@@ -107,6 +138,8 @@ func secured(next http.Handler) http.Handler {
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
 		h.Set("Content-Security-Policy",
 			"default-src 'self'; img-src 'self' data:; font-src 'self' data:; style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 		next.ServeHTTP(w, r)
