@@ -1,24 +1,45 @@
 package graph
 
 import (
+	"cmp"
 	"context"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"github.com/waypost/waypost/app/request"
 	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/access"
 )
 
-// Authenticator finds the key that a secret belongs to.
+// Session is a caller that has shown who it is, for as long as it counts.
+type Session struct {
+	Viewer
+
+	// Kind is KEY, or USER for a person who is signed in elsewhere.
+	Kind domain.ActorKind
+	// Token says that it is an access token, and not a key.
+	Token bool
+	// ExpiresAt is when it ends by itself; zero: never.
+	ExpiresAt time.Time
+	// Standing answers a *domain.Error of CodeUnauthenticated once the session
+	// counts no more. It is asked several times a second for as long as a stream is
+	// open, so it must be quick; nil: it always counts.
+	Standing func(ctx context.Context) error
+}
+
+// Authenticator finds whom a bearer token belongs to.
 type Authenticator interface {
-	// Authenticate answers the key's viewer. A secret of no key, or of one that is
-	// revoked or has ended, is a *domain.Error of CodeUnauthenticated. Secrets are
-	// compared by their SHA-256 in constant time.
-	Authenticate(ctx context.Context, secret string) (Viewer, error)
+	// Authenticate answers the session of a token. A token of nobody, or of a key
+	// that is revoked or has ended, is a *domain.Error of CodeUnauthenticated. Keys
+	// are compared by their SHA-256 in constant time.
+	Authenticate(ctx context.Context, token string) (Session, error)
 }
 
 // onBehalfOf is the header by which a caller says whom it acts for.
@@ -29,7 +50,7 @@ const maxOnBehalfOf = 128
 
 // caller is who makes a request.
 type caller struct {
-	Viewer
+	Session
 
 	onBehalfOf string
 }
@@ -47,7 +68,7 @@ func callerOf(ctx context.Context) caller {
 }
 
 func (c caller) actor() domain.Actor {
-	return domain.Actor{Kind: domain.ActorKey, ID: c.KeyID, OnBehalfOf: c.onBehalfOf}
+	return domain.Actor{Kind: cmp.Or(c.Kind, domain.ActorKey), ID: c.KeyID, OnBehalfOf: c.onBehalfOf}
 }
 
 func (c caller) may(s Scope) bool {
@@ -57,6 +78,11 @@ func (c caller) may(s Scope) bool {
 // sees reports whether the key reaches the sender at all.
 func (c caller) sees(senderID string) bool {
 	return c.KeyID != "" && (c.SenderIds == nil || slices.Contains(c.SenderIds, senderID))
+}
+
+// grant is what the caller may give on.
+func (c caller) grant() access.Grant {
+	return access.Grant{Scopes: scopesIn(c.Scopes), Senders: c.SenderIds}
 }
 
 // demand is the error for a caller without the scope.
@@ -93,13 +119,18 @@ func hasScope(ctx context.Context, _ any, next graphql.Resolver, scope Scope) (a
 	return next(ctx)
 }
 
-// identify finds the caller of what carries this Authorization and these headers.
-func identify(ctx context.Context, a Authenticator, authorization string, header http.Header) (caller, error) {
-	secret, ok := bearer(authorization)
+// identify finds the caller of what comes from addr with this Authorization and
+// these headers. Tokens that count for nothing are limited for each address.
+func (h *Handler) identify(ctx context.Context, addr, authorization string, header http.Header) (caller, error) {
+	token, ok := bearer(authorization)
 	if !ok {
 		return caller{}, unauthenticated()
 	}
-	v, err := a.Authenticate(ctx, secret)
+	var session Session
+	err := h.failures.try(addr, token, func() (err error) {
+		session, err = h.resolver.opts.Authenticator.Authenticate(ctx, token)
+		return err
+	})
 	if err != nil {
 		return caller{}, err
 	}
@@ -107,7 +138,8 @@ func identify(ctx context.Context, a Authenticator, authorization string, header
 	if utf8.RuneCountInString(behalf) > maxOnBehalfOf || !utf8.ValidString(behalf) || strings.ContainsFunc(behalf, unicode.IsControl) {
 		return caller{}, domain.Invalid(onBehalfOf, "may have at most %d characters, all of them printable", maxOnBehalfOf)
 	}
-	return caller{Viewer: v, onBehalfOf: behalf}, nil
+	request.Note(ctx, slog.String("by", session.KeyID))
+	return caller{Session: session, onBehalfOf: behalf}, nil
 }
 
 func bearer(authorization string) (string, bool) {

@@ -56,6 +56,24 @@ func contentOf(in MessageContentInput) (message.Content, error) {
 		return message.Document(mediaOf(*in.Document)), nil
 	case in.Sticker != nil:
 		return message.Sticker(mediaOf(*in.Sticker)), nil
+	case in.Location != nil:
+		l := in.Location
+		return message.Location{
+			Latitude: message.Degrees(l.Latitude), Longitude: message.Degrees(l.Longitude),
+			Name: or(l.Name, ""), Address: or(l.Address, ""),
+		}, nil
+	case in.Contacts != nil:
+		contacts := make(message.Contacts, len(in.Contacts))
+		for i, c := range in.Contacts {
+			contacts[i] = c.Contact
+		}
+		return contacts, nil
+	case in.Reaction != nil:
+		return message.Reaction{MessageID: in.Reaction.MessageID, Emoji: in.Reaction.Emoji}, nil
+	case in.Interactive != nil:
+		return message.Interactive{
+			InteractiveKind: message.InteractiveKind(in.Interactive.Kind), Object: in.Interactive.Object,
+		}, nil
 	}
 	return nil, domain.Invalid("content", "has none of its members, exactly one is needed")
 }
@@ -70,15 +88,31 @@ func mediaOf(in MediaInput) message.Media {
 func templateOf(in TemplateInput) message.Template {
 	t := message.Template{Name: in.Name, Language: message.Language{Code: in.Language}}
 	for _, c := range in.Components {
-		component := message.Component{
-			Type: message.ComponentType(strings.ToLower(string(c.Type))), SubType: or(c.SubType, ""), Parameters: c.Parameters,
-		}
-		if c.Index != nil {
-			component.Index = strconv.Itoa(*c.Index)
-		}
-		t.Components = append(t.Components, component)
+		t.Components = append(t.Components, componentOf(*c))
 	}
 	return t
+}
+
+// componentOf tells the parts below a body's text, which the Cloud API has as
+// components of their own, by their sub-type.
+func componentOf(in TemplateComponentInput) message.Component {
+	c := message.Component{
+		Type: message.ComponentType(strings.ToLower(string(in.Type))), SubType: or(in.SubType, ""), Parameters: in.Parameters,
+	}
+	if in.Index != nil {
+		c.Index = strconv.Itoa(*in.Index)
+	}
+	if in.Type != TemplateComponentTypeBody {
+		return c
+	}
+	switch part := message.ComponentType(strings.ToLower(c.SubType)); part {
+	case message.ComponentCarousel:
+		c.Type, c.SubType, c.Cards, c.Parameters = part, "", in.Parameters, nil
+	case message.ComponentOffer, message.ComponentOrderStatus, message.ComponentTapTarget:
+		c.Type, c.SubType = part, ""
+	case message.ComponentHeader, message.ComponentBody, message.ComponentButton:
+	}
+	return c
 }
 
 // demandOneContent holds every content of the request to exactly one member, null

@@ -7,25 +7,27 @@ package graph
 
 import (
 	"context"
+
+	"github.com/waypost/waypost/domain/operation"
 )
 
 func (r *mutationResolver) RequeueDeadLetters(ctx context.Context, input DeadLetterSelection, dryRun *bool) (*Operation, error) {
-	cause := r.cause(ctx)
-	return r.decideDeadLetters(ctx, input, or(dryRun, false), func(ctx context.Context, id messageUUID) error {
-		_, err := r.opts.Messages.Requeue(ctx, id, "", cause)
-		return err
-	})
+	selection, err := r.selectDeadLetters(ctx, input)
+	if err != nil {
+		return nil, err
+	}
+	return r.operate(ctx, operation.KindRequeue, "", selection, or(dryRun, false))
 }
 
 func (r *mutationResolver) DiscardDeadLetters(ctx context.Context, input DeadLetterSelection, reason string, dryRun *bool) (*Operation, error) {
 	if err := checkReason(reason); err != nil {
 		return nil, err
 	}
-	cause := r.cause(ctx)
-	return r.decideDeadLetters(ctx, input, or(dryRun, false), func(ctx context.Context, id messageUUID) error {
-		_, err := r.opts.Messages.Discard(ctx, id, reason, cause)
-		return err
-	})
+	selection, err := r.selectDeadLetters(ctx, input)
+	if err != nil {
+		return nil, err
+	}
+	return r.operate(ctx, operation.KindDiscard, reason, selection, or(dryRun, false))
 }
 
 func (r *queryResolver) DeadLetters(ctx context.Context, filter *DeadLetterFilter, first *int, after *string) (*DeadLetterConnection, error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/request"
 	"github.com/waypost/waypost/domain"
 )
 
@@ -74,7 +75,10 @@ func (p errorPresenter) shown(ctx context.Context, err error) domain.Error {
 	case errors.As(err, &schema) && !errors.As(err, &resolver):
 		return domain.Error{Code: domain.CodeInvalidInput, Message: schema.Message, Field: fieldOf(schema)}
 	}
-	id := p.ids().String()
+	id := request.ID(ctx)
+	if id == "" {
+		id = p.ids().String()
+	}
 	p.logger.ErrorContext(ctx, "request failed", "errorId", id, "path", graphql.GetPath(ctx).String(), "error", err.Error())
 	return domain.Error{Code: domain.CodeInternal, Message: "internal error " + id + "; the log has the rest under that id"}
 }

@@ -33,7 +33,7 @@ const (
 	// cachedDocuments is how many parsed documents are kept.
 	cachedDocuments = 500
 
-	defaultRecheck = 5 * time.Second
+	defaultRecheck = 250 * time.Millisecond
 	keepAlive      = 15 * time.Second
 	initTimeout    = 10 * time.Second
 )
@@ -42,11 +42,14 @@ const (
 type Handler struct {
 	resolver *Resolver
 	server   http.Handler
-	recheck  time.Duration
+	failures *failures
+	watches  watches
+
+	slowAfter time.Duration
 
 	ctx      context.Context //nolint:containedctx // ends with Close, for streams and the feed
 	cancel   context.CancelFunc
-	feed     sync.WaitGroup
+	watching sync.WaitGroup
 	mu       sync.Mutex
 	closed   bool
 	requests sync.WaitGroup // the streams that are open
@@ -58,14 +61,15 @@ func New(ctx context.Context, opts Options) *Handler {
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
 	present := errorPresenter{logger: opts.Logger, ids: opts.IDs}
 	r := &Resolver{
-		opts: opts, errors: present, feed: newFeed(opts.Log, opts.Logger), operations: newOperations(ctx, present),
+		opts: opts, errors: present,
 	}
-	h := &Handler{resolver: r, recheck: cmp.Or(opts.Recheck, defaultRecheck)}
+	h := &Handler{resolver: r, failures: newFailures(opts.Clock), slowAfter: cmp.Or(opts.SlowAfter, defaultSlowAfter)}
 	h.ctx, h.cancel = context.WithCancel(ctx)
+	r.feed = newFeed(h.ctx, opts.Log, opts.Logger)
 	h.server = h.newServer(NewExecutableSchema(Config{
 		Resolvers: r, Directives: DirectiveRoot{HasScope: hasScope}, Complexity: complexities(),
 	}))
-	h.feed.Go(func() { r.feed.run(h.ctx) })
+	h.watching.Go(func() { h.watches.run(h.ctx, cmp.Or(opts.Recheck, defaultRecheck)) })
 	return h
 }
 
@@ -73,7 +77,7 @@ func (h *Handler) newServer(schema graphqlSchema) http.Handler {
 	limit := int64(maxBody)
 	s := handler.New(schema)
 	s.AddTransport(transport.Websocket{
-		Implementation:   sockets{origins: h.resolver.opts.Origins},
+		Implementation:   sockets{},
 		InitFunc:         h.initSocket,
 		InitTimeout:      initTimeout,
 		PingPongInterval: keepAlive,
@@ -86,14 +90,18 @@ func (h *Handler) newServer(schema graphqlSchema) http.Handler {
 	s.SetErrorPresenter(h.resolver.errors.present)
 	s.SetRecoverFunc(recovered)
 	s.AroundFields(markResolverErrors)
+	s.AroundOperations(noteOperation)
+	s.AroundOperations(onlySubscribeByGet)
+	s.AroundResponses(noteErrors)
+	s.AroundOperations(h.resolver.recordReads)
 	s.Use(extension.Introspection{})
 	s.Use(extension.FixedComplexityLimit(maxComplexity))
 	s.Use(depthLimit(maxDepth))
 	return s
 }
 
-// Close refuses new requests, ends the streams and the operations that go on, and
-// waits for all of them, at most until ctx ends.
+// Close refuses new requests, ends the streams and waits for all of them, at most
+// until ctx ends.
 func (h *Handler) Close(ctx context.Context) error {
 	h.mu.Lock()
 	h.closed = true
@@ -104,8 +112,8 @@ func (h *Handler) Close(ctx context.Context) error {
 		defer close(done)
 		h.requests.Wait()
 		h.resolver.streams.Wait()
-		h.resolver.operations.close()
-		h.feed.Wait()
+		h.resolver.feed.close()
+		h.watching.Wait()
 	}()
 	select {
 	case <-done:
@@ -125,31 +133,36 @@ func (h *Handler) enter() bool {
 	return !h.closed
 }
 
-// ServeHTTP serves POST and, for subscriptions, GET as a WebSocket.
+// ServeHTTP serves POST and, for subscriptions, GET as a WebSocket or for
+// Server-Sent Events.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !h.enter() {
 		h.refuse(w, req, http.StatusServiceUnavailable, domain.Unavailable("the platform is being stopped; try again once it runs"))
 		return
 	}
 	defer h.requests.Done()
-	if req.Header.Get("Upgrade") != "" {
+	w.Header().Set("Cache-Control", "no-store") // answers are for the holder of one key
+	switch {
+	case req.Header.Get("Upgrade") != "":
 		h.serveSocket(w, req)
-		return
+	case req.Method == http.MethodGet && accepts(req, eventStreamType):
+		h.serveRequest(w, withGetAsPost(req))
+	default:
+		h.serveRequest(w, req)
 	}
-	h.servePost(w, req)
 }
 
-func (h *Handler) servePost(w http.ResponseWriter, req *http.Request) {
+func (h *Handler) serveRequest(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		h.refuse(w, req, http.StatusMethodNotAllowed, domain.Invalid("", "use POST with a JSON body, or a WebSocket"))
+		h.refuse(w, req, http.StatusMethodNotAllowed, domain.Invalid("", "use POST with a JSON body, or a WebSocket; GET is for Server-Sent Events"))
 		return
 	}
 	if media, _, err := mime.ParseMediaType(req.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		h.refuse(w, req, http.StatusUnsupportedMediaType, domain.Invalid("", "needs the header Content-Type: application/json"))
 		return
 	}
-	c, err := identify(req.Context(), h.resolver.opts.Authenticator, req.Header.Get("Authorization"), req.Header)
+	c, err := h.identify(req.Context(), req.RemoteAddr, req.Header.Get("Authorization"), req.Header)
 	if err != nil {
 		h.refuse(w, req, statusOf(err), err)
 		return
@@ -160,14 +173,10 @@ func (h *Handler) servePost(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	req.Body = io.NopCloser(bytes.NewReader(body))
-	ctx, cancel := context.WithCancel(withCaller(req.Context(), c))
-	defer cancel()
-	if accepts(req, "text/event-stream") {
-		defer context.AfterFunc(h.ctx, cancel)()
-		secret, _ := bearer(req.Header.Get("Authorization"))
-		watching := h.watchKey(ctx, secret, cancel)
-		defer watching.Wait()
-		defer cancel()
+	ctx := withCaller(req.Context(), c)
+	if accepts(req, eventStreamType) {
+		h.serveEvents(w, req.WithContext(ctx), c)
+		return
 	}
 	h.server.ServeHTTP(w, req.WithContext(ctx))
 }
@@ -196,6 +205,9 @@ func readBody(w http.ResponseWriter, req *http.Request) ([]byte, error) {
 }
 
 func statusOf(err error) int {
+	if errors.Is(err, errTooManyFailures) {
+		return http.StatusTooManyRequests
+	}
 	switch domain.CodeOf(err) {
 	case domain.CodeUnauthenticated:
 		return http.StatusUnauthorized
@@ -215,32 +227,15 @@ func statusOf(err error) int {
 // refuse answers a request that does not reach the schema.
 func (h *Handler) refuse(w http.ResponseWriter, req *http.Request, status int, err error) {
 	w.Header().Set("Content-Type", "application/json")
+	switch status {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", failuresRetryAfter)
+	}
 	w.WriteHeader(status)
 	presented := h.resolver.errors.present(req.Context(), resolverError{err})
 	_ = json.NewEncoder(w).Encode(struct { // the client may have gone
 		Errors gqlerror.List `json:"errors"`
 	}{gqlerror.List{presented}})
-}
-
-// watchKey looks at a stream's key again and again, and calls end when it counts
-// no more. A key that cannot be looked up at the moment still counts.
-func (h *Handler) watchKey(ctx context.Context, secret string, end func()) *sync.WaitGroup {
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		ticker := time.NewTicker(h.recheck)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-			_, err := h.resolver.opts.Authenticator.Authenticate(ctx, secret)
-			if domain.CodeOf(err) == domain.CodeUnauthenticated {
-				end()
-				return
-			}
-		}
-	})
-	return &wg
 }

@@ -3,9 +3,12 @@ package graph_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,10 +24,16 @@ import (
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 	"github.com/waypost/waypost/adapters/vault"
+	"github.com/waypost/waypost/app/alerts"
+	"github.com/waypost/waypost/app/audit"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
+	keydomain "github.com/waypost/waypost/domain/access"
+	"github.com/waypost/waypost/domain/alert"
+	access "github.com/waypost/waypost/domain/audit"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/operation"
 	"github.com/waypost/waypost/domain/sender"
 	"github.com/waypost/waypost/graph"
 )
@@ -36,18 +45,32 @@ func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
 // keys is an authenticator over a table, whose keys can be revoked.
 type keys struct {
+	log  *command.Keys
 	mu   sync.Mutex
 	keys map[string]graph.Viewer
 }
 
-func (k *keys) Authenticate(_ context.Context, secret string) (graph.Viewer, error) {
+func (k *keys) Authenticate(ctx context.Context, secret string) (graph.Session, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	v, ok := k.keys[secret]
 	if !ok {
-		return v, &domain.Error{Code: domain.CodeUnauthenticated, Message: "no such key"}
+		return k.recorded(ctx, secret)
 	}
-	return v, nil
+	return graph.Session{Viewer: v, Standing: func(ctx context.Context) error {
+		_, err := k.Authenticate(ctx, secret)
+		return err
+	}}, nil
+}
+
+// recorded is the session of a key of the log.
+func (k *keys) recorded(ctx context.Context, secret string) (graph.Session, error) {
+	key, err := k.log.Authenticate(ctx, secret)
+	return graph.Session{
+		Viewer: graph.Viewer{KeyID: key.ID, Name: key.Name, Scopes: graph.ScopesOf(key.Scopes), SenderIds: key.Senders},
+		Token:  key.Token, ExpiresAt: key.ExpiresAt,
+		Standing: func(ctx context.Context) error { return k.log.Standing(ctx, key.ID) },
+	}, err
 }
 
 func (k *keys) add(secret string, senders []string, scopes ...graph.Scope) string {
@@ -127,17 +150,19 @@ func setup(tb testing.TB) *platform {
 	})
 	must(tb, err)
 	closing(tb, store)
-	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types())
+	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types())
 	must(tb, err)
-	log, err := eventstore.Open(ctx, eventstore.Options{URL: store.URL(), Codec: codec})
+	secret, err := vault.LoadOrMakeKeys(tb.TempDir() + "/secret.key")
+	must(tb, err)
+	people := vault.NewDataKeys(vault.Options{Keys: secret, Clock: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	log, err := eventstore.Open(ctx, eventstore.Options{URL: store.URL(), Codec: codec.Sealing(people)})
 	must(tb, err)
 	closing(tb, log)
 	logID, err := log.EnsureOpened(ctx, time.Now())
 	must(tb, err)
 
-	secret, err := vault.LoadOrMakeKeys(tb.TempDir() + "/secret.key")
-	must(tb, err)
-	read := postgres.NewReadModel(pool)
+	must(tb, people.Start(ctx, pool, log, true))
+	read := postgres.NewReadModel(pool).WithVault(people)
 	p := &platform{
 		tb: tb, ctx: ctx, log: log, logID: logID, keys: &keys{keys: map[string]graph.Viewer{}},
 		messages: command.NewMessages(log, time.Now, newID, 1000), logged: &lockedBuffer{},
@@ -147,9 +172,10 @@ func setup(tb testing.TB) *platform {
 	running, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	tb.Cleanup(func() { stop(); wg.Wait() })
+	wg.Go(func() { _ = people.Run(running) })
 	for _, g := range postgres.Groups() {
 		projector, err := postgres.NewProjector(postgres.ProjectorOptions{
-			Group: g, Log: log, Pool: pool, LogID: logID.String(), Logger: slog.New(slog.DiscardHandler),
+			Group: g, Log: log, Pool: pool, LogID: logID.String(), Logger: slog.New(slog.DiscardHandler), Vault: people,
 		})
 		must(tb, err)
 		projectors = append(projectors, projector)
@@ -161,8 +187,7 @@ func setup(tb testing.TB) *platform {
 	}
 	p.project = func() { // waits until the read models have come to the end of the log
 		tb.Helper()
-		end, err := log.End(ctx)
-		must(tb, err)
+		end := lastProjected(ctx, tb, log)
 		for _, projector := range projectors {
 			for projector.Position() < end || !projector.Live() {
 				if ctx.Err() != nil {
@@ -172,10 +197,18 @@ func setup(tb testing.TB) *platform {
 			}
 		}
 	}
+	p.keys.log = command.NewKeys(log, time.Now, newID, rand.Reader, slog.New(slog.DiscardHandler))
+	wg.Go(func() { _ = p.keys.log.Run(running, time.After) })
+	operations := command.NewOperations(log, p.messages, time.Now, time.After, newID, slog.New(slog.DiscardHandler))
+	wg.Go(func() { _ = operations.Run(running) })
 	p.options = graph.Options{
-		Log: log, LogID: logID, Messages: p.messages, Senders: senders,
+		Operations: operations, SelectionReader: read,
+		Keys: p.keys.log, Log: log, LogID: logID, Messages: p.messages, Senders: senders,
 		Queue:         command.NewQueueMessage(p.messages, senders, secret),
-		MessageReader: read, DeadLetterReader: read, SenderReader: read, BooksReader: read,
+		Erase:         command.NewEraseRecipient(log, p.messages, people, read, time.Now, time.After, newID),
+		MessageReader: read, DeadLetterReader: read, SenderReader: read, BooksReader: read, MetricsReader: read, AlertReader: read,
+		Alerts: alerts.New(log, time.Now, newID),
+		Audit:  audit.NewReader(log), Reads: audit.NewReads(log, time.Now, newID),
 		Authenticator: p.keys, Clock: time.Now, IDs: newID, Recheck: 50 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(p.logged, nil)),
 	}
@@ -185,11 +218,40 @@ func setup(tb testing.TB) *platform {
 	return p
 }
 
+// lastProjected is the position of the last event that the read models are about.
+// The log goes on behind it: keys, reads and operations are not projected.
+func lastProjected(ctx context.Context, tb testing.TB, log *eventstore.Log) event.Position {
+	tb.Helper()
+	end, live := event.Position(0), errors.New("live")
+	err := log.Subscribe(ctx, event.Subscription{Filter: event.Filter{
+		StreamPrefixes: []string{event.MessageStreams, event.SenderStreams},
+	}}, func(_ context.Context, b event.Batch) error {
+		if n := len(b.Events); n > 0 {
+			end = b.Events[n-1].Position
+		}
+		if b.Live {
+			return live
+		}
+		return nil
+	})
+	if !errors.Is(err, live) {
+		tb.Fatal(err)
+	}
+	return end
+}
+
 // serve starts a further API over the same stores, and asks that one from now on.
 func (p *platform) serve(opts graph.Options) {
 	p.tb.Helper()
 	api := graph.New(p.ctx, opts)
-	server := httptest.NewServer(api)
+	server := httptest.NewUnstartedServer(api)
+	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context { // as ports/httpapi does
+		if tcp, ok := c.(*net.TCPConn); ok {
+			must(p.tb, tcp.SetWriteBuffer(256<<10))
+		}
+		return ctx
+	}
+	server.Start()
 	p.tb.Cleanup(server.Close)
 	closing(p.tb, api)
 	p.url = server.URL

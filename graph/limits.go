@@ -8,6 +8,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/waypost/waypost/app/audit"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -23,6 +24,8 @@ const (
 	// what reading a stream for them weighs.
 	attemptsEstimate = 3
 	streamRead       = 20
+	// keysEstimate is how many keys an installation is taken to have.
+	keysEstimate = 100
 )
 
 // complexities weigh the fields that answer lists by how long these may get.
@@ -31,10 +34,20 @@ func complexities() ComplexityRoot {
 	var c ComplexityRoot
 	c.Query.Messages = func(child int, _ *MessageFilter, first *int, _ *string) int { return page(child, first) }
 	c.Query.DeadLetters = func(child int, _ *DeadLetterFilter, first *int, _ *string) int { return page(child, first) }
+	c.Query.Events = func(child int, _ *EventFilter, _ *LogOrder, first *int, _ *string) int {
+		return streamRead + child*min(max(or(first, defaultHistory), 1), audit.MaxPage)
+	}
+	c.Query.Alerts = func(child int, _ *AlertFilter, first *int, _ *string) int { return page(child, first) }
+	c.Query.MetricSeries = func(child int, _ *string, from, to time.Time, step *time.Duration) int {
+		points := min(max(int(to.Sub(from)/max(or(step, time.Minute), time.Second)), 1), query.MaxPoints)
+		return streamRead + child*points
+	}
 	c.Query.Message = func(child int, _ string, _ *time.Time) int { return streamRead + child }
 	c.Mutation.QueueMessages = func(child int, inputs []*QueueMessageInput) int { return 1 + child*max(len(inputs), 1) }
 	c.Message.History = func(child int, first *int, _ *string) int { return streamRead + page(child, first) }
 	c.Message.AttemptLog = func(child int) int { return streamRead + child*attemptsEstimate }
+	c.Subscription.MessageEvents = func(child int, _, _, _ *string) int { return 1 + child }
+	c.Query.APIKeys = func(child int, _ *bool) int { return streamRead + child*keysEstimate }
 	c.Subscription.MessageUpdates = func(child int, _ []string, _ *string, _ *message.Label, _ []message.Status, _ *string) int {
 		return 1 + child
 	}

@@ -73,6 +73,9 @@ func foldWhile(ctx context.Context, log event.Log, id uuid.UUID, wanted func(eve
 		}
 		records = append(records, message.Record{Event: e.Event, At: e.Meta.RecordedAt})
 		l.Revision, l.Position = e.Revision, e.Position
+		if l.Key == "" {
+			l.Key, l.ErasedAt = e.Key, e.ErasedAt
+		}
 	}
 	l.Message = message.Fold(records...)
 	return l, nil

@@ -31,3 +31,21 @@ func (r *queryResolver) Ledger(ctx context.Context, senderID *string) (*Ledger, 
 		Discarded: l.Discarded, SentTwice: l.SentTwice, Balanced: l.Balanced, AsOf: l.AsOf,
 	}, nil
 }
+
+func (r *subscriptionResolver) MessageEvents(ctx context.Context, messageID *string, senderID *string, after *string) (<-chan *EventEdge, error) {
+	var ids []string
+	if messageID != nil {
+		ids = []string{*messageID}
+	}
+	w, err := wantOf(callerOf(ctx), "messageId", ids, senderID)
+	if err != nil {
+		return nil, err
+	}
+	start, err := r.start(ctx, after)
+	if err != nil {
+		return nil, err
+	}
+	return subscribe(ctx, r.Resolver, w, start, func(ctx context.Context, c change) (*EventEdge, error) {
+		return r.eventOf(ctx, c.event), nil
+	})
+}

@@ -201,20 +201,16 @@ func (r *queryResolver) MessageCounts(ctx context.Context, filter *MessageFilter
 }
 
 func (r *subscriptionResolver) MessageUpdates(ctx context.Context, ids []string, senderID *string, label *message.Label, statuses []message.Status, after *string) (<-chan *MessageUpdate, error) {
-	want, err := wantOf(callerOf(ctx), ids, senderID, label, statuses)
+	w, err := wantOf(callerOf(ctx), "ids", ids, senderID)
 	if err != nil {
 		return nil, err
 	}
-	start, err := r.position(after)
+	w.label, w.statuses = label, statuses
+	start, err := r.start(ctx, after)
 	if err != nil {
 		return nil, err
 	}
-	if after == nil {
-		if start, err = r.opts.Log.End(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return r.follow(ctx, want, start), nil
+	return subscribe(ctx, r.Resolver, w, start, r.showUpdate(w))
 }
 
 func (r *Resolver) Message() MessageResolver { return &messageResolver{r} }

@@ -34,10 +34,10 @@ func (r *Resolver) messageOf(ctx context.Context, l command.Loaded) *Message {
 		ID: l.ID.String(), SenderID: m.Sender, IdempotencyKey: given(m.IdempotencyKey), To: c.number(m.To),
 		Type: m.Kind, Status: m.Status, Priority: m.Priority, Attempts: m.Attempts, Calls: len(m.Calls),
 		StatusReason: given(m.Reason), SentTwice: m.SentTwice, Cursor: r.cursor(l.Position),
-		OnAmbiguous: m.OnAmbiguous, ReplyTo: given(m.ReplyTo), WhatsappID: given(m.WhatsAppID),
+		OnAmbiguous: m.OnAmbiguous, ReplyTo: c.wamid(given(m.ReplyTo)), WhatsappID: c.wamid(given(m.WhatsAppID)),
 		QueuedAt: m.QueuedAt, SendAt: instant(m.SendAt), ExpiresAt: instant(m.ExpiresAt), SentAt: instant(m.SentAt),
 		DeliveredAt: instant(m.DeliveredAt), ReadAt: instant(m.ReadAt), Failure: c.storedFailure(m.Failure),
-		Labels: labels(m.Labels), Content: c.content(m.Content), AttemptLog: c.attempts(m.Calls),
+		Labels: labels(m.Labels), Content: c.content(m.Content), AttemptLog: c.attempts(m.Calls), ErasedAt: instant(l.ErasedAt),
 	}
 	if m.Status == message.StatusRetrying {
 		v.RetryAt = instant(m.DueAt)
@@ -53,10 +53,10 @@ func (r *Resolver) listed(ctx context.Context, m query.Message) *Message {
 		ID: m.ID.String(), SenderID: m.SenderID, IdempotencyKey: m.IdempotencyKey,
 		Type: m.Type, Status: m.Status, Priority: m.Priority, Attempts: m.Attempts, Calls: m.Calls,
 		StatusReason: m.StatusReason, SentTwice: m.SentTwice, Cursor: r.cursor(m.Position),
-		OnAmbiguous: m.OnAmbiguous, ReplyTo: m.ReplyTo, WhatsappID: m.WhatsAppID,
+		OnAmbiguous: m.OnAmbiguous, ReplyTo: c.wamid(m.ReplyTo), WhatsappID: c.wamid(m.WhatsAppID),
 		QueuedAt: m.QueuedAt, SendAt: m.SendAt, ExpiresAt: m.ExpiresAt, SentAt: m.SentAt,
 		DeliveredAt: m.DeliveredAt, ReadAt: m.ReadAt, RetryAt: m.RetryAt, Labels: labels(m.Labels),
-		Listed: true,
+		Listed: true, ErasedAt: m.ErasedAt,
 	}
 	if m.To != nil {
 		v.To = c.number(*m.To)
@@ -72,6 +72,14 @@ func (c caller) number(to string) *string {
 		to = message.MaskNumber(to)
 	}
 	return given(to)
+}
+
+// wamid hides WhatsApp's ids, which hold the number that they belong to in base64.
+func (c caller) wamid(id *string) *string {
+	if !c.may(ScopePersonal) {
+		return nil
+	}
+	return id
 }
 
 func (c caller) content(raw json.RawMessage) json.RawMessage {
@@ -103,7 +111,7 @@ func (c caller) attempts(calls []message.Call) []*Attempt {
 	for i, call := range calls {
 		out[i] = &Attempt{
 			Call: call.Number, StartedAt: call.StartedAt, EndedAt: instant(call.EndedAt), Outcome: call.Outcome,
-			WhatsappID: given(call.WhatsAppID), Failure: c.storedFailure(call.Failure),
+			WhatsappID: c.wamid(given(call.WhatsAppID)), Failure: c.storedFailure(call.Failure),
 		}
 		if call.Lost {
 			out[i].SettledBy = given(string(call.SettledBy))

@@ -10,10 +10,20 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
 )
+
+// A short-lived key.
+type AccessToken struct {
+	// What to send as Authorization: Bearer TOKEN. It is shown this once.
+	Token string `json:"token"`
+	// When it ends.
+	ExpiresAt time.Time `json:"expiresAt"`
+}
 
 // Who caused an event.
 type Actor struct {
@@ -23,6 +33,138 @@ type Actor struct {
 	ID string `json:"id"`
 	// Whom the caller acted for, as the header Waypost-On-Behalf-Of said.
 	OnBehalfOf *string `json:"onBehalfOf,omitempty"`
+}
+
+// Something that people have to know of.
+type Alert struct {
+	// Its id, a UUID.
+	ID string `json:"id"`
+	// What it is about.
+	Kind alert.Kind `json:"kind"`
+	// How bad it is.
+	Severity alert.Severity `json:"severity"`
+	// Where it is.
+	State alert.State `json:"state"`
+	// The sender that it is about; null: over all senders.
+	Sender *Sender `json:"sender,omitempty"`
+	// What is wrong, in a sentence.
+	Summary string `json:"summary"`
+	// The figure that led to it, in the unit of the rule's threshold.
+	Value float64 `json:"value"`
+	// The rule's threshold then.
+	Threshold float64 `json:"threshold"`
+	// When it was raised.
+	RaisedAt time.Time `json:"raisedAt"`
+	// When somebody took note.
+	AcknowledgedAt *time.Time `json:"acknowledgedAt,omitempty"`
+	// Who took note.
+	AcknowledgedBy *Actor `json:"acknowledgedBy,omitempty"`
+	// What they had to say.
+	Note *string `json:"note,omitempty"`
+	// The figures and events that led to it.
+	Explanation []string `json:"explanation"`
+	// When it was over.
+	ResolvedAt *time.Time `json:"resolvedAt,omitempty"`
+	// The id by which sender is resolved; empty over all.
+	SenderID string `json:"-"`
+}
+
+// A page of alerts.
+type AlertConnection struct {
+	// The page's alerts.
+	Edges []*AlertEdge `json:"edges"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An alert in a page, or after a transition.
+type AlertEdge struct {
+	// The log position of its last transition: given as after to the subscription, the next one follows it.
+	Cursor string `json:"cursor"`
+	// The alert.
+	Node *Alert `json:"node"`
+	// When the transition was recorded.
+	At time.Time `json:"at"`
+}
+
+// Which alerts; all conditions that are given must hold.
+type AlertFilter struct {
+	// In one of these states.
+	State []alert.State `json:"state,omitempty"`
+	// Of one of these kinds.
+	Kind []alert.Kind `json:"kind,omitempty"`
+	// About this sender.
+	SenderID *string `json:"senderId,omitempty"`
+}
+
+// When an alert is raised. Several rules of a kind are possible: WARNING at 1 %, CRITICAL at 5 %, another for one sender.
+type AlertRule struct {
+	// Its id.
+	ID string `json:"id"`
+	// What it is about.
+	Kind alert.Kind `json:"kind"`
+	// The sender that it is about. Null: over all senders, and each of them that has no rule of the kind of its own.
+	SenderID *string `json:"senderId,omitempty"`
+	// Whether it counts.
+	Enabled bool `json:"enabled"`
+	// A fraction for ERROR_RATE and DISK_SPACE (0.02), seconds for DELIVERY_LATENCY, QUEUE_STALLED, WEBHOOK_SILENCE and READ_MODEL_STALE, messages a minute for QUEUE_GROWTH, a number for WEBHOOK_REJECTED.
+	Threshold float64 `json:"threshold"`
+	// What a rule on latency goes by.
+	Statistic alert.Statistic `json:"statistic"`
+	// Over how long figures are taken; PT0S where none are.
+	Window time.Duration `json:"window"`
+	// How long it must hold.
+	For time.Duration `json:"for"`
+	// On how many messages a figure must rest.
+	MinimumVolume int `json:"minimumVolume"`
+	// How bad it is.
+	Severity alert.Severity `json:"severity"`
+}
+
+// A change of a rule, or a new rule if it has no id.
+type AlertRuleInput struct {
+	// The rule to change; without it a new one is made.
+	ID *string `json:"id,omitempty"`
+	// What it is about; a rule keeps its kind.
+	Kind alert.Kind `json:"kind"`
+	// The sender that it is about.
+	SenderID *string `json:"senderId,omitempty"`
+	// Whether it counts.
+	Enabled *bool `json:"enabled,omitempty"`
+	// From when on it is an alert, in the unit of the kind.
+	Threshold *float64 `json:"threshold,omitempty"`
+	// What a rule on latency goes by.
+	Statistic *alert.Statistic `json:"statistic,omitempty"`
+	// Over how long figures are taken: PT10S to PT3H.
+	Window *time.Duration `json:"window,omitempty"`
+	// How long it must hold: PT0S to P1D.
+	For *time.Duration `json:"for,omitempty"`
+	// On how many messages a figure must rest.
+	MinimumVolume *int `json:"minimumVolume,omitempty"`
+	// How bad it is.
+	Severity *alert.Severity `json:"severity,omitempty"`
+}
+
+// A key by which programs use the API. Its secret is kept nowhere.
+type APIKey struct {
+	// Its id, as in the actors of events.
+	ID string `json:"id"`
+	// What it is called.
+	Name string `json:"name"`
+	// What it allows.
+	Scopes []Scope `json:"scopes"`
+	// The senders that it is limited to; null: all of them.
+	SenderIds []string `json:"senderIds,omitempty"`
+	// When it was made.
+	CreatedAt time.Time `json:"createdAt"`
+	// Who made it.
+	CreatedBy *Actor `json:"createdBy"`
+	// When it ends by itself; null: never.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// When it was last used, to the hour; null: not yet, or less than a minute ago for the first time. Not kept for access tokens.
+	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
+	// When it was revoked.
+	RevokedAt *time.Time `json:"revokedAt,omitempty"`
 }
 
 // One call to WhatsApp.
@@ -35,7 +177,7 @@ type Attempt struct {
 	EndedAt *time.Time `json:"endedAt,omitempty"`
 	// What came of it.
 	Outcome message.CallOutcome `json:"outcome"`
-	// The id WhatsApp gave the message in this call.
+	// The id WhatsApp gave the message in this call; null without the scope PERSONAL, and once erased.
 	WhatsappID *string `json:"whatsappId,omitempty"`
 	// Why it failed, or what WhatsApp reported after it had accepted it.
 	Failure *MessageFailure `json:"failure,omitempty"`
@@ -49,6 +191,32 @@ type CategoryCount struct {
 	Category string `json:"category"`
 	// How many have it.
 	Count int `json:"count"`
+}
+
+// A contact card.
+type ContactInput struct {
+	// The Cloud API's contact object: name with formatted_name and another part, phones, emails, urls, addresses, org, birthday.
+	Contact json.RawMessage `json:"contact"`
+}
+
+// What an API key is to be.
+type CreateAPIKeyInput struct {
+	// What it is called: 1 to 128 characters, nothing personal. It stands in the log.
+	Name string `json:"name"`
+	// What it allows, at least one.
+	Scopes []Scope `json:"scopes"`
+	// The senders that it is limited to: it sees, changes and follows no others. Without it: all of them.
+	SenderIds []string `json:"senderIds,omitempty"`
+	// When it ends by itself. Without it: never.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+}
+
+// A new API key.
+type CreateAPIKeyPayload struct {
+	// The key.
+	APIKey *APIKey `json:"apiKey"`
+	// What to send as Authorization: Bearer SECRET. It is shown this once.
+	Secret string `json:"secret"`
 }
 
 // A message that the platform gave up on and leaves to people.
@@ -107,6 +275,32 @@ type DeadLetterSelection struct {
 	Filter *DeadLetterFilter `json:"filter,omitempty"`
 }
 
+// What an erasure did. It names nobody: who was forgotten is known nowhere any more.
+type ErasureReceipt struct {
+	// The erasure's id; its stream in the log is erasure-{id}.
+	ID string `json:"id"`
+	// When it was recorded.
+	At time.Time `json:"at"`
+	// How many messages can be shown without recipient and content alone from now on.
+	Messages int64 `json:"messages"`
+	// How many recorded events lost their personal data.
+	Events int64 `json:"events"`
+}
+
+// How many failed calls and failed statuses are of one type.
+type ErrorTypeRate struct {
+	// What the platform does about it.
+	Class message.Class `json:"class"`
+	// What it is about, as in MessageFailure.
+	Category string `json:"category"`
+	// WhatsApp's error code; null for faults of the network and other answers without one.
+	Code *int `json:"code,omitempty"`
+	// How many there were.
+	Count int64 `json:"count"`
+	// Their share of all calls and statuses of the span.
+	Rate float64 `json:"rate"`
+}
+
 // A recorded event.
 type Event struct {
 	// Its id, a UUID.
@@ -147,6 +341,28 @@ type EventEdge struct {
 	Node *Event `json:"node"`
 }
 
+// Which events; all conditions that are given must hold.
+type EventFilter struct {
+	// Of the stream with this name.
+	Stream *string `json:"stream,omitempty"`
+	// Of streams whose names begin with this.
+	StreamPrefix *string `json:"streamPrefix,omitempty"`
+	// Of these types.
+	Types []string `json:"types,omitempty"`
+	// Of this message's stream.
+	MessageID *string `json:"messageId,omitempty"`
+	// About this sender.
+	SenderID *string `json:"senderId,omitempty"`
+	// Belonging to this message, in whatever stream.
+	CorrelationID *string `json:"correlationId,omitempty"`
+	// Caused by this key, user or part of the platform.
+	ActorID *string `json:"actorId,omitempty"`
+	// Recorded at this time or later.
+	From *time.Time `json:"from,omitempty"`
+	// Recorded before this time.
+	To *time.Time `json:"to,omitempty"`
+}
+
 // Why an input was not accepted.
 type InputError struct {
 	// The kind of error, as in extensions.code.
@@ -155,6 +371,15 @@ type InputError struct {
 	Message string `json:"message"`
 	// The field at fault, from the input's root.
 	Field *string `json:"field,omitempty"`
+}
+
+// A message with something to tap.
+type InteractiveInput struct {
+	// The kind, as the Cloud API names it: button, list, cta_url, flow, product, product_list, catalog_message,
+	// location_request_message, carousel, address_message, order_details, order_status, call_permission_request or voice_call.
+	Kind string `json:"kind"`
+	// The Cloud API's interactive object: header, body, footer and action; its type may be left out.
+	Object json.RawMessage `json:"object"`
 }
 
 // What waits in one lane of a sender.
@@ -197,6 +422,18 @@ type Ledger struct {
 	Balanced bool `json:"balanced"`
 	// Up to when the books are complete.
 	AsOf time.Time `json:"asOf"`
+}
+
+// A place, shown on a map.
+type LocationInput struct {
+	// Degrees north, -90 to 90.
+	Latitude float64 `json:"latitude"`
+	// Degrees east, -180 to 180.
+	Longitude float64 `json:"longitude"`
+	// The place's name.
+	Name *string `json:"name,omitempty"`
+	// Its address, shown below the name.
+	Address *string `json:"address,omitempty"`
 }
 
 // A file: id or link, exactly one.
@@ -243,9 +480,9 @@ type Message struct {
 	Cursor string `json:"cursor"`
 	// What to do when a call's answer was lost and no status settles it in time.
 	OnAmbiguous message.AmbiguityPolicy `json:"onAmbiguous"`
-	// WhatsApp's id of the message that this one answers.
+	// WhatsApp's id of the message that this one answers; such an id holds the recipient's number, so it is null without the scope PERSONAL, and once erased.
 	ReplyTo *string `json:"replyTo,omitempty"`
-	// WhatsApp's own id for it (wamid), once accepted.
+	// WhatsApp's own id for it (wamid), once accepted; null without the scope PERSONAL, and once erased.
 	WhatsappID *string `json:"whatsappId,omitempty"`
 	// When it was accepted here.
 	QueuedAt time.Time `json:"queuedAt"`
@@ -269,6 +506,8 @@ type Message struct {
 	History *EventConnection `json:"history,omitempty"`
 	// Its calls to WhatsApp, the oldest first.
 	AttemptLog []*Attempt `json:"attemptLog"`
+	// When its personal data were erased, on request or because they were kept for long enough.
+	ErasedAt *time.Time `json:"erasedAt,omitempty"`
 	// The instant as of which it is shown; nil for now.
 	AsOf *time.Time `json:"-"`
 	// It comes from a list, which has no content.
@@ -301,6 +540,14 @@ type MessageContentInput struct {
 	Document *MediaInput `json:"document,omitempty"`
 	// A sticker.
 	Sticker *MediaInput `json:"sticker,omitempty"`
+	// A place.
+	Location *LocationInput `json:"location,omitempty"`
+	// Contact cards, 1 to 5.
+	Contacts []*ContactInput `json:"contacts,omitempty"`
+	// An emoji on an earlier message.
+	Reaction *ReactionInput `json:"reaction,omitempty"`
+	// Buttons, lists and other things to tap.
+	Interactive *InteractiveInput `json:"interactive,omitempty"`
 }
 
 // A message in a page.
@@ -363,6 +610,14 @@ type MessageFilter struct {
 	QueuedBefore *time.Time `json:"queuedBefore,omitempty"`
 }
 
+// Which messages: ids or filter, exactly one.
+type MessageSelection struct {
+	// These messages, at most 1000.
+	Ids []string `json:"ids,omitempty"`
+	// All that the filter finds, at most 1,000,000; an empty filter finds all.
+	Filter *MessageFilter `json:"filter,omitempty"`
+}
+
 // A message after a change.
 type MessageUpdate struct {
 	// The log position of the change: given as after, the next update follows it.
@@ -371,6 +626,72 @@ type MessageUpdate struct {
 	At time.Time `json:"at"`
 	// The message as it is after the change.
 	Message *Message `json:"message"`
+}
+
+// A point of a series. Figures go by the time of recording, so that those of the past never change.
+type MetricPoint struct {
+	// Where its span begins.
+	At time.Time `json:"at"`
+	// The figures of its span.
+	Metrics *Metrics `json:"metrics"`
+}
+
+// The figures of a span of time. Events count by the time at which they were recorded.
+type Metrics struct {
+	// The length of the span.
+	Window time.Duration `json:"window"`
+	// Where the span ends.
+	At time.Time `json:"at"`
+	// Messages accepted here.
+	Queued int64 `json:"queued"`
+	// Messages accepted by WhatsApp for the first time.
+	Sent int64 `json:"sent"`
+	// Messages delivered; a read without a delivered counts.
+	Delivered int64 `json:"delivered"`
+	// Messages read.
+	Read int64 `json:"read"`
+	// Messages that failed for good.
+	Failed int64 `json:"failed"`
+	// Messages that became dead letters.
+	DeadLettered int64 `json:"deadLettered"`
+	// Messages whose expiresAt passed before they were sent.
+	Expired int64 `json:"expired"`
+	// Retries that were scheduled after a failed attempt.
+	Retried int64 `json:"retried"`
+	// Calls that WhatsApp refused as too many.
+	Throttled int64 `json:"throttled"`
+	// Calls whose answer was lost.
+	Ambiguous int64 `json:"ambiguous"`
+	// Lost answers that a status settled.
+	Settled int64 `json:"settled"`
+	// Messages sent again after a lost answer although the first call had been accepted.
+	SentTwice int64 `json:"sentTwice"`
+	// sent, a minute.
+	SentPerMinute float64 `json:"sentPerMinute"`
+	// Of the messages sent in the span, the share that was delivered by its end, a read counting as delivered; null when none was sent.
+	DeliveryRate *float64 `json:"deliveryRate,omitempty"`
+	// F / (F + S): F are the messages that failed for good or became dead letters, without WhatsApp's policy caps (131049, 130472), S those accepted for the first time; null when both are 0.
+	ErrorRate *float64 `json:"errorRate,omitempty"`
+	// Every failed call and failed status by type, transient and throttled ones too, the most frequent first.
+	ErrorsByType []*ErrorTypeRate `json:"errorsByType"`
+	// From the call to the time of the delivered status, of the messages delivered in the span; never below 0, since WhatsApp's times are whole seconds. For a read without a delivered it is the time of the read. Null when none was delivered.
+	AverageDeliveryLatency *time.Duration `json:"averageDeliveryLatency,omitempty"`
+	// The latency that half of them do not exceed, within 50 ms or 3.2 %.
+	P50DeliveryLatency *time.Duration `json:"p50DeliveryLatency,omitempty"`
+	// The latency that 95 % of them do not exceed, within 50 ms or 3.2 %.
+	P95DeliveryLatency *time.Duration `json:"p95DeliveryLatency,omitempty"`
+	// The latency that 99 % of them do not exceed, within 50 ms or 3.2 %.
+	P99DeliveryLatency *time.Duration `json:"p99DeliveryLatency,omitempty"`
+	// From the time of a status to its recording here; null when there was none.
+	AverageWebhookLag *time.Duration `json:"averageWebhookLag,omitempty"`
+	// Due and not yet accepted, at the end of the span.
+	QueueDepth int64 `json:"queueDepth"`
+	// Waiting for their sendAt, at the end of the span.
+	Scheduled int64 `json:"scheduled"`
+	// The change of queueDepth a minute, over the span.
+	QueueGrowthPerMinute float64 `json:"queueGrowthPerMinute"`
+	// The age of the oldest message that is due and not accepted; null if nothing is due, and for spans that have ended.
+	OldestDueAge *time.Duration `json:"oldestDueAge,omitempty"`
 }
 
 // What can be done. Every mutation is recorded before it is answered, with the key that asked for it.
@@ -391,6 +712,87 @@ type Operation struct {
 	Refused []*Refusal `json:"refused"`
 	// How many could not be changed.
 	RefusedCount int `json:"refusedCount"`
+}
+
+// An address that is told what becomes of messages: a POST for each event, with the CloudEvent as body, signed as
+// Standard Webhooks says. Events of one message come in their order, each at least once, under its own id.
+type OutgoingWebhook struct {
+	// Its id.
+	ID string `json:"id"`
+	// Where it is told.
+	URL string `json:"url"`
+	// The events that it wants, by their names in the log; null: all of them.
+	EventTypes []string `json:"eventTypes,omitempty"`
+	// The senders whose messages it wants; null: all of them.
+	SenderIds []string `json:"senderIds,omitempty"`
+	// It gets phone numbers and content, too.
+	Personal bool `json:"personal"`
+	// When it was registered.
+	CreatedAt time.Time `json:"createdAt"`
+	// Since when it gets nothing; null while it does.
+	DisabledAt *time.Time `json:"disabledAt,omitempty"`
+	// Why it gets nothing.
+	DisabledReason *string `json:"disabledReason,omitempty"`
+	// What was delivered in the last seven days, the latest first.
+	Deliveries *OutgoingWebhookDeliveryConnection `json:"deliveries"`
+}
+
+// A try to tell an outgoing webhook of an event.
+type OutgoingWebhookDelivery struct {
+	// The event's id, and the header webhook-id.
+	EventID string `json:"eventId"`
+	// The event's name.
+	EventType string `json:"eventType"`
+	// The message that it is of.
+	MessageID string `json:"messageId"`
+	// Counts the tries of this event, from 1.
+	Attempt int `json:"attempt"`
+	// When it began.
+	At time.Time `json:"at"`
+	// How long it took.
+	Took time.Duration `json:"took"`
+	// The HTTP status of the answer; null if none came.
+	Status *int `json:"status,omitempty"`
+	// Why no answer came.
+	Error *string `json:"error,omitempty"`
+	// What came of it.
+	Outcome query.HookOutcome `json:"outcome"`
+}
+
+// A page of deliveries.
+type OutgoingWebhookDeliveryConnection struct {
+	// The deliveries.
+	Edges []*OutgoingWebhookDeliveryEdge `json:"edges"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A delivery in a page.
+type OutgoingWebhookDeliveryEdge struct {
+	// Its place in the list.
+	Cursor string `json:"cursor"`
+	// The delivery.
+	Node *OutgoingWebhookDelivery `json:"node"`
+}
+
+// What an outgoing webhook is to be.
+type OutgoingWebhookInput struct {
+	// Where it is told: http or https. Internal addresses are refused when it is told, unless WAYPOST_HOOK_NETWORKS allows them.
+	URL string `json:"url"`
+	// The events that it wants, by their names in the log, such as Delivered; null or none: all of them.
+	EventTypes []string `json:"eventTypes,omitempty"`
+	// The senders whose messages it wants; null or none: all of them.
+	SenderIds []string `json:"senderIds,omitempty"`
+	// Let it have phone numbers and content.
+	Personal *bool `json:"personal,omitempty"`
+}
+
+// An outgoing webhook with its new secret.
+type OutgoingWebhookSecret struct {
+	// The outgoing webhook.
+	OutgoingWebhook *OutgoingWebhook `json:"outgoingWebhook"`
+	// The secret: whsec_ and base64. It verifies the header webhook-signature.
+	Secret string `json:"secret"`
 }
 
 // Where one page of a list stands in the whole.
@@ -453,6 +855,14 @@ type QueueMessageResult struct {
 	Error *InputError `json:"error,omitempty"`
 }
 
+// An emoji on an earlier message of the same chat, at most 30 days old.
+type ReactionInput struct {
+	// WhatsApp's id of that message.
+	MessageID string `json:"messageId"`
+	// The emoji; an empty string takes an earlier reaction back.
+	Emoji string `json:"emoji"`
+}
+
 // How far the read models are behind the log.
 type ReadModel struct {
 	// The position of the log up to which they are complete, as a cursor.
@@ -511,6 +921,10 @@ type Sender struct {
 	Hold *SenderHold `json:"hold,omitempty"`
 	// The lanes that a person has stopped.
 	PausedPriorities []message.Priority `json:"pausedPriorities"`
+	// How many calls a second its lane may make now, after throttling and inbound traffic; 0 while no process sends for it.
+	EffectiveRate float64 `json:"effectiveRate"`
+	// Until when WhatsApp has throttled it; null if it has not.
+	ThrottledUntil *time.Time `json:"throttledUntil,omitempty"`
 	// Due and not yet accepted, of a paused or held sender too. This and the following come from a read model.
 	QueueDepth int64 `json:"queueDepth"`
 	// Waiting for its sendAt.
@@ -519,6 +933,12 @@ type Sender struct {
 	OldestDueAge *time.Duration `json:"oldestDueAge,omitempty"`
 	// What waits in each lane, the most urgent first.
 	Lanes []*LaneDepth `json:"lanes"`
+	// How many messages ended waiting in the last minute: accepted, failed, cancelled or expired.
+	DrainPerMinute float64 `json:"drainPerMinute"`
+	// When the queue is empty at this drain; null: never.
+	EmptyIn *time.Duration `json:"emptyIn,omitempty"`
+	// Reads its drain and how its lane stands.
+	Figures FiguresOf `json:"-"`
 	// Reads what waits for the sender.
 	Queue QueueOf `json:"-"`
 }
@@ -533,8 +953,12 @@ type SenderHold struct {
 	Message string `json:"message"`
 	// Since when it is held.
 	Since time.Time `json:"since"`
+	// When the platform asks WhatsApp again whether the fault is mended; null while no process sends for it.
+	NextProbeAt *time.Time `json:"nextProbeAt,omitempty"`
 	// What to do about it, in a sentence.
 	Advice string `json:"advice"`
+	// Reads how the sender's lane stands.
+	Figures FiguresOf `json:"-"`
 }
 
 // How many messages have a status.
@@ -554,11 +978,13 @@ type Subscription struct {
 type TemplateComponentInput struct {
 	// The part.
 	Type TemplateComponentType `json:"type"`
-	// The kind of button, as the Cloud API names it: quick_reply, url, copy_code. For buttons only.
+	// For buttons, the kind as the Cloud API names it: quick_reply, url (one-time passwords too), copy_code, flow,
+	// catalog, mpm, order_details or voice_call. With BODY, the part below the text: carousel, limited_time_offer,
+	// order_status or tap_target_configuration.
 	SubType *string `json:"subType,omitempty"`
 	// The button's place, from 0. For buttons only.
 	Index *int `json:"index,omitempty"`
-	// The Cloud API's parameter objects.
+	// The Cloud API's parameter objects; for a carousel its card objects.
 	Parameters []json.RawMessage `json:"parameters,omitempty"`
 }
 
@@ -604,6 +1030,64 @@ type Viewer struct {
 	Scopes []Scope `json:"scopes"`
 	// The senders that it is limited to; null: all of them.
 	SenderIds []string `json:"senderIds,omitempty"`
+}
+
+// The order of the log's pages.
+type LogOrder string
+
+const (
+	// As it was recorded.
+	LogOrderOldestFirst LogOrder = "OLDEST_FIRST"
+	// The last recorded first.
+	LogOrderNewestFirst LogOrder = "NEWEST_FIRST"
+)
+
+var AllLogOrder = []LogOrder{
+	LogOrderOldestFirst,
+	LogOrderNewestFirst,
+}
+
+func (e LogOrder) IsValid() bool {
+	switch e {
+	case LogOrderOldestFirst, LogOrderNewestFirst:
+		return true
+	}
+	return false
+}
+
+func (e LogOrder) String() string {
+	return string(e)
+}
+
+func (e *LogOrder) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = LogOrder(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid LogOrder", str)
+	}
+	return nil
+}
+
+func (e LogOrder) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *LogOrder) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e LogOrder) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
 }
 
 // Whether an operation goes on.

@@ -2,36 +2,38 @@ package graph
 
 import (
 	"context"
-	"sync"
+	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
 
+	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/operation"
 )
 
-type messageUUID = uuid.UUID
-
-// Bounds of bulk operations.
+// Bounds of bulk operations as they are asked for.
 const (
-	// keptOperations is how many operations can be asked about.
-	keptOperations = 1000
-	// runningOperations is how many go on at a time; more are refused.
-	runningOperations = 8
-	// operationConcurrency is how many messages of one operation are changed at a
-	// time: it leaves most of the store's connections to others.
-	operationConcurrency = 16
-	// finishedBefore is up to how many messages an operation is waited for.
-	finishedBefore = 500
-	// maxIDs is how many messages may be named, maxSelected how many a filter may find.
-	maxIDs      = 1000
-	maxSelected = 100_000
-	// keptRefusals is how many refusals an operation keeps.
-	keptRefusals = 100
+	// finishedBefore is up to how many messages an operation is waited for, and
+	// waitForOperation how long at most.
+	finishedBefore   = 500
+	waitForOperation = 10 * time.Second
+	// maxIDs is how many messages may be named.
+	maxIDs = 1000
 	// maxReason bounds what an operator says, in characters: it stands in every event.
 	maxReason = 1024
 )
+
+// SelectionReader finds the messages of a bulk operation in a read model.
+type SelectionReader interface {
+	// SelectMessages hands over all messages that the filter finds at one moment.
+	SelectMessages(ctx context.Context, filter query.MessageFilter, yield func([]uuid.UUID) error) error
+	// SelectDeadLetters does the same with dead letters.
+	SelectDeadLetters(ctx context.Context, filter query.DeadLetterFilter, yield func([]uuid.UUID) error) error
+}
 
 func checkReason(reason string) error {
 	if n := utf8.RuneCountInString(reason); n < 1 || n > maxReason {
@@ -40,193 +42,77 @@ func checkReason(reason string) error {
 	return nil
 }
 
-// operations keeps the newest operations and runs those that are not over.
-type operations struct {
-	ctx    context.Context //nolint:containedctx // operations go on after the request that began them
-	cancel context.CancelFunc
-	errors errorPresenter
-
-	mu      sync.Mutex
-	closed  bool
-	running int
-	byID    map[string]*operation
-	order   []string // the oldest first
-	wg      sync.WaitGroup
-}
-
-// operation is one of them. Its Operation is guarded by operations.mu.
-type operation struct {
-	Operation
-
-	owner string // the key that began it
-	over  chan struct{}
-}
-
-func newOperations(ctx context.Context, errors errorPresenter) *operations {
-	ctx, cancel := context.WithCancel(ctx)
-	return &operations{ctx: ctx, cancel: cancel, errors: errors, byID: make(map[string]*operation)}
-}
-
-// close gives up what still runs and waits for it. Every message of it has then
-// either been changed or not; repeating the request goes on where it ended.
-func (o *operations) close() {
-	o.mu.Lock()
-	o.closed = true
-	o.mu.Unlock()
-	o.cancel()
-	o.wg.Wait()
-}
-
-// find is an operation as it stands; nil if it is not known. A key that is limited
-// to some senders finds only its own.
-func (o *operations) find(id string, c caller) *Operation {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	op, ok := o.byID[id]
-	if !ok || (c.SenderIds != nil && op.owner != c.KeyID) {
-		return nil
-	}
-	return op.shown()
-}
-
-func (op *operation) shown() *Operation {
-	shown := op.Operation
-	shown.Refused = append([]*Refusal{}, op.Refused...)
-	return &shown
-}
-
-// begin runs change for each message, at most operationConcurrency at a time.
-func (o *operations) begin(id string, c caller, selected []uuid.UUID, change func(context.Context, uuid.UUID) error) (*operation, error) {
-	op := &operation{
-		Operation: Operation{ID: id, State: OperationStateRunning, Selected: len(selected), Refused: []*Refusal{}},
-		owner:     c.KeyID, over: make(chan struct{}),
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.closed {
-		return nil, domain.Unavailable("the platform is being stopped; try again once it runs")
-	}
-	if o.running >= runningOperations {
-		return nil, domain.Unavailable("%d operations are under way; try again once one is over", o.running)
-	}
-	o.running++
-	o.keep(op)
-	o.wg.Go(func() { o.run(op, selected, change) })
-	return op, nil
-}
-
-// keep adds an operation and forgets the oldest that is over, if there are too many.
-func (o *operations) keep(op *operation) {
-	o.byID[op.ID] = op
-	o.order = append(o.order, op.ID)
-	for i := 0; len(o.order) > keptOperations && i < len(o.order); {
-		if oldest := o.order[i]; o.byID[oldest].State == OperationStateRunning {
-			i++
-		} else {
-			delete(o.byID, oldest)
-			o.order = append(o.order[:i], o.order[i+1:]...)
-		}
-	}
-}
-
-func (o *operations) run(op *operation, selected []uuid.UUID, change func(context.Context, uuid.UUID) error) {
-	slots := make(chan struct{}, operationConcurrency)
-	var wg sync.WaitGroup
-	for _, id := range selected {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			o.record(op, id, change(o.ctx, id))
-		})
-	}
-	wg.Wait()
-	o.mu.Lock()
-	op.State = OperationStateDone
-	o.running--
-	o.mu.Unlock()
-	close(op.over)
-}
-
-func (o *operations) record(op *operation, id uuid.UUID, err error) {
-	var refusal *Refusal
-	if err != nil {
-		shown := o.errors.shown(o.ctx, resolverError{err})
-		refusal = &Refusal{MessageID: id.String(), Code: string(shown.Code), Message: shown.Message}
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if refusal == nil {
-		op.Done++
-		return
-	}
-	op.RefusedCount++
-	if len(op.Refused) < keptRefusals {
-		op.Refused = append(op.Refused, refusal)
-	}
-}
-
-// decideDeadLetters freezes the selection and then lets change decide on each.
-func (r *Resolver) decideDeadLetters(
-	ctx context.Context, in DeadLetterSelection, dryRun bool, change func(context.Context, uuid.UUID) error,
-) (*Operation, error) {
-	selected, err := r.selectDeadLetters(ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	id, c := r.opts.IDs().String(), callerOf(ctx)
+// operate freezes the selection and begins the operation. A small one is over
+// when it is answered.
+func (r *Resolver) operate(ctx context.Context, kind operation.Kind, reason string, selection command.Selection, dryRun bool) (*Operation, error) {
 	if dryRun {
-		return &Operation{ID: id, State: OperationStateDryRun, Selected: len(selected), Refused: []*Refusal{}}, nil
+		selected := 0
+		err := selection(ctx, func(ids []uuid.UUID) error { selected += len(ids); return nil })
+		return &Operation{ID: r.opts.IDs().String(), State: OperationStateDryRun, Selected: selected, Refused: []*Refusal{}}, err
 	}
-	op, err := r.operations.begin(id, c, selected, func(ctx context.Context, id uuid.UUID) error {
-		if c.SenderIds != nil {
-			if _, err := r.load(withCaller(ctx, c), id.String()); err != nil {
-				return err
-			}
-		}
-		return change(ctx, id)
-	})
+	begun, err := r.opts.Operations.Start(ctx, command.StartOperation{
+		Kind: kind, Reason: reason, Senders: callerOf(ctx).SenderIds, Select: selection,
+	}, r.cause(ctx))
 	if err != nil {
 		return nil, err
 	}
-	if len(selected) <= finishedBefore {
-		select {
-		case <-op.over:
-		case <-ctx.Done(): // it goes on; its id leads to it
-		}
+	if begun.Selected <= finishedBefore {
+		wait, cancel := context.WithTimeout(ctx, waitForOperation)
+		defer cancel()
+		r.opts.Operations.Wait(wait, begun.ID) // it goes on; its id leads to it
 	}
-	return r.operations.find(id, c), nil
+	now, err := r.opts.Operations.Find(ctx, begun.ID)
+	if err != nil { // it stands all the same, and its id is what the caller needs
+		now = begun
+	}
+	return operationOf(now), nil
 }
 
-func (r *Resolver) selectDeadLetters(ctx context.Context, in DeadLetterSelection) ([]uuid.UUID, error) {
+// operation is the operation with this id as the caller sees it: a key that is
+// limited to some senders sees only its own.
+func (r *Resolver) operation(ctx context.Context, id string) (*Operation, error) {
+	parsed, err := uuid.Parse(id)
+	if err != nil {
+		return nil, nil //nolint:nilnil,nilerr // null is the answer for an operation that is not known
+	}
+	found, err := r.opts.Operations.Find(ctx, parsed)
+	c := callerOf(ctx)
 	switch {
-	case (in.Ids == nil) == (in.Filter == nil):
+	case domain.CodeOf(err) == domain.CodeNotFound, err == nil && c.SenderIds != nil && found.By.ID != c.KeyID:
+		return nil, nil //nolint:nilnil // as above
+	case err != nil:
+		return nil, err
+	}
+	return operationOf(found), nil
+}
+
+func operationOf(o command.OperationState) *Operation {
+	shown := &Operation{
+		ID: o.ID.String(), State: OperationStateRunning, Selected: o.Selected, Done: o.Done,
+		Refused: make([]*Refusal, len(o.Refused)), RefusedCount: o.RefusedCount,
+	}
+	if o.Finished {
+		shown.State = OperationStateDone
+	}
+	for i, refusal := range o.Refused {
+		shown.Refused[i] = &Refusal{MessageID: refusal.MessageID, Code: string(refusal.Code), Message: refusal.Message}
+	}
+	return shown
+}
+
+// namedOr is the selection of ids, or otherwise that of the filter: exactly one
+// of the two is given.
+func namedOr(ids []string, filtered bool, find command.Selection) (command.Selection, error) {
+	switch {
+	case (ids == nil) != filtered:
 		return nil, domain.Invalid("input", "needs ids or filter, exactly one")
-	case len(in.Ids) > maxIDs:
-		return nil, domain.Invalid("input.ids", "has %d ids, at most %d are allowed; use a filter", len(in.Ids), maxIDs)
-	case in.Ids != nil:
-		return distinct(in.Ids)
+	case len(ids) > maxIDs:
+		return nil, domain.Invalid("input.ids", "has %d ids, at most %d are allowed; use a filter", len(ids), maxIDs)
+	case filtered:
+		return find, nil
 	}
-	filter, page := deadLetterFilter(ctx, in.Filter), query.Page{First: query.MaxPage}
-	var selected []uuid.UUID
-	for {
-		found, err := r.opts.DeadLetterReader.DeadLetters(ctx, filter, page)
-		if err != nil {
-			return nil, err
-		}
-		if found.TotalCount > maxSelected || len(selected) > maxSelected {
-			return nil, &domain.Error{
-				Code: domain.CodeTooLarge, Field: "input.filter",
-				Message: "finds more dead letters than one operation may change; narrow it and repeat",
-			}
-		}
-		for _, m := range found.DeadLetters {
-			selected = append(selected, m.ID)
-			page.After = m.QueuedPosition
-		}
-		if !found.HasNextPage || len(found.DeadLetters) == 0 {
-			return selected, nil
-		}
-	}
+	named, err := distinct(ids)
+	return func(_ context.Context, yield func([]uuid.UUID) error) error { return yield(named) }, err
 }
 
 func distinct(ids []string) ([]uuid.UUID, error) {
@@ -243,4 +129,32 @@ func distinct(ids []string) ([]uuid.UUID, error) {
 		}
 	}
 	return out, nil
+}
+
+func (r *Resolver) selectDeadLetters(ctx context.Context, in DeadLetterSelection) (command.Selection, error) {
+	filter := deadLetterFilter(ctx, in.Filter)
+	return namedOr(in.Ids, in.Filter != nil, func(ctx context.Context, yield func([]uuid.UUID) error) error {
+		return r.opts.SelectionReader.SelectDeadLetters(ctx, filter, yield)
+	})
+}
+
+// selectCancellable finds, of what the filter finds, what may still be cancelled.
+func (r *Resolver) selectCancellable(ctx context.Context, in MessageSelection) (command.Selection, error) {
+	filter, err := messageFilter(ctx, in.Filter)
+	if err != nil {
+		return nil, domain.Under("input", err)
+	}
+	wanted := filter.Status
+	filter.Status = []message.Status{}
+	for _, s := range []message.Status{message.StatusQueued, message.StatusRetrying} {
+		if len(wanted) == 0 || slices.Contains(wanted, s) {
+			filter.Status = append(filter.Status, s)
+		}
+	}
+	return namedOr(in.Ids, in.Filter != nil, func(ctx context.Context, yield func([]uuid.UUID) error) error {
+		if len(filter.Status) == 0 {
+			return nil
+		}
+		return r.opts.SelectionReader.SelectMessages(ctx, filter, yield)
+	})
 }

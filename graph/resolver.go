@@ -8,9 +8,12 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/waypost/waypost/app/alerts"
+	"github.com/waypost/waypost/app/audit"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/message"
 )
 
 // MessageReader answers lists and counts of messages from a read model.
@@ -44,6 +47,13 @@ type BooksReader interface {
 	ReadModel(ctx context.Context, now time.Time) (query.ReadModel, error)
 }
 
+// HookDeliveryReader answers what was delivered to outgoing webhooks.
+type HookDeliveryReader interface {
+	// HookDeliveries answers a page of deliveries, the latest first, before an id if
+	// one is given, and only those that failed if failed is set.
+	HookDeliveries(ctx context.Context, hookID string, failed bool, first int, before int64) (query.HookDeliveryPage, error)
+}
+
 // Options are what the API is built of. All but Logger and Origins are required.
 type Options struct {
 	Log event.Log
@@ -53,32 +63,56 @@ type Options struct {
 	Messages *command.Messages
 	Queue    *command.QueueMessage
 	Senders  *command.Senders
+	// Erase forgets recipients.
+	Erase *command.EraseRecipient
+	// Operations carries out the bulk operations; who builds it runs it.
+	Operations *command.Operations
 
 	MessageReader    MessageReader
 	DeadLetterReader DeadLetterReader
+	SelectionReader  SelectionReader
 	SenderReader     SenderReader
 	BooksReader      BooksReader
+	MetricsReader    MetricsReader
+	AlertReader      AlertReader
+	// Alerts acknowledges alerts and changes their rules.
+	Alerts *alerts.Alerts
+	// CategoryOf is what WhatsApp's error codes are about; false for unknown ones. It
+	// may be nil.
+	CategoryOf func(code int) (message.Category, bool)
+
+	// Audit reads the log; Reads records who reads it, or personal data.
+	Audit *audit.Reader
+	Reads *audit.Reads
+
+	// Hooks are the outgoing webhooks.
+	Hooks              *command.Hooks
+	HookDeliveryReader HookDeliveryReader
 
 	Authenticator Authenticator
-	Clock         command.Clock
-	IDs           command.IDs
+	// Keys makes and revokes API keys.
+	Keys  *command.Keys
+	Clock command.Clock
+	IDs   command.IDs
 	// Logger gets internal errors, each under the id that its caller was told.
 	// Nothing is logged without one.
 	Logger *slog.Logger
-	// Origins are the patterns of further hosts whose pages may open a WebSocket;
-	// the API's own host always may.
+	// Origins are the patterns of further origins whose pages may open a WebSocket,
+	// such as https://*.example.com; the API's own always may.
 	Origins []string
-	// Recheck is how often the key of an open stream is looked at again, 5 s if zero.
+	// Recheck is how often the key of an open stream is looked at again, 250 ms if zero.
 	Recheck time.Duration
+	// SlowAfter is how long a subscriber may take to read an update before its stream
+	// is ended, 10 s if zero.
+	SlowAfter time.Duration
 }
 
 // Resolver resolves the fields of the schema.
 type Resolver struct {
-	opts       Options
-	errors     errorPresenter
-	feed       *feed
-	operations *operations
-	streams    sync.WaitGroup // the goroutines of subscriptions
+	opts    Options
+	errors  errorPresenter
+	feed    *feed
+	streams sync.WaitGroup // the goroutines of subscriptions
 }
 
 // cause is the caller as the one behind a change.

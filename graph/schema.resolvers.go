@@ -26,7 +26,7 @@ func (r *queryResolver) Viewer(ctx context.Context) (*Viewer, error) {
 }
 
 func (r *queryResolver) Operation(ctx context.Context, id string) (*Operation, error) {
-	return r.operations.find(id, callerOf(ctx)), nil
+	return r.operation(ctx, id)
 }
 
 func (r *Resolver) Mutation() MutationResolver { return &mutationResolver{r} }

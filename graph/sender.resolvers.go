@@ -85,6 +85,11 @@ func (r *queryResolver) Senders(ctx context.Context) ([]*Sender, error) {
 	if err != nil {
 		return nil, err
 	}
+	ids := make([]string, len(found))
+	for i, f := range found {
+		ids[i] = f.ID
+	}
+	figures := r.figuresOf(ctx, ids)
 	senders := []*Sender{}
 	for _, f := range found {
 		if !callerOf(ctx).sees(f.ID) {
@@ -92,9 +97,20 @@ func (r *queryResolver) Senders(ctx context.Context) ([]*Sender, error) {
 		}
 		s := r.senderOf(ctx, f.Sender)
 		s.Queue = func() (query.QueueDepth, error) { return f.Queue, nil }
+		s.useFigures(figures(f.ID))
 		senders = append(senders, s)
 	}
 	return senders, nil
+}
+
+func (r *senderResolver) EffectiveRate(ctx context.Context, obj *Sender) (float64, error) {
+	f, err := obj.Figures()
+	return f.Lane.EffectiveRate, err
+}
+
+func (r *senderResolver) ThrottledUntil(ctx context.Context, obj *Sender) (*time.Time, error) {
+	f, err := obj.Figures()
+	return f.Lane.ThrottledUntil, err
 }
 
 func (r *senderResolver) QueueDepth(ctx context.Context, obj *Sender) (int64, error) {
@@ -121,6 +137,30 @@ func (r *senderResolver) Lanes(ctx context.Context, obj *Sender) ([]*LaneDepth, 
 	return lanes, err
 }
 
+func (r *senderResolver) DrainPerMinute(ctx context.Context, obj *Sender) (float64, error) {
+	f, err := obj.Figures()
+	return f.Drain, err
+}
+
+func (r *senderResolver) EmptyIn(ctx context.Context, obj *Sender) (*time.Duration, error) {
+	q, err := obj.Queue()
+	if err != nil {
+		return nil, err
+	}
+	f, err := obj.Figures()
+	return emptyIn(q.Depth, f.Drain), err
+}
+
+func (r *senderHoldResolver) NextProbeAt(ctx context.Context, obj *SenderHold) (*time.Time, error) {
+	f, err := obj.Figures()
+	return f.Lane.NextProbeAt, err
+}
+
 func (r *Resolver) Sender() SenderResolver { return &senderResolver{r} }
 
-type senderResolver struct{ *Resolver }
+func (r *Resolver) SenderHold() SenderHoldResolver { return &senderHoldResolver{r} }
+
+type (
+	senderResolver     struct{ *Resolver }
+	senderHoldResolver struct{ *Resolver }
+)

@@ -31,11 +31,12 @@ func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 		}
 		return found.Queue, err
 	})
+	v.Figures = r.figuresOf(ctx, []string{s.ID})(s.ID)
 	for i, p := range s.PausedPriorities {
 		v.PausedPriorities[i] = message.Priority(p)
 	}
 	if h := s.Hold; h != nil {
-		v.Hold = &SenderHold{Code: h.Code, Category: h.Category, Message: h.Message, Since: h.Since, Advice: h.Advice}
+		v.Hold = &SenderHold{Code: h.Code, Category: h.Category, Message: h.Message, Since: h.Since, Advice: h.Advice, Figures: v.Figures}
 	}
 	switch state {
 	case sender.StateHeld:

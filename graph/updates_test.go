@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -26,18 +27,32 @@ func (p *platform) stream(req *http.Request) *frames {
 	resp, err := http.DefaultClient.Do(req)
 	must(p.tb, err)
 	p.tb.Cleanup(func() { resp.Body.Close() })
-	return &frames{p: p, lines: bufio.NewScanner(resp.Body)}
+	return &frames{p: p, lines: newScanner(resp.Body)}
+}
+
+func newScanner(body io.Reader) *bufio.Scanner {
+	s := bufio.NewScanner(body)
+	s.Buffer(nil, 1<<20)
+	return s
+}
+
+// more is the next data; false at the end of the stream.
+func (f *frames) more() (string, bool) {
+	for f.lines.Scan() {
+		if data, ok := strings.CutPrefix(f.lines.Text(), "data: "); ok {
+			return data, true
+		}
+	}
+	return "", false
 }
 
 func (f *frames) next() string {
 	f.p.tb.Helper()
-	for f.lines.Scan() {
-		if data, ok := strings.CutPrefix(f.lines.Text(), "data: "); ok {
-			return data
-		}
+	data, ok := f.more()
+	if !ok {
+		f.p.tb.Fatal("the stream ended", f.lines.Err())
 	}
-	f.p.tb.Fatal("the stream ended", f.lines.Err())
-	return ""
+	return data
 }
 
 const updates = `subscription($after: String, $statuses: [MessageStatus!]) {

@@ -1,0 +1,173 @@
+package graph_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/alert"
+	"github.com/waypost/waypost/graph"
+)
+
+// raise raises an alert as the evaluator does.
+func (p *platform) raise(rule, of string, severity alert.Severity) query.Alert {
+	p.tb.Helper()
+	key := alert.Key{Rule: rule, Sender: of, Severity: severity}
+	a, raised, err := p.options.Alerts.Raise(p.ctx, alert.ID(key, uuid.NewString()), alert.AlertRaised{
+		Rule: rule, Kind: alert.ErrorRate, Severity: severity, Sender: of, Summary: "too many fail", Value: 0.5, Threshold: 0.02,
+		Explanation: []string{"50 of 100"},
+	})
+	must(p.tb, err)
+	if !raised {
+		p.tb.Fatal("an alert of a fresh id stands already")
+	}
+	return a
+}
+
+// projectAll waits until the read models have seen all that stands in the log: a message
+// behind it, which both groups want, shows that they have.
+func (p *platform) projectAll() {
+	p.tb.Helper()
+	p.queue(uuid.NewString())
+	p.project()
+}
+
+const listAlerts = `query($filter: AlertFilter, $first: Int, $after: String) {
+	alerts(filter: $filter, first: $first, after: $after) {
+		edges { cursor at node { id kind severity state sender { id } summary value threshold raisedAt acknowledgedAt
+			acknowledgedBy { kind id } note explanation resolvedAt } }
+		pageInfo { hasNextPage endCursor }
+	}
+}`
+
+func TestAlertsAreListedAndAcknowledged(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	first := p.raise("error-rate", "acme", alert.Critical)
+	p.projectAll()
+	second := p.raise("error-rate", "", alert.Warning) // the read model may not have it yet
+	edges := at(t, p.ok("admin", listAlerts, nil), "alerts", "edges").([]any)
+	if len(edges) != 2 || at(t, edges[0], "node", "id") != second.ID.String() || at(t, edges[1], "node", "sender", "id") != "acme" ||
+		at(t, edges[0], "node", "sender") != nil {
+		t.Fatalf("listed %v", edges)
+	}
+	data := p.ok("admin", `mutation($id: ID!) { acknowledgeAlert(id: $id, note: "looking") { state note acknowledgedBy { kind id } } }`,
+		map[string]any{"id": first.ID.String()})
+	if a := at(t, data, "acknowledgeAlert"); at(t, a, "state") != "ACKNOWLEDGED" || at(t, a, "acknowledgedBy", "id") != "key-admin" {
+		t.Errorf("acknowledged %v", a)
+	}
+	p.projectAll()
+	page := at(t, p.ok("admin", listAlerts, map[string]any{"first": 1}), "alerts")
+	if at(t, page, "edges", 0, "node", "id") != first.ID.String() || at(t, page, "pageInfo", "hasNextPage") != true {
+		t.Errorf("first page %v", page)
+	}
+	rest := at(t, p.ok("admin", listAlerts, map[string]any{"after": at(t, page, "pageInfo", "endCursor")}), "alerts", "edges").([]any)
+	if len(rest) != 1 || at(t, rest[0], "node", "id") != second.ID.String() {
+		t.Errorf("second page %v", rest)
+	}
+	_, err := p.options.Alerts.Resolve(p.ctx, first.ID, "over")
+	must(t, err)
+	for _, c := range []struct{ name, key, query, code string }{
+		{"over", "admin", `mutation { acknowledgeAlert(id: "` + first.ID.String() + `") { id } }`, "CONFLICT"},
+		{"unknown", "admin", `mutation { acknowledgeAlert(id: "` + uuid.NewString() + `") { id } }`, "NOT_FOUND"},
+		{"of another sender", p.keys.add("bolt", []string{"bolt"}, graph.ScopeOperate), `mutation { acknowledgeAlert(id: "` + first.ID.String() + `") { id } }`, "NOT_FOUND"},
+	} {
+		if code := p.ask(c.key, c.query, nil).code(); code != c.code {
+			t.Errorf("%s: %q, want %q", c.name, code, c.code)
+		}
+	}
+	limited := p.keys.add("limited", []string{"acme"}, graph.ScopeRead)
+	if edges := at(t, p.ok(limited, listAlerts, nil), "alerts", "edges").([]any); len(edges) != 1 || at(t, edges[0], "node", "sender", "id") != "acme" {
+		t.Errorf("a limited key sees %v", edges)
+	}
+}
+
+func TestAlertRulesAreSet(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	const set = `mutation($in: AlertRuleInput!) { setAlertRule(input: $in) { id kind senderId enabled threshold statistic window for minimumVolume severity } }`
+	r := at(t, p.ok("admin", set, map[string]any{"in": map[string]any{"id": "error-rate", "kind": "ERROR_RATE", "threshold": 0.5}}), "setAlertRule")
+	if at(t, r, "threshold") != 0.5 || at(t, r, "window") != "PT5M" || at(t, r, "for") != "PT1M" || at(t, r, "minimumVolume") != 50.0 {
+		t.Errorf("changed %v", r)
+	}
+	r = at(t, p.ok("admin", set, map[string]any{"in": map[string]any{"kind": "DELIVERY_LATENCY", "senderId": "acme", "statistic": "P95", "severity": "WARNING"}}), "setAlertRule")
+	p.projectAll()
+	rules := at(t, p.ok("admin", `{ alertRules { id threshold senderId } }`, nil), "alertRules").([]any)
+	if len(rules) != len(alert.Kinds())+1 || at(t, rules[0], "threshold") != 0.5 || at(t, rules[len(rules)-1], "id") != at(t, r, "id") {
+		t.Errorf("rules %v", rules)
+	}
+	for name, c := range map[string]struct {
+		in   map[string]any
+		code string
+	}{
+		"unknown rule":   {map[string]any{"id": "none", "kind": "ERROR_RATE"}, "NOT_FOUND"},
+		"unknown sender": {map[string]any{"kind": "ERROR_RATE", "senderId": "nobody"}, "NOT_FOUND"},
+		"another kind":   {map[string]any{"id": "error-rate", "kind": "DISK_SPACE"}, "INVALID_INPUT"},
+		"200 %":          {map[string]any{"kind": "ERROR_RATE", "threshold": 2}, "INVALID_INPUT"},
+	} {
+		if code := p.ask("admin", set, map[string]any{"in": c.in}).code(); code != c.code {
+			t.Errorf("%s: %q, want %q", name, code, c.code)
+		}
+	}
+}
+
+const followAlerts = `subscription($after: String, $min: AlertSeverity = WARNING) { alerts(after: $after, minSeverity: $min) { cursor node { id state } } }`
+
+func (f *frames) alert() (id, state, cursor string) {
+	f.p.tb.Helper()
+	var r struct {
+		Data struct {
+			Alerts struct {
+				Cursor string
+				Node   struct{ ID, State string }
+			}
+		}
+		Errors []any
+	}
+	must(f.p.tb, json.Unmarshal([]byte(f.next()), &r))
+	if len(r.Errors) > 0 {
+		f.p.tb.Fatal(r.Errors)
+	}
+	return r.Data.Alerts.Node.ID, r.Data.Alerts.Node.State, r.Data.Alerts.Cursor
+}
+
+// A subscriber begins with what is open, then sees each transition once; by a cursor it
+// goes on where it was.
+func TestAlertsAreFollowedAndResumed(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	over, open := p.raise("a", "acme", alert.Critical), p.raise("b", "acme", alert.Warning)
+	_, err := p.options.Alerts.Resolve(p.ctx, over.ID, "over")
+	must(t, err)
+	p.projectAll()
+	s := p.stream(p.request("admin", followAlerts, nil))
+	if id, state, _ := s.alert(); id != open.ID.String() || state != "RAISED" {
+		t.Fatalf("begins with %s %s", id, state)
+	}
+	live := p.raise("c", "acme", alert.Critical)
+	p.ok("admin", `mutation($id: ID!) { acknowledgeAlert(id: $id) { id } }`, map[string]any{"id": live.ID.String()})
+	_, err = p.options.Alerts.Resolve(p.ctx, live.ID, "over")
+	must(t, err)
+	var cursors []string
+	for _, want := range []string{"RAISED", "ACKNOWLEDGED", "RESOLVED"} {
+		id, state, cursor := s.alert()
+		if id != live.ID.String() || state != want {
+			t.Fatalf("then comes %s %s, want %s", id, state, want)
+		}
+		cursors = append(cursors, cursor)
+	}
+	again := p.stream(p.request("admin", followAlerts, map[string]any{"after": cursors[0]}))
+	for _, want := range []string{"ACKNOWLEDGED", "RESOLVED"} {
+		if id, state, _ := again.alert(); id != live.ID.String() || state != want {
+			t.Fatalf("after the cursor comes %s %s, want %s", id, state, want)
+		}
+	}
+	critical := p.stream(p.request("admin", followAlerts, map[string]any{"min": "CRITICAL"}))
+	p.raise("d", "acme", alert.Warning)
+	next := p.raise("e", "acme", alert.Critical)
+	if id, _, _ := critical.alert(); id != next.ID.String() {
+		t.Errorf("of the critical ones comes %s, want %s", id, next.ID)
+	}
+}

@@ -1,0 +1,144 @@
+package graph_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/waypost/waypost/graph"
+)
+
+const eventsQuery = `query($filter: EventFilter, $order: LogOrder, $first: Int, $after: String) {
+	events(filter: $filter, order: $order, first: $first, after: $after) {
+		edges { cursor node { id type stream revision recordedAt by { kind id } data } }
+		pageInfo { hasNextPage hasPreviousPage endCursor }
+	}
+}`
+
+// eventPages reads all pages of a selection and answers the events, each as its
+// stream and revision.
+func (p *platform) eventPages(key string, filter map[string]any, order string, first int) []string {
+	p.tb.Helper()
+	var all []string
+	var after any
+	for range 100 {
+		data := p.ok(key, eventsQuery, map[string]any{"filter": filter, "order": order, "first": first, "after": after})
+		edges := at(p.tb, data, "events", "edges").([]any)
+		if len(edges) > first {
+			p.tb.Fatalf("a page of %d has %d events", first, len(edges))
+		}
+		for _, e := range edges {
+			all = append(all, fmt.Sprint(at(p.tb, e, "node", "stream"), "/", at(p.tb, e, "node", "revision")))
+		}
+		if at(p.tb, data, "events", "pageInfo", "hasNextPage") == false {
+			return all
+		}
+		after = at(p.tb, data, "events", "pageInfo", "endCursor")
+	}
+	p.tb.Fatal("the pages do not end")
+	return nil
+}
+
+func TestEventsArePagedInBothOrders(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	auditor := p.keys.add("auditor", nil, graph.ScopeAudit)
+	var messages []string
+	for i := range 7 {
+		id, _ := p.queue(fmt.Sprint("order-", i))
+		messages = append(messages, id)
+	}
+	p.deadLetter(messages[3])
+	want := []string{"sender-acme/0", "message-" + messages[3] + "/3"}
+	for _, first := range []int{1, 3, 1000} {
+		// What an audit reads, it adds to: only the streams of the messages are compared.
+		filter := map[string]any{"streamPrefix": "message-"}
+		forwards := p.eventPages(auditor, filter, "OLDEST_FIRST", first)
+		backwards := p.eventPages(auditor, filter, "NEWEST_FIRST", first)
+		slices.Reverse(backwards)
+		if len(forwards) != 10 || !slices.Equal(forwards, backwards) || forwards[9] != want[1] {
+			t.Errorf("in pages of %d: forwards %v, backwards, reversed, %v", first, forwards, backwards)
+		}
+	}
+	everything := p.eventPages(auditor, nil, "NEWEST_FIRST", 1000)
+	if !slices.Contains(everything, want[0]) || !slices.Contains(everything, "waypost-log/0") {
+		t.Errorf("not all events of the log: %v", everything)
+	}
+	for _, order := range []string{"OLDEST_FIRST", "NEWEST_FIRST"} {
+		for name, c := range map[string]struct {
+			filter map[string]any
+			want   int
+		}{
+			"types":                  {map[string]any{"types": []string{"Queued", "DeadLettered"}, "streamPrefix": "message-"}, 8},
+			"a message":              {map[string]any{"messageId": messages[3]}, 4},
+			"its correlation":        {map[string]any{"correlationId": messages[3]}, 4},
+			"a stream":               {map[string]any{"stream": "sender-acme"}, 1},
+			"stream and message":     {map[string]any{"stream": "sender-acme", "messageId": messages[3]}, 0},
+			"stream and prefix":      {map[string]any{"stream": "sender-acme", "streamPrefix": "message-"}, 0},
+			"an actor":               {map[string]any{"actorId": "test"}, 3},
+			"a sender":               {map[string]any{"senderId": "acme", "types": []string{"Queued"}}, 7},
+			"no sender":              {map[string]any{"senderId": "nobody"}, 0},
+			"before all":             {map[string]any{"to": "2020-01-01T00:00:00Z"}, 0},
+			"after all":              {map[string]any{"from": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}, 0},
+			"a time that holds all":  {map[string]any{"from": "2020-01-01T00:00:00Z", "streamPrefix": "message-"}, 10},
+			"a message that is none": {map[string]any{"messageId": "00000000-0000-4000-8000-000000000000"}, 0},
+		} {
+			if got := p.eventPages(auditor, c.filter, order, 2); len(got) != c.want {
+				t.Errorf("%s by %s: %v, want %d", order, name, got, c.want)
+			}
+		}
+	}
+	if r := p.ask(auditor, eventsQuery, map[string]any{"first": 1001}); r.code() != "INVALID_INPUT" {
+		t.Errorf("a page of 1001: %q", r.code())
+	}
+	if r := p.ask(auditor, eventsQuery, map[string]any{"filter": map[string]any{"messageId": "x"}}); r.code() != "INVALID_INPUT" {
+		t.Errorf("a bad id: %q", r.code())
+	}
+	narrow := p.keys.add("narrow", []string{"other"}, graph.ScopeAudit)
+	if got := p.eventPages(narrow, nil, "OLDEST_FIRST", 10); len(got) != 0 {
+		t.Errorf("a key of another sender reads %v", got)
+	}
+}
+
+func TestReadsAreRecorded(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	id, _ := p.queue("order-1")
+	p.project()
+	auditor := p.keys.add("auditor", nil, graph.ScopeAudit, graph.ScopeRead)
+	reader := p.keys.add("reader", nil, graph.ScopeRead)
+	personal := p.keys.add("personal", nil, graph.ScopeRead, graph.ScopePersonal)
+	reads := func() []any {
+		t.Helper()
+		data := p.ok(auditor, eventsQuery, map[string]any{"filter": map[string]any{"types": []string{"LogRead"}}})
+		return at(t, data, "events", "edges").([]any)
+	}
+	before := len(reads()) // the read of the reads is one itself
+
+	p.ok(reader, `query($id: ID!) { message(id: $id) { id status to } }`, map[string]any{"id": id})
+	p.ok(personal, `query($id: ID!) { message(id: $id) { id status } }`, map[string]any{"id": id})
+	if n := len(reads()); n != before {
+		t.Errorf("%d reads are recorded where %d were under AUDIT or PERSONAL", n, before)
+	}
+	for range 2 { // the repeat is not recorded again
+		p.ok(personal, `query($id: ID!, $to: String) { message(id: $id) { to } messages(filter: {to: $to, senderId: "acme"}) { edges { node { content } } } }`,
+			map[string]any{"id": id, "to": "+14155550101"})
+	}
+	all := reads()
+	if len(all) != before+1 {
+		t.Fatalf("%d reads are recorded, want %d", len(all), before+1)
+	}
+	last := at(t, all[len(all)-1], "node")
+	data := at(t, last, "data")
+	if at(t, last, "by", "id") != "key-personal" || fmt.Sprint(at(t, data, "scopes")) != "[PERSONAL]" ||
+		fmt.Sprint(at(t, data, "messages")) != "["+id+"]" || fmt.Sprint(at(t, data, "senders")) != "[acme]" ||
+		fmt.Sprint(at(t, data, "fields")) != "[Message.content Message.to Query.message Query.messages]" {
+		t.Errorf("recorded %v", last)
+	}
+	p.ok(auditor, `query($id: ID!) { message(id: $id, asOf: "2020-01-01T00:00:00Z") { id } }`, map[string]any{"id": id})
+	all = reads()
+	if got := fmt.Sprint(at(t, all[len(all)-1], "node", "data", "scopes")); len(all) != before+2 || got != "[AUDIT]" {
+		t.Errorf("a read of the past is recorded under %s, %d in all", got, len(all))
+	}
+}

@@ -1,0 +1,302 @@
+package graph_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/coder/websocket/wsjson"
+
+	"github.com/waypost/waypost/app/event"
+)
+
+const eventUpdates = `subscription($after: String) { messageEvents(after: $after) { cursor } }`
+
+// cutter subscribes again and again, after the last cursor that it saw, and cuts the
+// connection after a few updates.
+type cutter struct {
+	p     *platform
+	field string
+	rand  *rand.Rand
+	seen  []string
+}
+
+func (c *cutter) query() string {
+	if c.field == "messageEvents" {
+		return eventUpdates
+	}
+	return updates
+}
+
+// cursorOf is the cursor in an update's data.
+func (c *cutter) cursorOf(data json.RawMessage) (string, error) {
+	var r struct {
+		Data   map[string]struct{ Cursor string }
+		Errors []any
+	}
+	if err := json.Unmarshal(data, &r); err != nil || len(r.Errors) > 0 || r.Data[c.field].Cursor == "" {
+		return "", fmt.Errorf("no update: %s (%w)", data, err)
+	}
+	return r.Data[c.field].Cursor, nil
+}
+
+// run follows until it has seen the last cursor.
+func (c *cutter) run(after string, last func() string) error {
+	for {
+		take := 1 + c.rand.IntN(60)
+		ctx, cut := context.WithTimeout(c.p.ctx, time.Duration(1+c.rand.IntN(400))*time.Millisecond)
+		follow := c.overSocket
+		if c.rand.IntN(2) == 0 {
+			follow = c.overEvents
+		}
+		err := follow(ctx, after, take)
+		cut()
+		if err != nil && c.p.ctx.Err() != nil {
+			return err
+		}
+		if n := len(c.seen); n > 0 {
+			if after = c.seen[n-1]; after == last() {
+				return nil
+			}
+		}
+	}
+}
+
+func (c *cutter) overEvents(ctx context.Context, after string, take int) error {
+	req := c.p.request("admin", c.query(), map[string]any{"after": after}).WithContext(ctx)
+	req.Header.Set("Accept", "text/event-stream")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	frames := &frames{lines: newScanner(resp.Body)}
+	for range take {
+		data, ok := frames.more()
+		if !ok {
+			return errors.New("the stream ended")
+		}
+		cursor, err := c.cursorOf(json.RawMessage(data))
+		if err != nil {
+			return err
+		}
+		c.seen = append(c.seen, cursor)
+	}
+	return nil
+}
+
+func (c *cutter) overSocket(ctx context.Context, after string, take int) error {
+	conn, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(c.p.url, "http"), &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	if err != nil {
+		return err
+	}
+	defer conn.CloseNow()
+	err = errors.Join(
+		wsjson.Write(ctx, conn, wsMessage{Type: "connection_init", Payload: map[string]string{"authorization": "Bearer admin"}}),
+		wsjson.Write(ctx, conn, wsMessage{ID: "1", Type: "subscribe", Payload: map[string]any{
+			"query": c.query(), "variables": map[string]any{"after": after},
+		}}))
+	for got := 0; got < take && err == nil; {
+		var m struct {
+			Type    string
+			Payload json.RawMessage
+		}
+		if err = wsjson.Read(ctx, conn, &m); err != nil || m.Type != "next" {
+			continue
+		}
+		cursor, err := c.cursorOf(m.Payload)
+		if err != nil {
+			return err
+		}
+		c.seen = append(c.seen, cursor)
+		got++
+	}
+	return err
+}
+
+// TestCutSocketsMissNothing cuts subscriptions at random, while messages come in,
+// and resumes each after its last cursor: what all of its connections saw is, in its
+// order and each once, what stands in the log.
+func TestCutSocketsMissNothing(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	_, start := p.queue("start")
+	var mu sync.Mutex
+	last := ""
+	var wg sync.WaitGroup
+	var cutters []*cutter
+	for i, field := range []string{"messageUpdates", "messageUpdates", "messageEvents", "messageEvents"} {
+		c := &cutter{p: p, field: field, rand: rand.New(rand.NewPCG(20, uint64(i)))}
+		cutters = append(cutters, c)
+		wg.Go(func() {
+			err := c.run(start, func() string {
+				mu.Lock()
+				defer mu.Unlock()
+				return last
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for i := range 300 {
+		id, _ := p.queue(fmt.Sprint("cut-", i))
+		if i%3 == 0 {
+			p.deadLetter(id)
+		}
+	}
+	_, end := p.queue("end")
+	mu.Lock()
+	last = end
+	mu.Unlock()
+	wg.Wait()
+
+	var want []event.Position
+	stop := errors.New("live")
+	err := p.log.Subscribe(p.ctx, event.Subscription{Filter: event.Filter{StreamPrefixes: []string{event.MessageStreams}}},
+		func(_ context.Context, b event.Batch) error {
+			for _, e := range b.Events {
+				want = append(want, e.Position)
+			}
+			if b.Live {
+				return stop
+			}
+			return nil
+		})
+	if !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	want = want[1:] // start itself
+	for _, c := range cutters {
+		got := make([]event.Position, len(c.seen))
+		for i, cursor := range c.seen {
+			got[i] = p.positionIn(cursor)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: saw %d updates, the log has %d; seen twice or out of order: %t", c.field, len(got), len(want), !slices.IsSorted(got))
+		}
+	}
+}
+
+// positionIn is the log position in a cursor: its last eight bytes.
+func (p *platform) positionIn(cursor string) event.Position {
+	p.tb.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
+	must(p.tb, err)
+	return event.Position(binary.BigEndian.Uint64(b[16:]))
+}
+
+// narrowPipe is a connection that little fills.
+func narrowPipe(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if tcp, ok := c.(*net.TCPConn); ok && err == nil {
+		err = tcp.SetReadBuffer(32 << 10)
+	}
+	return c, err
+}
+
+// fill queues messages whose updates are far more than is kept on the way.
+func (p *platform) fill() {
+	p.tb.Helper()
+	var inputs []any
+	for i := range 300 {
+		inputs = append(inputs, text(fmt.Sprint("fill-", i), strings.Repeat("a", 4000))["input"])
+	}
+	p.ok("admin", `mutation($inputs: [QueueMessageInput!]!) { queueMessages(inputs: $inputs) { replayed } }`, map[string]any{"inputs": inputs})
+}
+
+const contents = `subscription($after: String) { messageUpdates(after: $after) { cursor message { content } } }`
+
+// A reader that stops for too long and then goes on is told to resume, over both
+// transports.
+func TestSlowReadersAreTold(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	options := p.options
+	options.SlowAfter = 3 * time.Second // it is cut at three times that
+	p.serve(options)
+	client := &http.Client{Transport: &http.Transport{DialContext: narrowPipe}}
+	_, cursor := p.queue("start")
+	p.fill()
+
+	req := p.request("admin", contents, map[string]any{"after": cursor})
+	req.Header.Set("Accept", "text/event-stream")
+	resp, err := client.Do(req)
+	must(t, err)
+	defer resp.Body.Close()
+	conn, _, err := websocket.Dial(p.ctx, "ws"+strings.TrimPrefix(p.url, "http"), &websocket.DialOptions{
+		Subprotocols: []string{"graphql-transport-ws"}, HTTPClient: client,
+	})
+	must(t, err)
+	defer conn.CloseNow()
+	p.write(conn, wsMessage{Type: "connection_init", Payload: map[string]string{"authorization": "Bearer admin"}})
+	p.until(conn, "connection_ack")
+	p.write(conn, wsMessage{ID: "1", Type: "subscribe", Payload: map[string]any{"query": contents, "variables": map[string]any{"after": cursor}}})
+
+	time.Sleep(options.SlowAfter + options.SlowAfter/2) // reads nothing
+	final := make(chan string)
+	go func() {
+		frames, last := &frames{lines: newScanner(resp.Body)}, ""
+		for data, ok := frames.more(); ok; data, ok = frames.more() {
+			last = data
+		}
+		final <- last
+	}()
+	for {
+		_, _, err = conn.Read(p.ctx)
+		if err != nil {
+			break
+		}
+	}
+	if code := websocket.CloseStatus(err); code != websocket.StatusTryAgainLater {
+		t.Errorf("the socket is closed with %v, want 1013", err)
+	}
+	if told := <-final; !strings.Contains(told, "UNAVAILABLE") || !strings.Contains(told, "too slowly") {
+		t.Errorf("the last event is %.200s", told)
+	}
+}
+
+// A reader that never reads again is cut, and holds nothing up.
+func TestReadersThatDoNotReadAreCut(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	options := p.options
+	options.SlowAfter = 100 * time.Millisecond
+	p.serve(options)
+	client := &http.Client{Transport: &http.Transport{DialContext: narrowPipe}}
+	_, cursor := p.queue("start")
+	p.fill()
+	gone := make(chan error, 1)
+	conn, _, err := websocket.Dial(p.ctx, "ws"+strings.TrimPrefix(p.url, "http"), &websocket.DialOptions{
+		Subprotocols: []string{"graphql-transport-ws"}, HTTPClient: client,
+	})
+	must(t, err)
+	defer conn.CloseNow()
+	p.write(conn, wsMessage{Type: "connection_init", Payload: map[string]string{"authorization": "Bearer admin"}})
+	p.until(conn, "connection_ack")
+	p.write(conn, wsMessage{ID: "1", Type: "subscribe", Payload: map[string]any{"query": contents, "variables": map[string]any{"after": cursor}}})
+	go func() { // a write fails once the other side is gone
+		for {
+			if err := wsjson.Write(p.ctx, conn, wsMessage{Type: "ping"}); err != nil {
+				gone <- err
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	if err := <-gone; p.ctx.Err() != nil {
+		t.Errorf("never cut: %v", err)
+	}
+}

@@ -1,0 +1,165 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/waypost/waypost/domain"
+)
+
+// eventStreamType is the media type of Server-Sent Events.
+const eventStreamType = "text/event-stream"
+
+type (
+	streamKey struct{}
+	getKey    struct{}
+)
+
+// withGetAsPost is a GET for Server-Sent Events as the POST of the same request,
+// which its parameters hold in the form of GraphQL over HTTP.
+func withGetAsPost(req *http.Request) *http.Request {
+	body := map[string]any{}
+	for name, values := range req.URL.Query() {
+		switch name {
+		case "query", "operationName":
+			body[name] = values[0]
+		case "variables", "extensions":
+			body[name] = json.RawMessage(values[0])
+		}
+	}
+	text, err := json.Marshal(body)
+	if err != nil { // a parameter that is no JSON: say so as of a body
+		text = []byte("{")
+	}
+	post := req.Clone(context.WithValue(req.Context(), getKey{}, true))
+	post.Method = http.MethodPost
+	post.Header.Set("Content-Type", "application/json")
+	post.Header.Set("Content-Length", strconv.Itoa(len(text)))
+	post.Body, post.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+	return post
+}
+
+// onlySubscribeByGet keeps mutations from being made by what a browser does for
+// any page: following a link.
+func onlySubscribeByGet(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	if ctx.Value(getKey{}) != nil && graphql.GetOperationContext(ctx).Operation.Operation != ast.Subscription {
+		err := gqlerror.Errorf("GET is for subscriptions; use POST")
+		err.Extensions = map[string]any{"code": string(domain.CodeInvalidInput)}
+		return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{err}})
+	}
+	return next(ctx)
+}
+
+// serveEvents serves a request whose answers come as Server-Sent Events.
+func (h *Handler) serveEvents(w http.ResponseWriter, req *http.Request, c caller) {
+	s := &eventStream{ResponseWriter: w, control: http.NewResponseController(w), present: h.resolver.errors.present, slowAfter: h.slowAfter}
+	ctx, end := context.WithCancelCause(context.WithValue(req.Context(), streamKey{}, s))
+	s.ctx, s.end = ctx, end
+	defer s.close()
+	defer end(nil)
+	defer context.AfterFunc(h.ctx, func() { end(errStopping) })()
+	defer h.watches.add(c.Session, func() { end(errKeyEnded) })()
+	h.server.ServeHTTP(s, req.WithContext(ctx))
+}
+
+// eventStream writes Server-Sent Events with a bound on each write, and says
+// before it ends why it does, as the errors of one last event.
+type eventStream struct {
+	http.ResponseWriter
+
+	control *http.ResponseController
+	ctx     context.Context //nolint:containedctx // of the request: says why the stream ends
+	end     context.CancelCauseFunc
+	present func(context.Context, error) *gqlerror.Error
+
+	slowAfter time.Duration
+
+	// writing is held for each write: gqlgen's keep-alive may come late, when the
+	// request is over and its writer must not be touched any more.
+	writing sync.Mutex
+	over    bool
+
+	mu      sync.Mutex
+	failure *gqlerror.Error
+}
+
+var errStreamOver = errors.New("the stream is over")
+
+// fail says why the stream ends.
+func (s *eventStream) fail(err *gqlerror.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failure = err
+}
+
+func (s *eventStream) reason() *gqlerror.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cause := context.Cause(s.ctx); s.failure == nil && cause != nil && domain.CodeOf(cause) != domain.CodeInternal {
+		return s.present(s.ctx, resolverError{cause})
+	}
+	return s.failure
+}
+
+// Write writes an event, the last one with the reason before it.
+func (s *eventStream) Write(p []byte) (int, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.over {
+		return 0, errStreamOver
+	}
+	s.deadline(time.Now().Add(cutFactor * s.slowAfter))
+	if bytes.HasPrefix(p, []byte("event: complete")) {
+		if reason := s.reason(); reason != nil {
+			text, err := json.Marshal(graphql.Response{Errors: gqlerror.List{reason}})
+			if err == nil {
+				fmt.Fprintf(s.ResponseWriter, "event: next\ndata: %s\n\n", text)
+			}
+		}
+	}
+	return s.timed(func() (int, error) { return s.ResponseWriter.Write(p) })
+}
+
+// Flush sends what was written.
+func (s *eventStream) Flush() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.over {
+		return
+	}
+	s.deadline(time.Now().Add(cutFactor * s.slowAfter))
+	_, _ = s.timed(func() (int, error) { return 0, s.control.Flush() }) // the next write fails, too
+}
+
+func (s *eventStream) timed(write func() (int, error)) (int, error) {
+	start := time.Now()
+	n, err := write()
+	if time.Since(start) > s.slowAfter {
+		s.end(errTooSlow)
+	}
+	return n, err
+}
+
+func (s *eventStream) deadline(t time.Time) {
+	_ = s.control.SetWriteDeadline(t) // a writer that has none is bounded by its server
+}
+
+// close ends the writing, and lets the connection serve further requests.
+func (s *eventStream) close() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.over = true
+	s.deadline(time.Time{})
+}

@@ -1,0 +1,26 @@
+package graph_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/vektah/gqlparser/v2"
+)
+
+// What the README offers for pasting is answered by the schema that is served.
+func TestReadmeOperationsAreValid(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "README.md"))
+	must(t, err)
+	blocks := regexp.MustCompile("(?s)```graphql\n(.*?)```").FindAllSubmatch(text, -1)
+	if len(blocks) < 3 {
+		t.Fatalf("the README has %d blocks of GraphQL", len(blocks))
+	}
+	for _, b := range blocks {
+		if _, errs := gqlparser.LoadQuery(served(t), string(b[1])); errs != nil {
+			t.Errorf("%v in\n%s", errs, b[1])
+		}
+	}
+}

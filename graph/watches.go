@@ -1,0 +1,75 @@
+package graph
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost/domain"
+)
+
+// standingTimeout bounds one look at whether a session counts. A key that cannot
+// be looked up at the moment still counts.
+const standingTimeout = time.Second
+
+// watches ends open streams whose sessions count no more.
+type watches struct {
+	mu   sync.Mutex
+	next int
+	open map[int]watch
+}
+
+type watch struct {
+	session Session
+	end     func()
+}
+
+// add watches a session until remove is called; end is called once it counts no
+// more.
+func (w *watches) add(s Session, end func()) (remove func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.open == nil {
+		w.open = make(map[int]watch)
+	}
+	id := w.next
+	w.next++
+	w.open[id] = watch{s, end}
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.open, id)
+	}
+}
+
+// run looks at all of them at an interval until ctx ends.
+func (w *watches) run(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			w.look(ctx)
+		}
+	}
+}
+
+func (w *watches) look(ctx context.Context) {
+	w.mu.Lock()
+	open := slices.Collect(maps.Values(w.open))
+	w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, standingTimeout)
+	defer cancel()
+	for _, o := range open {
+		if o.session.Standing == nil {
+			continue
+		}
+		if err := o.session.Standing(ctx); domain.CodeOf(err) == domain.CodeUnauthenticated {
+			o.end()
+		}
+	}
+}
