@@ -13,6 +13,12 @@ import (
 // both as processes in a new folder and drives them by their public surface.
 type benchCommand struct {
 	Lifecycle benchLifecycle `cmd:"" default:"withargs" help:"Queue messages and follow each until it is read: throughput, latency, CPU."`
+	Rate      benchRate      `cmd:"" help:"Send a backlog and measure how exactly each sender keeps its rate."`
+	Failover  benchFailover  `cmd:"" help:"Kill one of two processes that send, and measure how long its senders stand still."`
+	Priority  benchPriority  `cmd:"" help:"Queue urgent messages behind a backlog and measure when they are called."`
+	Throttle  benchThrottle  `cmd:"" help:"Send against a limit below the sender's rate and measure where it settles."`
+	Settle    benchSettle    `cmd:"" help:"Lose answers in every way and count what is sent twice."`
+	Hang      benchHang      `cmd:"" help:"Let one number's calls hang and measure what the others keep."`
 	Chaos     benchChaos     `cmd:"" help:"Kill the platform under load, again and again, and count what is lost or sent twice."`
 }
 

@@ -31,7 +31,8 @@ func newGraphQLClient(url, key string) *graphqlClient {
 type graphqlError struct {
 	Message    string `json:"message"`
 	Extensions struct {
-		Code string `json:"code"`
+		Code  string `json:"code"`
+		Field string `json:"field"`
 	} `json:"extensions"`
 }
 

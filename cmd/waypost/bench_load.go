@@ -32,6 +32,8 @@ type load struct {
 	batch   int     // messages of one call
 	rate    float64 // messages a second over all; 0: as fast as they are taken
 	retry   bool    // go on while the platform is away
+	// priority is that of the messages; the platform's default if empty.
+	priority string
 
 	queued  atomic.Int64 // acknowledged
 	retries atomic.Int64
@@ -117,6 +119,9 @@ func (l *load) queueBatch(ctx context.Context, first, size int) error {
 	for i := range inputs {
 		n := first + i
 		inputs[i] = benchMessage(senderID(n%l.senders), messageKey(n), n)
+		if l.priority != "" {
+			inputs[i]["priority"] = l.priority
+		}
 	}
 	giveUp := time.Now().Add(queuePatience)
 	for {

@@ -20,10 +20,11 @@ const (
 // wall clock.
 type platformClock struct {
 	start  time.Time
+	wall   func() time.Time
 	offset atomic.Int64
 }
 
-func newPlatformClock() *platformClock { return &platformClock{start: time.Now()} }
+func newPlatformClock() *platformClock { return &platformClock{start: time.Now(), wall: time.Now} }
 
 // Now is the platform's time, UTC, in whole microseconds: what Postgres keeps.
 func (c *platformClock) Now() time.Time {
@@ -42,7 +43,7 @@ func (c *platformClock) follow(ctx context.Context, log *slog.Logger) {
 			return
 		case <-tick.C:
 		}
-		drift := time.Now().Round(0).Sub(c.Now())
+		drift := c.wall().Round(0).Sub(c.Now())
 		if far := drift.Abs() > jump; far != jumped {
 			jumped = far
 			log.WarnContext(ctx, "the machine's clock jumped; the platform's follows it slowly", "drift", drift.String(), "over", !far)

@@ -104,7 +104,7 @@ func (c demoCommand) settings(sim *simulator.Simulator, appSecret string) *setti
 		// The public defaults but for settling: in a demo somebody waits for it.
 		RetrySchedule: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second},
 		CallTimeout:   10 * time.Second, SettleAfter: 15 * time.Second, SettleAfterOutage: 20 * time.Second,
-		ThrottleLimit: 20, DrainTimeout: c.DrainTimeout, logSettings: c.logSettings,
+		ThrottleLimit: 20, DrainTimeout: c.DrainTimeout, CORSOrigins: []string{"http://localhost:*"}, logSettings: c.logSettings,
 	}
 }
 
@@ -126,7 +126,7 @@ func demoRoutes(s *settings, sim *simulator.Simulator) map[string]http.Handler {
 			}
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Cache-Control", "no-store")
-			_ = json.NewEncoder(w).Encode(map[string]string{"key": key, "simulator": "http://" + sim.Addr()})
+			_ = json.NewEncoder(w).Encode(map[string]string{"key": key.get(), "simulator": "http://" + sim.Addr()})
 		})),
 	}
 }

@@ -67,6 +67,11 @@ var layers = []layer{
 		why:    "an adapter is replaced by itself: it knows the application and its own driver, neither ports nor another adapter",
 	},
 	{
+		folder: "adapters/broker",
+		may:    []string{"std", "domain", "app", "migrations", "others"}, // the topics' tables on the user's Postgres
+		why:    "an adapter is replaced by itself: it knows the application and its own driver, neither ports nor another adapter",
+	},
+	{
 		folder: "adapters",
 		may:    []string{"std", "domain", "app", "others"},
 		why:    "an adapter is replaced by itself: it knows the application and its own driver, neither ports nor another adapter",
@@ -99,17 +104,17 @@ var confined = []struct {
 	},
 	{
 		"github.com/jackc/pgx",
-		[]string{"adapters/postgres", "adapters/privatepg", "adapters/vault", "adapters/broker", "cmd"},
+		[]string{"adapters/postgres", "adapters/privatepg", "adapters/vault", "adapters/broker", "adapters/hooks", "cmd"},
 		"SQL stands where the tables are owned",
 	},
 	{
 		"github.com/pressly/goose",
-		[]string{"adapters/postgres", "adapters/vault", "cmd"},
+		[]string{"adapters/postgres", "adapters/vault", "adapters/broker", "cmd"},
 		"schemas are changed where the tables are owned",
 	},
 	{
 		"github.com/ThreeDotsLabs/watermill",
-		[]string{"ports/dispatch", "adapters/broker", "cmd"},
+		[]string{"ports/dispatch", "ports/ingest", "ports/egress", "adapters/broker", "cmd"},
 		"messaging is a detail of dispatching and of the broker at the edge",
 	},
 	{

@@ -205,6 +205,8 @@ func TestStartThatCannotBe(t *testing.T) {
 		"taken port": {[]string{"--addr", taken.Addr().String()}, taken.Addr().String(), exitFailed},
 		// Root may write to any folder, but nobody to one below a file.
 		"data folder that cannot be written": {[]string{"--data-dir", filepath.Join(file, "data")}, file, exitFailed},
+		"unknown broker":                     {[]string{"--broker-url", "mqtt://127.0.0.1"}, "amqp://", exitFailed},
+		"events from nowhere":                {[]string{"--broker-events", "yesterday"}, "--broker-events", exitFailed},
 		"unknown flag":                       {[]string{"--colour"}, "--colour", exitUsage},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -222,20 +222,24 @@ func (r *rig) dataDir() string { return filepath.Join(r.dir, "data") }
 // startServe starts the platform, again after it was stopped or killed, and
 // waits until it is ready.
 func (r *rig) startServe(ctx context.Context) error {
-	env := append([]string{
-		"WAYPOST_ADDR=" + r.addr,
-		"WAYPOST_DATA_DIR=" + r.dataDir(),
-		"WAYPOST_ADMIN_KEY=" + rigAdminKey,
-		"WAYPOST_WHATSAPP_URL=" + r.simURL + "/v25.0",
-		"WAYPOST_WHATSAPP_TOKEN=" + rigToken,
-		"WAYPOST_WHATSAPP_APP_SECRET=" + rigAppSecret,
-	}, r.env...)
-	c, err := startChild(r.dir, "serve", env, "serve")
+	c, err := startChild(r.dir, "serve", r.serveEnv(r.addr, r.dataDir()), "serve")
 	if err != nil {
 		return err
 	}
 	r.serve = c
 	return c.ready(ctx, "http://"+r.addr+"/readyz")
+}
+
+// serveEnv are the settings of a platform that listens at addr.
+func (r *rig) serveEnv(addr, dataDir string) []string {
+	return append([]string{
+		"WAYPOST_ADDR=" + addr,
+		"WAYPOST_DATA_DIR=" + dataDir,
+		"WAYPOST_ADMIN_KEY=" + rigAdminKey,
+		"WAYPOST_WHATSAPP_URL=" + r.simURL + "/v25.0",
+		"WAYPOST_WHATSAPP_TOKEN=" + rigToken,
+		"WAYPOST_WHATSAPP_APP_SECRET=" + rigAppSecret,
+	}, r.env...)
 }
 
 // stop ends both, the platform first: the simulator still answers what drains.

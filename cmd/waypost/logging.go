@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+
+	"github.com/waypost/waypost/app/request"
 )
 
 // logSettings say how a command logs.
@@ -21,9 +23,9 @@ func (s logSettings) logger(w io.Writer) (*slog.Logger, error) {
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if s.LogFormat == "text" || (s.LogFormat == "" && isTerminal(w)) {
-		return slog.New(slog.NewTextHandler(w, options)), nil
+		return slog.New(request.Handler{Handler: slog.NewTextHandler(w, options)}), nil
 	}
-	return slog.New(slog.NewJSONHandler(w, options)), nil
+	return slog.New(request.Handler{Handler: slog.NewJSONHandler(w, options)}), nil
 }
 
 func isTerminal(w io.Writer) bool {

@@ -27,8 +27,16 @@ type cli struct {
 	Demo       demoCommand       `cmd:"" help:"Run the platform with a simulated WhatsApp, a sender and light traffic: what to try first."`
 	Simulator  simulatorCommand  `cmd:"" help:"Run a WhatsApp Cloud API that behaves as Meta's does." envprefix:"WAYPOST_SIMULATOR_"`
 	Eventstore eventstoreCommand `cmd:"" help:"Run the embedded event store alone, or check and copy its data."`
+	Replay     replayCommand     `cmd:"" help:"Print the log as an auditor reads it."`
+	Rebuild    rebuildCommand    `cmd:"" help:"Build the read models again from the log, beside the live ones, and swap."`
+	Verify     verifyCommand     `cmd:"" help:"Fold the log and hold the read models against it, row by row."`
+	Key        keyCommand        `cmd:"" help:"Make, list and revoke API keys on the log itself: for who is locked out."`
+	Send       sendCommand       `cmd:"" help:"Queue one message, or a CSV or JSONL file of them; a second run of the same file sends nothing twice."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the schema of a given Postgres up or down, or show where it stands."`
 	Bench      benchCommand      `cmd:"" help:"Measure against the simulator."`
+	Backup     backupCommand     `cmd:"" help:"Copy the embedded event store, the vault and the keys, running or not."`
+	Restore    restoreCommand    `cmd:"" help:"Make a data folder from a backup."`
+	Doctor     doctorCommand     `cmd:"" help:"Look at what the platform stands on, and say what to do about it."`
 	Version    versionCommand    `cmd:"" help:"Print version, commit and Go."`
 }
 

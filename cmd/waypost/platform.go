@@ -21,8 +21,14 @@ import (
 	"github.com/waypost/waypost/adapters/privatepg"
 	"github.com/waypost/waypost/adapters/vault"
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/access"
+	"github.com/waypost/waypost/domain/alert"
+	"github.com/waypost/waypost/domain/audit"
+	"github.com/waypost/waypost/domain/hook"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/operation"
 	"github.com/waypost/waypost/domain/sender"
 )
 
@@ -39,13 +45,20 @@ type stores struct {
 	logID    uuid.UUID
 	url      string // of the event store
 	pool     *pgxpool.Pool
-	keys     *vault.Keys
+	// postgresURL is that of Postgres, embedded or given.
+	postgresURL string
+	keys        *vault.Keys
+	// vault has the data keys, which seal what is personal in the log.
+	vault *vault.DataKeys
+}
+
+// registeredTypes are those of every aggregate.
+func registeredTypes() [][]domain.Type {
+	return [][]domain.Type{message.Types(), sender.Types(), inbound.Types(), hook.Types(), event.Types(), operation.Types(), audit.Types(), access.Types(), alert.Types()}
 }
 
 // newCodec knows the event types of every aggregate.
-func newCodec() (*event.Codec, error) {
-	return event.NewCodec(message.Types(), sender.Types(), inbound.Types(), event.Types())
-}
+func newCodec() (*event.Codec, error) { return event.NewCodec(registeredTypes()...) }
 
 // openStores opens both stores at once: what takes long in one does not wait for
 // the other. What was opened is closed again when the other fails.
@@ -63,10 +76,14 @@ func openStores(ctx context.Context, s *settings, now func() time.Time, log *slo
 	if st.keys, err = openKeys(s); err != nil {
 		return nil, err
 	}
+	st.vault = vault.NewDataKeys(vault.Options{Keys: st.keys, Retention: s.ContentRetention, Clock: now, Logger: log})
 	var both errgroup.Group
 	both.Go(func() error { return st.openLog(ctx, s, now, log) })
 	both.Go(func() error { return st.openPostgres(ctx, s, log) })
-	return &st, both.Wait()
+	if err := both.Wait(); err != nil {
+		return &st, err
+	}
+	return &st, st.vault.Start(ctx, st.pool, st.log, st.cluster != nil && st.embedded != nil)
 }
 
 // openKeys finds the secret key. With a store from outside it must be given:
@@ -83,7 +100,7 @@ func openKeys(s *settings) (*vault.Keys, error) {
 		}
 		return keys, nil
 	}
-	if s.EventstoreURL != "" || s.PostgresURL != "" {
+	if !s.attached && (s.EventstoreURL != "" || s.PostgresURL != "") {
 		return nil, errors.New("WAYPOST_SECRET_KEY is required with a given event store or Postgres; make one with: openssl rand -base64 32")
 	}
 	return vault.LoadOrMakeKeys(filepath.Join(s.DataDir, "secret.key"))
@@ -105,7 +122,7 @@ func (st *stores) openLog(ctx context.Context, s *settings, now func() time.Time
 		url = st.embedded.URL()
 	}
 	st.url = url
-	if st.log, err = eventstore.Open(ctx, eventstore.Options{URL: url, Codec: codec, Logger: log}); err != nil {
+	if st.log, err = eventstore.Open(ctx, eventstore.Options{URL: url, Codec: codec.Sealing(st.vault), Logger: log}); err != nil {
 		return err
 	}
 	st.logID, err = st.log.EnsureOpened(ctx, now())
@@ -133,6 +150,7 @@ func (st *stores) openPostgres(ctx context.Context, s *settings, log *slog.Logge
 			return errors.New("migrations are pending on the given Postgres; run: waypost migrate up")
 		}
 	}
+	st.postgresURL = url
 	pool, err := postgres.Open(ctx, url)
 	st.pool = pool
 	return err
@@ -140,6 +158,9 @@ func (st *stores) openPostgres(ctx context.Context, s *settings, log *slog.Logge
 
 func (st *stores) close(ctx context.Context) error {
 	var errs []error
+	if st.vault != nil {
+		errs = append(errs, st.vault.Close(ctx))
+	}
 	if st.pool != nil {
 		st.pool.Close()
 	}
@@ -183,6 +204,7 @@ type runFile struct {
 	PID        int    `json:"pid"`
 	URL        string `json:"url"`
 	Eventstore string `json:"eventstore"`
+	Postgres   string `json:"postgres"`
 }
 
 func writeRunFile(dir string, r runFile) (remove func(), err error) {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,16 +9,19 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/vault"
 	"github.com/waypost/waypost/adapters/whatsapp"
+	"github.com/waypost/waypost/app/alerts"
+	"github.com/waypost/waypost/app/audit"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/process"
-	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/graph"
+	"github.com/waypost/waypost/ports/alerting"
 	"github.com/waypost/waypost/ports/dispatch"
 	"github.com/waypost/waypost/ports/httpapi"
 	"github.com/waypost/waypost/web"
@@ -46,7 +47,7 @@ func (c serveCommand) Run(env *environment) error {
 	}
 	fmt.Fprintf(env.stdout, "Waypost is ready.\n  page     %s/\n  GraphQL  %s/graphql\n", p.url, p.url)
 	if p.keyMade {
-		fmt.Fprintf(env.stdout, "  ADMIN key, also in %s/admin.key: %s\n", c.DataDir, p.adminKey)
+		fmt.Fprintf(env.stdout, "  ADMIN key, also in %s/admin.key: %s\n", c.DataDir, p.adminKey.get())
 	}
 	return p.wait(env.ctx)
 }
@@ -57,7 +58,7 @@ type platform struct {
 	log      *slog.Logger
 	stores   *stores
 	url      string
-	adminKey string
+	adminKey *secret
 	keyMade  bool
 
 	senders *command.Senders
@@ -108,7 +109,7 @@ func startPlatform(ctx context.Context, s *settings, routes map[string]http.Hand
 			p.close()
 		}
 	}()
-	if p.removeRun, err = writeRunFile(s.DataDir, runFile{PID: os.Getpid(), URL: p.url, Eventstore: p.stores.url}); err != nil {
+	if p.removeRun, err = writeRunFile(s.DataDir, runFile{PID: os.Getpid(), URL: p.url, Eventstore: p.stores.url, Postgres: p.stores.postgresURL}); err != nil {
 		return nil, err
 	}
 	return p, p.assemble(ctx, clock, listeners, routes)
@@ -153,7 +154,7 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, listeners
 	messages := command.NewMessages(st.log, clock.Now, newID, cachedMessages)
 	p.senders = command.NewSenders(st.log, clock.Now, newID, tokens)
 	p.queue = command.NewQueueMessage(messages, p.senders, st.keys)
-	model := postgres.NewReadModel(st.pool)
+	model := postgres.NewReadModel(st.pool).WithVault(st.vault)
 	leases, workList := postgres.NewLeases(st.pool), postgres.NewWorkList(st.pool)
 
 	// Background parts outlive the interrupt that ends the program: they are
@@ -163,6 +164,7 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, listeners
 	serving, p.stopHTTP = context.WithCancel(background) //nolint:gosec // wait calls it
 	running, p.stopRest = context.WithCancel(background) //nolint:gosec // wait calls it
 	p.rest.Go(func() { clock.follow(running, log) })
+	erase := p.startForgetting(running, messages, model, clock.Now)
 
 	arrivals := newInboundCounter(p.senders, leases, clock.Now, log)
 	recorder := command.NewRecordWebhook(st.log, clock.Now, messages, p.senders, wamids{model}, table.ParseWebhook, arrivals.add, log)
@@ -186,6 +188,7 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, listeners
 		Policy: message.Policy{
 			RetryDelays: s.RetrySchedule, CallTimeout: s.CallTimeout, SettleAfter: s.SettleAfter, ThrottleLimit: s.ThrottleLimit,
 		},
+		PairLimit: s.PairLimit != "off", HoldsTemplate: table.HoldsTemplate,
 		SettleAfterOutage: s.SettleAfterOutage, Clock: clock.Now, Logger: log,
 		RecordingSince: recordingSince, Inbound: leases.InboundSince,
 	})
@@ -197,17 +200,54 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, listeners
 	}
 	if s.has("dispatch") {
 		p.background(running, "dispatch", p.dispatcher.Run)
+		p.background(running, "lane status", func(ctx context.Context) error { return tellLanes(ctx, p.dispatcher, leases, log) })
+	}
+	if err := p.startBroker(running, newID); err != nil {
+		return err
+	}
+	outgoing, err := p.startHooks(running, tokens, clock.Now)
+	if err != nil {
+		return err
 	}
 
+	auth, err := p.newAuthenticator(clock.Now)
+	if err != nil {
+		return err
+	}
+	p.background(running, "keys", func(ctx context.Context) error { return auth.keys.Run(ctx, time.After) })
+	measured := measuredBooks{model, process.NewMeasureLag(st.log, model, clock.Now)}
+	alarms := alerts.New(st.log, clock.Now, newID)
+	if s.has("alert") {
+		p.background(running, "alerts", alerting.New(alerting.Options{
+			Reader: alertReader{model, measured.lag, s.DataDir, new(atomic.Bool)}, Alerts: alarms, Duties: leases,
+			Process: newID(), Clock: clock.Now, Logger: log,
+		}).Run)
+	}
+	operations := command.NewOperations(st.log, messages, clock.Now, time.After, newID, log)
+	if s.has("api") {
+		p.background(running, "operations", operations.Run)
+	}
 	p.api = graph.New(running, graph.Options{
-		Log: st.log, LogID: st.logID, Messages: messages, Queue: p.queue, Senders: p.senders,
-		MessageReader: model, DeadLetterReader: model, SenderReader: model, BooksReader: model,
-		Authenticator: oneKey{sha256.Sum256([]byte(p.adminKey))}, Clock: clock.Now, IDs: newID, Logger: log,
+		Log: st.log, LogID: st.logID, Messages: messages, Queue: p.queue, Senders: p.senders, Erase: erase,
+		Audit: audit.NewReader(st.log), Reads: audit.NewReads(st.log, clock.Now, newID),
+		MessageReader: model, DeadLetterReader: model, SelectionReader: model, Operations: operations, SenderReader: model, BooksReader: measured,
+		MetricsReader: model, CategoryOf: categories(table),
+		AlertReader: model, Alerts: alarms,
+		Hooks: outgoing, HookDeliveryReader: hookDeliveries(st.pool),
+		Authenticator: auth, Keys: auth.keys, Origins: s.CORSOrigins, Clock: clock.Now, IDs: newID, Logger: log,
 	})
-	options := httpapi.Options{ShutdownTimeout: s.DrainTimeout, Logger: log, Ready: p.checks(projectors)}
+	rejections := &rejectionCounter{leases: leases, now: clock.Now, log: log}
+	if s.has("webhook") {
+		p.background(running, "rejected webhooks", rejections.run)
+	}
+	requestID := func() string { return newID().String() }
+	options := httpapi.Options{
+		ShutdownTimeout: s.DrainTimeout, Logger: log, Ready: p.checks(projectors), Origins: s.CORSOrigins, RequestID: requestID,
+	}
 	hooks := httpapi.NewWebhook(httpapi.WebhookOptions{
 		Recorder: recorder, AppSecrets: secrets.app.list, VerifyToken: secrets.verify.get,
-		DeliveryID: func() string { return newID().String() }, Logger: log,
+		DeliveryID: func() string { return newID().String() }, Recorded: p.startForward(running), Rejected: rejections.add,
+		Logger: log,
 	})
 	if s.has("api") {
 		options.GraphQL, options.Page, options.Playground = p.api, web.Page(), web.Playground()
@@ -216,10 +256,13 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, listeners
 	if s.has("webhook") && len(listeners) == 1 {
 		options.Webhook = hooks
 	}
+	if err := p.serveMetrics(serving, newExporter(running, model, measured.lag, categories(table), clock.Now, log), &options); err != nil {
+		return err
+	}
 	p.serve(serving, httpapi.New(options), listeners[0])
 	if len(listeners) > 1 {
 		p.serve(serving, httpapi.New(httpapi.Options{
-			Webhook: hooks, ShutdownTimeout: s.DrainTimeout, Logger: log, Ready: options.Ready,
+			Webhook: hooks, ShutdownTimeout: s.DrainTimeout, Logger: log, Ready: options.Ready, RequestID: requestID,
 		}), listeners[1])
 	}
 	return nil
@@ -234,8 +277,12 @@ func (p *platform) projectors() ([]*postgres.Projector, error) {
 	var all []*postgres.Projector
 	for _, g := range postgres.Groups() {
 		pr, err := postgres.NewProjector(postgres.ProjectorOptions{
-			Group: g, Log: p.stores.log, Pool: p.stores.pool, LogID: p.stores.logID.String(), Logger: p.log,
-			OnCommit: func(postgres.Commit) { p.dispatcher.Wake() },
+			Group: g, Log: p.stores.log, Pool: p.stores.pool, LogID: p.stores.logID.String(), Logger: p.log, Vault: p.stores.vault,
+			OnCommit: func(c postgres.Commit) {
+				if c.Group == postgres.Worklist {
+					p.dispatcher.WakeFor(c.Senders)
+				}
+			},
 		})
 		if err != nil {
 			return nil, err
@@ -367,21 +414,4 @@ func loadWhatsappSecrets(s *settings) (whatsappSecrets, error) {
 	w.app, errs[1] = newSecret("WAYPOST_WHATSAPP_APP_SECRET", s.WhatsappAppSecret)
 	w.verify, errs[2] = newSecret("WAYPOST_WHATSAPP_VERIFY_TOKEN", s.WhatsappVerifyToken)
 	return w, errors.Join(errs[:]...)
-}
-
-// adminKeyID is the id under which the ADMIN key stands in the log.
-const adminKeyID = "admin"
-
-// oneKey knows the ADMIN key alone, by its hash.
-type oneKey struct{ hash [sha256.Size]byte }
-
-// Authenticate answers the viewer of the ADMIN key.
-func (k oneKey) Authenticate(_ context.Context, secret string) (graph.Viewer, error) {
-	hash := sha256.Sum256([]byte(secret))
-	if subtle.ConstantTimeCompare(hash[:], k.hash[:]) != 1 {
-		return graph.Viewer{}, &domain.Error{
-			Code: domain.CodeUnauthenticated, Message: "the key is not known; see admin.key in the data folder",
-		}
-	}
-	return graph.Viewer{KeyID: adminKeyID, Name: "ADMIN", Scopes: []graph.Scope{graph.ScopeAdmin}}, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 type settings struct {
 	Addr          string   `help:"HTTP: GraphQL, webhooks, the page, health." default:"127.0.0.1:8080" env:"WAYPOST_ADDR"`
 	WebhookAddr   string   `help:"Where webhooks are taken in, if not on --addr." env:"WAYPOST_WEBHOOK_ADDR"`
+	MetricsAddr   string   `help:"Where /metrics is served, if not on --addr." env:"WAYPOST_METRICS_ADDR"`
 	Roles         []string `help:"What this process does: api, webhook, dispatch, project, alert." default:"api,webhook,dispatch,project,alert" env:"WAYPOST_ROLES"`
 	DataDir       string   `help:"Where the embedded parts keep their data." default:"./waypost-data" env:"WAYPOST_DATA_DIR" type:"path"`
 	EventstoreURL string   `help:"esdb://… of EventStoreDB 23.10+ or KurrentDB; the embedded store if empty." env:"WAYPOST_EVENTSTORE_URL"`
@@ -30,9 +32,20 @@ type settings struct {
 	SettleAfter       time.Duration   `help:"How long a lost answer waits for a status." default:"30s" env:"WAYPOST_SETTLE_AFTER"`
 	SettleAfterOutage time.Duration   `help:"The same when, since the call, webhooks could not be recorded." default:"5m" env:"WAYPOST_SETTLE_AFTER_OUTAGE"`
 	ThrottleLimit     int             `help:"Throttled calls of one message before it is a dead letter." default:"20" env:"WAYPOST_THROTTLE_LIMIT"`
+	PairLimit         string          `help:"Keep to WhatsApp's limit for one recipient, a message in 6 s and bursts of 45: on or off." default:"on" enum:"on,off" env:"WAYPOST_PAIR_LIMIT"`
+	ContentRetention  time.Duration   `help:"How long personal data of messages are kept; empty: for ever." env:"WAYPOST_CONTENT_RETENTION"`
 	DrainTimeout      time.Duration   `help:"How long calls in flight may take at the end." default:"10s" env:"WAYPOST_DRAIN_TIMEOUT"`
 
+	CORSOrigins  []string `name:"cors-origins" help:"Origins whose pages may use the API, such as https://*.example.com." env:"WAYPOST_CORS_ORIGINS"`
+	OIDCIssuer   string   `name:"oidc-issuer" help:"OpenID Connect issuer whose tokens with a scope claim count beside keys." env:"WAYPOST_OIDC_ISSUER"`
+	OIDCAudience string   `name:"oidc-audience" help:"What these tokens must name as their audience." env:"WAYPOST_OIDC_AUDIENCE"`
+
+	brokerSettings
+	hookSettings
 	logSettings
+
+	// attached is set when the stores are those embedded in another process.
+	attached bool
 }
 
 // allRoles are the parts of the platform that a process may take on.
@@ -47,7 +60,7 @@ func (s *settings) validate() error {
 			return fmt.Errorf("--roles: %q is none of %v", r, allRoles())
 		}
 	}
-	for _, a := range []struct{ name, addr string }{{"--addr", s.Addr}, {"--webhook-addr", s.WebhookAddr}} {
+	for _, a := range []struct{ name, addr string }{{"--addr", s.Addr}, {"--webhook-addr", s.WebhookAddr}, {"--metrics-addr", s.MetricsAddr}} {
 		if a.addr == "" {
 			continue
 		}
@@ -75,6 +88,12 @@ func (s *settings) validate() error {
 		if d.value < d.low || d.value > 24*time.Hour {
 			return fmt.Errorf("%s: %s is not between %s and 24h", d.name, d.value, d.low)
 		}
+	}
+	if err := errors.Join(s.brokerSettings.check(), s.hookSettings.check()); err != nil {
+		return err
+	}
+	if s.ContentRetention != 0 && s.ContentRetention < time.Second {
+		return fmt.Errorf("--content-retention: %s is less than 1s; leave it empty to keep personal data", s.ContentRetention)
 	}
 	if s.ThrottleLimit < 1 {
 		return fmt.Errorf("--throttle-limit: %d is less than 1", s.ThrottleLimit)

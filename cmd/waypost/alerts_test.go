@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// awaitAlert waits until an alert of the kind is in the state and answers its sender.
+func awaitAlert(ctx context.Context, t *testing.T, r *rig, kind, state string) (sender string) {
+	t.Helper()
+	for {
+		var data struct {
+			Alerts struct {
+				Edges []struct {
+					Node struct {
+						State   string
+						Summary string
+						Sender  *struct{ ID string }
+					}
+				}
+			}
+		}
+		if err := r.client.do(ctx, `query($kind: [AlertKind!]) { alerts(filter: {kind: $kind}) { edges { node { state summary sender { id } } } } }`,
+			map[string]any{"kind": []string{kind}}, &data); err != nil {
+			t.Fatalf("waiting for %s %s: %v; the log ends: %s", kind, state, err, r.serve.tail())
+		}
+		if edges := data.Alerts.Edges; len(edges) > 0 && edges[0].Node.State == state {
+			if len(edges) != 1 {
+				t.Errorf("%s was raised %d times", kind, len(edges))
+			}
+			if s := edges[0].Node.Sender; s != nil {
+				sender = s.ID
+			}
+			return sender
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func TestAlertsOfARunningPlatform(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), e2eTimeout)
+	defer cancel()
+	r := startTestRig(ctx, t, nil, map[string]any{"error_rate": 1, "error_codes": []int{190}})
+	if err := r.client.registerSender(ctx, "shop", "100000000001", 80); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.client.queueMessages(ctx, []map[string]any{benchMessage("shop", "held", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	if sender := awaitAlert(ctx, t, r, "SENDER_HELD", "RAISED"); sender != "shop" {
+		t.Errorf("the held sender is %q", sender)
+	}
+	for range 10 {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.addr+"/webhooks/whatsapp", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Hub-Signature-256", "sha256="+strings.Repeat("0", 64))
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+	}
+	awaitAlert(ctx, t, r, "WEBHOOK_REJECTED", "RAISED")
+	if err := r.control(ctx, map[string]any{"error_rate": 0}); err != nil {
+		t.Fatal(err)
+	}
+	awaitAlert(ctx, t, r, "SENDER_HELD", "RESOLVED")
+}

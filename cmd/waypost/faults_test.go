@@ -1,0 +1,327 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/adapters/privatepg"
+	"github.com/waypost/waypost/ports/httpapi"
+)
+
+// faultTimeout bounds a test that takes a store away and waits for it to be over.
+const faultTimeout = 2 * e2eTimeout
+
+// faultSecretKey is required with stores from outside.
+const faultSecretKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+// readiness asks what the platform, or one role of it, lacks.
+func readiness(ctx context.Context, t *testing.T, r *rig, query string) (status int, lacks string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.addr+"/readyz"+query, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer httpapi.Readiness
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, n := range answer.NotReady {
+		names = append(names, n.Role+": "+n.Check)
+	}
+	return resp.StatusCode, strings.Join(names, ", ")
+}
+
+// await waits until something is so, and answers how long that took.
+func await(ctx context.Context, t *testing.T, what string, so func() bool) time.Duration {
+	t.Helper()
+	for begin := time.Now(); ; {
+		if so() {
+			return time.Since(begin)
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("never: %s", what)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// deliver posts a signed webhook of a status that belongs to no message here, so
+// that it is looked for in the read model, too.
+func deliver(ctx context.Context, t *testing.T, r *rig, wamid string) int {
+	t.Helper()
+	body := fmt.Sprintf(`{"object":"whatsapp_business_account","entry":[{"id":"100200300","changes":[{"field":"messages","value":{
+		"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"100000000001"},
+		"statuses":[{"id":%q,"status":"delivered","timestamp":"%d","recipient_id":"919800000001"}]}}]}]}`, wamid, time.Now().Unix())
+	mac := hmac.New(sha256.New, []byte(rigAppSecret))
+	mac.Write([]byte(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.addr+"/webhooks/whatsapp", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// settled reports whether all messages are read and the books balance.
+func settled(ctx context.Context, r *rig, messages int) bool {
+	b, err := r.client.ledger(ctx)
+	return err == nil && b.Balanced && int(b.Accepted) == messages && int(b.Read) == messages
+}
+
+// queueSome queues one message after the other and answers the longest that one took.
+func queueSome(ctx context.Context, t *testing.T, r *rig, prefix string, n int) (longest time.Duration) {
+	t.Helper()
+	for i := range n {
+		begin := time.Now()
+		if _, err := r.client.queueMessages(ctx, []map[string]any{benchMessage("shop", prefix+strconv.Itoa(i), i)}); err != nil {
+			t.Fatalf("message %s%d: %v", prefix, i, err)
+		}
+		longest = max(longest, time.Since(begin))
+	}
+	return longest
+}
+
+// lines counts what a child has logged.
+func (c *child) lines(t *testing.T) int {
+	t.Helper()
+	text, err := os.ReadFile(c.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Count(text, []byte("\n"))
+}
+
+// outage is how long the tests keep a store away.
+const outage = 4 * time.Second
+
+// maxOutageLines is how much may be logged of an outage: some lines a second for
+// each part that notices, and none in a hot loop.
+const maxOutageLines = 400
+
+// Without Postgres messages are accepted and webhooks recorded as ever; once it is
+// back everything goes on by itself, and nothing was lost.
+func TestPostgresAway(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes Postgres away for seconds")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), faultTimeout)
+	defer cancel()
+	options := privatepg.Options{DataDir: filepath.Join(t.TempDir(), "postgres")}
+	cluster, err := privatepg.Start(ctx, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // after the platform
+		stopping, cancel := context.WithTimeout(context.Background(), e2eTimeout)
+		defer cancel()
+		if err := cluster.Stop(stopping); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := postgres.Up(ctx, cluster.URL()); err != nil {
+		t.Fatal(err)
+	}
+	// Its socket is in another folder after every start; the platform is given a link.
+	link := filepath.Join(t.TempDir(), "socket")
+	relink := func() {
+		u, err := url.Parse(cluster.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = os.Remove(link)
+		if err := os.Symlink(u.Query().Get("host"), link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	relink()
+	r := startTestRig(ctx, t, []string{"WAYPOST_POSTGRES_URL=postgres:///waypost?user=waypost&host=" + url.QueryEscape(link), "WAYPOST_SECRET_KEY=" + faultSecretKey, "WAYPOST_LOG_LEVEL=warn"}, nil)
+	if err := r.client.registerSender(ctx, "shop", "100000000001", 80); err != nil {
+		t.Fatal(err)
+	}
+	queueSome(ctx, t, r, "before-", 20)
+	await(ctx, t, "the first are read", func() bool { return settled(ctx, r, 20) })
+
+	// The postmaster is killed: the cluster's owner, here the test, starts it again.
+	killPostmaster(t, options.DataDir)
+	queueSome(ctx, t, r, "killed-", 20)
+	t.Logf("postmaster killed: all read %s after the last was accepted",
+		await(ctx, t, "all are read after the kill", func() bool { return settled(ctx, r, 40) }).Round(10*time.Millisecond))
+
+	logged := r.serve.lines(t)
+	if err := cluster.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	longest := queueSome(ctx, t, r, "away-", 50)
+	for i := range 5 {
+		if status := deliver(ctx, t, r, "wamid.away"+strconv.Itoa(i)); status != http.StatusOK {
+			t.Errorf("webhook %d without Postgres is answered %d", i, status)
+		}
+	}
+	for _, role := range []string{"api", "webhook"} {
+		if status, lacks := readiness(ctx, t, r, "?role="+role); status != http.StatusOK {
+			t.Errorf("%s is not ready without Postgres: %s", role, lacks)
+		}
+	}
+	if status, lacks := readiness(ctx, t, r, ""); status != http.StatusServiceUnavailable || !strings.Contains(lacks, "dispatch: postgres") || strings.Contains(lacks, "event store") {
+		t.Errorf("readyz answers %d, lacking %q", status, lacks)
+	}
+	time.Sleep(time.Until(begin.Add(outage)))
+	if n := r.serve.lines(t) - logged; n > maxOutageLines {
+		t.Errorf("%d lines were logged in %s", n, time.Since(begin))
+	}
+	restarting := time.Now()
+	if cluster, err = privatepg.Start(ctx, options); err != nil {
+		t.Fatal(err)
+	}
+	relink()
+	up := time.Since(restarting)
+	await(ctx, t, "ready again", func() bool { status, _ := readiness(ctx, t, r, ""); return status == http.StatusOK })
+	ready := time.Since(restarting)
+	await(ctx, t, "all are read", func() bool { return settled(ctx, r, 90) })
+	t.Logf("Postgres away for %s: accepting took at most %s; back up after %s, ready after %s, all 50 read after %s",
+		restarting.Sub(begin).Round(100*time.Millisecond), longest.Round(time.Millisecond), up.Round(10*time.Millisecond),
+		ready.Round(10*time.Millisecond), time.Since(restarting).Round(10*time.Millisecond))
+	checkNothingTwice(ctx, t, r)
+}
+
+func killPostmaster(t *testing.T, dir string) {
+	t.Helper()
+	var pid int
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.Name() != "postmaster.pid" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		pid, err = strconv.Atoi(strings.TrimSpace(first))
+		return err
+	})
+	if err != nil || pid == 0 {
+		t.Fatalf("no postmaster below %s: %v", dir, err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkNothingTwice(ctx context.Context, t *testing.T, r *rig) {
+	t.Helper()
+	stats, err := r.stats(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stats.DuplicatesAfterEcho != 0 {
+		t.Errorf("%d messages were sent again after their status had come", stats.DuplicatesAfterEcho)
+	}
+}
+
+// Without the event store nothing is accepted and callers are told so; once it is
+// back everything goes on by itself. It runs as a process of its own, which is
+// killed.
+func TestEventStoreAway(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes the event store away for seconds")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), faultTimeout)
+	defer cancel()
+	dir := t.TempDir()
+	addr, err := freeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func() *child {
+		c, err := startChild(dir, "eventstore", nil, "eventstore", "--addr", addr, "--data-dir", filepath.Join(dir, "eventstore"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	store := start()
+	t.Cleanup(func() { // after the platform
+		if err := store.stop(); err != nil {
+			t.Errorf("stop the event store: %v", err)
+		}
+	})
+	r := startTestRig(ctx, t, []string{
+		"WAYPOST_EVENTSTORE_URL=esdb://" + addr + "?tls=false", "WAYPOST_SECRET_KEY=" + faultSecretKey, "WAYPOST_LOG_LEVEL=warn",
+		"WAYPOST_SETTLE_AFTER_OUTAGE=3s",
+	}, nil)
+	if err := r.client.registerSender(ctx, "shop", "100000000001", 80); err != nil {
+		t.Fatal(err)
+	}
+	queueSome(ctx, t, r, "before-", 60) // some of them are being called when it goes
+	logged := r.serve.lines(t)
+	store.kill()
+	begin := time.Now()
+
+	short, cancelShort := context.WithTimeout(ctx, outage)
+	defer cancelShort()
+	_, err = r.client.queueMessages(short, []map[string]any{benchMessage("shop", "away", 1)})
+	var refused *graphqlError
+	if errors.As(err, &refused) && refused.Extensions.Code != "UNAVAILABLE" || err == nil {
+		t.Errorf("without the event store a message is answered %v", err)
+	}
+	if status := deliver(ctx, t, r, "wamid.away"); status != http.StatusServiceUnavailable {
+		t.Errorf("without the event store a webhook is answered %d", status)
+	}
+	status, lacks := readiness(ctx, t, r, "")
+	for _, role := range []string{"api", "webhook", "dispatch", "project"} {
+		if status != http.StatusServiceUnavailable || !strings.Contains(lacks, role+": event store") {
+			t.Errorf("readyz answers %d, lacking %q", status, lacks)
+		}
+	}
+	time.Sleep(time.Until(begin.Add(outage)))
+	if n := r.serve.lines(t) - logged; n > maxOutageLines {
+		t.Errorf("%d lines were logged in %s", n, time.Since(begin))
+	}
+	restarting := time.Now()
+	store = start()
+	await(ctx, t, "ready again", func() bool { status, _ := readiness(ctx, t, r, ""); return status == http.StatusOK })
+	ready := time.Since(restarting)
+	// The same again is accepted once, whatever became of the first.
+	if _, err := r.client.queueMessages(ctx, []map[string]any{benchMessage("shop", "away", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	queueSome(ctx, t, r, "after-", 20)
+	await(ctx, t, "all are read", func() bool { return settled(ctx, r, 81) })
+	t.Logf("event store away for %s: ready %s after its start, all read after %s",
+		restarting.Sub(begin).Round(100*time.Millisecond), ready.Round(10*time.Millisecond), time.Since(restarting).Round(10*time.Millisecond))
+	if status := deliver(ctx, t, r, "wamid.away"); status != http.StatusOK {
+		t.Errorf("with the event store back a webhook is answered %d", status)
+	}
+	checkNothingTwice(ctx, t, r)
+}
