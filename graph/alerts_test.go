@@ -164,6 +164,7 @@ func TestAlertsAreFollowedAndResumed(t *testing.T) {
 			t.Fatalf("after the cursor comes %s %s, want %s", id, state, want)
 		}
 	}
+	p.projectAll() // what a new subscriber begins with is what the read model says
 	critical := p.stream(p.request("admin", followAlerts, map[string]any{"min": "CRITICAL"}))
 	p.raise("d", "acme", alert.Warning)
 	next := p.raise("e", "acme", alert.Critical)

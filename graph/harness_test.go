@@ -21,6 +21,7 @@ import (
 
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/hooks"
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 	"github.com/waypost/waypost/adapters/vault"
@@ -32,6 +33,7 @@ import (
 	keydomain "github.com/waypost/waypost/domain/access"
 	"github.com/waypost/waypost/domain/alert"
 	access "github.com/waypost/waypost/domain/audit"
+	"github.com/waypost/waypost/domain/hook"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/operation"
 	"github.com/waypost/waypost/domain/sender"
@@ -150,7 +152,7 @@ func setup(tb testing.TB) *platform {
 	})
 	must(tb, err)
 	closing(tb, store)
-	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types())
+	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types(), hook.Types())
 	must(tb, err)
 	secret, err := vault.LoadOrMakeKeys(tb.TempDir() + "/secret.key")
 	must(tb, err)
@@ -167,7 +169,8 @@ func setup(tb testing.TB) *platform {
 		tb: tb, ctx: ctx, log: log, logID: logID, keys: &keys{keys: map[string]graph.Viewer{}},
 		messages: command.NewMessages(log, time.Now, newID, 1000), logged: &lockedBuffer{},
 	}
-	senders := command.NewSenders(log, time.Now, newID, vault.NewTokens(pool, secret, newID))
+	tokens := vault.NewTokens(pool, secret, newID)
+	senders := command.NewSenders(log, time.Now, newID, tokens)
 	var projectors []*postgres.Projector
 	running, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -201,14 +204,16 @@ func setup(tb testing.TB) *platform {
 	wg.Go(func() { _ = p.keys.log.Run(running, time.After) })
 	operations := command.NewOperations(log, p.messages, time.Now, time.After, newID, slog.New(slog.DiscardHandler))
 	wg.Go(func() { _ = operations.Run(running) })
+	outgoing := command.NewHooks(log, time.Now, newID, tokens, hooks.NewSecret)
+	wg.Go(func() { _ = outgoing.Run(running) })
 	p.options = graph.Options{
 		Operations: operations, SelectionReader: read,
 		Keys: p.keys.log, Log: log, LogID: logID, Messages: p.messages, Senders: senders,
 		Queue:         command.NewQueueMessage(p.messages, senders, secret),
 		Erase:         command.NewEraseRecipient(log, p.messages, people, read, time.Now, time.After, newID),
 		MessageReader: read, DeadLetterReader: read, SenderReader: read, BooksReader: read, MetricsReader: read, AlertReader: read,
-		Alerts: alerts.New(log, time.Now, newID),
-		Audit:  audit.NewReader(log), Reads: audit.NewReads(log, time.Now, newID),
+		Alerts: alerts.New(log, time.Now, newID), Hooks: outgoing, HookDeliveryReader: hooks.NewDeliveries(pool),
+		Audit: audit.NewReader(log), Reads: audit.NewReads(log, time.Now, newID),
 		Authenticator: p.keys, Clock: time.Now, IDs: newID, Recheck: 50 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(p.logged, nil)),
 	}

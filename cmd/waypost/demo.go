@@ -62,7 +62,10 @@ func (c demoCommand) Run(env *environment) error {
 			log.Warn("the simulator did not end in time", "error", err)
 		}
 	}()
-	s := c.settings(sim, appSecret)
+	s, err := c.settings(sim, appSecret)
+	if err != nil {
+		return err
+	}
 	p, err := startPlatform(env.ctx, s, demoRoutes(s, sim), log)
 	if err != nil {
 		return err
@@ -97,15 +100,17 @@ func (c demoCommand) startSimulator(ctx context.Context, appSecret string) (*sim
 	return sim, nil
 }
 
-func (c demoCommand) settings(sim *simulator.Simulator, appSecret string) *settings {
-	return &settings{
-		Addr: c.Addr, Roles: allRoles(), DataDir: c.DataDir, WhatsappURL: sim.URL(), WhatsappToken: "demo-token",
-		WhatsappAppSecret: appSecret,
-		// The public defaults but for settling: in a demo somebody waits for it.
-		RetrySchedule: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second},
-		CallTimeout:   10 * time.Second, SettleAfter: 15 * time.Second, SettleAfterOutage: 20 * time.Second,
-		ThrottleLimit: 20, DrainTimeout: c.DrainTimeout, CORSOrigins: []string{"http://localhost:*"}, logSettings: c.logSettings,
+// settings are the public defaults but for settling: in a demo somebody waits for it.
+func (c demoCommand) settings(sim *simulator.Simulator, appSecret string) (*settings, error) {
+	s, err := defaultSettings()
+	if err != nil {
+		return nil, err
 	}
+	s.Addr, s.DataDir, s.WhatsappURL = c.Addr, c.DataDir, sim.URL()
+	s.WhatsappToken, s.WhatsappAppSecret = "demo-token", appSecret
+	s.CallTimeout, s.SettleAfter, s.SettleAfterOutage = 10*time.Second, 15*time.Second, 20*time.Second
+	s.DrainTimeout, s.CORSOrigins, s.logSettings = c.DrainTimeout, []string{"http://localhost:*"}, c.logSettings
+	return s, nil
 }
 
 // demoRoutes give the page the key, and the simulator's settings on its own

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"github.com/alecthomas/kong"
 )
 
 // settings are those of serve. A flag beats the environment, the environment
@@ -46,6 +48,23 @@ type settings struct {
 
 	// attached is set when the stores are those embedded in another process.
 	attached bool
+}
+
+// defaultSettings are those of serve without flags, files and environment: a demo
+// in a shell that is set up for an installation must not reach its stores or
+// broker.
+func defaultSettings() (*settings, error) {
+	s := new(settings)
+	err := kong.ApplyDefaults(s, kong.PostBuild(func(k *kong.Kong) error {
+		for _, flag := range k.Model.Flags {
+			flag.Envs, flag.Tag.Envs = nil, nil
+		}
+		return nil
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("default settings: %w", err)
+	}
+	return s, nil
 }
 
 // allRoles are the parts of the platform that a process may take on.
