@@ -12,7 +12,7 @@ func diskUse(dir string) (used float64, free uint64, err error) {
 		return 0, 0, err
 	}
 	size := uint64(s.Bsize)
-	taken, avail := s.Blocks-s.Bfree, uint64(s.Bavail)
+	taken, avail := s.Blocks-s.Bfree, uint64(s.Bavail) //nolint:unconvert // FreeBSD counts it signed
 	if taken+avail == 0 {
 		return 0, 0, nil
 	}
