@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -32,11 +33,44 @@ func UnmarshalTime(v any) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-// MarshalDuration writes a length of time in ISO 8601.
+// MarshalDuration writes a length of time in ISO 8601, to the microsecond.
 func MarshalDuration(d time.Duration) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) {
-		_, _ = io.WriteString(w, strconv.Quote(duration.Format(d)))
+		_, _ = io.WriteString(w, strconv.Quote(formatDuration(d)))
 	})
+}
+
+// formatDuration counts in days at most, as UnmarshalDuration reads, and in whole
+// numbers: a float would show its rounding.
+func formatDuration(d time.Duration) string {
+	const day = 24 * time.Hour
+	d = d.Round(time.Microsecond)
+	if d == 0 {
+		return "PT0S"
+	}
+	var s strings.Builder
+	if d < 0 {
+		s.WriteByte('-')
+		d = -d
+	}
+	s.WriteByte('P')
+	if d >= day {
+		fmt.Fprintf(&s, "%dD", d/day)
+	}
+	if d %= day; d > 0 {
+		s.WriteByte('T')
+	}
+	if d >= time.Hour {
+		fmt.Fprintf(&s, "%dH", d/time.Hour)
+	}
+	if d %= time.Hour; d >= time.Minute {
+		fmt.Fprintf(&s, "%dM", d/time.Minute)
+	}
+	if d %= time.Minute; d > 0 {
+		digits := fmt.Sprintf("%d.%06d", d/time.Second, d%time.Second/time.Microsecond)
+		s.WriteString(strings.TrimRight(strings.TrimRight(digits, "0"), ".") + "S")
+	}
+	return s.String()
 }
 
 // UnmarshalDuration reads a length of time in ISO 8601. Years and months have no
