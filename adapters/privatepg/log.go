@@ -13,6 +13,9 @@ const (
 	lineLength = 1024 // of a line, in bytes; more is cut off
 )
 
+// stopped is said by each session that a stop finds still there: nothing to know.
+const stopped = "terminating connection due to administrator command"
+
 // tail takes the output of a process line by line: it keeps the last lines and
 // passes each to the logger, if there is one.
 type tail struct {
@@ -57,7 +60,9 @@ func (t *tail) add(line string) {
 		case "PANIC": // the server ends
 			report = t.logger.Error
 		case "FATAL", "WARNING": // a session ends
-			report = t.logger.Warn
+			if text != stopped {
+				report = t.logger.Warn
+			}
 		}
 		report("postgres: " + text)
 	}

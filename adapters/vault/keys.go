@@ -68,8 +68,8 @@ func LoadOrMakeKeys(path string) (*Keys, error) {
 		return nil, fmt.Errorf("secret key: %w", err)
 	}
 	k, err := ParseKeys(string(text))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if err != nil { // another key would lock what this one has sealed
+		return nil, fmt.Errorf("%s is damaged: it is not base64 of %d bytes; put it back from a backup", path, keySize)
 	}
 	return k, nil
 }

@@ -50,7 +50,7 @@ func adminKey(s *settings) (key *secret, made bool, err error) {
 	made = true
 	key = &secret{value: access.SecretPrefix + base64.RawURLEncoding.EncodeToString(random)}
 	if err := vault.WriteSecret(path, []byte(key.value+"\n")); err != nil {
-		return nil, false, fmt.Errorf("admin key: %w", err)
+		return nil, false, fmt.Errorf("data folder: %w; make room and see that this user may write there, or choose another with --data-dir", err)
 	}
 	return key, made, nil
 }

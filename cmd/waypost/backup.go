@@ -49,8 +49,11 @@ type backupCommand struct {
 // Run copies the event store, then the vault, then the keys. In this order every data
 // key that an event of the copy needs is in the copy of the vault.
 func (c backupCommand) Run(env *environment) (err error) {
-	if _, err := os.Stat(c.To); !errors.Is(err, fs.ErrNotExist) {
+	switch _, err := os.Stat(c.To); {
+	case err == nil:
 		return fmt.Errorf("--to %s exists; name a new folder", c.To)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("--to: %w; name a folder that can be made", err)
 	}
 	st, err := c.open(env.ctx, env)
 	if err != nil {
@@ -119,13 +122,15 @@ func (c backupCommand) Run(env *environment) (err error) {
 }
 
 type restoreCommand struct {
-	From    string `help:"Folder of the backup; it stays as it is." required:"" type:"path"`
-	DataDir string `help:"The data folder to make; it must not exist." default:"./waypost-data" env:"WAYPOST_DATA_DIR" type:"path"`
+	From        string `help:"Folder of the backup; it stays as it is." required:"" type:"path"`
+	DataDir     string `help:"The data folder to make; it must not exist." default:"./waypost-data" env:"WAYPOST_DATA_DIR" type:"path"`
+	PostgresURL string `help:"postgres://… of a given Postgres, migrated and new: the vault alone is loaded into it. The log is moved by waypost eventstore copy or restore, or by its store's own means." env:"WAYPOST_POSTGRES_URL"`
 	logSettings
 }
 
 // Run makes a data folder from a backup. The log in it gets another identity; the read
-// models are built again by the first start.
+// models are built again by the first start. With a given Postgres it loads the vault
+// into that, and nothing else.
 func (c restoreCommand) Run(env *environment) (err error) {
 	log, err := c.logger(env.stderr)
 	if err != nil {
@@ -142,8 +147,10 @@ func (c restoreCommand) Run(env *environment) (err error) {
 	switch {
 	case m.Format != backupFormat:
 		return fmt.Errorf("--from: the backup has format %d, this program reads %d", m.Format, backupFormat)
+	case c.PostgresURL != "":
+		return c.restoreGiven(env)
 	case !m.Eventstore:
-		return errors.New("--from: the event store was a given one and is not in the backup; restore it with its own means, and the vault with Postgres's")
+		return errors.New("--from: the event store was a given one and is not in the backup; restore it with its own means, and the vault of this backup with --postgres-url")
 	}
 	if err := os.Mkdir(c.DataDir, 0o700); err != nil {
 		return fmt.Errorf("--data-dir: %w; name a new folder", err)
@@ -175,6 +182,25 @@ func (c restoreCommand) Run(env *environment) (err error) {
 	}
 	_, err = fmt.Fprintf(env.stdout, "restored %d events in %d streams to %s; it is now log %s, and its first start builds the read models again\n",
 		report.Events, report.Streams, c.DataDir, identity)
+	return err
+}
+
+// restoreGiven loads the vault into a given Postgres.
+func (c restoreCommand) restoreGiven(env *environment) error {
+	ctx, cancel := context.WithTimeout(env.ctx, startTimeout)
+	defer cancel()
+	if err := migrated(ctx, c.PostgresURL); err != nil {
+		return err
+	}
+	pool, err := postgres.Open(ctx, c.PostgresURL)
+	if err != nil {
+		return unreachedPostgres(err)
+	}
+	defer pool.Close()
+	if err := vault.Load(ctx, pool, filepath.Join(c.From, backupVault)); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(env.stdout, "restored the vault to the given Postgres; give every process the secret key that was used with it")
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -52,6 +53,9 @@ func (c *graphqlClient) do(ctx context.Context, query string, variables map[stri
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+c.key)
 	text, failure := roundTrip(c.http, req)
+	if dial := new(net.OpError); errors.As(failure, &dial) && dial.Op == "dial" {
+		failure = fmt.Errorf("%w; see that the platform runs there", failure)
+	}
 	var answer struct {
 		Data   json.RawMessage `json:"data"`
 		Errors []*graphqlError `json:"errors"`

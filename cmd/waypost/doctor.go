@@ -156,7 +156,7 @@ func existingParent(dir string) string {
 }
 
 func (d *doctor) ports(ctx context.Context) {
-	for _, a := range []struct{ flag, addr string }{{"--addr", d.settings.Addr}, {"--webhook-addr", d.settings.WebhookAddr}} {
+	for _, a := range []struct{ flag, addr string }{{"--addr", d.settings.Addr}, {"--webhook-addr", d.settings.WebhookAddr}, {"--metrics-addr", d.settings.MetricsAddr}} {
 		if a.addr == "" {
 			continue
 		}
@@ -247,15 +247,11 @@ func (d *doctor) postgres(ctx context.Context) {
 	const what = "Postgres"
 	switch {
 	case d.settings.PostgresURL != "":
-		pending, err := postgres.Pending(ctx, d.settings.PostgresURL)
-		switch {
-		case err != nil:
-			d.bad(what, "see that it runs and that WAYPOST_POSTGRES_URL is right", "%s", oneLine(err))
-		case pending:
-			d.bad(what, "run: waypost migrate up", "migrations are pending")
-		default:
-			d.good(what, "answers; all migrations are applied")
+		if err := migrated(ctx, d.settings.PostgresURL); err != nil {
+			d.bad(what, "see that it runs, that WAYPOST_POSTGRES_URL is right, and that waypost migrate up was run", "%s", oneLine(err))
+			return
 		}
+		d.good(what, "answers; all migrations are applied")
 	case d.running:
 		st, err := d.reach(ctx)
 		if err == nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/waypost/waypost/app/request"
@@ -37,7 +38,20 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// oneLine is an error as the one line that a person reads.
+// oneLine is an error as the one line that a person reads. Parts that say the same,
+// as of several tries to connect, are said once.
 func oneLine(err error) string {
-	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
+	var parts []string
+	for line := range strings.Lines(err.Error()) {
+		part := strings.Join(strings.Fields(line), " ")
+		same := slices.IndexFunc(parts, func(p string) bool { return strings.HasPrefix(part, p) || strings.HasPrefix(p, part) })
+		switch {
+		case part == "":
+		case same < 0:
+			parts = append(parts, part)
+		case len(part) > len(parts[same]): // the last of them has the remedy behind it
+			parts[same] = part
+		}
+	}
+	return strings.ReplaceAll(strings.Join(parts, "; "), ":; ", ": ")
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -27,6 +28,7 @@ type cli struct {
 	Demo       demoCommand       `cmd:"" help:"Run the platform with a simulated WhatsApp, a sender and light traffic: what to try first."`
 	Simulator  simulatorCommand  `cmd:"" help:"Run a WhatsApp Cloud API that behaves as Meta's does." envprefix:"WAYPOST_SIMULATOR_"`
 	Eventstore eventstoreCommand `cmd:"" help:"Run the embedded event store alone, or check and copy its data."`
+	Query      queryCommand      `cmd:"" help:"Ask a platform a GraphQL query or mutation, with the ADMIN key of the data folder if no other is given."`
 	Replay     replayCommand     `cmd:"" help:"Print the log as an auditor reads it."`
 	Rebuild    rebuildCommand    `cmd:"" help:"Build the read models again from the log, beside the live ones, and swap."`
 	Verify     verifyCommand     `cmd:"" help:"Fold the log and hold the read models against it, row by row."`
@@ -59,15 +61,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "waypost:", err)
 		return exitUsage
 	}
-	if len(args) == 1 && args[0] == "help" {
-		args = []string{"--help"}
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
 	}
 	parsed, err := parser.Parse(args)
 	if exit >= 0 { // help was printed
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "waypost: %v; see waypost --help\n", err)
+		fmt.Fprintf(stderr, "waypost: %v; see %s --help\n", err, misused(err))
 		return exitUsage
 	}
 	ctx, stop := interruptible()
@@ -80,6 +82,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "waypost:", oneLine(err))
 		return exitFailed
 	}
+}
+
+// misused is the command that was not understood, as far as it was.
+func misused(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context != nil {
+		for _, step := range slices.Backward(wrong.Context.Path) {
+			if step.Command != nil {
+				return "waypost " + step.Command.Path()
+			}
+		}
+	}
+	return "waypost"
 }
 
 // environment is what a command has of the world around it.

@@ -33,7 +33,11 @@ func (c migrateUp) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	return postgres.Up(env.ctx, url)
+	if err := postgres.Up(env.ctx, url); err != nil {
+		return unreachedPostgres(err)
+	}
+	_, err = fmt.Fprintln(env.stdout, "all migrations are applied")
+	return err
 }
 
 type migrateDown struct {
@@ -47,7 +51,11 @@ func (c migrateDown) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	return postgres.Down(env.ctx, url, c.State)
+	if err := postgres.Down(env.ctx, url, c.State); err != nil {
+		return unreachedPostgres(err)
+	}
+	_, err = fmt.Fprintln(env.stdout, "dropped; waypost migrate up makes the tables again, and the read models are built from the log")
+	return err
 }
 
 type migrateStatus struct{ migrateTarget }
@@ -60,7 +68,7 @@ func (c migrateStatus) Run(env *environment) error {
 	}
 	all, err := postgres.Status(env.ctx, url)
 	if err != nil {
-		return err
+		return unreachedPostgres(err)
 	}
 	w := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
 	for _, m := range all {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,7 +104,16 @@ func openKeys(s *settings) (*vault.Keys, error) {
 	if !s.attached && (s.EventstoreURL != "" || s.PostgresURL != "") {
 		return nil, errors.New("WAYPOST_SECRET_KEY is required with a given event store or Postgres; make one with: openssl rand -base64 32")
 	}
-	return vault.LoadOrMakeKeys(filepath.Join(s.DataDir, "secret.key"))
+	path := filepath.Join(s.DataDir, "secret.key")
+	if !exists(path) && exists(filepath.Join(s.DataDir, "eventstore")) && exists(filepath.Join(s.DataDir, "postgres")) {
+		return nil, fmt.Errorf("%s is missing, and what stands in %s is sealed by it; put it back from a backup, or give it as WAYPOST_SECRET_KEY", path, s.DataDir)
+	}
+	return vault.LoadOrMakeKeys(path)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func (st *stores) openLog(ctx context.Context, s *settings, now func() time.Time, log *slog.Logger) error {
@@ -122,7 +132,11 @@ func (st *stores) openLog(ctx context.Context, s *settings, now func() time.Time
 		url = st.embedded.URL()
 	}
 	st.url = url
-	if st.log, err = eventstore.Open(ctx, eventstore.Options{URL: url, Codec: codec.Sealing(st.vault), Logger: log}); err != nil {
+	st.log, err = eventstore.Open(ctx, eventstore.Options{URL: url, Codec: codec.Sealing(st.vault), Logger: log})
+	if err != nil && s.EventstoreURL != "" && !s.attached {
+		return fmt.Errorf("WAYPOST_EVENTSTORE_URL: %w; see that it is right and that the event store runs and is reached from here", err)
+	}
+	if err != nil {
 		return err
 	}
 	st.logID, err = st.log.EnsureOpened(ctx, now())
@@ -142,18 +156,37 @@ func (st *stores) openPostgres(ctx context.Context, s *settings, log *slog.Logge
 			return err
 		}
 	} else {
-		pending, err := postgres.Pending(ctx, url)
-		if err != nil {
+		if err := migrated(ctx, url); err != nil {
 			return err
-		}
-		if pending {
-			return errors.New("migrations are pending on the given Postgres; run: waypost migrate up")
 		}
 	}
 	st.postgresURL = url
 	pool, err := postgres.Open(ctx, url)
 	st.pool = pool
 	return err
+}
+
+// migrated is nil if a given Postgres has all migrations, and names those it lacks.
+func migrated(ctx context.Context, url string) error {
+	all, err := postgres.Status(ctx, url)
+	if err != nil {
+		return unreachedPostgres(err)
+	}
+	var pending []string
+	for _, m := range all {
+		if !m.Applied {
+			pending = append(pending, m.Set+" "+m.File)
+		}
+	}
+	if len(pending) == 0 {
+		return nil
+	}
+	return fmt.Errorf("migrations are pending on the given Postgres (%s); run: waypost migrate up", strings.Join(pending, ", "))
+}
+
+// unreachedPostgres is why a given Postgres cannot be used, and what to do.
+func unreachedPostgres(err error) error {
+	return fmt.Errorf("WAYPOST_POSTGRES_URL: %w; see that it is right and that Postgres runs and is reached from here", err)
 }
 
 func (st *stores) close(ctx context.Context) error {

@@ -27,6 +27,9 @@ func (r remoteSettings) client() (*graphqlClient, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !alive(run.PID) {
+			return nil, fmt.Errorf("no platform runs on %s: process %d has ended; start one there with waypost serve, or name another with --data-dir or --url", r.DataDir, run.PID)
+		}
 		base = run.URL
 	}
 	u, err := url.Parse(base)

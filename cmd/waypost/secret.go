@@ -34,11 +34,11 @@ func newSecret(name, value string) (*secret, error) {
 	}
 	info, err := os.Stat(s.path)
 	if err != nil {
-		return nil, fmt.Errorf("%s_FILE: %w", name, err)
+		return nil, fmt.Errorf("%s_FILE: %w; name a file that this user may read", name, err)
 	}
 	text, err := os.ReadFile(s.path)
 	if err != nil {
-		return nil, fmt.Errorf("%s_FILE: %w", name, err)
+		return nil, fmt.Errorf("%s_FILE: %w; name a file that this user may read", name, err)
 	}
 	s.value, s.changed, s.looked = strings.TrimSpace(string(text)), info.ModTime(), time.Now()
 	return s, nil

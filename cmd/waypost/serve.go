@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,6 +72,7 @@ type platform struct {
 	stopHTTP, stopRest context.CancelFunc
 	http, rest         sync.WaitGroup
 	faults             chan error
+	draining           atomic.Bool
 	removeRun          func()
 }
 
@@ -85,19 +87,17 @@ func startPlatform(ctx context.Context, s *settings, routes map[string]http.Hand
 		return nil, fmt.Errorf("data folder: %w; choose another with --data-dir", err)
 	}
 	// A taken port is the most common fault: find it before the stores start.
-	listeners, err := listen(ctx, s)
+	open, err := listen(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			for _, l := range listeners {
-				_ = l.Close()
-			}
+			open.close()
 		}
 	}()
 	clock := newPlatformClock()
-	p := &platform{settings: s, log: log, faults: make(chan error, 8), url: "http://" + listeners[0].Addr().String()}
+	p := &platform{settings: s, log: log, faults: make(chan error, 8), url: "http://" + open.main.Addr().String()}
 	if p.adminKey, p.keyMade, err = adminKey(s); err != nil {
 		return nil, err
 	}
@@ -112,31 +112,50 @@ func startPlatform(ctx context.Context, s *settings, routes map[string]http.Hand
 	if p.removeRun, err = writeRunFile(s.DataDir, runFile{PID: os.Getpid(), URL: p.url, Eventstore: p.stores.url, Postgres: p.stores.postgresURL}); err != nil {
 		return nil, err
 	}
-	return p, p.assemble(ctx, clock, listeners, routes)
+	if err := p.assemble(ctx, clock, open, routes); err != nil {
+		return nil, err
+	}
+	p.logStart(ctx)
+	return p, nil
 }
 
-// listen opens the ports: the first is the one of --addr.
-func listen(ctx context.Context, s *settings) ([]net.Listener, error) {
-	var all []net.Listener
+// listeners are the open ports; webhooks and metrics are nil where they have none
+// of their own.
+type listeners struct{ main, webhooks, metrics net.Listener }
+
+func listen(ctx context.Context, s *settings) (_ *listeners, err error) {
+	l := &listeners{}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
 	var lc net.ListenConfig
-	for _, a := range []struct{ flag, addr string }{{"--addr", s.Addr}, {"--webhook-addr", s.WebhookAddr}} {
+	for _, a := range []struct {
+		flag, addr string
+		into       *net.Listener
+	}{{"--addr", s.Addr, &l.main}, {"--webhook-addr", s.WebhookAddr, &l.webhooks}, {"--metrics-addr", s.MetricsAddr, &l.metrics}} {
 		if a.addr == "" {
 			continue
 		}
-		l, err := lc.Listen(ctx, "tcp", a.addr)
-		if err != nil {
-			for _, open := range all {
-				_ = open.Close()
-			}
+		if *a.into, err = lc.Listen(ctx, "tcp", a.addr); err != nil {
 			return nil, fmt.Errorf("%s: %w; end what listens there or choose another address", a.flag, err)
 		}
-		all = append(all, l)
 	}
-	return all, nil
+	return l, nil
+}
+
+// close closes those that nothing serves on yet.
+func (l *listeners) close() {
+	for _, open := range []net.Listener{l.main, l.webhooks, l.metrics} {
+		if open != nil {
+			_ = open.Close()
+		}
+	}
 }
 
 // assemble builds the parts of the process's roles and sets them going.
-func (p *platform) assemble(ctx context.Context, clock *platformClock, listeners []net.Listener, routes map[string]http.Handler) error {
+func (p *platform) assemble(ctx context.Context, clock *platformClock, open *listeners, routes map[string]http.Handler) error {
 	s, st, log := p.settings, p.stores, p.log
 	secrets, err := loadWhatsappSecrets(s)
 	if err != nil {
@@ -253,19 +272,35 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, listeners
 		options.GraphQL, options.Page, options.Playground = p.api, web.Page(), web.Playground()
 		options.Routes = routes
 	}
-	if s.has("webhook") && len(listeners) == 1 {
+	if s.has("webhook") && open.webhooks == nil {
 		options.Webhook = hooks
 	}
-	if err := p.serveMetrics(serving, newExporter(running, model, measured.lag, categories(table), clock.Now, log), &options); err != nil {
+	if err := p.serveMetrics(serving, newExporter(running, model, measured.lag, categories(table), clock.Now, log), &options, open.metrics); err != nil {
 		return err
 	}
-	p.serve(serving, httpapi.New(options), listeners[0])
-	if len(listeners) > 1 {
+	p.serve(serving, httpapi.New(options), open.main)
+	if open.webhooks != nil {
 		p.serve(serving, httpapi.New(httpapi.Options{
 			Webhook: hooks, ShutdownTimeout: s.DrainTimeout, Logger: log, Ready: options.Ready, RequestID: requestID,
-		}), listeners[1])
+		}), open.webhooks)
 	}
 	return nil
+}
+
+// logStart says once what runs here, of secrets only whether they are set.
+func (p *platform) logStart(ctx context.Context) {
+	s := p.settings
+	where := func(url, own string) string {
+		if url == "" {
+			return own
+		}
+		return "given"
+	}
+	given := func(name, value string) bool { return value != "" || os.Getenv(name+"_FILE") != "" }
+	p.log.InfoContext(ctx, "waypost has started", "version", version, "pid", os.Getpid(), "url", p.url, "roles", strings.Join(s.Roles, ","),
+		"dataDir", s.DataDir, "eventStore", where(s.EventstoreURL, "embedded"), "postgres", where(s.PostgresURL, "private"),
+		"log", p.stores.logID.String(), "appSecret", given("WAYPOST_WHATSAPP_APP_SECRET", s.WhatsappAppSecret),
+		"token", given("WAYPOST_WHATSAPP_TOKEN", s.WhatsappToken))
 }
 
 // projectors are the projections, if this process runs them. Dispatch and the
@@ -352,7 +387,9 @@ func (p *platform) wait(ctx context.Context) error {
 // projections, then the stores.
 func (p *platform) close() error {
 	var errs []error
+	p.draining.Store(true)
 	if p.dispatcher != nil && p.settings.has("dispatch") {
+		p.log.Info("draining: no new calls are made, those under way are waited for", "atMost", p.settings.DrainTimeout.String())
 		ctx, cancel := context.WithTimeout(context.Background(), p.settings.DrainTimeout+closeTimeout)
 		p.dispatcher.Drain(ctx)
 		cancel()
@@ -374,6 +411,7 @@ func (p *platform) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*closeTimeout)
 	defer cancel()
 	errs = append(errs, p.stores.close(ctx))
+	p.log.Info("waypost has ended")
 	if p.removeRun != nil {
 		p.removeRun()
 	}
@@ -393,13 +431,22 @@ func (p *platform) checks(projectors []*postgres.Projector) map[string][]httpapi
 		}
 		return nil
 	}}
+	// A load balancer turns away while the last requests are still answered.
+	staying := httpapi.Check{Name: "drain", Ready: func(context.Context) error {
+		if p.draining.Load() {
+			return errors.New("the process ends")
+		}
+		return nil
+	}}
 	all := map[string][]httpapi.Check{
 		"api": {log}, "webhook": {log}, "dispatch": {log, pg}, "project": {log, pg, caughtUp}, "alert": {log, pg},
 	}
 	for role := range all {
 		if !p.settings.has(role) {
 			delete(all, role)
+			continue
 		}
+		all[role] = append(all[role], staying)
 	}
 	return all
 }

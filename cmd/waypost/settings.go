@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -35,7 +36,7 @@ type settings struct {
 	SettleAfterOutage time.Duration   `help:"The same when, since the call, webhooks could not be recorded." default:"5m" env:"WAYPOST_SETTLE_AFTER_OUTAGE"`
 	ThrottleLimit     int             `help:"Throttled calls of one message before it is a dead letter." default:"20" env:"WAYPOST_THROTTLE_LIMIT"`
 	PairLimit         string          `help:"Keep to WhatsApp's limit for one recipient, a message in 6 s and bursts of 45: on or off." default:"on" enum:"on,off" env:"WAYPOST_PAIR_LIMIT"`
-	ContentRetention  time.Duration   `help:"How long personal data of messages are kept; empty: for ever." env:"WAYPOST_CONTENT_RETENTION"`
+	ContentRetention  time.Duration   `help:"How long personal data of messages are kept, such as 2160h for 90 days; empty: for ever." env:"WAYPOST_CONTENT_RETENTION"`
 	DrainTimeout      time.Duration   `help:"How long calls in flight may take at the end." default:"10s" env:"WAYPOST_DRAIN_TIMEOUT"`
 
 	CORSOrigins  []string `name:"cors-origins" help:"Origins whose pages may use the API, such as https://*.example.com." env:"WAYPOST_CORS_ORIGINS"`
@@ -72,8 +73,20 @@ func allRoles() []string { return []string{"api", "webhook", "dispatch", "projec
 
 func (s *settings) has(role string) bool { return slices.Contains(s.Roles, role) }
 
+// isOrigin reports whether text may be an origin, or a pattern of some.
+func isOrigin(text string) bool {
+	if text == "*" {
+		return true
+	}
+	scheme, host, found := strings.Cut(text, "://")
+	return found && scheme != "" && host != "" && !strings.ContainsAny(host, "/ ")
+}
+
 // validate names the first setting that cannot be, and what to do.
 func (s *settings) validate() error {
+	if len(s.Roles) == 0 {
+		return fmt.Errorf("--roles: none is given; give some of %v, or leave it out for all", allRoles())
+	}
 	for _, r := range s.Roles {
 		if !slices.Contains(allRoles(), r) {
 			return fmt.Errorf("--roles: %q is none of %v", r, allRoles())
@@ -86,6 +99,14 @@ func (s *settings) validate() error {
 		if _, _, err := net.SplitHostPort(a.addr); err != nil {
 			return fmt.Errorf("%s: %w; give host:port", a.name, err)
 		}
+	}
+	for _, o := range s.CORSOrigins {
+		if !isOrigin(o) {
+			return fmt.Errorf("--cors-origins: %q is no origin; give one like https://app.example.com, https://*.example.com or *", o)
+		}
+	}
+	if (s.OIDCIssuer == "") != (s.OIDCAudience == "") {
+		return errors.New("--oidc-issuer and --oidc-audience belong together: give both or none")
 	}
 	if u, err := url.Parse(s.WhatsappURL); err != nil || u.Host == "" {
 		return fmt.Errorf("--whatsapp-url: %q is no URL; give one like https://graph.facebook.com/v25.0", s.WhatsappURL)

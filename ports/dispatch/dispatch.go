@@ -190,10 +190,15 @@ func (d *Dispatcher) WakeFor(senders []string) {
 	signal(d.sub.wake)
 }
 
+// routerLogger takes what the router tells of its own comings and goings for talk.
+func routerLogger(log *slog.Logger) watermill.LoggerAdapter {
+	return watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug})
+}
+
 // Run sends until Drain is over or ctx ends; then the answers of calls under way
 // are given up and recorded as lost. It may be called once.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	router, err := wm.NewRouter(wm.RouterConfig{CloseTimeout: leaseTTL}, watermill.NewSlogLogger(d.log))
+	router, err := wm.NewRouter(wm.RouterConfig{CloseTimeout: leaseTTL}, routerLogger(d.log))
 	if err != nil {
 		return fmt.Errorf("make the dispatch router: %w", err)
 	}
@@ -401,12 +406,14 @@ func (d *Dispatcher) own(ids []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	owned := make(map[string]bool, len(ids))
+	taken := 0
 	for _, id := range ids {
 		s, ok := d.all[id]
 		owned[id] = ok
 		if !ok || d.lanes[id] != nil {
 			continue
 		}
+		taken++
 		l := newLane(s, d.pairLimit)
 		if s.Hold != nil {
 			l.stop(s.Hold.Fault, d.clock())
@@ -418,6 +425,9 @@ func (d *Dispatcher) own(ids []string) {
 		if !owned[id] {
 			d.dropLane(id, l)
 		}
+	}
+	if taken > 0 {
+		d.log.InfoContext(d.recording, "this process sends for more senders", slog.Int("taken", taken), slog.Int("senders", len(d.lanes)))
 	}
 }
 
