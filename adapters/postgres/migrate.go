@@ -28,6 +28,9 @@ const (
 	readModelLock = 0x7761790001
 	stateLock     = 0x7761790002
 	egressLock    = 0x7761790004
+
+	// lockPatience is how long a migration of another program is waited for, in seconds.
+	lockPatience = 300
 )
 
 // Migration is a migration and whether it was applied.
@@ -135,7 +138,9 @@ func withProvider(
 	if err := createSchema(ctx, db, schema); err != nil {
 		return err
 	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID))
+	// Nodes that start together look one after the other, each for some milliseconds;
+	// by default one that finds the lock taken asks again after 5 s.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID), lock.WithLockTimeout(1, lockPatience))
 	if err != nil {
 		return err
 	}

@@ -331,6 +331,16 @@ func (p *Projector) forever(ctx context.Context, target event.Position, do func(
 	}
 }
 
+// Recorded is where the group stands in Postgres, whoever wrote it last.
+func (p *Projector) Recorded(ctx context.Context) (event.Position, error) {
+	var at event.Position
+	err := p.options.Pool.QueryRow(ctx, `SELECT position FROM projection WHERE name = $1`, p.options.Group).Scan(&at)
+	if err != nil {
+		return 0, fmt.Errorf("read the position of %s: %w", p.options.Group, err)
+	}
+	return at, nil
+}
+
 func (p *Projector) stands(ctx context.Context, at event.Position) bool {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()

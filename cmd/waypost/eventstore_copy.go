@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -13,13 +16,14 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/waypost/waypost/adapters/eventstore"
+	"github.com/waypost/waypost/adapters/eventstored"
 )
 
 // copyReport is how often a copy without a terminal logs how far it is.
 const copyReport = 10 * time.Second
 
 type eventstoreCopy struct {
-	From string `help:"esdb://… of the event store to read." required:"" env:"WAYPOST_EVENTSTORE_COPY_FROM"`
+	From string `help:"esdb://… of the event store to read, or the data folder of a platform, running or not." required:"" env:"WAYPOST_EVENTSTORE_COPY_FROM"`
 	To   string `help:"esdb://… of the event store to fill: empty, or an earlier copy of the same log." required:"" env:"WAYPOST_EVENTSTORE_COPY_TO"`
 	logSettings
 }
@@ -34,6 +38,11 @@ func (c eventstoreCopy) Run(env *environment) (err error) {
 	if err != nil {
 		return err
 	}
+	source, closeSource, err := c.source(env.ctx, log)
+	if err != nil {
+		return fmt.Errorf("--from: %w", err)
+	}
+	defer func() { err = errors.Join(err, closeSource()) }()
 	open := func(name, url string) (*eventstore.Log, error) {
 		opened, err := eventstore.Open(env.ctx, eventstore.Options{URL: url, Codec: codec, Logger: log})
 		if err != nil {
@@ -41,7 +50,7 @@ func (c eventstoreCopy) Run(env *environment) (err error) {
 		}
 		return opened, nil
 	}
-	from, err := open("from", c.From)
+	from, err := open("from", source)
 	if err != nil {
 		return err
 	}
@@ -67,6 +76,31 @@ func (c eventstoreCopy) Run(env *environment) (err error) {
 	_, err = fmt.Fprintf(env.stdout, "copied %d events in %s; the copy is log %s\n",
 		copied.Events, time.Since(start).Round(time.Millisecond), copied.Identity)
 	return err
+}
+
+// source is the URL of the event store to read. That of a data folder is served here
+// for the time of the copy, unless its platform does.
+func (c eventstoreCopy) source(ctx context.Context, log *slog.Logger) (url string, end func() error, err error) {
+	end = func() error { return nil }
+	if strings.Contains(c.From, "://") {
+		return c.From, end, nil
+	}
+	if run, err := readRunFile(c.From); err == nil && alive(run.PID) {
+		return run.Eventstore, end, nil
+	}
+	dir := filepath.Join(c.From, "eventstore")
+	if _, err := os.Stat(dir); err != nil {
+		return "", end, fmt.Errorf("%w; give esdb://… or the data folder of a platform", err)
+	}
+	server, err := eventstored.Open(ctx, eventstored.Options{Dir: dir, Addr: "127.0.0.1:0", Logger: log})
+	if err != nil {
+		return "", end, err
+	}
+	return server.URL(), func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		return server.Close(ctx)
+	}, nil
 }
 
 func closeLog(ctx context.Context, log *eventstore.Log, err *error) {

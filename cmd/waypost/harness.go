@@ -193,28 +193,33 @@ func startRig(ctx context.Context, dir string, env []string, control map[string]
 	if r.addr, err = freeAddr(); err != nil {
 		return nil, err
 	}
-	if r.simAddr, err = freeAddr(); err != nil {
-		return nil, err
-	}
-	r.simURL = "http://" + r.simAddr
 	r.client = newGraphQLClient("http://"+r.addr+"/graphql", rigAdminKey)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.stop())
 		}
 	}()
-	r.simulator, err = startChild(dir, "simulator", []string{"WAYPOST_SIMULATOR_APP_SECRET=" + rigAppSecret},
-		"simulator", "--addr", r.simAddr, "--webhook-url", "http://"+r.addr+"/webhooks/whatsapp", "--app-secret", rigAppSecret)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.simulator.ready(ctx, r.simURL+"/stats"); err != nil {
-		return nil, err
-	}
-	if err := r.control(ctx, control); err != nil {
+	if err := r.startSimulator(ctx, control); err != nil {
 		return nil, err
 	}
 	return r, r.startServe(ctx)
+}
+
+// startSimulator starts the simulated WhatsApp, which sends webhooks to r.addr.
+func (r *rig) startSimulator(ctx context.Context, control map[string]any) (err error) {
+	if r.simAddr, err = freeAddr(); err != nil {
+		return err
+	}
+	r.simURL = "http://" + r.simAddr
+	r.simulator, err = startChild(r.dir, "simulator", []string{"WAYPOST_SIMULATOR_APP_SECRET=" + rigAppSecret},
+		"simulator", "--addr", r.simAddr, "--webhook-url", "http://"+r.addr+"/webhooks/whatsapp", "--app-secret", rigAppSecret)
+	if err != nil {
+		return err
+	}
+	if err := r.simulator.ready(ctx, r.simURL+"/stats"); err != nil {
+		return err
+	}
+	return r.control(ctx, control)
 }
 
 func (r *rig) dataDir() string { return filepath.Join(r.dir, "data") }

@@ -28,7 +28,7 @@ type cli struct {
 	Demo       demoCommand       `cmd:"" help:"Run the platform with a simulated WhatsApp, a sender and light traffic: what to try first."`
 	Simulator  simulatorCommand  `cmd:"" help:"Run a WhatsApp Cloud API that behaves as Meta's does." envprefix:"WAYPOST_SIMULATOR_"`
 	Eventstore eventstoreCommand `cmd:"" help:"Run the embedded event store alone, or check and copy its data."`
-	Query      queryCommand      `cmd:"" help:"Ask a platform a GraphQL query or mutation, with the ADMIN key of the data folder if no other is given."`
+	Query      queryCommand      `cmd:"" help:"Ask a platform a GraphQL query or mutation, with the ADMIN key of this machine if no other is given."`
 	Replay     replayCommand     `cmd:"" help:"Print the log as an auditor reads it."`
 	Rebuild    rebuildCommand    `cmd:"" help:"Build the read models again from the log, beside the live ones, and swap."`
 	Verify     verifyCommand     `cmd:"" help:"Fold the log and hold the read models against it, row by row."`

@@ -15,7 +15,7 @@ import (
 // a URL it is the one that runs on the data folder.
 type remoteSettings struct {
 	URL     string `help:"URL of the platform. Empty: the one that runs on the data folder." env:"WAYPOST_URL"`
-	APIKey  string `name:"api-key" help:"API key. Empty: the ADMIN key in the data folder. WAYPOST_API_KEY_FILE names a file that has it." env:"WAYPOST_API_KEY"`
+	APIKey  string `name:"api-key" help:"API key. Empty: the ADMIN key of the settings of serve, or in the data folder. WAYPOST_API_KEY_FILE names a file that has it." env:"WAYPOST_API_KEY"`
 	DataDir string `help:"Data folder of a running platform." default:"./waypost-data" env:"WAYPOST_DATA_DIR" type:"path"`
 }
 
@@ -41,6 +41,13 @@ func (r remoteSettings) client() (*graphqlClient, error) {
 		return nil, err
 	}
 	key := given.get()
+	if key == "" { // on a node whose settings the shell has
+		admin, err := newSecret("WAYPOST_ADMIN_KEY", os.Getenv("WAYPOST_ADMIN_KEY"))
+		if err != nil {
+			return nil, err
+		}
+		key = admin.get()
+	}
 	if key == "" {
 		text, err := os.ReadFile(filepath.Join(r.DataDir, "admin.key"))
 		if err != nil {

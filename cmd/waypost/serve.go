@@ -215,7 +215,7 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 		return err
 	}
 	for _, pr := range projectors {
-		p.background(running, "projector", func(ctx context.Context) error { return runProjector(ctx, pr, log) })
+		p.background(running, "projector", pr.run)
 	}
 	if s.has("dispatch") {
 		p.background(running, "dispatch", p.dispatcher.Run)
@@ -305,15 +305,18 @@ func (p *platform) logStart(ctx context.Context) {
 
 // projectors are the projections, if this process runs them. Dispatch and the
 // live page wait for what they commit.
-func (p *platform) projectors() ([]*postgres.Projector, error) {
+func (p *platform) projectors() ([]*projecting, error) {
 	if !p.settings.has("project") {
 		return nil, nil
 	}
-	var all []*postgres.Projector
+	var all []*projecting
 	for _, g := range postgres.Groups() {
-		pr, err := postgres.NewProjector(postgres.ProjectorOptions{
+		pr := &projecting{log: p.log}
+		var err error
+		pr.Projector, err = postgres.NewProjector(postgres.ProjectorOptions{
 			Group: g, Log: p.stores.log, Pool: p.stores.pool, LogID: p.stores.logID.String(), Logger: p.log, Vault: p.stores.vault,
 			OnCommit: func(c postgres.Commit) {
+				pr.committed()
 				if c.Group == postgres.Worklist {
 					p.dispatcher.WakeFor(c.Senders)
 				}
@@ -420,13 +423,13 @@ func (p *platform) close() error {
 
 // checks are what the roles need, for /readyz. Accepting and webhooks need the
 // event store alone.
-func (p *platform) checks(projectors []*postgres.Projector) map[string][]httpapi.Check {
+func (p *platform) checks(projectors []*projecting) map[string][]httpapi.Check {
 	log := httpapi.Check{Name: "event store", Ready: p.stores.log.Ping}
 	pg := httpapi.Check{Name: "postgres", Ready: p.stores.pool.Ping}
 	caughtUp := httpapi.Check{Name: "read models", Ready: func(context.Context) error {
 		for _, pr := range projectors {
-			if !pr.Live() {
-				return errors.New("still catching up with the log")
+			if err := pr.ready(); err != nil {
+				return err
 			}
 		}
 		return nil
