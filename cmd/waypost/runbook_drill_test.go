@@ -145,7 +145,12 @@ func (d *drill) repeats(ctx context.Context, n *node, b runbookBlock, into any) 
 // read anew each time.
 func (d *drill) awaits(ctx context.Context, n *node, what string, into any, so func() bool) {
 	d.t.Helper()
-	b := d.next("graphql")
+	d.until(ctx, n, d.next("graphql"), what, into, so)
+}
+
+// until asks a block again and again.
+func (d *drill) until(ctx context.Context, n *node, b runbookBlock, what string, into any, so func() bool) {
+	d.t.Helper()
 	await(ctx, d.t, d.section+": "+what, func() bool {
 		d.repeats(ctx, n, b, into)
 		if so() {
@@ -247,7 +252,7 @@ func (n *node) install(t *testing.T) {
 	if err := os.Symlink(executable, filepath.Join(n.dir, "bin", "waypost")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(n.dir, "bin", "systemctl"), []byte(systemctl), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(filepath.Join(n.dir, "bin", "systemctl"), []byte(systemctl), 0o700); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -286,10 +291,6 @@ func (n *node) shell(ctx context.Context, script string) (string, error) {
 	cmd.Env = append(childEnvironment(), "PATH="+filepath.Join(n.dir, "bin")+":"+os.Getenv("PATH"), "DRILL_SYSTEMD="+n.systemd.URL)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if os.Getenv("DRILL_TIMES") != "" {
-		begun := time.Now()
-		defer func() { fmt.Println(n.name, time.Since(begun), script[max(0, len(script)-150):]) }()
-	}
 	if err := cmd.Run(); err != nil {
 		return stdout.String(), fmt.Errorf("%w: %s", err, stderr.String())
 	}
