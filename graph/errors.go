@@ -68,6 +68,8 @@ func (p errorPresenter) shown(ctx context.Context, err error) domain.Error {
 	switch {
 	case errors.As(err, &known) && known.Code != domain.CodeInternal:
 		return *known
+	case errors.Is(err, event.ErrNoRoom):
+		return domain.Error{Code: domain.CodeUnavailable, Message: "the event store's disk is full; try again when there is room"}
 	case errors.Is(err, event.ErrUnavailable):
 		return domain.Error{Code: domain.CodeUnavailable, Message: "the event store does not answer; try again"}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

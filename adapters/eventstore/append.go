@@ -3,7 +3,9 @@ package eventstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/uuid"
@@ -33,6 +35,7 @@ func (l *Log) Append(
 	})
 	switch {
 	case err == nil:
+		l.noRoom.Store(0)
 		return event.Appended{
 			Revision: event.Revision(result.NextExpectedVersion),
 			Position: event.Position(result.CommitPosition),
@@ -42,9 +45,10 @@ func (l *Log) Append(
 		return event.Appended{}, &event.WrongRevisionError{Stream: stream, Expected: expected}
 	case refusedAsTooLarge(err):
 		return event.Appended{}, fmt.Errorf("%w: %w", event.ErrTooLarge, err)
-	default:
-		return event.Appended{}, err
+	case errors.Is(err, event.ErrNoRoom):
+		l.noRoom.Store(time.Now().UnixNano())
 	}
+	return event.Appended{}, err
 }
 
 // encode also answers the data key of the first event that has personal data.

@@ -80,14 +80,28 @@ func failed(ctx context.Context, what string, err error) error {
 	if errors.Is(err, event.ErrUnavailable) {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	switch codeOf(err) {
-	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Canceled, codes.ResourceExhausted:
+	code := codeOf(err)
+	err = plain(err)
+	switch code {
+	case codes.ResourceExhausted:
+		return fmt.Errorf("%s: %w: %w: %w", what, event.ErrUnavailable, event.ErrNoRoom, err)
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Canceled:
 		return fmt.Errorf("%s: %w: %w", what, event.ErrUnavailable, err)
 	case codes.Unauthenticated, codes.PermissionDenied:
 		return fmt.Errorf("%s: %w: %w", what, ErrRefused, err)
 	default:
 		return fmt.Errorf("%s: %w", what, err)
 	}
+}
+
+// plain is an error of which the client's own has nothing to say but that it does not
+// know it.
+func plain(err error) error {
+	var e *esdb.Error
+	if errors.As(err, &e) && e.Code() == esdb.ErrorCodeUnknown && e.Err() != nil {
+		return e.Err()
+	}
+	return err
 }
 
 // refusedAsTooLarge reports whether the store refused an append for its size. It

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
@@ -57,6 +58,10 @@ type Log struct {
 
 	commands      *pool // appends and reads
 	subscriptions *pool
+
+	// noRoom is when an append was last refused for want of room, in nanoseconds; 0
+	// since one was taken again.
+	noRoom atomic.Int64
 }
 
 var _ event.Log = (*Log)(nil)
@@ -118,6 +123,19 @@ func (l *Log) End(ctx context.Context) (event.Position, error) {
 		return err
 	})
 	return last, err
+}
+
+// noRoomFor is how long a refusal for want of room counts: with nobody who appends,
+// nobody would find out that there is room again.
+const noRoomFor = 5 * time.Second
+
+// Room is event.ErrNoRoom if the store refused the last append for want of room, a
+// moment ago.
+func (l *Log) Room() error {
+	if at := l.noRoom.Load(); at != 0 && time.Since(time.Unix(0, at)) < noRoomFor {
+		return event.ErrNoRoom
+	}
+	return nil
 }
 
 // Ping reports whether the store answers a read at the first try.

@@ -184,6 +184,9 @@ func (s *Server) Err() <-chan error { return s.errs }
 // Stats costs a few atomic loads.
 func (s *Server) Stats() store.Stats { return s.store.Stats() }
 
+// Room is nil while appends are taken; else it says how much room there is.
+func (s *Server) Room() error { return s.store.Room() }
+
 // Backup writes a consistent copy of the data to a folder that must not exist yet, while the server runs.
 func (s *Server) Backup(to string) error { return s.store.Backup(to) }
 

@@ -181,6 +181,10 @@ type Log interface {
 	Ping(ctx context.Context) error
 }
 
+// ErrNoRoom says that the event store's disk is full: it takes no appends until
+// there is room, and answers reads. It comes with ErrUnavailable.
+var ErrNoRoom = errors.New("the event store's disk is full")
+
 // ErrUnavailable says that the event store is away or that an append's outcome
 // is not known.
 var ErrUnavailable = errors.New("event store unavailable")

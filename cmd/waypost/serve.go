@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -393,7 +394,7 @@ func (p *platform) close() error {
 	p.draining.Store(true)
 	if p.dispatcher != nil && p.settings.has("dispatch") {
 		p.log.Info("draining: no new calls are made, those under way are waited for", "atMost", p.settings.DrainTimeout.String())
-		ctx, cancel := context.WithTimeout(context.Background(), p.settings.DrainTimeout+closeTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), p.settings.DrainTimeout)
 		p.dispatcher.Drain(ctx)
 		cancel()
 	}
@@ -424,7 +425,13 @@ func (p *platform) close() error {
 // checks are what the roles need, for /readyz. Accepting and webhooks need the
 // event store alone.
 func (p *platform) checks(projectors []*projecting) map[string][]httpapi.Check {
-	log := httpapi.Check{Name: "event store", Ready: p.stores.log.Ping}
+	log := httpapi.Check{Name: "event store", Ready: func(ctx context.Context) error {
+		room := p.stores.log.Room
+		if p.stores.embedded != nil { // it knows at once
+			room = p.stores.embedded.Room
+		}
+		return cmp.Or(room(), p.stores.log.Ping(ctx))
+	}}
 	pg := httpapi.Check{Name: "postgres", Ready: p.stores.pool.Ping}
 	caughtUp := httpapi.Check{Name: "read models", Ready: func(context.Context) error {
 		for _, pr := range projectors {

@@ -38,6 +38,9 @@ func (f fault) err() error {
 // refused from then on; the owner should end the process.
 func (s *Store) Fault() <-chan error { return s.fault.c }
 
+// Room is nil while there is room for appends; else it wraps ErrDiskFull and says how much there is.
+func (s *Store) Room() error { return s.checkDiskSpace() }
+
 // checkDiskSpace refuses while there is too little room for Pebble to go on safely. When Pebble itself meets a full
 // disk while it commits, its only way out is to give up (see pebbleLogger.Fatalf).
 func (s *Store) checkDiskSpace() error {
