@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
-	kongyaml "github.com/alecthomas/kong-yaml"
 )
 
 // Exit codes of the public surface.
@@ -53,12 +52,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		kong.Description("Sends WhatsApp messages, each once, and shows where every one of them is."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
-		kong.Configuration(kongyaml.Loader, "waypost.yaml"),
+		kong.Configuration(loadSettingsFile, settingsPath),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 	)
 	if err != nil {
-		fmt.Fprintln(stderr, "waypost:", err)
+		fmt.Fprintln(stderr, "waypost:", oneLine(err))
 		return exitUsage
 	}
 	if len(args) > 0 && args[0] == "help" {
