@@ -97,7 +97,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	queueSome(ctx, t, r, "after-", 20)
-	await(ctx, t, "the first is sent", func() bool { now, err := r.stats(ctx); return err == nil && now.Accepted > before.Accepted })
+	awaitSend(ctx, t, r, before.Accepted)
 	sent := time.Since(freed)
 	await(ctx, t, "all are read", func() bool { return settled(ctx, r, 41) })
 	t.Logf("disk full for %s: ready %s after there was room, first send after %s, all read after %s", freed.Sub(full).Round(100*time.Millisecond),

@@ -207,7 +207,18 @@ func TestStartThatCannotBe(t *testing.T) {
 		"data folder that cannot be written": {[]string{"--data-dir", filepath.Join(file, "data")}, file, exitFailed},
 		"unknown broker":                     {[]string{"--broker-url", "mqtt://127.0.0.1"}, "amqp://", exitFailed},
 		"events from nowhere":                {[]string{"--broker-events", "yesterday"}, "--broker-events", exitFailed},
-		"unknown flag":                       {[]string{"--colour"}, "--colour", exitUsage},
+		"unknown flag":                       {[]string{"--colour"}, "serve --help", exitUsage},
+		"no role":                            {[]string{"--roles="}, "--roles", exitFailed},
+		"taken port of metrics":              {[]string{"--metrics-addr", taken.Addr().String()}, "--metrics-addr", exitFailed},
+		"origin that is none":                {[]string{"--cors-origins", "example.com"}, "https://app.example.com", exitFailed},
+		"issuer without an audience":         {[]string{"--oidc-issuer", "https://id.example.com"}, "--oidc-audience", exitFailed},
+		"event store that is not there": {
+			[]string{"--eventstore-url", "esdb://127.0.0.1:1?tls=false", "--secret-key", faultSecretKey}, "WAYPOST_EVENTSTORE_URL", exitFailed,
+		},
+		"Postgres that is not there": {
+			[]string{"--postgres-url", "postgres://127.0.0.1:1/waypost", "--secret-key", faultSecretKey}, "WAYPOST_POSTGRES_URL", exitFailed,
+		},
+		"given store without a key": {[]string{"--eventstore-url", "esdb://127.0.0.1:1?tls=false"}, "openssl rand -base64 32", exitFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stderr := runServe(t, c.args)

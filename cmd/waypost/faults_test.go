@@ -200,6 +200,10 @@ func TestPostgresAway(t *testing.T) {
 	if n := r.serve.lines(t) - logged; n > maxOutageLines {
 		t.Errorf("%d lines were logged in %s", n, time.Since(begin))
 	}
+	before, err := r.stats(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
 	restarting := time.Now()
 	if cluster, err = privatepg.Start(ctx, options); err != nil {
 		t.Fatal(err)
@@ -208,11 +212,22 @@ func TestPostgresAway(t *testing.T) {
 	up := time.Since(restarting)
 	await(ctx, t, "ready again", func() bool { status, _ := readiness(ctx, t, r, ""); return status == http.StatusOK })
 	ready := time.Since(restarting)
+	awaitSend(ctx, t, r, before.Accepted)
+	sent := time.Since(restarting)
 	await(ctx, t, "all are read", func() bool { return settled(ctx, r, 90) })
-	t.Logf("Postgres away for %s: accepting took at most %s; back up after %s, ready after %s, all 50 read after %s",
-		restarting.Sub(begin).Round(100*time.Millisecond), longest.Round(time.Millisecond), up.Round(10*time.Millisecond),
-		ready.Round(10*time.Millisecond), time.Since(restarting).Round(10*time.Millisecond))
+	t.Logf("Postgres away for %s: accepting took at most %s; back up after %s, ready after %s, first send after %s, all 50 read after %s",
+		restarting.Sub(begin).Round(100*time.Millisecond), longest.Round(time.Millisecond), up.Round(10*time.Millisecond), ready.Round(10*time.Millisecond),
+		sent.Round(10*time.Millisecond), time.Since(restarting).Round(10*time.Millisecond))
 	checkNothingTwice(ctx, t, r)
+}
+
+// awaitSend waits until WhatsApp has accepted more messages than so many.
+func awaitSend(ctx context.Context, t *testing.T, r *rig, than int64) {
+	t.Helper()
+	await(ctx, t, "a message is sent", func() bool {
+		now, err := r.stats(ctx)
+		return err == nil && now.Accepted > than
+	})
 }
 
 func killPostmaster(t *testing.T, dir string) {
@@ -308,6 +323,10 @@ func TestEventStoreAway(t *testing.T) {
 	if n := r.serve.lines(t) - logged; n > maxOutageLines {
 		t.Errorf("%d lines were logged in %s", n, time.Since(begin))
 	}
+	before, err := r.stats(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
 	restarting := time.Now()
 	store = start()
 	await(ctx, t, "ready again", func() bool { status, _ := readiness(ctx, t, r, ""); return status == http.StatusOK })
@@ -316,10 +335,12 @@ func TestEventStoreAway(t *testing.T) {
 	if _, err := r.client.queueMessages(ctx, []map[string]any{benchMessage("shop", "away", 1)}); err != nil {
 		t.Fatal(err)
 	}
+	awaitSend(ctx, t, r, before.Accepted)
+	sent := time.Since(restarting)
 	queueSome(ctx, t, r, "after-", 20)
 	await(ctx, t, "all are read", func() bool { return settled(ctx, r, 81) })
-	t.Logf("event store away for %s: ready %s after its start, all read after %s",
-		restarting.Sub(begin).Round(100*time.Millisecond), ready.Round(10*time.Millisecond), time.Since(restarting).Round(10*time.Millisecond))
+	t.Logf("event store away for %s: ready %s after its start, first send after %s, all read after %s",
+		restarting.Sub(begin).Round(100*time.Millisecond), ready.Round(10*time.Millisecond), sent.Round(10*time.Millisecond), time.Since(restarting).Round(10*time.Millisecond))
 	if status := deliver(ctx, t, r, "wamid.away"); status != http.StatusOK {
 		t.Errorf("with the event store back a webhook is answered %d", status)
 	}

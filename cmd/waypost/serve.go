@@ -181,8 +181,8 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 	// stopped in order by wait.
 	background := context.WithoutCancel(ctx)
 	var serving, running context.Context
-	serving, p.stopHTTP = context.WithCancel(background) //nolint:gosec // wait calls it
-	running, p.stopRest = context.WithCancel(background) //nolint:gosec // wait calls it
+	serving, p.stopHTTP = context.WithCancel(background)
+	running, p.stopRest = context.WithCancel(background)
 	p.rest.Go(func() { clock.follow(running, log) })
 	erase := p.startForgetting(running, messages, model, clock.Now)
 
