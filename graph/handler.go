@@ -94,6 +94,7 @@ func (h *Handler) newServer(schema graphqlSchema) http.Handler {
 	s.AroundOperations(onlySubscribeByGet)
 	s.AroundResponses(noteErrors)
 	s.AroundOperations(h.resolver.recordReads)
+	s.AroundOperations(h.resolver.traceMutation)
 	s.Use(extension.Introspection{})
 	s.Use(extension.FixedComplexityLimit(maxComplexity))
 	s.Use(depthLimit(maxDepth))

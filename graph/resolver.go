@@ -13,6 +13,7 @@ import (
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -94,6 +95,8 @@ type Options struct {
 	Keys  *command.Keys
 	Clock command.Clock
 	IDs   command.IDs
+	// Trace follows the mutations; nil: nobody does.
+	Trace *trace.Tracer
 	// Logger gets internal errors, each under the id that its caller was told.
 	// Nothing is logged without one.
 	Logger *slog.Logger
@@ -118,5 +121,5 @@ type Resolver struct {
 // cause is the caller as the one behind a change.
 func (r *Resolver) cause(ctx context.Context) command.Cause {
 	c := callerOf(ctx)
-	return command.Cause{By: c.actor(), CausationID: r.opts.IDs().String()}
+	return command.Cause{By: c.actor(), CausationID: r.opts.IDs().String(), Traceparent: traceparentOf(ctx)}
 }

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -54,6 +55,8 @@ type Options struct {
 	Timeout time.Duration
 	// Errors is the table to classify by.
 	Errors *ErrorTable
+	// Trace follows the calls; nil: nobody does.
+	Trace *trace.Tracer
 }
 
 // Client calls the Cloud API. It keeps connections for hundreds of calls under way and may be used by any
@@ -62,6 +65,7 @@ type Client struct {
 	base    url.URL
 	timeout time.Duration
 	errors  *ErrorTable
+	trace   *trace.Tracer
 	http    *http.Client
 }
 
@@ -85,7 +89,7 @@ func NewClient(o Options) (*Client, error) {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	return &Client{
-		base: *base, timeout: o.Timeout, errors: o.Errors,
+		base: *base, timeout: o.Timeout, errors: o.Errors, trace: o.Trace,
 		http: &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{
@@ -124,6 +128,8 @@ type Call struct {
 func (c *Client) Send(ctx context.Context, call Call) message.CallResult {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	ctx, span := c.traceCall(ctx)
+	defer span.End()
 	// Something of the request may have been written. The transport's writer has ended when Do returns an
 	// error, so what this says then is final.
 	var doubtful atomic.Bool
@@ -145,7 +151,13 @@ func (c *Client) Send(ctx context.Context, call Call) message.CallResult {
 		answer, err = c.http.Do(c.post(traced, call))
 	}
 	if err != nil {
-		return c.noAnswer(ctx, err, doubtful.Load())
+		result := c.noAnswer(ctx, err, doubtful.Load())
+		traceNoAnswer(span, result)
+		return result
+	}
+	span.Number("http.response.status_code", answer.StatusCode)
+	if answer.StatusCode >= http.StatusBadRequest {
+		span.Fail("an answer with an error")
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
@@ -162,6 +174,28 @@ func (c *Client) Send(ctx context.Context, call Call) message.CallResult {
 		return lost
 	}
 	return result
+}
+
+// traceCall begins the span of a call. WhatsApp is not told of the trace: it has no use
+// for it, documents no such header, and is outside of whom the trace is for.
+func (c *Client) traceCall(ctx context.Context) (context.Context, trace.Span) {
+	ctx, span := c.trace.Begin(ctx, trace.Start{Kind: trace.Client, Name: "POST /{phone_number_id}/messages"})
+	if span.On() {
+		span.Text("http.request.method", http.MethodPost)
+		span.Text("url.template", "/{phone_number_id}/messages")
+		span.Text("server.address", c.base.Hostname())
+	}
+	return ctx, span
+}
+
+// traceNoAnswer says why there was none.
+func traceNoAnswer(span trace.Span, result message.CallResult) {
+	switch r := result.(type) {
+	case message.Lost:
+		span.Fail(r.Cause)
+	case message.Refused:
+		span.Fail(r.Failure.Message)
+	}
 }
 
 // post builds the request. The URL is put together from its parts since parsing it for each call costs more

@@ -12,6 +12,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/waypost/waypost/adapters/whatsapp"
+	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -63,6 +66,63 @@ func refusedWith(class message.Class, scope message.ThrottleScope, category mess
 	return func(r message.CallResult) bool {
 		refused, ok := r.(message.Refused)
 		return ok && refused.Failure.Class == class && refused.Scope == scope && refused.Failure.Category == category
+	}
+}
+
+// recorded is a trace.Recorder that keeps what it was told.
+type recorded struct {
+	mu   sync.Mutex
+	told map[string]string
+}
+
+func (r *recorded) Begin(ctx context.Context, s trace.Start) (context.Context, trace.Recording) {
+	r.Text("name", s.Name)
+	return ctx, r
+}
+
+func (r *recorded) Traceparent() string {
+	return "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+}
+func (r *recorded) In(ctx context.Context) context.Context { return ctx }
+func (r *recorded) Number(key string, value int)           { r.Text(key, strconv.Itoa(value)) }
+func (r *recorded) Fail(reason string)                     { r.Text("failed", reason) }
+func (r *recorded) End()                                   { r.Text("ended", "yes") }
+
+func (r *recorded) Text(key, value string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told[key] = value
+}
+
+// WhatsApp is outside of whom a trace is for: it is not told of it.
+func TestATracedCallLooksLikeAnyOther(t *testing.T) {
+	headers := make(chan http.Header, 2)
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		headers <- r.Header
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	send(t, newClient(t, url, time.Minute))
+	told := &recorded{told: map[string]string{}}
+	c, err := whatsapp.NewClient(whatsapp.Options{URL: url, Timeout: time.Minute, Errors: table(t), Trace: trace.New(told)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	send(t, c)
+	if plain, traced := <-headers, <-headers; !reflect.DeepEqual(plain, traced) {
+		t.Errorf("with a trace it sends %v; want %v", traced, plain)
+	}
+	for key, want := range map[string]string{
+		"name": "POST /{phone_number_id}/messages", "http.response.status_code": "429", "failed": "an answer with an error", "ended": "yes",
+	} {
+		if told.told[key] != want {
+			t.Errorf("%s is %q; want %q", key, told.told[key], want)
+		}
+	}
+	for key, value := range told.told {
+		if strings.Contains(value, phoneNumberID) || strings.Contains(value, "secret-token") {
+			t.Errorf("%s tells %q", key, value)
+		}
 	}
 }
 

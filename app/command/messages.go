@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -27,6 +28,7 @@ type IDs func() uuid.UUID
 type Cause struct {
 	By          domain.Actor
 	CausationID string
+	// Traceparent is that of the span in which it was asked for; empty: the message's own.
 	Traceparent string
 }
 
@@ -37,6 +39,9 @@ type Loaded struct {
 	Revision event.Revision
 	// Position is the log position of its last event.
 	Position event.Position
+	// Traceparent is that of its last call, or of its queueing before any: what goes on
+	// with its trace. Empty if it is not traced.
+	Traceparent string
 	// Key is the data key of its recipient, under which what is personal of it
 	// stands in the log; ErasedAt is when that was destroyed.
 	Key      event.KeyID
@@ -60,11 +65,18 @@ type Messages struct {
 	clock Clock
 	ids   IDs
 	cache *messageCache
+	trace *trace.Tracer
 }
 
 // NewMessages makes the repository; cached bounds the messages kept folded.
 func NewMessages(log event.Log, clock Clock, ids IDs, cached int) *Messages {
 	return &Messages{log: log, clock: clock, ids: ids, cache: newMessageCache(cached)}
+}
+
+// Traced has t follow the messages, and answers s.
+func (s *Messages) Traced(t *trace.Tracer) *Messages {
+	s.trace = t
+	return s
 }
 
 // Load is the message as the log has it, at least as new as anything this
@@ -97,6 +109,9 @@ func (s *Messages) load(ctx context.Context, id uuid.UUID) (Loaded, error) {
 			l.Key, l.ErasedAt = e.Key, e.ErasedAt
 		}
 		l.locked = l.locked || e.Personal == event.Locked
+		if beginsTrace(e.Event) {
+			l.Traceparent = cmp.Or(e.Meta.Traceparent, l.Traceparent)
+		}
 	}
 	s.cache.put(l, era)
 	return l, nil
@@ -122,6 +137,7 @@ func (s *Messages) append(
 	ctx context.Context, l Loaded, expected event.Expected, cause Cause, events []message.Event,
 ) (Loaded, error) {
 	now, era := s.clock(), s.cache.era()
+	parent := cmp.Or(cause.Traceparent, l.Traceparent)
 	sender := l.Message.Sender
 	if q, ok := events[0].(message.Queued); ok {
 		sender = q.Sender
@@ -131,9 +147,12 @@ func (s *Messages) append(
 	for i, e := range events {
 		news[i] = event.New{ID: s.ids(), Event: e, Meta: event.Meta{
 			RecordedAt: now, Sender: sender, CorrelationID: l.ID.String(), CausationID: cause.CausationID,
-			By: cause.By, OnBehalfOf: cause.By.OnBehalfOf, Traceparent: cause.Traceparent,
+			By: cause.By, OnBehalfOf: cause.By.OnBehalfOf, Traceparent: parent,
 		}, Subject: subjectOf(l, e)}
 		recs[i] = message.Record{Event: e, At: now}
+		if beginsTrace(e) {
+			l.Traceparent = parent
+		}
 	}
 	done, err := s.log.Append(ctx, event.MessageStream(l.ID), expected, news...)
 	if err != nil {
@@ -145,6 +164,16 @@ func (s *Messages) append(
 	l.Key = cmp.Or(l.Key, done.Key)
 	s.cache.put(l, era)
 	return l, nil
+}
+
+// beginsTrace reports whether what follows in a message's trace hangs below the event:
+// all that comes of a call below the call.
+func beginsTrace(e domain.Event) bool {
+	switch e.(type) {
+	case message.Queued, message.SendAttempted:
+		return true
+	}
+	return false
 }
 
 // subjectOf is whom an event's personal data are about: the recipient, who may be

@@ -1,14 +1,17 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -44,6 +47,31 @@ type Queued struct {
 // a number with country code. Errors are *domain.Error for what the caller can
 // mend; a conflict carries the id of the message in the way.
 func (h *QueueMessage) Handle(ctx context.Context, r message.Request, cause Cause) (Queued, error) {
+	return h.traced(ctx, r, cause, false)
+}
+
+// traced is handle in a span: inside of the one that asked for it, or of a trace of its
+// own for a message that was one of many.
+func (h *QueueMessage) traced(ctx context.Context, r message.Request, cause Cause, ownTrace bool) (Queued, error) {
+	ctx, span := h.messages.trace.Begin(ctx, trace.Start{
+		Kind: trace.Producer, Name: "queue message", Parent: cause.Traceparent, Root: ownTrace,
+	})
+	defer span.End()
+	cause.Traceparent = cmp.Or(span.Traceparent(), cause.Traceparent)
+	q, err := h.handle(ctx, r, cause)
+	if span.On() {
+		span.Text("waypost.sender.id", q.Message.Sender)
+		if err != nil {
+			span.Fail(string(domain.CodeOf(err)))
+		} else {
+			span.Text("waypost.message.id", q.ID.String())
+			span.Text("waypost.message.replayed", strconv.FormatBool(q.Replayed))
+		}
+	}
+	return q, err
+}
+
+func (h *QueueMessage) handle(ctx context.Context, r message.Request, cause Cause) (Queued, error) {
 	if err := h.prepare(ctx, &r); err != nil {
 		return Queued{}, err
 	}
@@ -165,12 +193,12 @@ func (h *QueueMessage) HandleMany(ctx context.Context, requests []message.Reques
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			results[i].Queued, results[i].Err = h.Handle(ctx, r, cause)
+			results[i].Queued, results[i].Err = h.traced(ctx, r, cause, len(requests) > 1)
 		})
 	}
 	wg.Wait()
 	for _, i := range repeats {
-		results[i].Queued, results[i].Err = h.Handle(ctx, requests[i], cause)
+		results[i].Queued, results[i].Err = h.traced(ctx, requests[i], cause, true)
 	}
 	return results
 }

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -21,6 +23,8 @@ import (
 // nothing is recorded is domain.NotFound.
 func (s *Messages) RecordReports(ctx context.Context, id uuid.UUID, cause Cause, reports []message.Report) (unmatched []int, err error) {
 	l, cached := s.cache.get(id)
+	var span trace.Span
+	defer func() { span.End() }()
 	for range maxConflicts {
 		if !cached {
 			if l, err = s.load(ctx, id); err != nil {
@@ -35,17 +39,40 @@ func (s *Messages) RecordReports(ctx context.Context, id uuid.UUID, cause Cause,
 		if len(events) == 0 {
 			return unmatched, nil
 		}
+		if !span.On() {
+			span = s.traceStatuses(ctx, l, events)
+			cause.Traceparent = span.Traceparent()
+		}
 		_, err := s.Append(ctx, l, cause, events...)
 		var wrong *event.WrongRevisionError
 		switch {
 		case err == nil:
 			return unmatched, nil
 		case !errors.As(err, &wrong):
+			span.Fail("the log did not take it")
 			return nil, err
 		}
 		cached = false
 	}
 	return nil, domain.Unavailable("message %s is being changed by too many at once; try again", id)
+}
+
+// traceStatuses begins the span of statuses, in the message's trace: they come of its
+// call, whatever request of WhatsApp brought them beside those of other messages.
+func (s *Messages) traceStatuses(ctx context.Context, l Loaded, events []message.Event) trace.Span {
+	_, span := s.trace.Begin(ctx, trace.Start{
+		Kind: trace.Consumer, Name: "record status", Parent: l.Traceparent, Root: l.Traceparent == "",
+	})
+	if span.On() {
+		types := make([]string, len(events))
+		for i, e := range events {
+			types[i] = e.EventType()
+		}
+		span.Text("waypost.message.id", l.ID.String())
+		span.Text("waypost.sender.id", l.Message.Sender)
+		span.Text("waypost.events", strings.Join(types, ","))
+	}
+	return span
 }
 
 // decideReports decides on all of the reports as if they came one after the other.

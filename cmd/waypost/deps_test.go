@@ -128,6 +128,11 @@ var confined = []struct {
 		"ports/httpapi gets GraphQL as an http.Handler",
 	},
 	{
+		"go.opentelemetry.io",
+		[]string{"adapters/otlp"},
+		"the application tells its spans in app/trace's words; one adapter knows how they leave",
+	},
+	{
 		"github.com/alecthomas/kong",
 		[]string{"cmd"},
 		"flags and environment are read in one place",

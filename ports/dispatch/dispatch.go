@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
@@ -76,6 +77,8 @@ type Options struct {
 	RecordingSince func() time.Time
 	// Inbound counts what came in since a time, by sender. Nil: nothing does.
 	Inbound func(ctx context.Context, since time.Time) (map[string]int, error)
+	// Trace follows the messages; nil: nobody does.
+	Trace *trace.Tracer
 	// Clock tells the platform's time.
 	Clock  command.Clock
 	Logger *slog.Logger
@@ -112,6 +115,7 @@ type Dispatcher struct {
 	ready             func() bool
 	recorder          func() time.Time
 	inbound           func(context.Context, time.Time) (map[string]int, error)
+	trace             *trace.Tracer
 	clock             command.Clock
 	log               *slog.Logger
 
@@ -158,7 +162,7 @@ func New(o Options) (*Dispatcher, error) {
 	d := &Dispatcher{
 		messages: o.Messages, senders: o.Senders, source: o.Source, list: o.List, leases: o.Leases, caller: o.Caller,
 		policy: o.Policy, pairLimit: o.PairLimit, holdsTemplate: o.HoldsTemplate, settleAfterOutage: o.SettleAfterOutage, process: o.Process, roles: o.Roles, ready: o.Ready,
-		recorder: o.RecordingSince, inbound: o.Inbound, clock: o.Clock, log: o.Logger,
+		recorder: o.RecordingSince, inbound: o.Inbound, trace: o.Trace, clock: o.Clock, log: o.Logger,
 		drained: make(chan struct{}), claim: make(chan struct{}, 1),
 		lanes: make(map[string]*lane), known: make(map[uuid.UUID]*flight),
 		all: make(map[string]sender.Sender), throttles: make(map[scope]*throttle),

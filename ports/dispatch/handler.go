@@ -13,6 +13,7 @@ import (
 
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
@@ -81,12 +82,16 @@ func (d *Dispatcher) handle(m *wm.Message) error {
 	return nil
 }
 
-// cause is who acts in dispatch.
-func cause() command.Cause { return command.Cause{By: domain.Platform("dispatch")} }
+// cause is who acts in dispatch, in a span.
+func cause(s trace.Span) command.Cause {
+	return command.Cause{By: domain.Platform("dispatch"), Traceparent: s.Traceparent()}
+}
 
 // advance decides what is due, records it, and makes the call if one is due.
 func (d *Dispatcher) advance(ctx context.Context, f *flight) (ending, error) {
 	revision := f.item.Revision
+	var span trace.Span
+	defer func() { span.End() }()
 	for range maxConflicts {
 		loaded, err := d.load(ctx, f.item.MessageID, revision)
 		if domain.CodeOf(err) == domain.CodeNotFound {
@@ -111,7 +116,10 @@ func (d *Dispatcher) advance(ctx context.Context, f *flight) (ending, error) {
 		if calls && !d.mayCall(f, begun, begun) {
 			return ending{kind: endLater, until: now.Add(firstNack)}, nil
 		}
-		after, err := d.append(ctx, loaded, events)
+		if calls && !span.On() {
+			span = d.traceCall(ctx, loaded)
+		}
+		after, err := d.append(ctx, loaded, events, span)
 		var wrong *event.WrongRevisionError
 		switch {
 		case errors.As(err, &wrong):
@@ -119,12 +127,27 @@ func (d *Dispatcher) advance(ctx context.Context, f *flight) (ending, error) {
 		case err != nil:
 			return ending{}, err
 		case calls:
-			return d.call(ctx, f, after, begun)
+			return d.call(ctx, f, after, begun, span)
 		default:
 			return done(after), nil
 		}
 	}
 	return ending{}, errTooManyConflicts
+}
+
+// traceCall begins the span of a call with what is recorded before and after it, where
+// the message was queued or was called last.
+func (d *Dispatcher) traceCall(ctx context.Context, l command.Loaded) trace.Span {
+	_, span := d.trace.Begin(ctx, trace.Start{
+		Kind: trace.Consumer, Name: "send message", Parent: l.Traceparent, Root: l.Traceparent == "",
+	})
+	if span.On() {
+		span.Text("waypost.message.id", l.ID.String())
+		span.Text("waypost.sender.id", l.Message.Sender)
+		span.Text("waypost.message.type", string(l.Message.Kind))
+		span.Text("waypost.priority", string(l.Message.Priority))
+	}
+	return span
 }
 
 func (d *Dispatcher) load(ctx context.Context, id uuid.UUID, at event.Revision) (command.Loaded, error) {
@@ -133,10 +156,10 @@ func (d *Dispatcher) load(ctx context.Context, id uuid.UUID, at event.Revision) 
 	return d.messages.LoadAt(ctx, id, at)
 }
 
-func (d *Dispatcher) append(ctx context.Context, l command.Loaded, events []message.Event) (command.Loaded, error) {
+func (d *Dispatcher) append(ctx context.Context, l command.Loaded, events []message.Event, span trace.Span) (command.Loaded, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
-	return d.messages.Append(ctx, l, cause(), events...)
+	return d.messages.Append(ctx, l, cause(span), events...)
 }
 
 // done ends a flight of which everything is recorded.
@@ -169,7 +192,7 @@ func (d *Dispatcher) mayCall(f *flight, begun, now time.Time) bool {
 }
 
 // call makes the call that SendAttempted announced, and records what came of it.
-func (d *Dispatcher) call(ctx context.Context, f *flight, l command.Loaded, begun time.Time) (ending, error) {
+func (d *Dispatcher) call(ctx context.Context, f *flight, l command.Loaded, begun time.Time, span trace.Span) (ending, error) {
 	call := l.Message.Calls[len(l.Message.Calls)-1]
 	d.mu.Lock()
 	s := f.lane.sender
@@ -179,7 +202,7 @@ func (d *Dispatcher) call(ctx context.Context, f *flight, l command.Loaded, begu
 	appended := time.Since(begun)
 	var result message.CallResult = message.NotCalled{}
 	if err := sleep(d.calling, time.Until(f.slot.notBefore)); err == nil && d.mayCall(f, begun, time.Now()) {
-		calling, abandon := context.WithCancel(d.calling)
+		calling, abandon := context.WithCancel(span.In(d.calling))
 		d.abandonBy(f, abandon)
 		result = d.caller.Send(calling, CallRequest{
 			SenderID: s.ID, PhoneNumberID: s.PhoneNumberID, TokenID: s.TokenID,
@@ -192,11 +215,14 @@ func (d *Dispatcher) call(ctx context.Context, f *flight, l command.Loaded, begu
 	called := time.Since(begun) - appended
 	d.spend(f, result)
 	recorded, fault := d.judge(f, l.Message, s, result)
-	after, err := d.record(ctx, l, call.Number, recorded)
+	after, err := d.record(ctx, l, call.Number, recorded, span)
 	if fault != nil {
 		d.holdSender(s, *fault)
 	}
 	d.logAttempt(ctx, after, call, result, err, f.slot.writtenAt(), appended, called)
+	if span.On() {
+		traceOutcome(span, call, result, err)
+	}
 	if err != nil {
 		return ending{}, err
 	}
@@ -337,7 +363,7 @@ func (d *Dispatcher) slowDown(f *flight, reached scope, wait time.Duration) {
 
 // record appends the outcome of a call, until it stands or the drain is over.
 func (d *Dispatcher) record(
-	ctx context.Context, l command.Loaded, call int, result message.CallResult,
+	ctx context.Context, l command.Loaded, call int, result message.CallResult, span trace.Span,
 ) (command.Loaded, error) {
 	wait := recordRetry
 	for tries := 1; ; tries++ {
@@ -345,7 +371,7 @@ func (d *Dispatcher) record(
 		if len(events) == 0 {
 			return l, nil
 		}
-		after, err := d.append(ctx, l, events)
+		after, err := d.append(ctx, l, events, span)
 		if err == nil {
 			return after, nil
 		}
@@ -408,4 +434,30 @@ func (d *Dispatcher) logAttempt(
 		attrs = append(attrs, slog.Any("error", err))
 	}
 	d.log.LogAttrs(ctx, level, "call", attrs...)
+}
+
+// traceOutcome has the span of a call say what the call's line says.
+func traceOutcome(span trace.Span, call message.Call, result message.CallResult, err error) {
+	span.Number("waypost.call", call.Number)
+	span.Number("waypost.attempt", call.Attempt)
+	switch r := result.(type) {
+	case message.Accepted:
+		span.Text("waypost.outcome", "accepted")
+	case message.Refused:
+		span.Text("waypost.outcome", "refused")
+		span.Text("waypost.failure.class", string(r.Failure.Class))
+		span.Text("waypost.failure.category", string(r.Failure.Category))
+		if r.Failure.Code != nil {
+			span.Number("waypost.failure.code", *r.Failure.Code)
+		}
+		span.Fail("refused")
+	case message.Lost:
+		span.Text("waypost.outcome", "lost")
+		span.Fail(r.Cause)
+	case message.NotCalled:
+		span.Text("waypost.outcome", "not called")
+	}
+	if err != nil {
+		span.Fail("the outcome was not recorded")
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
@@ -47,7 +48,7 @@ func (d *Dispatcher) holdSender(s sender.Sender, f sender.Fault) {
 func (d *Dispatcher) changeSender(id string, decide func(sender.Sender) ([]domain.Event, error)) bool {
 	for wait := recordRetry; ; wait = min(2*wait, maxRecordRetry) {
 		ctx, cancel := context.WithTimeout(d.recording, appendTimeout)
-		_, err := d.senders.Change(ctx, id, cause(), decide)
+		_, err := d.senders.Change(ctx, id, cause(trace.Span{}), decide)
 		cancel()
 		if err == nil || domain.CodeOf(err) == domain.CodeNotFound {
 			return err == nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain"
 )
 
@@ -48,7 +49,9 @@ type WebhookOptions struct {
 	// Recorded, if set, is handed every delivery after it was recorded, with
 	// WhatsApp's signature. It must not wait.
 	Recorded func(raw []byte, signature string)
-	Logger   *slog.Logger
+	// Trace follows the deliveries; nil: nobody does.
+	Trace  *trace.Tracer
+	Logger *slog.Logger
 }
 
 type webhookEndpoint struct {
@@ -99,9 +102,18 @@ func (h *webhookEndpoint) verify(w http.ResponseWriter, r *http.Request) {
 func (h *webhookEndpoint) deliver(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	id := h.DeliveryID()
+	// A delivery has a trace of its own, since it tells of many messages; what it tells of
+	// each stands in that message's.
+	ctx, span := h.Trace.Begin(r.Context(), trace.Start{Kind: trace.Server, Name: "POST " + webhookPattern, Root: true})
+	defer span.End()
 	body, status, err := h.accept(w, r)
 	if err == nil {
-		status, err = h.record(r.Context(), body, id)
+		status, err = h.record(ctx, body, id)
+	}
+	span.Text("waypost.delivery.id", id)
+	span.Number("http.response.status_code", status)
+	if status >= http.StatusInternalServerError {
+		span.Fail(http.StatusText(status))
 	}
 	level := slog.LevelInfo
 	switch {

@@ -18,6 +18,7 @@ import (
 	wm "github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -137,7 +138,7 @@ func (i *Intake) take(m *wm.Message) {
 	request, err := i.request(m)
 	var queued command.Queued
 	if err == nil {
-		queued, err = i.queue(ctx, request)
+		queued, err = i.queue(ctx, request, trace.Parent(m.Metadata.Get("traceparent")))
 	}
 	switch {
 	case err == nil:
@@ -168,12 +169,13 @@ func (i *Intake) request(m *wm.Message) (message.Request, error) {
 	return r, nil
 }
 
-// queue records the message. It tries again for as long as the event store is away,
+// queue records the message, in the trace of its producer. It tries again for as long as the event store is away,
 // and else a few times.
-func (i *Intake) queue(ctx context.Context, r message.Request) (command.Queued, error) {
+func (i *Intake) queue(ctx context.Context, r message.Request, traceparent string) (command.Queued, error) {
 	cause := command.Cause{
 		By:          domain.Actor{Kind: domain.ActorBroker, ID: i.opts.Broker.Kind()},
 		CausationID: i.opts.IDs().String(),
+		Traceparent: traceparent,
 	}
 	pause := pauses{}
 	for tries := 1; ; {
