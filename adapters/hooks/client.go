@@ -1,5 +1,5 @@
 // Package hooks tells outgoing webhooks of events over HTTP, and keeps the log of
-// that. Deliveries are signed as Standard Webhooks says.
+// that. Deliveries are signed as Standard Webhooks says. Alerts leave by it too.
 //
 // Its invariants: no connection goes to an internal address unless the operator
 // allowed its network, whatever a name resolves to; redirects are not followed; every
@@ -66,6 +66,17 @@ func (c *Client) Deliver(ctx context.Context, address string, secrets []string, 
 	req.Header.Set("Webhook-Id", id)
 	req.Header.Set("Webhook-Timestamp", strconv.FormatInt(at.Unix(), 10))
 	req.Header.Set("Webhook-Signature", signature)
+	return c.do(req)
+}
+
+// Post posts a body of another service's own form.
+func (c *Client) Post(ctx context.Context, address, contentType string, body []byte) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return 0, errors.New("the URL cannot be used")
+	}
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("User-Agent", "waypost")
 	return c.do(req)
 }
 

@@ -34,6 +34,7 @@ import (
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/domain/hook"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/ports/egress"
@@ -107,6 +108,8 @@ type rig struct {
 	t          *testing.T
 	ctx        context.Context
 	log        *eventstore.Log
+	logID      uuid.UUID
+	places     *broker.Places
 	hooks      *command.Hooks
 	deliveries *hooks.Deliveries
 }
@@ -118,7 +121,7 @@ func setup(t *testing.T, disableAfter time.Duration) *rig {
 	server, err := eventstored.Open(ctx, eventstored.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Close(context.Background())) })
-	codec, err := event.NewCodec(event.Types(), message.Types(), hook.Types())
+	codec, err := event.NewCodec(event.Types(), message.Types(), hook.Types(), alert.Types())
 	must(t, err)
 	log, err := eventstore.Open(ctx, eventstore.Options{URL: server.URL(), Codec: codec})
 	must(t, err)
@@ -133,7 +136,7 @@ func setup(t *testing.T, disableAfter time.Duration) *rig {
 	keys, err := vault.LoadOrMakeKeys(t.TempDir() + "/secret.key")
 	must(t, err)
 	tokens := vault.NewTokens(pool, keys, newID)
-	r := &rig{t: t, ctx: ctx, log: log, deliveries: hooks.NewDeliveries(pool), hooks: command.NewHooks(log, time.Now, newID, tokens, hooks.NewSecret)}
+	r := &rig{t: t, ctx: ctx, log: log, logID: logID, places: broker.NewPlaces(pool), deliveries: hooks.NewDeliveries(pool), hooks: command.NewHooks(log, time.Now, newID, tokens, hooks.NewSecret)}
 	tell := egress.NewHooks(egress.HookOptions{
 		Hooks: r.hooks.List, Client: hooks.NewClient(loopback()), Deliveries: r.deliveries,
 		Secret: func(ctx context.Context, hookID, secretID string) (string, error) {
@@ -143,7 +146,7 @@ func setup(t *testing.T, disableAfter time.Duration) *rig {
 			_, err := r.hooks.Disable(ctx, hookID, reason, cause())
 			return err
 		},
-		Log: log, LogID: logID, Places: broker.NewPlaces(pool), Process: newID(), DisableAfter: disableAfter,
+		Log: log, LogID: logID, Places: r.places, Process: newID(), DisableAfter: disableAfter,
 		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	running, stop := context.WithCancel(ctx)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,6 +24,15 @@ func NewSecret() string {
 	key := make([]byte, secretLength)
 	_, _ = rand.Read(key) // it never fails
 	return secretPrefix + base64.StdEncoding.EncodeToString(key)
+}
+
+// CheckSecret says whether deliveries can be signed with a secret.
+func CheckSecret(secret string) error {
+	_, err := sign([]string{secret}, "", time.Time{}, nil)
+	if err == nil && strings.TrimPrefix(secret, secretPrefix) == "" {
+		err = errors.New("the secret of the webhook is empty")
+	}
+	return err
 }
 
 // sign is the header webhook-signature of Standard Webhooks: a signature by each

@@ -1,4 +1,5 @@
-// Package egress tells other systems what becomes of the messages, over a broker.
+// Package egress tells other systems what becomes of the messages and of alerts, over a
+// broker and over HTTP.
 //
 // Its invariants: events of one message leave in their order; each leaves at least
 // once, under its own id; the position is saved only after the broker confirmed all
@@ -87,6 +88,13 @@ type Options struct {
 	Personal bool
 	// Wants chooses the events that leave, if it is set.
 	Wants func(event.Recorded) bool
+	// Streams are the prefixes of the streams that are followed; those of messages if
+	// there are none.
+	Streams []string
+	// Make makes what leaves of an event, and names what keeps an order; nil: it does not
+	// leave. On an error it is asked again later. Without Make, events of messages leave
+	// as CloudEvents.
+	Make func(ctx context.Context, r event.Recorded) (m *wm.Message, key []byte, err error)
 	// Process is the id of this process.
 	Process uuid.UUID
 	// GroupKey is the metadata in which the broker looks for what keeps an order.
@@ -102,7 +110,14 @@ func New(o Options) *Egress {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Egress{opts: o}
+	if len(o.Streams) == 0 {
+		o.Streams = []string{event.MessageStreams}
+	}
+	e := &Egress{opts: o}
+	if o.Make == nil {
+		e.opts.Make = e.cloudEvent
+	}
+	return e
 }
 
 // Run sends events until ctx ends, and answers ctx's error. While another process
@@ -178,7 +193,7 @@ func (e *Egress) follow(ctx context.Context) error {
 		return err
 	}
 	sub := event.Subscription{
-		After: at.Position, MaxBatch: cmp.Or(e.opts.Batch, maxBatch), Filter: event.Filter{StreamPrefixes: []string{event.MessageStreams}},
+		After: at.Position, MaxBatch: cmp.Or(e.opts.Batch, maxBatch), Filter: event.Filter{StreamPrefixes: e.opts.Streams},
 	}
 	return e.opts.Log.Subscribe(ctx, sub, func(ctx context.Context, b event.Batch) error {
 		events := b.Events
@@ -237,13 +252,19 @@ func (e *Egress) save(ctx context.Context, p place.Place) error {
 	}
 }
 
-// send has the broker confirm all of the events. Those of one message go one way, so
-// that they keep their order.
+// send has the broker confirm all of the events. Those of one message, or of one alert,
+// go one way, so that they keep their order.
 func (e *Egress) send(ctx context.Context, events []event.Recorded) error {
 	ways := make([][]*wm.Message, max(1, e.opts.Broker.Concurrency()))
 	for _, r := range events {
-		m, way, ok := e.message(ctx, r, len(ways))
-		if ok {
+		m, key, err := e.opts.Make(ctx, r)
+		if err != nil {
+			return fmt.Errorf("make what leaves of %s: %w", r.Stream, err)
+		}
+		if m != nil {
+			h := fnv.New32a()
+			_, _ = h.Write(key)
+			way := h.Sum32() % uint32(len(ways))
 			ways[way] = append(ways[way], m)
 		}
 	}
@@ -257,12 +278,12 @@ func (e *Egress) send(ctx context.Context, events []event.Recorded) error {
 	return ctx.Err()
 }
 
-// message is the broker's message of an event, and the way that it goes. An event
-// that cannot be read is logged and left out: it would be so for ever.
-func (e *Egress) message(ctx context.Context, r event.Recorded, ways int) (*wm.Message, int, bool) {
+// cloudEvent is the broker's message of an event of a message. One that cannot be read is
+// logged and left out: it would be so for ever.
+func (e *Egress) cloudEvent(ctx context.Context, r event.Recorded) (*wm.Message, []byte, error) {
 	id, isMessage := event.MessageOf(r.Stream)
 	if !isMessage || e.opts.Wants != nil && !e.opts.Wants(r) {
-		return nil, 0, false
+		return nil, nil, nil
 	}
 	out, err := newCloudEvent(e.opts.LogID.String(), r, id.String(), e.opts.Personal)
 	var body []byte
@@ -271,16 +292,14 @@ func (e *Egress) message(ctx context.Context, r event.Recorded, ways int) (*wm.M
 	}
 	if err != nil {
 		e.opts.Logger.ErrorContext(ctx, "an event cannot leave", "stream", r.Stream, "revision", uint64(r.Revision), "type", r.Type, "error", err)
-		return nil, 0, false
+		return nil, nil, nil
 	}
 	m := wm.NewMessage(out.ID, body)
 	m.Metadata = wm.Metadata{"content-type": contentType, "ce-type": out.Type, subjectKey: out.Subject}
 	if e.opts.GroupKey != "" {
 		m.Metadata[e.opts.GroupKey] = out.Subject
 	}
-	h := fnv.New32a()
-	_, _ = h.Write(id[:])
-	return m, int(h.Sum32() % uint32(ways)), true
+	return m, id[:], nil
 }
 
 // sendUntilConfirmed repeats the messages until the broker has them all or ctx ends.
