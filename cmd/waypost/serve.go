@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/waypost/waypost/adapters/otlp"
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/vault"
 	"github.com/waypost/waypost/adapters/whatsapp"
@@ -68,6 +69,7 @@ type platform struct {
 
 	dispatcher *dispatch.Dispatcher
 	api        *graph.Handler
+	traces     *otlp.Exporter // nil: nothing is traced
 	// stop ends the parts one kind after the other: dispatch drains while webhooks
 	// still come in, and all of them end before the stores.
 	stopHTTP, stopRest context.CancelFunc
@@ -166,12 +168,16 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 	if err != nil {
 		return err
 	}
-	client, err := whatsapp.NewClient(whatsapp.Options{URL: s.WhatsappURL, Timeout: s.CallTimeout, Errors: table})
+	tracer, err := p.startTraces(ctx)
+	if err != nil {
+		return err
+	}
+	client, err := whatsapp.NewClient(whatsapp.Options{URL: s.WhatsappURL, Timeout: s.CallTimeout, Errors: table, Trace: tracer})
 	if err != nil {
 		return err
 	}
 	tokens := vault.NewTokens(st.pool, st.keys, newID)
-	messages := command.NewMessages(st.log, clock.Now, newID, cachedMessages)
+	messages := command.NewMessages(st.log, clock.Now, newID, cachedMessages).Traced(tracer)
 	p.senders = command.NewSenders(st.log, clock.Now, newID, tokens)
 	p.queue = command.NewQueueMessage(messages, p.senders, st.keys)
 	model := postgres.NewReadModel(st.pool).WithVault(st.vault)
@@ -209,7 +215,7 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 			RetryDelays: s.RetrySchedule, CallTimeout: s.CallTimeout, SettleAfter: s.SettleAfter, ThrottleLimit: s.ThrottleLimit,
 		},
 		PairLimit: s.PairLimit != "off", HoldsTemplate: table.HoldsTemplate,
-		SettleAfterOutage: s.SettleAfterOutage, Clock: clock.Now, Logger: log,
+		SettleAfterOutage: s.SettleAfterOutage, Trace: tracer, Clock: clock.Now, Logger: log,
 		RecordingSince: recordingSince, Inbound: leases.InboundSince,
 	})
 	if err != nil {
@@ -243,6 +249,9 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 			Process: newID(), Clock: clock.Now, Logger: log,
 		}).Run)
 	}
+	if err := p.startNotifying(running, alarms, clock.Now); err != nil {
+		return err
+	}
 	operations := command.NewOperations(st.log, messages, clock.Now, time.After, newID, log)
 	if s.has("api") {
 		p.background(running, "operations", operations.Run)
@@ -254,7 +263,7 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 		MetricsReader: model, CategoryOf: categories(table),
 		AlertReader: model, Alerts: alarms,
 		Hooks: outgoing, HookDeliveryReader: hookDeliveries(st.pool),
-		Authenticator: auth, Keys: auth.keys, Origins: s.CORSOrigins, Clock: clock.Now, IDs: newID, Logger: log,
+		Authenticator: auth, Keys: auth.keys, Origins: s.CORSOrigins, Trace: tracer, Clock: clock.Now, IDs: newID, Logger: log,
 	})
 	rejections := &rejectionCounter{leases: leases, now: clock.Now, log: log}
 	if s.has("webhook") {
@@ -267,7 +276,7 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 	hooks := httpapi.NewWebhook(httpapi.WebhookOptions{
 		Recorder: recorder, AppSecrets: secrets.app.list, VerifyToken: secrets.verify.get,
 		DeliveryID: func() string { return newID().String() }, Recorded: p.startForward(running), Rejected: rejections.add,
-		Logger: log,
+		Trace: tracer, Logger: log,
 	})
 	if s.has("api") {
 		options.GraphQL, options.Page, options.Playground = p.api, web.Page(), web.Playground()
@@ -414,7 +423,7 @@ func (p *platform) close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*closeTimeout)
 	defer cancel()
-	errs = append(errs, p.stores.close(ctx))
+	errs = append(errs, p.stopTraces(ctx), p.stores.close(ctx))
 	p.log.Info("waypost has ended")
 	if p.removeRun != nil {
 		p.removeRun()

@@ -45,6 +45,8 @@ type settings struct {
 
 	brokerSettings
 	hookSettings
+	notifySettings
+	traceSettings
 	logSettings
 
 	// attached is set when the stores are those embedded in another process.
@@ -129,7 +131,7 @@ func (s *settings) validate() error {
 			return fmt.Errorf("%s: %s is not between %s and 24h", d.name, d.value, d.low)
 		}
 	}
-	if err := errors.Join(s.brokerSettings.check(), s.hookSettings.check()); err != nil {
+	if err := errors.Join(s.brokerSettings.check(), s.hookSettings.check(), s.notifySettings.check(), s.traceSettings.check()); err != nil {
 		return err
 	}
 	if s.ContentRetention != 0 && s.ContentRetention < time.Second {
