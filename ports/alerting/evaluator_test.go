@@ -351,3 +351,114 @@ func TestRulesThatPeopleChangeCountAtOnce(t *testing.T) {
 		i.want(t, alert.ErrorRate, alert.Raised, alert.Resolved)
 	})
 }
+
+// facts are an installation of which so much is wrong, and nothing else.
+func facts(change func(*alert.Facts, *alert.SenderFacts)) alert.Facts {
+	s := alert.SenderFacts{Rate: 80, Windows: map[time.Duration]alert.Figures{}, Minutes: map[time.Duration][]alert.Flow{}}
+	f := alert.Facts{Rejected: map[time.Duration]int64{}}
+	change(&f, &s)
+	f.Senders, f.All = map[string]alert.SenderFacts{"acme": s}, s
+	return f
+}
+
+// Every kind is raised with its default rule once it has held for its time, at most 5 s
+// later, once; and resolved alone when it is over.
+func TestEveryKindIsRaisedAndResolved(t *testing.T) {
+	t.Parallel()
+	const window = 5 * time.Minute
+	grown := slices.Repeat([]alert.Flow{{Arrived: 60, Drained: 40}}, 5)
+	for kind, broken := range map[alert.Kind]func(*alert.Facts, *alert.SenderFacts){
+		alert.ErrorRate: func(_ *alert.Facts, s *alert.SenderFacts) { s.Windows[window] = alert.Figures{Sent: 90, Faults: 10} },
+		alert.DeliveryLatency: func(_ *alert.Facts, s *alert.SenderFacts) {
+			s.Windows[window] = alert.Figures{Sent: 50, Delivered: 50, Average: 6 * time.Second, P50: 5 * time.Second}
+		},
+		alert.QueueGrowth: func(_ *alert.Facts, s *alert.SenderFacts) {
+			s.Due, s.OldestDue, s.OldestUnpaused, s.Minutes[window] = 100, 90*time.Second, 90*time.Second, grown
+		},
+		alert.QueueStalled: func(_ *alert.Facts, s *alert.SenderFacts) {
+			s.Due, s.OldestDue, s.OldestUnpaused = 1, 2*time.Minute, 2*time.Minute
+		},
+		alert.SenderHeld:       func(_ *alert.Facts, s *alert.SenderFacts) { s.Held = "token expired" },
+		alert.WebhookSilence:   func(_ *alert.Facts, s *alert.SenderFacts) { s.Unanswered, s.UnansweredFor = 20, 2*time.Minute },
+		alert.WebhookRejected:  func(f *alert.Facts, _ *alert.SenderFacts) { f.Rejected[window] = 10 },
+		alert.ReadModelStale:   func(f *alert.Facts, _ *alert.SenderFacts) { f.Behind = 31 * time.Second },
+		alert.LedgerUnbalanced: func(f *alert.Facts, _ *alert.SenderFacts) { f.Unbalanced = true },
+		alert.DiskSpace:        func(f *alert.Facts, _ *alert.SenderFacts) { f.DiskUsed = 0.95 },
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				rule, _ := alert.DefaultOf(kind)
+				i := &installation{facts: facts(func(*alert.Facts, *alert.SenderFacts) {})}
+				i.run(t)
+				time.Sleep(time.Minute)
+				i.want(t, kind)
+				begin := time.Now()
+				i.set(func(i *installation) { i.facts = facts(broken) })
+				time.Sleep(rule.For + tolerance)
+				raised := i.want(t, kind, alert.Raised)[0]
+				if late := raised.At.Sub(begin.Add(rule.For)); late < 0 || late > tolerance || raised.Severity != rule.Severity {
+					t.Errorf("%+v came %s after its hold time", raised, late)
+				}
+				time.Sleep(time.Hour)
+				i.set(func(i *installation) { i.facts = facts(func(*alert.Facts, *alert.SenderFacts) {}) })
+				time.Sleep(rule.For + 2*tolerance)
+				i.want(t, kind, alert.Raised, alert.Resolved)
+				for _, other := range alert.Kinds() {
+					if other != kind {
+						i.want(t, other)
+					}
+				}
+			})
+		})
+	}
+	if n := len(alert.Kinds()); n != 10 {
+		t.Errorf("there are %d kinds", n)
+	}
+}
+
+// Several rules of a kind stand beside one another: one that warns early, one for a
+// sender alone, and what all do together.
+func TestSeveralRulesOfAKind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		base, _ := alert.DefaultOf(alert.ErrorRate)
+		early, own := base, base
+		early.ID, early.Threshold, early.Severity = "early", 0.01, alert.Warning
+		own.ID, own.Sender, own.Threshold = "own", "bolt", 0.5
+		i := &installation{rules: map[string]alert.Rule{"early": early, "own": own}}
+		rates := func(acme, bolt, all int64) {
+			figures := func(faults int64) alert.SenderFacts {
+				return alert.SenderFacts{Windows: map[time.Duration]alert.Figures{5 * time.Minute: {Sent: 1000 - faults, Faults: faults}}}
+			}
+			i.set(func(i *installation) {
+				i.facts = alert.Facts{Senders: map[string]alert.SenderFacts{"acme": figures(acme), "bolt": figures(bolt), "calm": figures(0)}, All: figures(all)}
+			})
+		}
+		raised := func() []string {
+			var list []string
+			for _, a := range i.transitions(alert.ErrorRate) {
+				list = append(list, a.Rule+"/"+a.Sender+"/"+string(a.State))
+			}
+			slices.Sort(list)
+			return list
+		}
+		expect := func(want ...string) {
+			t.Helper()
+			time.Sleep(time.Minute + tolerance)
+			if got := raised(); !slices.Equal(got, want) {
+				t.Errorf("%v; want %v", got, want)
+			}
+		}
+		rates(15, 30, 0) // bolt has a rule of its own, which it keeps to
+		i.run(t)
+		expect("early/acme/RAISED")
+		rates(30, 30, 0)
+		expect("early/acme/RAISED", "error-rate/acme/RAISED")
+		rates(30, 600, 0)
+		expect("early/acme/RAISED", "error-rate/acme/RAISED", "own/bolt/RAISED")
+		rates(0, 0, 30) // each is well, all together are not
+		expect("early//RAISED", "early/acme/RAISED", "early/acme/RESOLVED", "error-rate//RAISED", "error-rate/acme/RAISED", "error-rate/acme/RESOLVED",
+			"own/bolt/RAISED", "own/bolt/RESOLVED")
+	})
+}
