@@ -142,3 +142,45 @@ func TestReadsAreRecorded(t *testing.T) {
 		t.Errorf("a read of the past is recorded under %s, %d in all", got, len(all))
 	}
 }
+
+// The ledger of an earlier time is what it was then, also while the messages go on.
+func TestLedgerAsOf(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	auditor := p.keys.add("auditor", nil, graph.ScopeAudit)
+	ledger := func(asOf time.Time) string {
+		t.Helper()
+		data := p.ok(auditor, `query($asOf: Time) { ledger(asOf: $asOf) { accepted open deadLettered discarded balanced asOf } }`,
+			map[string]any{"asOf": asOf.UTC().Format(time.RFC3339Nano)})
+		l := at(t, data, "ledger")
+		told, err := time.Parse(time.RFC3339Nano, at(t, l, "asOf").(string))
+		if err != nil || !told.Equal(asOf) {
+			t.Errorf("as of %v, asked for %s", at(t, l, "asOf"), asOf)
+		}
+		return fmt.Sprint(at(t, l, "accepted"), at(t, l, "open"), at(t, l, "deadLettered"), at(t, l, "discarded"), at(t, l, "balanced"))
+	}
+	var instants []time.Time
+	passed := func() { // nothing else is recorded in that millisecond
+		time.Sleep(2 * time.Millisecond)
+		instants = append(instants, time.Now())
+		time.Sleep(2 * time.Millisecond)
+	}
+	passed()
+	first, _ := p.queue("order-1")
+	p.queue("order-2")
+	passed()
+	p.deadLetter(first)
+	passed()
+	p.ok("admin", `mutation($id: ID!) { discardDeadLetters(input: {ids: [$id]}, reason: "no") { state } }`, map[string]any{"id": first})
+	p.queue("order-3")
+	passed()
+	p.project()
+	for i, want := range []string{"0 0 0 0 true", "2 2 0 0 true", "2 1 1 0 true", "3 2 0 1 true"} {
+		if got := ledger(instants[i]); got != want {
+			t.Errorf("at instant %d the ledger is %s; want %s", i, got, want)
+		}
+	}
+	if r := p.ask(auditor, `{ ledger(asOf: "2999-01-01T00:00:00Z") { accepted } }`, nil); r.code() != "INVALID_INPUT" {
+		t.Errorf("as of a time to come: %q", r.code())
+	}
+}

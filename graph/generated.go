@@ -406,7 +406,7 @@ type ComplexityRoot struct {
 		Alerts           func(childComplexity int, filter *AlertFilter, first *int, after *string) int
 		DeadLetters      func(childComplexity int, filter *DeadLetterFilter, first *int, after *string) int
 		Events           func(childComplexity int, filter *EventFilter, order *LogOrder, first *int, after *string) int
-		Ledger           func(childComplexity int, senderID *string) int
+		Ledger           func(childComplexity int, senderID *string, asOf *time.Time) int
 		Message          func(childComplexity int, id string, asOf *time.Time) int
 		MessageCounts    func(childComplexity int, filter *MessageFilter) int
 		Messages         func(childComplexity int, filter *MessageFilter, first *int, after *string) int
@@ -545,7 +545,7 @@ type QueryResolver interface {
 	AlertRules(ctx context.Context) ([]*AlertRule, error)
 	Events(ctx context.Context, filter *EventFilter, order *LogOrder, first *int, after *string) (*EventConnection, error)
 	DeadLetters(ctx context.Context, filter *DeadLetterFilter, first *int, after *string) (*DeadLetterConnection, error)
-	Ledger(ctx context.Context, senderID *string) (*Ledger, error)
+	Ledger(ctx context.Context, senderID *string, asOf *time.Time) (*Ledger, error)
 	Message(ctx context.Context, id string, asOf *time.Time) (*Message, error)
 	Messages(ctx context.Context, filter *MessageFilter, first *int, after *string) (*MessageConnection, error)
 	MessageCounts(ctx context.Context, filter *MessageFilter) ([]*StatusCount, error)
@@ -2250,7 +2250,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Ledger(childComplexity, args["senderId"].(*string)), true
+		return e.ComplexityRoot.Query.Ledger(childComplexity, args["senderId"].(*string), args["asOf"].(*time.Time)), true
 	case "Query.message":
 		if e.ComplexityRoot.Query.Message == nil {
 			break
@@ -4345,6 +4345,14 @@ func (ec *executionContext) field_Query_ledger_args(ctx context.Context, rawArgs
 		return nil, err
 	}
 	args["senderId"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "asOf",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalOTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["asOf"] = arg1
 	return args, nil
 }
 
@@ -11907,7 +11915,7 @@ func (ec *executionContext) _Query_ledger(ctx context.Context, field graphql.Col
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Ledger(ctx, fc.Args["senderId"].(*string))
+			return ec.Resolvers.Query().Ledger(ctx, fc.Args["senderId"].(*string), fc.Args["asOf"].(*time.Time))
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next

@@ -213,7 +213,7 @@ func setup(tb testing.TB) *platform {
 		Erase:         command.NewEraseRecipient(log, p.messages, people, read, time.Now, time.After, newID),
 		MessageReader: read, DeadLetterReader: read, SenderReader: read, BooksReader: read, MetricsReader: read, AlertReader: read,
 		Alerts: alerts.New(log, time.Now, newID), Hooks: outgoing, HookDeliveryReader: hooks.NewDeliveries(pool),
-		Audit: audit.NewReader(log), Reads: audit.NewReads(log, time.Now, newID),
+		Audit: audit.NewReader(log, logID, read), Reads: audit.NewReads(log, time.Now, newID),
 		Authenticator: p.keys, Clock: time.Now, IDs: newID, Recheck: 50 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(p.logged, nil)),
 	}

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -57,6 +59,36 @@ func (r *Resolver) loadAsOf(ctx context.Context, id string, asOf time.Time) (com
 		return command.Loaded{}, domain.NotFound("no message %s was known then", id)
 	}
 	return l, nil
+}
+
+const (
+	// ledgerPatience is how long a ledger of the past waits until the read models have
+	// seen all of that time; ledgerPoll is how often it looks. How far they are is known
+	// from a moment ago, ledgerMargin at most.
+	ledgerPatience = 4 * time.Second
+	ledgerPoll     = 50 * time.Millisecond
+	ledgerMargin   = time.Second
+)
+
+// ledgerAsOf answers the ledger as it was known at an instant.
+func (r *Resolver) ledgerAsOf(ctx context.Context, senderID *string, asOf time.Time) (query.Ledger, error) {
+	if asOf.After(r.opts.Clock()) {
+		return query.Ledger{}, domain.Invalid("asOf", "has not come yet")
+	}
+	waiting, stop := context.WithTimeout(ctx, ledgerPatience)
+	defer stop()
+	for {
+		now := r.opts.Clock()
+		model, err := r.opts.BooksReader.ReadModel(waiting, now)
+		if err == nil && asOf.Before(now.Add(-model.Behind-ledgerMargin)) {
+			return r.opts.Audit.Ledger(ctx, senderID, asOf)
+		}
+		select {
+		case <-waiting.Done():
+			return query.Ledger{}, errors.Join(domain.Unavailable("the read models are behind the log; try again"), err)
+		case <-time.After(ledgerPoll):
+		}
+	}
 }
 
 // foldWhile folds a message's events up to the first that is not wanted any more.

@@ -7,11 +7,13 @@ package graph
 
 import (
 	"context"
+	"time"
 
+	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
 )
 
-func (r *queryResolver) Ledger(ctx context.Context, senderID *string) (*Ledger, error) {
+func (r *queryResolver) Ledger(ctx context.Context, senderID *string, asOf *time.Time) (*Ledger, error) {
 	c := callerOf(ctx)
 	if senderID == nil && c.SenderIds != nil {
 		return nil, domain.Invalid("senderId", "is needed: the key is limited to some senders")
@@ -21,7 +23,13 @@ func (r *queryResolver) Ledger(ctx context.Context, senderID *string) (*Ledger, 
 			return nil, err
 		}
 	}
-	l, err := r.opts.BooksReader.Ledger(ctx, senderID, r.opts.Clock())
+	var l query.Ledger
+	var err error
+	if asOf == nil {
+		l, err = r.opts.BooksReader.Ledger(ctx, senderID, r.opts.Clock())
+	} else {
+		l, err = r.ledgerAsOf(ctx, senderID, *asOf)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,8 @@ const (
 	// patience bounds the search for a page. What was found by then is the page, and
 	// the next one goes on behind what was searched.
 	patience = 5 * time.Second
+	// narrowPatience bounds the look for where to begin.
+	narrowPatience = time.Second
 	// skew is how far recording times may be out of the log's order: processes append
 	// side by side, each by its own clock.
 	skew = time.Minute
@@ -83,13 +85,20 @@ type Events struct {
 }
 
 // Reader reads the log.
-type Reader struct{ log Log }
+type Reader struct {
+	log   Log
+	logID string
+	past  Past
+}
 
-// NewReader makes a Reader.
-func NewReader(log Log) *Reader { return &Reader{log} }
+// NewReader makes a Reader of a log. past may be away: then more of it is searched.
+func NewReader(log Log, logID uuid.UUID, past Past) *Reader {
+	return &Reader{log, logID.String(), past}
+}
 
 // Read answers a page.
 func (r *Reader) Read(ctx context.Context, f Filter, p Page) (Events, error) {
+	p = r.narrow(ctx, f, p)
 	var (
 		found Events
 		err   error
@@ -107,6 +116,29 @@ func (r *Reader) Read(ctx context.Context, f Filter, p Page) (Events, error) {
 		return Events{}, fmt.Errorf("read the log: %w", err)
 	}
 	return found, nil
+}
+
+// narrow begins the search of a time where the log has it, instead of at the log's end or
+// beginning.
+func (r *Reader) narrow(ctx context.Context, f Filter, p Page) Page {
+	from, bounded := f.From, !f.From.IsZero()
+	if p.Order == NewestFirst {
+		from, bounded = f.To, !f.To.IsZero()
+	}
+	if _, one := f.oneStream(); one || !bounded {
+		return p
+	}
+	looking, stop := context.WithTimeout(ctx, narrowPatience)
+	defer stop()
+	low, high, err := r.past.Around(looking, r.logID, from)
+	switch {
+	case err != nil: // the search is longer, what it finds the same
+	case p.Order == OldestFirst:
+		p.After = max(p.After, low)
+	case high != event.Last && (p.After == 0 || high < p.After):
+		p.After = high
+	}
+	return p
 }
 
 // oneStream is the one stream that all events the filter finds stand in, if it is

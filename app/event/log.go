@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,6 +20,9 @@ import (
 // Position is a place in the log's global order. Positions grow strictly and
 // have gaps. Zero is before the first event.
 type Position uint64
+
+// Last is behind every event.
+const Last Position = math.MaxInt64
 
 // Revision is the number of an event within its stream, from 0.
 type Revision uint64

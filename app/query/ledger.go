@@ -3,7 +3,10 @@ package query
 import (
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain/message"
 )
 
 // Ledger says where every accepted message is, at one position of the log.
@@ -33,6 +36,41 @@ type Ledger struct {
 	// position while they were looked at. Balanced then goes by the columns alone.
 	Compared bool
 	AsOf     time.Time
+}
+
+// Add adds messages to a column.
+func (l *Ledger) Add(c message.Column, n int64) {
+	for column, field := range l.columns() {
+		if column == c {
+			*field += n
+		}
+	}
+}
+
+// Sum is how many messages the columns have together.
+func (l *Ledger) Sum() (sum int64) {
+	for _, field := range l.columns() {
+		sum += *field
+	}
+	return sum
+}
+
+func (l *Ledger) columns() map[message.Column]*int64 {
+	return map[message.Column]*int64{
+		message.ColumnOpen: &l.Open, message.ColumnAmbiguous: &l.Ambiguous, message.ColumnSent: &l.Sent,
+		message.ColumnDelivered: &l.Delivered, message.ColumnRead: &l.Read, message.ColumnFailed: &l.Failed,
+		message.ColumnDeadLettered: &l.DeadLettered, message.ColumnCancelled: &l.Cancelled,
+		message.ColumnExpired: &l.Expired, message.ColumnDiscarded: &l.Discarded,
+	}
+}
+
+// PastMessages are those that a ledger of the past goes by.
+type PastMessages struct {
+	// Counts and SentTwice are of the messages that have not changed since.
+	Counts    map[message.Status]int64
+	SentTwice int64
+	// Others are those that may have, or that may not have been there yet.
+	Others []uuid.UUID
 }
 
 // ReadModel is how far the read models have come.

@@ -78,7 +78,9 @@ func TestAlertsAreToldAfterAnOutageAndARestart(t *testing.T) {
 	threshold(0.000001)
 	awaitAlert(ctx, t, r, "DISK_SPACE", "RAISED")
 	var open struct {
-		Alerts struct{ Edges []struct{ Node struct{ ID string } } }
+		Alerts struct {
+			Edges []struct{ Node struct{ ID string } }
+		}
 	}
 	if err := r.client.do(ctx, `{ alerts { edges { node { id } } } }`, nil, &open); err != nil {
 		t.Fatal(err)

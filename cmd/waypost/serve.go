@@ -258,7 +258,7 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 	}
 	p.api = graph.New(running, graph.Options{
 		Log: st.log, LogID: st.logID, Messages: messages, Queue: p.queue, Senders: p.senders, Erase: erase,
-		Audit: audit.NewReader(st.log), Reads: audit.NewReads(st.log, clock.Now, newID),
+		Audit: audit.NewReader(st.log, st.logID, model), Reads: audit.NewReads(st.log, clock.Now, newID),
 		MessageReader: model, DeadLetterReader: model, SelectionReader: model, Operations: operations, SenderReader: model, BooksReader: measured,
 		MetricsReader: model, CategoryOf: categories(table),
 		AlertReader: model, Alerts: alarms,
