@@ -53,7 +53,7 @@ func (r *Resolver) alertOf(a query.Alert) *Alert {
 		v.Explanation = []string{}
 	}
 	if by := a.AcknowledgedBy; by.Kind != "" {
-		v.AcknowledgedBy = &Actor{Kind: by.Kind, ID: by.ID}
+		v.AcknowledgedBy = &Actor{Kind: by.Kind, ID: by.ID, OnBehalfOf: given(a.AcknowledgedFor)}
 	}
 	return v
 }

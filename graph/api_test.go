@@ -76,6 +76,38 @@ func TestServedSchemaIsPartOfTheContract(t *testing.T) {
 	}
 }
 
+// TestTheWholeContractIsServed holds every name of the contract to be served.
+func TestTheWholeContractIsServed(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile(filepath.Join("testdata", "contract.graphqls"))
+	must(t, err)
+	have := served(t)
+	for name, want := range gqlparser.MustLoadSchema(&ast.Source{Name: "contract", Input: string(source)}).Types {
+		got := have.Types[name]
+		if got == nil {
+			t.Errorf("%s is not served", name)
+			continue
+		}
+		for _, f := range want.Fields {
+			field := got.Fields.ForName(f.Name)
+			if field == nil {
+				t.Errorf("%s.%s is not served", name, f.Name)
+				continue
+			}
+			for _, a := range f.Arguments {
+				if field.Arguments.ForName(a.Name) == nil {
+					t.Errorf("%s.%s(%s) is not served", name, f.Name, a.Name)
+				}
+			}
+		}
+		for _, v := range want.EnumValues {
+			if got.EnumValues.ForName(v.Name) == nil {
+				t.Errorf("%s.%s is not served", name, v.Name)
+			}
+		}
+	}
+}
+
 func compareField(t *testing.T, name string, have, want *ast.FieldDefinition) {
 	t.Helper()
 	if want == nil {

@@ -1,11 +1,14 @@
 package graph_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/graph"
 )
 
@@ -182,5 +185,42 @@ func TestLedgerAsOf(t *testing.T) {
 	}
 	if r := p.ask(auditor, `{ ledger(asOf: "2999-01-01T00:00:00Z") { accepted } }`, nil); r.code() != "INVALID_INPUT" {
 		t.Errorf("as of a time to come: %q", r.code())
+	}
+}
+
+// Who did something is told by the name that the key was given, too, and for whom.
+func TestActorsHaveTheirNames(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	data := p.ok("admin", `mutation { createApiKey(input: {name: "crm", scopes: [SEND, OPERATE, AUDIT, READ]}) { secret apiKey { id } } }`, nil)
+	secret, keyID := at(t, data, "createApiKey", "secret").(string), at(t, data, "createApiKey", "apiKey", "id")
+	req := p.request(secret, queueOne, text("named", "hello"))
+	req.Header.Set("Waypost-On-Behalf-Of", "agent 7")
+	r := p.send(req)
+	if len(r.Errors) > 0 {
+		t.Fatal(r.Errors)
+	}
+	var queued map[string]any
+	must(t, json.Unmarshal(r.Data, &queued))
+	id := at(t, queued, "queueMessage", "message", "id").(string)
+	p.deadLetter(id)
+	const by = `query($id: ID!) { message(id: $id) { history { edges { node { type by { kind id name onBehalfOf } } } } } }`
+	edges := at(t, p.ok(secret, by, map[string]any{"id": id}), "message", "history", "edges").([]any)
+	if got, want := fmt.Sprint(at(t, edges[0], "node", "by")), fmt.Sprint(map[string]any{"kind": "KEY", "id": keyID, "name": "crm", "onBehalfOf": "agent 7"}); got != want {
+		t.Errorf("Queued is by %s; want %s", got, want)
+	}
+	if got := at(t, edges[1], "node", "by", "name"); got != nil {
+		t.Errorf("the platform has the name %v", got)
+	}
+	raised := p.raise("error-rate", "acme", alert.Critical)
+	req = p.request(secret, `mutation($id: ID!) { acknowledgeAlert(id: $id) { acknowledgedBy { id name onBehalfOf } } }`, map[string]any{"id": raised.ID.String()})
+	req.Header.Set("Waypost-On-Behalf-Of", "agent 7")
+	if r := p.send(req); !strings.Contains(string(r.Data), `"name":"crm","onBehalfOf":"agent 7"`) {
+		t.Errorf("acknowledged by %s %v", r.Data, r.Errors)
+	}
+	p.projectAll()
+	listed := p.ok(secret, `{ alerts { edges { node { acknowledgedBy { name onBehalfOf } } } } }`, nil)
+	if got := fmt.Sprint(at(t, listed, "alerts", "edges", 0, "node", "acknowledgedBy")); got != "map[name:crm onBehalfOf:agent 7]" {
+		t.Errorf("listed as acknowledged by %s", got)
 	}
 }

@@ -13,6 +13,20 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
+func (r *actorResolver) Name(ctx context.Context, obj *Actor) (*string, error) {
+	if obj.Kind != domain.ActorKey {
+		return nil, nil //nolint:nilnil // only keys have names
+	}
+	if name, known := r.opts.KeyNames[obj.ID]; known {
+		return &name, nil
+	}
+	name, known, err := r.opts.Keys.Name(ctx, obj.ID)
+	if err != nil || !known {
+		return nil, err
+	}
+	return &name, nil
+}
+
 func (r *queryResolver) Ledger(ctx context.Context, senderID *string, asOf *time.Time) (*Ledger, error) {
 	c := callerOf(ctx)
 	if senderID == nil && c.SenderIds != nil {
@@ -57,3 +71,7 @@ func (r *subscriptionResolver) MessageEvents(ctx context.Context, messageID *str
 		return r.eventOf(ctx, c.event), nil
 	})
 }
+
+func (r *Resolver) Actor() ActorResolver { return &actorResolver{r} }
+
+type actorResolver struct{ *Resolver }

@@ -31,6 +31,8 @@ type Actor struct {
 	Kind domain.ActorKind `json:"kind"`
 	// The key, the user or the part of the platform.
 	ID string `json:"id"`
+	// What a key was called when it was made; null for others.
+	Name *string `json:"name,omitempty"`
 	// Whom the caller acted for, as the header Waypost-On-Behalf-Of said.
 	OnBehalfOf *string `json:"onBehalfOf,omitempty"`
 }

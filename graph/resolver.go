@@ -92,9 +92,11 @@ type Options struct {
 
 	Authenticator Authenticator
 	// Keys makes and revokes API keys.
-	Keys  *command.Keys
-	Clock command.Clock
-	IDs   command.IDs
+	Keys *command.Keys
+	// KeyNames are those of keys that do not stand in the log, by their ids.
+	KeyNames map[string]string
+	Clock    command.Clock
+	IDs      command.IDs
 	// Trace follows the mutations; nil: nobody does.
 	Trace *trace.Tracer
 	// Logger gets internal errors, each under the id that its caller was told.

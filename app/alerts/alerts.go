@@ -88,7 +88,9 @@ func (a *Alerts) LoadAt(ctx context.Context, id uuid.UUID, until event.Position)
 
 // Apply is the alert after one more event of its stream.
 func Apply(a query.Alert, e event.Recorded) query.Alert {
-	a.Alert = a.Apply(alert.Record{Event: e.Event, At: e.Meta.RecordedAt, By: e.Meta.By})
+	by := e.Meta.By
+	by.OnBehalfOf = e.Meta.OnBehalfOf
+	a.Alert = a.Apply(alert.Record{Event: e.Event, At: e.Meta.RecordedAt, By: by})
 	a.Revision, a.Position, a.At = e.Revision, e.Position, e.Meta.RecordedAt
 	return a
 }

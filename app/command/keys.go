@@ -211,6 +211,16 @@ func (s *Keys) Authenticate(ctx context.Context, secret string) (access.Key, err
 	return k, nil
 }
 
+// Name is what a key was called when it was made; false if there is none of that id.
+func (s *Keys) Name(ctx context.Context, id string) (string, bool, error) {
+	parsed, err := uuid.Parse(id)
+	if err != nil {
+		return "", false, nil //nolint:nilerr // what is no id is no key's
+	}
+	k, err := s.load(ctx, parsed)
+	return k.Name, k.Exists(), err
+}
+
 // Standing answers why a key does not count, or no more; nil if it does.
 func (s *Keys) Standing(ctx context.Context, id string) error {
 	parsed, err := uuid.Parse(id)

@@ -16,8 +16,8 @@ import (
 	"github.com/waypost/waypost/graph"
 )
 
-// adminKeyID is the id under which the ADMIN key stands in the log.
-const adminKeyID = "admin"
+// adminKeyID and adminKeyName are what the log and its readers know the ADMIN key by.
+const adminKeyID, adminKeyName = "admin", "ADMIN"
 
 // authenticator knows the ADMIN key, the keys of the log, and who signed in with
 // an OpenID Connect issuer.
@@ -48,7 +48,7 @@ func (p *platform) newAuthenticator(now command.Clock) (authenticator, error) {
 func (a authenticator) Authenticate(ctx context.Context, token string) (graph.Session, error) {
 	if a.isAdmin(token) {
 		return graph.Session{
-			Viewer: graph.Viewer{KeyID: adminKeyID, Name: "ADMIN", Scopes: []graph.Scope{graph.ScopeAdmin}},
+			Viewer: graph.Viewer{KeyID: adminKeyID, Name: adminKeyName, Scopes: []graph.Scope{graph.ScopeAdmin}},
 			Kind:   domain.ActorKey, Standing: a.standing(token),
 		}, nil
 	}

@@ -263,7 +263,7 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 		MetricsReader: model, CategoryOf: categories(table),
 		AlertReader: model, Alerts: alarms,
 		Hooks: outgoing, HookDeliveryReader: hookDeliveries(st.pool),
-		Authenticator: auth, Keys: auth.keys, Origins: s.CORSOrigins, Trace: tracer, Clock: clock.Now, IDs: newID, Logger: log,
+		Authenticator: auth, Keys: auth.keys, KeyNames: map[string]string{adminKeyID: adminKeyName}, Origins: s.CORSOrigins, Trace: tracer, Clock: clock.Now, IDs: newID, Logger: log,
 	})
 	rejections := &rejectionCounter{leases: leases, now: clock.Now, log: log}
 	if s.has("webhook") {

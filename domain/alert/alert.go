@@ -125,8 +125,10 @@ type Alert struct {
 	RaisedAt       time.Time
 	AcknowledgedAt time.Time
 	AcknowledgedBy domain.Actor
-	Note           string
-	ResolvedAt     time.Time
+	// AcknowledgedFor is whom the caller said it acted for, as it was given.
+	AcknowledgedFor string `json:",omitempty"`
+	Note            string
+	ResolvedAt      time.Time
 }
 
 // Key is what it is about.
@@ -144,7 +146,7 @@ func (a Alert) Apply(r Record) Alert {
 			Threshold: e.Threshold, Explanation: e.Explanation, RaisedAt: r.At,
 		}
 	case AlertAcknowledged:
-		a.AcknowledgedAt, a.AcknowledgedBy, a.Note = r.At, r.By, e.Note
+		a.AcknowledgedAt, a.AcknowledgedBy, a.AcknowledgedFor, a.Note = r.At, r.By, r.By.OnBehalfOf, e.Note
 		if a.State == Raised {
 			a.State = Acknowledged
 		}

@@ -113,7 +113,7 @@ func newNotifiedAlert(a query.Alert) notifiedAlert {
 		n.SenderID = &a.Sender
 	}
 	if !a.AcknowledgedAt.IsZero() {
-		n.AcknowledgedBy = &notifiedActor{a.AcknowledgedBy.Kind, a.AcknowledgedBy.ID, a.AcknowledgedBy.OnBehalfOf}
+		n.AcknowledgedBy = &notifiedActor{a.AcknowledgedBy.Kind, a.AcknowledgedBy.ID, a.AcknowledgedFor}
 	}
 	return n
 }
