@@ -96,7 +96,7 @@ func TestFactsOfAlerts(t *testing.T) {
 	expect(t, "faults", s.Windows[window].Faults, 2)
 	expect(t, "delivered", s.Windows[window].Delivered, 4)
 	expect(t, "median", s.Windows[window].P50.Round(time.Second), 2*time.Second)
-	expect(t, "drained in two minutes", s.Windows[2*time.Minute].Drained, 1)
+	expect(t, "left in two minutes", s.Windows[2*time.Minute].Left, 1)
 	expect(t, "due", s.Due, 16)
 	expect(t, "oldest due", s.OldestDue, 245*time.Second)
 	expect(t, "oldest that is not paused", s.OldestUnpaused, 0)

@@ -97,7 +97,7 @@ func addState(f *alert.SenderFacts, s sender.Sender, d query.QueueDepth) {
 }
 
 func windowFigures(m query.Metrics) alert.Figures {
-	f := alert.Figures{Sent: m.Sent, Faults: m.Faults, Delivered: m.Delivered, Drained: m.Drained}
+	f := alert.Figures{Sent: m.Sent, Faults: m.Faults, Delivered: m.Delivered, Left: m.Drained - m.Expired}
 	f.Average, _ = m.AverageLatency()
 	f.P50, _ = m.Latencies.Percentile(0.50)
 	f.P95, _ = m.Latencies.Percentile(0.95)

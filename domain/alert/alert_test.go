@@ -94,7 +94,7 @@ func TestAssess(t *testing.T) {
 }
 
 func withDrain(s alert.SenderFacts) alert.SenderFacts {
-	s.Windows = map[time.Duration]alert.Figures{2 * time.Minute: {Drained: 1}}
+	s.Windows = map[time.Duration]alert.Figures{2 * time.Minute: {Left: 1}}
 	return s
 }
 

@@ -203,7 +203,7 @@ func (r Rule) assessGrowth(id string, s SenderFacts) Finding {
 }
 
 func (r Rule) assessStall(id string, s SenderFacts) Finding {
-	left := s.Windows[seconds(r.Threshold)].Drained
+	left := s.Windows[seconds(r.Threshold)].Left
 	stalled := s.Due >= int64(max(r.MinimumVolume, 1)) && left == 0 && s.OldestDue.Seconds() >= r.Threshold
 	f := r.judge(id, s.OldestDue.Seconds(), stalled, true,
 		fmt.Sprintf("%d messages are due, the oldest for %s, and nothing leaves", s.Due, s.OldestDue.Round(time.Second)),

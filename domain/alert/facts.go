@@ -46,10 +46,11 @@ type Figures struct {
 	Sent      int64
 	Faults    int64
 	Delivered int64
-	Drained   int64
-	Average   time.Duration
-	P50       time.Duration
-	P95       time.Duration
+	// Left counts what ended being due other than by its time running out.
+	Left    int64
+	Average time.Duration
+	P50     time.Duration
+	P95     time.Duration
 	// Failures tell of the most frequent failures, in a few words each.
 	Failures []string
 }
