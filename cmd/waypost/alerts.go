@@ -60,10 +60,17 @@ type rejectionCounter struct {
 	leases *postgres.Leases
 	now    command.Clock
 	log    *slog.Logger
-	n      atomic.Int64
+	n      atomic.Int64 // not shared yet
+	all    atomic.Int64
 }
 
-func (c *rejectionCounter) add() { c.n.Add(1) }
+func (c *rejectionCounter) add() {
+	c.n.Add(1)
+	c.all.Add(1)
+}
+
+// total is how many there were since this process began.
+func (c *rejectionCounter) total() float64 { return float64(c.all.Load()) }
 
 func (c *rejectionCounter) run(ctx context.Context) error {
 	return every(ctx, rejectionFlush, func(ctx context.Context) error {

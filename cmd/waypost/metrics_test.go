@@ -12,6 +12,8 @@ import (
 
 	"github.com/VictoriaMetrics/metricsql"
 	"gopkg.in/yaml.v3"
+
+	"github.com/waypost/waypost/domain/alert"
 )
 
 const ops = "../../docs/ops"
@@ -78,6 +80,9 @@ func expressions(t *testing.T) []string {
 		for _, target := range p.Targets {
 			found = append(found, strings.ReplaceAll(target.Expr, "$__rate_interval", "1m"))
 		}
+	}
+	if n := len(rules.Groups[0].Rules); n < len(alert.Kinds())+2 {
+		t.Errorf("%d rules; want one for each kind of alert, and for what only Prometheus sees", n)
 	}
 	if len(found) < 20 {
 		t.Fatalf("%d expressions", len(found))

@@ -285,7 +285,7 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 	if s.has("webhook") && open.webhooks == nil {
 		options.Webhook = hooks
 	}
-	if err := p.serveMetrics(serving, newExporter(running, model, measured.lag, categories(table), clock.Now, log), &options, open.metrics); err != nil {
+	if err := p.serveMetrics(serving, newExporter(running, model, measured.lag, categories(table), clock.Now, log), rejections.total, &options, open.metrics); err != nil {
 		return err
 	}
 	p.serve(serving, httpapi.New(options), open.main)
