@@ -22,12 +22,10 @@ var personalFields = map[string][]string{
 }
 
 // recordReads records an operation that reads under AUDIT or PERSONAL before it is
-// carried out; mutations record themselves.
+// carried out. Mutations too: one that changes nothing, such as a repeat, would show a
+// message and leave no trace.
 func (r *Resolver) recordReads(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	op := graphql.GetOperationContext(ctx)
-	if op.Operation.Operation == ast.Mutation {
-		return next(ctx)
-	}
 	c := callerOf(ctx)
 	read, found := c.readsOf(op)
 	if !found {

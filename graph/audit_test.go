@@ -139,6 +139,18 @@ func TestReadsAreRecorded(t *testing.T) {
 		fmt.Sprint(at(t, data, "fields")) != "[Message.content Message.to Query.message Query.messages]" {
 		t.Errorf("recorded %v", last)
 	}
+	// A mutation that changes nothing shows the message, too.
+	again := p.keys.add("again", nil, graph.ScopeSend, graph.ScopePersonal)
+	for range 2 {
+		p.ok(again, `mutation($id: ID!) { cancelMessage(id: $id) { to } }`, map[string]any{"id": id})
+	}
+	all = reads()
+	last = at(t, all[len(all)-1], "node")
+	if at(t, last, "by", "id") != "key-again" || fmt.Sprint(at(t, last, "data", "fields")) != "[Message.to Mutation.cancelMessage]" ||
+		fmt.Sprint(at(t, last, "data", "messages")) != "["+id+"]" {
+		t.Errorf("of a mutation is recorded %v", last)
+	}
+	before = len(all) - 1
 	p.ok(auditor, `query($id: ID!) { message(id: $id, asOf: "2020-01-01T00:00:00Z") { id } }`, map[string]any{"id": id})
 	all = reads()
 	if got := fmt.Sprint(at(t, all[len(all)-1], "node", "data", "scopes")); len(all) != before+2 || got != "[AUDIT]" {
