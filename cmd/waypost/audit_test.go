@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -45,6 +46,8 @@ func TestCommandsReachARunningPlatform(t *testing.T) {
 		t.Errorf("replay of the past exits %d: %q %s", code, out, errs)
 	}
 
+	replayFilters(t, dir, id)
+
 	if code, out, errs = runHere(append([]string{"verify"}, dir...)...); code != exitDone || !strings.Contains(out, " 0 differ") {
 		t.Fatalf("verify exits %d: %s%s", code, out, errs)
 	}
@@ -69,6 +72,39 @@ func TestCommandsReachARunningPlatform(t *testing.T) {
 	}
 	if code, out, _ = runHere("doctor", "--whatsapp-url", "http://127.0.0.1:1/v25.0", "--data-dir", r.dataDir()); code != exitFailed || !strings.Contains(out, "WAYPOST_WHATSAPP_APP_SECRET") {
 		t.Errorf("doctor of a platform without secrets exits %d: %s", code, out)
+	}
+}
+
+// replayFilters holds each flag of replay to choose what it says.
+func replayFilters(t *testing.T, dir []string, id string) {
+	t.Helper()
+	replay := func(args ...string) string {
+		t.Helper()
+		code, out, errs := runHere(append(append([]string{"replay", "--api-key", rigAdminKey}, args...), dir...)...)
+		if code != exitDone {
+			t.Fatalf("replay %v exits %d: %s", args, code, errs)
+		}
+		return out
+	}
+	if out := replay("--stream", "sender-shop"); strings.Count(out, "sender-shop/") != 1 || !strings.Contains(out, "SenderRegistered") || !strings.Contains(out, "by key admin") {
+		t.Errorf("a sender's stream: %s", out)
+	}
+	if out := replay("--type", "Queued,Read"); !strings.Contains(out, "Queued ") || !strings.Contains(out, "Read ") || strings.Contains(out, "Sent ") {
+		t.Errorf("two types: %s", out)
+	}
+	var queued replayed
+	if err := json.Unmarshal([]byte(replay("--type", "Queued", "--format", "jsonl")), &queued); err != nil || queued.Stream != "message-"+id {
+		t.Fatalf("%+v, %v", queued, err)
+	}
+	at := queued.RecordedAt.UTC().Format(time.RFC3339Nano)
+	if out := replay("--message", id, "--to", at); out != "" {
+		t.Errorf("before it was queued: %s", out)
+	}
+	if out := replay("--message", id, "--from", at, "--newest-first", "--limit", "2"); strings.Count(out, "message-") != 2 || !strings.Contains(out, "  Read ") {
+		t.Errorf("the last two: %s", out)
+	}
+	if out := replay("--message", id, "--as-of", at); strings.Count(out, "message-") != 1 || !strings.HasSuffix(out, "as of "+at+": QUEUED after 0 attempts\n") {
+		t.Errorf("as it was queued: %s", out)
 	}
 }
 
