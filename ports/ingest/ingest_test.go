@@ -79,9 +79,10 @@ type queue struct {
 	fail   func(try int) error
 	tries  int
 	queued []message.Request
+	causes []command.Cause
 }
 
-func (q *queue) Handle(_ context.Context, r message.Request, _ command.Cause) (command.Queued, error) {
+func (q *queue) Handle(_ context.Context, r message.Request, cause command.Cause) (command.Queued, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.tries++
@@ -90,7 +91,7 @@ func (q *queue) Handle(_ context.Context, r message.Request, _ command.Cause) (c
 			return command.Queued{}, err
 		}
 	}
-	q.queued = append(q.queued, r)
+	q.queued, q.causes = append(q.queued, r), append(q.causes, cause)
 	return command.Queued{}, nil
 }
 
@@ -124,6 +125,29 @@ func acked(m *wm.Message) bool {
 	default:
 		return false
 	}
+}
+
+// A producer's traceparent goes on with its message; what is none does not.
+func TestProducersTracesGoOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+		b, q, away := &memory{commands: make(chan *wm.Message, 2)}, &queue{}, false
+		defer intake(b, q, &away)()
+		for key, header := range map[string]string{"good": parent, "odd": "+919812345670"} {
+			m := wm.NewMessage(key, []byte(key))
+			m.Metadata.Set("traceparent", header)
+			b.commands <- m
+		}
+		time.Sleep(time.Second)
+		got := map[string]string{}
+		for i, r := range q.queued {
+			got[r.IdempotencyKey] = q.causes[i].Traceparent
+		}
+		if len(got) != 2 || got["good"] != parent || got["odd"] != "" {
+			t.Errorf("queued in the spans %v", got)
+		}
+	})
 }
 
 func TestCommandsWaitWhileTheEventStoreIsAway(t *testing.T) {
