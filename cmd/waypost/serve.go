@@ -421,9 +421,10 @@ func (p *platform) close() error {
 		}
 		part.wait.Wait()
 	}
+	p.stopTraces()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*closeTimeout)
 	defer cancel()
-	errs = append(errs, p.stopTraces(ctx), p.stores.close(ctx))
+	errs = append(errs, p.stores.close(ctx))
 	p.log.Info("waypost has ended")
 	if p.removeRun != nil {
 		p.removeRun()

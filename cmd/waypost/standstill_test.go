@@ -67,7 +67,7 @@ func TestStandstillsAreSeen(t *testing.T) {
 	r.restart(ctx, t)
 	awaitAlert(ctx, t, r, "READ_MODEL_STALE", "RESOLVED")
 	awaitAlert(ctx, t, r, "QUEUE_STALLED", "RESOLVED")
-	awaitRead(ctx, t, r, ids[0])
+	awaitStatusRead(ctx, t, r, ids[0])
 }
 
 // loseWorkItem takes a message from the send work-list behind the projections' back, once

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/waypost/waypost/adapters/otlp"
 	"github.com/waypost/waypost/app/trace"
 )
+
+// lastSpans bounds the sending of what waits at the end.
+const lastSpans = 3 * time.Second
 
 // traceSettings are those of serve for OpenTelemetry traces.
 type traceSettings struct {
@@ -70,10 +74,15 @@ func (p *platform) startTraces(ctx context.Context) (*trace.Tracer, error) {
 	return trace.New(p.traces), nil
 }
 
-// stopTraces sends the spans that wait.
-func (p *platform) stopTraces(ctx context.Context) error {
+// stopTraces sends the spans that wait. A collector that is away is no fault of the
+// program's end.
+func (p *platform) stopTraces() {
 	if p.traces == nil {
-		return nil
+		return
 	}
-	return p.traces.Close(ctx)
+	ctx, cancel := context.WithTimeout(context.Background(), lastSpans)
+	defer cancel()
+	if err := p.traces.Close(ctx); err != nil {
+		p.log.WarnContext(ctx, "the last spans were not sent", "error", err)
+	}
 }

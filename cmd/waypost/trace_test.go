@@ -129,7 +129,7 @@ func queueIn(ctx context.Context, t *testing.T, r *rig, traceparent string, inpu
 }
 
 // awaitRead waits until WhatsApp has reported the messages as read.
-func awaitRead(ctx context.Context, t *testing.T, r *rig, ids ...string) {
+func awaitStatusRead(ctx context.Context, t *testing.T, r *rig, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
 		for {
@@ -179,10 +179,10 @@ func TestOneTraceFromTheMutationToTheWebhook(t *testing.T) {
 	if err := r.client.do(ctx, `mutation { resumeSender(id: "shop") { id } }`, nil, &struct{}{}); err != nil {
 		t.Fatal(err)
 	}
-	awaitRead(ctx, t, r, ids[0])
+	awaitStatusRead(ctx, t, r, ids[0])
 	// Of several messages each has a trace of its own, whoever asked for them.
 	several := queueIn(ctx, t, r, "00-5bf92f3577b34da6a3ce929d0e0e4736-"+caller+"-01", benchMessage("shop", "a", 2), benchMessage("shop", "b", 3))
-	awaitRead(ctx, t, r, several...)
+	awaitStatusRead(ctx, t, r, several...)
 	if err := r.serve.stop(); err != nil { // it sends what waits
 		t.Fatal(err)
 	}
@@ -267,5 +267,27 @@ func TestOneTraceFromTheMutationToTheWebhook(t *testing.T) {
 		if strings.Contains(text, word) {
 			t.Errorf("%q stands in a span", word)
 		}
+	}
+}
+
+// Messages go on and the program ends well while nobody takes the spans.
+func TestACollectorThatHangsIsNoFault(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), e2eTimeout)
+	defer cancel()
+	hung := make(chan struct{})
+	collector := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hung }))
+	defer collector.Close()
+	defer close(hung)
+	r := startTestRig(ctx, t, []string{"WAYPOST_OTLP_ENDPOINT=" + collector.URL}, nil)
+	if err := r.client.registerSender(ctx, "shop", "100000000001", 80); err != nil {
+		t.Fatal(err)
+	}
+	ids, err := r.client.queueMessages(ctx, []map[string]any{benchMessage("shop", "a", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitStatusRead(ctx, t, r, ids...)
+	if err := r.serve.stop(); err != nil {
+		t.Errorf("stop: %v", err)
 	}
 }

@@ -80,7 +80,7 @@ func TestTheTrailOfAMessage(t *testing.T) {
 	if err := r.control(ctx, map[string]any{"error_rate": 0}); err != nil {
 		t.Fatal(err)
 	}
-	awaitRead(ctx, t, r, id)
+	awaitStatusRead(ctx, t, r, id)
 
 	m := ask().Message
 	last := len(m.AttemptLog) - 1

@@ -133,13 +133,14 @@ func TestProducersTracesGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 		b, q, away := &memory{commands: make(chan *wm.Message, 2)}, &queue{}, false
-		defer intake(b, q, &away)()
+		stop := intake(b, q, &away)
 		for key, header := range map[string]string{"good": parent, "odd": "+919812345670"} {
 			m := wm.NewMessage(key, []byte(key))
 			m.Metadata.Set("traceparent", header)
 			b.commands <- m
 		}
 		time.Sleep(time.Second)
+		stop()
 		got := map[string]string{}
 		for i, r := range q.queued {
 			got[r.IdempotencyKey] = q.causes[i].Traceparent
