@@ -107,12 +107,12 @@ func TestThePastIsAsTheLogHasIt(t *testing.T) {
 	})
 	// Where it begins is near where it has to.
 	middle := instants[len(instants)/2]
-	low, high, err := read.Around(b.ctx, b.logID, middle)
+	low, high, err := read.Around(b.ctx, b.logID, middle, time.Minute)
 	must(t, err)
 	if end, err := b.log.End(b.ctx); err != nil || low == 0 || high > end || low >= high {
 		t.Errorf("the middle of a log that ends at %d lies between %d and %d, %v", end, low, high, err)
 	}
-	if _, _, err := read.Around(b.ctx, uuid.NewString(), middle); err == nil {
+	if _, _, err := read.Around(b.ctx, uuid.NewString(), middle, time.Minute); err == nil {
 		t.Error("read models of another log tell of this one")
 	}
 }

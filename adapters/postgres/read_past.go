@@ -16,14 +16,11 @@ import (
 
 var errAnotherLog = errors.New("the read models are not of this log yet")
 
-// skew is how far recording times may be out of the log's order: processes append side
-// by side, each by its own clock.
-const skew = time.Minute
-
-// Around answers two positions of a log between which an instant lies. It goes by the
-// messages queued around it, whose positions an index has in their order: some forty
-// look-ups among millions. Read models that are still of another log tell nothing.
-func (r *ReadModel) Around(ctx context.Context, logID string, at time.Time) (low, high event.Position, err error) {
+// Around answers two positions of a log between which an instant lies, if times are out
+// of the log's order by skew at most. It goes by the messages queued around it, whose
+// positions an index has in their order: some forty look-ups among millions. Read models
+// that are still of another log tell nothing.
+func (r *ReadModel) Around(ctx context.Context, logID string, at time.Time, skew time.Duration) (low, high event.Position, err error) {
 	var same bool
 	err = r.pool.QueryRow(ctx, `SELECT coalesce(bool_and(log_id = $1), false) FROM projection WHERE name = $2`, logID, Views).Scan(&same)
 	if err == nil && !same {

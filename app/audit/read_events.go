@@ -130,7 +130,7 @@ func (r *Reader) narrow(ctx context.Context, f Filter, p Page) Page {
 	}
 	looking, stop := context.WithTimeout(ctx, narrowPatience)
 	defer stop()
-	low, high, err := r.past.Around(looking, r.logID, from)
+	low, high, err := r.past.Around(looking, r.logID, from, skew)
 	switch {
 	case err != nil: // the search is longer, what it finds the same
 	case p.Order == OldestFirst:
