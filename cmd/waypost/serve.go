@@ -188,7 +188,7 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 	background := context.WithoutCancel(ctx)
 	var serving, running context.Context
 	serving, p.stopHTTP = context.WithCancel(background)
-	running, p.stopRest = context.WithCancel(background)
+	running, p.stopRest = context.WithCancel(background) //nolint:gosec // wait calls it
 	p.rest.Go(func() { clock.follow(running, log) })
 	erase := p.startForgetting(running, messages, model, clock.Now)
 
