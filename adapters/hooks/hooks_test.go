@@ -142,8 +142,8 @@ func setup(t *testing.T, disableAfter time.Duration) *rig {
 		Secret: func(ctx context.Context, hookID, secretID string) (string, error) {
 			return tokens.Get(ctx, command.SecretOwner(hookID), secretID)
 		},
-		Disable: func(ctx context.Context, hookID, reason string) error {
-			_, err := r.hooks.Disable(ctx, hookID, reason, cause())
+		GiveUp: func(ctx context.Context, hookID, reason string) error {
+			_, err := r.hooks.GiveUp(ctx, hookID, reason, cause())
 			return err
 		},
 		Log: log, LogID: logID, Places: r.places, Process: newID(), DisableAfter: disableAfter,
@@ -285,11 +285,17 @@ func TestAHookIsDisabledAfterLongFailureAndMissesNothing(t *testing.T) {
 	if reason := r.hooks.List()[0].DisabledReason; !strings.Contains(reason, "500") {
 		t.Errorf("it was disabled for %q", reason)
 	}
+	if given := r.hooks.GivenUp(); len(given) != 1 || given[0].ID != h.ID {
+		t.Errorf("given up are %+v; want that hook", given)
+	}
 	r.queue("shop")
 	up.Store(true)
 	before := len(rec.all())
 	_, err = r.hooks.Enable(r.ctx, h.ID, cause())
 	must(t, err)
+	if given := r.hooks.GivenUp(); len(given) != 0 {
+		t.Errorf("enabled, %+v are given up", given)
+	}
 	r.eventually("what it missed came", func() bool {
 		seen := map[string]bool{}
 		for _, d := range rec.all()[before:] {

@@ -104,6 +104,18 @@ func (h *Hooks) List() []KnownHook {
 	return all
 }
 
+// GivenUp lists the hooks that the platform disabled: nobody is told by them, and
+// nobody wanted that.
+func (h *Hooks) GivenUp() []hook.Hook {
+	var all []hook.Hook
+	for _, k := range h.List() {
+		if k.GivenUp {
+			all = append(all, k.Hook)
+		}
+	}
+	return all
+}
+
 // Register makes a hook and answers it with its secret, which is told never again.
 func (h *Hooks) Register(ctx context.Context, s hook.Spec, cause Cause) (hook.Hook, string, error) {
 	if err := s.Validate(MessageEvents()); err != nil {
@@ -151,11 +163,21 @@ func (h *Hooks) Rotate(ctx context.Context, id string, cause Cause) (hook.Hook, 
 
 // Disable stops the hook; what happens from then on waits for it.
 func (h *Hooks) Disable(ctx context.Context, id, reason string, cause Cause) (hook.Hook, error) {
+	return h.disable(ctx, id, hook.Disabled{Reason: reason}, cause)
+}
+
+// GiveUp disables a hook whose receiver failed for too long. An alert tells of it until
+// somebody enables or removes the hook.
+func (h *Hooks) GiveUp(ctx context.Context, id, reason string, cause Cause) (hook.Hook, error) {
+	return h.disable(ctx, id, hook.Disabled{Reason: reason, GivenUp: true}, cause)
+}
+
+func (h *Hooks) disable(ctx context.Context, id string, e hook.Disabled, cause Cause) (hook.Hook, error) {
 	return h.change(ctx, id, cause, func(k hook.Hook) domain.Event {
 		if k.Disabled() {
 			return nil
 		}
-		return hook.Disabled{Reason: reason}
+		return e
 	})
 }
 

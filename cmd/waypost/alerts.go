@@ -24,6 +24,7 @@ type alertReader struct {
 	*postgres.ReadModel
 
 	lag     *process.MeasureLag
+	hooks   *command.Hooks
 	dataDir string
 	// unbalanced is what the ledger said when it could be compared last. The evaluator
 	// alone asks.
@@ -51,6 +52,9 @@ func (r alertReader) Facts(ctx context.Context, needs alert.Needs, now time.Time
 	}
 	f.Unbalanced = r.unbalanced.Load()
 	f.DiskUsed = diskUsed(r.dataDir)
+	for _, h := range r.hooks.GivenUp() {
+		f.GivenUp = append(f.GivenUp, alert.GivenUpHook{ID: h.ID, Host: h.Host(), Reason: h.DisabledReason})
+	}
 	return f, nil
 }
 

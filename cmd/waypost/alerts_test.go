@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -70,4 +73,65 @@ func TestAlertsOfARunningPlatform(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitAlert(ctx, t, r, "SENDER_HELD", "RESOLVED")
+}
+
+// A receiver that wants no more is given up at once, and people are told until somebody
+// sets it going again.
+func TestAlertOfAnOutgoingWebhookThatWasGivenUp(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), e2eTimeout)
+	defer cancel()
+	r := startTestRig(ctx, t, []string{"WAYPOST_HOOK_NETWORKS=127.0.0.0/8"}, nil)
+	var gone atomic.Bool
+	gone.Store(true)
+	told := make(chan struct{}, 100)
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if gone.Load() {
+			w.WriteHeader(http.StatusGone)
+			return
+		}
+		told <- struct{}{}
+	}))
+	t.Cleanup(receiver.Close)
+	var made struct {
+		CreateOutgoingWebhook struct{ OutgoingWebhook struct{ ID string } }
+	}
+	if err := r.client.do(ctx, `mutation($url: String!) { createOutgoingWebhook(input: {url: $url, eventTypes: ["Queued"]}) { outgoingWebhook { id } } }`,
+		map[string]any{"url": receiver.URL + "/events?token=of-the-receiver"}, &made); err != nil {
+		t.Fatal(err)
+	}
+	id := made.CreateOutgoingWebhook.OutgoingWebhook.ID
+	if err := r.client.registerSender(ctx, "shop", "100000000001", 80); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.client.queueMessages(ctx, []map[string]any{benchMessage("shop", "told", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	awaitAlert(ctx, t, r, "OUTGOING_WEBHOOK_DISABLED", "RAISED")
+	var seen struct {
+		Alerts struct {
+			Edges []struct {
+				Node struct {
+					Summary     string
+					Explanation []string
+				}
+			}
+		}
+	}
+	if err := r.client.do(ctx, `{ alerts(filter: {kind: [OUTGOING_WEBHOOK_DISABLED]}) { edges { node { summary explanation } } } }`, nil, &seen); err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprint(seen.Alerts.Edges)
+	if !strings.Contains(text, id) || !strings.Contains(text, "410") || strings.Contains(text, "of-the-receiver") {
+		t.Errorf("the alert says %s; want the hook, why, and nothing that its URL keeps", text)
+	}
+	gone.Store(false)
+	if err := r.client.do(ctx, `mutation($id: ID!) { enableOutgoingWebhook(id: $id) { disabledAt } }`, map[string]any{"id": id}, &struct{}{}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-told:
+	case <-ctx.Done():
+		t.Fatal("what it missed did not come")
+	}
+	awaitAlert(ctx, t, r, "OUTGOING_WEBHOOK_DISABLED", "RESOLVED")
 }

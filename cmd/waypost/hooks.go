@@ -73,8 +73,8 @@ func (p *platform) startHooks(ctx context.Context, tokens *vault.Tokens, now com
 		Secret: func(ctx context.Context, hookID, secretID string) (string, error) {
 			return tokens.Get(ctx, command.SecretOwner(hookID), secretID)
 		},
-		Disable: func(ctx context.Context, hookID, reason string) error {
-			_, err := known.Disable(ctx, hookID, reason, command.Cause{By: domain.Platform("outgoing webhooks"), CausationID: newID().String()})
+		GiveUp: func(ctx context.Context, hookID, reason string) error {
+			_, err := known.GiveUp(ctx, hookID, reason, command.Cause{By: domain.Platform("outgoing webhooks"), CausationID: newID().String()})
 			if domain.CodeOf(err) == domain.CodeNotFound {
 				return nil // removed meanwhile
 			}

@@ -245,7 +245,7 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 	alarms := alerts.New(st.log, clock.Now, newID)
 	if s.has("alert") {
 		p.background(running, "alerts", alerting.New(alerting.Options{
-			Reader: alertReader{model, measured.lag, s.DataDir, new(atomic.Bool)}, Alerts: alarms, Duties: leases,
+			Reader: alertReader{model, measured.lag, outgoing, s.DataDir, new(atomic.Bool)}, Alerts: alarms, Duties: leases,
 			Process: newID(), Clock: clock.Now, Logger: log,
 		}).Run)
 	}
@@ -285,7 +285,7 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 	if s.has("webhook") && open.webhooks == nil {
 		options.Webhook = hooks
 	}
-	if err := p.serveMetrics(serving, newExporter(running, model, measured.lag, categories(table), clock.Now, log), rejections.total, &options, open.metrics); err != nil {
+	if err := p.serveMetrics(serving, newExporter(running, model, measured.lag, categories(table), clock.Now, log), rejections.total, outgoing, &options, open.metrics); err != nil {
 		return err
 	}
 	p.serve(serving, httpapi.New(options), open.main)

@@ -81,6 +81,8 @@ func TestAssess(t *testing.T) {
 		{"up to date", alert.ReadModelStale, alert.Facts{}, alert.Clear, alert.Critical},
 		{"unbalanced", alert.LedgerUnbalanced, alert.Facts{Unbalanced: true}, alert.Breach, alert.Critical},
 		{"a full disk", alert.DiskSpace, alert.Facts{DiskUsed: 0.91}, alert.Breach, alert.Warning},
+		{"a hook that was given up", alert.HookDisabled, alert.Facts{Behind: time.Hour, GivenUp: []alert.GivenUpHook{{Host: "crm.example"}}}, alert.Breach, alert.Warning},
+		{"no hook that was given up", alert.HookDisabled, alert.Facts{}, alert.Clear, alert.Warning},
 	} {
 		findings, known := alert.Assess(rule(t, c.kind), c.facts, nil)
 		if !known || len(findings) != 1 {

@@ -18,6 +18,9 @@ const hysteresis = 0.8
 // fullRate is the part of a lane's rate at which it counts as sending all it may.
 const fullRate = 0.9
 
+// explainedHooks is how many outgoing webhooks an alert names.
+const explainedHooks = 5
+
 // Level is how a figure stands to a rule.
 type Level int
 
@@ -42,7 +45,7 @@ type Finding struct {
 // false if the facts don't tell: then everything stays as it is. own are the senders
 // that have a rule of the kind of their own.
 func Assess(r Rule, f Facts, own map[string]bool) ([]Finding, bool) {
-	if f.Behind > staleAfter && r.Kind != ReadModelStale && r.Kind != DiskSpace && r.Kind != WebhookRejected {
+	if f.Behind > staleAfter && r.Kind.ofReadModels() {
 		return nil, false
 	}
 	switch r.Kind {
@@ -62,6 +65,8 @@ func Assess(r Rule, f Facts, own map[string]bool) ([]Finding, bool) {
 	case DiskSpace:
 		return []Finding{r.judge("", f.DiskUsed, f.DiskUsed > r.Threshold, f.DiskUsed < r.Threshold-0.02,
 			fmt.Sprintf("%.0f %% of the disk is in use", 100*f.DiskUsed), "Free some space or enlarge the disk: a full one stops acceptance.")}, true
+	case HookDisabled:
+		return []Finding{r.assessHooks(f.GivenUp)}, true
 	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, WebhookSilence:
 	}
 	var findings []Finding
@@ -83,6 +88,20 @@ func Assess(r Rule, f Facts, own map[string]bool) ([]Finding, bool) {
 	return findings, true
 }
 
+// assessHooks finds outgoing webhooks that nobody is told by any more.
+func (r Rule) assessHooks(givenUp []GivenUpHook) Finding {
+	n := len(givenUp)
+	summary := fmt.Sprintf("%d outgoing webhooks are disabled: their receivers failed for too long", n)
+	if n == 1 {
+		summary = fmt.Sprintf("the outgoing webhook to %s is disabled: its receiver failed for too long", givenUp[0].Host)
+	}
+	explanation := []string{"What happens meanwhile waits for them. Mend the receiver, then call enableOutgoingWebhook; or removeOutgoingWebhook if nobody listens any more."}
+	for _, h := range givenUp[:min(n, explainedHooks)] {
+		explanation = append(explanation, fmt.Sprintf("%s to %s: %s", h.ID, h.Host, h.Reason))
+	}
+	return r.judge("", float64(n), n > 0, true, summary, explanation...)
+}
+
 // overAll reports whether the figures of all senders together mean something.
 func (r Rule) overAll() bool {
 	return r.Kind == ErrorRate || r.Kind == DeliveryLatency || r.Kind == WebhookSilence
@@ -100,7 +119,7 @@ func (r Rule) volume(s SenderFacts) int64 {
 		return s.Due
 	case WebhookSilence:
 		return s.Unanswered
-	case SenderHeld, WebhookRejected, ReadModelStale, LedgerUnbalanced, DiskSpace:
+	case SenderHeld, WebhookRejected, ReadModelStale, LedgerUnbalanced, DiskSpace, HookDisabled:
 	}
 	return 0
 }
@@ -138,7 +157,7 @@ func (r Rule) assess(id string, s SenderFacts) Finding {
 		return r.judge(id, age, s.Unanswered >= int64(r.MinimumVolume) && s.Unanswered > 0 && age >= r.Threshold, s.Unanswered == 0 || age < hysteresis*r.Threshold,
 			fmt.Sprintf("%d messages were sent and no status has come for %s", s.Unanswered, s.UnansweredFor.Round(time.Second)),
 			"Check the webhook subscription of the Meta app and that WhatsApp reaches this platform.")
-	case WebhookRejected, ReadModelStale, LedgerUnbalanced, DiskSpace:
+	case WebhookRejected, ReadModelStale, LedgerUnbalanced, DiskSpace, HookDisabled:
 	}
 	return Finding{Sender: id}
 }

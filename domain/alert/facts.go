@@ -17,7 +17,12 @@ type Facts struct {
 	Rejected map[time.Duration]int64
 	// DiskUsed is the share of the disk that is in use; 0 if it is not known.
 	DiskUsed float64
+	// GivenUp are the outgoing webhooks that the platform has disabled.
+	GivenUp []GivenUpHook
 }
+
+// GivenUpHook is an outgoing webhook whose receiver failed for too long.
+type GivenUpHook struct{ ID, Host, Reason string }
 
 // SenderFacts are those of one sender.
 type SenderFacts struct {
@@ -82,7 +87,7 @@ func NeedsOf(rules []Rule) Needs {
 			n.Minutes[r.Window] = true
 		case WebhookRejected:
 			n.Rejected[r.Window] = true
-		case SenderHeld, WebhookSilence, ReadModelStale, LedgerUnbalanced, DiskSpace:
+		case SenderHeld, WebhookSilence, ReadModelStale, LedgerUnbalanced, DiskSpace, HookDisabled:
 		}
 	}
 	return n

@@ -15,22 +15,33 @@ const (
 	ReadModelStale   Kind = "READ_MODEL_STALE"
 	LedgerUnbalanced Kind = "LEDGER_UNBALANCED"
 	DiskSpace        Kind = "DISK_SPACE"
+	HookDisabled     Kind = "OUTGOING_WEBHOOK_DISABLED"
 )
 
 // Kinds lists every kind.
 func Kinds() []Kind {
 	return []Kind{
 		ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, WebhookSilence, WebhookRejected,
-		ReadModelStale, LedgerUnbalanced, DiskSpace,
+		ReadModelStale, LedgerUnbalanced, DiskSpace, HookDisabled,
 	}
 }
 
 // ofSenders reports whether a rule of the kind may be about one sender.
 func (k Kind) ofSenders() bool {
 	switch k {
-	case WebhookRejected, ReadModelStale, LedgerUnbalanced, DiskSpace:
+	case WebhookRejected, ReadModelStale, LedgerUnbalanced, DiskSpace, HookDisabled:
 		return false
 	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, WebhookSilence:
+	}
+	return true
+}
+
+// ofReadModels reports whether what the rule goes by is read from the read models.
+func (k Kind) ofReadModels() bool {
+	switch k {
+	case ReadModelStale, DiskSpace, WebhookRejected, HookDisabled:
+		return false
+	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, WebhookSilence, LedgerUnbalanced:
 	}
 	return true
 }

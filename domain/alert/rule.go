@@ -42,6 +42,7 @@ func Defaults() []Rule {
 		{ID: "read-model-stale", Kind: ReadModelStale, Threshold: 30, Severity: Critical},
 		{ID: "ledger-unbalanced", Kind: LedgerUnbalanced, For: time.Minute, Severity: Critical},
 		{ID: "disk-space", Kind: DiskSpace, Threshold: 0.9, Severity: Warning},
+		{ID: "outgoing-webhook-disabled", Kind: HookDisabled, Severity: Warning},
 	}
 }
 
@@ -178,7 +179,7 @@ func (r Rule) needsWindow() bool {
 	switch r.Kind {
 	case ErrorRate, DeliveryLatency, QueueGrowth, WebhookRejected:
 		return true
-	case QueueStalled, SenderHeld, WebhookSilence, ReadModelStale, LedgerUnbalanced, DiskSpace:
+	case QueueStalled, SenderHeld, WebhookSilence, ReadModelStale, LedgerUnbalanced, DiskSpace, HookDisabled:
 	}
 	return false
 }

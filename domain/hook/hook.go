@@ -25,14 +25,25 @@ type Hook struct {
 	SecretID, OldSecretID string
 	OldSecretUntil        time.Time
 	CreatedAt             time.Time
-	// DisabledAt is set while it gets nothing; DisabledReason says why.
+	// DisabledAt is set while it gets nothing; DisabledReason says why, GivenUp that no
+	// person wanted it: the receiver failed for too long.
 	DisabledAt     time.Time
 	DisabledReason string
+	GivenUp        bool
 	Removed        bool
 }
 
 // Disabled reports whether it gets nothing for now.
 func (h Hook) Disabled() bool { return !h.DisabledAt.IsZero() }
+
+// Host is where it leads, without what its URL may hold in secret.
+func (h Hook) Host() string {
+	u, err := url.Parse(h.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
 
 // Wants reports whether it is to be told of an event of a sender's message.
 func (h Hook) Wants(eventType, sender string) bool {
@@ -59,6 +70,8 @@ type SecretRotated struct {
 // Disabled records that it gets nothing from now on.
 type Disabled struct {
 	Reason string `json:"reason,omitempty"`
+	// GivenUp is set if the platform did it, since the receiver failed for too long.
+	GivenUp bool `json:"givenUp,omitempty"`
 }
 
 // Enabled records that it gets what it missed, and goes on.
@@ -104,9 +117,9 @@ func (h Hook) Apply(e domain.Event, at time.Time) Hook {
 	case SecretRotated:
 		h.OldSecretID, h.OldSecretUntil, h.SecretID = h.SecretID, e.OldUntil, e.SecretID
 	case Disabled:
-		h.DisabledAt, h.DisabledReason = at, e.Reason
+		h.DisabledAt, h.DisabledReason, h.GivenUp = at, e.Reason, e.GivenUp
 	case Enabled:
-		h.DisabledAt, h.DisabledReason = time.Time{}, ""
+		h.DisabledAt, h.DisabledReason, h.GivenUp = time.Time{}, "", false
 	case Removed:
 		h.Removed = true
 	}

@@ -384,6 +384,9 @@ func TestEveryKindIsRaisedAndResolved(t *testing.T) {
 		alert.ReadModelStale:   func(f *alert.Facts, _ *alert.SenderFacts) { f.Behind = 31 * time.Second },
 		alert.LedgerUnbalanced: func(f *alert.Facts, _ *alert.SenderFacts) { f.Unbalanced = true },
 		alert.DiskSpace:        func(f *alert.Facts, _ *alert.SenderFacts) { f.DiskUsed = 0.95 },
+		alert.HookDisabled: func(f *alert.Facts, _ *alert.SenderFacts) {
+			f.GivenUp = []alert.GivenUpHook{{ID: "h1", Host: "crm.example", Reason: "the last one was answered 500"}}
+		},
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
@@ -412,7 +415,7 @@ func TestEveryKindIsRaisedAndResolved(t *testing.T) {
 			})
 		})
 	}
-	if n := len(alert.Kinds()); n != 10 {
+	if n := len(alert.Kinds()); n != 11 {
 		t.Errorf("there are %d kinds", n)
 	}
 }

@@ -55,10 +55,9 @@ type HookOptions struct {
 	Hooks func() []command.KnownHook
 	// Secret opens a secret of a hook.
 	Secret func(ctx context.Context, hookID, secretID string) (string, error)
-	// Disable records that a hook failed for too long. Whoever raises alerts is told
-	// there.
-	Disable func(ctx context.Context, hookID, reason string) error
-	Client  HookClient
+	// GiveUp disables a hook that failed for too long, and has people told of it.
+	GiveUp func(ctx context.Context, hookID, reason string) error
+	Client HookClient
 	// Deliveries may be away: then deliveries are not kept.
 	Deliveries HookDeliveries
 	Log        event.Log
@@ -278,7 +277,7 @@ func (r *receiver) disable(ctx context.Context, status int, err error, since tim
 	}
 	r.hooks.opts.Logger.ErrorContext(ctx, "an outgoing webhook is disabled", "hook", r.hook.ID, "reason", reason)
 	for {
-		err := r.hooks.opts.Disable(ctx, r.hook.ID, reason)
+		err := r.hooks.opts.GiveUp(ctx, r.hook.ID, reason)
 		if err == nil || !wait(ctx, lookEvery) {
 			return errors.Join(errDisabled, err)
 		}
