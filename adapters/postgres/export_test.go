@@ -1,6 +1,10 @@
 package postgres
 
-import "context"
+import (
+	"context"
+
+	"github.com/waypost/waypost/app/event"
+)
 
 // CatchUp projects what stands in the log and returns.
 func (p *Projector) CatchUp(ctx context.Context) error {
@@ -8,5 +12,6 @@ func (p *Projector) CatchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.projectTo(ctx, end)
+	f := &freshModel{options: RebuildOptions{Log: p.options.Log}, groups: []*Projector{p}}
+	return f.projectTo(ctx, map[Group]event.Position{p.options.Group: end}, func(event.Position) {})
 }

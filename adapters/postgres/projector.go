@@ -272,25 +272,27 @@ func (p *Projector) Apply(ctx context.Context, b event.Batch) error {
 		p.mu.Unlock()
 	}()
 
+	return p.applyHalves(ctx, b)
+}
+
+// applyHalves commits the batch. If an event of it can't be projected, it commits one
+// half and then the other, down to that event, which is parked.
+func (p *Projector) applyHalves(ctx context.Context, b event.Batch) error {
 	err := p.commitForever(ctx, b)
 	var data *dataError
-	if !errors.As(err, &data) {
+	switch n := len(b.Events); {
+	case !errors.As(err, &data):
 		return err
-	}
-	for i, r := range b.Events {
-		one := event.Batch{Events: b.Events[i : i+1], Position: r.Position}
-		if i == len(b.Events)-1 {
-			one.Position, one.Live = b.Position, b.Live
-		}
-		err := p.commitForever(ctx, one)
-		if errors.As(err, &data) {
-			err = p.park(ctx, one, data)
-		}
-		if err != nil {
+	case n == 1:
+		return p.park(ctx, b, data)
+	default:
+		first := event.Batch{Events: b.Events[:n/2], Position: b.Events[n/2-1].Position}
+		if err := p.applyHalves(ctx, first); err != nil {
 			return err
 		}
+		b.Events = b.Events[n/2:]
+		return p.applyHalves(ctx, b)
 	}
-	return nil
 }
 
 // commitForever commits the batch, for as long as it takes Postgres to be back.
@@ -472,11 +474,21 @@ func (p *Projector) setAway(ctx context.Context, err error) {
 	}
 }
 
+// of are the events of the types: events itself if all are, for they are large.
 func of(events []event.Recorded, types []string) []event.Recorded {
-	var mine []event.Recorded
-	for _, r := range events {
-		if slices.Contains(types, r.Type) {
-			mine = append(mine, r)
+	n := 0
+	for i := range events {
+		if slices.Contains(types, events[i].Type) {
+			n++
+		}
+	}
+	if n == len(events) {
+		return events
+	}
+	mine := make([]event.Recorded, 0, n)
+	for i := range events {
+		if slices.Contains(types, events[i].Type) {
+			mine = append(mine, events[i])
 		}
 	}
 	return mine

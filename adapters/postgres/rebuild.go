@@ -1,14 +1,17 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/waypost/waypost/app/event"
 )
@@ -58,6 +61,9 @@ func Rebuild(ctx context.Context, o RebuildOptions) (Rebuilt, error) {
 			return err
 		})
 		if err != nil {
+			return err
+		}
+		if err := f.finish(ctx); err != nil {
 			return err
 		}
 		err = f.aligned(ctx, func(tx pgx.Tx) error {
@@ -139,6 +145,8 @@ type freshModel struct {
 	options    RebuildOptions
 	live, pool *pgxpool.Pool
 	groups     []*Projector
+	// indexes make again what build dropped; see dropIndexes.
+	indexes []string
 }
 
 // build projects the log up to where the live model is, or all of it where nothing of
@@ -157,28 +165,88 @@ func (f *freshModel) build(ctx context.Context) error {
 		if _, ok := targets[g]; !ok {
 			targets[g] = end
 		}
-		all += targets[g]
-	}
-	done := event.Position(0)
-	for _, g := range Groups() {
+		all = max(all, targets[g])
 		p, err := NewProjector(ProjectorOptions{
 			Group: g, Log: f.options.Log, Pool: f.pool, LogID: f.options.LogID, Logger: f.options.Logger, Vault: f.options.Vault,
-			OnCommit: func(c Commit) {
-				if f.options.OnProgress != nil {
-					f.options.OnProgress(done+min(c.Position, targets[g]), all)
-				}
-			},
 		})
 		if err != nil {
 			return err
 		}
 		f.groups = append(f.groups, p)
-		if err := p.projectTo(ctx, targets[g]); err != nil {
-			return err
+	}
+	if err := f.autovacuum(ctx, `SET (autovacuum_enabled = off)`); err != nil {
+		return err
+	}
+	if err := f.dropIndexes(ctx); err != nil {
+		return fmt.Errorf("drop indexes: %w", err)
+	}
+	return f.projectTo(ctx, targets, func(done event.Position) {
+		if f.options.OnProgress != nil {
+			f.options.OnProgress(min(done, all), all)
 		}
-		done += targets[g]
+	})
+}
+
+// autovacuum changes whether Postgres vacuums the tables by itself. While they are
+// built it would again and again, to find next to nothing.
+func (f *freshModel) autovacuum(ctx context.Context, change string) error {
+	tables, err := tables()
+	if err != nil {
+		return err
+	}
+	for _, table := range tables {
+		if _, err := f.pool.Exec(ctx, `ALTER TABLE `+pgx.Identifier{table}.Sanitize()+` `+change); err != nil {
+			return fmt.Errorf("alter %s: %w", table, err)
+		}
 	}
 	return nil
+}
+
+// unindexed are the indexes that projections go by themselves, to forget people.
+const unindexed = "message_data_key"
+
+// dropIndexes drops the indexes of messages that only queries need: all at once, from
+// the finished table, they are made several times faster.
+func (f *freshModel) dropIndexes(ctx context.Context) error {
+	rows, err := f.pool.Query(ctx, `SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
+		WHERE indrelid = ANY (ARRAY['message', 'message_exception']::regclass[]) AND NOT indisprimary
+			AND indexrelid <> $1::text::regclass`, unindexed)
+	if err != nil {
+		return err
+	}
+	var name, definition string
+	var drop pgx.Batch
+	if err := eachRow(rows, []any{&name, &definition}, func() {
+		drop.Queue(`DROP INDEX ` + name)
+		f.indexes = append(f.indexes, definition)
+	}); err != nil {
+		return err
+	}
+	return f.pool.SendBatch(ctx, &drop).Close()
+}
+
+// finish makes the model ready for queries: the indexes, and what the planner knows of
+// the tables.
+func (f *freshModel) finish(ctx context.Context) error {
+	var group errgroup.Group
+	group.SetLimit(2) // each sorts in memory
+	for _, definition := range f.indexes {
+		group.Go(func() error {
+			_, err := f.pool.Exec(ctx, definition)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("make indexes: %w", err)
+	}
+	tables, err := tables()
+	if err != nil {
+		return err
+	}
+	if _, err := f.pool.Exec(ctx, `ANALYZE `+strings.Join(tables, ", ")); err != nil {
+		return err
+	}
+	return f.autovacuum(ctx, `RESET (autovacuum_enabled)`)
 }
 
 // positions are those of the groups that have projected something of this log.
@@ -209,10 +277,8 @@ func (f *freshModel) aligned(ctx context.Context, do func(pgx.Tx) error) error {
 		if err != nil {
 			return err
 		}
-		for _, p := range f.groups {
-			if err := p.projectTo(ctx, targets[p.options.Group]); err != nil {
-				return err
-			}
+		if err := f.projectTo(ctx, targets, func(event.Position) {}); err != nil {
+			return err
 		}
 		return do(tx)
 	})
@@ -236,32 +302,92 @@ func (f *freshModel) compared(ctx context.Context, do func(pgx.Tx) error) error 
 	return do(snapshot)
 }
 
+// rebuildBatch is how many events a rebuild projects in one transaction: enough that
+// most messages begin and end in it, and are written once.
+const rebuildBatch = 20_000
+
+// projectTo projects up to the positions of the groups and no further. The log is read
+// once for all of them, and the next batch while one is written.
+func (f *freshModel) projectTo(ctx context.Context, targets map[Group]event.Position, progress func(event.Position)) error {
+	var types []string
+	after, until := event.Last, event.Position(0)
+	for _, p := range f.groups {
+		position, err := p.Prepare(ctx)
+		if err != nil {
+			return err
+		}
+		after, until = min(after, position), max(until, targets[p.options.Group])
+		types = append(types, p.types...)
+	}
+	if after >= until {
+		return nil
+	}
+	slices.Sort(types)
+	batches := make(chan event.Batch, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(batches)
+		return readTo(ctx, f.options.Log, event.Subscription{
+			After: after, Filter: event.Filter{Types: slices.Compact(types)}, MaxBatch: maxBatch,
+		}, until, batches)
+	})
+	group.Go(func() error {
+		for b := range batches {
+			groups, ctx := errgroup.WithContext(ctx)
+			for _, p := range f.groups {
+				groups.Go(func() error { return p.Apply(ctx, upTo(b, targets[p.options.Group])) })
+			}
+			if err := groups.Wait(); err != nil {
+				return err
+			}
+			progress(b.Position)
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// upTo is what of a batch stands up to a position.
+func upTo(b event.Batch, target event.Position) event.Batch {
+	if b.Position <= target {
+		return b
+	}
+	n, _ := slices.BinarySearchFunc(b.Events, target+1, func(r event.Recorded, p event.Position) int { return cmp.Compare(r.Position, p) })
+	return event.Batch{Events: b.Events[:n], Position: target}
+}
+
 // errReached ends a subscription that has come far enough.
 var errReached = errors.New("reached")
 
-// projectTo projects up to a position and no further.
-func (p *Projector) projectTo(ctx context.Context, target event.Position) error {
-	position, err := p.Prepare(ctx)
-	if err != nil || position >= target {
-		return err
+// readTo reads the log up to a position and no further, in large batches.
+func readTo(ctx context.Context, log event.Log, s event.Subscription, target event.Position, to chan<- event.Batch) error {
+	events := make([]event.Recorded, 0, rebuildBatch+s.MaxBatch)
+	hand := func(ctx context.Context, b event.Batch) error {
+		b.Events = events
+		select {
+		case to <- b:
+			events = make([]event.Recorded, 0, rebuildBatch+s.MaxBatch)
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	err = p.options.Log.Subscribe(ctx, event.Subscription{
-		After: position, Filter: event.Filter{Types: p.types}, MaxBatch: maxBatch, Sealed: p.options.Group == Worklist,
-	}, func(ctx context.Context, b event.Batch) error {
+	err := log.Subscribe(ctx, s, func(ctx context.Context, b event.Batch) error {
+		events = append(events, b.Events...)
 		// Whatever is wanted up to the target stands in the log: what lies between the
 		// last of it and the target is of other types.
-		reached := b.Position >= target || b.Live
-		if reached {
+		if b.Position >= target || b.Live {
 			b.Position = target
-			b.Events = slices.DeleteFunc(b.Events, func(r event.Recorded) bool { return r.Position > target })
-		}
-		if err := p.Apply(ctx, b); err != nil {
-			return err
-		}
-		if reached {
+			events = slices.DeleteFunc(events, func(r event.Recorded) bool { return r.Position > target })
+			if err := hand(ctx, b); err != nil {
+				return err
+			}
 			return errReached
 		}
-		return nil
+		if len(events) < rebuildBatch {
+			return nil
+		}
+		return hand(ctx, b)
 	})
 	if errors.Is(err, errReached) {
 		return nil
