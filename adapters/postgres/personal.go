@@ -189,6 +189,8 @@ func openRow(ctx context.Context, v Vault, c sealed, m *query.Message) error {
 func erase(writes *pgx.Batch, r event.Recorded, e event.PersonalErased) {
 	writes.Queue(`DELETE FROM message_wamid WHERE wamid_hash IN
 		(SELECT unnest(wamid_hashes) FROM message WHERE data_key = ANY ($1))`, e.Keys)
+	writes.Queue(`DELETE FROM message_label l USING message m WHERE m.data_key = ANY ($1)
+		AND l.label_hash = ANY (m.label_hashes) AND l.queued_position = m.queued_position`, e.Keys)
 	writes.Queue(`UPDATE message SET personal = NULL, idempotency_hash = NULL, label_hashes = NULL, whatsapp_id = NULL,
 			failure_details = NULL, wamid_hashes = NULL, erased_at = $2
 		WHERE data_key = ANY ($1) AND erased_at IS NULL`, e.Keys, r.Meta.RecordedAt)

@@ -40,7 +40,7 @@ func (b *bundle) about(stream, person string, events ...event.New) event.KeyID {
 func (b *bundle) dump() string {
 	b.tb.Helper()
 	var all bytes.Buffer
-	for _, table := range []string{"message", "message_wamid", "message_exception", "work_item", "personal_event", "parked_event"} {
+	for _, table := range []string{"message", "message_wamid", "message_exception", "message_label", "work_item", "personal_event", "parked_event"} {
 		rows, err := b.pool.Query(b.ctx, `SELECT t::text FROM `+table+` t`)
 		must(b.tb, err)
 		for rows.Next() {

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +30,7 @@ func messagesFold(vault Vault) fold {
 	var sweep secondsSweep
 	return fold{
 		name:   "messages",
-		tables: append([]string{"message", "message_exception", "message_wamid", "message_count"}, metricTables()...),
+		tables: append([]string{"message", "message_exception", "message_wamid", "message_label", "message_time", "message_count"}, metricTables()...),
 		types:  append(typeNames(message.Types()), event.PersonalErased{}.EventType()),
 		apply: func(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error) {
 			figures := newTally()
@@ -197,14 +199,15 @@ func (row *messageRow) apply(r event.Recorded, e message.Event) {
 	}
 }
 
-// exceptional reports whether a message stands in message_exception.
+// exceptional reports whether a message stands in message_exception: most have been
+// delivered and never failed. What waits to be sent has a work item instead.
 func exceptional(m query.Message) bool { return m.Failure != nil || exceptionalStatus(m.Status) }
 
 func exceptionalStatus(s message.Status) bool {
 	switch s {
-	case message.StatusQueued, message.StatusSending, message.StatusSent, message.StatusDelivered, message.StatusRead:
+	case message.StatusQueued, message.StatusSending, message.StatusDelivered, message.StatusRead:
 		return false
-	case message.StatusRetrying, message.StatusAmbiguous, message.StatusFailed, message.StatusDeadLettered,
+	case message.StatusRetrying, message.StatusAmbiguous, message.StatusSent, message.StatusFailed, message.StatusDeadLettered,
 		message.StatusCancelled, message.StatusExpired, message.StatusDiscarded:
 	}
 	return true
@@ -273,6 +276,8 @@ func writeMessages(order []*messageRow, writes *pgx.Batch) {
 				column(inserts, func(r row) *time.Time { return r.ExpiresAt }),
 				column(inserts, func(r row) *string { return hashesOrNil(r.labelHashes) }),
 			)...)
+		writeLabels(inserts, writes)
+		writeTimes(inserts, writes)
 	}
 	if len(updates) > 0 {
 		writes.Queue(`UPDATE message m SET revision = u.revision, position = u.position, status = u.status,
@@ -282,6 +287,49 @@ func writeMessages(order []*messageRow, writes *pgx.Batch) {
 				failure_details = u.failure_details, wamid_hashes = u.wamid_hashes::uuid[], personal_events = u.personal_events
 			FROM unnest(`+arrays+`) AS u (`+names+`) WHERE m.id = u.id`, changing(updates)...)
 	}
+}
+
+// writeLabels lists new messages under their labels.
+func writeLabels(inserts []*messageRow, writes *pgx.Batch) {
+	var hashes [][]byte
+	var positions []int64
+	var senders []string
+	for _, r := range inserts {
+		for _, h := range r.labelHashes {
+			hashes, positions, senders = append(hashes, h), append(positions, int64(r.QueuedPosition)), append(senders, r.SenderID)
+		}
+	}
+	if len(hashes) == 0 {
+		return
+	}
+	writes.Queue(`INSERT INTO message_label (label_hash, queued_position, sender)
+		SELECT hash, position, sender FROM unnest($1::bytea[], $2::bigint[], $3::text[]) AS u (hash, position, sender)
+		ON CONFLICT DO NOTHING`, hashes, positions, senders)
+}
+
+// timeStep is how exactly message_time tells positions by times.
+const timeStep = 10 * time.Second
+
+// writeTimes notes between which positions new messages were queued when.
+func writeTimes(inserts []*messageRow, writes *pgx.Batch) {
+	type reach struct{ first, last int64 }
+	found := make(map[time.Time]reach)
+	for _, r := range inserts {
+		at, position := r.QueuedAt.UTC().Truncate(timeStep), int64(r.QueuedPosition)
+		have, ok := found[at]
+		if !ok {
+			have = reach{position, position}
+		}
+		found[at] = reach{min(have.first, position), max(have.last, position)}
+	}
+	times := slices.SortedFunc(maps.Keys(found), time.Time.Compare)
+	writes.Queue(`INSERT INTO message_time AS t (at, first_position, last_position)
+		SELECT at, first, last FROM unnest($1::timestamptz[], $2::bigint[], $3::bigint[]) AS u (at, first, last)
+		ON CONFLICT (at) DO UPDATE SET first_position = least(t.first_position, excluded.first_position),
+			last_position = greatest(t.last_position, excluded.last_position)`,
+		times,
+		column(times, func(t time.Time) int64 { return found[t].first }),
+		column(times, func(t time.Time) int64 { return found[t].last }))
 }
 
 func writeExceptions(order []*messageRow, writes *pgx.Batch) {

@@ -1,12 +1,14 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -134,8 +136,12 @@ func (r *ReadModel) DeadLetters(ctx context.Context, f query.DeadLetterFilter, p
 	c := r.deadLetterConditions(f)
 	// One snapshot, so that the counts are those of the page.
 	err := pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		from := `message m ` + c.where()
+		if f.Label == nil { // then the exceptions alone tell
+			from = `message_exception x WHERE ` + strings.Join(c.parts, ` AND `)
+		}
 		rows, err := tx.Query(ctx, `SELECT coalesce(x.error_category, $`+strconv.Itoa(len(c.args)+1)+`), count(*)
-			FROM message m `+c.where()+` GROUP BY 1 ORDER BY 2 DESC, 1`, append(slices.Clone(c.args), string(message.CategoryUnknown))...)
+			FROM `+from+` GROUP BY 1 ORDER BY 2 DESC, 1`, append(slices.Clone(c.args), string(message.CategoryUnknown))...)
 		if err != nil {
 			return err
 		}
@@ -162,11 +168,11 @@ func (r *ReadModel) page(ctx context.Context, c conditions, p query.Page) ([]que
 func (r *ReadModel) pageOf(ctx context.Context, q querier, c conditions, p query.Page) ([]query.Message, bool, error) {
 	first := min(max(p.First, 0), query.MaxPage)
 	if p.After > 0 {
-		c.add(`m.queued_position < $1`, p.After)
+		c.add(c.order()+` < $1`, p.After)
 	}
 	args := append(slices.Clone(c.args), first+1)
 	rows, err := selectMessages(ctx, q,
-		c.where()+` ORDER BY m.queued_position DESC LIMIT $`+strconv.Itoa(len(args)), args...)
+		c.where()+` ORDER BY `+c.order()+` DESC LIMIT $`+strconv.Itoa(len(args)), args...)
 	if err != nil {
 		return nil, false, err
 	}
@@ -178,10 +184,35 @@ func (r *ReadModel) pageOf(ctx context.Context, q querier, c conditions, p query
 // conditions are the parts of a WHERE over message m, and what they are given.
 type conditions struct {
 	vault Vault
-	join  string
+	// by is the table that the list is read from, in its order; message if empty.
+	by    listed
 	parts []string
 	args  []any
 }
+
+// listed is a table that has a part of the messages in their order.
+type listed string
+
+const (
+	byException listed = "x"
+	byLabel     listed = "l"
+)
+
+func (l listed) join() string {
+	switch l {
+	case byException:
+		return joinException
+	case byLabel:
+		return `JOIN message_label l ON l.queued_position = m.queued_position`
+	}
+	return ""
+}
+
+// column is that of the table from which the list is read, so that an index of it
+// leads to the rows: from a join the planner knows of equal columns only.
+func (c *conditions) column(name string) string { return cmp.Or(string(c.by), "m") + "." + name }
+
+func (c *conditions) order() string { return c.column("queued_position") }
 
 // add adds a condition that names its one argument $1.
 func (c *conditions) add(sql string, arg any) {
@@ -189,12 +220,12 @@ func (c *conditions) add(sql string, arg any) {
 	c.parts = append(c.parts, strings.ReplaceAll(sql, "$1", "$"+strconv.Itoa(len(c.args))))
 }
 
-func (c *conditions) senders(column string, one *string, allowed []string) {
+func (c *conditions) senders(one *string, allowed []string) {
 	if one != nil {
-		c.add(column+` = $1`, *one)
+		c.add(c.column("sender")+` = $1`, *one)
 	}
 	if allowed != nil {
-		c.add(column+` = ANY ($1)`, allowed)
+		c.add(c.column("sender")+` = ANY ($1)`, allowed)
 	}
 }
 
@@ -206,17 +237,31 @@ func (c *conditions) label(l message.Label) {
 	c.add(`m.label_hashes @> ARRAY[$1::bytea]`, labelHash(c.vault, l))
 }
 
+// queued bounds the time at which messages were queued, and with it their positions:
+// clocks differ by less than the thousand steps of message_time that are looked at.
+func (c *conditions) queued(after, before *time.Time) {
+	const bound = ` (SELECT %s FROM (SELECT * FROM message_time WHERE at %s $1::timestamptz ORDER BY at %s LIMIT 1000) t)`
+	if after != nil {
+		c.add(`m.queued_at > $1`, *after)
+		c.add(c.order()+` >=`+fmt.Sprintf(bound, "min(first_position)", ">=", "ASC"), after.Truncate(timeStep))
+	}
+	if before != nil {
+		c.add(`m.queued_at < $1`, *before)
+		c.add(c.order()+` <=`+fmt.Sprintf(bound, "max(last_position)", "<=", "DESC"), *before)
+	}
+}
+
 func (c *conditions) where() string {
 	if len(c.parts) == 0 {
-		return c.join
+		return c.by.join()
 	}
-	return c.join + ` WHERE ` + strings.Join(c.parts, ` AND `)
+	return c.by.join() + ` WHERE ` + strings.Join(c.parts, ` AND `)
 }
 
 func (r *ReadModel) deadLetterConditions(f query.DeadLetterFilter) conditions {
-	c := conditions{vault: r.vault}
+	c := conditions{vault: r.vault, by: byException}
 	c.add(`x.status = $1`, message.StatusDeadLettered)
-	c.senders("x.sender", f.SenderID, f.SenderIDs)
+	c.senders(f.SenderID, f.SenderIDs)
 	if f.Category != nil {
 		c.add(`x.error_category = $1`, *f.Category)
 	}
@@ -232,28 +277,42 @@ func (r *ReadModel) deadLetterConditions(f query.DeadLetterFilter) conditions {
 	if f.Label != nil {
 		c.label(*f.Label)
 	}
-	c.join = joinException
 	return c
 }
 
 func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter) (conditions, error) {
 	c := conditions{vault: r.vault}
-	c.senders("m.sender", f.SenderID, f.SenderIDs)
+	if len(f.Labels) > message.MaxLabels {
+		return c, domain.Invalid("filter.labels", "has %d labels, at most %d are allowed", len(f.Labels), message.MaxLabels)
+	}
+	exceptions := len(f.Status) > 0 && !slices.ContainsFunc(f.Status, func(s message.Status) bool { return !exceptionalStatus(s) })
+	labels := f.Labels
+	switch {
+	case exceptions || f.ErrorCategory != nil || f.ErrorCode != nil:
+		c.by = byException
+	case len(labels) > 0 && r.vault != nil:
+		c.by = byLabel
+		c.add(`l.label_hash = $1`, labelHash(r.vault, labels[0]))
+		labels = labels[1:]
+	}
+	c.senders(f.SenderID, f.SenderIDs)
 	if len(f.Status) > 0 {
 		c.add(`m.status = ANY ($1)`, f.Status)
-		// Only out-of-the-ordinary statuses: there is an index that finds them.
-		if !slices.ContainsFunc(f.Status, func(s message.Status) bool { return !exceptionalStatus(s) }) {
+		switch {
+		case exceptions && len(f.Status) == 1:
+			c.add(`x.status = $1`, f.Status[0]) // of one alone the index has the order
+		case exceptions:
 			c.add(`x.status = ANY ($1)`, f.Status)
-			c.join = joinException
+		case !slices.ContainsFunc(f.Status, func(s message.Status) bool { return !s.Open() }):
+			// Few among millions, unless a backlog waits: the planner knows.
+			c.parts = append(c.parts, `EXISTS (SELECT FROM work_item w WHERE w.message_id = m.id)`)
 		}
 	}
 	if f.ErrorCategory != nil {
 		c.add(`x.error_category = $1`, *f.ErrorCategory)
-		c.join = joinException
 	}
 	if f.ErrorCode != nil {
 		c.add(`x.error_code = $1`, *f.ErrorCode)
-		c.join = joinException
 	}
 	if f.To != nil {
 		var keys []event.KeyID
@@ -275,10 +334,7 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 	if f.WhatsAppID != nil {
 		c.add(`m.id = (SELECT w.message_id FROM message_wamid w WHERE w.wamid_hash = $1)`, wamidHash(*f.WhatsAppID))
 	}
-	if len(f.Labels) > message.MaxLabels {
-		return c, domain.Invalid("filter.labels", "has %d labels, at most %d are allowed", len(f.Labels), message.MaxLabels)
-	}
-	for _, l := range f.Labels {
+	for _, l := range labels {
 		c.label(l)
 	}
 	if f.Type != nil {
@@ -290,12 +346,7 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 	if f.Template != nil {
 		c.add(`m.template = $1`, *f.Template)
 	}
-	if f.QueuedAfter != nil {
-		c.add(`m.queued_at > $1`, *f.QueuedAfter)
-	}
-	if f.QueuedBefore != nil {
-		c.add(`m.queued_at < $1`, *f.QueuedBefore)
-	}
+	c.queued(f.QueuedAfter, f.QueuedBefore)
 	return c, nil
 }
 

@@ -31,7 +31,7 @@ func (r *ReadModel) SelectDeadLetters(ctx context.Context, f query.DeadLetterFil
 // selectIDs reads one statement's result as it is taken, so that memory does not
 // grow with it.
 func (r *ReadModel) selectIDs(ctx context.Context, c conditions, yield func([]uuid.UUID) error) error {
-	rows, err := r.pool.Query(ctx, `SELECT m.id FROM message m `+c.where()+` ORDER BY m.queued_position`, c.args...)
+	rows, err := r.pool.Query(ctx, `SELECT m.id FROM message m `+c.where()+` ORDER BY `+c.order(), c.args...)
 	if err != nil {
 		return fmt.Errorf("select messages: %w", err)
 	}
