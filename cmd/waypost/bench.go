@@ -19,6 +19,7 @@ type benchCommand struct {
 	Throttle  benchThrottle  `cmd:"" help:"Send against a limit below the sender's rate and measure where it settles."`
 	Settle    benchSettle    `cmd:"" help:"Lose answers in every way and count what is sent twice."`
 	Hang      benchHang      `cmd:"" help:"Let one number's calls hang and measure what the others keep."`
+	Seed      benchSeed      `cmd:"" help:"Fill the log with messages, build the read models of it, and measure queries over them."`
 	Chaos     benchChaos     `cmd:"" help:"Kill the platform under load, again and again, and count what is lost or sent twice."`
 }
 
