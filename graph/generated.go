@@ -41,6 +41,7 @@ type ResolverRoot interface {
 	Mutation() MutationResolver
 	OutgoingWebhook() OutgoingWebhookResolver
 	Query() QueryResolver
+	ReadModel() ReadModelResolver
 	Sender() SenderResolver
 	SenderHold() SenderHoldResolver
 	Subscription() SubscriptionResolver
@@ -402,6 +403,15 @@ type ComplexityRoot struct {
 		StartCursor     func(childComplexity int) int
 	}
 
+	ParkedStream struct {
+		At         func(childComplexity int) int
+		Error      func(childComplexity int) int
+		Projection func(childComplexity int) int
+		Revision   func(childComplexity int) int
+		Stream     func(childComplexity int) int
+		Type       func(childComplexity int) int
+	}
+
 	Query struct {
 		APIKeys          func(childComplexity int, includeRevoked *bool) int
 		AlertRules       func(childComplexity int) int
@@ -436,6 +446,7 @@ type ComplexityRoot struct {
 
 	ReadModel struct {
 		Behind   func(childComplexity int) int
+		Parked   func(childComplexity int) int
 		Position func(childComplexity int) int
 	}
 
@@ -559,6 +570,9 @@ type QueryResolver interface {
 	OutgoingWebhooks(ctx context.Context) ([]*OutgoingWebhook, error)
 	Sender(ctx context.Context, id string) (*Sender, error)
 	Senders(ctx context.Context) ([]*Sender, error)
+}
+type ReadModelResolver interface {
+	Parked(ctx context.Context, obj *ReadModel) ([]*ParkedStream, error)
 }
 type SenderResolver interface {
 	EffectiveRate(ctx context.Context, obj *Sender) (float64, error)
@@ -2200,6 +2214,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
 
+	case "ParkedStream.at":
+		if e.ComplexityRoot.ParkedStream.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ParkedStream.At(childComplexity), true
+	case "ParkedStream.error":
+		if e.ComplexityRoot.ParkedStream.Error == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ParkedStream.Error(childComplexity), true
+	case "ParkedStream.projection":
+		if e.ComplexityRoot.ParkedStream.Projection == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ParkedStream.Projection(childComplexity), true
+	case "ParkedStream.revision":
+		if e.ComplexityRoot.ParkedStream.Revision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ParkedStream.Revision(childComplexity), true
+	case "ParkedStream.stream":
+		if e.ComplexityRoot.ParkedStream.Stream == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ParkedStream.Stream(childComplexity), true
+	case "ParkedStream.type":
+		if e.ComplexityRoot.ParkedStream.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ParkedStream.Type(childComplexity), true
+
 	case "Query.apiKeys":
 		if e.ComplexityRoot.Query.APIKeys == nil {
 			break
@@ -2408,6 +2459,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ReadModel.Behind(childComplexity), true
+	case "ReadModel.parked":
+		if e.ComplexityRoot.ReadModel.Parked == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadModel.Parked(childComplexity), true
 	case "ReadModel.position":
 		if e.ComplexityRoot.ReadModel.Position == nil {
 			break
@@ -2786,7 +2843,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "alerts.graphqls" "audit.graphqls" "dead_letter.graphqls" "erasure.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "schema.graphqls" "sender.graphqls"
+//go:embed "access.graphqls" "alerts.graphqls" "audit.graphqls" "dead_letter.graphqls" "erasure.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "schema.graphqls" "sender.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -2808,6 +2865,7 @@ var sources = []*ast.Source{
 	{Name: "metrics.graphqls", Input: sourceData("metrics.graphqls"), BuiltIn: false},
 	{Name: "operation.graphqls", Input: sourceData("operation.graphqls"), BuiltIn: false},
 	{Name: "outgoing_webhooks.graphqls", Input: sourceData("outgoing_webhooks.graphqls"), BuiltIn: false},
+	{Name: "parked.graphqls", Input: sourceData("parked.graphqls"), BuiltIn: false},
 	{Name: "schema.graphqls", Input: sourceData("schema.graphqls"), BuiltIn: false},
 	{Name: "sender.graphqls", Input: sourceData("sender.graphqls"), BuiltIn: false},
 }
@@ -3467,6 +3525,24 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
 }
 
+func (ec *executionContext) childFields_ParkedStream(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "projection":
+		return ec.fieldContext_ParkedStream_projection(ctx, field)
+	case "stream":
+		return ec.fieldContext_ParkedStream_stream(ctx, field)
+	case "revision":
+		return ec.fieldContext_ParkedStream_revision(ctx, field)
+	case "type":
+		return ec.fieldContext_ParkedStream_type(ctx, field)
+	case "error":
+		return ec.fieldContext_ParkedStream_error(ctx, field)
+	case "at":
+		return ec.fieldContext_ParkedStream_at(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ParkedStream", field.Name)
+}
+
 func (ec *executionContext) childFields_QueueMessagePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "message":
@@ -3497,6 +3573,8 @@ func (ec *executionContext) childFields_ReadModel(ctx context.Context, field gra
 		return ec.fieldContext_ReadModel_position(ctx, field)
 	case "behind":
 		return ec.fieldContext_ReadModel_behind(ctx, field)
+	case "parked":
+		return ec.fieldContext_ReadModel_parked(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ReadModel", field.Name)
 }
@@ -11499,6 +11577,144 @@ func (ec *executionContext) fieldContext_PageInfo_endCursor(_ context.Context, f
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, "String")
 }
 
+func (ec *executionContext) _ParkedStream_projection(ctx context.Context, field graphql.CollectedField, obj *ParkedStream) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ParkedStream_projection(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Projection, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ParkedStream_projection(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ParkedStream", field, false, false, "String")
+}
+
+func (ec *executionContext) _ParkedStream_stream(ctx context.Context, field graphql.CollectedField, obj *ParkedStream) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ParkedStream_stream(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Stream, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ParkedStream_stream(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ParkedStream", field, false, false, "String")
+}
+
+func (ec *executionContext) _ParkedStream_revision(ctx context.Context, field graphql.CollectedField, obj *ParkedStream) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ParkedStream_revision(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Revision, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ParkedStream_revision(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ParkedStream", field, false, false, "Int64")
+}
+
+func (ec *executionContext) _ParkedStream_type(ctx context.Context, field graphql.CollectedField, obj *ParkedStream) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ParkedStream_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ParkedStream_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ParkedStream", field, false, false, "String")
+}
+
+func (ec *executionContext) _ParkedStream_error(ctx context.Context, field graphql.CollectedField, obj *ParkedStream) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ParkedStream_error(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Error, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ParkedStream_error(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ParkedStream", field, false, false, "String")
+}
+
+func (ec *executionContext) _ParkedStream_at(ctx context.Context, field graphql.CollectedField, obj *ParkedStream) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ParkedStream_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ParkedStream_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ParkedStream", field, false, false, "Time")
+}
+
 func (ec *executionContext) _Query_readModel(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -12760,6 +12976,38 @@ func (ec *executionContext) _ReadModel_behind(ctx context.Context, field graphql
 }
 func (ec *executionContext) fieldContext_ReadModel_behind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ReadModel", field, false, false, "Duration")
+}
+
+func (ec *executionContext) _ReadModel_parked(ctx context.Context, field graphql.CollectedField, obj *ReadModel) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReadModel_parked(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ReadModel().Parked(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ParkedStream) graphql.Marshaler {
+			return ec.marshalNParkedStream2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐParkedStreamᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReadModel_parked(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReadModel",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ParkedStream(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Refusal_messageId(ctx context.Context, field graphql.CollectedField, obj *Refusal) (ret graphql.Marshaler) {
@@ -18731,6 +18979,64 @@ func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet,
 	return out
 }
 
+var parkedStreamImplementors = []string{"ParkedStream"}
+
+func (ec *executionContext) _ParkedStream(ctx context.Context, sel ast.SelectionSet, obj *ParkedStream) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, parkedStreamImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ParkedStream")
+		case "projection":
+			out.Values[i] = ec._ParkedStream_projection(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "stream":
+			out.Values[i] = ec._ParkedStream_stream(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "revision":
+			out.Values[i] = ec._ParkedStream_revision(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "type":
+			out.Values[i] = ec._ParkedStream_type(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "error":
+			out.Values[i] = ec._ParkedStream_error(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "at":
+			out.Values[i] = ec._ParkedStream_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var queryImplementors = []string{"Query"}
 
 func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) graphql.Marshaler {
@@ -18983,13 +19289,19 @@ func (ec *executionContext) _ReadModel(ctx context.Context, sel ast.SelectionSet
 		case "position":
 			out.Values[i] = ec._ReadModel_position(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "behind":
 			out.Values[i] = ec._ReadModel_behind(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "parked":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._ReadModel_parked(ctx, field, obj)
+				})
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -20528,6 +20840,30 @@ func (ec *executionContext) marshalNPageInfo2ᚖgithubᚗcomᚋwaypostᚋwaypost
 		return graphql.Null
 	}
 	return ec._PageInfo(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNParkedStream2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐParkedStreamᚄ(ctx context.Context, sel ast.SelectionSet, v []*ParkedStream) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNParkedStream2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐParkedStream(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNParkedStream2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐParkedStream(ctx context.Context, sel ast.SelectionSet, v *ParkedStream) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ParkedStream!")
+		return graphql.Null
+	}
+	return ec._ParkedStream(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNPriority2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐPriority(ctx context.Context, v any) (message.Priority, error) {

@@ -809,6 +809,22 @@ type PageInfo struct {
 	EndCursor *string `json:"endCursor,omitempty"`
 }
 
+// A stream that read models leave out from an event on.
+type ParkedStream struct {
+	// The read models that leave it out: worklist, which dispatch goes by, or views, which queries read.
+	Projection string `json:"projection"`
+	// The stream.
+	Stream string `json:"stream"`
+	// The revision of the event that could not be projected.
+	Revision int64 `json:"revision"`
+	// The type of that event.
+	Type string `json:"type"`
+	// Why it could not be.
+	Error string `json:"error"`
+	// When that was found.
+	At time.Time `json:"at"`
+}
+
 // What can be asked.
 type Query struct {
 }
@@ -871,6 +887,8 @@ type ReadModel struct {
 	Position string `json:"position"`
 	// For how long the oldest event that they lack has stood in the log; PT0S if they lack none.
 	Behind time.Duration `json:"behind"`
+	// The streams that they leave out, the oldest first, at most 100: an event of each could not be projected. They are tried again at each start and every ten minutes.
+	Parked []*ParkedStream `json:"parked"`
 }
 
 // A message that an operation could not change.

@@ -46,6 +46,8 @@ type BooksReader interface {
 	Ledger(ctx context.Context, senderID *string, now time.Time) (query.Ledger, error)
 	// ReadModel answers how far the read models have come.
 	ReadModel(ctx context.Context, now time.Time) (query.ReadModel, error)
+	// ParkedStreams answers what they leave out.
+	ParkedStreams(ctx context.Context) ([]query.ParkedStream, error)
 }
 
 // HookDeliveryReader answers what was delivered to outgoing webhooks.

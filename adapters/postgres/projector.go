@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
@@ -24,6 +25,9 @@ const (
 
 	// applyTimeout bounds one transaction; Postgres is taken for away after it.
 	applyTimeout = 30 * time.Second
+
+	// retryParkedEvery is how often what could not be projected is tried again.
+	retryParkedEvery = 10 * time.Minute
 
 	firstBackoff = 100 * time.Millisecond
 	maxBackoff   = 5 * time.Second
@@ -88,6 +92,7 @@ type Projector struct {
 	types   []string
 	work    []string // the types that bear on the work-list
 
+	writing   sync.Mutex // one writes at a time: what comes, or what was parked
 	mu        sync.Mutex
 	position  event.Position
 	live      bool
@@ -191,9 +196,25 @@ func (p *Projector) runOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.options.Log.Subscribe(ctx, event.Subscription{
-		After: position, Filter: event.Filter{Types: p.types}, MaxBatch: maxBatch, Sealed: p.options.Group == Worklist,
-	}, p.Apply)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.retryParkedNowAndThen(ctx) })
+	group.Go(func() error {
+		return p.options.Log.Subscribe(ctx, event.Subscription{
+			After: position, Filter: event.Filter{Types: p.types}, MaxBatch: maxBatch, Sealed: p.options.Group == Worklist,
+		}, p.Apply)
+	})
+	return group.Wait()
+}
+
+func (p *Projector) retryParkedNowAndThen(ctx context.Context) error {
+	for {
+		if _, err := p.RetryParked(ctx); err != nil {
+			return err
+		}
+		if !pause(ctx, retryParkedEvery) {
+			return ctx.Err()
+		}
+	}
 }
 
 // Prepare reads how far the group has come, and empties its tables first if they
@@ -253,6 +274,8 @@ func (p *Projector) reset(ctx context.Context, tx pgx.Tx) error {
 // Apply projects a batch: it is what Run hands to the subscription. Events at or
 // before the position are passed over. It answers a *FencedError or ctx's error.
 func (p *Projector) Apply(ctx context.Context, b event.Batch) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	position := p.Position()
 	if b.Position < position || b.Position == position && (!b.Live || p.Live()) {
 		return nil
@@ -354,17 +377,27 @@ func (p *Projector) stands(ctx context.Context, at event.Position) bool {
 
 // commit projects the batch in one transaction.
 func (p *Projector) commit(ctx context.Context, b event.Batch) error {
-	events := p.wanted(b.Events)
+	var writes pgx.Batch
+	senders, err := p.write(ctx, p.wanted(b.Events), &writes, p.fence(&writes, b))
+	if err != nil {
+		return err
+	}
+	p.advance(b)
+	p.options.OnCommit(Commit{Group: p.options.Group, Position: b.Position, Senders: senders})
+	return nil
+}
+
+// write projects events in one transaction, together with what stands in writes, and
+// answers the senders whose rows they changed. What fenced points to is set by writes.
+func (p *Projector) write(ctx context.Context, events []event.Recorded, writes *pgx.Batch, fenced *bool) ([]string, error) {
 	senders := make(map[string]bool)
 	err := pgx.BeginFunc(ctx, p.options.Pool, func(tx pgx.Tx) error {
-		var writes pgx.Batch
-		fenced := p.fence(&writes, b)
 		for _, f := range p.folds {
 			mine := of(events, f.types)
 			if len(mine) == 0 {
 				continue
 			}
-			touched, err := f.apply(ctx, tx, mine, &writes)
+			touched, err := f.apply(ctx, tx, mine, writes)
 			if err != nil {
 				return err
 			}
@@ -372,17 +405,90 @@ func (p *Projector) commit(ctx context.Context, b event.Batch) error {
 				senders[s] = true
 			}
 		}
-		err := tx.SendBatch(ctx, &writes).Close()
+		err := tx.SendBatch(ctx, writes).Close()
 		if *fenced {
 			return &FencedError{Group: p.options.Group, Position: p.Position()}
 		}
 		return err
 	})
+	return slices.Collect(maps.Keys(senders)), classify(err)
+}
+
+// RetryParked tries again to project what was left out, and answers how many streams
+// stand now: a newer program may know what to make of their events.
+func (p *Projector) RetryParked(ctx context.Context) (mended int, err error) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	streams, err := p.parkedStreams(ctx)
 	if err != nil {
-		return classify(err)
+		return 0, fmt.Errorf("read what is parked: %w", err)
 	}
-	p.advance(b)
-	p.options.OnCommit(Commit{Group: p.options.Group, Position: b.Position, Senders: slices.Collect(maps.Keys(senders))})
+	for _, s := range streams {
+		err := p.unpark(ctx, s.Stream, s.Revision)
+		var data *dataError
+		switch {
+		case errors.As(err, &data):
+			continue
+		case err != nil:
+			return mended, err
+		}
+		mended++
+		p.options.Logger.InfoContext(ctx, "a stream that was left out is projected again", "group", p.options.Group, "stream", s.Stream)
+	}
+	return mended, nil
+}
+
+type parkedStream struct {
+	Stream   string
+	Revision event.Revision
+}
+
+func (p *Projector) parkedStreams(ctx context.Context) ([]parkedStream, error) {
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	rows, err := p.options.Pool.Query(ctx, `SELECT stream, revision FROM parked_event WHERE projection = $1 ORDER BY position`, p.options.Group)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[parkedStream])
+}
+
+// unpark projects a stream from its parked event up to where the group stands.
+func (p *Projector) unpark(ctx context.Context, stream string, from event.Revision) error {
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	position := p.Position()
+	var events []event.Recorded
+	for more := true; more; {
+		page, err := p.options.Log.Read(ctx, stream, from, streamPage)
+		if err != nil {
+			return err
+		}
+		more = len(page) == streamPage
+		for _, r := range page {
+			if r.Position > position {
+				more = false
+				break
+			}
+			events, from = append(events, r), r.Revision+1
+		}
+	}
+	var writes pgx.Batch
+	fenced := new(bool)
+	writes.Queue(`UPDATE projection SET updated_at = now() WHERE name = $1 AND position = $2 AND log_id = $3`, p.options.Group, position, p.options.LogID).
+		Exec(func(tag pgconn.CommandTag) error {
+			*fenced = tag.RowsAffected() == 0
+			return nil
+		})
+	writes.Queue(`DELETE FROM parked_event WHERE projection = $1 AND stream = $2`, p.options.Group, stream)
+	senders, err := p.write(ctx, events, &writes, fenced)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	delete(p.parked, stream)
+	p.mu.Unlock()
+	p.options.OnCommit(Commit{Group: p.options.Group, Position: position, Senders: senders})
 	return nil
 }
 
@@ -445,7 +551,7 @@ func (p *Projector) park(ctx context.Context, one event.Batch, cause *dataError)
 	p.mu.Lock()
 	p.parked[r.Stream] = true
 	p.mu.Unlock()
-	p.options.Logger.ErrorContext(ctx, "event cannot be projected, its stream is left out until the read model is rebuilt",
+	p.options.Logger.ErrorContext(ctx, "event cannot be projected, its stream is left out until it can be",
 		"group", p.options.Group, "stream", r.Stream, "revision", r.Revision, "type", r.Type, "error", cause)
 	p.options.OnCommit(Commit{Group: p.options.Group, Position: one.Position})
 	return nil

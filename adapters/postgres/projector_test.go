@@ -208,6 +208,59 @@ func TestPoisonIsParkedWithItsStreamAndTheRestGoesOn(t *testing.T) {
 	}
 }
 
+// What was left out is projected when it can be, as if nothing had happened.
+func TestParkedStreamIsProjectedOnceItCanBe(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, err := b.pool.Exec(b.ctx, `ALTER TABLE message ADD CONSTRAINT odd CHECK (template <> 'odd')`)
+	must(t, err)
+	odd, even := uuid.New(), uuid.New()
+	q := queued("acme", "1")
+	q.Template = "odd"
+	b.append(event.MessageStream(odd), q)
+	b.append(event.MessageStream(even), queued("acme", "2"))
+	b.append(event.MessageStream(odd), message.Cancelled{})
+	b.project()
+	model := postgres.NewReadModel(b.pool)
+	parked, err := model.ParkedStreams(b.ctx)
+	must(t, err)
+	if len(parked) != 1 || parked[0].Stream != event.MessageStream(odd) || parked[0].Type != "Queued" || parked[0].Group != string(postgres.Views) || !strings.Contains(parked[0].Error, "odd") {
+		t.Fatalf("parked are %+v; want the stream of %s", parked, odd)
+	}
+
+	views := b.projector(postgres.Views)
+	_, err = views.Prepare(b.ctx)
+	must(t, err)
+	if mended, err := views.RetryParked(b.ctx); err != nil || mended != 0 {
+		t.Errorf("while it cannot be: %d streams, %v; want none", mended, err)
+	}
+	_, err = b.pool.Exec(b.ctx, `ALTER TABLE message DROP CONSTRAINT odd`)
+	must(t, err)
+	if mended, err := views.RetryParked(b.ctx); err != nil || mended != 1 {
+		t.Fatalf("once it can be: %d streams, %v; want one", mended, err)
+	}
+	rows, err := model.MessagesByID(b.ctx, []uuid.UUID{odd})
+	must(t, err)
+	if len(rows) != 1 || rows[0].Status != message.StatusCancelled {
+		t.Errorf("its row is %+v; want it cancelled", rows)
+	}
+	// The stream goes on as any other.
+	b.append(event.MessageStream(even), message.Cancelled{})
+	must(t, views.CatchUp(b.ctx))
+	if parked, err = model.ParkedStreams(b.ctx); err != nil || len(parked) != 0 {
+		t.Errorf("parked are %+v, %v; want none", parked, err)
+	}
+	must(t, b.projector(postgres.Worklist).CatchUp(b.ctx))
+	found, err := postgres.Verify(b.ctx, postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard()}, func(d postgres.Difference) error {
+		t.Errorf("not as the log has it: %s", d)
+		return nil
+	})
+	must(t, err)
+	if found.Rows == 0 {
+		t.Error("nothing was compared")
+	}
+}
+
 // A value that Postgres refuses is the event's fault, not the store's.
 func TestValueThatPostgresRefusesIsParked(t *testing.T) {
 	t.Parallel()

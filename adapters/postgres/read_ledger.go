@@ -131,6 +131,23 @@ func (r *ReadModel) ReadModel(ctx context.Context, now time.Time) (query.ReadMod
 	return m, nil
 }
 
+// parkedShown bounds how many parked streams are listed.
+const parkedShown = 100
+
+// ParkedStreams answers what the projections leave out, the oldest first, at most 100.
+func (r *ReadModel) ParkedStreams(ctx context.Context) ([]query.ParkedStream, error) {
+	rows, err := r.pool.Query(ctx, `SELECT projection, stream, revision, type, error, parked_at FROM parked_event
+		ORDER BY position, projection LIMIT $1`, parkedShown)
+	if err != nil {
+		return nil, fmt.Errorf("list what is parked: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[query.ParkedStream])
+	if err != nil {
+		return nil, fmt.Errorf("list what is parked: %w", err)
+	}
+	return list, nil
+}
+
 // Projected answers how far each group of projections has come; 0 for one that never
 // ran.
 func (r *ReadModel) Projected(ctx context.Context) ([]query.Projected, error) {

@@ -83,6 +83,17 @@ type ReadModel struct {
 	Parked int
 }
 
+// ParkedStream is a stream that a group of projections leaves out, since an event of
+// it could not be projected.
+type ParkedStream struct {
+	Group    string
+	Stream   string
+	Revision event.Revision
+	Type     string
+	Error    string
+	At       time.Time
+}
+
 // Projected is how far a group of projections has come.
 type Projected struct {
 	Group    string
