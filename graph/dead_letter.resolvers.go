@@ -54,6 +54,7 @@ func (r *queryResolver) DeadLetters(ctx context.Context, filter *DeadLetterFilte
 	for i, c := range found.ByCategory {
 		connection.ByCategory[i] = &CategoryCount{Category: string(c.Category), Count: int(c.Count)}
 	}
+	shareSenders(r.Resolver, connection.Edges, func(e *DeadLetterEdge) *Message { return e.Node.Message })
 	connection.PageInfo = pageInfo(cursors, after, found.HasNextPage)
 	return connection, nil
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/eventstored"
@@ -95,6 +96,8 @@ type platform struct {
 	url      string
 	log      *eventstore.Log
 	logID    uuid.UUID
+	pool     *pgxpool.Pool
+	people   *vault.DataKeys
 	messages *command.Messages
 	keys     *keys
 	logged   *lockedBuffer
@@ -166,7 +169,7 @@ func setup(tb testing.TB) *platform {
 	must(tb, people.Start(ctx, pool, log, true))
 	read := postgres.NewReadModel(pool).WithVault(people)
 	p := &platform{
-		tb: tb, ctx: ctx, log: log, logID: logID, keys: &keys{keys: map[string]graph.Viewer{}},
+		tb: tb, ctx: ctx, log: log, logID: logID, pool: pool, people: people, keys: &keys{keys: map[string]graph.Viewer{}},
 		messages: command.NewMessages(log, time.Now, newID, 1000), logged: &lockedBuffer{},
 	}
 	tokens := vault.NewTokens(pool, secret, newID)

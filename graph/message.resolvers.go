@@ -17,6 +17,9 @@ import (
 )
 
 func (r *messageResolver) Sender(ctx context.Context, obj *Message) (*Sender, error) {
+	if obj.Senders != nil {
+		return obj.Senders(ctx, obj.SenderID)
+	}
 	s, err := r.opts.Senders.Load(ctx, obj.SenderID)
 	if err != nil {
 		return nil, err
@@ -124,6 +127,7 @@ func (r *mutationResolver) QueueMessages(ctx context.Context, inputs []*QueueMes
 		}
 		results[places[i]] = result
 	}
+	shareSenders(r.Resolver, results, func(q *QueueMessageResult) *Message { return q.Message })
 	return results, nil
 }
 
@@ -178,6 +182,7 @@ func (r *queryResolver) Messages(ctx context.Context, filter *MessageFilter, fir
 		cursors[i] = r.cursor(m.QueuedPosition)
 		connection.Edges[i] = &MessageEdge{Cursor: cursors[i], Node: r.listed(ctx, m)}
 	}
+	shareSenders(r.Resolver, connection.Edges, func(e *MessageEdge) *Message { return e.Node })
 	connection.PageInfo = pageInfo(cursors, after, found.HasNextPage)
 	return connection, nil
 }

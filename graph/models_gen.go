@@ -516,6 +516,8 @@ type Message struct {
 	Listed bool `json:"-"`
 	// The id by which sender is resolved.
 	SenderID string `json:"-"`
+	// The senders of the answer that it is part of; nil if it is alone.
+	Senders SendersOf `json:"-"`
 }
 
 // A page of messages.

@@ -38,6 +38,9 @@ type SenderReader interface {
 	Senders(ctx context.Context, now time.Time) ([]query.Sender, error)
 	// Sender answers one of them; false if the read model has none of that id.
 	Sender(ctx context.Context, id string, now time.Time) (query.Sender, bool, error)
+	// QueueDepths answers what waits for each of the senders; one for which nothing
+	// does may be left out.
+	QueueDepths(ctx context.Context, now time.Time, ids []string) (map[string]query.QueueDepth, error)
 }
 
 // BooksReader answers where the messages and the read models are.

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/waypost/waypost/app/query"
@@ -25,9 +26,7 @@ func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 	v.Queue = sync.OnceValues(func() (query.QueueDepth, error) {
 		found, ok, err := r.opts.SenderReader.Sender(ctx, s.ID, r.opts.Clock())
 		if err == nil && !ok { // the read model has not come to it yet: nothing waits that it knows of
-			for _, p := range message.Priorities() {
-				found.Queue.Lanes = append(found.Queue.Lanes, query.LaneDepth{Priority: p})
-			}
+			found.Queue = query.EmptyQueue()
 		}
 		return found.Queue, err
 	})
@@ -46,6 +45,55 @@ func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 	case sender.StateActive:
 	}
 	return v
+}
+
+// SendersOf shows the senders of an answer with many of them: what waits for them and
+// their figures are read for all at once, where they are asked for.
+type SendersOf func(ctx context.Context, id string) (*Sender, error)
+
+// shareSenders has the messages of an answer read their senders together.
+func shareSenders[T any](r *Resolver, list []T, messageOf func(T) *Message) {
+	var ids []string
+	var messages []*Message
+	for _, each := range list {
+		if m := messageOf(each); m != nil {
+			messages = append(messages, m)
+			ids = append(ids, m.SenderID)
+		}
+	}
+	slices.Sort(ids)
+	senders := r.sendersOf(slices.Compact(ids))
+	for _, m := range messages {
+		m.Senders = senders
+	}
+}
+
+func (r *Resolver) sendersOf(ids []string) SendersOf {
+	var once sync.Once
+	var queues func() (map[string]query.QueueDepth, error)
+	var figures func(id string) FiguresOf
+	return func(ctx context.Context, id string) (*Sender, error) {
+		s, err := r.opts.Senders.Load(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		once.Do(func() { // with the request's context, which every message of the answer has
+			figures = r.figuresOf(ctx, ids)
+			queues = sync.OnceValues(func() (map[string]query.QueueDepth, error) {
+				return r.opts.SenderReader.QueueDepths(ctx, r.opts.Clock(), ids)
+			})
+		})
+		v := r.senderOf(ctx, s)
+		v.Queue = func() (query.QueueDepth, error) {
+			found, err := queues()
+			if q, ok := found[id]; ok {
+				return q, err
+			}
+			return query.EmptyQueue(), err
+		}
+		v.useFigures(figures(id))
+		return v, nil
+	}
 }
 
 // changeSender decides on a sender that the caller reaches.

@@ -68,7 +68,7 @@ func (r *ReadModel) senders(ctx context.Context, now time.Time, ids []string) ([
 		}
 		var known bool
 		if s.Queue, known = depths[s.ID]; !known {
-			s.Queue = emptyQueue()
+			s.Queue = query.EmptyQueue()
 		}
 		return s, nil
 	})
@@ -102,7 +102,7 @@ func (r *ReadModel) QueueDepths(ctx context.Context, now time.Time, ids []string
 	if _, err := pgx.ForEachRow(rows, []any{&sender, &rank, &due, &scheduled, &oldest}, func() error {
 		d, ok := depths[sender]
 		if !ok {
-			d = emptyQueue()
+			d = query.EmptyQueue()
 		}
 		d.Depth += due
 		d.Scheduled += scheduled
@@ -121,12 +121,4 @@ func (r *ReadModel) QueueDepths(ctx context.Context, now time.Time, ids []string
 		return nil, fmt.Errorf("read queue depths: %w", err)
 	}
 	return depths, nil
-}
-
-func emptyQueue() query.QueueDepth {
-	var d query.QueueDepth
-	for _, p := range message.Priorities() {
-		d.Lanes = append(d.Lanes, query.LaneDepth{Priority: p})
-	}
-	return d
 }

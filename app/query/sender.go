@@ -29,6 +29,14 @@ type QueueDepth struct {
 	Lanes []LaneDepth
 }
 
+// EmptyQueue is that of a sender for which nothing waits.
+func EmptyQueue() (q QueueDepth) {
+	for _, p := range message.Priorities() {
+		q.Lanes = append(q.Lanes, LaneDepth{Priority: p})
+	}
+	return q
+}
+
 // LaneDepth is how much waits in one lane.
 type LaneDepth struct {
 	Priority     message.Priority
