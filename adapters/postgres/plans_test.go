@@ -139,6 +139,7 @@ func TestPagesAndFiguresReadNoLargeTableWhole(t *testing.T) {
 		"SENT":           {Status: []message.Status{message.StatusSent}},
 		"READ":           {Status: []message.Status{message.StatusRead}},
 		"FAILED":         {Status: []message.Status{message.StatusFailed}},
+		"SENT, FAILED":   {Status: []message.Status{message.StatusSent, message.StatusFailed}},
 		"to":             {To: text("+14155550101")},
 		"idempotencyKey": {IdempotencyKey: text("order-1")},
 		"whatsappId":     {WhatsAppID: text("wamid.1")},

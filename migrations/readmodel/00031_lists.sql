@@ -11,6 +11,7 @@ CREATE INDEX message_sender_priority ON message (sender, priority, queued_positi
 -- Messages that are sent and not delivered are few among the others, too.
 INSERT INTO message_exception (message_id, sender, status, queued_position)
     SELECT id, sender, status, queued_position FROM message WHERE status = 'SENT' ON CONFLICT DO NOTHING;
+CREATE INDEX message_exception_newest ON message_exception (queued_position);
 CREATE INDEX message_exception_sender ON message_exception (sender, status, queued_position);
 CREATE INDEX message_exception_code ON message_exception (error_code, queued_position) WHERE error_code IS NOT NULL;
 
@@ -37,6 +38,6 @@ INSERT INTO message_time SELECT date_bin('10 seconds', queued_at, 'epoch'), min(
 
 DROP TABLE message_time, message_label;
 CREATE INDEX message_labels ON message USING gin (label_hashes) WHERE label_hashes IS NOT NULL;
-DROP INDEX message_exception_code, message_exception_sender;
+DROP INDEX message_exception_code, message_exception_sender, message_exception_newest;
 DELETE FROM message_exception WHERE status = 'SENT' AND error_category IS NULL;
 DROP INDEX message_sender_priority, message_priority, message_sender_kind, message_kind;
