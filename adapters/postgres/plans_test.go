@@ -98,7 +98,7 @@ func (b *bundle) fillTables() {
 		`INSERT INTO metric SELECT 'sender-' || s, 60, timestamptz '2026-03-01' + n * interval '1 minute', 1,1,1,1,0,0,0,0,0,0,0,0,0,1,1,1,1,0,1,0
 			FROM generate_series(0, 9) s, generate_series(1, 5000) n`,
 		`INSERT INTO metric_latency SELECT sender, width, at, 7, 1 FROM metric`,
-		`INSERT INTO metric_cohort SELECT sender, width, at, at, 1, 1 FROM metric`,
+		`INSERT INTO metric_cohort SELECT sender, width, at, at + interval '1 second', 1, 1 FROM metric`,
 		`INSERT INTO metric_error SELECT sender, width, at, 'PERMANENT', '', '131026', 1 FROM metric`,
 		`ANALYZE`,
 	} {

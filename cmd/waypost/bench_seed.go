@@ -173,7 +173,7 @@ func (b benchSeed) fill(ctx context.Context, dataDir string, f *seedReport) (err
 	if err != nil {
 		return err
 	}
-	f.VerifiedIn, f.Found = time.Since(start), int64(v.Differences)
+	f.VerifiedIn, f.Found = time.Since(start), v.Differences
 	_, err = st.pool.Exec(ctx, `UPDATE message SET attempts = attempts - 1 WHERE id = $1`, s.id(b.Messages/3))
 	return err
 }
