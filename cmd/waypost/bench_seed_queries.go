@@ -21,8 +21,8 @@ type seedQuery struct {
 
 // seedQueries are a page of messages by each filter alone and by a sender and one other,
 // dead letters and figures.
-func (b benchSeed) seedQueries() []seedQuery {
-	s := &seeder{n: b.Messages, senders: b.Senders, since: time.Now().Add(-seedSpan)}
+func (b benchSeed) seedQueries(since time.Time) []seedQuery {
+	s := &seeder{n: b.Messages, senders: b.Senders, since: since}
 	// spread picks a message: old ones as well as new ones.
 	spread := func(i int) int { return i * 7907 % b.Messages }
 	filters := []struct {
