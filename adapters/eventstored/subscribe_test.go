@@ -317,6 +317,9 @@ func TestSlowSubscriber(t *testing.T) {
 			t.Fatalf("event %d of the stream has revision %d", i, got)
 		}
 	}
+	if got := kindOf(sub.Recv()); got != "caught up" { // again: it had fallen behind
+		t.Errorf("got %s, want caught up", got)
+	}
 }
 
 // The same of one stream: subscribers that begin in its past, at its end or before it exists have every event behind their
