@@ -57,8 +57,13 @@ const (
 	maxMessageBytes = 17 << 20
 	// minKeepalive: clients ping every 10 s, also without calls. grpc-go's default of 5 min would end their connections.
 	minKeepalive = time.Second
-	// streamWorkers handle short calls on stacks that have grown already. Long ones get goroutines of their own.
-	streamWorkers = 16
+	// streamWorkers handle calls on stacks that have grown already: as many as one client may have under way, since appends
+	// wait for the disk at the same time. Further calls get goroutines of their own. Measured: 5-10 % less CPU than with 16.
+	streamWorkers = 128
+	// streamWindow and connWindow are what a client may send ahead of what was read: of one call, and of all. That they are
+	// fixed spares the pings by which gRPC would find out how large they had better be.
+	streamWindow = 1 << 20
+	connWindow   = 4 << 20
 	// maxGrace bounds how long Close waits for clients to take what is under way.
 	maxGrace = 3 * time.Second
 )
@@ -129,6 +134,8 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 		grpc.MaxRecvMsgSize(maxMessageBytes),
 		grpc.MaxConcurrentStreams(opts.MaxConcurrentStreams),
 		grpc.NumStreamWorkers(streamWorkers),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
 		grpc.WaitForHandlers(true),
 	)...)
 	streams.RegisterStreamsServer(s.grpc, &streamsService{server: s, store: st})
