@@ -3,10 +3,12 @@ package eventstored
 import (
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -20,6 +22,20 @@ type streamsService struct {
 	streams.UnimplementedStreamsServer
 	server *Server
 	store  *store.Store
+}
+
+// streamsServiceDesc is the service as generated, but that Read gets its request as it came.
+func streamsServiceDesc() *grpc.ServiceDesc {
+	desc := streams.Streams_ServiceDesc
+	desc.Streams = slices.Clone(desc.Streams)
+	for i := range desc.Streams {
+		if desc.Streams[i].StreamName == "Read" {
+			desc.Streams[i].Handler = func(service any, stream grpc.ServerStream) error {
+				return service.(*streamsService).read(stream) //nolint:forcetypeassert // it is registered with this service
+			}
+		}
+	}
+	return &desc
 }
 
 // Append reads the whole request before it answers, also when it refuses: if the server ended the call early, the client
@@ -155,22 +171,17 @@ type appendRequest struct {
 
 // add takes the next message of the call, an encoded AppendReq. The events keep pointing into it.
 func (r *appendRequest) add(b []byte, maxBytes int) error {
-	field, typ, n := protowire.ConsumeTag(b)
-	if n < 0 || typ != protowire.BytesType {
-		return status.Error(codes.InvalidArgument, "append: message is neither options nor an event")
-	}
-	body, m := protowire.ConsumeBytes(b[n:])
-	if m < 0 {
-		return status.Error(codes.InvalidArgument, "append: message is cut off")
-	}
+	f, _, ok := nextField(b)
 	switch {
-	case field == fieldAppendOptions && !r.hasOptions:
-		return r.setOptions(body)
-	case field == fieldAppendProposed && r.hasOptions:
-		if r.size += len(body); r.size > maxMessageBytes {
+	case !ok:
+		return status.Error(codes.InvalidArgument, "append: message is cut off")
+	case f.is(fieldAppendOptions, protowire.BytesType) && !r.hasOptions:
+		return r.setOptions(f.bytes)
+	case f.is(fieldAppendProposed, protowire.BytesType) && r.hasOptions:
+		if r.size += len(f.bytes); r.size > maxMessageBytes {
 			return &store.TooLargeError{Size: r.size, Max: maxBytes} // keep no more of a call that goes on and on
 		}
-		e, err := parseProposed(body)
+		e, err := parseProposed(f.bytes)
 		if err != nil {
 			return err
 		}
@@ -210,32 +221,22 @@ func parseProposed(b []byte) (store.Event, error) {
 	var hasID, hasType, hasContentType bool
 	malformed := status.Error(codes.InvalidArgument, "append: event is malformed")
 	for len(b) > 0 {
-		field, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
+		f, rest, ok := nextField(b)
+		if !ok {
 			return e, malformed
 		}
-		b = b[n:]
-		if typ != protowire.BytesType {
-			if n = protowire.ConsumeFieldValue(field, typ, b); n < 0 {
-				return e, malformed
-			}
-			b = b[n:]
+		if b = rest; f.typ != protowire.BytesType {
 			continue
 		}
-		value, n := protowire.ConsumeBytes(b)
-		if n < 0 {
-			return e, malformed
-		}
-		b = b[n:]
-		switch field {
+		switch f.number {
 		case fieldProposedID:
-			id, err := store.ParseUUID(value)
+			id, err := store.ParseUUID(f.bytes)
 			if err != nil {
 				return e, status.Errorf(codes.InvalidArgument, "append: %v", err)
 			}
 			e.ID, hasID = id, true
 		case fieldProposedSystem:
-			key, v, ok := parseMapEntry(value)
+			key, v, ok := parseMapEntry(f.bytes)
 			if !ok {
 				return e, malformed
 			}
@@ -246,9 +247,9 @@ func parseProposed(b []byte) (store.Event, error) {
 				e.JSON, hasContentType = string(v) == contentTypeJSON, true
 			}
 		case fieldProposedMetadata:
-			e.Metadata = value
+			e.Metadata = f.bytes
 		case fieldProposedData:
-			e.Data = value
+			e.Data = f.bytes
 		}
 	}
 	switch {
@@ -264,21 +265,16 @@ func parseProposed(b []byte) (store.Event, error) {
 
 func parseMapEntry(b []byte) (key, value []byte, ok bool) {
 	for len(b) > 0 {
-		field, typ, n := protowire.ConsumeTag(b)
-		if n < 0 || typ != protowire.BytesType {
+		f, rest, ok := nextField(b)
+		switch {
+		case !ok:
 			return nil, nil, false
+		case f.is(fieldMapKey, protowire.BytesType):
+			key = f.bytes
+		case f.is(fieldMapValue, protowire.BytesType):
+			value = f.bytes
 		}
-		v, m := protowire.ConsumeBytes(b[n:])
-		if m < 0 {
-			return nil, nil, false
-		}
-		switch field {
-		case fieldMapKey:
-			key = v
-		case fieldMapValue:
-			value = v
-		}
-		b = b[n+m:]
+		b = rest
 	}
 	return key, value, true
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/waypost/waypost/adapters/eventstored/store"
@@ -17,7 +18,7 @@ const typeLink = "$>"
 
 // eventSender sends records in the form that the reader asked for.
 type eventSender struct {
-	stream       streams.Streams_ReadServer
+	stream       grpc.ServerStream
 	store        *store.Store
 	resolveLinks bool
 	stringIDs    bool
@@ -60,7 +61,7 @@ func (s *eventSender) send(r store.Record) error {
 			e.Id = stringUUID(id)
 		}
 	}
-	return s.stream.Send(resp)
+	return s.stream.SendMsg(resp)
 }
 
 // resolve makes the event a link and puts in its place what it points to, if that can still be read.

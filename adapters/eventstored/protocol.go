@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
@@ -103,4 +104,38 @@ func proposed(id uuid.UUID, system map[string]string, data, metadata []byte) (st
 
 func missingSystemMetadata(key string) error {
 	return status.Error(codes.InvalidArgument, fmt.Sprintf("required metadata %q is missing", key))
+}
+
+// wireField is a field of an encoded message: a number or bytes, as its type says.
+type wireField struct {
+	number protowire.Number
+	typ    protowire.Type
+	varint uint64
+	bytes  []byte
+}
+
+func (f *wireField) is(number protowire.Number, typ protowire.Type) bool {
+	return f.number == number && f.typ == typ
+}
+
+// nextField takes the first field off an encoded message; false if the message is malformed.
+func nextField(b []byte) (f wireField, rest []byte, ok bool) {
+	number, typ, n := protowire.ConsumeTag(b)
+	if n < 0 {
+		return f, nil, false
+	}
+	b = b[n:]
+	f.number, f.typ = number, typ
+	switch typ {
+	case protowire.BytesType:
+		f.bytes, n = protowire.ConsumeBytes(b)
+	case protowire.VarintType:
+		f.varint, n = protowire.ConsumeVarint(b)
+	default:
+		n = protowire.ConsumeFieldValue(number, typ, b)
+	}
+	if n < 0 {
+		return f, nil, false
+	}
+	return f, b[n:], true
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
-	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
@@ -138,7 +137,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 		grpc.StaticConnWindowSize(connWindow),
 		grpc.WaitForHandlers(true),
 	)...)
-	streams.RegisterStreamsServer(s.grpc, &streamsService{server: s, store: st})
+	s.grpc.RegisterService(streamsServiceDesc(), &streamsService{server: s, store: st})
 	persistent.RegisterPersistentSubscriptionsServer(s.grpc, &persistentService{server: s, groups: groups})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, featuresService{})
 	gossip.RegisterGossipServer(s.grpc, gossipService{server: s})

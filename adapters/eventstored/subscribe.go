@@ -5,6 +5,7 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/waypost/waypost/adapters/eventstored/store"
@@ -14,13 +15,13 @@ import (
 // queue between them: it reads a page, sends it, and waits for news when there is none. A slow client only makes its own
 // loop read from disk. A subscription starts after the position or revision that the client names.
 
-func confirm(stream streams.Streams_ReadServer) error {
-	return stream.Send(&streams.ReadResp{Content: &streams.ReadResp_Confirmation{
+func confirm(stream grpc.ServerStream) error {
+	return stream.SendMsg(&streams.ReadResp{Content: &streams.ReadResp_Confirmation{
 		Confirmation: &streams.ReadResp_SubscriptionConfirmation{SubscriptionId: uuid.NewString()},
 	}})
 }
 
-func (s *streamsService) subscribeAll(stream streams.Streams_ReadServer, out *eventSender, r readRequest) error {
+func (s *streamsService) subscribeAll(stream grpc.ServerStream, out *eventSender, r readRequest) error {
 	news, end := s.store.WatchAll()
 	defer end()
 	var next uint64
@@ -85,7 +86,7 @@ func (s *streamsService) subscribeAll(stream streams.Streams_ReadServer, out *ev
 }
 
 // wentLive tells a subscriber of $all that it has everything before next.
-func (s *streamsService) wentLive(stream streams.Streams_ReadServer, next uint64, filtered bool) error {
+func (s *streamsService) wentLive(stream grpc.ServerStream, next uint64, filtered bool) error {
 	var position uint64
 	if next > 0 {
 		position = next - 1
@@ -113,7 +114,7 @@ func (c *checkpoints) due() bool {
 	return true
 }
 
-func (s *streamsService) subscribeStream(stream streams.Streams_ReadServer, out *eventSender, r readRequest) error {
+func (s *streamsService) subscribeStream(stream grpc.ServerStream, out *eventSender, r readRequest) error {
 	news, end := s.store.WatchStream(r.stream)
 	defer end()
 	view, err := s.store.Stream(stream.Context(), r.stream)
@@ -171,7 +172,7 @@ func (s *streamsService) endWithTombstone(out *eventSender, view store.StreamVie
 	return &store.StreamDeletedError{Stream: name}
 }
 
-func (s *streamsService) wait(stream streams.Streams_ReadServer, news <-chan struct{}) error {
+func (s *streamsService) wait(stream grpc.ServerStream, news <-chan struct{}) error {
 	select {
 	case <-news:
 		return nil
