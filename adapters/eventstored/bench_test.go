@@ -3,6 +3,9 @@ package eventstored_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -27,6 +30,19 @@ func payloadEvent(eventType string) esdb.EventData {
 	return esdb.EventData{EventID: uuid.New(), EventType: eventType, ContentType: esdb.ContentTypeJson, Data: payload}
 }
 
+// asTheProgram sets Go's runtime as the program does, see cmd/waypost/runtime.go, unless the environment says otherwise.
+func asTheProgram(b *testing.B) {
+	b.Helper()
+	if os.Getenv("GOGC") == "" {
+		before := debug.SetGCPercent(300)
+		b.Cleanup(func() { debug.SetGCPercent(before) })
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		before := runtime.GOMAXPROCS(runtime.NumCPU() + 1)
+		b.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	}
+}
+
 // cpuTime is what the process has used so far.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
@@ -42,6 +58,7 @@ func cpuTime(b *testing.B) time.Duration {
 func BenchmarkAppend(b *testing.B) {
 	for _, writers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			asTheProgram(b)
 			s, c := start(b, manyStreams)
 			mustAppend(b, c, "warm", esdb.NoStream{}, payloadEvent("Queued"))
 			ctx := b.Context()
@@ -71,6 +88,7 @@ func BenchmarkAppend(b *testing.B) {
 func BenchmarkReadStream(b *testing.B) {
 	for _, readers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("readers=%d", readers), func(b *testing.B) {
+			asTheProgram(b)
 			_, c := start(b, manyStreams)
 			const streams, events = 200, 5
 			for i := range streams {
@@ -101,6 +119,7 @@ func BenchmarkReadStream(b *testing.B) {
 // BenchmarkAppendToSubscriber is the time from the start of an append to its event at a live subscriber of $all, one at a
 // time: the median and the 99th of a hundred.
 func BenchmarkAppendToSubscriber(b *testing.B) {
+	asTheProgram(b)
 	_, c := start(b)
 	sub := subscribeAll(b, c, esdb.SubscribeToAllOptions{From: esdb.Start{}})
 	for e := sub.Recv(); e.CaughtUp == nil; e = sub.Recv() {
@@ -150,6 +169,7 @@ func BenchmarkCatchUp(b *testing.B) {
 		"all": nil, "filtered": {Type: esdb.EventFilterType, Prefixes: []string{"Sent"}},
 	} {
 		b.Run(name, func(b *testing.B) {
+			asTheProgram(b)
 			before := cpuTime(b)
 			b.ResetTimer()
 			for delivered := 0; delivered < b.N; {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,11 +16,25 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
+// asTheProgram sets Go's runtime as the program does, see cmd/waypost/runtime.go, unless the environment says otherwise.
+func asTheProgram(b *testing.B) {
+	b.Helper()
+	if os.Getenv("GOGC") == "" {
+		before := debug.SetGCPercent(300)
+		b.Cleanup(func() { debug.SetGCPercent(before) })
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		before := runtime.GOMAXPROCS(runtime.NumCPU() + 1)
+		b.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	}
+}
+
 // BenchmarkAppend is the engine alone: one event to a new stream each, synced.
 func BenchmarkAppend(b *testing.B) {
 	data := make([]byte, 400)
 	for _, writers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			asTheProgram(b)
 			s := open(b, options(b.TempDir()))
 			var next atomic.Int64
 			var wg sync.WaitGroup
