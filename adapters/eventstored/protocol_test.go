@@ -122,7 +122,8 @@ func TestRefusalsNameTheirCause(t *testing.T) {
 				_, trailer, err := sendAppend(t, raw, appendOptions(gone), proposedMessage())
 				return trailer, err
 			},
-			codes.FailedPrecondition, map[string]string{"exception": "stream-deleted", "stream-name": gone},
+			codes.FailedPrecondition,
+			map[string]string{"exception": "stream-deleted", "stream-name": gone},
 		},
 		"append that is too large": {
 			func() (metadata.MD, error) {
@@ -130,7 +131,8 @@ func TestRefusalsNameTheirCause(t *testing.T) {
 					proposedMessage(func(m *streams.AppendReq_ProposedMessage) { m.Data = make([]byte, 1<<20+1) }))
 				return trailer, err
 			},
-			codes.InvalidArgument, map[string]string{"exception": "maximum-append-size-exceeded", "maximum-append-size": "1048576"},
+			codes.InvalidArgument,
+			map[string]string{"exception": "maximum-append-size-exceeded", "maximum-append-size": "1048576"},
 		},
 		"read of a tombstoned stream": {
 			func() (metadata.MD, error) {
@@ -142,7 +144,8 @@ func TestRefusalsNameTheirCause(t *testing.T) {
 				}
 				return read.Trailer(), err
 			},
-			codes.FailedPrecondition, map[string]string{"exception": "stream-deleted", "stream-name": gone},
+			codes.FailedPrecondition,
+			map[string]string{"exception": "stream-deleted", "stream-name": gone},
 		},
 		"deletion at a wrong revision": {
 			func() (trailer metadata.MD, err error) {
@@ -151,7 +154,8 @@ func TestRefusalsNameTheirCause(t *testing.T) {
 				}}, grpc.Trailer(&trailer))
 				return trailer, err
 			},
-			codes.FailedPrecondition, map[string]string{
+			codes.FailedPrecondition,
+			map[string]string{
 				"exception": "wrong-expected-version", "stream-name": "s", "expected-version": "7", "actual-version": "2",
 			},
 		},
@@ -162,7 +166,8 @@ func TestRefusalsNameTheirCause(t *testing.T) {
 				}}, grpc.Trailer(&trailer))
 				return trailer, err
 			},
-			codes.FailedPrecondition, map[string]string{
+			codes.FailedPrecondition,
+			map[string]string{
 				"exception": "wrong-expected-version", "stream-name": "s", "expected-version": "-1", "actual-version": "2",
 			},
 		},
