@@ -2,6 +2,8 @@ module github.com/waypost/waypost
 
 go 1.26.0
 
+ignore ./web/app/node_modules
+
 require (
 	github.com/99designs/gqlgen v0.17.98
 	github.com/EventStore/EventStore-Client-Go/v4 v4.2.0

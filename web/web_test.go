@@ -57,10 +57,70 @@ func TestPlaygroundIsServedFromTheProgramItself(t *testing.T) {
 	}
 }
 
-func TestPageIsServed(t *testing.T) {
+// A page whose files are not all there, or that the policy keeps from running, is blank.
+func TestPageIsServedWithAllItLoads(t *testing.T) {
 	t.Parallel()
 	server := serve(t)
-	if status, page := get(t, server.URL+"/"); status != http.StatusOK || !strings.Contains(page, "Waypost") {
-		t.Errorf("GET /: %d", status)
+	status, page := get(t, server.URL+"/")
+	if status != http.StatusOK || !strings.Contains(page, "<title>Waypost</title>") {
+		t.Fatalf("GET /: %d, %s", status, page)
+	}
+	if inline := regexp.MustCompile(`(?i)<style|\sstyle=|\son[a-z]+=|<script(?:[^>]*[^>c])?>\s*[^<\s]`).FindString(page); inline != "" {
+		t.Errorf("the page holds %q, which its own policy forbids", inline)
+	}
+	assets := regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllStringSubmatch(page, -1)
+	if len(assets) < 3 {
+		t.Fatalf("the page loads %q; want its icon, style and script", assets)
+	}
+	for _, a := range assets {
+		name := strings.TrimPrefix(a[1], "./")
+		if strings.HasPrefix(name, "/") || strings.Contains(name, ":") {
+			t.Errorf("%s is not beside the page, which may be served below another path", a[1])
+			continue
+		}
+		if status, body := get(t, server.URL+"/"+name); status != http.StatusOK || body == "" {
+			t.Errorf("GET /%s: %d, %d bytes", name, status, len(body))
+		}
+	}
+	if status, _ := get(t, server.URL+"/../web.go"); status != http.StatusNotFound {
+		t.Errorf("a file outside of the page: %d", status)
+	}
+}
+
+func TestPageLoadsAndAsksNothingElsewhere(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	web.Page().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	policy := map[string]string{}
+	for part := range strings.SplitSeq(w.Header().Get("Content-Security-Policy"), ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), " ")
+		policy[name] = value
+	}
+	for name, want := range map[string]string{
+		"default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self'", "connect-src": "'self'",
+		"base-uri": "'none'", "form-action": "'none'", "frame-ancestors": "'none'",
+	} {
+		if policy[name] != want {
+			t.Errorf("the policy's %s is %q; want %q", name, policy[name], want)
+		}
+	}
+}
+
+// A browser asks again each time, and is answered in a few bytes while nothing is new.
+func TestPageIsNotSentTwice(t *testing.T) {
+	t.Parallel()
+	page := web.Page()
+	first := httptest.NewRecorder()
+	page.ServeHTTP(first, httptest.NewRequest(http.MethodGet, "/app.js", nil))
+	tag := first.Header().Get("ETag")
+	if first.Code != http.StatusOK || tag == "" || first.Header().Get("Cache-Control") != "no-cache" {
+		t.Fatalf("GET /app.js: %d, ETag %q, Cache-Control %q", first.Code, tag, first.Header().Get("Cache-Control"))
+	}
+	again := httptest.NewRequest(http.MethodGet, "/app.js", nil)
+	again.Header.Set("If-None-Match", tag)
+	second := httptest.NewRecorder()
+	page.ServeHTTP(second, again)
+	if second.Code != http.StatusNotModified || second.Body.Len() != 0 {
+		t.Errorf("again with the tag: %d, %d bytes; want 304 and none", second.Code, second.Body.Len())
 	}
 }

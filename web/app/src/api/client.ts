@@ -1,0 +1,79 @@
+// GraphQL over HTTP, and the server's clock.
+import type { Operation } from "./operations.ts";
+
+const requestTimeout = 15_000;
+
+/** An error that the server answered, with the code by which programs know it. */
+export class Refused extends Error {
+  readonly code: string;
+  readonly field: string | null;
+  readonly messageId: string | null;
+
+  constructor({ message, extensions = {} }: WireError) {
+    super(message);
+    this.code = extensions.code ?? "INTERNAL";
+    this.field = extensions.field ?? null;
+    this.messageId = extensions.messageId ?? null;
+  }
+}
+
+/** No answer came, so whether a mutation was carried out is not known. */
+export class ServerAway extends Error {}
+
+export interface WireError {
+  message: string;
+  extensions?: { code?: string; field?: string; messageId?: string };
+}
+
+let key: string | null = null;
+
+export const currentKey = (): string | null => key;
+export function useKey(next: string | null): void {
+  key = next;
+}
+
+export async function ask<Data, Variables>(operation: Operation<Data, Variables>, variables: Variables, signal?: AbortSignal): Promise<Data> {
+  const timeout = AbortSignal.timeout(requestTimeout);
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch("graphql", {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "application/json", authorization: `Bearer ${key}` },
+      body: JSON.stringify({ query: operation.text, operationName: operation.name, variables }),
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    });
+    text = await response.text();
+  } catch (cause) {
+    if (signal?.aborted) throw cause;
+    throw new ServerAway("The server does not answer.", { cause });
+  }
+  const answer = parsed<Data>(text);
+  const error = answer?.errors?.[0];
+  if (error) throw new Refused(error);
+  if (response.status === 401) throw new Refused({ message: "The key is not valid.", extensions: { code: "UNAUTHENTICATED" } });
+  if (!response.ok || !answer?.data) throw new ServerAway(`The server answered ${response.status}.`);
+  return answer.data;
+}
+
+function parsed<Data>(text: string): { data?: Data | null; errors?: WireError[] } | null {
+  try {
+    return JSON.parse(text) as { data?: Data | null; errors?: WireError[] };
+  } catch {
+    return null; // a proxy in between, or the status alone says it
+  }
+}
+
+// The browser's clock may be wrong; ages and plots go by the server's stamps. A stamp is never younger than its arrival, so
+// the greatest difference seen is the best.
+let offset: number | null = null;
+
+export function sawServerTime(at: string): void {
+  const seen = Date.parse(at) - Date.now();
+  if (Number.isFinite(seen) && (offset === null || seen > offset)) offset = seen;
+}
+
+export const serverNow = (): number => Date.now() + (offset ?? 0);
+
+/** Milliseconds since a time of the server. */
+export const since = (at: string): number => serverNow() - Date.parse(at);

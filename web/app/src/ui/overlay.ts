@@ -1,0 +1,153 @@
+// What lies over the views: one dialog at a time, notes that go by themselves, and the progress of bulk operations.
+import { ask, Refused, ServerAway } from "../api/client.ts";
+import { OperationProgress, type Progress } from "../api/operations.ts";
+import { count, plural, shortId } from "../lib/format.ts";
+import { poll, refresh, state } from "../state.ts";
+import { h, type Child, type VNode } from "./dom.ts";
+import { button, markField, values } from "./parts.ts";
+
+// ───────────── dialog ─────────────
+
+export interface Dialog {
+  title: string;
+  body: () => Child;
+  /** What the button that does it says; null while it cannot be done. */
+  label: () => string | null;
+  danger?: boolean;
+  /** Does it, with what the fields hold. The dialog closes afterwards, and shows what went wrong otherwise. */
+  run: (values: Record<string, string>, form: HTMLFormElement) => Promise<void>;
+}
+
+let open: Dialog | null = null;
+let busy = false;
+let fault = "";
+let shown: HTMLDialogElement | null = null;
+let serial = 0;
+
+export function openDialog(dialog: Dialog): void {
+  [open, busy, fault] = [dialog, false, ""];
+  serial++;
+  refresh();
+}
+
+export function closeDialog(): void {
+  shown?.close();
+  [open, shown] = [null, null];
+  refresh();
+}
+
+/** What is said of an error that a button brought about. */
+export function faultText(error: unknown): string {
+  if (error instanceof ServerAway) return "No answer came: whether it was done is not known. Doing it again is safe.";
+  return error instanceof Error ? error.message : String(error);
+}
+
+function dialog(): VNode | null {
+  if (!open) return null;
+  const { title, body, label, danger, run } = open;
+  const text = label();
+  const submit = async (event: SubmitEvent): Promise<void> => {
+    event.preventDefault();
+    if (busy) return;
+    const form = event.currentTarget as HTMLFormElement, mine = open;
+    [busy, fault] = [true, ""];
+    refresh();
+    try {
+      await run(values(form), form);
+      if (open === mine) closeDialog();
+    } catch (error) {
+      fault = faultText(error);
+      markField(form, error instanceof Refused ? error.field : null);
+    }
+    busy = false;
+    refresh();
+  };
+  return h("dialog", {
+    key: serial, class: "dialog", "aria-labelledby": "dialog-title",
+    ref: node => {
+      shown = node as HTMLDialogElement;
+      shown.showModal();
+    },
+    onclose: () => {
+      open = null;
+      refresh();
+    },
+  },
+  h("form", { onsubmit: submit, novalidate: false },
+    h("h2", { id: "dialog-title" }, title),
+    h("div", { class: "dialog-body" }, body()),
+    h("p", { class: "error", role: "alert" }, fault),
+    h("div", { class: "actions" },
+      h("button", { type: "submit", class: danger ? "danger" : "", disabled: busy || text === null }, busy ? "One moment…" : text ?? "…"),
+      button("Cancel", closeDialog))));
+}
+
+// ───────────── notes ─────────────
+
+interface Note { id: number; text: string; bad: boolean }
+
+let notes: Note[] = [];
+let lastNote = 0;
+const noteTime = 7000;
+
+export function note(text: string, bad = false): void {
+  const id = ++lastNote;
+  notes = [...notes.slice(-2), { id, text, bad }];
+  setTimeout(() => {
+    notes = notes.filter(other => other.id !== id);
+    refresh();
+  }, noteTime);
+  refresh();
+}
+
+/** Does what a button asks for and says how it went. */
+export async function attempt(done: string, fn: () => Promise<unknown>): Promise<void> {
+  try {
+    await fn();
+    note(done);
+  } catch (error) {
+    note(faultText(error), true);
+  }
+}
+
+// ───────────── bulk operations ─────────────
+
+interface Running { verb: string; progress: Progress; stop: () => void; ended: () => void }
+
+const operations = new Map<string, Running>();
+
+/** Shows an operation until it is over, whatever view is looked at, and for as long as somebody wants to read its refusals. */
+export function watch(verb: string, progress: Progress, ended: () => void): void {
+  const running: Running = { verb, progress, ended, stop: () => {} };
+  operations.set(progress.id, running);
+  refresh();
+  if (progress.state !== "RUNNING") return ended();
+  running.stop = poll(400, async () => {
+    const { operation } = await ask(OperationProgress, { id: progress.id });
+    if (operation) running.progress = operation;
+    if (!operation || operation.state !== "RUNNING") {
+      running.stop();
+      ended();
+    }
+    refresh();
+  });
+}
+
+const operationCards = (): VNode[] => [...operations].map(([id, { verb, progress, stop }]) => {
+  const { state: now, selected, done, refusedCount, refused } = progress;
+  const over = now !== "RUNNING";
+  return h("section", { key: id, class: "operation", "aria-label": verb },
+    h("div", { class: "heading" }, h("strong", null, verb),
+      over ? button("Close", () => { stop(); operations.delete(id); refresh(); }, { class: "plain small" }) : null),
+    h("progress", { max: Math.max(selected, 1), value: String(done + refusedCount), "aria-label": `${verb}: progress` }),
+    h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${plural(refusedCount, "refusal")}` : ""}`),
+    refused.length > 0 ? h("details", null, h("summary", null, "What was refused"),
+      h("ul", null, refused.map(r => h("li", { key: r.messageId }, h("a", { href: `#/messages/${r.messageId}` }, shortId(r.messageId)), ` ${r.message}`)))) : null);
+});
+
+export const overlay = (): Child => [
+  dialog(),
+  h("div", { key: "operations", class: "operations" }, state.viewer ? operationCards() : null),
+  h("div", { key: "notes", class: "notes", role: "status" },
+    notes.map(({ id, text, bad }) => h("p", { key: id, class: "note", "data-tone": bad ? "bad" : "good" }, text))),
+];

@@ -1,0 +1,112 @@
+// What views are put together from.
+import { serverNow } from "../api/client.ts";
+import { age, clock, words } from "../lib/format.ts";
+import { h, type Child, type Props, type VNode } from "./dom.ts";
+
+export type Tone = "good" | "move" | "wait" | "warn" | "bad";
+
+const tones: Record<string, Tone> = {
+  QUEUED: "wait", SENDING: "move", RETRYING: "warn", AMBIGUOUS: "warn", SENT: "move", DELIVERED: "good", READ: "good",
+  FAILED: "bad", DEAD_LETTERED: "bad", CANCELLED: "wait", EXPIRED: "warn", DISCARDED: "wait",
+  ACTIVE: "good", PAUSED: "warn", HELD: "bad",
+  WARNING: "warn", CRITICAL: "bad", RAISED: "bad", ACKNOWLEDGED: "warn", RESOLVED: "good",
+  TRANSIENT: "warn", PERMANENT: "bad", SENDER: "bad", THROTTLED: "move",
+};
+
+export const toneOf = (name: string): Tone => tones[name] ?? "wait";
+
+export const chip = (text: string, tone: Tone, props?: Props): VNode => h("span", { class: "chip", "data-tone": tone, ...props }, text);
+
+export const statusChip = (name: string): VNode => chip(words(name), toneOf(name));
+
+export const quiet = (...children: Child[]): VNode => h("p", { class: "quiet" }, ...children);
+
+export const mono = (text: string): VNode => h("span", { class: "mono" }, text);
+
+/** A card with a heading; tools stand at its right. */
+export function card(title: Child, props: Props & { tools?: never }, tools: Child, ...children: Child[]): VNode {
+  const id = `${String(props.id ?? props.key ?? "card")}-title`;
+  return h("section", { ...props, class: `card ${props.class ?? ""}`.trim(), "aria-labelledby": id },
+    h("div", { class: "heading" }, h("h2", { id }, title), tools ? h("div", { class: "tools" }, tools) : null), ...children);
+}
+
+export interface Column { name: string; title?: string; class?: string }
+
+/** A table with its headings; in a narrow window columns of the class extra are left out, and a table of the class stack stands row by row. */
+export function table(props: Props, caption: string, columns: readonly Column[], rows: Child): VNode {
+  return h("table", props,
+    h("caption", { class: "unseen" }, caption),
+    h("thead", null, h("tr", null, columns.map(({ name, title, class: names }) =>
+      h("th", { scope: "col", class: names ?? null }, title ? h("abbr", { title }, name) : name)))),
+    h("tbody", null, rows));
+}
+
+/** A cell that says its column's name where the table is stacked. */
+export const cell = (label: string, props: Props | null, ...children: Child[]): VNode => h("td", { ...props, "data-label": label }, ...children);
+
+export const time = (at: string, digits?: "minutes" | "seconds" | "milliseconds"): VNode =>
+  h("time", { datetime: at, title: at }, clock(at, serverNow(), digits));
+
+export const ago = (at: string): VNode =>
+  h("time", { datetime: at, title: clock(at, serverNow()) }, age((serverNow() - Date.parse(at)) / 1000));
+
+export const facts = (entries: readonly (readonly [string, Child])[]): VNode =>
+  h("dl", { class: "facts" }, entries.filter(([, value]) => value !== null && value !== undefined && value !== false)
+    .map(([name, value]) => [h("dt", { key: name }, name), h("dd", { key: name }, value)]));
+
+export function button(text: Child, onclick: () => void, props?: Props): VNode {
+  return h("button", { type: "button", class: "plain", onclick, ...props }, text);
+}
+
+let fields = 0;
+const ids = new Map<string, string>();
+
+/** A control with its label and a hint that a screen reader reads with it. */
+export function field(label: string, control: VNode, hint?: Child): VNode {
+  const name = String(control.props.name ?? label);
+  let id = ids.get(name);
+  if (!id) ids.set(name, id = `field-${++fields}`);
+  const described = hint ? { "aria-describedby": `${id}-hint` } : null;
+  return h("div", { class: "field", key: name },
+    h("label", { for: id }, label),
+    h(control.tag, { id, ...described, ...control.props }, ...control.children),
+    hint ? h("p", { class: "hint", id: `${id}-hint` }, hint) : null);
+}
+
+export const options = (values: readonly (readonly [string, string])[], chosen?: string): VNode[] =>
+  values.map(([value, text]) => h("option", { key: value, value, selected: value === chosen }, text));
+
+/** A filter beside a list: it answers what was chosen. */
+export function choose(label: string, value: string, values: readonly (readonly [string, string])[], onchoose: (value: string) => void, props?: Props): VNode {
+  return h("label", { class: "choose", key: `choose-${label}` }, h("span", null, label),
+    h("select", { ...props, value, onchange: (event: Event) => onchoose((event.target as HTMLSelectElement).value) }, options(values, value)));
+}
+
+/** Buttons of which one is chosen. */
+export function segments(label: string, value: string, values: readonly (readonly [string, string])[], onchoose: (value: string) => void): VNode {
+  return h("div", { class: "segments", role: "group", "aria-label": label },
+    values.map(([id, text]) => h("button", { type: "button", key: id, "aria-pressed": String(id === value), onclick: () => onchoose(id) }, text)));
+}
+
+/** What a form's fields hold; a field that is left empty is not there. */
+export function values(form: HTMLFormElement): Record<string, string> {
+  const held: Record<string, string> = {};
+  for (const [name, value] of new FormData(form)) if (typeof value === "string" && value.trim() !== "") held[name] = value.trim();
+  return held;
+}
+
+/** Marks the field that the server names, and goes there. */
+export function markField(form: HTMLFormElement, name: string | null): void {
+  for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
+  if (!name) return;
+  const last = name.replace(/\[\d+\]/g, "").split(".").reverse();
+  const control = last.map(part => form.elements.namedItem(part)).find(found => found instanceof HTMLElement);
+  if (control instanceof HTMLElement) {
+    control.setAttribute("aria-invalid", "true");
+    control.focus();
+  }
+}
+
+/** Not crypto.randomUUID: that is missing where the page is served over plain HTTP from another machine. */
+export const freshKey = (): string =>
+  `page-${Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, "0")).join("")}`;

@@ -1,0 +1,192 @@
+// Alerts: those that are open, as they come; those that are over; and the rules that they are raised by.
+import { ask } from "../api/client.ts";
+import { Acknowledge, AlertRules, Alerts, SetRule, type AlertKind, type AlertNow, type AlertRuleInput, type Rule } from "../api/operations.ts";
+import { count, duration, figure, parseSpan, percent, seconds, sentence, span, spanInput, words } from "../lib/format.ts";
+import type { Route, View } from "../route.ts";
+import { forbidden, onAlert, openAlerts, poll, refresh, report, state } from "../state.ts";
+import { h, type Child, type VNode } from "../ui/dom.ts";
+import { note, openDialog } from "../ui/overlay.ts";
+import { ago, button, card, cell, chip, field, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
+
+const pageSize = 25;
+
+/** What a kind's threshold is measured in. */
+const units: Record<AlertKind, "share" | "seconds" | "perMinute" | "number" | "none"> = {
+  ERROR_RATE: "share", DISK_SPACE: "share", DELIVERY_LATENCY: "seconds", QUEUE_STALLED: "seconds", WEBHOOK_SILENCE: "seconds", READ_MODEL_STALE: "seconds",
+  QUEUE_GROWTH: "perMinute", WEBHOOK_REJECTED: "number", SENDER_HELD: "none", LEDGER_UNBALANCED: "none",
+};
+
+const unitNames = { share: "percent", seconds: "seconds", perMinute: "messages a minute", number: "number", none: "" };
+
+function written(kind: AlertKind, value: number): string {
+  switch (units[kind]) {
+    case "share": return percent(value);
+    case "seconds": return span(value);
+    case "perMinute": return `${figure(value)}/min`;
+    case "number": return figure(value);
+    default: return "–";
+  }
+}
+
+export function alerts(_: Route): View {
+  let resolved: AlertNow[] | null = null, rules: Rule[] | null = null, after: string | null = null, more = false;
+  const tick = setInterval(refresh, 1000);
+
+  async function history(behind: string | null): Promise<void> {
+    const { alerts: { edges, pageInfo } } = await ask(Alerts, { filter: { state: ["RESOLVED"] }, first: pageSize, after: behind });
+    resolved = [...(behind && resolved ? resolved : []), ...edges.map(({ node }) => node)];
+    [more, after] = [pageInfo.hasNextPage, pageInfo.endCursor];
+    refresh();
+  }
+
+  async function loadRules(): Promise<void> {
+    rules = (await ask(AlertRules, {})).alertRules;
+    refresh();
+  }
+
+  // What is over is asked for again when a transition comes, unless somebody has paged on.
+  const unheard = onAlert(() => {
+    if ((resolved?.length ?? 0) <= pageSize) setTimeout(() => void history(null).catch(report), 500);
+  });
+  void history(null).catch(report);
+  const stopRules = poll(30_000, loadRules);
+
+  return {
+    title: "Alerts",
+    stop: () => {
+      clearInterval(tick);
+      unheard();
+      stopRules();
+    },
+    render: () => {
+      const open = openAlerts();
+      return h("div", { class: "board" },
+        card(["Open ", chip(count(open.length), open.length === 0 ? "good" : "bad")], { id: "open-alerts", class: "wide" }, null,
+          open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "All is well: no alert is open.")) : open.map(alertCard)),
+        card("Rules", { id: "rules", class: "wide" }, forbidden(SetRule) ? quiet(`To change them: ${forbidden(SetRule)}`) : button("Add a rule…", () => editRule(null, loadRules), { id: "add-rule" }),
+          rules === null ? quiet("Loading…") : ruleTable(rules, loadRules)),
+        card("Over", { id: "resolved", class: "wide" }, null,
+          resolved === null ? quiet("Loading…") : resolved.length === 0 ? quiet("No alert was resolved yet.") : resolvedTable(resolved),
+          more ? h("div", { class: "pager" }, button("Older", () => void history(after).catch(report))) : null));
+    },
+  };
+}
+
+function alertCard(alert: AlertNow): VNode {
+  const reason = forbidden(Acknowledge);
+  return h("article", { key: alert.id, class: "alert", "data-tone": toneOf(alert.severity), "aria-label": alert.summary },
+    h("div", { class: "heading" },
+      h("h3", null, statusChip(alert.severity), " ", sentence(words(alert.kind)),
+        alert.sender ? [" · ", h("a", { href: `#/senders/${encodeURIComponent(alert.sender.id)}` }, alert.sender.name)] : null),
+      h("div", { class: "tools" }, h("span", { class: "quiet" }, "raised ", time(alert.raisedAt, "seconds"), ", ", ago(alert.raisedAt), " ago"),
+        alert.state === "RAISED" ? reason ? quiet(`To acknowledge: ${reason}`) : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" })
+          : chip("acknowledged", "warn"))),
+    h("p", { class: "summary" }, alert.summary),
+    alert.explanation.length > 0 ? h("ul", { class: "explanation" }, alert.explanation.map((line, i) => h("li", { key: i }, line))) : null,
+    alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "",
+      alert.note ? [": ", h("q", null, alert.note)] : ".") : null);
+}
+
+function acknowledge(alert: AlertNow): void {
+  openDialog({
+    title: "Acknowledge the alert", label: () => "Acknowledge",
+    body: () => [
+      h("p", null, alert.summary),
+      quiet("Others see that somebody has taken note. It stays open until what it is about is over."),
+      field("Note", h("input", { name: "note", maxlength: 500, autocomplete: "off" }), "A word for others; it may be left out."),
+    ],
+    run: async values => {
+      const { acknowledgeAlert } = await ask(Acknowledge, { id: alert.id, note: values.note ?? null });
+      const known = state.alerts.get(alert.id);
+      if (known && acknowledgeAlert.state !== "RESOLVED") state.alerts.set(alert.id, { ...known, alert: acknowledgeAlert });
+      note("The alert is acknowledged.");
+    },
+  });
+}
+
+const resolvedColumns = [{ name: "Severity" }, { name: "What it was" }, { name: "Raised", class: "extra" }, { name: "Lasted", class: "number" }, { name: "Acknowledged", class: "extra" }];
+
+const resolvedTable = (resolved: readonly AlertNow[]): VNode => table({ class: "alerts-over" }, "Alerts that are over", resolvedColumns, resolved.map(alert =>
+  h("tr", { key: alert.id },
+    h("td", null, statusChip(alert.severity)),
+    h("td", { class: "wrap" }, alert.summary),
+    h("td", { class: "extra" }, time(alert.raisedAt, "seconds")),
+    h("td", { class: "number" }, alert.resolvedAt ? span(Math.floor((Date.parse(alert.resolvedAt) - Date.parse(alert.raisedAt)) / 1000)) : "–"),
+    h("td", { class: "extra wrap" }, alert.acknowledgedAt ? `by ${alert.acknowledgedBy?.name ?? alert.acknowledgedBy?.id ?? "somebody"}${alert.note ? `: ${alert.note}` : ""}` : "no"))));
+
+// ───────────── rules ─────────────
+
+const ruleColumns = [
+  { name: "Rule" }, { name: "Threshold", class: "number" }, { name: "Over", title: "Over how long figures are taken", class: "number" },
+  { name: "For", title: "How long it must hold", class: "number" }, { name: "Volume", title: "On how many messages it must rest", class: "number" },
+  { name: "Severity" }, { name: "On" }, { name: "" },
+];
+
+function ruleTable(rules: readonly Rule[], changed: () => Promise<void>): VNode {
+  const fixed = forbidden(SetRule) !== null;
+  return table({ class: "stack rules" }, "The rules that alerts are raised by", ruleColumns, rules.map(rule => h("tr", { key: rule.id, id: `rule-${rule.id}`, class: rule.enabled ? "" : "off" },
+    h("th", { scope: "row" }, sentence(words(rule.kind)), rule.kind === "DELIVERY_LATENCY" ? h("span", { class: "quiet" }, ` ${words(rule.statistic)}`) : null,
+      rule.senderId ? h("span", { class: "quiet" }, ` of ${rule.senderId}`) : null),
+    cell("Threshold", { class: "number" }, written(rule.kind, rule.threshold)),
+    cell("Over", { class: "number" }, length(rule.window)), cell("For", { class: "number" }, length(rule.for)),
+    cell("Volume", { class: "number" }, rule.minimumVolume === 0 ? "–" : count(rule.minimumVolume)),
+    cell("Severity", null, statusChip(rule.severity)),
+    cell("On", null, h("input", {
+      type: "checkbox", class: "switch", role: "switch", checked: rule.enabled, disabled: fixed, "aria-label": `${sentence(words(rule.kind))}: on`,
+      onchange: (event: Event) => {
+        const box = event.target as HTMLInputElement;
+        ask(SetRule, { input: { id: rule.id, kind: rule.kind, senderId: rule.senderId, enabled: box.checked } }).then(changed, (error: Error) => {
+          box.checked = !box.checked;
+          note(error.message, true);
+        });
+      },
+    })),
+    h("td", null, fixed ? null : button("Edit…", () => editRule(rule, changed), { class: "plain small edit" })))));
+}
+
+const length = (iso: string): string => {
+  const s = seconds(iso);
+  return s ? span(s) : "–";
+};
+
+function editRule(rule: Rule | null, changed: () => Promise<void>): void {
+  let kind: AlertKind = rule?.kind ?? "ERROR_RATE";
+  const kinds = (Object.keys(units) as AlertKind[]).map(name => [name, sentence(words(name))] as const);
+  openDialog({
+    title: rule ? `Rule: ${words(rule.kind)}` : "Add a rule", label: () => "Save",
+    body: (): Child => {
+      const unit = units[kind];
+      return [
+        rule ? null : field("About", h("select", { name: "kind", value: kind, onchange: (event: Event) => { kind = (event.target as HTMLSelectElement).value as AlertKind; refresh(); } }, options(kinds, kind))),
+        field("Sender", h("select", { name: "senderId" }, options([["", "over all, and each of them"], ...(state.senders ?? []).map(({ id, name }) => [id, name] as const)], rule?.senderId ?? ""))),
+        h("div", { class: "row" },
+          unit === "none" ? null : field(`Threshold, ${unitNames[unit]}`, h("input", {
+            name: "threshold", type: "number", step: "any", min: 0, required: true, value: rule ? String(unit === "share" ? Number((rule.threshold * 100).toFixed(6)) : rule.threshold) : "",
+          })),
+          kind === "DELIVERY_LATENCY" ? field("Statistic", h("select", { name: "statistic" }, options([["AVERAGE", "average"], ["P50", "p50"], ["P95", "p95"]], rule?.statistic))) : null,
+          field("Severity", h("select", { name: "severity" }, options([["WARNING", "warning"], ["CRITICAL", "critical"]], rule?.severity ?? "CRITICAL")))),
+        h("div", { class: "row" },
+          rule && !seconds(rule.window) ? null : field("Over", h("input", { name: "window", value: rule ? spanInput(seconds(rule.window) ?? 0) : "", placeholder: "5 min", autocomplete: "off" }), "10 s to 3 h"),
+          field("For", h("input", { name: "for", value: rule ? spanInput(seconds(rule.for) ?? 0) : "", placeholder: "1 min", autocomplete: "off" }), "how long it must hold"),
+          field("Volume", h("input", { name: "minimumVolume", type: "number", min: 0, step: 1, value: rule ? String(rule.minimumVolume) : "" }), "on how many messages")),
+      ];
+    },
+    run: async values => {
+      const unit = units[kind];
+      const input: AlertRuleInput = { ...(rule ? { id: rule.id } : {}), kind, senderId: values.senderId ?? null, severity: values.severity as AlertRuleInput["severity"] ?? null };
+      if (values.threshold !== undefined && unit !== "none") input.threshold = Number(values.threshold) / (unit === "share" ? 100 : 1);
+      if (values.statistic) input.statistic = values.statistic as Rule["statistic"];
+      if (values.minimumVolume !== undefined) input.minimumVolume = Number(values.minimumVolume);
+      for (const name of ["window", "for"] as const) {
+        const text = values[name];
+        if (text === undefined) continue;
+        const s = parseSpan(text);
+        if (s === null) throw new Error(`“${text}” is no length of time; write 30 s, 5 min or 1 h.`);
+        input[name] = duration(s);
+      }
+      await ask(SetRule, { input });
+      await changed();
+      note("The rule is saved.");
+    },
+  });
+}

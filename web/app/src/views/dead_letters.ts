@@ -1,0 +1,170 @@
+// Dead letters: what the platform gave up on, why, what to do about it, and the buttons that do it.
+import { ask } from "../api/client.ts";
+import { DeadLetters, Discard, Requeue, type DeadLetterFilter, type DeadLettersData } from "../api/operations.ts";
+import { count, plural, shortId, words } from "../lib/format.ts";
+import { link, setQuery, type Route, type View } from "../route.ts";
+import { forbidden, poll, pulse, refresh, state } from "../state.ts";
+import { h, type Child, type VNode } from "../ui/dom.ts";
+import { ago, button, card, cell, chip, choose, quiet } from "../ui/parts.ts";
+import { discardDeadLetters, requeueDeadLetters } from "./actions.ts";
+
+type Page = DeadLettersData["deadLetters"];
+
+const pageSize = 50;
+const every = 3000;
+
+export function deadLetters(route: Route): View {
+  let sender = "", category = "", code = "", label = "";
+  let page: Page | null = null, cursors: (string | null)[] = [null], fault = "";
+  let all = false; // all that the filter finds is selected, not only what is ticked
+  const ticked = new Set<string>();
+  let stop: () => void = () => {};
+  let round = 0;
+
+  function read(query: URLSearchParams): void {
+    [sender, category, code, label] = ["sender", "category", "code", "label"].map(name => query.get(name) ?? "") as [string, string, string, string];
+    [page, cursors, all] = [null, [null], false];
+    ticked.clear();
+    stop();
+    stop = poll(every, load);
+  }
+
+  const filter = (): DeadLetterFilter => {
+    const [name, ...value] = label.split("=");
+    return {
+      ...(sender ? { senderId: sender } : {}), ...(category ? { category } : {}), ...(/^\d+$/.test(code) ? { code: Number(code) } : {}),
+      ...(name && value.length > 0 ? { label: { name, value: value.join("=") } } : {}),
+    };
+  };
+
+  async function load(): Promise<void> {
+    const mine = ++round;
+    try {
+      const answer = await ask(DeadLetters, { filter: filter(), first: pageSize, after: cursors.at(-1) ?? null });
+      if (mine !== round) return;
+      page = answer.deadLetters;
+      fault = "";
+      refresh();
+    } catch (error) {
+      if (mine === round) fault = error instanceof Error ? error.message : String(error);
+      throw error;
+    }
+  }
+
+  const turn = (to: (string | null)[]): void => {
+    cursors = to;
+    void load().catch(() => refresh());
+  };
+
+  const changed = (): void => {
+    ticked.clear();
+    all = false;
+    void load().catch(() => {});
+    void pulse().catch(() => {});
+  };
+
+  read(route.query);
+  return { title: "Dead letters", stop: () => stop(), moved: read, render };
+
+  function render(): VNode {
+    const described = [sender && `sender ${sender}`, category && words(category), code && `code ${code}`, label && `label ${label}`].filter(Boolean).join(", ");
+    return h("div", { class: "board" },
+      h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
+        choose("Sender", sender, [["", "all"], ...(state.senders ?? []).map(({ id, name }) => [id, name] as const)], value => setQuery({ sender: value })),
+        input("Code", code, "131000", "numeric", value => setQuery({ code: value })),
+        input("Label", label, "name=value", "text", value => setQuery({ label: value })),
+        described ? h("a", { class: "clear", href: "#/dead-letters" }, "Clear all") : null),
+      card(["Dead letters ", page ? h("span", { class: "quiet", id: "dead-count" }, described ? `${count(page.totalCount)} by ${described}` : count(page.totalCount)) : null],
+        { id: "dead-letters", class: "wide" }, null,
+        categories(),
+        fault ? h("p", { class: "error", role: "alert" }, fault) : null,
+        page === null ? quiet("Loading…") : page.edges.length === 0 ? empty(described) : [selection(page, described), rows(page), pager(page)]));
+  }
+
+  function input(name: string, value: string, placeholder: string, mode: string, onchange: (value: string) => void): VNode {
+    return h("label", { class: "choose", key: name }, h("span", null, name), h("input", {
+      value, placeholder, inputmode: mode, size: 12, autocomplete: "off", onchange: (event: Event) => onchange((event.target as HTMLInputElement).value.trim()),
+    }));
+  }
+
+  function empty(described: string): VNode {
+    return h("div", { class: "nothing" }, described ? quiet(`No dead letter by ${described}.`)
+      : [h("p", null, "Nothing awaits a decision."), quiet("A message becomes a dead letter when its attempts are used up, or when its answer was lost and it must not be sent twice.")]);
+  }
+
+  function categories(): Child {
+    const found = page?.byCategory ?? [];
+    if (found.length === 0 && !category) return null;
+    return h("div", { class: "counts", role: "group", "aria-label": "By category" },
+      category ? button(["All categories"], () => setQuery({ category: null }), { class: "plain small" }) : null,
+      found.map(({ category: name, count: n }) => h("button", {
+        type: "button", key: name, class: "count-link", "aria-pressed": String(category === name), onclick: () => setQuery({ category: category === name ? null : name }),
+      }, words(name), h("strong", null, count(n)))));
+  }
+
+  function selection({ totalCount, edges }: Page, described: string): VNode {
+    const chosen = all ? totalCount : ticked.size;
+    const input = all ? { filter: filter() } : { ids: [...ticked] };
+    const what = all ? described ? `All by ${described}.` : "All dead letters." : "Those that are ticked.";
+    const reason = forbidden(Requeue) ?? forbidden(Discard);
+    const shown = edges.map(({ node }) => node.message.id);
+    return h("div", { class: "selection" },
+      reason ? quiet(`To requeue or discard: ${reason}`) : [
+        button("Requeue…", () => requeueDeadLetters(input, what, changed), { class: "", disabled: chosen === 0, id: "requeue" }),
+        button("Discard…", () => discardDeadLetters(input, what, changed), { disabled: chosen === 0, id: "discard" }),
+        h("span", { role: "status" }, chosen === 0 ? "Nothing is selected." : all ? `All ${count(chosen)} that the filter finds are selected.` : `${count(chosen)} selected.`),
+        all || totalCount <= shown.length && ticked.size === totalCount ? null
+          : button(`Select all ${count(totalCount)}${described ? " that the filter finds" : ""}`, () => { all = true; ticked.clear(); refresh(); }, { class: "plain small", id: "select-all" }),
+        chosen > 0 ? button("Select none", () => { all = false; ticked.clear(); refresh(); }, { class: "plain small" }) : null,
+      ]);
+  }
+
+  function rows({ edges }: Page): VNode {
+    const ids = edges.map(({ node }) => node.message.id);
+    const some = !all && ids.some(id => ticked.has(id)), every = all || ids.every(id => ticked.has(id));
+    const allowed = !forbidden(Requeue);
+    const tick = (id: string, on: boolean): void => {
+      if (all) {
+        all = false; // from "all that the filter finds" one goes back to those on the page
+        for (const other of ids) ticked.add(other);
+      }
+      if (on) ticked.add(id);
+      else ticked.delete(id);
+      refresh();
+    };
+    return h("table", { class: "stack dead" },
+      h("caption", { class: "unseen" }, "Dead letters, the newest first"),
+      h("thead", null, h("tr", null,
+        allowed ? h("th", { scope: "col", class: "tick" }, h("input", {
+          type: "checkbox", "aria-label": "Select this page", checked: every, indeterminate: some && !every,
+          onchange: (event: Event) => {
+            all = false;
+            for (const id of ids) if ((event.target as HTMLInputElement).checked) ticked.add(id); else ticked.delete(id);
+            refresh();
+          },
+        })) : null,
+        ["Message", "To", "Sender", "What failed and what to do"].map(name => h("th", { scope: "col", key: name }, name)),
+        h("th", { scope: "col", class: "number" }, "Attempts"), h("th", { scope: "col", class: "number" }, "Dead for"))),
+      h("tbody", null, edges.map(({ node: { message, failure, at, attempts } }) => h("tr", { key: message.id },
+        allowed ? h("td", { class: "tick" }, h("input", {
+          type: "checkbox", "aria-label": `Select ${message.id}`, checked: all || ticked.has(message.id),
+          onchange: (event: Event) => tick(message.id, (event.target as HTMLInputElement).checked),
+        })) : null,
+        cell("Message", null, h("a", { class: "mono", href: link(["messages", message.id]), title: message.id, "aria-label": `Message ${message.id}` }, shortId(message.id))),
+        cell("To", { class: "mono" }, message.to ?? "erased"),
+        cell("Sender", null, message.sender.id),
+        h("td", { class: "wrap" }, h("p", null, chip(words(failure.category), "bad"), " ", failure.message, failure.code === null ? null : h("span", { class: "quiet" }, ` code ${failure.code}`)),
+          h("p", { class: "quiet" }, failure.advice)),
+        cell("Attempts", { class: "number" }, attempts),
+        cell("Dead for", { class: "number" }, ago(at))))));
+  }
+
+  function pager(current: Page): VNode {
+    return h("div", { class: "pager" },
+      button("Newer", () => turn(cursors.slice(0, -1)), { disabled: cursors.length <= 1 }),
+      h("span", { class: "quiet" }, `Page ${cursors.length} of ${Math.max(1, Math.ceil(current.totalCount / pageSize))}`),
+      button("Older", () => turn([...cursors, current.pageInfo.endCursor]), { disabled: !current.pageInfo.hasNextPage }),
+      h("span", { class: "quiet" }, plural(current.edges.length, "row")));
+  }
+}
+

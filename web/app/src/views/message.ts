@@ -1,0 +1,214 @@
+// One message: where it is, every call, every event.
+import { ask, sawServerTime, serverNow } from "../api/client.ts";
+import { Cancel, Discard, OneMessage, OneMessageUpdates, Requeue, type Failure, type LoggedEvent, type OneMessageData } from "../api/operations.ts";
+import { connection } from "../api/socket.ts";
+import { count, plural, sentence, span, words } from "../lib/format.ts";
+import type { Route, View } from "../route.ts";
+import { forbidden, may, refresh, report } from "../state.ts";
+import { h, type Child, type VNode } from "../ui/dom.ts";
+import { button, card, chip, facts, mono, quiet, statusChip, table, time, type Tone } from "../ui/parts.ts";
+import { cancelMessage, discardDeadLetters, requeueDeadLetters } from "./actions.ts";
+
+type Message = NonNullable<OneMessageData["message"]>;
+
+export function message(route: Route): View {
+  const id = route.path[1]!;
+  let shown: Message | null | undefined, fault = "", stop: () => void = () => {}, stopped = false;
+  let again: ReturnType<typeof setTimeout> | undefined;
+  const tick = setInterval(refresh, 1000);
+
+  async function load(): Promise<void> {
+    clearTimeout(again);
+    again = undefined;
+    try {
+      const { message: found } = await ask(OneMessage, { id, audit: may("AUDIT") });
+      if (stopped) return;
+      const first = shown === undefined;
+      [shown, fault] = [found, ""];
+      if (first && found) follow(found.cursor);
+    } catch (error) {
+      if (stopped) return;
+      fault = error instanceof Error ? error.message : String(error);
+      if (shown === undefined) again = setTimeout(load, 3000);
+      if (!(error as { code?: string }).code) report(error);
+    }
+    refresh();
+  }
+
+  /** Loads it again when it changes; changes that come together are one. */
+  function follow(after: string): void {
+    stop = connection.subscribe(OneMessageUpdates, { id, after }, {
+      cursor: data => data.messageUpdates.cursor,
+      gone: () => void load(),
+      next: ({ messageUpdates: { at } }) => {
+        sawServerTime(at);
+        again ??= setTimeout(load, 150);
+      },
+    });
+  }
+
+  void load();
+  return {
+    title: "Message",
+    stop: () => {
+      stopped = true;
+      clearTimeout(again);
+      clearInterval(tick);
+      stop();
+    },
+    render: () => {
+      if (!shown) {
+        return h("section", { class: "card narrow" }, h("h2", null, "Message"), h("p", { class: "mono" }, id),
+          h("p", { role: "status", class: fault ? "error" : "" }, fault || (shown === null ? "No message has this id." : "Loading…")),
+          shown === null ? quiet("It may be an idempotency key: ", h("a", { href: `#/messages?key=${encodeURIComponent(id)}` }, "look for one"), ".") : null);
+      }
+      return page(shown, () => void load());
+    },
+  };
+}
+
+function page(m: Message, changed: () => void): VNode {
+  return h("div", { class: "board", id: "message" },
+    h("div", { class: "page-head wide" },
+      h("h2", null, "Message ", mono(m.id)), statusChip(m.status),
+      h("div", { class: "tools" }, actions(m, changed))),
+    m.failure && !["SENT", "DELIVERED", "READ"].includes(m.status) ? failureCard(m) : null,
+    card("Facts", { id: "facts" }, null, facts([
+      ["To", m.to ? h("a", { class: "mono", href: `#/messages?to=${encodeURIComponent(m.to)}` }, m.to) : m.erasedAt ? "erased" : "erased, or not to be seen"],
+      ["Sender", h("a", { href: `#/senders/${encodeURIComponent(m.sender.id)}` }, m.sender.name)],
+      ["Type", `${words(m.type)}, ${m.priority === "OTP" ? "OTP" : words(m.priority)} lane`],
+      ["Attempts", `${count(m.attempts)}, in ${plural(m.calls, "call")}`],
+      ["Reason", m.statusReason],
+      ["Sent twice", m.sentTwice ? chip("yes, after a lost answer", "warn") : null],
+      ["Queued", time(m.queuedAt)],
+      ["Send at", m.sendAt && time(m.sendAt)],
+      ["Expires", m.expiresAt && time(m.expiresAt)],
+      ["Next attempt", m.retryAt && [time(m.retryAt), ` (in ${span(Math.max(0, Math.ceil((Date.parse(m.retryAt) - serverNow()) / 1000)))})`]],
+      ["Sent", m.sentAt && time(m.sentAt)],
+      ["Delivered", m.deliveredAt && time(m.deliveredAt, "seconds")],
+      ["Read", m.readAt && time(m.readAt, "seconds")],
+      ["Lost answer", m.onAmbiguous === "RESEND" ? "sent again" : "becomes a dead letter"],
+      ["Idempotency key", m.idempotencyKey && mono(m.idempotencyKey)],
+      ["WhatsApp id", m.whatsappId && mono(m.whatsappId)],
+      ["Answers", m.replyTo && mono(m.replyTo)],
+      ["Labels", m.labels.length > 0 ? m.labels.map(({ name, value }) =>
+        h("a", { key: name, class: "label", href: `#/messages?label=${encodeURIComponent(`${name}=${value}`)}` }, `${name} = ${value}`)) : null],
+      ["Erased", m.erasedAt && time(m.erasedAt)],
+    ])),
+    card("Content", { id: "content" }, null, m.content !== null ? h("pre", { tabindex: 0, "aria-label": "Content" }, JSON.stringify(m.content, null, 2))
+      : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "There is none." : "Needs a key with the scope PERSONAL.")),
+    card("Timeline", { id: "timeline", class: "wide" }, m.history ? null : quiet("Its calls; the recorded events need a key with the scope AUDIT."), timeline(m)),
+    card("Attempts", { id: "attempts", class: "wide" }, null, attempts(m)));
+}
+
+function actions(m: Message, changed: () => void): Child {
+  const shown: Child[] = [], reasons = new Set<string>();
+  const offer = (operation: Parameters<typeof forbidden>[0], made: VNode): void => {
+    const reason = forbidden(operation);
+    if (reason) reasons.add(reason);
+    else shown.push(made);
+  };
+  if (m.status === "QUEUED" || m.status === "RETRYING") offer(Cancel, button("Cancel…", () => cancelMessage(m.id, changed), { id: "cancel" }));
+  if (m.status === "DEAD_LETTERED") {
+    offer(Requeue, button("Requeue…", () => requeueDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "requeue" }));
+    offer(Discard, button("Discard…", () => discardDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "discard" }));
+  }
+  return [...shown, [...reasons].map(reason => quiet(`To act on it: ${reason}`))];
+}
+
+function failureCard(m: Message): VNode {
+  const f = m.failure!;
+  return card(["Failure ", chip(words(f.class), "bad")], { id: "failure", class: "wide" }, null,
+    h("p", null, h("strong", null, f.message)), h("p", { class: "advice" }, f.advice),
+    f.details ? quiet(f.details) : null,
+    facts([["Category", h("a", { href: `#/messages?category=${encodeURIComponent(f.category)}` }, words(f.category))], ["Code", f.code === null ? null : String(f.code)],
+      ["HTTP status", f.httpStatus === null ? null : String(f.httpStatus)], ["Meta's trace", f.fbtraceId && mono(f.fbtraceId)], ["At", time(f.at)]]));
+}
+
+/** What failed in one line. */
+export function explain(f: Failure): string {
+  const source = [f.code === null ? null : `code ${f.code}`, f.httpStatus === null ? null : `HTTP ${f.httpStatus}`, words(f.category), words(f.class)];
+  return `${f.message} (${source.filter(Boolean).join(", ")})${f.details ? ` ${f.details}` : ""}`;
+}
+
+// ───────────── timeline ─────────────
+
+interface Entry { key: string; at: string; tone: Tone; text: Child; detail?: Child; data?: unknown }
+
+const eventTones: Record<string, Tone> = {
+  Queued: "wait", SendAttempted: "move", Sent: "move", Confirmed: "move", Delivered: "good", Read: "good", Failed: "bad", DeadLettered: "bad", OutcomeUnknown: "warn",
+  RetryScheduled: "warn", Deferred: "warn", Requeued: "move", Discarded: "wait", Cancelled: "wait", Expired: "warn",
+};
+
+const spaced = (name: string): string => sentence(name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase());
+
+function byEvents(events: readonly LoggedEvent[]): Entry[] {
+  return events.map((event, i) => {
+    const before = events[i - 1];
+    const passed = before ? Date.parse(event.recordedAt) - Date.parse(before.recordedAt) : null;
+    const by = event.by.kind === "PLATFORM" ? event.by.id : `${words(event.by.kind)} ${event.by.name ?? event.by.id}`;
+    return {
+      key: event.id, at: event.recordedAt, tone: eventTones[event.type] ?? "wait", data: event.data,
+      text: [h("strong", null, spaced(event.type)), h("span", { class: "quiet" }, ` by ${by}`, event.by.onBehalfOf ? ` for ${event.by.onBehalfOf}` : "",
+        passed === null ? "" : `, ${span(passed / 1000)} later`, event.occurredAt ? [", at WhatsApp ", time(event.occurredAt, "seconds")] : null)],
+      detail: gist(event),
+    };
+  });
+}
+
+/** What an event says beyond its name, where that is short. */
+function gist({ data }: LoggedEvent): string {
+  if (typeof data !== "object" || data === null) return "";
+  const record = data as Record<string, unknown>, failure = record.failure as Record<string, unknown> | undefined;
+  const parts: string[] = [];
+  if (typeof record.call === "number") parts.push(`call ${record.call}`);
+  if (typeof record.attempt === "number") parts.push(`attempt ${record.attempt}`);
+  if (typeof record.reason === "string") parts.push(record.reason);
+  if (failure && typeof failure.message === "string") parts.push(failure.message);
+  return parts.join(", ");
+}
+
+const outcomes: Record<string, [string, Tone]> = {
+  UNDER_WAY: ["under way", "move"], ACCEPTED: ["accepted", "good"], FAILED: ["failed", "bad"], DEFERRED: ["deferred", "warn"], UNKNOWN: ["answer lost", "warn"],
+};
+
+function byCalls(m: Message): Entry[] {
+  const entries: Entry[] = [{ key: "queued", at: m.queuedAt, tone: "wait", text: h("strong", null, "Queued") }];
+  const add = (at: string | null, tone: Tone, text: string, detail?: string): void => {
+    if (at) entries.push({ key: `${text} ${at}`, at, tone, text: h("strong", null, text), detail });
+  };
+  for (const attempt of m.attemptLog) {
+    const [outcome, tone] = outcomes[attempt.outcome]!;
+    add(attempt.startedAt, tone, `Call ${attempt.call}: ${outcome}`, attempt.failure ? explain(attempt.failure) : "");
+  }
+  add(m.deliveredAt, "good", "Delivered");
+  add(m.readAt, "good", "Read");
+  if (m.status === "FAILED" || m.status === "DEAD_LETTERED") add(m.failure?.at ?? null, "bad", m.status === "FAILED" ? "Failed for good" : "Dead letter", m.failure?.advice);
+  // WhatsApp's times are whole seconds and may lie before the call that caused them, so near ties keep this order.
+  return entries.sort((a, b) => Math.floor(Date.parse(a.at) / 1000) - Math.floor(Date.parse(b.at) / 1000));
+}
+
+function timeline(m: Message): Child {
+  const entries = m.history ? byEvents(m.history.edges.map(({ node }) => node)) : byCalls(m);
+  if (m.status === "RETRYING" && m.retryAt) entries.push({ key: "next", at: m.retryAt, tone: "warn", text: "Next attempt" });
+  if (m.status === "QUEUED" && m.sendAt) entries.push({ key: "next", at: m.sendAt, tone: "wait", text: "To be sent" });
+  return [
+    h("ol", { class: "timeline", "aria-label": "Timeline" }, entries.map(({ key, at, tone, text, detail, data }) => h("li", { key, "data-tone": tone },
+      time(at), h("div", null, h("p", null, text), detail ? h("p", { class: "quiet" }, detail) : null,
+        data !== undefined && data !== null ? h("details", null, h("summary", null, "As recorded"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2))) : null)))),
+    m.history?.pageInfo.hasNextPage ? quiet("The first 200 events are shown; ", h("a", { href: `#/ledger?message=${m.id}` }, "the log has them all"), ".") : null,
+  ];
+}
+
+const attemptColumns = [{ name: "Call", class: "number" }, { name: "Began" }, { name: "Took", class: "number" }, { name: "Outcome" }, { name: "Failure" }, { name: "Settled by", class: "extra" }];
+
+function attempts(m: Message): Child {
+  if (m.attemptLog.length === 0) return quiet("No call was made yet.");
+  return table({ class: "attempts" }, "Calls to WhatsApp", attemptColumns, m.attemptLog.map(attempt => {
+    const [outcome, tone] = outcomes[attempt.outcome]!;
+    return h("tr", { key: attempt.call },
+      h("td", { class: "number" }, attempt.call), h("td", null, time(attempt.startedAt)),
+      h("td", { class: "number" }, attempt.endedAt ? span((Date.parse(attempt.endedAt) - Date.parse(attempt.startedAt)) / 1000) : "–"),
+      h("td", null, chip(outcome, tone)), h("td", { class: "wrap" }, attempt.failure ? explain(attempt.failure) : ""), h("td", { class: "extra" }, attempt.settledBy ? words(attempt.settledBy) : ""));
+  }));
+}

@@ -1,0 +1,196 @@
+// The overview: how much goes through, how fast, what fails, what waits.
+import { ask, sawServerTime } from "../api/client.ts";
+import { AlertRules, Ledger, LiveMetrics, type LiveMetricsData, type Rule } from "../api/operations.ts";
+import { connection } from "../api/socket.ts";
+import { age, count, duration, figure, percent, seconds, span, words } from "../lib/format.ts";
+import { windows, type Window } from "../lib/scale.ts";
+import { setQuery, type Route, type View } from "../route.ts";
+import { forbidden, openAlerts, poll, refresh, state } from "../state.ts";
+import { h, type Child, type VNode } from "../ui/dom.ts";
+import { card, cell, choose, chip, quiet, segments, table, toneOf, type Tone } from "../ui/parts.ts";
+import { Plot, type Series } from "../ui/plot.ts";
+import { alertLine } from "./alert_parts.ts";
+import { balanced, ledgerFigures, type Books } from "./ledger_figures.ts";
+import { queuesTable } from "./queues.ts";
+import { LiveSeries, type Loaded, type Metrics } from "./series.ts";
+
+type Live = LiveMetricsData["metrics"];
+
+const nowSpan = 10; // seconds that "now" is the mean of
+
+export function overview(route: Route): View {
+  let window: Window, senderId: string | null;
+  let live: Live | null = null, now: Live | null = null, books: Books | null = null, rules: Rule[] = [];
+  let series: LiveSeries | null = null;
+  let ends: (() => void)[] = [];
+  const throughput = new Plot("Throughput"), latency = new Plot("Delivery latency");
+
+  function read(query: URLSearchParams): void {
+    window = windows.find(({ id }) => id === query.get("window")) ?? windows[1];
+    senderId = query.get("sender");
+  }
+
+  function begin(): void {
+    end();
+    [live, now, books] = [null, null, null];
+    series = new LiveSeries(window, senderId);
+    ends.push(follow(window.seconds, window.seconds > 3600 ? 5 : 2, metrics => { live = metrics; }),
+      follow(nowSpan, 1, metrics => { now = metrics; }));
+    if (!forbidden(Ledger)) ends.push(poll(2000, async () => {
+      books = (await ask(Ledger, { senderId })).ledger;
+      sawServerTime(books.asOf);
+      refresh();
+    }));
+    ends.push(poll(60_000, async () => {
+      rules = (await ask(AlertRules, {})).alertRules;
+      refresh();
+    }));
+  }
+
+  function end(): void {
+    series?.stop();
+    for (const stop of ends) stop();
+    [series, ends] = [null, []];
+  }
+
+  /** Follows the figures while the tab is shown. */
+  function follow(length: number, every: number, take: (metrics: Live) => void): () => void {
+    let stop: (() => void) | null = null;
+    const turn = (): void => {
+      stop?.();
+      stop = document.hidden ? null : connection.subscribe(LiveMetrics, { senderId, window: duration(length), every: duration(every) }, {
+        next: ({ metrics }) => {
+          sawServerTime(metrics.at);
+          take(metrics);
+          refresh();
+        },
+      });
+    };
+    turn();
+    document.addEventListener("visibilitychange", turn);
+    return () => {
+      document.removeEventListener("visibilitychange", turn);
+      stop?.();
+    };
+  }
+
+  read(route.query);
+  begin();
+
+  return {
+    title: "Overview",
+    stop: end,
+    moved: query => {
+      const before = [window.id, senderId].join();
+      read(query);
+      if ([window.id, senderId].join() !== before) begin();
+    },
+    render: () => {
+      const shown = state.senders?.filter(sender => !senderId || sender.id === senderId) ?? [];
+      const open = openAlerts().filter(alert => !senderId || !alert.sender || alert.sender.id === senderId);
+      const through = throughputSeries(series?.loaded ?? null), late = latencySeries(series?.loaded ?? null, boundOf(rules, senderId));
+      return h("div", { class: "board" },
+        h("div", { class: "filters wide", role: "group", "aria-label": "What the figures are of" },
+          choose("Sender", senderId ?? "", [["", "all senders"], ...(state.senders ?? []).map(({ id, name }) => [id, name] as const)],
+            value => setQuery({ sender: value }), { id: "sender-filter" }),
+          segments("Window", window.id, windows.map(({ id, name }) => [id, name] as const), id => setQuery({ window: id }))),
+        tiles(now, live, window.name),
+        card("Throughput", { id: "throughput" }, throughput.tools(through), throughput.render(through)),
+        card("Delivery latency", { id: "latency" }, latency.tools(late), latency.render(late)),
+        open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], { id: "open-alerts", class: "wide" }, h("a", { href: "#/alerts" }, "All alerts"),
+          h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null,
+        card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${window.name}`), errors(live)),
+        card("Queues", { id: "queues" }, null,
+          state.senders?.length === 0 ? quiet("No sender yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)),
+        forbidden(Ledger) ? null : card(["Ledger ", balanced(books)], { id: "ledger", class: "wide" }, h("a", { href: "#/ledger" }, "Ledger and log"), ledgerFigures(books)));
+    },
+  };
+}
+
+function boundOf(rules: readonly Rule[], senderId: string | null): Rule | null {
+  const latency = rules.filter(rule => rule.kind === "DELIVERY_LATENCY" && rule.enabled);
+  return latency.find(rule => rule.senderId === senderId) ?? latency.find(rule => rule.senderId === null) ?? null;
+}
+
+// ───────────── tiles ─────────────
+
+function tile(key: string, name: string, value: string, note: string, tone: Tone | null = null): VNode {
+  return h("div", { key, class: "tile", "data-tone": tone, id: `tile-${key}` }, h("dt", null, name), h("dd", null, h("strong", null, value), h("span", null, note)));
+}
+
+function tiles(now: Live | null, live: Live | null, window: string): VNode {
+  const perSecond = now ? now.sent / nowSpan : null;
+  const p95 = seconds(live?.p95DeliveryLatency);
+  const due = seconds(now?.oldestDueAge);
+  return h("dl", { class: "tiles wide" },
+    tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}` : "…"),
+    tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? `${count(live.delivered)} of ${count(live.sent)} sent` : "…"),
+    tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed)} failed, ${count(live.deadLettered)} dead` : "…",
+      live?.errorRate && live.errorRate > 0.02 ? "bad" : null),
+    tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"),
+    tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing is due" : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null),
+    tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost` : "…"),
+    tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad" : null),
+    tile("behind", "Read model", state.behind === null ? "…" : state.behind === 0 ? "current" : span(state.behind), state.behind === 0 ? "not behind the log" : "behind the log", (state.behind ?? 0) > 5 ? "warn" : null));
+}
+
+// ───────────── plots ─────────────
+
+function throughputSeries(loaded: Loaded | null): Series | null {
+  if (!loaded) return null;
+  const { from, step, points } = loaded;
+  const most = Math.max(...points.map(point => Math.max(point.queued, point.sent, point.delivered)), 0);
+  // Few messages read better by the minute.
+  const perMinute = most / (step / 1000) < 0.5;
+  const rate = (pick: (metrics: Metrics) => number): number[] => points.map(point => pick(point) / step * (perMinute ? 60_000 : 1000));
+  return {
+    from, step, steps: points.length, unit: perMinute ? "messages a minute" : "messages a second",
+    write: value => `${figure(value)}${perMinute ? "/min" : "/s"}`,
+    lines: [
+      { name: "queued", look: "s-queued", values: rate(m => m.queued) },
+      { name: "sent", look: "s-sent", values: rate(m => m.sent) },
+      { name: "delivered", look: "s-delivered", values: rate(m => m.delivered) },
+      { name: "failed", look: "s-failed", values: rate(m => m.failed) },
+      { name: "dead", look: "s-dead", values: rate(m => m.deadLettered) },
+    ],
+  };
+}
+
+function latencySeries(loaded: Loaded | null, rule: Rule | null): Series | null {
+  if (!loaded) return null;
+  const { from, step, points } = loaded;
+  // No delivery, no latency: the line has a gap there.
+  const line = (name: string, look: string, pick: (metrics: Metrics) => string | null) => ({ name, look, values: points.map(point => seconds(pick(point))) });
+  return {
+    from, step, steps: points.length, unit: "time from the call to the delivery", write: value => (value === 0 ? "0 s" : span(value)),
+    bound: rule ? { at: rule.threshold, name: `alert on ${words(rule.statistic)}` } : null,
+    lines: [
+      line("p50", "s-p50", m => m.p50DeliveryLatency), line("p95", "s-p95", m => m.p95DeliveryLatency),
+      line("p99", "s-p99", m => m.p99DeliveryLatency), line("average", "s-average", m => m.averageDeliveryLatency),
+    ],
+  };
+}
+
+// ───────────── errors ─────────────
+
+const errorColumns = [
+  { name: "Class" }, { name: "Category" }, { name: "Code", class: "number" }, { name: "Count", class: "number" },
+  { name: "Rate", title: "Share of all calls and statuses", class: "number" },
+];
+
+function errors(live: Live | null): Child {
+  if (!live) return quiet("Loading…");
+  if (live.errorsByType.length === 0) return quiet("No call and no status failed.");
+  const most = live.errorsByType[0]!.count;
+  return table({ class: "errors" }, "Failed calls and statuses by type", errorColumns, live.errorsByType.slice(0, 12).map(error => {
+    const search = new URLSearchParams({ category: error.category });
+    if (error.code !== null) search.set("code", String(error.code));
+    return h("tr", { key: `${error.class} ${error.category} ${error.code}` },
+      h("td", null, chip(words(error.class), toneOf(error.class))),
+      h("td", null, h("a", { href: `#/messages?${search}`, title: "Messages whose last failure is of this type" }, words(error.category))),
+      h("td", { class: "number" }, error.code ?? "–"),
+      cell("Count", { class: "number" }, h("span", { class: "bar-cell" },
+        h("span", { class: "bar-fill", "aria-hidden": "true", style: { width: `${Math.max(2, error.count / most * 100)}%` } }), count(error.count))),
+      h("td", { class: "number" }, percent(error.rate)));
+  }));
+}

@@ -1,0 +1,124 @@
+// The form that queues a message.
+import { ask, Refused, ServerAway } from "../api/client.ts";
+import { Queue, type MessageContentInput, type QueueMessageInput } from "../api/operations.ts";
+import { shortId } from "../lib/format.ts";
+import type { Route, View } from "../route.ts";
+import { forbidden, refresh, state } from "../state.ts";
+import { h, type Child } from "../ui/dom.ts";
+import { card, field, freshKey, markField, options, quiet, segments, values } from "../ui/parts.ts";
+
+type Kind = "text" | "template" | "other";
+
+/** An input whose outcome is not known, with its key: pressing the button again sends nothing twice. */
+let pending: { content: string; key: string } | null = null;
+
+export function queue(route: Route): View {
+  let kind: Kind = "text", busy = false, fault = "", accepted: { id: string; replayed: boolean }[] = [];
+  const to = route.query.get("to") ?? "", chosen = route.query.get("sender") ?? "";
+
+  async function submit(event: SubmitEvent): Promise<void> {
+    event.preventDefault();
+    if (busy) return;
+    const form = event.currentTarget as HTMLFormElement;
+    [busy, fault] = [true, ""];
+    markField(form, null);
+    refresh();
+    try {
+      const input = read(values(form), kind);
+      const content = JSON.stringify(input);
+      if (pending?.content !== content) pending = { content, key: freshKey() };
+      const { queueMessage } = await ask(Queue, { input: { ...input, idempotencyKey: input.idempotencyKey ?? pending.key } });
+      pending = null;
+      accepted = [{ id: queueMessage.message.id, replayed: queueMessage.replayed }, ...accepted].slice(0, 10);
+      (form.elements.namedItem("body") as HTMLTextAreaElement | null)?.select();
+    } catch (error) {
+      fault = error instanceof ServerAway ? "No answer came. Press Queue again: it will not be sent twice." : error instanceof Error ? error.message : String(error);
+      markField(form, error instanceof Refused ? error.field : error instanceof WrongField ? error.field : null);
+    }
+    busy = false;
+    refresh();
+  }
+
+  return {
+    title: "Queue a message", stop: () => {},
+    render: () => {
+      const reason = forbidden(Queue);
+      if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Queue a message"), quiet(reason));
+      return h("div", { class: "board" },
+        card("Queue a message", { id: "queue-card", class: "form-card" }, segments("Content", kind, [["text", "Text"], ["template", "Template"], ["other", "Other"]], id => { kind = id as Kind; refresh(); }),
+          h("form", { id: "queue", onsubmit: submit },
+            h("div", { class: "row" },
+              field("Sender", h("select", { name: "senderId", required: true }, options((state.senders ?? []).map(({ id, name }) => [id, `${name} (${id})`] as const), chosen))),
+              field("Number", h("input", { name: "to", type: "tel", inputmode: "tel", autocomplete: "off", placeholder: "+1 415 555 0101", required: true, value: to }))),
+            content(kind),
+            h("div", { class: "row" },
+              field("Lane", h("select", { name: "priority" }, options([["OTP", "OTP"], ["TRANSACTIONAL", "transactional"], ["BULK", "bulk"]], "TRANSACTIONAL"))),
+              field("Lost answer", h("select", { name: "onAmbiguous" }, options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], "RESEND")))),
+            h("details", null, h("summary", null, "When, labels and key"),
+              h("div", { class: "row" },
+                field("Not before", h("input", { name: "sendAt", type: "datetime-local", step: 1 })),
+                field("Not after", h("input", { name: "expiresAt", type: "datetime-local", step: 1 }))),
+              field("Labels", h("input", { name: "labels", autocomplete: "off", placeholder: "campaign=spring, order=1042" })),
+              field("Idempotency key", h("input", { name: "idempotencyKey", maxlength: 128, autocomplete: "off", spellcheck: "false" }), "The same key and content again is the same message. Nothing personal. Left out, the page makes one.")),
+            h("p", { class: "error", role: "alert" }, fault),
+            h("div", { class: "actions" }, h("button", { type: "submit", disabled: busy }, busy ? "Queueing…" : "Queue")))),
+        card("Accepted", { id: "accepted" }, null,
+          h("ul", { id: "queue-note", role: "status", class: "accepted" }, accepted.map(({ id, replayed }) =>
+            h("li", { key: `${id}${replayed}` }, replayed ? "Stood already: " : "Accepted as ", h("a", { class: "mono", href: `#/messages/${id}`, title: id }, shortId(id)), "."))),
+          accepted.length === 0 ? quiet("What is accepted is recorded before it is answered, and can be followed here.") : null));
+    },
+  };
+}
+
+function content(kind: Kind): Child {
+  switch (kind) {
+    case "text":
+      return field("Text", h("textarea", { name: "body", rows: 4, maxlength: 4096, required: true }));
+    case "template":
+      return [
+        h("div", { class: "row", key: "template" },
+          field("Template", h("input", { name: "name", required: true, autocomplete: "off", spellcheck: "false", placeholder: "hello_world" })),
+          field("Language", h("input", { name: "language", required: true, autocomplete: "off", spellcheck: "false", placeholder: "en_US" }))),
+        field("Body variables", h("textarea", { name: "variables", rows: 3 }), "One a line, in their order."),
+      ];
+    default:
+      return field("Content as JSON", h("textarea", { name: "json", rows: 6, required: true, spellcheck: "false", class: "mono", placeholder: '{ "image": { "link": "https://…", "caption": "…" } }' }),
+        "A MessageContentInput: image, video, audio, document, sticker, location, contacts, reaction or interactive.");
+  }
+}
+
+class WrongField extends Error {
+  readonly field: string;
+  constructor(name: string, text: string) {
+    super(text);
+    this.field = name;
+  }
+}
+
+function read(held: Record<string, string>, kind: Kind): QueueMessageInput {
+  const labels = (held.labels ?? "").split(",").map(label => label.trim()).filter(Boolean).map(label => {
+    const at = label.indexOf("=");
+    if (at <= 0) throw new WrongField("labels", `“${label}” is no label; write name=value.`);
+    return { name: label.slice(0, at).trim(), value: label.slice(at + 1).trim() };
+  });
+  return {
+    senderId: held.senderId ?? "", to: held.to ?? "", content: contentOf(held, kind),
+    priority: held.priority as NonNullable<QueueMessageInput["priority"]>, onAmbiguous: held.onAmbiguous as NonNullable<QueueMessageInput["onAmbiguous"]>,
+    ...(held.sendAt ? { sendAt: new Date(held.sendAt).toISOString() } : {}), ...(held.expiresAt ? { expiresAt: new Date(held.expiresAt).toISOString() } : {}),
+    ...(labels.length > 0 ? { labels } : {}), ...(held.idempotencyKey ? { idempotencyKey: held.idempotencyKey } : {}),
+  };
+}
+
+function contentOf(held: Record<string, string>, kind: Kind): MessageContentInput {
+  if (kind === "text") return { text: { body: held.body ?? "" } };
+  if (kind === "template") {
+    const parameters = (held.variables ?? "").split("\n").map(line => line.trim()).filter(Boolean).map(text => ({ type: "text", text }));
+    return { template: { name: held.name ?? "", language: held.language ?? "", ...(parameters.length > 0 ? { components: [{ type: "BODY", parameters }] } : {}) } };
+  }
+  try {
+    return JSON.parse(held.json ?? "") as MessageContentInput;
+  } catch (error) {
+    throw new WrongField("json", `This is no JSON: ${(error as Error).message}`);
+  }
+}
+

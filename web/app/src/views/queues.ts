@@ -1,0 +1,49 @@
+// What waits, by sender and lane.
+import type { SenderNow } from "../api/operations.ts";
+import { count, figure, seconds, sentence, span, words } from "../lib/format.ts";
+import { h, type Child, type VNode } from "../ui/dom.ts";
+import { cell, chip, statusChip, table, type Tone } from "../ui/parts.ts";
+
+const columns = [
+  { name: "Sender" }, { name: "Lane" }, { name: "Due", title: "Due and not yet accepted", class: "number" },
+  { name: "Oldest due", class: "number" }, { name: "Drain/min", title: "Messages that ended waiting in the last minute", class: "number" },
+  { name: "Empty in", title: "When the queue is empty at this drain", class: "number" },
+  { name: "Scheduled", title: "Waiting for their sendAt", class: "number" },
+];
+
+/** When a queue is empty at its drain: never, if something is due and nothing leaves. */
+export function emptyIn(sender: SenderNow): string {
+  const left = seconds(sender.emptyIn);
+  if (left !== null) return sender.queueDepth === 0 ? "–" : left < 1 ? "< 1 s" : span(left);
+  return sender.queueDepth > 0 ? "never" : "–";
+}
+
+function dueTone(age: number | null): Tone | null {
+  return age === null || age < 10 ? null : age < 60 ? "warn" : "bad";
+}
+
+function due(iso: string | null): Child {
+  const age = seconds(iso);
+  return age === null ? "–" : h("span", { class: "toned", "data-tone": dueTone(age) }, span(age < 1 ? age : Math.floor(age)));
+}
+
+export function queuesTable(senders: readonly SenderNow[]): VNode {
+  return table({ class: "stack queues" }, "What waits, by sender and lane", columns, senders.flatMap(sender => [
+    h("tr", { key: sender.id, class: "total" },
+      h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name),
+        sender.state === "ACTIVE" ? null : [" ", statusChip(sender.state)]),
+      cell("Lane", null, "all"),
+      cell("Due", { class: "number" }, count(sender.queueDepth)),
+      cell("Oldest due", { class: "number" }, due(sender.oldestDueAge)),
+      cell("Drain/min", { class: "number" }, figure(sender.drainPerMinute)),
+      cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", { class: "toned", "data-tone": "bad" }, "never") : emptyIn(sender)),
+      cell("Scheduled", { class: "number" }, count(sender.scheduled))),
+    ...sender.lanes.map(lane => h("tr", { key: `${sender.id} ${lane.priority}`, class: "lane" },
+      h("td", { class: "skip-cell" }),
+      cell("Lane", null, lane.priority === "OTP" ? "OTP" : sentence(words(lane.priority)),
+        sender.pausedPriorities.includes(lane.priority) && sender.state !== "PAUSED" ? [" ", chip("paused", "warn")] : null),
+      cell("Due", { class: "number" }, count(lane.depth)),
+      cell("Oldest due", { class: "number" }, due(lane.oldestDueAge)),
+      h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }))),
+  ]));
+}

@@ -1,0 +1,44 @@
+// The series behind the overview's plots: loaded once, then step by step at its end. What has been is never asked again, as
+// figures of the past do not change.
+import { ask, serverNow } from "../api/client.ts";
+import { Series as SeriesQuery, type SeriesData } from "../api/operations.ts";
+import { duration } from "../lib/format.ts";
+import { stepBounds, type Window } from "../lib/scale.ts";
+import { poll, refresh } from "../state.ts";
+
+export type Metrics = SeriesData["metricSeries"][number]["metrics"];
+
+export interface Loaded { from: number; step: number; points: Metrics[] }
+
+export class LiveSeries {
+  loaded: Loaded | null = null;
+  private readonly window: Window;
+  private readonly senderId: string | null;
+  private readonly end: () => void;
+
+  constructor(window: Window, senderId: string | null) {
+    this.window = window;
+    this.senderId = senderId;
+    this.end = poll(Math.min(window.step * 500, 15_000), () => this.load());
+  }
+
+  stop(): void {
+    this.end();
+  }
+
+  private async load(): Promise<void> {
+    // A step is asked for when it has been over for a moment: what was recorded at its end is counted by then.
+    const { from, to } = stepBounds(serverNow() - 1500, this.window);
+    const step = this.window.step * 1000;
+    const before = this.loaded;
+    const known = before ? before.from + before.points.length * step : from;
+    if (before && known >= to) return;
+    const begin = Math.max(from, known);
+    const { metricSeries } = await ask(SeriesQuery, {
+      senderId: this.senderId, from: new Date(begin).toISOString(), to: new Date(to).toISOString(), step: duration(this.window.step),
+    });
+    const kept = before && known >= from ? before.points.slice(Math.max(0, (from - before.from) / step)) : [];
+    this.loaded = { from, step, points: [...kept, ...metricSeries.map(point => point.metrics)] };
+    refresh();
+  }
+}

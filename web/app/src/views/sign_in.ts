@@ -1,0 +1,22 @@
+import { session, signIn } from "../session.ts";
+import { h, type VNode } from "../ui/dom.ts";
+import { quiet } from "../ui/parts.ts";
+
+export const signInCard = (): VNode => h("section", { id: "sign-in", class: "card narrow", "aria-labelledby": "sign-in-title" },
+  h("h2", { id: "sign-in-title" }, "API key"),
+  quiet("READ shows this page; PERSONAL adds numbers and contents, AUDIT the ledger and the log, SEND the form, OPERATE what changes ",
+    "senders, alerts and dead letters. The key stays in this tab until the tab is closed. The first start of the server prints an ADMIN key."),
+  h("form", {
+    id: "sign-in-form",
+    onsubmit: (event: SubmitEvent) => {
+      event.preventDefault();
+      const field = (event.currentTarget as HTMLFormElement).elements.namedItem("key") as HTMLInputElement;
+      const key = field.value.trim();
+      field.value = "";
+      signIn(key);
+    },
+  },
+  h("div", { class: "field" }, h("label", { for: "key" }, "Key"),
+    h("input", { id: "key", name: "key", type: "password", autocomplete: "off", spellcheck: "false", required: true, ref: node => node.focus() })),
+  h("p", { id: "sign-in-error", class: "error", role: "alert" }, session.fault),
+  h("button", { type: "submit", disabled: session.opening }, session.opening ? "Opening…" : "Open")));
