@@ -32,6 +32,21 @@ const (
 // startDemo starts the demo, which ends with the test.
 func startDemo(ctx context.Context, t *testing.T) (pageURL, simulatorURL string) {
 	t.Helper()
+	d := newDemo(t)
+	d.start(ctx, t)
+	t.Cleanup(func() { d.stop(t) })
+	return "http://" + d.addr, "http://" + d.simulatorAddr
+}
+
+// demo is a demo that can be started again on the same addresses and data.
+type demo struct {
+	dir, addr, simulatorAddr string
+
+	child *child
+}
+
+func newDemo(t *testing.T) *demo {
+	t.Helper()
 	addr, err := freeAddr()
 	if err != nil {
 		t.Fatal(err)
@@ -40,21 +55,31 @@ func startDemo(ctx context.Context, t *testing.T) (pageURL, simulatorURL string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	c, err := startChild(dir, "demo", nil, "demo", "--addr", addr, "--simulator-addr", simulatorAddr,
-		"--data-dir", filepath.Join(dir, "data"), "--traffic", "1")
+	return &demo{dir: t.TempDir(), addr: addr, simulatorAddr: simulatorAddr}
+}
+
+func (d *demo) start(ctx context.Context, t *testing.T) {
+	t.Helper()
+	c, err := startChild(d.dir, "demo", nil, "demo", "--addr", d.addr, "--simulator-addr", d.simulatorAddr,
+		"--data-dir", filepath.Join(d.dir, "data"), "--traffic", "1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := c.stop(); err != nil {
-			t.Errorf("stop: %v; its log ends: %s", err, c.tail())
-		}
-	})
-	if err := c.ready(ctx, "http://"+addr+"/readyz"); err != nil {
+	d.child = c
+	if err := c.ready(ctx, "http://"+d.addr+"/readyz"); err != nil {
 		t.Fatal(err)
 	}
-	return "http://" + addr, "http://" + simulatorAddr
+}
+
+func (d *demo) stop(t *testing.T) {
+	t.Helper()
+	if d.child == nil {
+		return
+	}
+	if err := d.child.stop(); err != nil {
+		t.Errorf("stop: %v; its log ends: %s", err, d.child.tail())
+	}
+	d.child = nil
 }
 
 // browser is a tab of a headless Chromium.
@@ -183,6 +208,40 @@ func (b *browser) noExceptions(t *testing.T) {
 	}
 }
 
+// click clicks what the selector finds, once it is there and enabled.
+func (b *browser) click(t *testing.T, selector string) {
+	t.Helper()
+	b.run(t, "click "+selector, chromedp.WaitEnabled(selector, chromedp.ByQuery), chromedp.Click(selector, chromedp.ByQuery))
+}
+
+// fill types into an empty field.
+func (b *browser) fill(t *testing.T, selector, text string) {
+	t.Helper()
+	b.run(t, "fill "+selector, chromedp.WaitVisible(selector, chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
+}
+
+// set gives a field another value and says so to the page, as a person's choice does.
+func (b *browser) set(t *testing.T, selector, value string) {
+	t.Helper()
+	b.run(t, "set "+selector, chromedp.WaitVisible(selector, chromedp.ByQuery), chromedp.Evaluate(fmt.Sprintf(`(() => {
+		const field = document.querySelector(%q);
+		field.value = %q;
+		for (const type of ["input", "change"]) field.dispatchEvent(new Event(type, { bubbles: true }));
+	})()`, selector, value), nil))
+}
+
+// visit goes to a view of the page that is open.
+func (b *browser) visit(t *testing.T, hash string) {
+	t.Helper()
+	b.run(t, "go to "+hash, chromedp.Evaluate(fmt.Sprintf("void (location.hash = %q)", hash), nil))
+}
+
+// awaitText waits until what the selector finds has the text somewhere in it.
+func (b *browser) awaitText(t *testing.T, selector, text string) {
+	t.Helper()
+	b.await(t, fmt.Sprintf("%q in %s", text, selector), fmt.Sprintf(`document.querySelector(%q)?.innerText.includes(%q)`, selector, text))
+}
+
 // simulatorControl are the simulator's settings.
 func simulatorControl(ctx context.Context, t *testing.T, simulatorURL string) map[string]any {
 	t.Helper()
@@ -197,6 +256,18 @@ func simulatorControl(ctx context.Context, t *testing.T, simulatorURL string) ma
 	return control
 }
 
+// setSimulator changes the simulator's settings.
+func setSimulator(ctx context.Context, t *testing.T, simulatorURL, settings string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, simulatorURL+"/control", strings.NewReader(settings))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := roundTrip(http.DefaultClient, req); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestPageShowsAndDrivesTheDemo(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
 	defer cancel()
@@ -204,46 +275,102 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) {
 	pageURL, simulatorURL := startDemo(ctx, t)
 
 	b.run(t, "open the page", chromedp.Navigate(pageURL+"/"))
-	b.await(t, "the demo's sender", `document.querySelector('#senders article[aria-label="Sender Demo"]')?.innerText.includes("demo")`)
-	b.await(t, "a ledger that balances and counts", `document.getElementById("balanced").textContent === "balanced" &&
-		[...document.querySelectorAll("#ledger div")].some(d => d.querySelector("dt").textContent === "accepted" && Number(d.querySelector("dd").textContent) > 0)`)
+	b.await(t, "the demo's sender", `document.querySelector("#queues tbody th")?.innerText.includes("Demo")`)
+	b.await(t, "a ledger that balances and counts", `document.getElementById("balanced")?.textContent === "balanced" &&
+		[...document.querySelectorAll("#ledger div")].some(d => d.querySelector("dt")?.textContent === "Accepted" && Number(d.querySelector("dd").textContent) > 0)`)
+	b.visit(t, "#/messages")
 	// A row that is there before it is read shows that rows change while they are watched.
 	b.await(t, "a message that is not read yet", `(() => {
-		const row = [...document.querySelectorAll("#messages tr")].find(tr => tr.querySelector(".chip").textContent !== "read");
+		const row = [...document.querySelectorAll("#messages tbody tr")].find(tr => tr.querySelector(".chip").textContent !== "read");
 		if (row) window.watched = row;
 		return Boolean(row);
 	})()`)
 	b.await(t, "the same row as read", `window.watched.isConnected && window.watched.querySelector(".chip").textContent === "read"`)
 
+	var id string
 	t.Run("queue", func(t *testing.T) {
-		var id string
-		b.run(t, "queue a message",
-			chromedp.SendKeys("#queue input[name=to]", "+14155550101", chromedp.ByQuery),
-			chromedp.SendKeys("#queue textarea", "Your table is ready.", chromedp.ByQuery),
-			chromedp.Click("#queue button", chromedp.ByQuery))
+		b.visit(t, "#/queue")
+		b.fill(t, "#queue input[name=to]", "+1 415 555 0101")
+		b.fill(t, "#queue textarea", "Your table is ready.")
+		b.click(t, "#queue summary")
+		b.fill(t, "#queue input[name=labels]", "campaign=spring, table=7")
+		b.fill(t, "#queue input[name=idempotencyKey]", "table-7")
+		b.click(t, "#queue button[type=submit]")
 		b.await(t, "that the message is accepted", `document.querySelector("#queue-note a") !== null`)
-		b.run(t, "read its id", chromedp.Evaluate(`document.querySelector("#queue-note a").hash.slice(1)`, &id))
+		b.click(t, "#queue button[type=submit]")
+		b.awaitText(t, "#queue-note", "Stood already")
+		b.run(t, "read its id", chromedp.Evaluate(`document.querySelector("#queue-note a").title`, &id))
+		b.visit(t, "#/messages")
 		b.await(t, "the queued message as read", fmt.Sprintf(
-			`document.querySelector('#messages button[title=%q]')?.closest("tr").querySelector(".chip").textContent === "read"`, id))
-		b.await(t, "its details, read too", fmt.Sprintf(
-			`(t => t.includes(%q) && t.includes("Your table is ready.") && t.includes("Read"))(document.getElementById("found").textContent)`, id))
+			`document.querySelector('#messages a[title=%q]')?.closest("tr").querySelector(".chip").textContent === "read"`, id))
+		b.click(t, fmt.Sprintf(`#messages a[title=%q]`, id))
+		b.await(t, "its page", fmt.Sprintf(`location.hash === "#/messages/%s"`, id))
+		b.await(t, "its details, read too", fmt.Sprintf(`(t => [%q, "Your table is ready.", "table-7", "campaign = spring"].every(part => t.includes(part)))
+			(document.getElementById("message")?.textContent ?? "")`, id))
+		b.await(t, "its history from the first to the last event", `(t => t[0]?.startsWith("Queued") && t.at(-1).startsWith("Read"))
+			([...document.querySelectorAll(".timeline strong")].map(s => s.textContent))`)
+		b.awaitText(t, "#attempts", "accepted")
+	})
+
+	t.Run("search", func(t *testing.T) {
+		var whatsappID string
+		b.run(t, "read WhatsApp's id", chromedp.Evaluate(
+			`[...document.querySelectorAll("#facts dt")].find(dt => dt.textContent === "WhatsApp id").nextSibling.textContent`, &whatsappID))
+		for _, typed := range []string{id, "table-7", "+14155550101", whatsappID, "table=7", "read campaign=spring"} {
+			b.visit(t, "#/")
+			b.await(t, "the overview", `document.querySelector(".tiles") !== null`)
+			b.run(t, "press /", chromedp.KeyEvent("/"))
+			b.await(t, "that the search has the focus", `document.activeElement.id === "search"`)
+			b.run(t, "search for "+typed, chromedp.KeyEvent(typed+kb.Enter))
+			b.await(t, "the message, found by "+typed, fmt.Sprintf(
+				`document.querySelector('#found-messages a[title=%[1]q]') !== null || document.querySelector("#message h2")?.textContent.includes(%[1]q)`, id))
+		}
+		b.awaitText(t, "#found", "1 message")
+	})
+
+	t.Run("plots", func(t *testing.T) {
+		b.visit(t, "#/?window=5m")
+		for card, line := range map[string]string{"throughput": "delivered", "latency": "p95"} {
+			b.await(t, "a figure for "+line, fmt.Sprintf(`[...document.querySelectorAll("#%s .legend-item")].some(item =>
+				item.textContent.includes(%q) && parseFloat(item.querySelector("output").textContent) > 0)`, card, line))
+			b.await(t, "the line "+line, fmt.Sprintf(`/M.*L/.test(document.querySelector("#%s path.line.s-%s[d*=L]")?.getAttribute("d"))`, card, line))
+			// The readout goes by the keys, too.
+			b.run(t, "read a step", chromedp.Focus("#"+card+" .drawing", chromedp.ByQuery), chromedp.KeyEvent(kb.ArrowLeft))
+			b.await(t, "which step is read", fmt.Sprintf(`/^\d\d:\d\d:\d\d – \d\d:\d\d:\d\d$/.test(document.querySelector("#%s .plot-time").textContent)`, card))
+		}
+		b.click(t, "#throughput .tools button")
+		b.await(t, "the figures as a table", `document.querySelectorAll("#throughput tbody tr").length === 60`)
+		b.set(t, "#sender-filter", "demo")
+		b.await(t, "the sender in the address", `location.hash.includes("sender=demo") && location.hash.includes("window=5m")`)
+		b.await(t, "figures of the sender alone", `document.querySelectorAll("#throughput tbody tr").length === 60 && parseFloat(document.querySelector("#tile-rate strong").textContent) > 0`)
 	})
 
 	t.Run("break and mend", func(t *testing.T) {
 		if before := simulatorControl(ctx, t, simulatorURL); before["drop_response_rate"] != 0.0 {
 			t.Fatalf("the demo starts with drop_response_rate %v; want 0", before["drop_response_rate"])
 		}
-		b.run(t, "drop answers", chromedp.SendKeys("#drop", kb.End, chromedp.ByQuery))
+		b.visit(t, "#/break")
+		b.run(t, "drop answers", chromedp.WaitEnabled("#drop", chromedp.ByQuery), chromedp.SendKeys("#drop", kb.End, chromedp.ByQuery))
 		b.await(t, "that one thing is broken", `document.getElementById("broken").textContent === "1 thing broken"`)
 		if rate := simulatorControl(ctx, t, simulatorURL)["drop_response_rate"]; rate != 1.0 {
 			t.Errorf("with the slider at its end drop_response_rate is %v; want 1", rate)
 		}
-		b.run(t, "mend it", chromedp.Click("#mend", chromedp.ByQuery))
+		b.click(t, "#mend")
 		b.await(t, "that nothing is broken", `document.getElementById("broken").textContent === "nothing broken"`)
 		mended := simulatorControl(ctx, t, simulatorURL)
 		if mended["drop_response_rate"] != 0.0 || !reflect.DeepEqual(mended["hang_numbers"], []any{}) && mended["hang_numbers"] != nil {
 			t.Errorf("mended, the simulator's settings are %v; want nothing dropped or hung", mended)
 		}
+	})
+
+	t.Run("theme", func(t *testing.T) {
+		const back = `getComputedStyle(document.body).backgroundColor`
+		var light, dark string
+		b.set(t, "#theme", "light")
+		b.run(t, "see it light", chromedp.Evaluate(back, &light))
+		b.set(t, "#theme", "dark")
+		b.run(t, "see it dark", chromedp.Evaluate(back, &dark), chromedp.Reload())
+		b.await(t, "that it stays dark", fmt.Sprintf("%s === %q && %q !== %q", back, dark, light, dark))
 	})
 
 	b.quiet(t)

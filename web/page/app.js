@@ -671,6 +671,11 @@ function signIn(key) {
 	useKey(key);
 	open$1();
 }
+/** Goes back to the demo's own key. */
+function useDemoKey() {
+	sessionStorage.removeItem("key");
+	signIn(state.demo.key);
+}
 /** Opens the page with the key at hand; while the server is away it tries again. */
 async function open$1() {
 	clearTimeout(retry);
@@ -685,7 +690,7 @@ async function open$1() {
 		if (key !== currentKey()) return;
 		state.viewer = viewer;
 		if (!may("READ")) return signOut(`The key ${viewer.name} has no READ scope; it has ${viewer.scopes.join(", ")}.`);
-		sessionStorage.setItem("key", key);
+		if (key !== state.demo?.key) sessionStorage.setItem("key", key);
 		Object.assign(session, {
 			opening: false,
 			asksForKey: false
@@ -708,14 +713,16 @@ async function start() {
 	};
 	connection.onUnauthenticated = signOut;
 	state.demo = await demo();
-	const key = state.demo?.key ?? sessionStorage.getItem("key");
+	const key = sessionStorage.getItem("key") ?? state.demo?.key;
 	if (key) signIn(key);
 	else signOut();
 }
+/** The demo's key and simulator. Elsewhere the same file is served without a key. */
 async function demo() {
 	try {
 		const response = await fetch("demo.json", { signal: AbortSignal.timeout(1e4) });
-		return response.ok && response.headers.get("content-type")?.includes("json") ? await response.json() : null;
+		const given = response.ok ? await response.json() : null;
+		return given?.key ? given : null;
 	} catch {
 		return null;
 	}
@@ -1391,10 +1398,10 @@ var signInCard = () => h("section", {
 	id: "sign-in-error",
 	class: "error",
 	role: "alert"
-}, session.fault), h("button", {
+}, session.fault), h("div", { class: "actions" }, h("button", {
 	type: "submit",
 	disabled: session.opening
-}, session.opening ? "Opening…" : "Open")));
+}, session.opening ? "Opening…" : "Open"), state.demo ? button("Use the demo's key", useDemoKey) : null)));
 // src/lib/scale.ts
 /** Round steps from 0 to at least top, about wanted of them. */
 function valueTicks(top, wanted) {
@@ -1975,13 +1982,13 @@ function tile(key, name, value, note, tone = null) {
 		class: "tile",
 		"data-tone": tone,
 		id: `tile-${key}`
-	}, h("dt", null, name), h("dd", null, h("strong", null, value), h("span", null, note)));
+	}, h("dt", null, name), h("dd", null, h("strong", null, value), h("span", { title: note }, note)));
 }
 function tiles(now, live, window) {
 	const perSecond = now ? now.sent / nowSpan : null;
 	const p95 = seconds(live?.p95DeliveryLatency);
 	const due = seconds(now?.oldestDueAge);
-	return h("dl", { class: "tiles wide" }, tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}` : "…"), tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? `${count(live.delivered)} of ${count(live.sent)} sent` : "…"), tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed)} failed, ${count(live.deadLettered)} dead` : "…", live?.errorRate && live.errorRate > .02 ? "bad" : null), tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"), tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing is due" : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null), tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost` : "…"), tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad" : null), tile("behind", "Read model", state.behind === null ? "…" : state.behind === 0 ? "current" : span(state.behind), state.behind === 0 ? "not behind the log" : "behind the log", (state.behind ?? 0) > 5 ? "warn" : null));
+	return h("dl", { class: "tiles wide" }, tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}` : "…"), tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? `${count(live.delivered)} of ${count(live.sent)} sent` : "…"), tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed + live.deadLettered)} failed or dead` : "…", live?.errorRate && live.errorRate > .02 ? "bad" : null), tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"), tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing is due" : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null), tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost` : "…"), tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad" : null), tile("behind", "Read model", state.behind === null ? "…" : state.behind === 0 ? "current" : span(state.behind), state.behind === 0 ? "not behind the log" : "behind the log", (state.behind ?? 0) > 5 ? "warn" : null));
 }
 function throughputSeries(loaded) {
 	if (!loaded) return null;
@@ -2723,7 +2730,7 @@ function timeline(m) {
 	}, entries.map(({ key, at, tone, text, detail, data }) => h("li", {
 		key,
 		"data-tone": tone
-	}, time(at), h("div", null, h("p", null, text), detail ? h("p", { class: "quiet" }, detail) : null, data !== void 0 && data !== null ? h("details", null, h("summary", null, "As recorded"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2))) : null)))), m.history?.pageInfo.hasNextPage ? quiet("The first 200 events are shown; ", h("a", { href: `#/ledger?message=${m.id}` }, "the log has them all"), ".") : null];
+	}, time(at), h("div", null, h("p", null, text, detail ? h("span", { class: "quiet" }, detail) : null), data !== void 0 && data !== null ? h("details", null, h("summary", { class: "quiet" }, "as recorded"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2))) : null)))), m.history?.pageInfo.hasNextPage ? quiet("The first 200 events are shown; ", h("a", { href: `#/ledger?message=${m.id}` }, "the log has them all"), ".") : null];
 }
 var attemptColumns = [
 	{
@@ -3018,6 +3025,12 @@ function alerts(_) {
 		rules = (await ask(AlertRules, {})).alertRules;
 		refresh();
 	}
+	/** Shows a rule as its mutation answered it: the list may be a moment behind. */
+	function put(rule) {
+		const at = rules?.findIndex(({ id }) => id === rule.id) ?? -1;
+		rules = at < 0 ? [...rules ?? [], rule] : rules.with(at, rule);
+		refresh();
+	}
 	const unheard = onAlert(() => {
 		if ((resolved?.length ?? 0) <= pageSize$1) setTimeout(() => void history(null).catch(report), 500);
 	});
@@ -3038,7 +3051,7 @@ function alerts(_) {
 			}, null, open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "All is well: no alert is open.")) : open.map(alertCard)), card("Rules", {
 				id: "rules",
 				class: "wide"
-			}, forbidden(SetRule) ? quiet(`To change them: ${forbidden(SetRule)}`) : button("Add a rule…", () => editRule(null, loadRules), { id: "add-rule" }), rules === null ? quiet("Loading…") : ruleTable(rules, loadRules)), card("Over", {
+			}, forbidden(SetRule) ? quiet(`To change them: ${forbidden(SetRule)}`) : button("Add a rule…", () => editRule(null, put), { id: "add-rule" }), rules === null ? quiet("Loading…") : ruleTable(rules, put)), card("Over", {
 				id: "resolved",
 				class: "wide"
 			}, null, resolved === null ? quiet("Loading…") : resolved.length === 0 ? quiet("No alert was resolved yet.") : resolvedTable(resolved), more ? h("div", { class: "pager" }, button("Older", () => void history(after).catch(report))) : null));
@@ -3143,7 +3156,7 @@ function ruleTable(rules, changed) {
 				kind: rule.kind,
 				senderId: rule.senderId,
 				enabled: box.checked
-			} }).then(changed, (error) => {
+			} }).then((data) => changed(data.setAlertRule), (error) => {
 				box.checked = !box.checked;
 				note(error.message, true);
 			});
@@ -3221,8 +3234,7 @@ function editRule(rule, changed) {
 				if (s === null) throw new Error(`“${text}” is no length of time; write 30 s, 5 min or 1 h.`);
 				input[name] = duration(s);
 			}
-			await ask(SetRule, { input });
-			await changed();
+			changed((await ask(SetRule, { input })).setAlertRule);
 			note("The rule is saved.");
 		}
 	});
@@ -4194,7 +4206,7 @@ function menu() {
 	}, name)))), h("a", { href: "playground" }, "GraphiQL"), h("p", {
 		class: "quiet",
 		id: "who"
-	}, "Key ", h("strong", null, state.viewer.name), state.viewer.scopes.includes("ADMIN") ? null : `: ${state.viewer.scopes.join(", ")}`, state.viewer.senderIds ? `; senders ${state.viewer.senderIds.join(", ")}` : null), state.demo ? null : h("button", {
+	}, "Key ", h("strong", null, state.viewer.name), state.viewer.scopes.includes("ADMIN") ? null : `: ${state.viewer.scopes.join(", ")}`, state.viewer.senderIds ? `; senders ${state.viewer.senderIds.join(", ")}` : null), h("button", {
 		type: "button",
 		id: "forget",
 		class: "plain small",

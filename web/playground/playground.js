@@ -49,7 +49,7 @@ async function fetcher(params, options = {}) {
   return (await post(params, headers)).json();
 }
 
-// The demo hands out its key; elsewhere there is no such file.
+// The demo hands out its key; elsewhere this file has none.
 async function demoKey() {
   try {
     const response = await fetch("/demo.json");

@@ -105,7 +105,7 @@ function menu(): VNode {
       h("p", { class: "quiet", id: "who" }, "Key ", h("strong", null, state.viewer!.name),
         state.viewer!.scopes.includes("ADMIN") ? null : `: ${state.viewer!.scopes.join(", ")}`,
         state.viewer!.senderIds ? `; senders ${state.viewer!.senderIds.join(", ")}` : null),
-      state.demo ? null : h("button", { type: "button", id: "forget", class: "plain small", onclick: () => signOut() }, "Change key")));
+      h("button", { type: "button", id: "forget", class: "plain small", onclick: () => signOut() }, "Change key")));
 }
 
 function trouble(): Child {

@@ -1,4 +1,4 @@
-// Whose key the page uses. In the demo it is given; elsewhere somebody types one, and it stays in this tab.
+// Whose key the page uses: one that somebody has typed, which stays in this tab, or in the demo the one that is given.
 import { ask, currentKey, Refused, ServerAway, useKey } from "./api/client.ts";
 import { Viewer } from "./api/operations.ts";
 import { connection } from "./api/socket.ts";
@@ -24,6 +24,12 @@ export function signIn(key: string): void {
   void open();
 }
 
+/** Goes back to the demo's own key. */
+export function useDemoKey(): void {
+  sessionStorage.removeItem("key");
+  signIn(state.demo!.key);
+}
+
 /** Opens the page with the key at hand; while the server is away it tries again. */
 async function open(): Promise<void> {
   clearTimeout(retry);
@@ -35,7 +41,7 @@ async function open(): Promise<void> {
     if (key !== currentKey()) return;
     state.viewer = viewer;
     if (!may("READ")) return signOut(`The key ${viewer.name} has no READ scope; it has ${viewer.scopes.join(", ")}.`);
-    sessionStorage.setItem("key", key!);
+    if (key !== state.demo?.key) sessionStorage.setItem("key", key!);
     Object.assign(session, { opening: false, asksForKey: false });
     state.away = false;
     begin();
@@ -56,16 +62,18 @@ export async function start(): Promise<void> {
   };
   connection.onUnauthenticated = signOut;
   state.demo = await demo();
-  const key = state.demo?.key ?? sessionStorage.getItem("key");
+  const key = sessionStorage.getItem("key") ?? state.demo?.key;
   if (key) signIn(key);
   else signOut();
 }
 
+/** The demo's key and simulator. Elsewhere the same file is served without a key. */
 async function demo(): Promise<Demo | null> {
   try {
     const response = await fetch("demo.json", { signal: AbortSignal.timeout(10_000) });
-    return response.ok && response.headers.get("content-type")?.includes("json") ? await response.json() as Demo : null;
+    const given = response.ok ? await response.json() as Demo : null;
+    return given?.key ? given : null;
   } catch {
-    return null; // away, or no demo
+    return null; // the server is away
   }
 }

@@ -44,6 +44,13 @@ export function alerts(_: Route): View {
     refresh();
   }
 
+  /** Shows a rule as its mutation answered it: the list may be a moment behind. */
+  function put(rule: Rule): void {
+    const at = rules?.findIndex(({ id }) => id === rule.id) ?? -1;
+    rules = at < 0 ? [...(rules ?? []), rule] : rules!.with(at, rule);
+    refresh();
+  }
+
   // What is over is asked for again when a transition comes, unless somebody has paged on.
   const unheard = onAlert(() => {
     if ((resolved?.length ?? 0) <= pageSize) setTimeout(() => void history(null).catch(report), 500);
@@ -63,8 +70,8 @@ export function alerts(_: Route): View {
       return h("div", { class: "board" },
         card(["Open ", chip(count(open.length), open.length === 0 ? "good" : "bad")], { id: "open-alerts", class: "wide" }, null,
           open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "All is well: no alert is open.")) : open.map(alertCard)),
-        card("Rules", { id: "rules", class: "wide" }, forbidden(SetRule) ? quiet(`To change them: ${forbidden(SetRule)}`) : button("Add a rule…", () => editRule(null, loadRules), { id: "add-rule" }),
-          rules === null ? quiet("Loading…") : ruleTable(rules, loadRules)),
+        card("Rules", { id: "rules", class: "wide" }, forbidden(SetRule) ? quiet(`To change them: ${forbidden(SetRule)}`) : button("Add a rule…", () => editRule(null, put), { id: "add-rule" }),
+          rules === null ? quiet("Loading…") : ruleTable(rules, put)),
         card("Over", { id: "resolved", class: "wide" }, null,
           resolved === null ? quiet("Loading…") : resolved.length === 0 ? quiet("No alert was resolved yet.") : resolvedTable(resolved),
           more ? h("div", { class: "pager" }, button("Older", () => void history(after).catch(report))) : null));
@@ -122,7 +129,7 @@ const ruleColumns = [
   { name: "Severity" }, { name: "On" }, { name: "" },
 ];
 
-function ruleTable(rules: readonly Rule[], changed: () => Promise<void>): VNode {
+function ruleTable(rules: readonly Rule[], changed: (rule: Rule) => void): VNode {
   const fixed = forbidden(SetRule) !== null;
   return table({ class: "stack rules" }, "The rules that alerts are raised by", ruleColumns, rules.map(rule => h("tr", { key: rule.id, id: `rule-${rule.id}`, class: rule.enabled ? "" : "off" },
     h("th", { scope: "row" }, sentence(words(rule.kind)), rule.kind === "DELIVERY_LATENCY" ? h("span", { class: "quiet" }, ` ${words(rule.statistic)}`) : null,
@@ -135,7 +142,7 @@ function ruleTable(rules: readonly Rule[], changed: () => Promise<void>): VNode 
       type: "checkbox", class: "switch", role: "switch", checked: rule.enabled, disabled: fixed, "aria-label": `${sentence(words(rule.kind))}: on`,
       onchange: (event: Event) => {
         const box = event.target as HTMLInputElement;
-        ask(SetRule, { input: { id: rule.id, kind: rule.kind, senderId: rule.senderId, enabled: box.checked } }).then(changed, (error: Error) => {
+        ask(SetRule, { input: { id: rule.id, kind: rule.kind, senderId: rule.senderId, enabled: box.checked } }).then(data => changed(data.setAlertRule), (error: Error) => {
           box.checked = !box.checked;
           note(error.message, true);
         });
@@ -149,7 +156,7 @@ const length = (iso: string): string => {
   return s ? span(s) : "–";
 };
 
-function editRule(rule: Rule | null, changed: () => Promise<void>): void {
+function editRule(rule: Rule | null, changed: (rule: Rule) => void): void {
   let kind: AlertKind = rule?.kind ?? "ERROR_RATE";
   const kinds = (Object.keys(units) as AlertKind[]).map(name => [name, sentence(words(name))] as const);
   openDialog({
@@ -184,8 +191,7 @@ function editRule(rule: Rule | null, changed: () => Promise<void>): void {
         if (s === null) throw new Error(`“${text}” is no length of time; write 30 s, 5 min or 1 h.`);
         input[name] = duration(s);
       }
-      await ask(SetRule, { input });
-      await changed();
+      changed((await ask(SetRule, { input })).setAlertRule);
       note("The rule is saved.");
     },
   });

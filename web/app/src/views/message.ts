@@ -194,8 +194,8 @@ function timeline(m: Message): Child {
   if (m.status === "QUEUED" && m.sendAt) entries.push({ key: "next", at: m.sendAt, tone: "wait", text: "To be sent" });
   return [
     h("ol", { class: "timeline", "aria-label": "Timeline" }, entries.map(({ key, at, tone, text, detail, data }) => h("li", { key, "data-tone": tone },
-      time(at), h("div", null, h("p", null, text), detail ? h("p", { class: "quiet" }, detail) : null,
-        data !== undefined && data !== null ? h("details", null, h("summary", null, "As recorded"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2))) : null)))),
+      time(at), h("div", null, h("p", null, text, detail ? h("span", { class: "quiet" }, detail) : null),
+        data !== undefined && data !== null ? h("details", null, h("summary", { class: "quiet" }, "as recorded"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2))) : null)))),
     m.history?.pageInfo.hasNextPage ? quiet("The first 200 events are shown; ", h("a", { href: `#/ledger?message=${m.id}` }, "the log has them all"), ".") : null,
   ];
 }

@@ -115,7 +115,7 @@ function boundOf(rules: readonly Rule[], senderId: string | null): Rule | null {
 // ───────────── tiles ─────────────
 
 function tile(key: string, name: string, value: string, note: string, tone: Tone | null = null): VNode {
-  return h("div", { key, class: "tile", "data-tone": tone, id: `tile-${key}` }, h("dt", null, name), h("dd", null, h("strong", null, value), h("span", null, note)));
+  return h("div", { key, class: "tile", "data-tone": tone, id: `tile-${key}` }, h("dt", null, name), h("dd", null, h("strong", null, value), h("span", { title: note }, note)));
 }
 
 function tiles(now: Live | null, live: Live | null, window: string): VNode {
@@ -125,7 +125,7 @@ function tiles(now: Live | null, live: Live | null, window: string): VNode {
   return h("dl", { class: "tiles wide" },
     tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}` : "…"),
     tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? `${count(live.delivered)} of ${count(live.sent)} sent` : "…"),
-    tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed)} failed, ${count(live.deadLettered)} dead` : "…",
+    tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed + live.deadLettered)} failed or dead` : "…",
       live?.errorRate && live.errorRate > 0.02 ? "bad" : null),
     tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"),
     tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing is due" : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null),

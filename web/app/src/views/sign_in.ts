@@ -1,6 +1,7 @@
-import { session, signIn } from "../session.ts";
+import { session, signIn, useDemoKey } from "../session.ts";
+import { state } from "../state.ts";
 import { h, type VNode } from "../ui/dom.ts";
-import { quiet } from "../ui/parts.ts";
+import { button, quiet } from "../ui/parts.ts";
 
 export const signInCard = (): VNode => h("section", { id: "sign-in", class: "card narrow", "aria-labelledby": "sign-in-title" },
   h("h2", { id: "sign-in-title" }, "API key"),
@@ -19,4 +20,5 @@ export const signInCard = (): VNode => h("section", { id: "sign-in", class: "car
   h("div", { class: "field" }, h("label", { for: "key" }, "Key"),
     h("input", { id: "key", name: "key", type: "password", autocomplete: "off", spellcheck: "false", required: true, ref: node => node.focus() })),
   h("p", { id: "sign-in-error", class: "error", role: "alert" }, session.fault),
-  h("button", { type: "submit", disabled: session.opening }, session.opening ? "Opening…" : "Open")));
+  h("div", { class: "actions" }, h("button", { type: "submit", disabled: session.opening }, session.opening ? "Opening…" : "Open"),
+    state.demo ? button("Use the demo's key", useDemoKey) : null)));
