@@ -10,19 +10,24 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// openPage starts browser and demo and opens a view of the page.
-func openPage(ctx context.Context, t *testing.T, hash string) (b *browser, simulatorURL string) {
-	t.Helper()
-	b = startBrowser(ctx, t)
-	pageURL, simulatorURL := startDemo(ctx, t)
-	b.run(t, "open the page", chromedp.Navigate(pageURL+"/"+hash))
-	return b, simulatorURL
+// All that the page can do to dead letters, alerts, rules and senders, in one demo;
+// and then it is restarted under the page.
+func TestPageDrivesThePlatform(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*pageTimeout)
+	defer cancel()
+	b := startBrowser(ctx, t)
+	d := newDemo(t)
+	d.start(ctx, t)
+	t.Cleanup(func() { d.stop(t) })
+	b.run(t, "open the page", chromedp.Navigate("http://"+d.addr+"/"))
+	t.Run("dead letters", func(t *testing.T) { decideOnDeadLetters(ctx, t, b, "http://"+d.simulatorAddr) })
+	t.Run("alerts and senders", func(t *testing.T) { takeNoteAndChangeSenders(t, b) })
+	b.quiet(t)
+	t.Run("restart", func(t *testing.T) { outliveTheServer(ctx, t, b, d) })
 }
 
-func TestPageDecidesOnDeadLetters(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
-	defer cancel()
-	b, simulatorURL := openPage(ctx, t, "#/queue")
+func decideOnDeadLetters(ctx context.Context, t *testing.T, b *browser, simulatorURL string) {
+	b.visit(t, "#/queue")
 	// One recipient's alone: a lane that meets nothing but faults would stop to spare the attempts.
 	setSimulator(ctx, t, simulatorURL, `{"fail_recipients": {"14155550199": 131000}}`)
 	b.fill(t, "#queue input[name=to]", "+14155550199")
@@ -80,13 +85,10 @@ func TestPageDecidesOnDeadLetters(t *testing.T) {
 	b.awaitText(t, "#dead-letters", "No dead letter by server.")
 	b.visit(t, "#/messages?status=DISCARDED&page=1")
 	b.await(t, "the discarded messages", `document.querySelectorAll("#messages tbody tr").length === 2`)
-	b.quiet(t)
 }
 
-func TestPageChangesSendersAndTakesNoteOfAlerts(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
-	defer cancel()
-	b, _ := openPage(ctx, t, "#/break")
+func takeNoteAndChangeSenders(t *testing.T, b *browser) {
+	b.visit(t, "#/break")
 
 	// Its token expires: the platform holds the sender, and an alert comes without being asked for.
 	b.click(t, "#expire input")
@@ -165,7 +167,6 @@ func TestPageChangesSendersAndTakesNoteOfAlerts(t *testing.T) {
 	b.set(t, "dialog input[name=phoneNumberId]", "106540352242923")
 	b.click(t, "dialog button[type=submit]")
 	b.awaitText(t, "#sender-shop", "active")
-	b.quiet(t)
 }
 
 func TestPageSaysWhatAKeyDoesNotAllow(t *testing.T) {
@@ -226,14 +227,8 @@ func TestPageSaysWhatAKeyDoesNotAllow(t *testing.T) {
 	b.noExceptions(t)
 }
 
-func TestPageOutlivesTheServer(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
-	defer cancel()
-	b := startBrowser(ctx, t)
-	d := newDemo(t)
-	d.start(ctx, t)
-	t.Cleanup(func() { d.stop(t) })
-	b.run(t, "open the page", chromedp.Navigate("http://"+d.addr+"/#/messages"))
+func outliveTheServer(ctx context.Context, t *testing.T, b *browser, d *demo) {
+	b.visit(t, "#/messages")
 	b.await(t, "messages", `document.querySelectorAll("#messages tbody tr").length > 0`)
 	var before string
 	b.run(t, "read the newest", chromedp.Evaluate(`document.querySelector("#messages tbody a").title`, &before))

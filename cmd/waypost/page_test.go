@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -22,9 +23,9 @@ import (
 
 const (
 	// pageTimeout bounds a test in the browser, the starts of browser and demo in it.
-	pageTimeout = 55 * time.Second
+	pageTimeout = e2eTimeout
 	// pageWait bounds the wait for one thing to be shown.
-	pageWait = 20 * time.Second
+	pageWait = 30 * time.Second
 	// pagePoll is how often the page is asked for it.
 	pagePoll = 100 * time.Millisecond
 )
@@ -102,7 +103,7 @@ func startBrowser(ctx context.Context, t *testing.T) *browser {
 		chromedp.WSURLReadTimeout(pageWait), chromedp.WindowSize(1280, 900),
 	}
 	// Not ctx: that ends before the cleanup, which closes the browser in good order.
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageTimeout)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*pageTimeout)
 	allocator, endAllocator := chromedp.NewExecAllocator(bounded, options...)
 	tab, endTab := chromedp.NewContext(allocator)
 	t.Cleanup(func() {
@@ -319,7 +320,7 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) {
 		for _, typed := range []string{id, "table-7", "+14155550101", whatsappID, "table=7", "read campaign=spring"} {
 			b.visit(t, "#/")
 			b.await(t, "the overview", `document.querySelector(".tiles") !== null`)
-			b.run(t, "press /", chromedp.KeyEvent("/"))
+			b.run(t, "press /", input.DispatchKeyEvent(input.KeyDown).WithKey("/").WithText("/"), input.DispatchKeyEvent(input.KeyUp).WithKey("/"))
 			b.await(t, "that the search has the focus", `document.activeElement.id === "search"`)
 			b.run(t, "search for "+typed, chromedp.KeyEvent(typed+kb.Enter))
 			b.await(t, "the message, found by "+typed, fmt.Sprintf(

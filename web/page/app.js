@@ -1298,17 +1298,17 @@ var focusSearch = () => {
 	box.select();
 };
 function searchBox() {
-	const filters = recognise(typed);
-	const found = describe(filters);
+	const found = describe(recognise(typed));
 	return h("form", {
 		class: "search",
 		role: "search",
 		onsubmit: (event) => {
 			event.preventDefault();
-			if (found.length === 0) return;
+			const box = document.getElementById("search");
+			const filters = recognise(box.value);
+			if (describe(filters).length === 0) return;
 			go(filters.id ? link(["messages", filters.id]) : link(["messages"], toQuery(filters)));
-			typed = "";
-			document.getElementById("search").value = "";
+			typed = box.value = "";
 			refresh();
 		}
 	}, h("label", {

@@ -14,16 +14,16 @@ export const focusSearch = (): void => {
 };
 
 export function searchBox(): VNode {
-  const filters = recognise(typed);
-  const found = describe(filters);
+  const found = describe(recognise(typed));
   return h("form", {
     class: "search", role: "search",
     onsubmit: (event: Event) => {
       event.preventDefault();
-      if (found.length === 0) return;
+      const box = document.getElementById("search") as HTMLInputElement;
+      const filters = recognise(box.value); // what stands there now: it may not be drawn yet
+      if (describe(filters).length === 0) return;
       go(filters.id ? link(["messages", filters.id]) : link(["messages"], toQuery(filters)));
-      typed = "";
-      (document.getElementById("search") as HTMLInputElement).value = "";
+      typed = box.value = "";
       refresh();
     },
   },
