@@ -38,6 +38,7 @@ async function ask(operation, variables, signal) {
 			}),
 			signal: signal ? AbortSignal.any([signal, timeout]) : timeout
 		});
+		sawServerTime(response.headers.get("date") ?? "");
 		text = await response.text();
 	} catch (cause) {
 		if (signal?.aborted) throw cause;
@@ -144,15 +145,20 @@ var Discard = {
 	scopes: ["OPERATE"],
 	text: "mutation Discard($input: DeadLetterSelection!, $reason: String!, $dryRun: Boolean!) { discardDeadLetters(input: $input, reason: $reason, dryRun: $dryRun) { ...Progress } } fragment Progress on Operation { id state selected done refusedCount refused { messageId code message } }"
 };
+var CancelMany = {
+	name: "CancelMany",
+	scopes: ["OPERATE"],
+	text: "mutation CancelMany($input: MessageSelection!, $reason: String!, $dryRun: Boolean!) { cancelMessages(input: $input, reason: $reason, dryRun: $dryRun) { ...Progress } } fragment Progress on Operation { id state selected done refusedCount refused { messageId code message } }"
+};
 var LiveMetrics = {
 	name: "LiveMetrics",
 	scopes: ["READ"],
-	text: "subscription LiveMetrics($senderId: ID, $window: Duration!, $every: Duration!) { metrics(senderId: $senderId, window: $window, every: $every) { ...Figures errorsByType { class category code count rate } } } fragment Figures on Metrics { at window queued sent delivered read failed deadLettered expired retried throttled ambiguous settled sentTwice sentPerMinute deliveryRate errorRate averageDeliveryLatency p50DeliveryLatency p95DeliveryLatency p99DeliveryLatency averageWebhookLag queueDepth scheduled queueGrowthPerMinute oldestDueAge }"
+	text: "subscription LiveMetrics($senderId: ID, $window: Duration!, $every: Duration!) { metrics(senderId: $senderId, window: $window, every: $every) { at sent delivered failed deadLettered retried throttled ambiguous sentPerMinute deliveryRate errorRate averageDeliveryLatency p95DeliveryLatency queueDepth oldestDueAge errorsByType { class category code count rate } } }"
 };
 var Series = {
 	name: "Series",
 	scopes: ["READ"],
-	text: "query Series($senderId: ID, $from: Time!, $to: Time!, $step: Duration!) { metricSeries(senderId: $senderId, from: $from, to: $to, step: $step) { at metrics { queued sent delivered failed deadLettered queueDepth averageDeliveryLatency p50DeliveryLatency p95DeliveryLatency p99DeliveryLatency } } }"
+	text: "query Series($senderId: ID, $from: Time!, $to: Time!, $step: Duration!) { metricSeries(senderId: $senderId, from: $from, to: $to, step: $step) { at metrics { queued sent delivered failed deadLettered averageDeliveryLatency p50DeliveryLatency p95DeliveryLatency p99DeliveryLatency } } }"
 };
 var Pause = {
 	name: "Pause",
@@ -482,11 +488,17 @@ function refresh() {
 	if (asked) return;
 	asked = true;
 	const wait = Math.max(0, drawnAt + drawEvery - performance.now());
-	setTimeout(() => requestAnimationFrame(() => {
+	const now = () => {
 		asked = false;
 		drawnAt = performance.now();
 		draw();
-	}), wait);
+	};
+	setTimeout(() => document.hidden ? now() : requestAnimationFrame(now), wait);
+}
+/** Draws each second while the tab is shown, for ages; until what it returns is called. */
+function everySecond() {
+	const timer = setInterval(() => document.hidden || refresh(), 1e3);
+	return () => clearInterval(timer);
 }
 var may = (scope) => state.viewer !== null && (state.viewer.scopes.includes(scope) || state.viewer.scopes.includes("ADMIN"));
 /** Why the key does not allow an operation, or null where it does. */
@@ -521,6 +533,8 @@ function poll(every, fn) {
 		document.removeEventListener("visibilitychange", shown);
 	};
 }
+var troubledAt = 0;
+var troubleFor = 6e3;
 var signOut$1 = () => {};
 function onSignOut(fn) {
 	signOut$1 = fn;
@@ -529,7 +543,7 @@ function onSignOut(fn) {
 function report(error) {
 	if (error instanceof Refused && error.code === "UNAUTHENTICATED") return signOut$1("The key is no longer valid.");
 	if (error instanceof ServerAway) state.away = true;
-	else if (error instanceof Error && error.name !== "AbortError") state.trouble = error.message;
+	else if (error instanceof Error && error.name !== "AbortError") [state.trouble, troubledAt] = [error.message, Date.now()];
 	refresh();
 }
 var ends = [];
@@ -562,9 +576,9 @@ async function pulse() {
 		senders,
 		deadLetters: deadLetters.totalCount,
 		behind: seconds(readModel.behind),
-		away: false,
-		trouble: null
+		away: false
 	});
+	if (Date.now() - troubledAt > troubleFor) state.trouble = null;
 	refresh();
 }
 /** Puts a sender as a mutation answered it where the list has it. */
@@ -1577,7 +1591,7 @@ var Plot = class {
 			}, h("path", {
 				class: `line ${line.look}`,
 				d: "M0 4h18"
-			})), line.name, h("output", null, value === null ? "–" : series.write(value)));
+			})), h("span", null, line.name), h("output", null, value === null ? "–" : series.write(value)));
 		}));
 	}
 	stepName({ from, step }, i) {
@@ -1863,6 +1877,7 @@ var LiveSeries = class {
 	async load() {
 		const { from, to } = stepBounds(serverNow() - 1500, this.window);
 		const step = this.window.step * 1e3;
+		if (this.loaded && this.loaded.from > from + step) this.loaded = null;
 		const before = this.loaded;
 		const known = before ? before.from + before.points.length * step : from;
 		if (before && known >= to) return;
@@ -1931,11 +1946,14 @@ function overview(route) {
 				senderId,
 				window: duration(length),
 				every: duration(every)
-			}, { next: ({ metrics }) => {
-				sawServerTime(metrics.at);
-				take(metrics);
-				refresh();
-			} });
+			}, {
+				refused: report,
+				next: ({ metrics }) => {
+					sawServerTime(metrics.at);
+					take(metrics);
+					refresh();
+				}
+			});
 		};
 		turn();
 		document.addEventListener("visibilitychange", turn);
@@ -1988,7 +2006,7 @@ function tiles(now, live, window) {
 	const perSecond = now ? now.sent / nowSpan : null;
 	const p95 = seconds(live?.p95DeliveryLatency);
 	const due = seconds(now?.oldestDueAge);
-	return h("dl", { class: "tiles wide" }, tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}` : "…"), tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? `${count(live.delivered)} of ${count(live.sent)} sent` : "…"), tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed + live.deadLettered)} failed or dead` : "…", live?.errorRate && live.errorRate > .02 ? "bad" : null), tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"), tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing is due" : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null), tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost` : "…"), tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad" : null), tile("behind", "Read model", state.behind === null ? "…" : state.behind === 0 ? "current" : span(state.behind), state.behind === 0 ? "not behind the log" : "behind the log", (state.behind ?? 0) > 5 ? "warn" : null));
+	return h("dl", { class: "tiles wide" }, tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}` : "…"), tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? `${count(live.delivered)} of ${count(live.sent)} sent` : "…"), tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed + live.deadLettered)} failed or dead` : "…", live?.errorRate && live.errorRate > .02 ? "bad" : null), tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"), tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing is due" : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null), tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost` : "…"), tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad" : null), tile("behind", "Read model", state.behind === null ? "…" : state.behind < 1 ? "current" : span(state.behind), (state.behind ?? 0) < 1 ? "not behind the log" : "behind the log", (state.behind ?? 0) > 5 ? "warn" : null));
 }
 function throughputSeries(loaded) {
 	if (!loaded) return null;
@@ -2090,6 +2108,110 @@ function errors(live) {
 		}), count(error.count))), h("td", { class: "number" }, percent(error.rate)));
 	}));
 }
+// src/views/actions.ts
+/** Counts what a selection finds, by the server's own dry run, and asks before it is done. */
+function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, run }, what, ended) {
+	let selected = null, fault = "";
+	dryRun().then((progress) => {
+		selected = progress.selected;
+	}, (error) => {
+		fault = error.message;
+	}).finally(refresh);
+	openDialog({
+		title,
+		danger,
+		label: () => selected === null || selected === 0 ? null : button(selected),
+		body: () => [
+			h("p", { id: "dry-run" }, fault ? h("span", { class: "error" }, fault) : selected === null ? "Counting…" : selected === 0 ? none : says(selected)),
+			quiet(what),
+			reason ? field("Reason", h("input", {
+				name: "reason",
+				required: true,
+				maxlength: 500,
+				autocomplete: "off",
+				placeholder: "Why, for the history"
+			})) : null
+		],
+		run: async (values) => {
+			watch(verb, await run(values.reason ?? ""), ended);
+		}
+	});
+}
+var noDeadLetter = "The selection finds no dead letter any more.";
+function requeueDeadLetters(input, what, ended) {
+	const send = (dryRun) => ask(Requeue, {
+		input,
+		dryRun
+	}).then((data) => data.requeueDeadLetters);
+	bulk({
+		title: "Requeue dead letters",
+		verb: "Requeueing",
+		danger: false,
+		reason: false,
+		none: noDeadLetter,
+		says: (n) => `${plural(n, "message")} will be sent again, each with a fresh budget of attempts.`,
+		button: (n) => `Requeue ${count(n)}`,
+		count: () => send(true),
+		run: () => send(false)
+	}, what, ended);
+}
+function discardDeadLetters(input, what, ended) {
+	const send = (dryRun, reason) => ask(Discard, {
+		input,
+		reason,
+		dryRun
+	}).then((data) => data.discardDeadLetters);
+	bulk({
+		title: "Discard dead letters",
+		verb: "Discarding",
+		danger: true,
+		reason: true,
+		none: noDeadLetter,
+		says: (n) => `${plural(n, "message")} will be dropped for good. Their history stays.`,
+		button: (n) => `Discard ${count(n)}`,
+		count: () => send(true, "count"),
+		run: (reason) => send(false, reason)
+	}, what, ended);
+}
+/** Calls off all that a filter finds and that still waits. */
+function cancelMessages(filter, what, ended) {
+	const send = (dryRun, reason) => ask(CancelMany, {
+		input: { filter },
+		reason,
+		dryRun
+	}).then((data) => data.cancelMessages);
+	bulk({
+		title: "Cancel messages",
+		verb: "Cancelling",
+		danger: true,
+		reason: true,
+		none: "Nothing that the filter finds waits any more.",
+		says: (n) => `${plural(n, "message")} that wait will be called off.`,
+		button: (n) => `Cancel ${count(n)}`,
+		count: () => send(true, "count"),
+		run: (reason) => send(false, reason)
+	}, what ? `All by ${what}.` : "All messages.", ended);
+}
+function cancelMessage(id, ended) {
+	openDialog({
+		title: "Cancel the message",
+		danger: true,
+		label: () => "Cancel the message",
+		body: () => [h("p", null, "It will not be sent. Once a call to WhatsApp is under way it can no longer be called off."), field("Reason", h("input", {
+			name: "reason",
+			maxlength: 500,
+			autocomplete: "off"
+		}), "For its history; it may be left out.")],
+		run: async (values) => {
+			await ask(Cancel, {
+				id,
+				reason: values.reason ?? null
+			});
+			note("The message is cancelled.");
+			ended();
+		}
+	});
+}
 // src/views/messages.ts
 var pageSize$3 = 50;
 var rowLimit = 40;
@@ -2097,6 +2219,7 @@ var rowsPerSecond = 3;
 var troubledPerSecond = 2;
 var busy = 400;
 var busyEvery = 2e3;
+var busyRounds = 15;
 var troubled = [
 	"RETRYING",
 	"AMBIGUOUS",
@@ -2235,7 +2358,7 @@ var Feed = class {
 		troubled: 0
 	};
 	filters;
-	tick = setInterval(refresh, 1e3);
+	untick = everySecond();
 	constructor(filters) {
 		this.filters = filters;
 		document.addEventListener("visibilitychange", this.turn);
@@ -2243,7 +2366,7 @@ var Feed = class {
 	}
 	stop() {
 		this.stopped = true;
-		clearInterval(this.tick);
+		this.untick();
 		clearTimeout(this.timer);
 		this.unfollow();
 		document.removeEventListener("visibilitychange", this.turn);
@@ -2253,7 +2376,7 @@ var Feed = class {
 		else if (!this.holding) this.start();
 	};
 	/** Asks how far the lists are, loads the newest messages, then follows the log from there: no change falls between the two. */
-	async start(follow = true) {
+	async start(asking = 0) {
 		clearTimeout(this.timer);
 		this.unfollow();
 		this.unfollow = () => {};
@@ -2267,8 +2390,8 @@ var Feed = class {
 			this.rows = new Map(edges.toReversed().map(({ node }) => [node.id, node]));
 			this.note = "";
 			refresh();
-			if (!follow) {
-				this.timer = setTimeout(() => void this.start(false), busyEvery);
+			if (asking > 0) {
+				this.timer = setTimeout(() => void this.start(asking - 1), busyEvery);
 				return;
 			}
 			this.unfollow = connection.subscribe(MessageUpdates, {
@@ -2298,7 +2421,7 @@ var Feed = class {
 			troubled: 0
 		};
 		if (++this.second.seen > busy) {
-			this.start(false);
+			this.start(busyRounds);
 			return;
 		}
 		const { status } = this.filters;
@@ -2350,8 +2473,11 @@ var Pages = class {
 	abort = new AbortController();
 	constructor(filters) {
 		this.filters = filters;
+		this.reload();
+	}
+	reload() {
 		this.load();
-		ask(MessageCounts, { filter: messageFilter(filters) }, this.abort.signal).then(({ messageCounts }) => {
+		ask(MessageCounts, { filter: messageFilter(this.filters) }, this.abort.signal).then(({ messageCounts }) => {
 			this.counts = messageCounts;
 			refresh();
 		}, () => {});
@@ -2393,112 +2519,31 @@ var Pages = class {
 				status: [status]
 			}), true))
 		}, statusChip(status), ` ${count(n)}`));
+		const waiting = this.counts?.some(({ status }) => status === "QUEUED" || status === "RETRYING") && !forbidden(CancelMany);
 		return card(["Messages ", total === void 0 ? null : h("span", {
 			class: "quiet",
 			id: "found"
 		}, plural(total, "message"))], {
 			id: "found-messages",
 			class: "wide"
-		}, h("a", {
+		}, [waiting ? button("Cancel those that wait…", () => cancelMessages(messageFilter(this.filters), describe(this.filters).join(", "), () => this.reload()), { id: "cancel-many" }) : null, h("a", {
 			class: "plain button",
 			href: link(["messages"])
-		}, "Live"), h("div", { class: "counts" }, summary), this.fault ? h("p", {
+		}, "Live")], h("div", { class: "counts" }, summary), this.fault ? h("p", {
 			class: "error",
 			role: "alert"
 		}, this.fault) : null, this.rows === null ? quiet(this.fault ? "" : "Loading…") : this.rows.length === 0 ? quiet("No message is found.") : messageTable(this.rows), h("div", { class: "pager" }, button("Newer", newer, { disabled: this.cursors.length <= 1 }), h("span", { class: "quiet" }, `Page ${this.cursors.length}`), button("Older", older, {
 			disabled: this.next === null,
 			id: "older"
-		}), button("Load again", () => void this.load())));
+		}), button("Load again", () => this.reload())));
 	}
 };
-// src/views/actions.ts
-/** Counts what a selection finds, by the server's own dry run, and asks before it is done. */
-function bulk({ title, verb, says, button, danger, reason, count: dryRun, run }, what, ended) {
-	let selected = null, fault = "";
-	dryRun().then((progress) => {
-		selected = progress.selected;
-	}, (error) => {
-		fault = error.message;
-	}).finally(refresh);
-	openDialog({
-		title,
-		danger,
-		label: () => selected === null || selected === 0 ? null : button(selected),
-		body: () => [
-			h("p", { id: "dry-run" }, fault ? h("span", { class: "error" }, fault) : selected === null ? "Counting…" : selected === 0 ? "The selection finds no dead letter any more." : says(selected)),
-			quiet(what),
-			reason ? field("Reason", h("input", {
-				name: "reason",
-				required: true,
-				maxlength: 500,
-				autocomplete: "off",
-				placeholder: "Why, for the history"
-			})) : null
-		],
-		run: async (values) => {
-			watch(verb, await run(values.reason ?? ""), ended);
-		}
-	});
-}
-function requeueDeadLetters(input, what, ended) {
-	const send = (dryRun) => ask(Requeue, {
-		input,
-		dryRun
-	}).then((data) => data.requeueDeadLetters);
-	bulk({
-		title: "Requeue dead letters",
-		verb: "Requeueing",
-		danger: false,
-		reason: false,
-		says: (n) => `${plural(n, "message")} will be sent again, each with a fresh budget of attempts.`,
-		button: (n) => `Requeue ${count(n)}`,
-		count: () => send(true),
-		run: () => send(false)
-	}, what, ended);
-}
-function discardDeadLetters(input, what, ended) {
-	const send = (dryRun, reason) => ask(Discard, {
-		input,
-		reason,
-		dryRun
-	}).then((data) => data.discardDeadLetters);
-	bulk({
-		title: "Discard dead letters",
-		verb: "Discarding",
-		danger: true,
-		reason: true,
-		says: (n) => `${plural(n, "message")} will be dropped for good. Their history stays.`,
-		button: (n) => `Discard ${count(n)}`,
-		count: () => send(true, "count"),
-		run: (reason) => send(false, reason)
-	}, what, ended);
-}
-function cancelMessage(id, ended) {
-	openDialog({
-		title: "Cancel the message",
-		danger: true,
-		label: () => "Cancel the message",
-		body: () => [h("p", null, "It will not be sent. Once a call to WhatsApp is under way it can no longer be called off."), field("Reason", h("input", {
-			name: "reason",
-			maxlength: 500,
-			autocomplete: "off"
-		}), "For its history; it may be left out.")],
-		run: async (values) => {
-			await ask(Cancel, {
-				id,
-				reason: values.reason ?? null
-			});
-			note("The message is cancelled.");
-			ended();
-		}
-	});
-}
 // src/views/message.ts
 function message(route) {
 	const id = route.path[1];
 	let shown, fault = "", stop = () => {}, stopped = false;
 	let again;
-	const tick = setInterval(refresh, 1e3);
+	const untick = everySecond();
 	async function load() {
 		clearTimeout(again);
 		again = void 0;
@@ -2539,7 +2584,7 @@ function message(route) {
 		stop: () => {
 			stopped = true;
 			clearTimeout(again);
-			clearInterval(tick);
+			untick();
 			stop();
 		},
 		render: () => {
@@ -2656,7 +2701,7 @@ function byEvents(events) {
 	return events.map((event, i) => {
 		const before = events[i - 1];
 		const passed = before ? Date.parse(event.recordedAt) - Date.parse(before.recordedAt) : null;
-		const by = event.by.kind === "PLATFORM" ? event.by.id : `${words(event.by.kind)} ${event.by.name ?? event.by.id}`;
+		const by = event.by.kind === "PLATFORM" ? event.by.id : event.by.kind === "WEBHOOK" ? "webhook" : `${words(event.by.kind)} ${event.by.name ?? event.by.id}`;
 		return {
 			key: event.id,
 			at: event.recordedAt,
@@ -3010,7 +3055,7 @@ function written(kind, value) {
 }
 function alerts(_) {
 	let resolved = null, rules = null, after = null, more = false;
-	const tick = setInterval(refresh, 1e3);
+	const untick = everySecond();
 	async function history(behind) {
 		const { alerts: { edges, pageInfo } } = await ask(Alerts, {
 			filter: { state: ["RESOLVED"] },
@@ -3039,7 +3084,7 @@ function alerts(_) {
 	return {
 		title: "Alerts",
 		stop: () => {
-			clearInterval(tick);
+			untick();
 			unheard();
 			stopRules();
 		},
@@ -3243,10 +3288,9 @@ function editRule(rule, changed) {
 var lane = (priority) => priority === "OTP" ? "OTP" : words(priority);
 function senders(route) {
 	const only = route.path[1];
-	const tick = setInterval(refresh, 1e3);
 	return {
 		title: "Senders",
-		stop: () => clearInterval(tick),
+		stop: everySecond(),
 		render: () => {
 			const shown = (state.senders ?? []).filter((sender) => !only || sender.id === only);
 			const reason = forbidden(RegisterSender);

@@ -42,11 +42,19 @@ export function refresh(): void {
   if (asked) return;
   asked = true;
   const wait = Math.max(0, drawnAt + drawEvery - performance.now());
-  setTimeout(() => requestAnimationFrame(() => {
+  const now = (): void => {
     asked = false;
     drawnAt = performance.now();
     draw();
-  }), wait);
+  };
+  // A hidden tab has no frames, and its title still counts the alerts.
+  setTimeout(() => (document.hidden ? now() : requestAnimationFrame(now)), wait);
+}
+
+/** Draws each second while the tab is shown, for ages; until what it returns is called. */
+export function everySecond(): () => void {
+  const timer = setInterval(() => document.hidden || refresh(), 1000);
+  return () => clearInterval(timer);
 }
 
 // ───────────── scopes ─────────────
@@ -90,6 +98,9 @@ export function poll(every: number, fn: () => Promise<void>): () => void {
   };
 }
 
+let troubledAt = 0;
+const troubleFor = 6000; // longer than what is asked again and again takes to fail again: the page does not jump
+
 let signOut: (reason: string) => void = () => {};
 export function onSignOut(fn: (reason: string) => void): void {
   signOut = fn;
@@ -99,7 +110,7 @@ export function onSignOut(fn: (reason: string) => void): void {
 export function report(error: unknown): void {
   if (error instanceof Refused && error.code === "UNAUTHENTICATED") return signOut("The key is no longer valid.");
   if (error instanceof ServerAway) state.away = true;
-  else if (error instanceof Error && error.name !== "AbortError") state.trouble = error.message;
+  else if (error instanceof Error && error.name !== "AbortError") [state.trouble, troubledAt] = [error.message, Date.now()];
   refresh();
 }
 
@@ -129,8 +140,9 @@ export async function pulse(): Promise<void> {
   if (!state.viewer) return; // signed out while it was asked
   if (state.away) connection.hurry();
   Object.assign(state, {
-    senders, deadLetters: deadLetters.totalCount, behind: seconds(readModel.behind), away: false, trouble: null,
+    senders, deadLetters: deadLetters.totalCount, behind: seconds(readModel.behind), away: false,
   });
+  if (Date.now() - troubledAt > troubleFor) state.trouble = null;
   refresh();
 }
 

@@ -43,6 +43,7 @@ export async function ask<Data, Variables>(operation: Operation<Data, Variables>
       body: JSON.stringify({ query: operation.text, operationName: operation.name, variables }),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
+    sawServerTime(response.headers.get("date") ?? ""); // to the second; what answers tell is finer
     text = await response.text();
   } catch (cause) {
     if (signal?.aborted) throw cause;

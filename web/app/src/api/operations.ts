@@ -211,8 +211,6 @@ export type MessageRow = { id: string; to: string | null; type: MessageType; sta
 
 export type Failure = { code: number | null; category: string; class: ErrorClass; message: string; details: string | null; httpStatus: number | null; advice: string; fbtraceId: string | null; at: string };
 
-export type Figures = { at: string; window: string; queued: number; sent: number; delivered: number; read: number; failed: number; deadLettered: number; expired: number; retried: number; throttled: number; ambiguous: number; settled: number; sentTwice: number; sentPerMinute: number; deliveryRate: number | null; errorRate: number | null; averageDeliveryLatency: string | null; p50DeliveryLatency: string | null; p95DeliveryLatency: string | null; p99DeliveryLatency: string | null; averageWebhookLag: string | null; queueDepth: number; scheduled: number; queueGrowthPerMinute: number; oldestDueAge: string | null };
-
 export type SenderNow = { id: string; name: string; phoneNumberId: string; displayPhoneNumber: string | null; businessAccountId: string | null; messagesPerSecond: number; effectiveRate: number; throttledUntil: string | null; state: SenderState; stateReason: string | null; pausedPriorities: Priority[]; hold: { code: number | null; category: string; message: string; since: string; nextProbeAt: string | null; advice: string } | null; queueDepth: number; scheduled: number; oldestDueAge: string | null; drainPerMinute: number; emptyIn: string | null; lanes: ({ priority: Priority; depth: number; oldestDueAge: string | null })[] };
 
 export type LoggedEvent = { id: string; type: string; stream: string; revision: number; recordedAt: string; occurredAt: string | null; data: unknown | null; correlationId: string | null; by: { kind: ActorKind; id: string; name: string | null; onBehalfOf: string | null } };
@@ -379,24 +377,24 @@ export const CancelMany: Operation<CancelManyData, CancelManyVariables> = {
   text: "mutation CancelMany($input: MessageSelection!, $reason: String!, $dryRun: Boolean!) { cancelMessages(input: $input, reason: $reason, dryRun: $dryRun) { ...Progress } } fragment Progress on Operation { id state selected done refusedCount refused { messageId code message } }",
 };
 
-export type LiveMetricsData = { metrics: Figures & { errorsByType: ({ class: ErrorClass; category: string; code: number | null; count: number; rate: number })[] } };
+export type LiveMetricsData = { metrics: { at: string; sent: number; delivered: number; failed: number; deadLettered: number; retried: number; throttled: number; ambiguous: number; sentPerMinute: number; deliveryRate: number | null; errorRate: number | null; averageDeliveryLatency: string | null; p95DeliveryLatency: string | null; queueDepth: number; oldestDueAge: string | null; errorsByType: ({ class: ErrorClass; category: string; code: number | null; count: number; rate: number })[] } };
 
 export type LiveMetricsVariables = { senderId?: string | null; window: string; every: string };
 
 export const LiveMetrics: Operation<LiveMetricsData, LiveMetricsVariables> = {
   name: "LiveMetrics",
   scopes: ["READ"],
-  text: "subscription LiveMetrics($senderId: ID, $window: Duration!, $every: Duration!) { metrics(senderId: $senderId, window: $window, every: $every) { ...Figures errorsByType { class category code count rate } } } fragment Figures on Metrics { at window queued sent delivered read failed deadLettered expired retried throttled ambiguous settled sentTwice sentPerMinute deliveryRate errorRate averageDeliveryLatency p50DeliveryLatency p95DeliveryLatency p99DeliveryLatency averageWebhookLag queueDepth scheduled queueGrowthPerMinute oldestDueAge }",
+  text: "subscription LiveMetrics($senderId: ID, $window: Duration!, $every: Duration!) { metrics(senderId: $senderId, window: $window, every: $every) { at sent delivered failed deadLettered retried throttled ambiguous sentPerMinute deliveryRate errorRate averageDeliveryLatency p95DeliveryLatency queueDepth oldestDueAge errorsByType { class category code count rate } } }",
 };
 
-export type SeriesData = { metricSeries: ({ at: string; metrics: { queued: number; sent: number; delivered: number; failed: number; deadLettered: number; queueDepth: number; averageDeliveryLatency: string | null; p50DeliveryLatency: string | null; p95DeliveryLatency: string | null; p99DeliveryLatency: string | null } })[] };
+export type SeriesData = { metricSeries: ({ at: string; metrics: { queued: number; sent: number; delivered: number; failed: number; deadLettered: number; averageDeliveryLatency: string | null; p50DeliveryLatency: string | null; p95DeliveryLatency: string | null; p99DeliveryLatency: string | null } })[] };
 
 export type SeriesVariables = { senderId?: string | null; from: string; to: string; step: string };
 
 export const Series: Operation<SeriesData, SeriesVariables> = {
   name: "Series",
   scopes: ["READ"],
-  text: "query Series($senderId: ID, $from: Time!, $to: Time!, $step: Duration!) { metricSeries(senderId: $senderId, from: $from, to: $to, step: $step) { at metrics { queued sent delivered failed deadLettered queueDepth averageDeliveryLatency p50DeliveryLatency p95DeliveryLatency p99DeliveryLatency } } }",
+  text: "query Series($senderId: ID, $from: Time!, $to: Time!, $step: Duration!) { metricSeries(senderId: $senderId, from: $from, to: $to, step: $step) { at metrics { queued sent delivered failed deadLettered averageDeliveryLatency p50DeliveryLatency p95DeliveryLatency p99DeliveryLatency } } }",
 };
 
 export type PauseData = { pauseSender: SenderNow };

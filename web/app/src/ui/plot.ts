@@ -85,7 +85,7 @@ export class Plot {
           },
         },
         h("svg", { class: "swatch", width: 18, height: 8, "aria-hidden": "true" }, h("path", { class: `line ${line.look}`, d: "M0 4h18" })),
-        line.name, h("output", null, value === null ? "–" : series!.write(value)));
+        h("span", null, line.name), h("output", null, value === null ? "–" : series!.write(value)));
       }));
   }
 

@@ -3,7 +3,7 @@ import { ask } from "../api/client.ts";
 import { Acknowledge, AlertRules, Alerts, SetRule, type AlertKind, type AlertNow, type AlertRuleInput, type Rule } from "../api/operations.ts";
 import { count, duration, figure, parseSpan, percent, seconds, sentence, span, spanInput, words } from "../lib/format.ts";
 import type { Route, View } from "../route.ts";
-import { forbidden, onAlert, openAlerts, poll, refresh, report, state } from "../state.ts";
+import { everySecond, forbidden, onAlert, openAlerts, poll, refresh, report, state } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
 import { note, openDialog } from "../ui/overlay.ts";
 import { ago, button, card, cell, chip, field, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
@@ -30,7 +30,7 @@ function written(kind: AlertKind, value: number): string {
 
 export function alerts(_: Route): View {
   let resolved: AlertNow[] | null = null, rules: Rule[] | null = null, after: string | null = null, more = false;
-  const tick = setInterval(refresh, 1000);
+  const untick = everySecond();
 
   async function history(behind: string | null): Promise<void> {
     const { alerts: { edges, pageInfo } } = await ask(Alerts, { filter: { state: ["RESOLVED"] }, first: pageSize, after: behind });
@@ -61,7 +61,7 @@ export function alerts(_: Route): View {
   return {
     title: "Alerts",
     stop: () => {
-      clearInterval(tick);
+      untick();
       unheard();
       stopRules();
     },

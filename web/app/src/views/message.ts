@@ -4,7 +4,7 @@ import { Cancel, Discard, OneMessage, OneMessageUpdates, Requeue, type Failure, 
 import { connection } from "../api/socket.ts";
 import { count, plural, sentence, span, words } from "../lib/format.ts";
 import type { Route, View } from "../route.ts";
-import { forbidden, may, refresh, report } from "../state.ts";
+import { everySecond, forbidden, may, refresh, report } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
 import { button, card, chip, facts, mono, quiet, statusChip, table, time, type Tone } from "../ui/parts.ts";
 import { cancelMessage, discardDeadLetters, requeueDeadLetters } from "./actions.ts";
@@ -15,7 +15,7 @@ export function message(route: Route): View {
   const id = route.path[1]!;
   let shown: Message | null | undefined, fault = "", stop: () => void = () => {}, stopped = false;
   let again: ReturnType<typeof setTimeout> | undefined;
-  const tick = setInterval(refresh, 1000);
+  const untick = everySecond();
 
   async function load(): Promise<void> {
     clearTimeout(again);
@@ -53,7 +53,7 @@ export function message(route: Route): View {
     stop: () => {
       stopped = true;
       clearTimeout(again);
-      clearInterval(tick);
+      untick();
       stop();
     },
     render: () => {
@@ -146,7 +146,7 @@ function byEvents(events: readonly LoggedEvent[]): Entry[] {
   return events.map((event, i) => {
     const before = events[i - 1];
     const passed = before ? Date.parse(event.recordedAt) - Date.parse(before.recordedAt) : null;
-    const by = event.by.kind === "PLATFORM" ? event.by.id : `${words(event.by.kind)} ${event.by.name ?? event.by.id}`;
+    const by = event.by.kind === "PLATFORM" ? event.by.id : event.by.kind === "WEBHOOK" ? "webhook" : `${words(event.by.kind)} ${event.by.name ?? event.by.id}`;
     return {
       key: event.id, at: event.recordedAt, tone: eventTones[event.type] ?? "wait", data: event.data,
       text: [h("strong", null, spaced(event.type)), h("span", { class: "quiet" }, ` by ${by}`, event.by.onBehalfOf ? ` for ${event.by.onBehalfOf}` : "",

@@ -1,13 +1,14 @@
 // The messages: the newest live, or what a search finds, page by page.
 import { ask, sawServerTime, since } from "../api/client.ts";
-import { MessageCounts, MessageUpdates, Messages, Position, type MessageCountsData, type MessageFilter, type MessageRow, type MessageStatus } from "../api/operations.ts";
+import { CancelMany, MessageCounts, MessageUpdates, Messages, Position, type MessageCountsData, type MessageFilter, type MessageRow, type MessageStatus } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
 import { age, count, plural, shortId, words } from "../lib/format.ts";
 import { describe, fromQuery, priorities, statuses, toQuery, types, type Filters } from "../lib/recognise.ts";
 import { go, link, type Route, type View } from "../route.ts";
-import { refresh, report, state } from "../state.ts";
+import { everySecond, forbidden, refresh, report, state } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
 import { button, card, cell, chip, choose, quiet, statusChip, table } from "../ui/parts.ts";
+import { cancelMessages } from "./actions.ts";
 
 const pageSize = 50;
 const rowLimit = 40; // that change live
@@ -15,6 +16,7 @@ const rowsPerSecond = 3; // of a busy sender only a sample is shown, so that eac
 const troubledPerSecond = 2;
 const busy = 400; // updates a second above which rows are asked for instead of followed
 const busyEvery = 2000;
+const busyRounds = 15; // of asking, before it is tried to follow again
 const troubled: readonly MessageStatus[] = ["RETRYING", "AMBIGUOUS", "FAILED", "DEAD_LETTERED", "EXPIRED"];
 
 export function messages(route: Route): View {
@@ -118,7 +120,7 @@ class Feed {
   private passedBy = -Infinity; // when a new message was last left out
   private second = { at: 0, seen: 0, plain: 0, troubled: 0 };
   private readonly filters: Filters;
-  private readonly tick = setInterval(refresh, 1000); // ages
+  private readonly untick = everySecond();
 
   constructor(filters: Filters) {
     this.filters = filters;
@@ -128,7 +130,7 @@ class Feed {
 
   stop(): void {
     this.stopped = true;
-    clearInterval(this.tick);
+    this.untick();
     clearTimeout(this.timer);
     this.unfollow();
     document.removeEventListener("visibilitychange", this.turn);
@@ -140,7 +142,7 @@ class Feed {
   };
 
   /** Asks how far the lists are, loads the newest messages, then follows the log from there: no change falls between the two. */
-  private async start(follow = true): Promise<void> {
+  private async start(asking = 0): Promise<void> {
     clearTimeout(this.timer);
     this.unfollow();
     this.unfollow = () => {};
@@ -151,8 +153,8 @@ class Feed {
       this.rows = new Map(edges.toReversed().map(({ node }) => [node.id, node]));
       this.note = "";
       refresh();
-      if (!follow) {
-        this.timer = setTimeout(() => void this.start(false), busyEvery);
+      if (asking > 0) {
+        this.timer = setTimeout(() => void this.start(asking - 1), busyEvery);
         return;
       }
       this.unfollow = connection.subscribe(MessageUpdates, { senderId: this.filters.sender ?? null, after: position }, {
@@ -175,7 +177,7 @@ class Feed {
     const now = Math.floor(Date.now() / 1000);
     if (this.second.at !== now) this.second = { at: now, seen: 0, plain: 0, troubled: 0 };
     if (++this.second.seen > busy) {
-      void this.start(false);
+      void this.start(busyRounds);
       return;
     }
     const { status } = this.filters;
@@ -236,8 +238,12 @@ class Pages {
 
   constructor(filters: Filters) {
     this.filters = filters;
+    this.reload();
+  }
+
+  private reload(): void {
     void this.load();
-    ask(MessageCounts, { filter: messageFilter(filters) }, this.abort.signal).then(({ messageCounts }) => {
+    ask(MessageCounts, { filter: messageFilter(this.filters) }, this.abort.signal).then(({ messageCounts }) => {
       this.counts = messageCounts;
       refresh();
     }, () => {}); // the list says what is wrong
@@ -268,8 +274,11 @@ class Pages {
     const older = (): void => { this.cursors.push(this.next); void this.load(); };
     const summary: Child = this.counts === null ? "…" : this.counts.map(({ status, count: n }) =>
       h("a", { key: status, class: "count-link", href: link(["messages"], withPage(toQuery({ ...this.filters, status: [status] }), true)) }, statusChip(status), ` ${count(n)}`));
-    return card(["Messages ", total === undefined ? null : h("span", { class: "quiet", id: "found" }, plural(total, "message"))], { id: "found-messages", class: "wide" },
+    const waiting = this.counts?.some(({ status }) => status === "QUEUED" || status === "RETRYING") && !forbidden(CancelMany);
+    return card(["Messages ", total === undefined ? null : h("span", { class: "quiet", id: "found" }, plural(total, "message"))], { id: "found-messages", class: "wide" }, [
+      waiting ? button("Cancel those that wait…", () => cancelMessages(messageFilter(this.filters), describe(this.filters).join(", "), () => this.reload()), { id: "cancel-many" }) : null,
       h("a", { class: "plain button", href: link(["messages"]) }, "Live"),
+    ],
       h("div", { class: "counts" }, summary),
       this.fault ? h("p", { class: "error", role: "alert" }, this.fault) : null,
       this.rows === null ? quiet(this.fault ? "" : "Loading…") : this.rows.length === 0 ? quiet("No message is found.") : messageTable(this.rows),
@@ -277,6 +286,6 @@ class Pages {
         button("Newer", newer, { disabled: this.cursors.length <= 1 }),
         h("span", { class: "quiet" }, `Page ${this.cursors.length}`),
         button("Older", older, { disabled: this.next === null, id: "older" }),
-        button("Load again", () => void this.load())));
+        button("Load again", () => this.reload())));
   }
 }

@@ -5,7 +5,7 @@ import { connection } from "../api/socket.ts";
 import { age, count, duration, figure, percent, seconds, span, words } from "../lib/format.ts";
 import { windows, type Window } from "../lib/scale.ts";
 import { setQuery, type Route, type View } from "../route.ts";
-import { forbidden, openAlerts, poll, refresh, state } from "../state.ts";
+import { forbidden, openAlerts, poll, refresh, report, state } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
 import { card, cell, choose, chip, quiet, segments, table, toneOf, type Tone } from "../ui/parts.ts";
 import { Plot, type Series } from "../ui/plot.ts";
@@ -59,6 +59,7 @@ export function overview(route: Route): View {
     const turn = (): void => {
       stop?.();
       stop = document.hidden ? null : connection.subscribe(LiveMetrics, { senderId, window: duration(length), every: duration(every) }, {
+        refused: report,
         next: ({ metrics }) => {
           sawServerTime(metrics.at);
           take(metrics);
@@ -131,7 +132,7 @@ function tiles(now: Live | null, live: Live | null, window: string): VNode {
     tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing is due" : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null),
     tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost` : "…"),
     tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad" : null),
-    tile("behind", "Read model", state.behind === null ? "…" : state.behind === 0 ? "current" : span(state.behind), state.behind === 0 ? "not behind the log" : "behind the log", (state.behind ?? 0) > 5 ? "warn" : null));
+    tile("behind", "Read model", state.behind === null ? "…" : state.behind < 1 ? "current" : span(state.behind), (state.behind ?? 0) < 1 ? "not behind the log" : "behind the log", (state.behind ?? 0) > 5 ? "warn" : null));
 }
 
 // ───────────── plots ─────────────

@@ -4,7 +4,7 @@ import { Pause, RegisterSender, Resume, SetRate, UpdateSender, type Priority, ty
 import { count, figure, seconds, sentence, span, words } from "../lib/format.ts";
 import { priorities } from "../lib/recognise.ts";
 import type { Route, View } from "../route.ts";
-import { forbidden, putSender, refresh, state } from "../state.ts";
+import { everySecond, forbidden, putSender, state } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
 import { attempt, note, openDialog } from "../ui/overlay.ts";
 import { button, card, chip, facts, field, mono, quiet, statusChip, time, toneOf } from "../ui/parts.ts";
@@ -14,9 +14,9 @@ const lane = (priority: Priority): string => (priority === "OTP" ? "OTP" : words
 
 export function senders(route: Route): View {
   const only = route.path[1];
-  const tick = setInterval(refresh, 1000);
+  const untick = everySecond();
   return {
-    title: "Senders", stop: () => clearInterval(tick),
+    title: "Senders", stop: untick,
     render: () => {
       const shown = (state.senders ?? []).filter(sender => !only || sender.id === only);
       const reason = forbidden(RegisterSender);

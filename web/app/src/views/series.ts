@@ -30,6 +30,8 @@ export class LiveSeries {
     // A step is asked for when it has been over for a moment: what was recorded at its end is counted by then.
     const { from, to } = stepBounds(serverNow() - 1500, this.window);
     const step = this.window.step * 1000;
+    // The browser's clock was ahead before the server's was known.
+    if (this.loaded && this.loaded.from > from + step) this.loaded = null;
     const before = this.loaded;
     const known = before ? before.from + before.points.length * step : from;
     if (before && known >= to) return;
