@@ -51,6 +51,20 @@ func decideOnDeadLetters(ctx context.Context, t *testing.T, b *browser, simulato
 	b.click(t, "dialog button[type=submit]")
 	b.await(t, "the message as cancelled", `document.querySelector("#message .chip").textContent === "cancelled" && document.querySelector("#cancel") === null`)
 	b.awaitText(t, "#timeline", "the appointment moved")
+	// Another one is called off with all that a search finds.
+	b.visit(t, "#/queue?to=%2B14155550109")
+	b.fill(t, "#queue textarea", "See you tomorrow.")
+	b.click(t, "#queue summary")
+	b.set(t, "#queue input[name=sendAt]", time.Now().Add(24*time.Hour).UTC().Format("2006-01-02T15:04:05"))
+	b.fill(t, "#queue input[name=labels]", "visit=42")
+	b.click(t, "#queue button[type=submit]")
+	b.await(t, "that it is accepted", `document.querySelector("#queue-note a") !== null`)
+	b.visit(t, "#/messages?label=visit%3D42")
+	b.click(t, "#cancel-many")
+	b.awaitText(t, "#dry-run", "1 waiting message will be called off")
+	b.fill(t, "dialog input[name=reason]", "the office is closed")
+	b.click(t, "dialog button[type=submit]")
+	b.await(t, "the message as cancelled", `document.querySelector("#messages .chip")?.textContent === "cancelled"`)
 
 	b.visit(t, "#/dead-letters")
 	b.await(t, "three dead letters", `document.querySelectorAll(".dead tbody tr").length === 3`)
@@ -167,6 +181,12 @@ func takeNoteAndChangeSenders(t *testing.T, b *browser) {
 	b.set(t, "dialog input[name=phoneNumberId]", "106540352242923")
 	b.click(t, "dialog button[type=submit]")
 	b.awaitText(t, "#sender-shop", "active")
+
+	b.visit(t, "#/ledger?type=SenderPaused,SenderHeld&stream=sender-demo")
+	b.await(t, "the hold and both pauses in the log", `(types => types.filter(t => t === "SenderPaused").length === 2 && types.includes("SenderHeld"))
+		([...document.querySelectorAll(".log tbody strong")].map(s => s.textContent))`)
+	b.set(t, "#as-of", "2020-01-01T00:00:00")
+	b.await(t, "books without a message, as of an earlier time", `document.querySelector("#ledger dd")?.textContent === "0" && location.hash.includes("at=2020")`)
 }
 
 func TestPageSaysWhatAKeyDoesNotAllow(t *testing.T) {

@@ -2186,7 +2186,7 @@ function cancelMessages(filter, what, ended) {
 		danger: true,
 		reason: true,
 		none: "Nothing that the filter finds waits any more.",
-		says: (n) => `${plural(n, "message")} that wait will be called off.`,
+		says: (n) => `${plural(n, "waiting message")} will be called off.`,
 		button: (n) => `Cancel ${count(n)}`,
 		count: () => send(true, "count"),
 		run: (reason) => send(false, reason)
@@ -3179,7 +3179,7 @@ var ruleColumns = [
 	},
 	{ name: "Severity" },
 	{ name: "On" },
-	{ name: "" }
+	{ name: "Change" }
 ];
 function ruleTable(rules, changed) {
 	const fixed = forbidden(SetRule) !== null;
@@ -3772,15 +3772,14 @@ function queue(route) {
 			}, fault), h("div", { class: "actions" }, h("button", {
 				type: "submit",
 				disabled: busy
-			}, busy ? "Queueing…" : "Queue")))), card("Accepted", { id: "accepted" }, null, h("ul", {
+			}, busy ? "Queueing…" : "Queue")))), card("Accepted", { id: "accepted" }, null, h("div", {
 				id: "queue-note",
-				role: "status",
-				class: "accepted"
-			}, accepted.map(({ id, replayed }) => h("li", { key: `${id}${replayed}` }, replayed ? "Stood already: " : "Accepted as ", h("a", {
+				role: "status"
+			}, accepted.length === 0 ? null : h("ul", { class: "accepted" }, accepted.map(({ id, replayed }) => h("li", { key: `${id}${replayed}` }, replayed ? "Stood already: " : "Accepted as ", h("a", {
 				class: "mono",
 				href: `#/messages/${id}`,
 				title: id
-			}, shortId(id)), "."))), accepted.length === 0 ? quiet("What is accepted is recorded before it is answered, and can be followed here.") : null));
+			}, shortId(id)), ".")))), accepted.length === 0 ? quiet("What is accepted is recorded before it is answered, and can be followed here.") : null));
 		}
 	};
 }

@@ -64,7 +64,7 @@ export function cancelMessages(filter: MessageFilter, what: string, ended: () =>
   const send = (dryRun: boolean, reason: string): Promise<Progress> => ask(CancelMany, { input: { filter }, reason, dryRun }).then(data => data.cancelMessages);
   bulk({
     title: "Cancel messages", verb: "Cancelling", danger: true, reason: true, none: "Nothing that the filter finds waits any more.",
-    says: n => `${plural(n, "message")} that wait will be called off.`,
+    says: n => `${plural(n, "waiting message")} will be called off.`,
     button: n => `Cancel ${count(n)}`, count: () => send(true, "count"), run: reason => send(false, reason),
   }, what ? `All by ${what}.` : "All messages.", ended);
 }

@@ -126,7 +126,7 @@ const resolvedTable = (resolved: readonly AlertNow[]): VNode => table({ class: "
 const ruleColumns = [
   { name: "Rule" }, { name: "Threshold", class: "number" }, { name: "Over", title: "Over how long figures are taken", class: "number" },
   { name: "For", title: "How long it must hold", class: "number" }, { name: "Volume", title: "On how many messages it must rest", class: "number" },
-  { name: "Severity" }, { name: "On" }, { name: "" },
+  { name: "Severity" }, { name: "On" }, { name: "Change" },
 ];
 
 function ruleTable(rules: readonly Rule[], changed: (rule: Rule) => void): VNode {

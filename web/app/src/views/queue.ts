@@ -63,8 +63,8 @@ export function queue(route: Route): View {
             h("p", { class: "error", role: "alert" }, fault),
             h("div", { class: "actions" }, h("button", { type: "submit", disabled: busy }, busy ? "Queueing…" : "Queue")))),
         card("Accepted", { id: "accepted" }, null,
-          h("ul", { id: "queue-note", role: "status", class: "accepted" }, accepted.map(({ id, replayed }) =>
-            h("li", { key: `${id}${replayed}` }, replayed ? "Stood already: " : "Accepted as ", h("a", { class: "mono", href: `#/messages/${id}`, title: id }, shortId(id)), "."))),
+          h("div", { id: "queue-note", role: "status" }, accepted.length === 0 ? null : h("ul", { class: "accepted" }, accepted.map(({ id, replayed }) =>
+            h("li", { key: `${id}${replayed}` }, replayed ? "Stood already: " : "Accepted as ", h("a", { class: "mono", href: `#/messages/${id}`, title: id }, shortId(id)), ".")))),
           accepted.length === 0 ? quiet("What is accepted is recorded before it is answered, and can be followed here.") : null));
     },
   };
