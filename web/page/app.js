@@ -14,6 +14,8 @@ var Refused = class extends Error {
 };
 /** No answer came, so whether a mutation was carried out is not known. */
 var ServerAway = class extends Error {};
+/** What is said of anything that was thrown. */
+var messageOf = (error) => error instanceof Error ? error.message : String(error);
 var key = null;
 var currentKey = () => key;
 function useKey(next) {
@@ -460,6 +462,8 @@ function clock(at, now, digits = "milliseconds") {
 }
 /** An enum's name in words. */
 var words = (name) => name.toLowerCase().replaceAll("_", " ");
+/** What people call a lane. */
+var laneName = (priority) => priority === "OTP" ? "OTP" : words(priority);
 var sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 var plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 /** The end tells ids apart: those of one minute begin alike (UUIDv7). */
@@ -625,6 +629,8 @@ function follow$1() {
 	return () => stop();
 }
 var openAlerts = () => [...state.alerts.values()].map(({ alert }) => alert).sort((a, b) => Number(b.severity === "CRITICAL") - Number(a.severity === "CRITICAL") || Date.parse(b.raisedAt) - Date.parse(a.raisedAt));
+/** The senders to choose among, behind a choice for all of them. */
+var senderChoices = (all) => [["", all], ...(state.senders ?? []).map(({ id, name }) => [id, name])];
 var badge = (n) => n === null || n === 0 ? "" : n > 9999 ? "9999+" : count(n);
 // src/route.ts
 function currentRoute() {
@@ -904,6 +910,8 @@ function button(text, onclick, props) {
 		...props
 	}, text);
 }
+/** What the field that an event came from holds. */
+var held = (event) => event.target.value.trim();
 var fields = 0;
 var ids = /* @__PURE__ */ new Map();
 /** A control with its label and a hint that a screen reader reads with it. */
@@ -994,7 +1002,7 @@ function closeDialog() {
 /** What is said of an error that a button brought about. */
 function faultText(error) {
 	if (error instanceof ServerAway) return "No answer came: whether it was done is not known. Doing it again is safe.";
-	return error instanceof Error ? error.message : String(error);
+	return messageOf(error);
 }
 function dialog() {
 	if (!open) return null;
@@ -1858,7 +1866,7 @@ function queuesTable(senders) {
 	}, "never") : emptyIn(sender)), cell("Scheduled", { class: "number" }, count(sender.scheduled))), ...sender.lanes.map((lane) => h("tr", {
 		key: `${sender.id} ${lane.priority}`,
 		class: "lane"
-	}, h("td", { class: "skip-cell" }), cell("Lane", null, lane.priority === "OTP" ? "OTP" : sentence(words(lane.priority)), sender.pausedPriorities.includes(lane.priority) && sender.state !== "PAUSED" ? [" ", chip("paused", "warn")] : null), cell("Due", { class: "number" }, count(lane.depth)), cell("Oldest due", { class: "number" }, due(lane.oldestDueAge)), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" })))]));
+	}, h("td", { class: "skip-cell" }), cell("Lane", null, sentence(laneName(lane.priority)), sender.pausedPriorities.includes(lane.priority) && sender.state !== "PAUSED" ? [" ", chip("paused", "warn")] : null), cell("Due", { class: "number" }, count(lane.depth)), cell("Oldest due", { class: "number" }, due(lane.oldestDueAge)), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" })))]));
 }
 // src/views/series.ts
 var LiveSeries = class {
@@ -1980,7 +1988,7 @@ function overview(route) {
 				class: "filters wide",
 				role: "group",
 				"aria-label": "What the figures are of"
-			}, choose("Sender", senderId ?? "", [["", "all senders"], ...(state.senders ?? []).map(({ id, name }) => [id, name])], (value) => setQuery({ sender: value }), { id: "sender-filter" }), segments("Window", window.id, windows.map(({ id, name }) => [id, name]), (id) => setQuery({ window: id }))), tiles(now, live, window.name), card("Throughput", { id: "throughput" }, throughput.tools(through), throughput.render(through)), card("Delivery latency", { id: "latency" }, latency.tools(late), latency.render(late)), open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], {
+			}, choose("Sender", senderId ?? "", senderChoices("all senders"), (value) => setQuery({ sender: value }), { id: "sender-filter" }), segments("Window", window.id, windows.map(({ id, name }) => [id, name]), (id) => setQuery({ window: id }))), tiles(now, live, window.name), card("Throughput", { id: "throughput" }, throughput.tools(through), throughput.render(through)), card("Delivery latency", { id: "latency" }, latency.tools(late), latency.render(late)), open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], {
 				id: "open-alerts",
 				class: "wide"
 			}, h("a", { href: "#/alerts" }, "All alerts"), h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null, card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${window.name}`), errors(live)), card("Queues", { id: "queues" }, null, state.senders?.length === 0 ? quiet("No sender yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)), forbidden(Ledger) ? null : card(["Ledger ", balanced(books)], {
@@ -2294,7 +2302,7 @@ function filterBar(filters, live) {
 		else if (value) next.status = [value];
 		else delete next.status;
 		change(next);
-	}, { id: "status-filter" }), choose("Sender", filters.sender ?? "", [["", "all"], ...(state.senders ?? []).map(({ id, name }) => [id, name])], (value) => set("sender", value)), choose("Type", filters.type ?? "", [["", "all"], ...types.map((t) => [t, words(t)])], (value) => set("type", value)), choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map((p) => [p, p === "OTP" ? p : words(p)])], (value) => set("priority", value)), parts.length > 0 ? h("p", { class: "searched" }, "Found by ", h("strong", null, parts.join(", "))) : null, Object.keys(filters).length > 0 ? h("a", {
+	}, { id: "status-filter" }), choose("Sender", filters.sender ?? "", senderChoices("all"), (value) => set("sender", value)), choose("Type", filters.type ?? "", [["", "all"], ...types.map((t) => [t, words(t)])], (value) => set("type", value)), choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map((p) => [p, laneName(p)])], (value) => set("priority", value)), parts.length > 0 ? h("p", { class: "searched" }, "Found by ", h("strong", null, parts.join(", "))) : null, Object.keys(filters).length > 0 ? h("a", {
 		class: "clear",
 		href: "#/messages"
 	}, "Clear all") : null);
@@ -2341,7 +2349,7 @@ var messageTable = (rows) => table({
 	href: link(["messages", message.id]),
 	title: message.id,
 	"aria-label": `Message ${message.id}`
-}, shortId(message.id))), h("td", { class: "mono" }, message.to ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, message.priority === "OTP" ? "OTP" : words(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number" }, message.attempts), h("td", { class: "number" }, age(since(message.queuedAt) / 1e3)))));
+}, shortId(message.id))), h("td", { class: "mono" }, message.to ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number" }, message.attempts), h("td", { class: "number" }, age(since(message.queuedAt) / 1e3)))));
 /** The newest messages, changing as they move. */
 var Feed = class {
 	rows = /* @__PURE__ */ new Map();
@@ -2497,7 +2505,7 @@ var Pages = class {
 			this.fault = "";
 		} catch (error) {
 			if (this.abort.signal.aborted) return;
-			this.fault = error instanceof Error ? error.message : String(error);
+			this.fault = messageOf(error);
 		}
 		refresh();
 	}
@@ -2558,7 +2566,7 @@ function message(route) {
 			if (first && found) follow(found.cursor);
 		} catch (error) {
 			if (stopped) return;
-			fault = error instanceof Error ? error.message : String(error);
+			fault = messageOf(error);
 			if (shown === void 0) again = setTimeout(load, 3e3);
 			if (!error.code) report(error);
 		}
@@ -2610,7 +2618,7 @@ function page(m, changed) {
 			href: `#/messages?to=${encodeURIComponent(m.to)}`
 		}, m.to) : m.erasedAt ? "erased" : "erased, or not to be seen"],
 		["Sender", h("a", { href: `#/senders/${encodeURIComponent(m.sender.id)}` }, m.sender.name)],
-		["Type", `${words(m.type)}, ${m.priority === "OTP" ? "OTP" : words(m.priority)} lane`],
+		["Type", `${words(m.type)}, ${laneName(m.priority)} lane`],
 		["Attempts", `${count(m.attempts)}, in ${plural(m.calls, "call")}`],
 		["Reason", m.statusReason],
 		["Sent twice", m.sentTwice ? chip("yes, after a lost answer", "warn") : null],
@@ -2852,7 +2860,7 @@ function deadLetters(route) {
 			fault = "";
 			refresh();
 		} catch (error) {
-			if (mine === round) fault = error instanceof Error ? error.message : String(error);
+			if (mine === round) fault = messageOf(error);
 			throw error;
 		}
 	}
@@ -2884,7 +2892,7 @@ function deadLetters(route) {
 			class: "filters wide",
 			role: "group",
 			"aria-label": "Filters"
-		}, choose("Sender", sender, [["", "all"], ...(state.senders ?? []).map(({ id, name }) => [id, name])], (value) => setQuery({ sender: value })), input("Code", code, "131000", "numeric", (value) => setQuery({ code: value })), input("Label", label, "name=value", "text", (value) => setQuery({ label: value })), described ? h("a", {
+		}, choose("Sender", sender, senderChoices("all"), (value) => setQuery({ sender: value })), input("Code", code, "131000", "numeric", (value) => setQuery({ code: value })), input("Label", label, "name=value", "text", (value) => setQuery({ label: value })), described ? h("a", {
 			class: "clear",
 			href: "#/dead-letters"
 		}, "Clear all") : null), card(["Dead letters ", page ? h("span", {
@@ -2912,7 +2920,7 @@ function deadLetters(route) {
 			inputmode: mode,
 			size: 12,
 			autocomplete: "off",
-			onchange: (event) => onchange(event.target.value.trim())
+			onchange: (event) => onchange(held(event))
 		}));
 	}
 	function empty(described) {
@@ -3225,11 +3233,11 @@ function editRule(rule, changed) {
 					name: "kind",
 					value: kind,
 					onchange: (event) => {
-						kind = event.target.value;
+						kind = held(event);
 						refresh();
 					}
 				}, options(kinds, kind))),
-				field("Sender", h("select", { name: "senderId" }, options([["", "over all, and each of them"], ...(state.senders ?? []).map(({ id, name }) => [id, name])], rule?.senderId ?? ""))),
+				field("Sender", h("select", { name: "senderId" }, options(senderChoices("over all, and each of them"), rule?.senderId ?? ""))),
 				h("div", { class: "row" }, unit === "none" ? null : field(`Threshold, ${unitNames[unit]}`, h("input", {
 					name: "threshold",
 					type: "number",
@@ -3285,7 +3293,6 @@ function editRule(rule, changed) {
 	});
 }
 // src/views/senders.ts
-var lane = (priority) => priority === "OTP" ? "OTP" : words(priority);
 function senders(route) {
 	const only = route.path[1];
 	return {
@@ -3330,13 +3337,13 @@ function senderCard(sender) {
 	}, h("p", null, sender.stateReason)) : null, paused ? h("div", {
 		class: "callout",
 		"data-tone": "warn"
-	}, h("p", null, `Paused: ${sender.pausedPriorities.map(lane).join(", ")}.`)) : null, sender.throttledUntil && Date.parse(sender.throttledUntil) > serverNow() ? h("div", {
+	}, h("p", null, `Paused: ${sender.pausedPriorities.map(laneName).join(", ")}.`)) : null, sender.throttledUntil && Date.parse(sender.throttledUntil) > serverNow() ? h("div", {
 		class: "callout",
 		"data-tone": "warn"
 	}, h("p", null, "WhatsApp throttles it until ", time(sender.throttledUntil, "seconds"), ".")) : null, h("dl", { class: "figures" }, figureOf("Rate", `${count(sender.messagesPerSecond)}/s`), figureOf("Effective rate", `${figure(sender.effectiveRate)}/s`, sender.effectiveRate < sender.messagesPerSecond / 2 ? "warn" : null), figureOf("Queue", count(sender.queueDepth)), figureOf("Oldest due", span(floor(seconds(sender.oldestDueAge)))), figureOf("Drain/min", figure(sender.drainPerMinute)), figureOf("Empty in", emptyIn(sender), emptyIn(sender) === "never" ? "bad" : null), figureOf("Scheduled", count(sender.scheduled))), h("ul", {
 		class: "lanes",
 		"aria-label": "Lanes"
-	}, sender.lanes.map(({ priority, depth, oldestDueAge }) => h("li", { key: priority }, h("strong", null, priority === "OTP" ? "OTP" : sentence(lane(priority))), h("span", null, `${count(depth)} due`), oldestDueAge ? h("span", { class: "quiet" }, `oldest ${span(floor(seconds(oldestDueAge)))}`) : null, sender.state === "PAUSED" || sender.pausedPriorities.includes(priority) ? chip("paused", "warn") : null))), facts([
+	}, sender.lanes.map(({ priority, depth, oldestDueAge }) => h("li", { key: priority }, h("strong", null, sentence(laneName(priority))), h("span", null, `${count(depth)} due`), oldestDueAge ? h("span", { class: "quiet" }, `oldest ${span(floor(seconds(oldestDueAge)))}`) : null, sender.state === "PAUSED" || sender.pausedPriorities.includes(priority) ? chip("paused", "warn") : null))), facts([
 		["Number", sender.displayPhoneNumber],
 		["Phone number id", mono(sender.phoneNumberId)],
 		["Business account", sender.businessAccountId && mono(sender.businessAccountId)]
@@ -3384,7 +3391,7 @@ function pause(sender) {
 				name: `lane-${priority}`,
 				value: priority,
 				checked: true
-			}), priority === "OTP" ? "OTP" : sentence(lane(priority))))),
+			}), sentence(laneName(priority))))),
 			field("Reason", h("input", {
 				name: "reason",
 				required: true,
@@ -3574,7 +3581,7 @@ function ledger(route) {
 			if (!asOf) sawServerTime(books.asOf);
 			fault = "";
 		} catch (error) {
-			fault = error instanceof Error ? error.message : String(error);
+			fault = messageOf(error);
 			if (!asOf) throw error;
 		}
 		refresh();
@@ -3602,7 +3609,7 @@ function ledger(route) {
 				""
 			];
 		} catch (error) {
-			logFault = error instanceof Error ? error.message : String(error);
+			logFault = messageOf(error);
 			report(error);
 		}
 		searching = false;
@@ -3622,7 +3629,7 @@ function ledger(route) {
 			class: "filters wide",
 			role: "group",
 			"aria-label": "Filters"
-		}, choose("Sender", sender, [["", "all"], ...(state.senders ?? []).map(({ id, name }) => [id, name])], (value) => setQuery({ sender: value })), h("label", {
+		}, choose("Sender", sender, senderChoices("all"), (value) => setQuery({ sender: value })), h("label", {
 			class: "choose",
 			key: "at"
 		}, h("span", null, "As of"), h("input", {
@@ -3630,7 +3637,7 @@ function ledger(route) {
 			step: 1,
 			value: at,
 			id: "as-of",
-			onchange: (event) => setQuery({ at: event.target.value })
+			onchange: (event) => setQuery({ at: held(event) })
 		})), at ? button("Now", () => setQuery({ at: null }), { class: "plain small" }) : null), card(["Ledger ", balanced(books)], {
 			id: "ledger",
 			class: "wide"
@@ -3658,7 +3665,7 @@ function ledger(route) {
 			size: 16,
 			autocomplete: "off",
 			spellcheck: "false",
-			onchange: (event) => onchange(event.target.value.trim())
+			onchange: (event) => onchange(held(event))
 		}));
 	}
 }
@@ -3709,7 +3716,7 @@ function queue(route) {
 			}, ...accepted].slice(0, 10);
 			form.elements.namedItem("body")?.select();
 		} catch (error) {
-			fault = error instanceof ServerAway ? "No answer came. Press Queue again: it will not be sent twice." : error instanceof Error ? error.message : String(error);
+			fault = error instanceof ServerAway ? "No answer came. Press Queue again: it will not be sent twice." : messageOf(error);
 			markField(form, error instanceof Refused ? error.field : error instanceof WrongField ? error.field : null);
 		}
 		busy = false;
@@ -4041,7 +4048,7 @@ function breakIt(_) {
 				await load();
 				[said, bad] = [done, false];
 			} catch (error) {
-				[said, bad] = [error instanceof Error ? error.message : String(error), true];
+				[said, bad] = [messageOf(error), true];
 			}
 			dragged.clear();
 			refresh();
@@ -4081,7 +4088,7 @@ function breakIt(_) {
 		const value = fault.from(settings?.[setting] ?? 0);
 		const nearest = steps.reduce((best, step, i) => Math.abs(step - value) < Math.abs(steps[best] - value) ? i : best, 0);
 		const at = dragged.get(id) ?? nearest, shown = dragged.has(id) ? steps[at] : value;
-		const index = (event) => Number(event.target.value);
+		const index = (event) => Number(held(event));
 		return h("div", {
 			class: "fault",
 			key: id
@@ -4238,7 +4245,7 @@ function menu() {
 	}, count) : null)))), h("div", { class: "menu-end" }, h("label", { class: "choose" }, h("span", null, "Theme"), h("select", {
 		id: "theme",
 		value: theme(),
-		onchange: (event) => setTheme(event.target.value)
+		onchange: (event) => setTheme(held(event))
 	}, [
 		"system",
 		"light",

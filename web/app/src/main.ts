@@ -10,7 +10,7 @@ import { currentRoute, link, type Route, type View } from "./route.ts";
 import { session, signOut, start } from "./session.ts";
 import { h, patchChildren, type Child, type VNode } from "./ui/dom.ts";
 import { overlay, note } from "./ui/overlay.ts";
-import { chip, type Tone } from "./ui/parts.ts";
+import { chip, held, type Tone } from "./ui/parts.ts";
 import { searchBox, focusSearch } from "./ui/search_box.ts";
 import { setTheme, theme, type Theme } from "./ui/theme.ts";
 import { signInCard } from "./views/sign_in.ts";
@@ -60,7 +60,8 @@ function follow(): void {
 
 const nowhere = (name: string): View => ({
   title: "Not found", stop: () => {},
-  render: () => h("section", { class: "card narrow" }, h("h2", null, `There is no view “${name}”`), h("a", { href: "#/" }, "To the overview")),
+  render: () => h("section", { class: "card narrow" }, h("h2", null, `There is no view “${name}”`),
+    h("a", { href: "#/" }, "To the overview")),
 });
 
 // ───────────── the frame ─────────────
@@ -95,11 +96,12 @@ function menu(): VNode {
   const [here = ""] = currentRoute().path;
   return h("nav", { id: "menu", class: "menu", "aria-label": "Views", "data-open": String(menuOpen) },
     h("ul", null, entries().map(({ name, text, count, tone, title }) => h("li", { key: name },
-      h("a", { href: link(name ? [name] : []), "aria-current": name === here ? "page" : null, onclick: () => { menuOpen = false; refresh(); } },
+      h("a", { href: link(name ? [name] : []), "aria-current": name === here ? "page" : null,
+        onclick: () => { menuOpen = false; refresh(); } },
         text, count ? h("span", { class: "badge", "data-tone": tone ?? null, title: title ?? null }, count) : null)))),
     h("div", { class: "menu-end" },
       h("label", { class: "choose" }, h("span", null, "Theme"),
-        h("select", { id: "theme", value: theme(), onchange: (event: Event) => setTheme((event.target as HTMLSelectElement).value as Theme) },
+        h("select", { id: "theme", value: theme(), onchange: (event: Event) => setTheme(held(event) as Theme) },
           ["system", "light", "dark"].map(name => h("option", { key: name, value: name }, name)))),
       h("a", { href: "playground" }, "GraphiQL"),
       h("p", { class: "quiet", id: "who" }, "Key ", h("strong", null, state.viewer!.name),
@@ -113,7 +115,8 @@ function trouble(): Child {
   const text = state.away && state.viewer
     ? "The server does not answer. What is shown is from before; the page goes on by itself as soon as it is back."
     : state.trouble ?? (behind >= 5 ? `Lists and counts are ${span(behind)} behind the log; a message's own page is not.` : "");
-  return h("div", { key: "trouble", role: "alert" }, text ? h("p", { id: "trouble", class: "trouble", "data-tone": state.away || state.trouble ? "bad" : "warn" }, text) : null);
+  return h("div", { key: "trouble", role: "alert" }, text
+    ? h("p", { id: "trouble", class: "trouble", "data-tone": state.away || state.trouble ? "bad" : "warn" }, text) : null);
 }
 
 function frame(): Child {
@@ -136,7 +139,8 @@ function frame(): Child {
         type: "button", class: "plain menu-button", "aria-expanded": String(menuOpen), "aria-controls": "menu",
         onclick: () => { menuOpen = !menuOpen; refresh(); },
       }, "Menu") : null),
-    h("div", { key: "body", class: state.viewer ? "body" : "body bare" }, state.viewer ? menu() : null, h("div", { class: "content" }, trouble(), main)),
+    h("div", { key: "body", class: state.viewer ? "body" : "body bare" }, state.viewer ? menu() : null,
+      h("div", { class: "content" }, trouble(), main)),
     overlay(),
   ];
 }

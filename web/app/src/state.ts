@@ -23,7 +23,8 @@ export interface State {
 }
 
 export const state: State = {
-  viewer: null, demo: null, live: "connecting", away: false, trouble: null, senders: null, deadLetters: null, behind: null, alerts: new Map(),
+  viewer: null, demo: null, live: "connecting", away: false, trouble: null, senders: null, deadLetters: null, behind: null,
+    alerts: new Map(),
 };
 
 // ───────────── drawing ─────────────
@@ -196,5 +197,9 @@ export const openAlerts = (): AlertNow[] =>
     .sort((a, b) => Number(b.severity === "CRITICAL") - Number(a.severity === "CRITICAL") || Date.parse(b.raisedAt) - Date.parse(a.raisedAt));
 
 export const senderName = (id: string): string => state.senders?.find(sender => sender.id === id)?.name ?? id;
+
+/** The senders to choose among, behind a choice for all of them. */
+export const senderChoices = (all: string): (readonly [string, string])[] =>
+  [["", all], ...(state.senders ?? []).map(({ id, name }) => [id, name] as const)];
 
 export const badge = (n: number | null): string => (n === null || n === 0 ? "" : n > 9999 ? "9999+" : count(n));

@@ -25,6 +25,9 @@ export interface WireError {
   extensions?: { code?: string; field?: string; messageId?: string };
 }
 
+/** What is said of anything that was thrown. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 let key: string | null = null;
 
 export const currentKey = (): string | null => key;
@@ -32,7 +35,8 @@ export function useKey(next: string | null): void {
   key = next;
 }
 
-export async function ask<Data, Variables>(operation: Operation<Data, Variables>, variables: Variables, signal?: AbortSignal): Promise<Data> {
+export async function ask<Data,
+  Variables>(operation: Operation<Data, Variables>, variables: Variables, signal?: AbortSignal): Promise<Data> {
   const timeout = AbortSignal.timeout(requestTimeout);
   let response: Response;
   let text: string;

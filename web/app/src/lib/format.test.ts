@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { age, clock, count, duration, figure, parseSpan, percent, seconds, shortId, span, spanInput } from "./format.ts";
 
 test("durations of the API are read", () => {
-  for (const [iso, want] of [["PT5S", 5], ["PT1M30S", 90], ["P1D", 86_400], ["P1DT2H", 93_600], ["PT0.25S", 0.25], ["-PT3S", -3], ["PT0S", 0],
+  for (const [iso, want] of [["PT5S", 5], ["PT1M30S", 90], ["P1D", 86_400], ["P1DT2H", 93_600], ["PT0.25S", 0.25], ["-PT3S", -3],
+    ["PT0S", 0],
     ["P", null], ["PT", null], ["5s", null], [null, null]] as const) assert.equal(seconds(iso), want, String(iso));
 });
 
@@ -12,14 +13,16 @@ test("durations are written as the API takes them", () => {
 });
 
 test("lengths of time that people write are read, and written so that they are read back", () => {
-  for (const [text, want] of [["90", 90], ["5s", 5], ["1m30s", 90], ["2 h", 7200], ["1 h 5 min", 3900], ["soon", null], ["5 parsecs", null], ["", null]] as const) {
+  for (const [text, want] of [["90", 90], ["5s", 5], ["1m30s", 90], ["2 h", 7200], ["1 h 5 min", 3900], ["soon", null], ["5 parsecs", null],
+    ["", null]] as const) {
     assert.equal(parseSpan(text), want, text);
   }
   for (const s of [0, 1, 59, 60, 90, 3600, 5400, 86_400]) assert.equal(parseSpan(spanInput(s)), s, spanInput(s));
 });
 
 test("lengths of time are rounded to what matters", () => {
-  for (const [s, want] of [[null, "–"], [0, "0 s"], [0.0432, "43 ms"], [1.449, "1.4 s"], [59.9, "59 s"], [60, "1 min"], [61, "1 min 1 s"], [3600, "1 h"], [90_061, "1 d 1 h"], [-2, "0 s"]] as const) {
+  for (const [s, want] of [[null, "–"], [0, "0 s"], [0.0432, "43 ms"], [1.449, "1.4 s"], [59.9, "59 s"], [60, "1 min"], [61, "1 min 1 s"],
+    [3600, "1 h"], [90_061, "1 d 1 h"], [-2, "0 s"]] as const) {
     assert.equal(span(s), want);
   }
   assert.deepEqual([0.4, 61, 7200, 200_000].map(age), ["0 s", "1 min", "2 h", "2 d"]);
@@ -31,7 +34,8 @@ test("figures have the digits that tell something", () => {
 });
 
 test("a share that is nearly all or nearly none does not read as such", () => {
-  assert.deepEqual([null, 0, 1, 0.9996, 0.00001, 0.02, 0.0054, 0.5].map(percent), ["–", "0 %", "100 %", "> 99.9 %", "< 0.01 %", "2 %", "0.54 %", "50 %"]);
+  assert.deepEqual([null, 0, 1, 0.9996, 0.00001, 0.02, 0.0054, 0.5].map(percent),
+    ["–", "0 %", "100 %", "> 99.9 %", "< 0.01 %", "2 %", "0.54 %", "50 %"]);
 });
 
 test("a time of another day has its day", () => {

@@ -96,6 +96,9 @@ export function clock(at: string | number | Date, now: number, digits: "minutes"
 /** An enum's name in words. */
 export const words = (name: string): string => name.toLowerCase().replaceAll("_", " ");
 
+/** What people call a lane. */
+export const laneName = (priority: string): string => (priority === "OTP" ? "OTP" : words(priority));
+
 export const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;

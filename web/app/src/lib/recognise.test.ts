@@ -33,7 +33,8 @@ test("what is typed is recognised", () => {
 
 test("filters survive the way through a link", () => {
   const filters: Filters = {
-    to: "+14155550101", key: "order 7&8", wamid: "wamid.A=", sender: "demo", type: "TEXT", priority: "BULK", template: "hello", category: "recipient", code: 131026,
+    to: "+14155550101", key: "order 7&8", wamid: "wamid.A=", sender: "demo", type: "TEXT", priority: "BULK", template: "hello",
+      category: "recipient", code: 131026,
     status: ["FAILED", "EXPIRED"], labels: [{ name: "a", value: "b=c" }],
   };
   assert.deepEqual(fromQuery(new URLSearchParams(toQuery(filters).toString())), filters);

@@ -18,7 +18,8 @@ export interface Filters {
 export const statuses = [
   "QUEUED", "SENDING", "RETRYING", "AMBIGUOUS", "SENT", "DELIVERED", "READ", "FAILED", "DEAD_LETTERED", "CANCELLED", "EXPIRED", "DISCARDED",
 ] as const;
-export const types = ["TEXT", "TEMPLATE", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT", "STICKER", "LOCATION", "CONTACTS", "REACTION", "INTERACTIVE"] as const;
+export const types = ["TEXT", "TEMPLATE", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT", "STICKER", "LOCATION", "CONTACTS", "REACTION",
+  "INTERACTIVE"] as const;
 export const priorities = ["OTP", "TRANSACTIONAL", "BULK"] as const;
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;

@@ -17,7 +17,8 @@ test("the ticks of times are round in the zone and lie within", () => {
   const from = Date.UTC(2026, 10, 27, 7, 32, 10), to = from + 900_000;
   assert.deepEqual(timeTicks(from, to, 4, 0).map(t => new Date(t).toISOString().slice(11, 19)), ["07:35:00", "07:40:00", "07:45:00"]);
   // In India a round hour is half past one in UTC.
-  assert.deepEqual(timeTicks(Date.UTC(2026, 0, 1), Date.UTC(2026, 0, 1, 4), 5, -330).map(t => new Date(t).getUTCMinutes()), [30, 30, 30, 30]);
+  assert.deepEqual(timeTicks(Date.UTC(2026, 0, 1), Date.UTC(2026, 0, 1, 4), 5, -330).map(t => new Date(t).getUTCMinutes()),
+    [30, 30, 30, 30]);
 });
 
 test("a line is broken where there is no value, and a point alone shows", () => {

@@ -1,5 +1,5 @@
 // What lies over the views: one dialog at a time, notes that go by themselves, and the progress of bulk operations.
-import { ask, Refused, ServerAway } from "../api/client.ts";
+import { ask, messageOf, Refused, ServerAway } from "../api/client.ts";
 import { OperationProgress, type Progress } from "../api/operations.ts";
 import { count, plural, shortId } from "../lib/format.ts";
 import { poll, refresh, state } from "../state.ts";
@@ -39,7 +39,7 @@ export function closeDialog(): void {
 /** What is said of an error that a button brought about. */
 export function faultText(error: unknown): string {
   if (error instanceof ServerAway) return "No answer came: whether it was done is not known. Doing it again is safe.";
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }
 
 function dialog(): VNode | null {
@@ -142,7 +142,8 @@ const operationCards = (): VNode[] => [...operations].map(([id, { verb, progress
     h("progress", { max: Math.max(selected, 1), value: String(done + refusedCount), "aria-label": `${verb}: progress` }),
     h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${plural(refusedCount, "refusal")}` : ""}`),
     refused.length > 0 ? h("details", null, h("summary", null, "What was refused"),
-      h("ul", null, refused.map(r => h("li", { key: r.messageId }, h("a", { href: `#/messages/${r.messageId}` }, shortId(r.messageId)), ` ${r.message}`)))) : null);
+      h("ul", null, refused.map(r => h("li", { key: r.messageId }, h("a", { href: `#/messages/${r.messageId}` }, shortId(r.messageId)),
+        ` ${r.message}`)))) : null);
 });
 
 export const overlay = (): Child => [

@@ -42,7 +42,8 @@ export function table(props: Props, caption: string, columns: readonly Column[],
 }
 
 /** A cell that says its column's name where the table is stacked. */
-export const cell = (label: string, props: Props | null, ...children: Child[]): VNode => h("td", { ...props, "data-label": label }, ...children);
+export const cell = (label: string, props: Props | null, ...children: Child[]): VNode => h("td", { ...props, "data-label": label },
+  ...children);
 
 export const time = (at: string, digits?: "minutes" | "seconds" | "milliseconds"): VNode =>
   h("time", { datetime: at, title: at }, clock(at, serverNow(), digits));
@@ -57,6 +58,9 @@ export const facts = (entries: readonly (readonly [string, Child])[]): VNode =>
 export function button(text: Child, onclick: () => void, props?: Props): VNode {
   return h("button", { type: "button", class: "plain", onclick, ...props }, text);
 }
+
+/** What the field that an event came from holds. */
+export const held = (event: Event): string => (event.target as HTMLInputElement | HTMLSelectElement).value.trim();
 
 let fields = 0;
 const ids = new Map<string, string>();
@@ -77,15 +81,19 @@ export const options = (values: readonly (readonly [string, string])[], chosen?:
   values.map(([value, text]) => h("option", { key: value, value, selected: value === chosen }, text));
 
 /** A filter beside a list: it answers what was chosen. */
-export function choose(label: string, value: string, values: readonly (readonly [string, string])[], onchoose: (value: string) => void, props?: Props): VNode {
+export function choose(label: string, value: string, values: readonly (readonly [string, string])[], onchoose: (value: string) => void,
+  props?: Props): VNode {
   return h("label", { class: "choose", key: `choose-${label}` }, h("span", null, label),
-    h("select", { ...props, value, onchange: (event: Event) => onchoose((event.target as HTMLSelectElement).value) }, options(values, value)));
+    h("select", { ...props, value, onchange: (event: Event) => onchoose((event.target as HTMLSelectElement).value) },
+      options(values, value)));
 }
 
 /** Buttons of which one is chosen. */
-export function segments(label: string, value: string, values: readonly (readonly [string, string])[], onchoose: (value: string) => void): VNode {
+export function segments(label: string, value: string, values: readonly (readonly [string, string])[],
+  onchoose: (value: string) => void): VNode {
   return h("div", { class: "segments", role: "group", "aria-label": label },
-    values.map(([id, text]) => h("button", { type: "button", key: id, "aria-pressed": String(id === value), onclick: () => onchoose(id) }, text)));
+    values.map(([id, text]) => h("button", { type: "button", key: id, "aria-pressed": String(id === value), onclick: () => onchoose(id) },
+      text)));
 }
 
 /** What a form's fields hold; a field that is left empty is not there. */

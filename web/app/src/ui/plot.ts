@@ -43,7 +43,8 @@ export class Plot {
   /** What stands at the right of the heading: which step is read, and the way to the table. */
   tools(series: Series | null): VNode[] {
     return [
-      h("span", { class: "plot-time" }, series === null ? "" : this.at === null ? "latest" : this.stepName(series, Math.min(this.at, series.steps - 1))),
+      h("span", { class: "plot-time" }, series === null ? "" : this.at === null ? "latest"
+        : this.stepName(series, Math.min(this.at, series.steps - 1))),
       h("button", {
         type: "button", class: "plain small", "aria-pressed": String(this.asTable),
         onclick: () => {
@@ -77,7 +78,8 @@ export class Plot {
         const shown = !this.hidden.has(line.name);
         const value = line.values[at ?? line.values.length - 1] ?? null;
         return h("button", {
-          type: "button", key: line.name, class: "legend-item", "aria-pressed": String(shown), title: shown ? `Hide ${line.name}` : `Show ${line.name}`,
+          type: "button", key: line.name, class: "legend-item", "aria-pressed": String(shown), title: shown ? `Hide ${line.name}`
+            : `Show ${line.name}`,
           onclick: () => {
             if (shown) this.hidden.add(line.name);
             else this.hidden.delete(line.name);
@@ -105,8 +107,10 @@ export class Plot {
       const x = (t: number): number => edge.left + (t - series.from) / (to - series.from) * (right - edge.left);
       const y = (v: number): number => bottom - v / top * (bottom - edge.top);
       for (const tick of ticks) {
-        parts.push(h("path", { key: `y${tick}`, class: tick === 0 ? "axis" : "grid", d: `M${edge.left} ${Math.round(y(tick)) + .5}H${right}` }),
-          h("text", { key: `yt${tick}`, class: "tick", x: edge.left - 8, y: Math.round(y(tick)) + 4, "text-anchor": "end" }, series.write(tick)));
+        parts.push(h("path", { key: `y${tick}`, class: tick === 0 ? "axis" : "grid",
+          d: `M${edge.left} ${Math.round(y(tick)) + .5}H${right}` }),
+          h("text", { key: `yt${tick}`, class: "tick", x: edge.left - 8, y: Math.round(y(tick)) + 4, "text-anchor": "end" },
+            series.write(tick)));
       }
       for (const tick of timeTicks(series.from, to, Math.max(2, Math.floor((right - edge.left) / 90)), new Date(to).getTimezoneOffset())) {
         const at = Math.round(x(tick)) + .5;
@@ -128,7 +132,8 @@ export class Plot {
         parts.push(h("path", { key: "cross", class: "cross", d: `M${at.toFixed(1)} ${edge.top}V${bottom}` }));
         for (const line of shown) {
           const value = line.values[i];
-          if (value !== null && value !== undefined) parts.push(h("circle", { key: `c${line.name}`, class: `dot ${line.look}`, cx: at.toFixed(1), cy: y(value).toFixed(1), r: 3.5 }));
+          if (value !== null && value !== undefined) parts.push(h("circle",
+            { key: `c${line.name}`, class: `dot ${line.look}`, cx: at.toFixed(1), cy: y(value).toFixed(1), r: 3.5 }));
         }
       }
     }
@@ -180,7 +185,8 @@ export class Plot {
     }
     return h("div", { class: "scroll", key: "table", tabindex: 0, role: "region", "aria-label": `${this.title}, as a table` },
       h("table", null, h("caption", { class: "unseen" }, `${this.title}, ${series.unit}, the latest first`),
-        h("thead", null, h("tr", null, h("th", { scope: "col" }, "Step"), series.lines.map(line => h("th", { scope: "col", class: "number", key: line.name }, line.name)))),
+        h("thead", null, h("tr", null, h("th", { scope: "col" }, "Step"),
+          series.lines.map(line => h("th", { scope: "col", class: "number", key: line.name }, line.name)))),
         h("tbody", null, rows)));
   }
 }

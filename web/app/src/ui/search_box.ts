@@ -29,7 +29,8 @@ export function searchBox(): VNode {
   },
   h("label", { class: "unseen", for: "search" }, "Search messages"),
   h("input", {
-    id: "search", type: "search", name: "q", placeholder: "Message id, number, key, wamid, label=value, status", autocomplete: "off", spellcheck: "false",
+    id: "search", type: "search", name: "q", placeholder: "Message id, number, key, wamid, label=value, status", autocomplete: "off",
+      spellcheck: "false",
     "aria-describedby": "search-hint",
     oninput: (event: Event) => {
       typed = (event.target as HTMLInputElement).value;

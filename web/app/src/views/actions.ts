@@ -1,6 +1,7 @@
 // What can be done to messages and dead letters, with the dialogs that ask before.
 import { ask } from "../api/client.ts";
-import { Cancel, CancelMany, Discard, Requeue, type DeadLetterSelection, type MessageFilter, type Progress, type RequeueData, type RequeueVariables } from "../api/operations.ts";
+import { Cancel, CancelMany, Discard, Requeue, type DeadLetterSelection, type MessageFilter, type Progress, type RequeueData,
+  type RequeueVariables } from "../api/operations.ts";
 import { count, plural } from "../lib/format.ts";
 import { refresh } from "../state.ts";
 import { h, type Child } from "../ui/dom.ts";
@@ -29,9 +30,11 @@ function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, 
     title, danger,
     label: () => (selected === null || selected === 0 ? null : button(selected)),
     body: (): Child => [
-      h("p", { id: "dry-run" }, fault ? h("span", { class: "error" }, fault) : selected === null ? "Counting…" : selected === 0 ? none : says(selected)),
+      h("p", { id: "dry-run" }, fault ? h("span", { class: "error" }, fault) : selected === null ? "Counting…" : selected === 0 ? none
+        : says(selected)),
       quiet(what),
-      reason ? field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off", placeholder: "Why, for the history" })) : null,
+      reason ? field("Reason",
+        h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off", placeholder: "Why, for the history" })) : null,
     ],
     run: async values => {
       watch(verb, await run(values.reason ?? ""), ended);
@@ -42,7 +45,8 @@ function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, 
 const noDeadLetter = "The selection finds no dead letter any more.";
 
 export function requeueDeadLetters(input: DeadLetterSelection, what: string, ended: () => void): void {
-  const send = (dryRun: boolean): Promise<Progress> => ask<RequeueData, RequeueVariables>(Requeue, { input, dryRun }).then(data => data.requeueDeadLetters);
+  const send = (dryRun: boolean): Promise<Progress> => ask<RequeueData,
+    RequeueVariables>(Requeue, { input, dryRun }).then(data => data.requeueDeadLetters);
   bulk({
     title: "Requeue dead letters", verb: "Requeueing", danger: false, reason: false, none: noDeadLetter,
     says: n => `${plural(n, "message")} will be sent again, each with a fresh budget of attempts.`,
@@ -51,7 +55,8 @@ export function requeueDeadLetters(input: DeadLetterSelection, what: string, end
 }
 
 export function discardDeadLetters(input: DeadLetterSelection, what: string, ended: () => void): void {
-  const send = (dryRun: boolean, reason: string): Promise<Progress> => ask(Discard, { input, reason, dryRun }).then(data => data.discardDeadLetters);
+  const send = (dryRun: boolean, reason: string): Promise<Progress> => ask(Discard,
+    { input, reason, dryRun }).then(data => data.discardDeadLetters);
   bulk({
     title: "Discard dead letters", verb: "Discarding", danger: true, reason: true, none: noDeadLetter,
     says: n => `${plural(n, "message")} will be dropped for good. Their history stays.`,
@@ -61,7 +66,8 @@ export function discardDeadLetters(input: DeadLetterSelection, what: string, end
 
 /** Calls off all that a filter finds and that still waits. */
 export function cancelMessages(filter: MessageFilter, what: string, ended: () => void): void {
-  const send = (dryRun: boolean, reason: string): Promise<Progress> => ask(CancelMany, { input: { filter }, reason, dryRun }).then(data => data.cancelMessages);
+  const send = (dryRun: boolean, reason: string): Promise<Progress> => ask(CancelMany,
+    { input: { filter }, reason, dryRun }).then(data => data.cancelMessages);
   bulk({
     title: "Cancel messages", verb: "Cancelling", danger: true, reason: true, none: "Nothing that the filter finds waits any more.",
     says: n => `${plural(n, "waiting message")} will be called off.`,

@@ -1,18 +1,20 @@
 // Alerts: those that are open, as they come; those that are over; and the rules that they are raised by.
 import { ask } from "../api/client.ts";
-import { Acknowledge, AlertRules, Alerts, SetRule, type AlertKind, type AlertNow, type AlertRuleInput, type Rule } from "../api/operations.ts";
+import { Acknowledge, AlertRules, Alerts, SetRule, type AlertKind, type AlertNow, type AlertRuleInput,
+  type Rule } from "../api/operations.ts";
 import { count, duration, figure, parseSpan, percent, seconds, sentence, span, spanInput, words } from "../lib/format.ts";
 import type { Route, View } from "../route.ts";
-import { everySecond, forbidden, onAlert, openAlerts, poll, refresh, report, state } from "../state.ts";
+import { everySecond, forbidden, onAlert, openAlerts, poll, refresh, report, senderChoices, state } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
 import { note, openDialog } from "../ui/overlay.ts";
-import { ago, button, card, cell, chip, field, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
+import { ago, button, card, cell, chip, field, held, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
 
 const pageSize = 25;
 
 /** What a kind's threshold is measured in. */
 const units: Record<AlertKind, "share" | "seconds" | "perMinute" | "number" | "none"> = {
-  ERROR_RATE: "share", DISK_SPACE: "share", DELIVERY_LATENCY: "seconds", QUEUE_STALLED: "seconds", WEBHOOK_SILENCE: "seconds", READ_MODEL_STALE: "seconds",
+  ERROR_RATE: "share", DISK_SPACE: "share", DELIVERY_LATENCY: "seconds", QUEUE_STALLED: "seconds", WEBHOOK_SILENCE: "seconds",
+    READ_MODEL_STALE: "seconds",
   QUEUE_GROWTH: "perMinute", WEBHOOK_REJECTED: "number", SENDER_HELD: "none", LEDGER_UNBALANCED: "none",
 };
 
@@ -70,7 +72,8 @@ export function alerts(_: Route): View {
       return h("div", { class: "board" },
         card(["Open ", chip(count(open.length), open.length === 0 ? "good" : "bad")], { id: "open-alerts", class: "wide" }, null,
           open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "All is well: no alert is open.")) : open.map(alertCard)),
-        card("Rules", { id: "rules", class: "wide" }, forbidden(SetRule) ? quiet(`To change them: ${forbidden(SetRule)}`) : button("Add a rule…", () => editRule(null, put), { id: "add-rule" }),
+        card("Rules", { id: "rules", class: "wide" }, forbidden(SetRule) ? quiet(`To change them: ${forbidden(SetRule)}`)
+          : button("Add a rule…", () => editRule(null, put), { id: "add-rule" }),
           rules === null ? quiet("Loading…") : ruleTable(rules, put)),
         card("Over", { id: "resolved", class: "wide" }, null,
           resolved === null ? quiet("Loading…") : resolved.length === 0 ? quiet("No alert was resolved yet.") : resolvedTable(resolved),
@@ -85,12 +88,15 @@ function alertCard(alert: AlertNow): VNode {
     h("div", { class: "heading" },
       h("h3", null, statusChip(alert.severity), " ", sentence(words(alert.kind)),
         alert.sender ? [" · ", h("a", { href: `#/senders/${encodeURIComponent(alert.sender.id)}` }, alert.sender.name)] : null),
-      h("div", { class: "tools" }, h("span", { class: "quiet" }, "raised ", time(alert.raisedAt, "seconds"), ", ", ago(alert.raisedAt), " ago"),
-        alert.state === "RAISED" ? reason ? quiet(`To acknowledge: ${reason}`) : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" })
+      h("div", { class: "tools" },
+        h("span", { class: "quiet" }, "raised ", time(alert.raisedAt, "seconds"), ", ", ago(alert.raisedAt), " ago"),
+        alert.state === "RAISED" ? reason ? quiet(`To acknowledge: ${reason}`)
+          : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" })
           : chip("acknowledged", "warn"))),
     h("p", { class: "summary" }, alert.summary),
     alert.explanation.length > 0 ? h("ul", { class: "explanation" }, alert.explanation.map((line, i) => h("li", { key: i }, line))) : null,
-    alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "",
+    alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy
+      ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "",
       alert.note ? [": ", h("q", null, alert.note)] : ".") : null);
 }
 
@@ -111,38 +117,47 @@ function acknowledge(alert: AlertNow): void {
   });
 }
 
-const resolvedColumns = [{ name: "Severity" }, { name: "What it was" }, { name: "Raised", class: "extra" }, { name: "Lasted", class: "number" }, { name: "Acknowledged", class: "extra" }];
+const resolvedColumns = [{ name: "Severity" }, { name: "What it was" }, { name: "Raised", class: "extra" },
+  { name: "Lasted", class: "number" }, { name: "Acknowledged", class: "extra" }];
 
-const resolvedTable = (resolved: readonly AlertNow[]): VNode => table({ class: "alerts-over" }, "Alerts that are over", resolvedColumns, resolved.map(alert =>
+const resolvedTable = (resolved: readonly AlertNow[]): VNode => table({ class: "alerts-over" }, "Alerts that are over", resolvedColumns,
+  resolved.map(alert =>
   h("tr", { key: alert.id },
     h("td", null, statusChip(alert.severity)),
     h("td", { class: "wrap" }, alert.summary),
     h("td", { class: "extra" }, time(alert.raisedAt, "seconds")),
-    h("td", { class: "number" }, alert.resolvedAt ? span(Math.floor((Date.parse(alert.resolvedAt) - Date.parse(alert.raisedAt)) / 1000)) : "–"),
-    h("td", { class: "extra wrap" }, alert.acknowledgedAt ? `by ${alert.acknowledgedBy?.name ?? alert.acknowledgedBy?.id ?? "somebody"}${alert.note ? `: ${alert.note}` : ""}` : "no"))));
+    h("td", { class: "number" }, alert.resolvedAt ? span(Math.floor((Date.parse(alert.resolvedAt) - Date.parse(alert.raisedAt)) / 1000))
+      : "–"),
+    h("td", { class: "extra wrap" }, alert.acknowledgedAt
+      ? `by ${alert.acknowledgedBy?.name ?? alert.acknowledgedBy?.id ?? "somebody"}${alert.note ? `: ${alert.note}` : ""}` : "no"))));
 
 // ───────────── rules ─────────────
 
 const ruleColumns = [
   { name: "Rule" }, { name: "Threshold", class: "number" }, { name: "Over", title: "Over how long figures are taken", class: "number" },
-  { name: "For", title: "How long it must hold", class: "number" }, { name: "Volume", title: "On how many messages it must rest", class: "number" },
+  { name: "For", title: "How long it must hold", class: "number" },
+    { name: "Volume", title: "On how many messages it must rest", class: "number" },
   { name: "Severity" }, { name: "On" }, { name: "Change" },
 ];
 
 function ruleTable(rules: readonly Rule[], changed: (rule: Rule) => void): VNode {
   const fixed = forbidden(SetRule) !== null;
-  return table({ class: "stack rules" }, "The rules that alerts are raised by", ruleColumns, rules.map(rule => h("tr", { key: rule.id, id: `rule-${rule.id}`, class: rule.enabled ? "" : "off" },
-    h("th", { scope: "row" }, sentence(words(rule.kind)), rule.kind === "DELIVERY_LATENCY" ? h("span", { class: "quiet" }, ` ${words(rule.statistic)}`) : null,
+  return table({ class: "stack rules" }, "The rules that alerts are raised by", ruleColumns,
+    rules.map(rule => h("tr", { key: rule.id, id: `rule-${rule.id}`, class: rule.enabled ? "" : "off" },
+    h("th", { scope: "row" }, sentence(words(rule.kind)), rule.kind === "DELIVERY_LATENCY"
+      ? h("span", { class: "quiet" }, ` ${words(rule.statistic)}`) : null,
       rule.senderId ? h("span", { class: "quiet" }, ` of ${rule.senderId}`) : null),
     cell("Threshold", { class: "number" }, written(rule.kind, rule.threshold)),
     cell("Over", { class: "number" }, length(rule.window)), cell("For", { class: "number" }, length(rule.for)),
     cell("Volume", { class: "number" }, rule.minimumVolume === 0 ? "–" : count(rule.minimumVolume)),
     cell("Severity", null, statusChip(rule.severity)),
     cell("On", null, h("input", {
-      type: "checkbox", class: "switch", role: "switch", checked: rule.enabled, disabled: fixed, "aria-label": `${sentence(words(rule.kind))}: on`,
+      type: "checkbox", class: "switch", role: "switch", checked: rule.enabled, disabled: fixed,
+        "aria-label": `${sentence(words(rule.kind))}: on`,
       onchange: (event: Event) => {
         const box = event.target as HTMLInputElement;
-        ask(SetRule, { input: { id: rule.id, kind: rule.kind, senderId: rule.senderId, enabled: box.checked } }).then(data => changed(data.setAlertRule), (error: Error) => {
+        ask(SetRule, { input: { id: rule.id, kind: rule.kind, senderId: rule.senderId,
+          enabled: box.checked } }).then(data => changed(data.setAlertRule), (error: Error) => {
           box.checked = !box.checked;
           note(error.message, true);
         });
@@ -164,23 +179,37 @@ function editRule(rule: Rule | null, changed: (rule: Rule) => void): void {
     body: (): Child => {
       const unit = units[kind];
       return [
-        rule ? null : field("About", h("select", { name: "kind", value: kind, onchange: (event: Event) => { kind = (event.target as HTMLSelectElement).value as AlertKind; refresh(); } }, options(kinds, kind))),
-        field("Sender", h("select", { name: "senderId" }, options([["", "over all, and each of them"], ...(state.senders ?? []).map(({ id, name }) => [id, name] as const)], rule?.senderId ?? ""))),
+        rule ? null : field("About",
+          h("select", { name: "kind", value: kind, onchange: (event: Event) => { kind = held(event) as AlertKind; refresh(); } },
+          options(kinds, kind))),
+        field("Sender", h("select", { name: "senderId" }, options(senderChoices("over all, and each of them"), rule?.senderId ?? ""))),
         h("div", { class: "row" },
           unit === "none" ? null : field(`Threshold, ${unitNames[unit]}`, h("input", {
-            name: "threshold", type: "number", step: "any", min: 0, required: true, value: rule ? String(unit === "share" ? Number((rule.threshold * 100).toFixed(6)) : rule.threshold) : "",
+            name: "threshold", type: "number", step: "any", min: 0, required: true, value: rule
+              ? String(unit === "share" ? Number((rule.threshold * 100).toFixed(6)) : rule.threshold) : "",
           })),
-          kind === "DELIVERY_LATENCY" ? field("Statistic", h("select", { name: "statistic" }, options([["AVERAGE", "average"], ["P50", "p50"], ["P95", "p95"]], rule?.statistic))) : null,
-          field("Severity", h("select", { name: "severity" }, options([["WARNING", "warning"], ["CRITICAL", "critical"]], rule?.severity ?? "CRITICAL")))),
+          kind === "DELIVERY_LATENCY"
+            ? field("Statistic", h("select", { name: "statistic" },
+            options([["AVERAGE", "average"], ["P50", "p50"], ["P95", "p95"]], rule?.statistic))) : null,
+          field("Severity", h("select", { name: "severity" },
+            options([["WARNING", "warning"], ["CRITICAL", "critical"]], rule?.severity ?? "CRITICAL")))),
         h("div", { class: "row" },
-          rule && !seconds(rule.window) ? null : field("Over", h("input", { name: "window", value: rule ? spanInput(seconds(rule.window) ?? 0) : "", placeholder: "5 min", autocomplete: "off" }), "10 s to 3 h"),
-          field("For", h("input", { name: "for", value: rule ? spanInput(seconds(rule.for) ?? 0) : "", placeholder: "1 min", autocomplete: "off" }), "how long it must hold"),
-          field("Volume", h("input", { name: "minimumVolume", type: "number", min: 0, step: 1, value: rule ? String(rule.minimumVolume) : "" }), "on how many messages")),
+          rule && !seconds(rule.window) ? null
+            : field("Over", h("input",
+            { name: "window", value: rule ? spanInput(seconds(rule.window) ?? 0) : "", placeholder: "5 min", autocomplete: "off" }),
+            "10 s to 3 h"),
+          field("For", h("input",
+            { name: "for", value: rule ? spanInput(seconds(rule.for) ?? 0) : "", placeholder: "1 min", autocomplete: "off" }),
+            "how long it must hold"),
+          field("Volume", h("input",
+            { name: "minimumVolume", type: "number", min: 0, step: 1, value: rule ? String(rule.minimumVolume) : "" }),
+            "on how many messages")),
       ];
     },
     run: async values => {
       const unit = units[kind];
-      const input: AlertRuleInput = { ...(rule ? { id: rule.id } : {}), kind, senderId: values.senderId ?? null, severity: values.severity as AlertRuleInput["severity"] ?? null };
+      const input: AlertRuleInput = { ...(rule ? { id: rule.id } : {}), kind, senderId: values.senderId ?? null,
+        severity: values.severity as AlertRuleInput["severity"] ?? null };
       if (values.threshold !== undefined && unit !== "none") input.threshold = Number(values.threshold) / (unit === "share" ? 100 : 1);
       if (values.statistic) input.statistic = values.statistic as Rule["statistic"];
       if (values.minimumVolume !== undefined) input.minimumVolume = Number(values.minimumVolume);

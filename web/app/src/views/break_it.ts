@@ -1,9 +1,10 @@
 // The demo's panel that breaks the simulated WhatsApp. It changes the simulator's settings, not the platform.
+import { messageOf } from "../api/client.ts";
 import { span } from "../lib/format.ts";
 import type { Route, View } from "../route.ts";
 import { poll, refresh, state } from "../state.ts";
 import { h, type VNode } from "../ui/dom.ts";
-import { button, card, chip, quiet } from "../ui/parts.ts";
+import { button, card, chip, held, quiet } from "../ui/parts.ts";
 
 type Settings = Record<string, unknown>;
 
@@ -22,7 +23,8 @@ interface Fault {
 }
 
 const shares = [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1];
-const share = { steps: shares, from: Number, to: (step: number) => step, text: (step: number) => (step === 0 ? "none" : `${Math.round(step * 100)} %`), broken: (step: number) => step > 0 };
+const share = { steps: shares, from: Number, to: (step: number) => step,
+  text: (step: number) => (step === 0 ? "none" : `${Math.round(step * 100)} %`), broken: (step: number) => step > 0 };
 
 /** Milliseconds of a duration as Go writes it, such as 1m30s or 50ms. */
 function milliseconds(text: unknown): number {
@@ -36,17 +38,23 @@ const delay = (steps: readonly number[], usual: number) => ({
 
 const faults: readonly Fault[] = [
   { id: "drop", name: "Drop answers", note: "accepted, then the connection is cut", setting: "drop_response_rate", ...share },
-  { id: "errors", name: "Fail for now", note: "code 131000: retried, then dead letters", setting: "error_rate", with: { error_codes: [131000] }, ...share },
+  { id: "errors", name: "Fail for now", note: "code 131000: retried, then dead letters", setting: "error_rate",
+    with: { error_codes: [131000] }, ...share },
   { id: "server-errors", name: "Answer 5xx", note: "an empty 502: whether it was taken is not known", setting: "empty_5xx_rate", ...share },
   { id: "refuse", name: "Refuse for good", note: "code 131026, undeliverable: never retried", setting: "fail_after_accept_rate", ...share },
-  { id: "throttle", name: "Throttle", note: "code 130429 above so many a second", setting: "rate", steps: [1000, 500, 200, 80, 40, 20, 10, 5, 2, 1],
-    from: value => (Number(value) === 0 ? 1000 : Number(value)), to: rate => rate, text: rate => `above ${rate}/s`, broken: rate => rate < 80 },
-  { id: "slow", name: "Slow down calls", note: "how long an answer takes", setting: "latency", ...delay([0, 50, 120, 250, 500, 1000, 2000, 5000, 10_000, 20_000], 250) },
-  { id: "late", name: "Late webhooks", note: "time between statuses: delivery latency", setting: "webhook_delay", ...delay([0, 50, 300, 900, 2000, 5000, 10_000, 20_000], 900) },
+  { id: "throttle", name: "Throttle", note: "code 130429 above so many a second", setting: "rate",
+    steps: [1000, 500, 200, 80, 40, 20, 10, 5, 2, 1],
+    from: value => (Number(value) === 0 ? 1000 : Number(value)), to: rate => rate, text: rate => `above ${rate}/s`,
+      broken: rate => rate < 80 },
+  { id: "slow", name: "Slow down calls", note: "how long an answer takes", setting: "latency",
+    ...delay([0, 50, 120, 250, 500, 1000, 2000, 5000, 10_000, 20_000], 250) },
+  { id: "late", name: "Late webhooks", note: "time between statuses: delivery latency", setting: "webhook_delay",
+    ...delay([0, 50, 300, 900, 2000, 5000, 10_000, 20_000], 900) },
   { id: "silent", name: "Lose webhooks", note: "statuses that are never sent", setting: "webhook_drop_rate", ...share },
 ];
 
-const mended: Settings = { ...Object.fromEntries(faults.map(({ setting }) => [setting, null])), error_codes: null, hang_numbers: null, fail_numbers: null };
+const mended: Settings = { ...Object.fromEntries(faults.map(({ setting }) => [setting, null])), error_codes: null, hang_numbers: null,
+  fail_numbers: null };
 
 async function control(request: RequestInit = {}): Promise<Response> {
   let response: Response;
@@ -76,7 +84,7 @@ export function breakIt(_: Route): View {
         await load();
         [said, bad] = [done, false];
       } catch (error) {
-        [said, bad] = [error instanceof Error ? error.message : String(error), true];
+        [said, bad] = [messageOf(error), true];
       }
       dragged.clear();
       refresh();
@@ -87,18 +95,23 @@ export function breakIt(_: Route): View {
   return { title: "Break it", stop, render };
 
   function render(): VNode {
-    if (!state.demo) return h("section", { class: "card narrow" }, h("h2", null, "Break it"), quiet("Only the demo, waypost demo, has a WhatsApp that can be broken."));
+    if (!state.demo) return h("section", { class: "card narrow" }, h("h2", null, "Break it"),
+      quiet("Only the demo, waypost demo, has a WhatsApp that can be broken."));
     const hanging = listed("hang_numbers"), held = Object.keys((settings?.fail_numbers ?? {}) as Record<string, number>);
-    const broken = settings === null ? 0 : faults.filter(fault => fault.broken(fault.from(settings![fault.setting] ?? 0))).length + Number(hanging.length > 0) + Number(held.length > 0);
+    const broken = settings === null ? 0
+      : faults.filter(fault => fault.broken(fault.from(settings![fault.setting] ?? 0))).length + Number(hanging.length > 0) + Number(held.length > 0);
     return h("div", { class: "board" },
-      card(["Break it ", chip(broken === 0 ? "nothing broken" : `${broken} ${broken === 1 ? "thing" : "things"} broken`, broken === 0 ? "good" : "bad", { id: "broken" })],
+      card(["Break it ", chip(broken === 0 ? "nothing broken" : `${broken} ${broken === 1 ? "thing" : "things"} broken`, broken === 0
+        ? "good" : "bad", { id: "broken" })],
         { id: "break", class: "wide" }, button("Mend it", () => change(mended, "Mended."), { id: "mend", class: "" }),
-        quiet("These change the simulated WhatsApp at ", h("code", null, state.demo.simulator), ", not the platform. Watch the ", h("a", { href: "#/" }, "overview"), ", the ",
+        quiet("These change the simulated WhatsApp at ", h("code", null, state.demo.simulator), ", not the platform. Watch the ",
+          h("a", { href: "#/" }, "overview"), ", the ",
           h("a", { href: "#/messages" }, "messages"), " and the ", h("a", { href: "#/ledger" }, "ledger"), " while you do."),
         h("form", { id: "faults", class: "faults", onsubmit: (event: Event) => event.preventDefault() },
           faults.map(slider),
           numbers("Hang a number", "its calls are never answered", "hang", hanging, ids => change({ hang_numbers: ids }, "Changed.")),
-          numbers("Expire a token", "code 190: the platform holds the sender", "expire", held, ids => change({ fail_numbers: Object.fromEntries(ids.map(id => [id, 190])) }, "Changed.")),
+          numbers("Expire a token", "code 190: the platform holds the sender", "expire", held,
+            ids => change({ fail_numbers: Object.fromEntries(ids.map(id => [id, 190])) }, "Changed.")),
           h("p", { id: "faults-note", role: "status", class: bad ? "error" : "quiet" }, said))));
   }
 
@@ -112,22 +125,26 @@ export function breakIt(_: Route): View {
     const value = fault.from(settings?.[setting] ?? 0);
     const nearest = steps.reduce((best, step, i) => (Math.abs(step - value) < Math.abs(steps[best]! - value) ? i : best), 0);
     const at = dragged.get(id) ?? nearest, shown = dragged.has(id) ? steps[at]! : value;
-    const index = (event: Event): number => Number((event.target as HTMLInputElement).value);
+    const index = (event: Event): number => Number(held(event));
     return h("div", { class: "fault", key: id },
       h("label", { for: id }, h("span", null, name, h("span", { class: "quiet" }, ` ${note}`)),
         h("output", { id: `${id}-value`, for: id, "data-tone": fault.broken(shown) ? "bad" : null }, settings ? text(shown) : "…")),
       h("input", {
-        id, type: "range", name: setting, min: 0, max: steps.length - 1, step: 1, value: String(at), "aria-valuetext": text(shown), disabled: settings === null,
+        id, type: "range", name: setting, min: 0, max: steps.length - 1, step: 1, value: String(at), "aria-valuetext": text(shown),
+          disabled: settings === null,
         oninput: (event: Event) => { dragged.set(id, index(event)); refresh(); },
-        onchange: (event: Event) => change({ ...fault.with, [setting]: fault.to(steps[index(event)]!) }, `${name}: ${text(steps[index(event)]!)}.`),
+        onchange: (event: Event) => change({ ...fault.with, [setting]: fault.to(steps[index(event)]!) },
+          `${name}: ${text(steps[index(event)]!)}.`),
       }));
   }
 
   function numbers(name: string, note: string, id: string, chosen: readonly string[], changed: (ids: string[]) => void): VNode {
-    return h("fieldset", { id, key: id }, h("legend", null, name, h("span", { class: "quiet" }, ` ${note}`)), (state.senders ?? []).map(sender =>
+    return h("fieldset", { id, key: id }, h("legend", null, name, h("span", { class: "quiet" }, ` ${note}`)),
+      (state.senders ?? []).map(sender =>
       h("label", { class: "check", key: sender.id }, h("input", {
         type: "checkbox", checked: chosen.includes(sender.phoneNumberId),
-        onchange: (event: Event) => changed((event.target as HTMLInputElement).checked ? [...chosen, sender.phoneNumberId] : chosen.filter(other => other !== sender.phoneNumberId)),
+        onchange: (event: Event) => changed((event.target as HTMLInputElement).checked ? [...chosen, sender.phoneNumberId]
+          : chosen.filter(other => other !== sender.phoneNumberId)),
       }), `${sender.name} (${sender.phoneNumberId})`)));
   }
 }

@@ -1,11 +1,11 @@
 // Dead letters: what the platform gave up on, why, what to do about it, and the buttons that do it.
-import { ask } from "../api/client.ts";
+import { ask, messageOf } from "../api/client.ts";
 import { DeadLetters, Discard, Requeue, type DeadLetterFilter, type DeadLettersData } from "../api/operations.ts";
 import { count, plural, shortId, words } from "../lib/format.ts";
 import { link, setQuery, type Route, type View } from "../route.ts";
-import { forbidden, poll, pulse, refresh, state } from "../state.ts";
+import { forbidden, poll, pulse, refresh, senderChoices } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
-import { ago, button, card, cell, chip, choose, quiet } from "../ui/parts.ts";
+import { ago, button, card, cell, chip, choose, held, quiet } from "../ui/parts.ts";
 import { discardDeadLetters, requeueDeadLetters } from "./actions.ts";
 
 type Page = DeadLettersData["deadLetters"];
@@ -22,7 +22,8 @@ export function deadLetters(route: Route): View {
   let round = 0;
 
   function read(query: URLSearchParams): void {
-    [sender, category, code, label] = ["sender", "category", "code", "label"].map(name => query.get(name) ?? "") as [string, string, string, string];
+    [sender, category, code, label] = ["sender", "category", "code", "label"].map(name => query.get(name) ?? "") as [string, string, string,
+      string];
     [page, cursors, all] = [null, [null], false];
     ticked.clear();
     stop();
@@ -46,7 +47,7 @@ export function deadLetters(route: Route): View {
       fault = "";
       refresh();
     } catch (error) {
-      if (mine === round) fault = error instanceof Error ? error.message : String(error);
+      if (mine === round) fault = messageOf(error);
       throw error;
     }
   }
@@ -67,29 +68,34 @@ export function deadLetters(route: Route): View {
   return { title: "Dead letters", stop: () => stop(), moved: read, render };
 
   function render(): VNode {
-    const described = [sender && `sender ${sender}`, category && words(category), code && `code ${code}`, label && `label ${label}`].filter(Boolean).join(", ");
+    const described = [sender && `sender ${sender}`, category && words(category), code && `code ${code}`,
+      label && `label ${label}`].filter(Boolean).join(", ");
     return h("div", { class: "board" },
       h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
-        choose("Sender", sender, [["", "all"], ...(state.senders ?? []).map(({ id, name }) => [id, name] as const)], value => setQuery({ sender: value })),
+        choose("Sender", sender, senderChoices("all"), value => setQuery({ sender: value })),
         input("Code", code, "131000", "numeric", value => setQuery({ code: value })),
         input("Label", label, "name=value", "text", value => setQuery({ label: value })),
         described ? h("a", { class: "clear", href: "#/dead-letters" }, "Clear all") : null),
-      card(["Dead letters ", page ? h("span", { class: "quiet", id: "dead-count" }, described ? `${count(page.totalCount)} by ${described}` : count(page.totalCount)) : null],
+      card(["Dead letters ", page
+        ? h("span", { class: "quiet", id: "dead-count" }, described ? `${count(page.totalCount)} by ${described}` : count(page.totalCount))
+        : null],
         { id: "dead-letters", class: "wide" }, null,
         categories(),
         fault ? h("p", { class: "error", role: "alert" }, fault) : null,
-        page === null ? quiet("Loading…") : page.edges.length === 0 ? empty(described) : [selection(page, described), rows(page), pager(page)]));
+        page === null ? quiet("Loading…") : page.edges.length === 0 ? empty(described)
+          : [selection(page, described), rows(page), pager(page)]));
   }
 
   function input(name: string, value: string, placeholder: string, mode: string, onchange: (value: string) => void): VNode {
     return h("label", { class: "choose", key: name }, h("span", null, name), h("input", {
-      value, placeholder, inputmode: mode, size: 12, autocomplete: "off", onchange: (event: Event) => onchange((event.target as HTMLInputElement).value.trim()),
+      value, placeholder, inputmode: mode, size: 12, autocomplete: "off", onchange: (event: Event) => onchange(held(event)),
     }));
   }
 
   function empty(described: string): VNode {
     return h("div", { class: "nothing" }, described ? quiet(`No dead letter by ${described}.`)
-      : [h("p", null, "Nothing awaits a decision."), quiet("A message becomes a dead letter when its attempts are used up, or when its answer was lost and it must not be sent twice.")]);
+      : [h("p", null, "Nothing awaits a decision."),
+        quiet("A message becomes a dead letter when its attempts are used up, or when its answer was lost and it must not be sent twice.")]);
   }
 
   function categories(): Child {
@@ -98,7 +104,8 @@ export function deadLetters(route: Route): View {
     return h("div", { class: "counts", role: "group", "aria-label": "By category" },
       category ? button(["All categories"], () => setQuery({ category: null }), { class: "plain small" }) : null,
       found.map(({ category: name, count: n }) => h("button", {
-        type: "button", key: name, class: "count-link", "aria-pressed": String(category === name), onclick: () => setQuery({ category: category === name ? null : name }),
+        type: "button", key: name, class: "count-link", "aria-pressed": String(category === name),
+          onclick: () => setQuery({ category: category === name ? null : name }),
       }, words(name), h("strong", null, count(n)))));
   }
 
@@ -112,9 +119,11 @@ export function deadLetters(route: Route): View {
       reason ? quiet(`To requeue or discard: ${reason}`) : [
         button("Requeue…", () => requeueDeadLetters(input, what, changed), { class: "", disabled: chosen === 0, id: "requeue" }),
         button("Discard…", () => discardDeadLetters(input, what, changed), { disabled: chosen === 0, id: "discard" }),
-        h("span", { role: "status" }, chosen === 0 ? "Nothing is selected." : all ? `All ${count(chosen)} that the filter finds are selected.` : `${count(chosen)} selected.`),
+        h("span", { role: "status" }, chosen === 0 ? "Nothing is selected." : all
+          ? `All ${count(chosen)} that the filter finds are selected.` : `${count(chosen)} selected.`),
         all || totalCount <= shown.length && ticked.size === totalCount ? null
-          : button(`Select all ${count(totalCount)}${described ? " that the filter finds" : ""}`, () => { all = true; ticked.clear(); refresh(); }, { class: "plain small", id: "select-all" }),
+          : button(`Select all ${count(totalCount)}${described ? " that the filter finds" : ""}`,
+            () => { all = true; ticked.clear(); refresh(); }, { class: "plain small", id: "select-all" }),
         chosen > 0 ? button("Select none", () => { all = false; ticked.clear(); refresh(); }, { class: "plain small" }) : null,
       ]);
   }
@@ -150,10 +159,14 @@ export function deadLetters(route: Route): View {
           type: "checkbox", "aria-label": `Select ${message.id}`, checked: all || ticked.has(message.id),
           onchange: (event: Event) => tick(message.id, (event.target as HTMLInputElement).checked),
         })) : null,
-        cell("Message", null, h("a", { class: "mono", href: link(["messages", message.id]), title: message.id, "aria-label": `Message ${message.id}` }, shortId(message.id))),
+        cell("Message", null,
+          h("a", { class: "mono", href: link(["messages", message.id]), title: message.id, "aria-label": `Message ${message.id}` },
+          shortId(message.id))),
         cell("To", { class: "mono" }, message.to ?? "erased"),
         cell("Sender", null, message.sender.id),
-        h("td", { class: "wrap" }, h("p", null, chip(words(failure.category), "bad"), " ", failure.message, failure.code === null ? null : h("span", { class: "quiet" }, ` code ${failure.code}`)),
+        h("td", { class: "wrap" },
+          h("p", null, chip(words(failure.category), "bad"), " ", failure.message, failure.code === null ? null
+          : h("span", { class: "quiet" }, ` code ${failure.code}`)),
           h("p", { class: "quiet" }, failure.advice)),
         cell("Attempts", { class: "number" }, attempts),
         cell("Dead for", { class: "number" }, ago(at))))));

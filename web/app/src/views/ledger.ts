@@ -1,22 +1,24 @@
 // The ledger, now or as it was, how far the lists are behind, and the log itself.
-import { ask, sawServerTime } from "../api/client.ts";
+import { ask, messageOf, sawServerTime } from "../api/client.ts";
 import { Ledger, Log, type EventFilter, type LoggedEvent } from "../api/operations.ts";
 import { plural, span } from "../lib/format.ts";
 import { setQuery, type Route, type View } from "../route.ts";
-import { forbidden, poll, refresh, report, state } from "../state.ts";
+import { forbidden, poll, refresh, report, senderChoices, state } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
-import { button, card, cell, choose, facts, mono, quiet, time } from "../ui/parts.ts";
+import { button, card, cell, choose, facts, held, mono, quiet, time } from "../ui/parts.ts";
 import { balanced, ledgerFigures, type Books } from "./ledger_figures.ts";
 
 const pageSize = 50;
 
 export function ledger(route: Route): View {
   let sender = "", at = "", type = "", stream = "", message = "";
-  let books: Books | null = null, events: LoggedEvent[] | null = null, end: string | null = null, more = false, searching = false, fault = "", logFault = "";
+  let books: Books | null = null, events: LoggedEvent[] | null = null, end: string | null = null, more = false, searching = false,
+    fault = "", logFault = "";
   let stop: () => void = () => {};
 
   function read(query: URLSearchParams): void {
-    [sender, at, type, stream, message] = ["sender", "at", "type", "stream", "message"].map(name => query.get(name) ?? "") as [string, string, string, string, string];
+    [sender, at, type, stream, message] = ["sender", "at", "type", "stream", "message"].map(name => query.get(name) ?? "") as [string,
+      string, string, string, string];
     [books, events, end, more, fault, logFault] = [null, null, null, false, "", ""];
     stop();
     if (forbidden(Ledger)) return;
@@ -33,7 +35,7 @@ export function ledger(route: Route): View {
       if (!asOf) sawServerTime(books.asOf);
       fault = "";
     } catch (error) {
-      fault = error instanceof Error ? error.message : String(error);
+      fault = messageOf(error);
       if (!asOf) throw error;
     }
     refresh();
@@ -43,7 +45,8 @@ export function ledger(route: Route): View {
     searching = true;
     refresh();
     const filter: EventFilter = {
-      ...(type ? { types: type.split(/[\s,]+/) } : {}), ...(stream ? { streamPrefix: stream } : {}), ...(sender ? { senderId: sender } : {}),
+      ...(type ? { types: type.split(/[\s,]+/) } : {}), ...(stream ? { streamPrefix: stream } : {}),
+        ...(sender ? { senderId: sender } : {}),
       ...(message ? { correlationId: message } : {}), ...(at && !Number.isNaN(Date.parse(at)) ? { to: new Date(at).toISOString() } : {}),
     };
     try {
@@ -51,7 +54,7 @@ export function ledger(route: Route): View {
       events = [...(after && events ? events : []), ...edges.map(({ node }) => node)].slice(-1000);
       [more, end, logFault] = [pageInfo.hasNextPage, pageInfo.endCursor, ""];
     } catch (error) {
-      logFault = error instanceof Error ? error.message : String(error);
+      logFault = messageOf(error);
       report(error);
     }
     searching = false;
@@ -66,28 +69,32 @@ export function ledger(route: Route): View {
     if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Ledger and log"), quiet(reason));
     return h("div", { class: "board" },
       h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
-        choose("Sender", sender, [["", "all"], ...(state.senders ?? []).map(({ id, name }) => [id, name] as const)], value => setQuery({ sender: value })),
+        choose("Sender", sender, senderChoices("all"), value => setQuery({ sender: value })),
         h("label", { class: "choose", key: "at" }, h("span", null, "As of"), h("input", {
-          type: "datetime-local", step: 1, value: at, id: "as-of", onchange: (event: Event) => setQuery({ at: (event.target as HTMLInputElement).value }),
+          type: "datetime-local", step: 1, value: at, id: "as-of", onchange: (event: Event) => setQuery({ at: held(event) }),
         })),
         at ? button("Now", () => setQuery({ at: null }), { class: "plain small" }) : null),
-      card(["Ledger ", balanced(books)], { id: "ledger", class: "wide" }, quiet(books ? ["Complete up to ", time(books.asOf, "seconds")] : ""),
+      card(["Ledger ", balanced(books)], { id: "ledger", class: "wide" },
+        quiet(books ? ["Complete up to ", time(books.asOf, "seconds")] : ""),
         fault ? h("p", { class: "error", role: "alert" }, fault) : null, ledgerFigures(books),
-        quiet("Every accepted message stands in exactly one column. ", state.behind === null ? "" : state.behind === 0 ? "The lists are not behind the log." : `The lists are ${span(state.behind)} behind the log.`)),
+        quiet("Every accepted message stands in exactly one column. ", state.behind === null ? "" : state.behind === 0
+          ? "The lists are not behind the log." : `The lists are ${span(state.behind)} behind the log.`)),
       card("Log", { id: "log", class: "wide" }, button("Load again", () => void log(null)),
         h("div", { class: "filters" },
-          input("Type", type, "Queued, Sent", value => setQuery({ type: value })), input("Stream begins with", stream, "sender-", value => setQuery({ stream: value })),
+          input("Type", type, "Queued, Sent", value => setQuery({ type: value })),
+            input("Stream begins with", stream, "sender-", value => setQuery({ stream: value })),
           input("Message", message, "id", value => setQuery({ message: value })),
           type || stream || message ? h("a", { class: "clear", href: "#/ledger" }, "Clear all") : null),
         logFault ? h("p", { class: "error", role: "alert" }, logFault) : null,
-        events === null ? quiet(searching ? "Searching the log…" : "") : events.length === 0 && !more ? quiet("No event is found.") : eventTable(events),
+        events === null ? quiet(searching ? "Searching the log…" : "") : events.length === 0 && !more ? quiet("No event is found.")
+          : eventTable(events),
         h("div", { class: "pager" }, button(searching ? "Searching…" : "Older", () => void log(end), { disabled: !more || searching }),
           quiet(events ? plural(events.length, "event") : ""))));
   }
 
   function input(name: string, value: string, placeholder: string, onchange: (value: string) => void): VNode {
     return h("label", { class: "choose", key: name }, h("span", null, name), h("input", {
-      value, placeholder, size: 16, autocomplete: "off", spellcheck: "false", onchange: (event: Event) => onchange((event.target as HTMLInputElement).value.trim()),
+      value, placeholder, size: 16, autocomplete: "off", spellcheck: "false", onchange: (event: Event) => onchange(held(event)),
     }));
   }
 }
@@ -99,7 +106,8 @@ function eventTable(events: readonly LoggedEvent[]): Child {
     h("tbody", null, events.map(event => h("tr", { key: event.id },
       cell("Recorded", null, time(event.recordedAt)),
       cell("What", null, h("strong", null, event.type)),
-      cell("Stream", { class: "mono wrap" }, event.correlationId ? h("a", { href: `#/messages/${event.correlationId}` }, `${event.stream}`) : event.stream, h("span", { class: "quiet" }, ` ${event.revision}`)),
+      cell("Stream", { class: "mono wrap" }, event.correlationId ? h("a", { href: `#/messages/${event.correlationId}` }, `${event.stream}`)
+        : event.stream, h("span", { class: "quiet" }, ` ${event.revision}`)),
       cell("By", null, event.by.name ?? event.by.id),
       h("td", { class: "wrap" }, h("details", null, h("summary", null, "Data"),
         facts([["Id", mono(event.id)], ["Happened", event.occurredAt && time(event.occurredAt)], ["For", event.by.onBehalfOf]]),

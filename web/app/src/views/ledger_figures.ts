@@ -7,7 +7,8 @@ import { chip, type Tone } from "../ui/parts.ts";
 export type Books = LedgerData["ledger"];
 
 const columns: readonly (readonly [keyof Books, string, Tone?])[] = [
-  ["accepted", "Accepted"], ["open", "Open"], ["ambiguous", "Ambiguous", "warn"], ["sent", "Sent"], ["delivered", "Delivered"], ["read", "Read"],
+  ["accepted", "Accepted"], ["open", "Open"], ["ambiguous", "Ambiguous", "warn"], ["sent", "Sent"], ["delivered", "Delivered"],
+    ["read", "Read"],
   ["failed", "Failed", "bad"], ["deadLettered", "Dead letters", "bad"], ["cancelled", "Cancelled"], ["expired", "Expired", "warn"],
   ["discarded", "Discarded"], ["sentTwice", "Sent twice", "warn"],
 ];

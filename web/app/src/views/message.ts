@@ -1,8 +1,9 @@
 // One message: where it is, every call, every event.
-import { ask, sawServerTime, serverNow } from "../api/client.ts";
-import { Cancel, Discard, OneMessage, OneMessageUpdates, Requeue, type Failure, type LoggedEvent, type OneMessageData } from "../api/operations.ts";
+import { ask, messageOf, sawServerTime, serverNow } from "../api/client.ts";
+import { Cancel, Discard, OneMessage, OneMessageUpdates, Requeue, type Failure, type LoggedEvent,
+  type OneMessageData } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
-import { count, plural, sentence, span, words } from "../lib/format.ts";
+import { count, laneName, plural, sentence, span, words } from "../lib/format.ts";
 import type { Route, View } from "../route.ts";
 import { everySecond, forbidden, may, refresh, report } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
@@ -28,7 +29,7 @@ export function message(route: Route): View {
       if (first && found) follow(found.cursor);
     } catch (error) {
       if (stopped) return;
-      fault = error instanceof Error ? error.message : String(error);
+      fault = messageOf(error);
       if (shown === undefined) again = setTimeout(load, 3000);
       if (!(error as { code?: string }).code) report(error);
     }
@@ -60,7 +61,8 @@ export function message(route: Route): View {
       if (!shown) {
         return h("section", { class: "card narrow" }, h("h2", null, "Message"), h("p", { class: "mono" }, id),
           h("p", { role: "status", class: fault ? "error" : "" }, fault || (shown === null ? "No message has this id." : "Loading…")),
-          shown === null ? quiet("It may be an idempotency key: ", h("a", { href: `#/messages?key=${encodeURIComponent(id)}` }, "look for one"), ".") : null);
+          shown === null ? quiet("It may be an idempotency key: ",
+            h("a", { href: `#/messages?key=${encodeURIComponent(id)}` }, "look for one"), ".") : null);
       }
       return page(shown, () => void load());
     },
@@ -74,16 +76,18 @@ function page(m: Message, changed: () => void): VNode {
       h("div", { class: "tools" }, actions(m, changed))),
     m.failure && !["SENT", "DELIVERED", "READ"].includes(m.status) ? failureCard(m) : null,
     card("Facts", { id: "facts" }, null, facts([
-      ["To", m.to ? h("a", { class: "mono", href: `#/messages?to=${encodeURIComponent(m.to)}` }, m.to) : m.erasedAt ? "erased" : "erased, or not to be seen"],
+      ["To", m.to ? h("a", { class: "mono", href: `#/messages?to=${encodeURIComponent(m.to)}` }, m.to) : m.erasedAt ? "erased"
+        : "erased, or not to be seen"],
       ["Sender", h("a", { href: `#/senders/${encodeURIComponent(m.sender.id)}` }, m.sender.name)],
-      ["Type", `${words(m.type)}, ${m.priority === "OTP" ? "OTP" : words(m.priority)} lane`],
+      ["Type", `${words(m.type)}, ${laneName(m.priority)} lane`],
       ["Attempts", `${count(m.attempts)}, in ${plural(m.calls, "call")}`],
       ["Reason", m.statusReason],
       ["Sent twice", m.sentTwice ? chip("yes, after a lost answer", "warn") : null],
       ["Queued", time(m.queuedAt)],
       ["Send at", m.sendAt && time(m.sendAt)],
       ["Expires", m.expiresAt && time(m.expiresAt)],
-      ["Next attempt", m.retryAt && [time(m.retryAt), ` (in ${span(Math.max(0, Math.ceil((Date.parse(m.retryAt) - serverNow()) / 1000)))})`]],
+      ["Next attempt", m.retryAt && [time(m.retryAt),
+        ` (in ${span(Math.max(0, Math.ceil((Date.parse(m.retryAt) - serverNow()) / 1000)))})`]],
       ["Sent", m.sentAt && time(m.sentAt)],
       ["Delivered", m.deliveredAt && time(m.deliveredAt, "seconds")],
       ["Read", m.readAt && time(m.readAt, "seconds")],
@@ -92,12 +96,15 @@ function page(m: Message, changed: () => void): VNode {
       ["WhatsApp id", m.whatsappId && mono(m.whatsappId)],
       ["Answers", m.replyTo && mono(m.replyTo)],
       ["Labels", m.labels.length > 0 ? m.labels.map(({ name, value }) =>
-        h("a", { key: name, class: "label", href: `#/messages?label=${encodeURIComponent(`${name}=${value}`)}` }, `${name} = ${value}`)) : null],
+        h("a", { key: name, class: "label", href: `#/messages?label=${encodeURIComponent(`${name}=${value}`)}` }, `${name} = ${value}`))
+          : null],
       ["Erased", m.erasedAt && time(m.erasedAt)],
     ])),
-    card("Content", { id: "content" }, null, m.content !== null ? h("pre", { tabindex: 0, "aria-label": "Content" }, JSON.stringify(m.content, null, 2))
+    card("Content", { id: "content" }, null, m.content !== null
+      ? h("pre", { tabindex: 0, "aria-label": "Content" }, JSON.stringify(m.content, null, 2))
       : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "There is none." : "Needs a key with the scope PERSONAL.")),
-    card("Timeline", { id: "timeline", class: "wide" }, m.history ? null : quiet("Its calls; the recorded events need a key with the scope AUDIT."), timeline(m)),
+    card("Timeline", { id: "timeline", class: "wide" }, m.history ? null
+      : quiet("Its calls; the recorded events need a key with the scope AUDIT."), timeline(m)),
     card("Attempts", { id: "attempts", class: "wide" }, null, attempts(m)));
 }
 
@@ -108,7 +115,8 @@ function actions(m: Message, changed: () => void): Child {
     if (reason) reasons.add(reason);
     else shown.push(made);
   };
-  if (m.status === "QUEUED" || m.status === "RETRYING") offer(Cancel, button("Cancel…", () => cancelMessage(m.id, changed), { id: "cancel" }));
+  if (m.status === "QUEUED" || m.status === "RETRYING") offer(Cancel,
+    button("Cancel…", () => cancelMessage(m.id, changed), { id: "cancel" }));
   if (m.status === "DEAD_LETTERED") {
     offer(Requeue, button("Requeue…", () => requeueDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "requeue" }));
     offer(Discard, button("Discard…", () => discardDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "discard" }));
@@ -121,13 +129,16 @@ function failureCard(m: Message): VNode {
   return card(["Failure ", chip(words(f.class), "bad")], { id: "failure", class: "wide" }, null,
     h("p", null, h("strong", null, f.message)), h("p", { class: "advice" }, f.advice),
     f.details ? quiet(f.details) : null,
-    facts([["Category", h("a", { href: `#/messages?category=${encodeURIComponent(f.category)}` }, words(f.category))], ["Code", f.code === null ? null : String(f.code)],
-      ["HTTP status", f.httpStatus === null ? null : String(f.httpStatus)], ["Meta's trace", f.fbtraceId && mono(f.fbtraceId)], ["At", time(f.at)]]));
+    facts([["Category", h("a", { href: `#/messages?category=${encodeURIComponent(f.category)}` }, words(f.category))],
+      ["Code", f.code === null ? null : String(f.code)],
+      ["HTTP status", f.httpStatus === null ? null : String(f.httpStatus)], ["Meta's trace", f.fbtraceId && mono(f.fbtraceId)],
+        ["At", time(f.at)]]));
 }
 
 /** What failed in one line. */
 export function explain(f: Failure): string {
-  const source = [f.code === null ? null : `code ${f.code}`, f.httpStatus === null ? null : `HTTP ${f.httpStatus}`, words(f.category), words(f.class)];
+  const source = [f.code === null ? null : `code ${f.code}`, f.httpStatus === null ? null : `HTTP ${f.httpStatus}`, words(f.category),
+    words(f.class)];
   return `${f.message} (${source.filter(Boolean).join(", ")})${f.details ? ` ${f.details}` : ""}`;
 }
 
@@ -136,7 +147,8 @@ export function explain(f: Failure): string {
 interface Entry { key: string; at: string; tone: Tone; text: Child; detail?: Child; data?: unknown }
 
 const eventTones: Record<string, Tone> = {
-  Queued: "wait", SendAttempted: "move", Sent: "move", Confirmed: "move", Delivered: "good", Read: "good", Failed: "bad", DeadLettered: "bad", OutcomeUnknown: "warn",
+  Queued: "wait", SendAttempted: "move", Sent: "move", Confirmed: "move", Delivered: "good", Read: "good", Failed: "bad",
+    DeadLettered: "bad", OutcomeUnknown: "warn",
   RetryScheduled: "warn", Deferred: "warn", Requeued: "move", Discarded: "wait", Cancelled: "wait", Expired: "warn",
 };
 
@@ -146,11 +158,14 @@ function byEvents(events: readonly LoggedEvent[]): Entry[] {
   return events.map((event, i) => {
     const before = events[i - 1];
     const passed = before ? Date.parse(event.recordedAt) - Date.parse(before.recordedAt) : null;
-    const by = event.by.kind === "PLATFORM" ? event.by.id : event.by.kind === "WEBHOOK" ? "webhook" : `${words(event.by.kind)} ${event.by.name ?? event.by.id}`;
+    const by = event.by.kind === "PLATFORM" ? event.by.id : event.by.kind === "WEBHOOK" ? "webhook"
+      : `${words(event.by.kind)} ${event.by.name ?? event.by.id}`;
     return {
       key: event.id, at: event.recordedAt, tone: eventTones[event.type] ?? "wait", data: event.data,
-      text: [h("strong", null, spaced(event.type)), h("span", { class: "quiet" }, ` by ${by}`, event.by.onBehalfOf ? ` for ${event.by.onBehalfOf}` : "",
-        passed === null ? "" : `, ${span(passed / 1000)} later`, event.occurredAt ? [", at WhatsApp ", time(event.occurredAt, "seconds")] : null)],
+      text: [h("strong", null, spaced(event.type)),
+        h("span", { class: "quiet" }, ` by ${by}`, event.by.onBehalfOf ? ` for ${event.by.onBehalfOf}` : "",
+        passed === null ? "" : `, ${span(passed / 1000)} later`, event.occurredAt ? [", at WhatsApp ", time(event.occurredAt, "seconds")]
+          : null)],
       detail: gist(event),
     };
   });
@@ -169,7 +184,8 @@ function gist({ data }: LoggedEvent): string {
 }
 
 const outcomes: Record<string, [string, Tone]> = {
-  UNDER_WAY: ["under way", "move"], ACCEPTED: ["accepted", "good"], FAILED: ["failed", "bad"], DEFERRED: ["deferred", "warn"], UNKNOWN: ["answer lost", "warn"],
+  UNDER_WAY: ["under way", "move"], ACCEPTED: ["accepted", "good"], FAILED: ["failed", "bad"], DEFERRED: ["deferred", "warn"],
+    UNKNOWN: ["answer lost", "warn"],
 };
 
 function byCalls(m: Message): Entry[] {
@@ -183,7 +199,8 @@ function byCalls(m: Message): Entry[] {
   }
   add(m.deliveredAt, "good", "Delivered");
   add(m.readAt, "good", "Read");
-  if (m.status === "FAILED" || m.status === "DEAD_LETTERED") add(m.failure?.at ?? null, "bad", m.status === "FAILED" ? "Failed for good" : "Dead letter", m.failure?.advice);
+  if (m.status === "FAILED" || m.status === "DEAD_LETTERED") add(m.failure?.at ?? null, "bad", m.status === "FAILED" ? "Failed for good"
+    : "Dead letter", m.failure?.advice);
   // WhatsApp's times are whole seconds and may lie before the call that caused them, so near ties keep this order.
   return entries.sort((a, b) => Math.floor(Date.parse(a.at) / 1000) - Math.floor(Date.parse(b.at) / 1000));
 }
@@ -193,14 +210,19 @@ function timeline(m: Message): Child {
   if (m.status === "RETRYING" && m.retryAt) entries.push({ key: "next", at: m.retryAt, tone: "warn", text: "Next attempt" });
   if (m.status === "QUEUED" && m.sendAt) entries.push({ key: "next", at: m.sendAt, tone: "wait", text: "To be sent" });
   return [
-    h("ol", { class: "timeline", "aria-label": "Timeline" }, entries.map(({ key, at, tone, text, detail, data }) => h("li", { key, "data-tone": tone },
+    h("ol", { class: "timeline", "aria-label": "Timeline" },
+      entries.map(({ key, at, tone, text, detail, data }) => h("li", { key, "data-tone": tone },
       time(at), h("div", null, h("p", null, text, detail ? h("span", { class: "quiet" }, detail) : null),
-        data !== undefined && data !== null ? h("details", null, h("summary", { class: "quiet" }, "as recorded"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2))) : null)))),
-    m.history?.pageInfo.hasNextPage ? quiet("The first 200 events are shown; ", h("a", { href: `#/ledger?message=${m.id}` }, "the log has them all"), ".") : null,
+        data !== undefined && data !== null
+          ? h("details", null, h("summary", { class: "quiet" }, "as recorded"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2)))
+          : null)))),
+    m.history?.pageInfo.hasNextPage
+      ? quiet("The first 200 events are shown; ", h("a", { href: `#/ledger?message=${m.id}` }, "the log has them all"), ".") : null,
   ];
 }
 
-const attemptColumns = [{ name: "Call", class: "number" }, { name: "Began" }, { name: "Took", class: "number" }, { name: "Outcome" }, { name: "Failure" }, { name: "Settled by", class: "extra" }];
+const attemptColumns = [{ name: "Call", class: "number" }, { name: "Began" }, { name: "Took", class: "number" }, { name: "Outcome" },
+  { name: "Failure" }, { name: "Settled by", class: "extra" }];
 
 function attempts(m: Message): Child {
   if (m.attemptLog.length === 0) return quiet("No call was made yet.");
@@ -209,6 +231,7 @@ function attempts(m: Message): Child {
     return h("tr", { key: attempt.call },
       h("td", { class: "number" }, attempt.call), h("td", null, time(attempt.startedAt)),
       h("td", { class: "number" }, attempt.endedAt ? span((Date.parse(attempt.endedAt) - Date.parse(attempt.startedAt)) / 1000) : "–"),
-      h("td", null, chip(outcome, tone)), h("td", { class: "wrap" }, attempt.failure ? explain(attempt.failure) : ""), h("td", { class: "extra" }, attempt.settledBy ? words(attempt.settledBy) : ""));
+      h("td", null, chip(outcome, tone)), h("td", { class: "wrap" }, attempt.failure ? explain(attempt.failure) : ""),
+        h("td", { class: "extra" }, attempt.settledBy ? words(attempt.settledBy) : ""));
   }));
 }

@@ -1,11 +1,12 @@
 // The messages: the newest live, or what a search finds, page by page.
-import { ask, sawServerTime, since } from "../api/client.ts";
-import { CancelMany, MessageCounts, MessageUpdates, Messages, Position, type MessageCountsData, type MessageFilter, type MessageRow, type MessageStatus } from "../api/operations.ts";
+import { ask, messageOf, sawServerTime, since } from "../api/client.ts";
+import { CancelMany, MessageCounts, MessageUpdates, Messages, Position, type MessageCountsData, type MessageFilter, type MessageRow,
+  type MessageStatus } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
-import { age, count, plural, shortId, words } from "../lib/format.ts";
+import { age, count, laneName, plural, shortId, words } from "../lib/format.ts";
 import { describe, fromQuery, priorities, statuses, toQuery, types, type Filters } from "../lib/recognise.ts";
 import { go, link, type Route, type View } from "../route.ts";
-import { everySecond, forbidden, refresh, report, state } from "../state.ts";
+import { everySecond, forbidden, refresh, report, senderChoices } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
 import { button, card, cell, chip, choose, quiet, statusChip, table } from "../ui/parts.ts";
 import { cancelMessages } from "./actions.ts";
@@ -47,7 +48,8 @@ export function messages(route: Route): View {
 
 export function messageFilter(filters: Filters): MessageFilter {
   return {
-    senderId: filters.sender ?? null, status: (filters.status as MessageStatus[] | undefined) ?? null, to: filters.to ?? null, idempotencyKey: filters.key ?? null,
+    senderId: filters.sender ?? null, status: (filters.status as MessageStatus[] | undefined) ?? null, to: filters.to ?? null,
+      idempotencyKey: filters.key ?? null,
     whatsappId: filters.wamid ?? null, labels: filters.labels ?? null, type: (filters.type as MessageFilter["type"]) ?? null,
     priority: (filters.priority as MessageFilter["priority"]) ?? null, template: filters.template ?? null,
     errorCategory: filters.category ?? null, errorCode: filters.code ?? null,
@@ -58,7 +60,8 @@ export function messageFilter(filters: Filters): MessageFilter {
 
 function filterBar(filters: Filters, live: boolean): VNode {
   const change = (next: Filters): void => go(link(["messages"], withPage(toQuery(next), !live)));
-  const status = filters.status?.length === troubled.length && troubled.every(s => filters.status!.includes(s)) ? "trouble" : filters.status?.[0] ?? "";
+  const status = filters.status?.length === troubled.length && troubled.every(s => filters.status!.includes(s)) ? "trouble"
+    : filters.status?.[0] ?? "";
   const rest: Filters = { ...filters };
   for (const name of ["status", "sender", "type", "priority"] as const) delete rest[name];
   const parts = describe(rest);
@@ -76,9 +79,10 @@ function filterBar(filters: Filters, live: boolean): VNode {
       else delete next.status;
       change(next);
     }, { id: "status-filter" }),
-    choose("Sender", filters.sender ?? "", [["", "all"], ...(state.senders ?? []).map(({ id, name }) => [id, name] as const)], value => set("sender", value)),
+    choose("Sender", filters.sender ?? "", senderChoices("all"), value => set("sender", value)),
     choose("Type", filters.type ?? "", [["", "all"], ...types.map(t => [t, words(t)] as const)], value => set("type", value)),
-    choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map(p => [p, p === "OTP" ? p : words(p)] as const)], value => set("priority", value)),
+    choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map(p => [p, laneName(p)] as const)],
+      value => set("priority", value)),
     parts.length > 0 ? h("p", { class: "searched" }, "Found by ", h("strong", null, parts.join(", "))) : null,
     Object.keys(filters).length > 0 ? h("a", { class: "clear", href: "#/messages" }, "Clear all") : null);
 }
@@ -92,18 +96,21 @@ function withPage(query: URLSearchParams, listed: boolean): URLSearchParams {
 
 const columns = [
   { name: "Id" }, { name: "To" }, { name: "Sender", class: "extra" }, { name: "Type", class: "extra" }, { name: "Lane", class: "extra" },
-  { name: "Status" }, { name: "Why", class: "extra" }, { name: "Att.", title: "Attempts", class: "number" }, { name: "Age", class: "number" },
+  { name: "Status" }, { name: "Why", class: "extra" }, { name: "Att.", title: "Attempts", class: "number" },
+    { name: "Age", class: "number" },
 ];
 
 const messageTable = (rows: readonly MessageRow[]): VNode =>
   table({ class: "messages", id: "messages" }, "Messages, newest first", columns, rows.map(message => h("tr", { key: message.id },
-    h("td", null, h("a", { class: "mono", href: link(["messages", message.id]), title: message.id, "aria-label": `Message ${message.id}` }, shortId(message.id))),
+    h("td", null, h("a", { class: "mono", href: link(["messages", message.id]), title: message.id, "aria-label": `Message ${message.id}` },
+      shortId(message.id))),
     h("td", { class: "mono" }, message.to ?? "erased"),
     h("td", { class: "extra" }, message.sender.id),
     h("td", { class: "extra" }, words(message.type)),
-    h("td", { class: "extra" }, message.priority === "OTP" ? "OTP" : words(message.priority)),
+    h("td", { class: "extra" }, laneName(message.priority)),
     cell("Status", null, statusChip(message.status)),
-    h("td", { class: "extra quiet" }, message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""),
+    h("td", { class: "extra quiet" }, message.failure
+      ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""),
     h("td", { class: "number" }, message.attempts),
     h("td", { class: "number" }, age(since(message.queuedAt) / 1000)))));
 
@@ -263,7 +270,7 @@ class Pages {
       this.fault = "";
     } catch (error) {
       if (this.abort.signal.aborted) return;
-      this.fault = error instanceof Error ? error.message : String(error);
+      this.fault = messageOf(error);
     }
     refresh();
   }
@@ -273,15 +280,20 @@ class Pages {
     const newer = (): void => { this.cursors.pop(); void this.load(); };
     const older = (): void => { this.cursors.push(this.next); void this.load(); };
     const summary: Child = this.counts === null ? "…" : this.counts.map(({ status, count: n }) =>
-      h("a", { key: status, class: "count-link", href: link(["messages"], withPage(toQuery({ ...this.filters, status: [status] }), true)) }, statusChip(status), ` ${count(n)}`));
+      h("a", { key: status, class: "count-link", href: link(["messages"], withPage(toQuery({ ...this.filters, status: [status] }), true)) },
+        statusChip(status), ` ${count(n)}`));
     const waiting = this.counts?.some(({ status }) => status === "QUEUED" || status === "RETRYING") && !forbidden(CancelMany);
-    return card(["Messages ", total === undefined ? null : h("span", { class: "quiet", id: "found" }, plural(total, "message"))], { id: "found-messages", class: "wide" }, [
-      waiting ? button("Cancel those that wait…", () => cancelMessages(messageFilter(this.filters), describe(this.filters).join(", "), () => this.reload()), { id: "cancel-many" }) : null,
+    return card(["Messages ", total === undefined ? null : h("span", { class: "quiet", id: "found" }, plural(total, "message"))],
+      { id: "found-messages", class: "wide" }, [
+      waiting ? button("Cancel those that wait…",
+        () => cancelMessages(messageFilter(this.filters), describe(this.filters).join(", "), () => this.reload()), { id: "cancel-many" })
+        : null,
       h("a", { class: "plain button", href: link(["messages"]) }, "Live"),
     ],
       h("div", { class: "counts" }, summary),
       this.fault ? h("p", { class: "error", role: "alert" }, this.fault) : null,
-      this.rows === null ? quiet(this.fault ? "" : "Loading…") : this.rows.length === 0 ? quiet("No message is found.") : messageTable(this.rows),
+      this.rows === null ? quiet(this.fault ? "" : "Loading…") : this.rows.length === 0 ? quiet("No message is found.")
+        : messageTable(this.rows),
       h("div", { class: "pager" },
         button("Newer", newer, { disabled: this.cursors.length <= 1 }),
         h("span", { class: "quiet" }, `Page ${this.cursors.length}`),

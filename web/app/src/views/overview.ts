@@ -5,7 +5,7 @@ import { connection } from "../api/socket.ts";
 import { age, count, duration, figure, percent, seconds, span, words } from "../lib/format.ts";
 import { windows, type Window } from "../lib/scale.ts";
 import { setQuery, type Route, type View } from "../route.ts";
-import { forbidden, openAlerts, poll, refresh, report, state } from "../state.ts";
+import { forbidden, openAlerts, poll, refresh, report, senderChoices, state } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
 import { card, cell, choose, chip, quiet, segments, table, toneOf, type Tone } from "../ui/parts.ts";
 import { Plot, type Series } from "../ui/plot.ts";
@@ -92,18 +92,21 @@ export function overview(route: Route): View {
       const through = throughputSeries(series?.loaded ?? null), late = latencySeries(series?.loaded ?? null, boundOf(rules, senderId));
       return h("div", { class: "board" },
         h("div", { class: "filters wide", role: "group", "aria-label": "What the figures are of" },
-          choose("Sender", senderId ?? "", [["", "all senders"], ...(state.senders ?? []).map(({ id, name }) => [id, name] as const)],
+          choose("Sender", senderId ?? "", senderChoices("all senders"),
             value => setQuery({ sender: value }), { id: "sender-filter" }),
           segments("Window", window.id, windows.map(({ id, name }) => [id, name] as const), id => setQuery({ window: id }))),
         tiles(now, live, window.name),
         card("Throughput", { id: "throughput" }, throughput.tools(through), throughput.render(through)),
         card("Delivery latency", { id: "latency" }, latency.tools(late), latency.render(late)),
-        open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], { id: "open-alerts", class: "wide" }, h("a", { href: "#/alerts" }, "All alerts"),
+        open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], { id: "open-alerts", class: "wide" },
+          h("a", { href: "#/alerts" }, "All alerts"),
           h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null,
         card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${window.name}`), errors(live)),
         card("Queues", { id: "queues" }, null,
           state.senders?.length === 0 ? quiet("No sender yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)),
-        forbidden(Ledger) ? null : card(["Ledger ", balanced(books)], { id: "ledger", class: "wide" }, h("a", { href: "#/ledger" }, "Ledger and log"), ledgerFigures(books)));
+        forbidden(Ledger) ? null
+          : card(["Ledger ", balanced(books)], { id: "ledger", class: "wide" }, h("a", { href: "#/ledger" }, "Ledger and log"),
+          ledgerFigures(books)));
     },
   };
 }
@@ -116,7 +119,8 @@ function boundOf(rules: readonly Rule[], senderId: string | null): Rule | null {
 // ───────────── tiles ─────────────
 
 function tile(key: string, name: string, value: string, note: string, tone: Tone | null = null): VNode {
-  return h("div", { key, class: "tile", "data-tone": tone, id: `tile-${key}` }, h("dt", null, name), h("dd", null, h("strong", null, value), h("span", { title: note }, note)));
+  return h("div", { key, class: "tile", "data-tone": tone, id: `tile-${key}` }, h("dt", null, name),
+    h("dd", null, h("strong", null, value), h("span", { title: note }, note)));
 }
 
 function tiles(now: Live | null, live: Live | null, window: string): VNode {
@@ -124,15 +128,23 @@ function tiles(now: Live | null, live: Live | null, window: string): VNode {
   const p95 = seconds(live?.p95DeliveryLatency);
   const due = seconds(now?.oldestDueAge);
   return h("dl", { class: "tiles wide" },
-    tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}` : "…"),
-    tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? `${count(live.delivered)} of ${count(live.sent)} sent` : "…"),
-    tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed + live.deadLettered)} failed or dead` : "…",
+    tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}`
+      : "…"),
+    tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? `${count(live.delivered)} of ${count(live.sent)} sent`
+      : "…"),
+    tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed + live.deadLettered)} failed or dead`
+      : "…",
       live?.errorRate && live.errorRate > 0.02 ? "bad" : null),
-    tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"),
-    tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing is due" : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null),
-    tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost` : "…"),
-    tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad" : null),
-    tile("behind", "Read model", state.behind === null ? "…" : state.behind < 1 ? "current" : span(state.behind), (state.behind ?? 0) < 1 ? "not behind the log" : "behind the log", (state.behind ?? 0) > 5 ? "warn" : null));
+    tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live
+      ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"),
+    tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing is due"
+      : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null),
+    tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost`
+      : "…"),
+    tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad"
+      : null),
+    tile("behind", "Read model", state.behind === null ? "…" : state.behind < 1 ? "current" : span(state.behind), (state.behind ?? 0) < 1
+      ? "not behind the log" : "behind the log", (state.behind ?? 0) > 5 ? "warn" : null));
 }
 
 // ───────────── plots ─────────────
@@ -161,7 +173,8 @@ function latencySeries(loaded: Loaded | null, rule: Rule | null): Series | null 
   if (!loaded) return null;
   const { from, step, points } = loaded;
   // No delivery, no latency: the line has a gap there.
-  const line = (name: string, look: string, pick: (metrics: Metrics) => string | null) => ({ name, look, values: points.map(point => seconds(pick(point))) });
+  const line = (name: string, look: string,
+    pick: (metrics: Metrics) => string | null) => ({ name, look, values: points.map(point => seconds(pick(point))) });
   return {
     from, step, steps: points.length, unit: "time from the call to the delivery", write: value => (value === 0 ? "0 s" : span(value)),
     bound: rule ? { at: rule.threshold, name: `alert on ${words(rule.statistic)}` } : null,
@@ -191,7 +204,8 @@ function errors(live: Live | null): Child {
       h("td", null, h("a", { href: `#/messages?${search}`, title: "Messages whose last failure is of this type" }, words(error.category))),
       h("td", { class: "number" }, error.code ?? "–"),
       cell("Count", { class: "number" }, h("span", { class: "bar-cell" },
-        h("span", { class: "bar-fill", "aria-hidden": "true", style: { width: `${Math.max(2, error.count / most * 100)}%` } }), count(error.count))),
+        h("span", { class: "bar-fill", "aria-hidden": "true", style: { width: `${Math.max(2, error.count / most * 100)}%` } }),
+          count(error.count))),
       h("td", { class: "number" }, percent(error.rate)));
   }));
 }

@@ -1,5 +1,5 @@
 // The form that queues a message.
-import { ask, Refused, ServerAway } from "../api/client.ts";
+import { ask, messageOf, Refused, ServerAway } from "../api/client.ts";
 import { Queue, type MessageContentInput, type QueueMessageInput } from "../api/operations.ts";
 import { shortId } from "../lib/format.ts";
 import type { Route, View } from "../route.ts";
@@ -32,7 +32,7 @@ export function queue(route: Route): View {
       accepted = [{ id: queueMessage.message.id, replayed: queueMessage.replayed }, ...accepted].slice(0, 10);
       (form.elements.namedItem("body") as HTMLTextAreaElement | null)?.select();
     } catch (error) {
-      fault = error instanceof ServerAway ? "No answer came. Press Queue again: it will not be sent twice." : error instanceof Error ? error.message : String(error);
+      fault = error instanceof ServerAway ? "No answer came. Press Queue again: it will not be sent twice." : messageOf(error);
       markField(form, error instanceof Refused ? error.field : error instanceof WrongField ? error.field : null);
     }
     busy = false;
@@ -45,26 +45,36 @@ export function queue(route: Route): View {
       const reason = forbidden(Queue);
       if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Queue a message"), quiet(reason));
       return h("div", { class: "board" },
-        card("Queue a message", { id: "queue-card", class: "form-card" }, segments("Content", kind, [["text", "Text"], ["template", "Template"], ["other", "Other"]], id => { kind = id as Kind; refresh(); }),
+        card("Queue a message", { id: "queue-card", class: "form-card" },
+          segments("Content", kind, [["text", "Text"], ["template", "Template"], ["other", "Other"]],
+          id => { kind = id as Kind; refresh(); }),
           h("form", { id: "queue", onsubmit: submit },
             h("div", { class: "row" },
-              field("Sender", h("select", { name: "senderId", required: true }, options((state.senders ?? []).map(({ id, name }) => [id, `${name} (${id})`] as const), chosen))),
-              field("Number", h("input", { name: "to", type: "tel", inputmode: "tel", autocomplete: "off", placeholder: "+1 415 555 0101", required: true, value: to }))),
+              field("Sender", h("select", { name: "senderId", required: true },
+                options((state.senders ?? []).map(({ id, name }) => [id, `${name} (${id})`] as const), chosen))),
+              field("Number", h("input",
+                { name: "to", type: "tel", inputmode: "tel", autocomplete: "off", placeholder: "+1 415 555 0101", required: true,
+                value: to }))),
             content(kind),
             h("div", { class: "row" },
-              field("Lane", h("select", { name: "priority" }, options([["OTP", "OTP"], ["TRANSACTIONAL", "transactional"], ["BULK", "bulk"]], "TRANSACTIONAL"))),
-              field("Lost answer", h("select", { name: "onAmbiguous" }, options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], "RESEND")))),
+              field("Lane", h("select", { name: "priority" },
+                options([["OTP", "OTP"], ["TRANSACTIONAL", "transactional"], ["BULK", "bulk"]], "TRANSACTIONAL"))),
+              field("Lost answer", h("select", { name: "onAmbiguous" },
+                options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], "RESEND")))),
             h("details", null, h("summary", null, "When, labels and key"),
               h("div", { class: "row" },
                 field("Not before", h("input", { name: "sendAt", type: "datetime-local", step: 1 })),
                 field("Not after", h("input", { name: "expiresAt", type: "datetime-local", step: 1 }))),
               field("Labels", h("input", { name: "labels", autocomplete: "off", placeholder: "campaign=spring, order=1042" })),
-              field("Idempotency key", h("input", { name: "idempotencyKey", maxlength: 128, autocomplete: "off", spellcheck: "false" }), "The same key and content again is the same message. Nothing personal. Left out, the page makes one.")),
+              field("Idempotency key", h("input", { name: "idempotencyKey", maxlength: 128, autocomplete: "off", spellcheck: "false" }),
+                "The same key and content again is the same message. Nothing personal. Left out, the page makes one.")),
             h("p", { class: "error", role: "alert" }, fault),
             h("div", { class: "actions" }, h("button", { type: "submit", disabled: busy }, busy ? "Queueing…" : "Queue")))),
         card("Accepted", { id: "accepted" }, null,
-          h("div", { id: "queue-note", role: "status" }, accepted.length === 0 ? null : h("ul", { class: "accepted" }, accepted.map(({ id, replayed }) =>
-            h("li", { key: `${id}${replayed}` }, replayed ? "Stood already: " : "Accepted as ", h("a", { class: "mono", href: `#/messages/${id}`, title: id }, shortId(id)), ".")))),
+          h("div", { id: "queue-note", role: "status" }, accepted.length === 0 ? null
+            : h("ul", { class: "accepted" }, accepted.map(({ id, replayed }) =>
+            h("li", { key: `${id}${replayed}` }, replayed ? "Stood already: " : "Accepted as ",
+              h("a", { class: "mono", href: `#/messages/${id}`, title: id }, shortId(id)), ".")))),
           accepted.length === 0 ? quiet("What is accepted is recorded before it is answered, and can be followed here.") : null));
     },
   };
@@ -77,12 +87,16 @@ function content(kind: Kind): Child {
     case "template":
       return [
         h("div", { class: "row", key: "template" },
-          field("Template", h("input", { name: "name", required: true, autocomplete: "off", spellcheck: "false", placeholder: "hello_world" })),
-          field("Language", h("input", { name: "language", required: true, autocomplete: "off", spellcheck: "false", placeholder: "en_US" }))),
+          field("Template", h("input",
+            { name: "name", required: true, autocomplete: "off", spellcheck: "false", placeholder: "hello_world" })),
+          field("Language", h("input",
+            { name: "language", required: true, autocomplete: "off", spellcheck: "false", placeholder: "en_US" }))),
         field("Body variables", h("textarea", { name: "variables", rows: 3 }), "One a line, in their order."),
       ];
     default:
-      return field("Content as JSON", h("textarea", { name: "json", rows: 6, required: true, spellcheck: "false", class: "mono", placeholder: '{ "image": { "link": "https://…", "caption": "…" } }' }),
+      return field("Content as JSON",
+        h("textarea", { name: "json", rows: 6, required: true, spellcheck: "false", class: "mono",
+        placeholder: '{ "image": { "link": "https://…", "caption": "…" } }' }),
         "A MessageContentInput: image, video, audio, document, sticker, location, contacts, reaction or interactive.");
   }
 }
@@ -103,8 +117,10 @@ function read(held: Record<string, string>, kind: Kind): QueueMessageInput {
   });
   return {
     senderId: held.senderId ?? "", to: held.to ?? "", content: contentOf(held, kind),
-    priority: held.priority as NonNullable<QueueMessageInput["priority"]>, onAmbiguous: held.onAmbiguous as NonNullable<QueueMessageInput["onAmbiguous"]>,
-    ...(held.sendAt ? { sendAt: new Date(held.sendAt).toISOString() } : {}), ...(held.expiresAt ? { expiresAt: new Date(held.expiresAt).toISOString() } : {}),
+    priority: held.priority as NonNullable<QueueMessageInput["priority"]>,
+      onAmbiguous: held.onAmbiguous as NonNullable<QueueMessageInput["onAmbiguous"]>,
+    ...(held.sendAt ? { sendAt: new Date(held.sendAt).toISOString() } : {}),
+      ...(held.expiresAt ? { expiresAt: new Date(held.expiresAt).toISOString() } : {}),
     ...(labels.length > 0 ? { labels } : {}), ...(held.idempotencyKey ? { idempotencyKey: held.idempotencyKey } : {}),
   };
 }
@@ -113,7 +129,8 @@ function contentOf(held: Record<string, string>, kind: Kind): MessageContentInpu
   if (kind === "text") return { text: { body: held.body ?? "" } };
   if (kind === "template") {
     const parameters = (held.variables ?? "").split("\n").map(line => line.trim()).filter(Boolean).map(text => ({ type: "text", text }));
-    return { template: { name: held.name ?? "", language: held.language ?? "", ...(parameters.length > 0 ? { components: [{ type: "BODY", parameters }] } : {}) } };
+    return { template: { name: held.name ?? "", language: held.language ?? "",
+      ...(parameters.length > 0 ? { components: [{ type: "BODY", parameters }] } : {}) } };
   }
   try {
     return JSON.parse(held.json ?? "") as MessageContentInput;

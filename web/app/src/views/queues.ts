@@ -1,6 +1,6 @@
 // What waits, by sender and lane.
 import type { SenderNow } from "../api/operations.ts";
-import { count, figure, seconds, sentence, span, words } from "../lib/format.ts";
+import { count, figure, laneName, seconds, sentence, span } from "../lib/format.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
 import { cell, chip, statusChip, table, type Tone } from "../ui/parts.ts";
 
@@ -36,11 +36,12 @@ export function queuesTable(senders: readonly SenderNow[]): VNode {
       cell("Due", { class: "number" }, count(sender.queueDepth)),
       cell("Oldest due", { class: "number" }, due(sender.oldestDueAge)),
       cell("Drain/min", { class: "number" }, figure(sender.drainPerMinute)),
-      cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", { class: "toned", "data-tone": "bad" }, "never") : emptyIn(sender)),
+      cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", { class: "toned", "data-tone": "bad" }, "never")
+        : emptyIn(sender)),
       cell("Scheduled", { class: "number" }, count(sender.scheduled))),
     ...sender.lanes.map(lane => h("tr", { key: `${sender.id} ${lane.priority}`, class: "lane" },
       h("td", { class: "skip-cell" }),
-      cell("Lane", null, lane.priority === "OTP" ? "OTP" : sentence(words(lane.priority)),
+      cell("Lane", null, sentence(laneName(lane.priority)),
         sender.pausedPriorities.includes(lane.priority) && sender.state !== "PAUSED" ? [" ", chip("paused", "warn")] : null),
       cell("Due", { class: "number" }, count(lane.depth)),
       cell("Oldest due", { class: "number" }, due(lane.oldestDueAge)),

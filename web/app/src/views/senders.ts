@@ -1,7 +1,7 @@
 // Senders: whether each sends, how fast, what waits, and the buttons that change it.
 import { ask, serverNow } from "../api/client.ts";
-import { Pause, RegisterSender, Resume, SetRate, UpdateSender, type Priority, type SenderNow } from "../api/operations.ts";
-import { count, figure, seconds, sentence, span, words } from "../lib/format.ts";
+import { Pause, RegisterSender, Resume, SetRate, UpdateSender, type SenderNow } from "../api/operations.ts";
+import { count, figure, laneName, seconds, sentence, span } from "../lib/format.ts";
 import { priorities } from "../lib/recognise.ts";
 import type { Route, View } from "../route.ts";
 import { everySecond, forbidden, putSender, state } from "../state.ts";
@@ -9,8 +9,6 @@ import { h, type Child, type VNode } from "../ui/dom.ts";
 import { attempt, note, openDialog } from "../ui/overlay.ts";
 import { button, card, chip, facts, field, mono, quiet, statusChip, time, toneOf } from "../ui/parts.ts";
 import { emptyIn } from "./queues.ts";
-
-const lane = (priority: Priority): string => (priority === "OTP" ? "OTP" : words(priority));
 
 export function senders(route: Route): View {
   const only = route.path[1];
@@ -25,7 +23,8 @@ export function senders(route: Route): View {
           h("div", { class: "tools" }, only ? h("a", { href: "#/senders" }, "All senders") : null,
             reason ? quiet(`To change senders: ${reason}`) : button("Register a sender…", register, { class: "", id: "register" }))),
         state.senders === null ? quiet("Loading…") : shown.length === 0 ? card("No sender", { class: "wide", id: "none" }, null,
-          quiet(only ? "No sender has this id, or the key may not see it." : "Register the phone number that messages are to go out from.")) : shown.map(senderCard));
+          quiet(only ? "No sender has this id, or the key may not see it." : "Register the phone number that messages are to go out from."))
+            : shown.map(senderCard));
     },
   };
 }
@@ -33,24 +32,36 @@ export function senders(route: Route): View {
 function senderCard(sender: SenderNow): VNode {
   const { id, hold } = sender;
   const paused = sender.state !== "PAUSED" && sender.pausedPriorities.length > 0;
-  return card([sender.name, " ", h("span", { class: "quiet mono" }, id), " ", statusChip(sender.state)], { key: id, id: `sender-${id}`, class: "wide sender" }, actions(sender),
+  return card([sender.name, " ", h("span", { class: "quiet mono" }, id), " ", statusChip(sender.state)],
+    { key: id, id: `sender-${id}`, class: "wide sender" }, actions(sender),
     hold ? h("div", { class: "callout", "data-tone": "bad" },
-      h("p", null, h("strong", null, hold.message), hold.code === null ? null : ` Code ${hold.code}.`, ` Held since `, time(hold.since, "seconds"), "."),
+      h("p", null, h("strong", null, hold.message), hold.code === null ? null : ` Code ${hold.code}.`, ` Held since `,
+        time(hold.since, "seconds"), "."),
       h("p", null, hold.advice),
-      quiet(hold.nextProbeAt ? ["WhatsApp is asked again ", soon(hold.nextProbeAt), " whether it is mended."] : "No process sends for it now, so none asks WhatsApp whether it is mended.")) : null,
-    !hold && sender.stateReason ? h("div", { class: "callout", "data-tone": toneOf(sender.state) }, h("p", null, sender.stateReason)) : null,
-    paused ? h("div", { class: "callout", "data-tone": "warn" }, h("p", null, `Paused: ${sender.pausedPriorities.map(lane).join(", ")}.`)) : null,
-    sender.throttledUntil && Date.parse(sender.throttledUntil) > serverNow() ? h("div", { class: "callout", "data-tone": "warn" }, h("p", null, "WhatsApp throttles it until ", time(sender.throttledUntil, "seconds"), ".")) : null,
+      quiet(hold.nextProbeAt ? ["WhatsApp is asked again ", soon(hold.nextProbeAt), " whether it is mended."]
+        : "No process sends for it now, so none asks WhatsApp whether it is mended.")) : null,
+    !hold && sender.stateReason ? h("div", { class: "callout", "data-tone": toneOf(sender.state) }, h("p", null, sender.stateReason))
+      : null,
+    paused ? h("div", { class: "callout", "data-tone": "warn" },
+      h("p", null, `Paused: ${sender.pausedPriorities.map(laneName).join(", ")}.`)) : null,
+    sender.throttledUntil && Date.parse(sender.throttledUntil) > serverNow()
+      ? h("div", { class: "callout", "data-tone": "warn" },
+      h("p", null, "WhatsApp throttles it until ", time(sender.throttledUntil, "seconds"), ".")) : null,
     h("dl", { class: "figures" },
-      figureOf("Rate", `${count(sender.messagesPerSecond)}/s`), figureOf("Effective rate", `${figure(sender.effectiveRate)}/s`, sender.effectiveRate < sender.messagesPerSecond / 2 ? "warn" : null),
+      figureOf("Rate", `${count(sender.messagesPerSecond)}/s`),
+        figureOf("Effective rate", `${figure(sender.effectiveRate)}/s`, sender.effectiveRate < sender.messagesPerSecond / 2 ? "warn"
+        : null),
       figureOf("Queue", count(sender.queueDepth)), figureOf("Oldest due", span(floor(seconds(sender.oldestDueAge)))),
-      figureOf("Drain/min", figure(sender.drainPerMinute)), figureOf("Empty in", emptyIn(sender), emptyIn(sender) === "never" ? "bad" : null), figureOf("Scheduled", count(sender.scheduled))),
+      figureOf("Drain/min", figure(sender.drainPerMinute)),
+        figureOf("Empty in", emptyIn(sender), emptyIn(sender) === "never" ? "bad" : null), figureOf("Scheduled", count(sender.scheduled))),
     h("ul", { class: "lanes", "aria-label": "Lanes" }, sender.lanes.map(({ priority, depth, oldestDueAge }) => h("li", { key: priority },
-      h("strong", null, priority === "OTP" ? "OTP" : sentence(lane(priority))), h("span", null, `${count(depth)} due`),
+      h("strong", null, sentence(laneName(priority))), h("span", null, `${count(depth)} due`),
       oldestDueAge ? h("span", { class: "quiet" }, `oldest ${span(floor(seconds(oldestDueAge)))}`) : null,
       sender.state === "PAUSED" || sender.pausedPriorities.includes(priority) ? chip("paused", "warn") : null))),
-    facts([["Number", sender.displayPhoneNumber], ["Phone number id", mono(sender.phoneNumberId)], ["Business account", sender.businessAccountId && mono(sender.businessAccountId)]]),
-    h("p", { class: "quiet" }, h("a", { href: `#/?sender=${encodeURIComponent(id)}` }, "Plots"), " · ", h("a", { href: `#/messages?sender=${encodeURIComponent(id)}` }, "Messages"),
+    facts([["Number", sender.displayPhoneNumber], ["Phone number id", mono(sender.phoneNumberId)],
+      ["Business account", sender.businessAccountId && mono(sender.businessAccountId)]]),
+    h("p", { class: "quiet" }, h("a", { href: `#/?sender=${encodeURIComponent(id)}` }, "Plots"), " · ",
+      h("a", { href: `#/messages?sender=${encodeURIComponent(id)}` }, "Messages"),
       " · ", h("a", { href: `#/dead-letters?sender=${encodeURIComponent(id)}` }, "Dead letters")));
 }
 
@@ -85,13 +96,14 @@ function pause(sender: SenderNow): void {
     body: () => [
       h("p", null, "Messages are still accepted, and wait. Calls that are under way end as they do."),
       h("fieldset", null, h("legend", null, "Lanes"), priorities.map(priority => h("label", { class: "check", key: priority },
-        h("input", { type: "checkbox", name: `lane-${priority}`, value: priority, checked: true }), priority === "OTP" ? "OTP" : sentence(lane(priority))))),
+        h("input", { type: "checkbox", name: `lane-${priority}`, value: priority, checked: true }), sentence(laneName(priority))))),
       field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off" }), "For people to read."),
     ],
     run: async values => {
       const chosen = priorities.filter(priority => values[`lane-${priority}`]);
       if (chosen.length === 0) throw new Error("Choose at least one lane.");
-      const { pauseSender } = await ask(Pause, { id: sender.id, reason: values.reason!, priorities: chosen.length === priorities.length ? null : chosen });
+      const { pauseSender } = await ask(Pause,
+        { id: sender.id, reason: values.reason!, priorities: chosen.length === priorities.length ? null : chosen });
       putSender(pauseSender);
       note(`${sender.name} is paused.`);
     },
@@ -101,7 +113,9 @@ function pause(sender: SenderNow): void {
 function setRate(sender: SenderNow): void {
   openDialog({
     title: `Rate of ${sender.name}`, label: () => "Set the rate",
-    body: () => field("Calls a second", h("input", { name: "messagesPerSecond", type: "number", min: 1, max: 1000, step: 1, required: true, value: String(sender.messagesPerSecond) }),
+    body: () => field("Calls a second",
+      h("input", { name: "messagesPerSecond", type: "number", min: 1, max: 1000, step: 1, required: true,
+      value: String(sender.messagesPerSecond) }),
       "At most this many in any second. WhatsApp allows 80 at first."),
     run: async values => {
       putSender((await ask(SetRate, { id: sender.id, messagesPerSecond: Number(values.messagesPerSecond) })).setSenderRate);
@@ -111,12 +125,14 @@ function setRate(sender: SenderNow): void {
 }
 
 const tokenField = (required: boolean): VNode => field("Access token",
-  h("input", { name: "accessToken", type: "password", autocomplete: "off", spellcheck: "false", required }), "Kept encrypted and never shown again.");
+  h("input", { name: "accessToken", type: "password", autocomplete: "off", spellcheck: "false", required }),
+    "Kept encrypted and never shown again.");
 
 function setToken(sender: SenderNow): void {
   openDialog({
     title: `Access token of ${sender.name}`, label: () => "Replace the token",
-    body: () => [h("p", null, "Replaces the token in use", sender.hold ? ", and asks WhatsApp at once whether the fault is mended." : "."), tokenField(true)],
+    body: () => [h("p", null, "Replaces the token in use", sender.hold ? ", and asks WhatsApp at once whether the fault is mended." : "."),
+      tokenField(true)],
     run: async ({ accessToken }) => {
       putSender((await ask(UpdateSender, { input: { id: sender.id, accessToken: accessToken! } })).updateSender);
       note(`${sender.name} has a new token.`);
@@ -129,8 +145,11 @@ function edit(sender: SenderNow): void {
     title: `Edit ${sender.name}`, label: () => "Save",
     body: () => [
       field("Name", h("input", { name: "name", required: true, maxlength: 128, value: sender.name, autocomplete: "off" })),
-      field("Number", h("input", { name: "displayPhoneNumber", value: sender.displayPhoneNumber ?? "", autocomplete: "off" }), "As people read it."),
-      field("Business account", h("input", { name: "businessAccountId", value: sender.businessAccountId ?? "", inputmode: "numeric", autocomplete: "off" }), "Meta's WhatsApp Business Account ID."),
+      field("Number", h("input", { name: "displayPhoneNumber", value: sender.displayPhoneNumber ?? "", autocomplete: "off" }),
+        "As people read it."),
+      field("Business account",
+        h("input", { name: "businessAccountId", value: sender.businessAccountId ?? "", inputmode: "numeric", autocomplete: "off" }),
+        "Meta's WhatsApp Business Account ID."),
     ],
     run: async values => {
       putSender((await ask(UpdateSender, { input: { id: sender.id, ...values } })).updateSender);
@@ -144,18 +163,25 @@ function register(): void {
     title: "Register a sender", label: () => "Register",
     body: () => [
       h("div", { class: "row" },
-        field("Id", h("input", { name: "id", required: true, maxlength: 64, pattern: "[A-Za-z0-9_\\-]+", autocomplete: "off", spellcheck: "false" }), "Letters, digits, - and _. It stays."),
+        field("Id", h("input",
+          { name: "id", required: true, maxlength: 64, pattern: "[A-Za-z0-9_\\-]+", autocomplete: "off", spellcheck: "false" }),
+          "Letters, digits, - and _. It stays."),
         field("Name", h("input", { name: "name", required: true, maxlength: 128, autocomplete: "off" }))),
       h("div", { class: "row" },
-        field("Phone number id", h("input", { name: "phoneNumberId", required: true, inputmode: "numeric", autocomplete: "off" }), "Meta's phone_number_id."),
-        field("Business account", h("input", { name: "businessAccountId", inputmode: "numeric", autocomplete: "off" }), "WhatsApp Business Account ID.")),
+        field("Phone number id", h("input", { name: "phoneNumberId", required: true, inputmode: "numeric", autocomplete: "off" }),
+          "Meta's phone_number_id."),
+        field("Business account", h("input", { name: "businessAccountId", inputmode: "numeric", autocomplete: "off" }),
+          "WhatsApp Business Account ID.")),
       h("div", { class: "row" },
         field("Number", h("input", { name: "displayPhoneNumber", autocomplete: "off" }), "As people read it."),
-        field("Calls a second", h("input", { name: "messagesPerSecond", type: "number", min: 1, max: 1000, step: 1, value: "80", required: true }))),
+        field("Calls a second",
+          h("input", { name: "messagesPerSecond", type: "number", min: 1, max: 1000, step: 1, value: "80", required: true }))),
       tokenField(false), quiet("Without a token the server's default one is used."),
     ],
     run: async ({ messagesPerSecond, id, name, phoneNumberId, ...rest }) => {
-      putSender((await ask(RegisterSender, { input: { id: id!, name: name!, phoneNumberId: phoneNumberId!, messagesPerSecond: Number(messagesPerSecond), ...rest } })).registerSender);
+      putSender((await ask(RegisterSender,
+        { input: { id: id!, name: name!, phoneNumberId: phoneNumberId!, messagesPerSecond: Number(messagesPerSecond),
+        ...rest } })).registerSender);
       note(`${name} is registered.`);
     },
   });

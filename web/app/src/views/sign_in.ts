@@ -18,7 +18,8 @@ export const signInCard = (): VNode => h("section", { id: "sign-in", class: "car
     },
   },
   h("div", { class: "field" }, h("label", { for: "key" }, "Key"),
-    h("input", { id: "key", name: "key", type: "password", autocomplete: "off", spellcheck: "false", required: true, ref: node => node.focus() })),
+    h("input", { id: "key", name: "key", type: "password", autocomplete: "off", spellcheck: "false", required: true,
+      ref: node => node.focus() })),
   h("p", { id: "sign-in-error", class: "error", role: "alert" }, session.fault),
   h("div", { class: "actions" }, h("button", { type: "submit", disabled: session.opening }, session.opening ? "Opening…" : "Open"),
     state.demo ? button("Use the demo's key", useDemoKey) : null)));
