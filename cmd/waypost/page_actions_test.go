@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // All that the page can do to dead letters, alerts, rules and senders, in one demo;
@@ -149,6 +150,9 @@ func takeNoteAndChangeSenders(t *testing.T, b *browser) {
 
 	b.visit(t, "#/senders")
 	b.click(t, "#sender-demo .pause")
+	b.run(t, "press Escape", chromedp.WaitVisible("dialog", chromedp.ByQuery), chromedp.KeyEvent(kb.Escape))
+	b.await(t, "that the dialog is closed, and where one was", `document.querySelector("dialog") === null && document.activeElement.matches("#sender-demo .pause")`)
+	b.click(t, "#sender-demo .pause")
 	for _, lane := range []string{"OTP", "TRANSACTIONAL"} {
 		b.click(t, fmt.Sprintf("dialog input[name=lane-%s]", lane))
 	}
@@ -194,22 +198,26 @@ func TestPageSaysWhatAKeyDoesNotAllow(t *testing.T) {
 	defer cancel()
 	b := startBrowser(ctx, t)
 	r := startTestRig(ctx, t, nil, map[string]any{"error_rate": 1, "error_codes": []int{131000}})
-	if err := r.client.registerSender(ctx, "shop", "100000000001", 80); err != nil {
-		t.Fatal(err)
+	for id, number := range map[string]string{"shop": "100000000001", "other": "100000000002"} {
+		if err := r.client.registerSender(ctx, id, number, 80); err != nil {
+			t.Fatal(err)
+		}
 	}
 	queued, err := r.client.queueMessages(ctx, []map[string]any{benchMessage("shop", "fails", 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var made struct{ CreateAPIKey struct{ Secret string } }
-	if err := r.client.do(ctx, `mutation { createApiKey(input: {name: "looks", scopes: [READ]}) { secret } }`, nil, &made); err != nil {
+	if err := r.client.do(ctx, `mutation { createApiKey(input: {name: "looks", scopes: [READ], senderIds: ["shop"]}) { secret } }`, nil, &made); err != nil {
 		t.Fatal(err)
 	}
 
 	b.run(t, "open the page", chromedp.Navigate("http://"+r.addr+"/"))
 	b.fill(t, "#key", made.CreateAPIKey.Secret)
 	b.click(t, "#sign-in-form button[type=submit]")
-	b.awaitText(t, "#who", "looks: READ")
+	b.awaitText(t, "#who", "looks: READ; senders shop")
+	b.await(t, "figures of its sender, and of no other", `document.querySelector("#sender-filter").value === "shop" &&
+		document.querySelectorAll("#sender-filter option").length === 1 && /^\d/.test(document.querySelector("#tile-rate strong").textContent)`)
 	b.await(t, "no ledger, no form and no panel in the menu", `(t => t.includes("Senders") && !t.includes("Ledger") && !t.includes("Queue") && !t.includes("Break"))
 		(document.getElementById("menu").innerText)`)
 	b.visit(t, "#/ledger")

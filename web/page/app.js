@@ -629,6 +629,10 @@ function follow$1() {
 	return () => stop();
 }
 var openAlerts = () => [...state.alerts.values()].map(({ alert }) => alert).sort((a, b) => Number(b.severity === "CRITICAL") - Number(a.severity === "CRITICAL") || Date.parse(b.raisedAt) - Date.parse(a.raisedAt));
+/** The sender that figures are of: the one that was chosen, or for a key that is limited to some, the first of those; null: all. */
+var figuresOf = (chosen) => chosen ? chosen : state.viewer?.senderIds?.[0] ?? null;
+/** The senders to choose among for figures: a key that is limited to some sees none over all. */
+var figureChoices = (all) => senderChoices(all).slice(state.viewer?.senderIds ? 1 : 0);
 /** The senders to choose among, behind a choice for all of them. */
 var senderChoices = (all) => [["", all], ...(state.senders ?? []).map(({ id, name }) => [id, name])];
 var badge = (n) => n === null || n === 0 ? "" : n > 9999 ? "9999+" : count(n);
@@ -1915,7 +1919,7 @@ function overview(route) {
 	const throughput = new Plot("Throughput"), latency = new Plot("Delivery latency");
 	function read(query) {
 		window = windows.find(({ id }) => id === query.get("window")) ?? windows[1];
-		senderId = query.get("sender");
+		senderId = figuresOf(query.get("sender"));
 	}
 	function begin() {
 		end();
@@ -1988,7 +1992,7 @@ function overview(route) {
 				class: "filters wide",
 				role: "group",
 				"aria-label": "What the figures are of"
-			}, choose("Sender", senderId ?? "", senderChoices("all senders"), (value) => setQuery({ sender: value }), { id: "sender-filter" }), segments("Window", window.id, windows.map(({ id, name }) => [id, name]), (id) => setQuery({ window: id }))), tiles(now, live, window.name), card("Throughput", { id: "throughput" }, throughput.tools(through), throughput.render(through)), card("Delivery latency", { id: "latency" }, latency.tools(late), latency.render(late)), open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], {
+			}, choose("Sender", senderId ?? "", figureChoices("all senders"), (value) => setQuery({ sender: value }), { id: "sender-filter" }), segments("Window", window.id, windows.map(({ id, name }) => [id, name]), (id) => setQuery({ window: id }))), tiles(now, live, window.name), card("Throughput", { id: "throughput" }, throughput.tools(through), throughput.render(through)), card("Delivery latency", { id: "latency" }, latency.tools(late), latency.render(late)), open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], {
 				id: "open-alerts",
 				class: "wide"
 			}, h("a", { href: "#/alerts" }, "All alerts"), h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null, card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${window.name}`), errors(live)), card("Queues", { id: "queues" }, null, state.senders?.length === 0 ? quiet("No sender yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)), forbidden(Ledger) ? null : card(["Ledger ", balanced(books)], {
@@ -2613,10 +2617,10 @@ function page(m, changed) {
 		"DELIVERED",
 		"READ"
 	].includes(m.status) ? failureCard(m) : null, card("Facts", { id: "facts" }, null, facts([
-		["To", m.to ? h("a", {
+		["To", m.to === null ? "erased" : may("PERSONAL") ? h("a", {
 			class: "mono",
 			href: `#/messages?to=${encodeURIComponent(m.to)}`
-		}, m.to) : m.erasedAt ? "erased" : "erased, or not to be seen"],
+		}, m.to) : mono(m.to)],
 		["Sender", h("a", { href: `#/senders/${encodeURIComponent(m.sender.id)}` }, m.sender.name)],
 		["Type", `${words(m.type)}, ${laneName(m.priority)} lane`],
 		["Attempts", `${count(m.attempts)}, in ${plural(m.calls, "call")}`],
@@ -3575,7 +3579,7 @@ function ledger(route) {
 	async function load(asOf) {
 		try {
 			books = (await ask(Ledger, {
-				senderId: sender || null,
+				senderId: figuresOf(sender),
 				asOf
 			})).ledger;
 			if (!asOf) sawServerTime(books.asOf);
@@ -3629,7 +3633,7 @@ function ledger(route) {
 			class: "filters wide",
 			role: "group",
 			"aria-label": "Filters"
-		}, choose("Sender", sender, senderChoices("all"), (value) => setQuery({ sender: value })), h("label", {
+		}, choose("Sender", figuresOf(sender) ?? "", figureChoices("all"), (value) => setQuery({ sender: value })), h("label", {
 			class: "choose",
 			key: "at"
 		}, h("span", null, "As of"), h("input", {

@@ -198,6 +198,12 @@ export const openAlerts = (): AlertNow[] =>
 
 export const senderName = (id: string): string => state.senders?.find(sender => sender.id === id)?.name ?? id;
 
+/** The sender that figures are of: the one that was chosen, or for a key that is limited to some, the first of those; null: all. */
+export const figuresOf = (chosen: string | null): string | null => (chosen ? chosen : state.viewer?.senderIds?.[0] ?? null);
+
+/** The senders to choose among for figures: a key that is limited to some sees none over all. */
+export const figureChoices = (all: string): (readonly [string, string])[] => senderChoices(all).slice(state.viewer?.senderIds ? 1 : 0);
+
 /** The senders to choose among, behind a choice for all of them. */
 export const senderChoices = (all: string): (readonly [string, string])[] =>
   [["", all], ...(state.senders ?? []).map(({ id, name }) => [id, name] as const)];

@@ -3,7 +3,7 @@ import { ask, messageOf, sawServerTime } from "../api/client.ts";
 import { Ledger, Log, type EventFilter, type LoggedEvent } from "../api/operations.ts";
 import { plural, span } from "../lib/format.ts";
 import { setQuery, type Route, type View } from "../route.ts";
-import { forbidden, poll, refresh, report, senderChoices, state } from "../state.ts";
+import { figureChoices, figuresOf, forbidden, poll, refresh, report, state } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
 import { button, card, cell, choose, facts, held, mono, quiet, time } from "../ui/parts.ts";
 import { balanced, ledgerFigures, type Books } from "./ledger_figures.ts";
@@ -31,7 +31,7 @@ export function ledger(route: Route): View {
 
   async function load(asOf: string | null): Promise<void> {
     try {
-      books = (await ask(Ledger, { senderId: sender || null, asOf })).ledger;
+      books = (await ask(Ledger, { senderId: figuresOf(sender), asOf })).ledger;
       if (!asOf) sawServerTime(books.asOf);
       fault = "";
     } catch (error) {
@@ -69,7 +69,7 @@ export function ledger(route: Route): View {
     if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Ledger and log"), quiet(reason));
     return h("div", { class: "board" },
       h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
-        choose("Sender", sender, senderChoices("all"), value => setQuery({ sender: value })),
+        choose("Sender", figuresOf(sender) ?? "", figureChoices("all"), value => setQuery({ sender: value })),
         h("label", { class: "choose", key: "at" }, h("span", null, "As of"), h("input", {
           type: "datetime-local", step: 1, value: at, id: "as-of", onchange: (event: Event) => setQuery({ at: held(event) }),
         })),

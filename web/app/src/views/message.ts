@@ -76,8 +76,9 @@ function page(m: Message, changed: () => void): VNode {
       h("div", { class: "tools" }, actions(m, changed))),
     m.failure && !["SENT", "DELIVERED", "READ"].includes(m.status) ? failureCard(m) : null,
     card("Facts", { id: "facts" }, null, facts([
-      ["To", m.to ? h("a", { class: "mono", href: `#/messages?to=${encodeURIComponent(m.to)}` }, m.to) : m.erasedAt ? "erased"
-        : "erased, or not to be seen"],
+      ["To", m.to === null ? "erased" : may("PERSONAL")
+        ? h("a", { class: "mono", href: `#/messages?to=${encodeURIComponent(m.to)}` }, m.to)
+        : mono(m.to)], // masked: it finds nothing
       ["Sender", h("a", { href: `#/senders/${encodeURIComponent(m.sender.id)}` }, m.sender.name)],
       ["Type", `${words(m.type)}, ${laneName(m.priority)} lane`],
       ["Attempts", `${count(m.attempts)}, in ${plural(m.calls, "call")}`],

@@ -5,7 +5,7 @@ import { connection } from "../api/socket.ts";
 import { age, count, duration, figure, percent, seconds, span, words } from "../lib/format.ts";
 import { windows, type Window } from "../lib/scale.ts";
 import { setQuery, type Route, type View } from "../route.ts";
-import { forbidden, openAlerts, poll, refresh, report, senderChoices, state } from "../state.ts";
+import { figureChoices, figuresOf, forbidden, openAlerts, poll, refresh, report, state } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
 import { card, cell, choose, chip, quiet, segments, table, toneOf, type Tone } from "../ui/parts.ts";
 import { Plot, type Series } from "../ui/plot.ts";
@@ -27,7 +27,7 @@ export function overview(route: Route): View {
 
   function read(query: URLSearchParams): void {
     window = windows.find(({ id }) => id === query.get("window")) ?? windows[1];
-    senderId = query.get("sender");
+    senderId = figuresOf(query.get("sender"));
   }
 
   function begin(): void {
@@ -92,7 +92,7 @@ export function overview(route: Route): View {
       const through = throughputSeries(series?.loaded ?? null), late = latencySeries(series?.loaded ?? null, boundOf(rules, senderId));
       return h("div", { class: "board" },
         h("div", { class: "filters wide", role: "group", "aria-label": "What the figures are of" },
-          choose("Sender", senderId ?? "", senderChoices("all senders"),
+          choose("Sender", senderId ?? "", figureChoices("all senders"),
             value => setQuery({ sender: value }), { id: "sender-filter" }),
           segments("Window", window.id, windows.map(({ id, name }) => [id, name] as const), id => setQuery({ window: id }))),
         tiles(now, live, window.name),
