@@ -804,6 +804,10 @@ var keyOf = (vnode) => typeof vnode === "string" ? "#text" : `${vnode.tag}\u0000
 /** Makes the children of parent, which show old, show next. A node is kept for the child of the same tag and key. */
 function patchChildren(parent, old, next) {
 	const nodes = [...parent.childNodes];
+	if (nodes.length !== old.length) {
+		parent.replaceChildren();
+		[old, nodes.length] = [[], 0];
+	}
 	const left = /* @__PURE__ */ new Map();
 	old.forEach((vnode, i) => {
 		const key = keyOf(vnode), same = left.get(key);
@@ -878,9 +882,10 @@ var quiet = (...children) => h("p", { class: "quiet" }, ...children);
 var mono = (text) => h("span", { class: "mono" }, text);
 /** A card with a heading; tools stand at its right. */
 function card(title, props, tools, ...children) {
-	const id = `${String(props.id ?? props.key ?? "card")}-title`;
+	const key = props.key ?? String(props.id ?? "card"), id = `${props.id ? String(props.id) : key}-title`;
 	return h("section", {
 		...props,
+		key,
 		class: `card ${props.class ?? ""}`.trim(),
 		"aria-labelledby": id
 	}, h("div", { class: "heading" }, h("h2", { id }, title), tools ? h("div", { class: "tools" }, tools) : null), ...children);
@@ -906,11 +911,13 @@ var ago = (at) => h("time", {
 	title: clock(at, serverNow())
 }, age((serverNow() - Date.parse(at)) / 1e3));
 var facts = (entries) => h("dl", { class: "facts" }, entries.filter(([, value]) => value !== null && value !== void 0 && value !== false).map(([name, value]) => [h("dt", { key: name }, name), h("dd", { key: name }, value)]));
+/** A button. Its key keeps it the same node when others come and go beside it: the focus must not slide to another. */
 function button(text, onclick, props) {
 	return h("button", {
 		type: "button",
 		class: "plain",
 		onclick,
+		key: String(props?.id ?? text),
 		...props
 	}, text);
 }
@@ -1040,10 +1047,7 @@ function dialog() {
 			open = null;
 			refresh();
 		}
-	}, h("form", {
-		onsubmit: submit,
-		novalidate: false
-	}, h("h2", { id: "dialog-title" }, title), h("div", { class: "dialog-body" }, body()), h("p", {
+	}, h("form", { onsubmit: submit }, h("h2", { id: "dialog-title" }, title), h("div", { class: "dialog-body" }, body()), h("p", {
 		class: "error",
 		role: "alert"
 	}, fault), h("div", { class: "actions" }, h("button", {
@@ -2231,6 +2235,8 @@ var rowsPerSecond = 3;
 var troubledPerSecond = 2;
 var busy = 400;
 var busyEvery = 2e3;
+var listEvery = 4e3;
+var countEvery = 1e4;
 var busyRounds = 15;
 var troubled = [
 	"RETRYING",
@@ -2474,7 +2480,7 @@ var Feed = class {
 		}, "List all")], messageTable(rows), quiet(this.note || (this.holding ? "Held still." : rows.length === 0 ? this.filters.status ? "No message has this status." : "No message yet." : sample ? "A sample: a few new messages of each second, so that they can be followed. The overview counts all." : "\xA0")));
 	}
 };
-/** What a search finds, page by page. */
+/** What a search finds, page by page. The page that is shown is asked for again and again: what becomes of its messages is seen. */
 var Pages = class {
 	rows = null;
 	counts = null;
@@ -2482,34 +2488,41 @@ var Pages = class {
 	next = null;
 	fault = "";
 	filters;
+	round = 0;
+	ends = [];
 	abort = new AbortController();
 	constructor(filters) {
 		this.filters = filters;
 		this.reload();
 	}
 	reload() {
-		this.load();
-		ask(MessageCounts, { filter: messageFilter(this.filters) }, this.abort.signal).then(({ messageCounts }) => {
-			this.counts = messageCounts;
-			refresh();
-		}, () => {});
+		for (const end of this.ends) end();
+		this.ends = [poll(listEvery, () => this.load()), poll(countEvery, () => this.count())];
 	}
 	stop() {
+		for (const end of this.ends) end();
 		this.abort.abort();
 	}
+	async count() {
+		this.counts = (await ask(MessageCounts, { filter: messageFilter(this.filters) }, this.abort.signal)).messageCounts;
+		refresh();
+	}
 	async load() {
+		const mine = ++this.round;
 		try {
 			const { messages: { edges, pageInfo } } = await ask(Messages, {
 				filter: messageFilter(this.filters),
 				first: pageSize$3,
 				after: this.cursors.at(-1) ?? null
 			}, this.abort.signal);
+			if (mine !== this.round) return;
 			this.rows = edges.map(({ node }) => node);
 			this.next = pageInfo.hasNextPage ? pageInfo.endCursor : null;
 			this.fault = "";
 		} catch (error) {
-			if (this.abort.signal.aborted) return;
-			this.fault = messageOf(error);
+			if (this.abort.signal.aborted || mine !== this.round) return;
+			if (error instanceof ServerAway) report(error);
+			else this.fault = messageOf(error);
 		}
 		refresh();
 	}
@@ -2547,7 +2560,7 @@ var Pages = class {
 		}, this.fault) : null, this.rows === null ? quiet(this.fault ? "" : "Loading…") : this.rows.length === 0 ? quiet("No message is found.") : messageTable(this.rows), h("div", { class: "pager" }, button("Newer", newer, { disabled: this.cursors.length <= 1 }), h("span", { class: "quiet" }, `Page ${this.cursors.length}`), button("Older", older, {
 			disabled: this.next === null,
 			id: "older"
-		}), button("Load again", () => this.reload())));
+		}), h("span", { class: "quiet" }, "Updates by itself.")));
 	}
 };
 // src/views/message.ts
@@ -2937,7 +2950,7 @@ function deadLetters(route) {
 			class: "counts",
 			role: "group",
 			"aria-label": "By category"
-		}, category ? button(["All categories"], () => setQuery({ category: null }), { class: "plain small" }) : null, found.map(({ category: name, count: n }) => h("button", {
+		}, category ? button("All categories", () => setQuery({ category: null }), { class: "plain small" }) : null, found.map(({ category: name, count: n }) => h("button", {
 			type: "button",
 			key: name,
 			class: "count-link",
@@ -3657,7 +3670,10 @@ function ledger(route) {
 		}, "Clear all") : null), logFault ? h("p", {
 			class: "error",
 			role: "alert"
-		}, logFault) : null, events === null ? quiet(searching ? "Searching the log…" : "") : events.length === 0 && !more ? quiet("No event is found.") : eventTable(events), h("div", { class: "pager" }, button(searching ? "Searching…" : "Older", () => void log(end), { disabled: !more || searching }), quiet(events ? plural(events.length, "event") : ""))));
+		}, logFault) : null, events === null ? quiet(searching ? "Searching the log…" : "") : events.length === 0 && !more ? quiet("No event is found.") : eventTable(events), h("div", { class: "pager" }, button(searching ? "Searching…" : "Older", () => void log(end), {
+			disabled: !more || searching,
+			id: "older-events"
+		}), quiet(events ? plural(events.length, "event") : ""))));
 	}
 	function input(name, value, placeholder, onchange) {
 		return h("label", {
@@ -3732,10 +3748,7 @@ function queue(route) {
 		render: () => {
 			const reason = forbidden(Queue);
 			if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Queue a message"), quiet(reason));
-			return h("div", { class: "board" }, card("Queue a message", {
-				id: "queue-card",
-				class: "form-card"
-			}, segments("Content", kind, [
+			return h("div", { class: "board" }, card("Queue a message", { id: "queue-card" }, segments("Content", kind, [
 				["text", "Text"],
 				["template", "Template"],
 				["other", "Other"]
@@ -4285,7 +4298,7 @@ function frame() {
 		id: "main",
 		tabindex: -1,
 		class: state.away ? "away" : ""
-	}, view ? [h("h1", { class: "unseen" }, view.title), view.render()] : session.asksForKey ? signInCard() : h("p", { class: "quiet centred" }, session.fault || "Connecting…"));
+	}, view ? [h("h1", { class: "unseen" }, view.title), view.render()] : session.asksForKey ? [h("h1", { class: "unseen" }, "Waypost"), signInCard()] : h("p", { class: "quiet centred" }, session.fault || "Connecting…"));
 	return [
 		h("a", {
 			key: "skip",

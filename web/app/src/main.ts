@@ -122,7 +122,7 @@ function trouble(): Child {
 function frame(): Child {
   const main = h("main", { key: "main", id: "main", tabindex: -1, class: state.away ? "away" : "" },
     view ? [h("h1", { class: "unseen" }, view.title), view.render()]
-      : session.asksForKey ? signInCard() : h("p", { class: "quiet centred" }, session.fault || "Connecting…"));
+      : session.asksForKey ? [h("h1", { class: "unseen" }, "Waypost"), signInCard()] : h("p", { class: "quiet centred" }, session.fault || "Connecting…"));
   return [
     h("a", {
       key: "skip", class: "skip", href: "#main",

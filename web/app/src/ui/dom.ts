@@ -77,6 +77,10 @@ const keyOf = (vnode: VNode | string): string =>
 /** Makes the children of parent, which show old, show next. A node is kept for the child of the same tag and key. */
 export function patchChildren(parent: Element, old: readonly (VNode | string)[], next: readonly (VNode | string)[]): void {
   const nodes = [...parent.childNodes];
+  if (nodes.length !== old.length) { // somebody else was here, such as a translator: begin anew
+    parent.replaceChildren();
+    [old, nodes.length] = [[], 0];
+  }
   const left = new Map<string, number[]>();
   old.forEach((vnode, i) => {
     const key = keyOf(vnode), same = left.get(key);

@@ -73,7 +73,7 @@ function dialog(): VNode | null {
       refresh();
     },
   },
-  h("form", { onsubmit: submit, novalidate: false },
+  h("form", { onsubmit: submit },
     h("h2", { id: "dialog-title" }, title),
     h("div", { class: "dialog-body" }, body()),
     h("p", { class: "error", role: "alert" }, fault),

@@ -25,8 +25,8 @@ export const mono = (text: string): VNode => h("span", { class: "mono" }, text);
 
 /** A card with a heading; tools stand at its right. */
 export function card(title: Child, props: Props & { tools?: never }, tools: Child, ...children: Child[]): VNode {
-  const id = `${String(props.id ?? props.key ?? "card")}-title`;
-  return h("section", { ...props, class: `card ${props.class ?? ""}`.trim(), "aria-labelledby": id },
+  const key = props.key ?? String(props.id ?? "card"), id = `${props.id ? String(props.id) : key}-title`;
+  return h("section", { ...props, key, class: `card ${props.class ?? ""}`.trim(), "aria-labelledby": id },
     h("div", { class: "heading" }, h("h2", { id }, title), tools ? h("div", { class: "tools" }, tools) : null), ...children);
 }
 
@@ -55,8 +55,9 @@ export const facts = (entries: readonly (readonly [string, Child])[]): VNode =>
   h("dl", { class: "facts" }, entries.filter(([, value]) => value !== null && value !== undefined && value !== false)
     .map(([name, value]) => [h("dt", { key: name }, name), h("dd", { key: name }, value)]));
 
-export function button(text: Child, onclick: () => void, props?: Props): VNode {
-  return h("button", { type: "button", class: "plain", onclick, ...props }, text);
+/** A button. Its key keeps it the same node when others come and go beside it: the focus must not slide to another. */
+export function button(text: string, onclick: () => void, props?: Props): VNode {
+  return h("button", { type: "button", class: "plain", onclick, key: String(props?.id ?? text), ...props }, text);
 }
 
 /** What the field that an event came from holds. */

@@ -102,7 +102,7 @@ export function deadLetters(route: Route): View {
     const found = page?.byCategory ?? [];
     if (found.length === 0 && !category) return null;
     return h("div", { class: "counts", role: "group", "aria-label": "By category" },
-      category ? button(["All categories"], () => setQuery({ category: null }), { class: "plain small" }) : null,
+      category ? button("All categories", () => setQuery({ category: null }), { class: "plain small" }) : null,
       found.map(({ category: name, count: n }) => h("button", {
         type: "button", key: name, class: "count-link", "aria-pressed": String(category === name),
           onclick: () => setQuery({ category: category === name ? null : name }),

@@ -88,7 +88,7 @@ export function ledger(route: Route): View {
         logFault ? h("p", { class: "error", role: "alert" }, logFault) : null,
         events === null ? quiet(searching ? "Searching the log…" : "") : events.length === 0 && !more ? quiet("No event is found.")
           : eventTable(events),
-        h("div", { class: "pager" }, button(searching ? "Searching…" : "Older", () => void log(end), { disabled: !more || searching }),
+        h("div", { class: "pager" }, button(searching ? "Searching…" : "Older", () => void log(end), { disabled: !more || searching, id: "older-events" }),
           quiet(events ? plural(events.length, "event") : ""))));
   }
 

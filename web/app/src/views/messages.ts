@@ -1,12 +1,12 @@
 // The messages: the newest live, or what a search finds, page by page.
-import { ask, messageOf, sawServerTime, since } from "../api/client.ts";
+import { ask, messageOf, sawServerTime, ServerAway, since } from "../api/client.ts";
 import { CancelMany, MessageCounts, MessageUpdates, Messages, Position, type MessageCountsData, type MessageFilter, type MessageRow,
   type MessageStatus } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
 import { age, count, laneName, plural, shortId, words } from "../lib/format.ts";
 import { describe, fromQuery, priorities, statuses, toQuery, types, type Filters } from "../lib/recognise.ts";
 import { go, link, type Route, type View } from "../route.ts";
-import { everySecond, forbidden, refresh, report, senderChoices } from "../state.ts";
+import { everySecond, forbidden, poll, refresh, report, senderChoices } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
 import { button, card, cell, chip, choose, quiet, statusChip, table } from "../ui/parts.ts";
 import { cancelMessages } from "./actions.ts";
@@ -17,6 +17,8 @@ const rowsPerSecond = 3; // of a busy sender only a sample is shown, so that eac
 const troubledPerSecond = 2;
 const busy = 400; // updates a second above which rows are asked for instead of followed
 const busyEvery = 2000;
+const listEvery = 4000;
+const countEvery = 10_000; // a count goes through all that is found
 const busyRounds = 15; // of asking, before it is tried to follow again
 const troubled: readonly MessageStatus[] = ["RETRYING", "AMBIGUOUS", "FAILED", "DEAD_LETTERED", "EXPIRED"];
 
@@ -233,7 +235,7 @@ class Feed {
 
 // ───────────── listed ─────────────
 
-/** What a search finds, page by page. */
+/** What a search finds, page by page. The page that is shown is asked for again and again: what becomes of its messages is seen. */
 class Pages {
   private rows: MessageRow[] | null = null;
   private counts: MessageCountsData["messageCounts"] | null = null;
@@ -241,6 +243,8 @@ class Pages {
   private next: string | null = null;
   private fault = "";
   private readonly filters: Filters;
+  private round = 0;
+  private ends: (() => void)[] = [];
   private readonly abort = new AbortController();
 
   constructor(filters: Filters) {
@@ -249,28 +253,34 @@ class Pages {
   }
 
   private reload(): void {
-    void this.load();
-    ask(MessageCounts, { filter: messageFilter(this.filters) }, this.abort.signal).then(({ messageCounts }) => {
-      this.counts = messageCounts;
-      refresh();
-    }, () => {}); // the list says what is wrong
+    for (const end of this.ends) end();
+    this.ends = [poll(listEvery, () => this.load()), poll(countEvery, () => this.count())];
   }
 
   stop(): void {
+    for (const end of this.ends) end();
     this.abort.abort();
   }
 
+  private async count(): Promise<void> {
+    this.counts = (await ask(MessageCounts, { filter: messageFilter(this.filters) }, this.abort.signal)).messageCounts;
+    refresh();
+  }
+
   private async load(): Promise<void> {
+    const mine = ++this.round;
     try {
       const { messages: { edges, pageInfo } } = await ask(Messages, {
         filter: messageFilter(this.filters), first: pageSize, after: this.cursors.at(-1) ?? null,
       }, this.abort.signal);
+      if (mine !== this.round) return; // somebody has turned the page
       this.rows = edges.map(({ node }) => node);
       this.next = pageInfo.hasNextPage ? pageInfo.endCursor : null;
       this.fault = "";
     } catch (error) {
-      if (this.abort.signal.aborted) return;
-      this.fault = messageOf(error);
+      if (this.abort.signal.aborted || mine !== this.round) return;
+      if (error instanceof ServerAway) report(error); // what is shown stays
+      else this.fault = messageOf(error);
     }
     refresh();
   }
@@ -298,6 +308,6 @@ class Pages {
         button("Newer", newer, { disabled: this.cursors.length <= 1 }),
         h("span", { class: "quiet" }, `Page ${this.cursors.length}`),
         button("Older", older, { disabled: this.next === null, id: "older" }),
-        button("Load again", () => this.reload())));
+        h("span", { class: "quiet" }, "Updates by itself.")));
   }
 }

@@ -45,7 +45,7 @@ export function queue(route: Route): View {
       const reason = forbidden(Queue);
       if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Queue a message"), quiet(reason));
       return h("div", { class: "board" },
-        card("Queue a message", { id: "queue-card", class: "form-card" },
+        card("Queue a message", { id: "queue-card" },
           segments("Content", kind, [["text", "Text"], ["template", "Template"], ["other", "Other"]],
           id => { kind = id as Kind; refresh(); }),
           h("form", { id: "queue", onsubmit: submit },
