@@ -1877,6 +1877,7 @@ function queuesTable(senders) {
 	}, h("td", { class: "skip-cell" }), cell("Lane", null, sentence(laneName(lane.priority)), sender.pausedPriorities.includes(lane.priority) && sender.state !== "PAUSED" ? [" ", chip("paused", "warn")] : null), cell("Due", { class: "number" }, count(lane.depth)), cell("Oldest due", { class: "number" }, due(lane.oldestDueAge)), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" })))]));
 }
 // src/views/series.ts
+var unsettledSteps = 2;
 var LiveSeries = class {
 	loaded = null;
 	window;
@@ -1895,8 +1896,8 @@ var LiveSeries = class {
 		const step = this.window.step * 1e3;
 		if (this.loaded && this.loaded.from > from + step) this.loaded = null;
 		const before = this.loaded;
-		const known = before ? before.from + before.points.length * step : from;
-		if (before && known >= to) return;
+		if (before && before.from + before.points.length * step >= to) return;
+		const known = before ? before.from + Math.max(0, before.points.length - unsettledSteps) * step : from;
 		const begin = Math.max(from, known);
 		const { metricSeries } = await ask(Series, {
 			senderId: this.senderId,
@@ -1904,7 +1905,7 @@ var LiveSeries = class {
 			to: new Date(to).toISOString(),
 			step: duration(this.window.step)
 		});
-		const kept = before && known >= from ? before.points.slice(Math.max(0, (from - before.from) / step)) : [];
+		const kept = before && known >= from ? before.points.slice(Math.max(0, (from - before.from) / step), (known - before.from) / step) : [];
 		this.loaded = {
 			from,
 			step,
@@ -3060,7 +3061,8 @@ var units = {
 	QUEUE_GROWTH: "perMinute",
 	WEBHOOK_REJECTED: "number",
 	SENDER_HELD: "none",
-	LEDGER_UNBALANCED: "none"
+	LEDGER_UNBALANCED: "none",
+	OUTGOING_WEBHOOK_DISABLED: "none"
 };
 var unitNames = {
 	share: "percent",

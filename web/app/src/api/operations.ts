@@ -10,7 +10,7 @@ export interface Operation<Data, Variables> {
   readonly types?: (variables: Variables) => Data;
 }
 
-export type AlertKind = "ERROR_RATE" | "DELIVERY_LATENCY" | "QUEUE_GROWTH" | "QUEUE_STALLED" | "SENDER_HELD" | "WEBHOOK_SILENCE" | "WEBHOOK_REJECTED" | "READ_MODEL_STALE" | "LEDGER_UNBALANCED" | "DISK_SPACE";
+export type AlertKind = "ERROR_RATE" | "DELIVERY_LATENCY" | "QUEUE_GROWTH" | "QUEUE_STALLED" | "SENDER_HELD" | "WEBHOOK_SILENCE" | "WEBHOOK_REJECTED" | "READ_MODEL_STALE" | "LEDGER_UNBALANCED" | "DISK_SPACE" | "OUTGOING_WEBHOOK_DISABLED";
 
 export type AlertSeverity = "WARNING" | "CRITICAL";
 

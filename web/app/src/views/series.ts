@@ -1,5 +1,5 @@
-// The series behind the overview's plots: loaded once, then step by step at its end. What has been is never asked again, as
-// figures of the past do not change.
+// The series behind the overview's plots: loaded once, then step by step at its end. What has been is not asked again, as
+// figures of the past do not change; but for the last steps, which a read model that lags may complete later.
 import { ask, serverNow } from "../api/client.ts";
 import { Series as SeriesQuery, type SeriesData } from "../api/operations.ts";
 import { duration } from "../lib/format.ts";
@@ -9,6 +9,9 @@ import { poll, refresh } from "../state.ts";
 export type Metrics = SeriesData["metricSeries"][number]["metrics"];
 
 export interface Loaded { from: number; step: number; points: Metrics[] }
+
+// How many of the last steps are asked for again.
+const unsettledSteps = 2;
 
 export class LiveSeries {
   loaded: Loaded | null = null;
@@ -33,13 +36,13 @@ export class LiveSeries {
     // The browser's clock was ahead before the server's was known.
     if (this.loaded && this.loaded.from > from + step) this.loaded = null;
     const before = this.loaded;
-    const known = before ? before.from + before.points.length * step : from;
-    if (before && known >= to) return;
+    if (before && before.from + before.points.length * step >= to) return;
+    const known = before ? before.from + Math.max(0, before.points.length - unsettledSteps) * step : from;
     const begin = Math.max(from, known);
     const { metricSeries } = await ask(SeriesQuery, {
       senderId: this.senderId, from: new Date(begin).toISOString(), to: new Date(to).toISOString(), step: duration(this.window.step),
     });
-    const kept = before && known >= from ? before.points.slice(Math.max(0, (from - before.from) / step)) : [];
+    const kept = before && known >= from ? before.points.slice(Math.max(0, (from - before.from) / step), (known - before.from) / step) : [];
     this.loaded = { from, step, points: [...kept, ...metricSeries.map(point => point.metrics)] };
     refresh();
   }
