@@ -164,6 +164,10 @@ func TestPagesAndFiguresReadNoLargeTableWhole(t *testing.T) {
 			_, err := model.DeadLetters(b.ctx, query.DeadLetterFilter{SenderID: text("sender-1"), Category: &category}, page)
 			return err
 		},
+		"dead letters with a label": func() error {
+			_, err := model.DeadLetters(b.ctx, query.DeadLetterFilter{Label: &message.Label{Name: "campaign", Value: "spring"}}, page)
+			return err
+		},
 		"a message by its wamid": func() error { _, _, err := model.MessageByWhatsAppID(b.ctx, "wamid.1"); return err },
 	}
 	for name, f := range filters {

@@ -136,12 +136,9 @@ func (r *ReadModel) DeadLetters(ctx context.Context, f query.DeadLetterFilter, p
 	c := r.deadLetterConditions(f)
 	// One snapshot, so that the counts are those of the page.
 	err := pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		from := `message m ` + c.where()
-		if f.Label == nil { // then the exceptions alone tell
-			from = `message_exception x WHERE ` + strings.Join(c.parts, ` AND `)
-		}
 		rows, err := tx.Query(ctx, `SELECT coalesce(x.error_category, $`+strconv.Itoa(len(c.args)+1)+`), count(*)
-			FROM `+from+` GROUP BY 1 ORDER BY 2 DESC, 1`, append(slices.Clone(c.args), string(message.CategoryUnknown))...)
+			FROM message_exception x WHERE `+strings.Join(c.parts, ` AND `)+` GROUP BY 1 ORDER BY 2 DESC, 1`,
+			append(slices.Clone(c.args), string(message.CategoryUnknown))...)
 		if err != nil {
 			return err
 		}
@@ -234,7 +231,7 @@ func (c *conditions) label(l message.Label) {
 		c.add(`false AND $1::text IS NULL`, l.Name)
 		return
 	}
-	c.add(`m.label_hashes @> ARRAY[$1::bytea]`, labelHash(c.vault, l))
+	c.add(`EXISTS (SELECT FROM message_label b WHERE b.label_hash = $1 AND b.queued_position = `+c.order()+`)`, labelHash(c.vault, l))
 }
 
 // queued bounds the time at which messages were queued, and with it their positions:
@@ -258,6 +255,7 @@ func (c *conditions) where() string {
 	return c.by.join() + ` WHERE ` + strings.Join(c.parts, ` AND `)
 }
 
+// deadLetterConditions are about message_exception alone.
 func (r *ReadModel) deadLetterConditions(f query.DeadLetterFilter) conditions {
 	c := conditions{vault: r.vault, by: byException}
 	c.add(`x.status = $1`, message.StatusDeadLettered)

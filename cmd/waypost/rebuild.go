@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -14,9 +13,6 @@ import (
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/app/event"
 )
-
-// rebuildGC is GOGC while the log is read.
-const rebuildGC = 400
 
 // errDiffers ends a verification that found differences.
 var errDiffers = errors.New("the read models are not as the log has them; build them again with waypost rebuild")
@@ -80,9 +76,6 @@ func (s storeSettings) withStores(env *environment, do func(context.Context, pos
 	if err != nil {
 		return err
 	}
-	// Reading the log makes much garbage and keeps little: 4 times as much memory, some
-	// 0.5 GB, for a tenth of the time.
-	defer debug.SetGCPercent(debug.SetGCPercent(rebuildGC))
 	o := postgres.RebuildOptions{URL: st.postgresURL, Log: st.log, LogID: st.logID.String(), Logger: log, Vault: st.vault}
 	bar, done := progress(env, "reading the log")
 	defer done()

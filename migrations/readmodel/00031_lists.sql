@@ -7,6 +7,7 @@ CREATE INDEX message_kind ON message (kind, queued_position);
 CREATE INDEX message_sender_kind ON message (sender, kind, queued_position);
 CREATE INDEX message_priority ON message (priority, queued_position);
 CREATE INDEX message_sender_priority ON message (sender, priority, queued_position);
+CREATE INDEX message_sender_template ON message (sender, template, queued_position) WHERE template IS NOT NULL;
 
 -- Messages that are sent and not delivered are few among the others, too.
 INSERT INTO message_exception (message_id, sender, status, queued_position)
@@ -23,6 +24,7 @@ CREATE TABLE message_label (
     sender          text NOT NULL,
     PRIMARY KEY (label_hash, queued_position)
 );
+CREATE INDEX message_label_sender ON message_label (label_hash, sender, queued_position);
 INSERT INTO message_label SELECT DISTINCT h, queued_position, sender FROM message CROSS JOIN unnest(label_hashes) AS h;
 DROP INDEX message_labels;
 
@@ -40,4 +42,4 @@ DROP TABLE message_time, message_label;
 CREATE INDEX message_labels ON message USING gin (label_hashes) WHERE label_hashes IS NOT NULL;
 DROP INDEX message_exception_code, message_exception_sender, message_exception_newest;
 DELETE FROM message_exception WHERE status = 'SENT' AND error_category IS NULL;
-DROP INDEX message_sender_priority, message_priority, message_sender_kind, message_kind;
+DROP INDEX message_sender_template, message_sender_priority, message_priority, message_sender_kind, message_kind;
