@@ -105,7 +105,8 @@ func startBrowser(ctx context.Context, t *testing.T) *browser {
 	// Not ctx: that ends before the cleanup, which closes the browser in good order.
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*pageTimeout)
 	allocator, endAllocator := chromedp.NewExecAllocator(bounded, options...)
-	tab, endTab := chromedp.NewContext(allocator)
+	// Chromium knows more events than chromedp, which calls each of them an error.
+	tab, endTab := chromedp.NewContext(allocator, chromedp.WithErrorf(func(string, ...any) {}))
 	t.Cleanup(func() {
 		defer cancel()
 		if err := chromedp.Cancel(tab); err != nil {
