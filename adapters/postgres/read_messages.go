@@ -234,18 +234,33 @@ func (c *conditions) label(l message.Label) {
 	c.add(`EXISTS (SELECT FROM message_label b WHERE b.label_hash = $1 AND b.queued_position = `+c.order()+`)`, labelHash(c.vault, l))
 }
 
-// queued bounds the time at which messages were queued, and with it their positions:
-// clocks differ by less than the thousand steps of message_time that are looked at.
-func (c *conditions) queued(after, before *time.Time) {
-	const bound = ` (SELECT %s FROM (SELECT * FROM message_time WHERE at %s $1::timestamptz ORDER BY at %s LIMIT 1000) t)`
+// queued bounds the time at which messages were queued, and with it their positions.
+// These are read before, so that the planner knows how much lies between them.
+func (r *ReadModel) queued(ctx context.Context, c *conditions, after, before *time.Time) error {
+	// Clocks differ by less than the thousand steps of message_time that are looked at.
+	const bound = `SELECT %s FROM (SELECT * FROM message_time WHERE at %s $1::timestamptz ORDER BY at %s LIMIT 1000) t`
+	add := func(condition string, at time.Time, position, of, order string, value time.Time) error {
+		var found *int64
+		if err := r.pool.QueryRow(ctx, fmt.Sprintf(bound, position, of, order), at).Scan(&found); err != nil {
+			return fmt.Errorf("find a time in the log: %w", err)
+		}
+		if found == nil {
+			c.parts = append(c.parts, `false`)
+			return nil
+		}
+		c.add(`m.queued_at `+condition+` $1`, value)
+		c.add(c.order()+` `+of+` $1`, *found)
+		return nil
+	}
 	if after != nil {
-		c.add(`m.queued_at > $1`, *after)
-		c.add(c.order()+` >=`+fmt.Sprintf(bound, "min(first_position)", ">=", "ASC"), after.Truncate(timeStep))
+		if err := add(">", after.Truncate(timeStep), "min(first_position)", ">=", "ASC", *after); err != nil {
+			return err
+		}
 	}
 	if before != nil {
-		c.add(`m.queued_at < $1`, *before)
-		c.add(c.order()+` <=`+fmt.Sprintf(bound, "max(last_position)", "<=", "DESC"), *before)
+		return add("<", *before, "max(last_position)", "<=", "DESC", *before)
 	}
+	return nil
 }
 
 func (c *conditions) where() string {
@@ -344,8 +359,7 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 	if f.Template != nil {
 		c.add(`m.template = $1`, *f.Template)
 	}
-	c.queued(f.QueuedAfter, f.QueuedBefore)
-	return c, nil
+	return c, r.queued(ctx, &c, f.QueuedAfter, f.QueuedBefore)
 }
 
 const joinException = `JOIN message_exception x ON x.message_id = m.id`
