@@ -88,7 +88,7 @@ var layers = []layer{
 // confined are the libraries that only the named folders may import, so that
 // replacing one is work in one place.
 var confined = []struct {
-	library string
+	module  string
 	folders []string
 	why     string
 }{
@@ -240,7 +240,7 @@ func violations(name, path string) (reasons []string) {
 		reasons = append(reasons, "one aggregate knows another by its id alone; what two share is in domain itself")
 	}
 	for _, c := range confined {
-		if libraryIs(path, c.library) && !matches(c.folders, name) {
+		if moduleIs(path, c.module) && !matches(c.folders, name) {
 			reasons = append(reasons, c.why)
 		}
 	}
@@ -306,10 +306,10 @@ func matches(folders []string, path string) bool {
 	return slices.ContainsFunc(folders, func(f string) bool { return under(path, f) })
 }
 
-// libraryIs reports whether a path is of a library or of one named after it, like
+// moduleIs reports whether a path is of a library or of one named after it, like
 // watermill and watermill-sql.
-func libraryIs(path, library string) bool {
-	return under(path, library) || !isStandard(library) && strings.HasPrefix(path, library+"-")
+func moduleIs(path, module string) bool {
+	return under(path, module) || !isStandard(module) && strings.HasPrefix(path, module+"-")
 }
 
 // callsOf finds uses of the given functions, by import path, in a file.
