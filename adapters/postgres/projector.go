@@ -427,7 +427,7 @@ func (p *Projector) RetryParked(ctx context.Context) (mended int, err error) {
 		err := p.unpark(ctx, s.Stream, s.Revision)
 		var data *dataError
 		switch {
-		case errors.As(err, &data):
+		case errors.As(err, &data), errors.Is(err, event.ErrLocked):
 			continue
 		case err != nil:
 			return mended, err
@@ -469,6 +469,11 @@ func (p *Projector) unpark(ctx context.Context, stream string, from event.Revisi
 			if r.Position > position {
 				more = false
 				break
+			}
+			// A subscription waits for data keys, a read does not: without them the row
+			// would lack what is personal for good.
+			if p.options.Group == Views && r.Personal == event.Locked {
+				return event.ErrLocked
 			}
 			events, from = append(events, r), r.Revision+1
 		}

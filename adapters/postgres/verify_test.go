@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/app/event"
@@ -15,11 +16,30 @@ import (
 // rebuild builds the read model again and holds that it comes out as it was.
 func (b *bundle) rebuild() {
 	b.tb.Helper()
+	before := b.definitions()
 	done, err := postgres.Rebuild(b.ctx, postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard()})
 	must(b.tb, err)
 	if !slices.Equal(done.Before, done.After) {
 		b.tb.Errorf("a rebuild gives other rows:\n%v\n%v", done.Before, done.After)
 	}
+	if after := b.definitions(); !slices.Equal(before, after) {
+		b.tb.Errorf("a rebuild gives other indexes or settings:\n%v\n%v", before, after)
+	}
+}
+
+// definitions are the indexes of the read model and the settings of its tables.
+func (b *bundle) definitions() []string {
+	b.tb.Helper()
+	rows, err := b.pool.Query(b.ctx, `SELECT indexdef FROM pg_indexes WHERE schemaname = $1
+		UNION ALL SELECT relname || ' ' || coalesce(reloptions::text, '') FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind = 'r'
+		ORDER BY 1`, postgres.ReadModelSchema)
+	must(b.tb, err)
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	must(b.tb, err)
+	if len(list) < 30 {
+		b.tb.Fatalf("the read model has only %d indexes and tables", len(list))
+	}
+	return list
 }
 
 func (b *bundle) verify() (postgres.Verified, []string) {
