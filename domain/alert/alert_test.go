@@ -131,6 +131,24 @@ func TestStaleFactsTellNothing(t *testing.T) {
 	}
 }
 
+// Facts that can't be read mend nothing, and after a while that is an alert itself.
+func TestUnreadFactsMendNothing(t *testing.T) {
+	t.Parallel()
+	for _, k := range alert.Kinds() {
+		r := rule(t, k)
+		if findings, known := alert.Assess(r, alert.Facts{Unread: true, Behind: time.Second}, nil); known {
+			t.Errorf("%s after a second: %v", k, findings)
+		}
+		findings, known := alert.Assess(r, alert.Facts{Unread: true, Behind: time.Minute}, nil)
+		if known != (k == alert.ReadModelStale) {
+			t.Errorf("%s after a minute: %v", k, findings)
+		}
+		if known && findings[0].Level != alert.Breach {
+			t.Errorf("%s after a minute: %v", k, findings)
+		}
+	}
+}
+
 // However findings come and go: nothing is raised before it has held, nor twice, and
 // what is over is resolved.
 func TestWatchLaws(t *testing.T) {

@@ -48,6 +48,9 @@ func Assess(r Rule, f Facts, own map[string]bool) ([]Finding, bool) {
 	if f.Behind > staleAfter && r.Kind.ofReadModels() {
 		return nil, false
 	}
+	if f.Unread && (r.Kind != ReadModelStale || f.Behind.Seconds() <= r.Threshold) {
+		return nil, false // what can't be read isn't mended by it
+	}
 	switch r.Kind {
 	case WebhookRejected:
 		n := f.Rejected[r.Window]

@@ -7,6 +7,9 @@ type Facts struct {
 	// Senders are the registered senders by id. All are the figures of all together.
 	Senders map[string]SenderFacts
 	All     SenderFacts
+	// Unread is set if nothing could be read: then Behind is for how long that has been
+	// so, and nothing else is known.
+	Unread bool
 	// Behind is how far the read models are behind, Parked how many streams they leave
 	// out.
 	Behind time.Duration

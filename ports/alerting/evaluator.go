@@ -137,7 +137,7 @@ func (e *Evaluator) evaluate(ctx context.Context) error {
 	facts, err := e.read(ctx, now)
 	if err != nil {
 		// What can't be read is stale, and nothing else is known.
-		facts = alert.Facts{Behind: now.Sub(e.readAt)}
+		facts = alert.Facts{Unread: true, Behind: now.Sub(e.readAt)}
 		e.Logger.DebugContext(ctx, "the facts for alerts cannot be read", "error", err)
 	}
 	own := make(map[alert.Kind]map[string]bool)

@@ -316,14 +316,16 @@ func TestAnotherProcessTakesOver(t *testing.T) {
 func TestPostgresAwayIsSeen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		i := &installation{lag: 3 * time.Second}
+		i := &installation{lag: 3 * time.Second, facts: facts(func(f *alert.Facts, _ *alert.SenderFacts) { f.DiskUsed = 0.95 })}
 		i.run(t)
 		time.Sleep(time.Minute)
+		i.want(t, alert.DiskSpace, alert.Raised)
 		i.set(func(i *installation) { i.away = true })
 		time.Sleep(30*time.Second + tolerance)
 		i.want(t, alert.ReadModelStale, alert.Raised)
 		time.Sleep(time.Hour)
 		i.want(t, alert.ReadModelStale, alert.Raised)
+		i.want(t, alert.DiskSpace, alert.Raised) // what can't be read isn't over
 		i.set(func(i *installation) { i.away = false })
 		time.Sleep(3 * tolerance)
 		i.want(t, alert.ReadModelStale, alert.Raised, alert.Resolved)
