@@ -55,10 +55,16 @@ func TestAlertsAreProjected(t *testing.T) {
 			t.Errorf("%s: %+v", name, page.Alerts)
 		}
 	}
-	latest, err := read.LatestAlert(b.ctx, alert.Key{Rule: "error-rate", Severity: alert.Critical})
+	latest, open, err := read.LatestAlert(b.ctx, alert.Key{Rule: "error-rate", Severity: alert.Critical})
 	must(t, err)
-	if latest != second.String() {
-		t.Errorf("the latest is %q, want %s", latest, second)
+	if latest != second || open {
+		t.Errorf("the latest is %s, open %t, want %s", latest, open, second)
+	}
+	if latest, open, err = read.LatestAlert(b.ctx, alert.Key{Rule: "error-rate", Sender: "acme", Severity: alert.Critical}); latest != first || !open || err != nil {
+		t.Errorf("the latest of acme is %s, open %t, want %s: %v", latest, open, first, err)
+	}
+	if latest, open, err = read.LatestAlert(b.ctx, alert.Key{Rule: "none"}); latest != uuid.Nil || open || err != nil {
+		t.Errorf("the latest of none is %s, open %t, %v", latest, open, err)
 	}
 	rules, err := read.AlertRules(b.ctx)
 	must(t, err)

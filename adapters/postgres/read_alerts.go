@@ -41,19 +41,18 @@ func (r *ReadModel) Alerts(ctx context.Context, f query.AlertFilter, p query.Pag
 	return query.AlertPage{Alerts: list[:min(len(list), p.First)], HasNextPage: more}, nil
 }
 
-// LatestAlert is the id of the alert that was raised last about a thing; empty if none
-// was.
-func (r *ReadModel) LatestAlert(ctx context.Context, k alert.Key) (string, error) {
-	var id uuid.UUID
-	err := r.pool.QueryRow(ctx, `SELECT id FROM alert WHERE rule = $1 AND sender = $2 AND severity = $3
-		ORDER BY position DESC LIMIT 1`, k.Rule, k.Sender, k.Severity).Scan(&id)
+// LatestAlert is the id of the alert that was raised last about a thing, and whether it
+// is open; uuid.Nil if none was.
+func (r *ReadModel) LatestAlert(ctx context.Context, k alert.Key) (id uuid.UUID, open bool, err error) {
+	err = r.pool.QueryRow(ctx, `SELECT id, state <> $4 FROM alert WHERE rule = $1 AND sender = $2 AND severity = $3
+		ORDER BY position DESC LIMIT 1`, k.Rule, k.Sender, k.Severity, alert.Resolved).Scan(&id, &open)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return "", nil
+		return uuid.Nil, false, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("find the latest alert: %w", err)
+		return uuid.Nil, false, fmt.Errorf("find the latest alert: %w", err)
 	}
-	return id.String(), nil
+	return id, open, nil
 }
 
 // AlertRules answers all rules as they count now, the defaults among them.

@@ -32,7 +32,7 @@ func awaitAlert(ctx context.Context, t *testing.T, r *rig, kind, state string) (
 		}
 		if edges := data.Alerts.Edges; len(edges) > 0 && edges[0].Node.State == state {
 			if len(edges) != 1 {
-				t.Errorf("%s was raised %d times", kind, len(edges))
+				t.Errorf("%s was raised %d times: %+v", kind, len(edges), edges)
 			}
 			if s := edges[0].Node.Sender; s != nil {
 				sender = s.ID

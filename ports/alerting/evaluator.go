@@ -36,8 +36,9 @@ type Reader interface {
 	Alerts(ctx context.Context, f query.AlertFilter, p query.Page) (query.AlertPage, error)
 	// AlertsPosition is up to where in the log Alerts and LatestAlert tell.
 	AlertsPosition(ctx context.Context) (event.Position, error)
-	// LatestAlert is the id of the last alert about a thing; empty if there is none.
-	LatestAlert(ctx context.Context, k alert.Key) (string, error)
+	// LatestAlert is the id of the last alert about a thing, and whether it is open;
+	// uuid.Nil if there is none.
+	LatestAlert(ctx context.Context, k alert.Key) (id uuid.UUID, open bool, err error)
 	// Facts answers the installation as it is at now.
 	Facts(ctx context.Context, needs alert.Needs, now time.Time) (alert.Facts, error)
 }
@@ -223,10 +224,13 @@ func (e *Evaluator) openByRule() map[string][]alert.Key {
 
 func (e *Evaluator) raise(ctx context.Context, r alert.Rule, f alert.Finding) error {
 	key := alert.Key{Rule: r.ID, Sender: f.Sender, Severity: f.Severity}
-	previous, err := e.previous(ctx, key)
-	if err != nil {
+	previous, open, err := e.previous(ctx, key)
+	switch {
+	case err != nil:
 		// Postgres is away: one alert for each time that it is.
 		previous = "unread since " + e.readAt.Format(time.RFC3339Nano)
+	case open: // since open alerts were read: another process raised it
+		return nil
 	}
 	a, raised, err := e.Alerts.Raise(ctx, alert.ID(key, previous), alert.AlertRaised{
 		Rule: r.ID, Kind: r.Kind, Severity: f.Severity, Sender: f.Sender, Summary: f.Summary, Value: f.Value,
@@ -245,12 +249,17 @@ func (e *Evaluator) raise(ctx context.Context, r alert.Rule, f alert.Finding) er
 	return nil
 }
 
-// previous is the id of the alert before about the same thing.
-func (e *Evaluator) previous(ctx context.Context, k alert.Key) (string, error) {
+// previous is the id of the alert before about the same thing, empty if there is none,
+// and whether it is open.
+func (e *Evaluator) previous(ctx context.Context, k alert.Key) (id string, open bool, err error) {
 	if a, ok := e.recorded[k]; ok {
-		return a.ID.String(), nil
+		return a.ID.String(), a.Open(), nil
 	}
-	return e.Reader.LatestAlert(ctx, k)
+	latest, open, err := e.Reader.LatestAlert(ctx, k)
+	if latest == uuid.Nil {
+		return "", false, err
+	}
+	return latest.String(), open, err
 }
 
 func (e *Evaluator) resolveAll(ctx context.Context, keys []alert.Key, reason string) {
