@@ -3,6 +3,7 @@ package eventstored
 import (
 	"bytes"
 	"regexp"
+	"sync"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"google.golang.org/grpc/codes"
@@ -19,7 +20,14 @@ type filter struct {
 	byStream bool
 	prefixes [][]byte // any of them, or
 	regex    *regexp.Regexp
+
+	mu sync.Mutex
+	// types are those that regex has been held against: a log has few, and each event one of them.
+	types map[string]bool
 }
+
+// rememberedTypes bounds filter.types.
+const rememberedTypes = 256
 
 // filterSpec is a filter as it was asked for.
 type filterSpec struct {
@@ -115,8 +123,11 @@ func (f *filter) matches(r store.Record) (bool, error) {
 	if f.byStream {
 		text = view.Stream
 	}
-	if f.regex != nil {
+	switch {
+	case f.regex != nil && f.byStream:
 		return f.regex.Match(text), nil
+	case f.regex != nil:
+		return f.matchesType(text), nil
 	}
 	for _, p := range f.prefixes {
 		if bytes.HasPrefix(text, p) {
@@ -124,4 +135,21 @@ func (f *filter) matches(r store.Record) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+func (f *filter) matchesType(name []byte) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	matches, known := f.types[string(name)]
+	if known {
+		return matches
+	}
+	matches = f.regex.Match(name)
+	if f.types == nil {
+		f.types = make(map[string]bool)
+	}
+	if len(f.types) < rememberedTypes {
+		f.types[string(name)] = matches
+	}
+	return matches
 }

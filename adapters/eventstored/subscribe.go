@@ -39,6 +39,10 @@ func (s *streamsService) subscribeAll(stream grpc.ServerStream, out *eventSender
 	if r.filter != nil {
 		checkpoint = checkpoints{every: r.checkpointEvery}
 	}
+	next, err := s.sendFew(stream, out, r.filter, next)
+	if err != nil {
+		return err
+	}
 	live := false
 	for {
 		page, behind, err := s.store.ReadAll(next, math.MaxUint64)
@@ -83,6 +87,47 @@ func (s *streamsService) subscribeAll(stream grpc.ServerStream, out *eventSender
 			return err
 		}
 	}
+}
+
+const (
+	// longStretch is how many bytes of the log are more than it takes to look streams up. fewEvents bounds what is found
+	// that way: each event is a read of its own.
+	longStretch = 4 << 20
+	fewEvents   = 1000
+)
+
+// sendFew sends the events of a long log that a filter by names of streams lets pass, if they are few, without reading
+// what lies between them, and returns where to go on.
+func (s *streamsService) sendFew(stream grpc.ServerStream, out *eventSender, f *filter, next uint64) (uint64, error) {
+	end := s.store.End()
+	if f == nil || !f.byStream || f.regex != nil || end < next || end-next < longStretch {
+		return next, nil
+	}
+	positions, few, err := s.store.Few(f.prefixes, next, end, fewEvents)
+	if err != nil || !few {
+		return next, err
+	}
+	for _, position := range positions {
+		record, found, err := s.store.At(position)
+		if err != nil {
+			return 0, err
+		}
+		if !found {
+			continue // scavenged meanwhile
+		}
+		visible, err := visibleInAll([]store.Record{record})
+		if err != nil {
+			return 0, err
+		}
+		if err := s.sendPage(out, visible); err != nil {
+			return 0, err
+		}
+	}
+	last, err := s.store.ReadAllBackwards(end, 1)
+	if err != nil || len(last) == 0 {
+		return next, err
+	}
+	return last[0].Position + 1, nil // a position that an event has
 }
 
 // wentLive tells a subscriber of $all that it has everything before next.

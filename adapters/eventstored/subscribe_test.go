@@ -1,6 +1,7 @@
 package eventstored_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -245,6 +246,87 @@ func TestFilters(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Of a long log, few streams are found by their names; what comes is the same as when every event is looked at.
+func TestFewStreamsOfALongLog(t *testing.T) {
+	_, c := start(t)
+	filler := newEvents(100)
+	for i := range filler {
+		filler[i].Data = bytes.Repeat([]byte("x"), 10_000)
+	}
+	write := func(stream string, n int) { mustAppend(t, c, stream, esdb.Any{}, newEvents(n)...) }
+	var middle esdb.Position
+	for i := range 10 {
+		mustAppend(t, c, fmt.Sprint("filler-", i), esdb.Any{}, newEvents(1)...)
+		mustAppend(t, c, fmt.Sprint("filler-", i), esdb.Any{}, sameData(filler)...)
+		write("hook-a", 2)
+		write("hook-"+fmt.Sprint(i), 1)
+		write("hookless", 1)
+		if i == 4 {
+			middle = lastPosition(t, c)
+		}
+	}
+	if _, err := c.SetStreamMetadata(testContext(t), "hook-a", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, maxCount(1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.DeleteStream(testContext(t), "hook-3", esdb.DeleteStreamOptions{ExpectedRevision: esdb.Any{}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.TombstoneStream(testContext(t), "hook-5", esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Any{}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, from := range map[string]esdb.AllPosition{"start": esdb.Start{}, "middle": middle} {
+		t.Run(name, func(t *testing.T) {
+			list := func(f *esdb.SubscriptionFilter) (got []string) {
+				f.Type = esdb.StreamFilterType
+				sub := subscribeAll(t, c, esdb.SubscribeToAllOptions{From: from, Filter: f})
+				e := sub.Recv()
+				for ; e.CaughtUp == nil; e = sub.Recv() {
+					if r := e.EventAppeared; r != nil {
+						got = append(got, fmt.Sprintf("%s/%d at %d", r.OriginalEvent().StreamID, r.OriginalEvent().EventNumber, r.OriginalEvent().Position.Commit))
+					}
+				}
+				write("hook-late", 1)
+				late := nextEvent(t, sub)
+				return append(got, late.StreamID)
+			}
+			want := list(&esdb.SubscriptionFilter{Regex: "^hook-"})
+			got := list(&esdb.SubscriptionFilter{Prefixes: []string{"hook-", "hook-a", "nothing-"}})
+			want = append(want[:len(want)-1], got[len(got)-2:]...) // the one that the first added
+			if !slices.Equal(got, want) || len(got) < 16 {
+				t.Errorf("got  %v\nwant %v", got, want)
+			}
+		})
+	}
+}
+
+func sameData(events []esdb.EventData) []esdb.EventData {
+	fresh := slices.Clone(events)
+	for i := range fresh {
+		fresh[i].EventID = uuid.New()
+	}
+	return fresh
+}
+
+func maxCount(n uint64) esdb.StreamMetadata {
+	var m esdb.StreamMetadata
+	m.SetMaxCount(n)
+	return m
+}
+
+func lastPosition(t *testing.T, c *esdb.Client) esdb.Position {
+	t.Helper()
+	s, err := c.ReadAll(testContext(t), esdb.ReadAllOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	e, err := s.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.OriginalEvent().Position
 }
 
 func TestFiltersThatAreRefused(t *testing.T) {
