@@ -1,9 +1,10 @@
 package domain
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/segmentio/encoding/json"
 )
 
 // Event is a fact that was recorded. Its type name is part of the public
@@ -61,6 +62,7 @@ func TypeOf[E Event]() Type {
 	name := zero.EventType()
 	return Type{Name: name, Version: 1, Decode: func(data []byte) (Event, error) {
 		var e E
+		// Several times as fast as the standard library, and what it reads is the log.
 		if err := json.Unmarshal(data, &e); err != nil {
 			return nil, fmt.Errorf("decode %s: %w", name, err)
 		}

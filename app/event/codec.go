@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	fastjson "github.com/segmentio/encoding/json"
+
 	"github.com/waypost/waypost/domain"
 )
 
@@ -95,7 +97,7 @@ func (c *Codec) DecodeSealed(ctx context.Context, r *Recorded, data, meta []byte
 
 func (c *Codec) decode(ctx context.Context, r *Recorded, data, meta []byte, personal bool) error {
 	r.Data = data
-	if err := json.Unmarshal(meta, &r.Meta); err != nil {
+	if err := fastjson.Unmarshal(meta, &r.Meta); err != nil {
 		return fmt.Errorf("decode metadata of %s at %s/%d: %w", r.Type, r.Stream, r.Revision, err)
 	}
 	opened, err := c.openMember(ctx, r, data, personal)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
 )
 
 // told is an event about a person, with members that try to mislead who looks for
@@ -79,6 +81,58 @@ func codecWith(t interface{ Fatal(...any) }, v event.Vault) *event.Codec {
 		return c
 	}
 	return c.Sealing(v)
+}
+
+// moment draws times as events have them.
+func moment() *rapid.Generator[time.Time] {
+	return rapid.Custom(func(t *rapid.T) time.Time {
+		at := time.Unix(rapid.Int64Range(-1<<33, 1<<35).Draw(t, "seconds"), rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds"))
+		if rapid.Bool().Draw(t, "zone") {
+			return at.In(time.FixedZone("", 60*rapid.IntRange(-14*60, 14*60).Draw(t, "minutes")))
+		}
+		return at.UTC()
+	})
+}
+
+// What was written is read as the standard library reads it, though another one does.
+func TestDecodingIsTheStandardLibrarys(t *testing.T) {
+	t.Parallel()
+	codec, err := event.NewCodec(message.Types())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.Just("<&>\u2028\x00\xff\\\"/"))
+		written := message.Queued{
+			Sender: text.Draw(t, "sender"), Kind: message.KindText, Priority: message.PriorityOTP, SendAt: moment().Draw(t, "sendAt"),
+			Template: text.Draw(t, "template"),
+		}
+		if content, err := json.Marshal(map[string]any{text.Draw(t, "member"): []any{nil, 1.5e-9, text.Draw(t, "value")}}); err == nil {
+			written.Personal.Content = content
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "labels") {
+			written.Personal.Labels = append(written.Personal.Labels, message.Label{Name: text.Draw(t, "name"), Value: text.Draw(t, "value")})
+		}
+		data, meta, _, err := codec.Encode(t.Context(), "message-1", event.New{Event: written, Meta: event.Meta{
+			RecordedAt: moment().Draw(t, "recordedAt"), OccurredAt: moment().Draw(t, "occurredAt"), CausationID: text.Draw(t, "cause"),
+			By: domain.Actor{Kind: domain.ActorKey, ID: text.Draw(t, "by")},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := event.Recorded{Stream: "message-1", Type: written.EventType()}
+		if err := codec.Decode(t.Context(), &r, data, meta); err != nil {
+			t.Fatal(err)
+		}
+		var e message.Queued
+		var m event.Meta
+		if err := errors.Join(json.Unmarshal(data, &e), json.Unmarshal(meta, &m)); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(r.Event, domain.Event(e)) || !reflect.DeepEqual(r.Meta, m) {
+			t.Errorf("%s\n%s\nwere read as %+v\n%+v,\nwant %+v\n%+v", data, meta, r.Event, r.Meta, e, m)
+		}
+	})
 }
 
 func TestPersonalMemberIsSealedAndComesBack(t *testing.T) {
