@@ -206,7 +206,7 @@ const decodeBatch = 256
 // and takes what waits at once so that data keys are read in batches.
 func (s *subscription) decode(ctx context.Context, from <-chan item, to chan<- item) {
 	for first := range from {
-		batch := []item{first}
+		batch := append(make([]item, 0, min(1+len(from), decodeBatch)), first)
 		for len(batch) < decodeBatch {
 			next, ok := poll(from)
 			if !ok {
@@ -294,6 +294,9 @@ func (s *subscription) deliver(ctx context.Context, items <-chan item) error {
 		case first, ok := <-items:
 			if !ok {
 				return nil
+			}
+			if batch.Events == nil && first.event != nil {
+				batch.Events = make([]event.Recorded, 0, min(1+len(items), s.maxBatch)) // events are large: no growing
 			}
 			urgent := s.add(&batch, first, &caughtUp)
 			for len(batch.Events) < s.maxBatch {
