@@ -15,3 +15,9 @@ func (p *Projector) CatchUp(ctx context.Context) error {
 	f := &freshModel{options: RebuildOptions{Log: p.options.Log}, groups: []*Projector{p}}
 	return f.projectTo(ctx, map[Group]event.Position{p.options.Group: end}, func(event.Position) {})
 }
+
+// InSmallSteps makes a rebuild take some events at once and hold few rows.
+func (o RebuildOptions) InSmallSteps() RebuildOptions {
+	o.batch, o.held = 5, 4
+	return o
+}

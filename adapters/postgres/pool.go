@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 )
 
 // ReadModelSchema is the schema of the live read model.
@@ -39,6 +40,10 @@ func open(ctx context.Context, url, schema string) (*pgxpool.Pool, error) {
 	params["timezone"] = "UTC"
 	if params["application_name"] == "" {
 		params["application_name"] = "waypost"
+	}
+	config.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		pgxuuid.Register(c.TypeMap()) // without it each id travels through its text
+		return nil
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {

@@ -26,7 +26,8 @@ const (
 )
 
 // messagesFold fills the tables of messages, the counts of the ledger and the figures.
-func messagesFold(vault Vault) fold {
+// rows is where their rows are kept.
+func messagesFold(vault Vault, rows messageRows) fold {
 	var sweep secondsSweep
 	return fold{
 		name:   "messages",
@@ -34,13 +35,15 @@ func messagesFold(vault Vault) fold {
 		types:  append(typeNames(message.Types()), event.PersonalErased{}.EventType()),
 		apply: func(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error) {
 			figures := newTally()
-			touched, err := applyMessages(ctx, tx, sealer{ctx, vault}, events, writes, figures)
+			touched, err := applyMessages(ctx, tx, rows, sealer{ctx, vault}, events, writes, figures)
 			if err == nil {
 				figures.write(writes)
 				sweep.run(figures.newest, writes)
 			}
 			return touched, err
 		},
+		committed: rows.committed,
+		flush:     rows.flush,
 	}
 }
 
@@ -51,16 +54,16 @@ type messageRow struct {
 	storedMessage
 
 	folded    message.Message
-	isNew     bool
+	isNew     bool // has no row yet
 	exception bool // has a row in message_exception
 	before    message.Status
 	twice     bool // was counted as sent twice
 }
 
 func applyMessages(
-	ctx context.Context, tx pgx.Tx, seal sealer, events []event.Recorded, writes *pgx.Batch, figures *tally,
+	ctx context.Context, tx pgx.Tx, kept messageRows, seal sealer, events []event.Recorded, writes *pgx.Batch, figures *tally,
 ) ([]string, error) {
-	rows, err := loadMessages(ctx, tx, events)
+	rows, err := kept.load(ctx, tx, events)
 	if err != nil {
 		return nil, err
 	}
@@ -118,8 +121,9 @@ func applyMessages(
 			counts.add(row.SenderID, countSentTwice, 1)
 		}
 	}
-	writeMessages(order, writes)
-	writeExceptions(order, writes)
+	if err := kept.write(ctx, tx, order, len(erasures) > 0, writes); err != nil {
+		return nil, err
+	}
 	writeWamids(wamids, writes)
 	for _, r := range erasures { // last: they bear on the rows as the batch leaves them
 		if e, ok := r.Event.(event.PersonalErased); ok {
@@ -127,33 +131,6 @@ func applyMessages(
 		}
 	}
 	return counts.write(writes), nil
-}
-
-// loadMessages reads the rows of the messages that the batch goes on with.
-func loadMessages(ctx context.Context, tx pgx.Tx, events []event.Recorded) (map[uuid.UUID]*messageRow, error) {
-	rows := make(map[uuid.UUID]*messageRow, len(events))
-	var known []uuid.UUID
-	asked := make(map[uuid.UUID]bool, len(events))
-	for _, r := range events {
-		// A stream begins with Queued, so its row can't stand yet.
-		if id, ok := event.MessageOf(r.Stream); ok && !asked[id] {
-			asked[id] = true
-			if r.Revision > 0 {
-				known = append(known, id)
-			}
-		}
-	}
-	if len(known) == 0 {
-		return rows, nil
-	}
-	list, err := selectMessages(ctx, tx, `WHERE m.id = ANY ($1)`, known)
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range list {
-		rows[m.ID] = loadedRow(m)
-	}
-	return rows, nil
 }
 
 func newMessageRow(id uuid.UUID, r event.Recorded, e message.Queued) *messageRow {
@@ -211,82 +188,6 @@ func exceptionalStatus(s message.Status) bool {
 		message.StatusCancelled, message.StatusExpired, message.StatusDiscarded:
 	}
 	return true
-}
-
-func writeMessages(order []*messageRow, writes *pgx.Batch) {
-	type row = *messageRow
-	var inserts, updates []row
-	for _, r := range order {
-		if r.isNew {
-			inserts = append(inserts, r)
-		} else {
-			updates = append(updates, r)
-		}
-	}
-	// What may change, in the order of both statements below.
-	changing := func(rows []row) []any {
-		return []any{
-			column(rows, func(r row) uuid.UUID { return r.ID }),
-			column(rows, func(r row) int64 { return int64(r.Revision) }),
-			column(rows, func(r row) int64 { return int64(r.Position) }),
-			column(rows, func(r row) string { return string(r.Status) }),
-			column(rows, func(r row) *string { return r.StatusReason }),
-			column(rows, func(r row) int32 { return int32(r.Attempts) }),
-			column(rows, func(r row) int32 { return int32(r.Calls) }),
-			column(rows, func(r row) []byte { return r.whatsAppID }),
-			column(rows, func(r row) *time.Time { return r.SentAt }),
-			column(rows, func(r row) *time.Time { return r.DeliveredAt }),
-			column(rows, func(r row) *time.Time { return r.ReadAt }),
-			column(rows, func(r row) *time.Time { return r.RetryAt }),
-			column(rows, func(r row) *time.Time { return r.DeadLetteredAt }),
-			column(rows, func(r row) *string { return jsonOrNil(r.Failure, r.Failure == nil) }),
-			column(rows, func(r row) bool { return r.SentTwice }),
-			column(rows, func(r row) []byte { return r.details }),
-			column(rows, func(r row) *string { return uuidsOrNil(r.wamids) }),
-			column(rows, func(r row) int32 { return int32(r.events) }),
-		}
-	}
-	const names = `id, revision, position, status, status_reason, attempts, calls, whatsapp_id, sent_at, delivered_at, read_at,
-		retry_at, dead_lettered_at, failure, sent_twice, failure_details, wamid_hashes, personal_events`
-	const arrays = `$1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::bytea[],
-		$9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::jsonb[],
-		$15::boolean[], $16::bytea[], $17::text[], $18::integer[]`
-	const lasting = `, queued_position, sender, kind, priority, on_ambiguous, template, data_key, personal, idempotency_hash,
-		queued_at, send_at, expires_at`
-	// Arrays of arrays are rectangular in Postgres: these travel as text.
-	const asArrays = `wamid_hashes::uuid[]`
-	if len(inserts) > 0 {
-		writes.Queue(`INSERT INTO message (`+names+lasting+`, label_hashes)
-			SELECT `+strings.Replace(names, "wamid_hashes", asArrays, 1)+lasting+`, label_hashes::bytea[]
-			FROM unnest(`+arrays+`, $19::bigint[], $20::text[], $21::text[], $22::smallint[], $23::text[], $24::text[], $25::text[],
-				$26::bytea[], $27::bytea[], $28::timestamptz[], $29::timestamptz[], $30::timestamptz[], $31::text[])
-				AS u (`+names+lasting+`, label_hashes)`,
-			append(changing(inserts),
-				column(inserts, func(r row) int64 { return int64(r.QueuedPosition) }),
-				column(inserts, func(r row) string { return r.SenderID }),
-				column(inserts, func(r row) string { return string(r.Type) }),
-				column(inserts, func(r row) int16 { return int16(r.Priority.Rank()) }),
-				column(inserts, func(r row) string { return string(r.OnAmbiguous) }),
-				column(inserts, func(r row) *string { return r.Template }),
-				column(inserts, func(r row) *string { return textOrNil(string(r.key)) }),
-				column(inserts, func(r row) []byte { return r.personal }),
-				column(inserts, func(r row) []byte { return r.idempotencyHash }),
-				column(inserts, func(r row) time.Time { return r.QueuedAt }),
-				column(inserts, func(r row) *time.Time { return r.SendAt }),
-				column(inserts, func(r row) *time.Time { return r.ExpiresAt }),
-				column(inserts, func(r row) *string { return hashesOrNil(r.labelHashes) }),
-			)...)
-		writeLabels(inserts, writes)
-		writeTimes(inserts, writes)
-	}
-	if len(updates) > 0 {
-		writes.Queue(`UPDATE message m SET revision = u.revision, position = u.position, status = u.status,
-				status_reason = u.status_reason, attempts = u.attempts, calls = u.calls, whatsapp_id = u.whatsapp_id,
-				sent_at = u.sent_at, delivered_at = u.delivered_at, read_at = u.read_at, retry_at = u.retry_at,
-				dead_lettered_at = u.dead_lettered_at, failure = u.failure, sent_twice = u.sent_twice,
-				failure_details = u.failure_details, wamid_hashes = u.wamid_hashes::uuid[], personal_events = u.personal_events
-			FROM unnest(`+arrays+`) AS u (`+names+`) WHERE m.id = u.id`, changing(updates)...)
-	}
 }
 
 // writeLabels lists new messages under their labels.

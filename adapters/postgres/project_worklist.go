@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/work"
@@ -274,9 +275,10 @@ func messageEvent(r event.Recorded) (message.Event, uuid.UUID, error) {
 	return e, id, nil
 }
 
-// column makes a column's array of rows, for unnest.
-func column[R, V any](rows []R, value func(R) V) []V {
-	values := make([]V, len(rows))
+// column makes a column's array of rows, for unnest. The driver walks a FlatArray without
+// reflection.
+func column[R, V any](rows []R, value func(R) V) pgtype.FlatArray[V] {
+	values := make(pgtype.FlatArray[V], len(rows))
 	for i, r := range rows {
 		values[i] = value(r)
 	}

@@ -82,6 +82,9 @@ type ProjectorOptions struct {
 	Logger   *slog.Logger
 	// Vault seals what is personal in rows; without one they have none of it.
 	Vault Vault
+
+	// held is how many rows may be held back until flush is called, see heldRows; 0: none.
+	held int
 }
 
 // Projector keeps one group's tables up to the log. Run it once at a time; the
@@ -111,6 +114,10 @@ type fold struct {
 	// apply may read through tx and adds its writes to the batch. It answers the
 	// senders that it touched. A *dataError says that the events can't be projected.
 	apply func(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error)
+	// committed is told that the last batch stands, and flush writes what is held back.
+	// Both are nil where nothing is.
+	committed func()
+	flush     func(ctx context.Context, tx pgx.Tx, writes *pgx.Batch) error
 }
 
 // dataError says that an event can't be projected, however often it is tried.
@@ -126,7 +133,11 @@ func NewProjector(o ProjectorOptions) (*Projector, error) {
 	case Worklist:
 		p.folds = []fold{worklistFold(o.Log)}
 	case Views:
-		p.folds = []fold{messagesFold(o.Vault), sendersFold(), personalFold(), alertsFold()}
+		var rows messageRows = tableRows{}
+		if o.held > 0 {
+			rows = newHeldRows(o.held)
+		}
+		p.folds = []fold{messagesFold(o.Vault, rows), sendersFold(), personalFold(), alertsFold()}
 	default:
 		return nil, fmt.Errorf("there is no group of projections %q", o.Group)
 	}
@@ -320,7 +331,42 @@ func (p *Projector) applyHalves(ctx context.Context, b event.Batch) error {
 
 // commitForever commits the batch, for as long as it takes Postgres to be back.
 func (p *Projector) commitForever(ctx context.Context, b event.Batch) error {
-	return p.forever(ctx, b.Position, func(ctx context.Context) error { return p.commit(ctx, b) })
+	err := p.forever(ctx, b.Position, func(ctx context.Context) error { return p.commit(ctx, b) })
+	if err == nil {
+		p.committed()
+	}
+	return err
+}
+
+func (p *Projector) committed() {
+	for _, f := range p.folds {
+		if f.committed != nil {
+			f.committed()
+		}
+	}
+}
+
+// flush writes what folds hold back.
+func (p *Projector) flush(ctx context.Context) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	err := pgx.BeginFunc(ctx, p.options.Pool, func(tx pgx.Tx) error {
+		var writes pgx.Batch
+		for _, f := range p.folds {
+			if f.flush == nil {
+				continue
+			}
+			if err := f.flush(ctx, tx, &writes); err != nil {
+				return err
+			}
+		}
+		return tx.SendBatch(ctx, &writes).Close()
+	})
+	if err != nil {
+		return fmt.Errorf("write what projections %s hold: %w", p.options.Group, err)
+	}
+	p.committed()
+	return nil
 }
 
 func (p *Projector) forever(ctx context.Context, target event.Position, do func(context.Context) error) error {

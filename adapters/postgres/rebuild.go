@@ -33,6 +33,9 @@ type RebuildOptions struct {
 	// OnProgress is told how much of the log has been projected, over all groups. It
 	// may be nil.
 	OnProgress func(done, all event.Position)
+
+	// batch and held are for tests; 0: rebuildBatch, heldAtMost.
+	batch, held int
 }
 
 // ErrRebuilding says that another rebuild or verification is under way.
@@ -53,17 +56,26 @@ type Rebuilt struct{ Before, After []Digest }
 func Rebuild(ctx context.Context, o RebuildOptions) (Rebuilt, error) {
 	var done Rebuilt
 	err := beside(ctx, o, func(ctx context.Context, f *freshModel) error {
-		err := f.compared(ctx, func(tx pgx.Tx) (err error) {
-			if done.Before, err = digests(ctx, tx, ReadModelSchema); err != nil {
+		err := f.compared(ctx, func(tx pgx.Tx) error {
+			// Digests are the work of one core, and leave the tables to whoever makes indexes.
+			group, ctx := errgroup.WithContext(ctx)
+			group.Go(func() error { return f.finish(ctx) })
+			group.Go(func() (err error) {
+				projected, err := f.positions(ctx, tx)
+				if err != nil {
+					return err
+				}
+				if len(projected) > 0 {
+					if done.Before, err = digests(ctx, tx, ReadModelSchema); err != nil {
+						return err
+					}
+				}
+				done.After, err = digests(ctx, tx, freshSchema)
 				return err
-			}
-			done.After, err = digests(ctx, tx, freshSchema)
-			return err
+			})
+			return group.Wait()
 		})
 		if err != nil {
-			return err
-		}
-		if err := f.finish(ctx); err != nil {
 			return err
 		}
 		err = f.aligned(ctx, func(tx pgx.Tx) error {
@@ -168,6 +180,7 @@ func (f *freshModel) build(ctx context.Context) error {
 		all = max(all, targets[g])
 		p, err := NewProjector(ProjectorOptions{
 			Group: g, Log: f.options.Log, Pool: f.pool, LogID: f.options.LogID, Logger: f.options.Logger, Vault: f.options.Vault,
+			held: cmp.Or(f.options.held, heldAtMost),
 		})
 		if err != nil {
 			return err
@@ -303,8 +316,8 @@ func (f *freshModel) compared(ctx context.Context, do func(pgx.Tx) error) error 
 }
 
 // rebuildBatch is how many events a rebuild projects in one transaction: enough that
-// most messages begin and end in it, and are written once.
-const rebuildBatch = 20_000
+// what Postgres is asked besides weighs nothing.
+const rebuildBatch = 10_000
 
 // projectTo projects up to the positions of the groups and no further. The log is read
 // once for all of them, and the next batch while one is written.
@@ -324,16 +337,16 @@ func (f *freshModel) projectTo(ctx context.Context, targets map[Group]event.Posi
 	}
 	slices.Sort(types)
 	batches := make(chan event.Batch, 1)
-	group, ctx := errgroup.WithContext(ctx)
+	group, working := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(batches)
-		return readTo(ctx, f.options.Log, event.Subscription{
-			After: after, Filter: event.Filter{Types: slices.Compact(types)}, MaxBatch: maxBatch,
-		}, until, batches)
+		return readTo(working, f.options.Log, event.Subscription{
+			After: after, Filter: event.Filter{Types: slices.Compact(types)}, MaxBatch: min(maxBatch, f.batch()),
+		}, f.batch(), until, batches)
 	})
 	group.Go(func() error {
 		for b := range batches {
-			groups, ctx := errgroup.WithContext(ctx)
+			groups, ctx := errgroup.WithContext(working)
 			for _, p := range f.groups {
 				groups.Go(func() error { return p.Apply(ctx, upTo(b, targets[p.options.Group])) })
 			}
@@ -344,8 +357,18 @@ func (f *freshModel) projectTo(ctx context.Context, targets map[Group]event.Posi
 		}
 		return nil
 	})
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, p := range f.groups {
+		if err := p.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+func (f *freshModel) batch() int { return cmp.Or(f.options.batch, rebuildBatch) }
 
 // upTo is what of a batch stands up to a position.
 func upTo(b event.Batch, target event.Position) event.Batch {
@@ -360,13 +383,13 @@ func upTo(b event.Batch, target event.Position) event.Batch {
 var errReached = errors.New("reached")
 
 // readTo reads the log up to a position and no further, in large batches.
-func readTo(ctx context.Context, log event.Log, s event.Subscription, target event.Position, to chan<- event.Batch) error {
-	events := make([]event.Recorded, 0, rebuildBatch+s.MaxBatch)
+func readTo(ctx context.Context, log event.Log, s event.Subscription, size int, target event.Position, to chan<- event.Batch) error {
+	events := make([]event.Recorded, 0, size+s.MaxBatch)
 	hand := func(ctx context.Context, b event.Batch) error {
 		b.Events = events
 		select {
 		case to <- b:
-			events = make([]event.Recorded, 0, rebuildBatch+s.MaxBatch)
+			events = make([]event.Recorded, 0, size+s.MaxBatch)
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -384,7 +407,7 @@ func readTo(ctx context.Context, log event.Log, s event.Subscription, target eve
 			}
 			return errReached
 		}
-		if len(events) < rebuildBatch {
+		if len(events) < size {
 			return nil
 		}
 		return hand(ctx, b)

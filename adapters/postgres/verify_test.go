@@ -17,10 +17,13 @@ import (
 func (b *bundle) rebuild() {
 	b.tb.Helper()
 	before := b.definitions()
-	done, err := postgres.Rebuild(b.ctx, postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard()})
-	must(b.tb, err)
-	if !slices.Equal(done.Before, done.After) {
-		b.tb.Errorf("a rebuild gives other rows:\n%v\n%v", done.Before, done.After)
+	whole := postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard()}
+	for _, o := range []postgres.RebuildOptions{whole, whole.InSmallSteps()} {
+		done, err := postgres.Rebuild(b.ctx, o)
+		must(b.tb, err)
+		if !slices.Equal(done.Before, done.After) {
+			b.tb.Errorf("a rebuild gives other rows:\n%v\n%v", done.Before, done.After)
+		}
 	}
 	if after := b.definitions(); !slices.Equal(before, after) {
 		b.tb.Errorf("a rebuild gives other indexes or settings:\n%v\n%v", before, after)

@@ -29,13 +29,22 @@ func (c rebuildCommand) Run(env *environment) (err error) {
 		}
 		for i, after := range done.After {
 			state := "as before"
-			if i < len(done.Before) && done.Before[i] != after {
+			switch {
+			case i >= len(done.Before):
+				state = "new"
+			case done.Before[i] != after:
 				state = fmt.Sprintf("was %d rows, digest %s", done.Before[i].Rows, done.Before[i].Sum)
 			}
 			fmt.Fprintf(env.stdout, "%-20s %10d rows  digest %s  %s\n", after.Table, after.Rows, after.Sum, state)
 		}
-		_, err = fmt.Fprintf(env.stdout, "rebuilt in %s; digests %s\n", time.Since(start).Round(time.Millisecond),
-			map[bool]string{true: "equal", false: "differ: the old read models were wrong"}[slices.Equal(done.Before, done.After)])
+		digests := "digests equal"
+		switch {
+		case len(done.Before) == 0:
+			digests = "nothing of this log had been projected"
+		case !slices.Equal(done.Before, done.After):
+			digests = "digests differ: the old read models were wrong"
+		}
+		_, err = fmt.Fprintf(env.stdout, "rebuilt in %s; %s\n", time.Since(start).Round(time.Millisecond), digests)
 		return err
 	})
 }
