@@ -168,8 +168,13 @@ func (r *ReadModel) pageOf(ctx context.Context, q querier, c conditions, p query
 		c.add(c.order()+` < $1`, p.After)
 	}
 	args := append(slices.Clone(c.args), first+1)
-	rows, err := selectMessages(ctx, q,
-		c.where()+` ORDER BY `+c.order()+` DESC LIMIT $`+strconv.Itoa(len(args)), args...)
+	limit := ` ORDER BY ` + c.order() + ` DESC LIMIT $` + strconv.Itoa(len(args))
+	from := c.where()
+	if len(c.each) > 0 {
+		args = append(args, c.each)
+		from = c.ofEach(len(args), limit)
+	}
+	rows, err := selectMessages(ctx, q, from+limit, args...)
 	if err != nil {
 		return nil, false, err
 	}
@@ -185,6 +190,9 @@ type conditions struct {
 	by    listed
 	parts []string
 	args  []any
+	// each are statuses whose messages are listed one by one and then merged: no index
+	// has those of several in their order. All parts are about message_exception then.
+	each []message.Status
 }
 
 // listed is a table that has a part of the messages in their order.
@@ -270,6 +278,13 @@ func (c *conditions) where() string {
 	return c.by.join() + ` WHERE ` + strings.Join(c.parts, ` AND `)
 }
 
+// ofEach joins the first messages of each status, the statuses being argument n.
+func (c *conditions) ofEach(n int, limit string) string {
+	return fmt.Sprintf(`JOIN (SELECT found.* FROM unnest($%d::text[]) AS s (status)
+			CROSS JOIN LATERAL (SELECT * FROM message_exception x WHERE x.status = s.status AND %s%s) found) x
+		ON x.message_id = m.id`, n, strings.Join(c.parts, ` AND `), limit)
+}
+
 // deadLetterConditions are about message_exception alone.
 func (r *ReadModel) deadLetterConditions(f query.DeadLetterFilter) conditions {
 	c := conditions{vault: r.vault, by: byException}
@@ -310,15 +325,20 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 	}
 	c.senders(f.SenderID, f.SenderIDs)
 	if len(f.Status) > 0 {
-		c.add(`m.status = ANY ($1)`, f.Status)
 		switch {
 		case exceptions && len(f.Status) == 1:
 			c.add(`x.status = $1`, f.Status[0]) // of one alone the index has the order
 		case exceptions:
 			c.add(`x.status = ANY ($1)`, f.Status)
-		case !slices.ContainsFunc(f.Status, func(s message.Status) bool { return !s.Open() }):
-			// Few among millions, unless a backlog waits: the planner knows.
-			c.parts = append(c.parts, `EXISTS (SELECT FROM work_item w WHERE w.message_id = m.id)`)
+			if ofExceptions(f) {
+				c.each = f.Status
+			}
+		default:
+			c.add(`m.status = ANY ($1)`, f.Status)
+			if !slices.ContainsFunc(f.Status, func(s message.Status) bool { return !s.Open() }) {
+				// Few among millions, unless a backlog waits: the planner knows.
+				c.parts = append(c.parts, `EXISTS (SELECT FROM work_item w WHERE w.message_id = m.id)`)
+			}
 		}
 	}
 	if f.ErrorCategory != nil {
@@ -360,6 +380,12 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 		c.add(`m.template = $1`, *f.Template)
 	}
 	return c, r.queued(ctx, &c, f.QueuedAfter, f.QueuedBefore)
+}
+
+// ofExceptions reports whether message_exception alone answers the filter.
+func ofExceptions(f query.MessageFilter) bool {
+	return f.To == nil && f.IdempotencyKey == nil && f.WhatsAppID == nil && len(f.Labels) == 0 && f.Type == nil &&
+		f.Priority == nil && f.Template == nil && f.QueuedAfter == nil && f.QueuedBefore == nil
 }
 
 const joinException = `JOIN message_exception x ON x.message_id = m.id`
