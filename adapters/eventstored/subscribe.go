@@ -93,7 +93,7 @@ const (
 	// longStretch is how many bytes of the log are more than it takes to look streams up. fewEvents bounds what is found
 	// that way: each event is a read of its own.
 	longStretch = 4 << 20
-	fewEvents   = 1000
+	fewEvents   = 10_000
 )
 
 // sendFew sends the events of a long log that a filter by names of streams lets pass, if they are few, without reading

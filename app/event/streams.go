@@ -16,6 +16,9 @@ const SenderStreams = "sender-"
 // KeyStreams is the prefix of every API key's stream.
 const KeyStreams = "key-"
 
+// OrphanStreams is the prefix of the streams of statuses whose message is not known yet.
+const OrphanStreams = "orphan-"
+
 // KeysStream lists the API keys, in the order in which they were made.
 const KeysStream = "keys"
 
@@ -48,7 +51,7 @@ func NumberStream(phoneNumberID string) string { return "number-" + phoneNumberI
 func InboundStream(phoneNumberID string) string { return "inbound-" + phoneNumberID }
 
 // OrphanStream holds the statuses of a phone number whose message is not known yet.
-func OrphanStream(phoneNumberID string) string { return "orphan-" + phoneNumberID }
+func OrphanStream(phoneNumberID string) string { return OrphanStreams + phoneNumberID }
 
 // AccountStream holds what WhatsApp said of a business account, raw.
 func AccountStream(businessAccountID string) string { return "account-" + businessAccountID }

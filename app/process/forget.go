@@ -47,7 +47,7 @@ func NewForget(
 // answers that error. It needs no position of its own: what is destroyed stays so.
 func (p *Forget) Run(ctx context.Context) error {
 	err := p.log.Subscribe(ctx, event.Subscription{
-		Filter: event.Filter{Types: []string{event.PersonalErased{}.EventType()}}, Sealed: true,
+		Filter: event.Filter{StreamPrefixes: []string{event.ErasureStreams}}, Sealed: true,
 	}, func(ctx context.Context, b event.Batch) error {
 		for _, r := range b.Events {
 			e, ok := r.Event.(event.PersonalErased)

@@ -62,7 +62,7 @@ func (p *JoinOrphans) Run(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- p.log.Subscribe(ctx, event.Subscription{
-			Filter: event.Filter{Types: []string{inbound.StatusOrphaned{}.EventType()}},
+			Filter: event.Filter{StreamPrefixes: []string{event.OrphanStreams}},
 		}, func(ctx context.Context, b event.Batch) error {
 			for _, e := range b.Events {
 				select {
