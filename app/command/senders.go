@@ -40,6 +40,7 @@ type cachedSender struct {
 	sender   sender.Sender
 	revision event.Revision
 	at       time.Time
+	renewing bool // somebody reads it anew
 }
 
 // NewSenders makes the repository and use cases of senders.
@@ -50,14 +51,30 @@ func NewSenders(log event.Log, clock Clock, ids IDs, tokens Tokens) *Senders {
 // Load is the sender, at most a second behind the log and never behind what
 // this process recorded. domain.NotFound if it is not registered.
 func (s *Senders) Load(ctx context.Context, id string) (sender.Sender, error) {
-	s.mu.Lock()
-	c, ok := s.cache[id]
-	s.mu.Unlock()
-	if ok && s.clock().Sub(c.at) < senderFresh {
+	c, fresh, renew := s.kept(id)
+	if fresh && !renew {
 		return c.sender, nil
 	}
-	c, err := s.read(ctx, id)
-	return c.sender, err
+	read, err := s.read(ctx, id)
+	if err != nil && fresh {
+		return c.sender, nil
+	}
+	return read.sender, err
+}
+
+// kept answers what is kept of a sender, if it is fresh still. One caller is asked to
+// renew it before it is not: hundreds need it at once, and none has to wait.
+func (s *Senders) kept(id string) (c cachedSender, fresh, renew bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, known := s.cache[id]
+	age := s.clock().Sub(c.at)
+	fresh = known && age < senderFresh
+	if renew = fresh && age >= senderFresh/2 && !c.renewing; renew {
+		c.renewing = true
+		s.cache[id] = c
+	}
+	return c, fresh, renew
 }
 
 func (s *Senders) read(ctx context.Context, id string) (cachedSender, error) {
