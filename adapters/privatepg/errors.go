@@ -19,6 +19,8 @@ var (
 	ErrVersion = errors.New("the data is of another Postgres version")
 	// ErrInUse means that another program holds the folder.
 	ErrInUse = errors.New("in use")
+	// ErrDamaged means that Postgres cannot make sense of the cluster's files.
+	ErrDamaged = errors.New("postgres cannot read its data")
 	// ErrDiskFull means that the disk has no room for the cluster.
 	ErrDiskFull = errors.New("disk full")
 )
@@ -62,6 +64,11 @@ func reported(program string, lines []string, cause error) error {
 	default:
 		return fmt.Errorf("%s: %w", program, cause)
 	}
+}
+
+// panicked reports whether Postgres gave up: it then ends itself by a signal.
+func panicked(lines []string) bool {
+	return slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "PANIC:") })
 }
 
 // lastComplaint finds the line that says why: the last one of a severity that

@@ -2,6 +2,7 @@ package privatepg_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -215,5 +216,27 @@ func TestPIDFileOfAnotherProcessIsNotBelieved(t *testing.T) {
 	case <-ended:
 		t.Error("a process that has nothing to do with it was killed")
 	default:
+	}
+}
+
+func TestDamagedFilesAreNamedWithARemedy(t *testing.T) {
+	t.Parallel()
+	dir := clusterDir(t)
+	stop(t, start(t, dir))
+	segments, err := filepath.Glob(filepath.Join(dir, "*", "pg_wal", "0*"))
+	must(t, err)
+	if len(segments) == 0 {
+		t.Fatal("there is no WAL")
+	}
+	for _, s := range segments {
+		must(t, os.Truncate(s, 0))
+	}
+	c, err := privatepg.Start(t.Context(), privatepg.Options{DataDir: dir})
+	if err == nil {
+		stop(t, c)
+		t.Fatal("it starts without its WAL")
+	}
+	if !errors.Is(err, privatepg.ErrDamaged) || !strings.Contains(err.Error(), "checkpoint") || !strings.Contains(err.Error(), "restore a backup") {
+		t.Errorf("it says %q", err)
 	}
 }

@@ -96,6 +96,12 @@ func (s *server) failure() error {
 	switch ended := (*exec.ExitError)(nil); {
 	case s.err == nil:
 		return errors.New("postgres was shut down by somebody else")
+	case panicked(s.output.lines()):
+		err := reported("postgres", s.output.lines(), s.err)
+		if errors.Is(err, ErrDiskFull) {
+			return err
+		}
+		return fmt.Errorf("%w: %w; if its files are damaged, restore a backup (see docs/operations.md)", ErrDamaged, err)
 	case errors.As(s.err, &ended) && ended.ExitCode() == -1:
 		return fmt.Errorf("postgres: %w", s.err) // by a signal: nothing it wrote explains that
 	default:
