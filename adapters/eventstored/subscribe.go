@@ -39,7 +39,7 @@ func (s *streamsService) subscribeAll(stream grpc.ServerStream, out *eventSender
 	if r.filter != nil {
 		checkpoint = checkpoints{every: r.checkpointEvery}
 	}
-	next, err := s.sendFew(stream, out, r.filter, next)
+	next, err := s.sendFew(out, r.filter, next)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ const (
 
 // sendFew sends the events of a long log that a filter by names of streams lets pass, if they are few, without reading
 // what lies between them, and returns where to go on.
-func (s *streamsService) sendFew(stream grpc.ServerStream, out *eventSender, f *filter, next uint64) (uint64, error) {
+func (s *streamsService) sendFew(out *eventSender, f *filter, next uint64) (uint64, error) {
 	end := s.store.End()
 	if f == nil || !f.byStream || f.regex != nil || end < next || end-next < longStretch {
 		return next, nil
