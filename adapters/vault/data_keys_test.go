@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -239,6 +240,37 @@ func TestKeysOfACrashedProcessAreFoundInTheLog(t *testing.T) {
 	b.forget(p, ben)
 	b.expect(p, "a", "to Anna")
 	b.expect(p, "ab", "erased")
+}
+
+// As many keys as several transactions store are found, each of them, and their seed goes.
+func TestManyKeysOfACrashedProcessAreFound(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	crashed := b.process(key('a'), 0, true)
+	const streams, each = 12, 1000
+	for n := range streams {
+		var events []event.New
+		for i := range each {
+			events = append(events, event.New{
+				ID: uuid.Must(uuid.NewV7()), Event: note("hello"), Subject: about(fmt.Sprintf("+49170%07d", n*each+i)),
+				Meta: event.Meta{RecordedAt: b.clock(), By: domain.Platform("test")},
+			})
+		}
+		_, err := crashed.log.Append(b.ctx, fmt.Sprint("crowd-", n), event.Any(), events...)
+		must(t, err)
+	}
+	b.run(b.process(key('a'), 0, true))
+	b.eventually(func() bool {
+		var seeds, keys int
+		must(t, b.pool.QueryRow(b.ctx, `SELECT (SELECT count(*) FROM waypost_vault.key_seed), count(*) FROM waypost_vault.data_key`).Scan(&seeds, &keys))
+		return seeds == 1 && keys == streams*each
+	})
+	later := b.process(key('a'), 0, false)
+	for n := range streams {
+		if texts := b.texts(later, fmt.Sprint("crowd-", n)); len(texts) != each || slices.ContainsFunc(texts, func(s string) bool { return s != "hello" }) {
+			t.Errorf("of stream %d: %.3q", n, texts)
+		}
+	}
 }
 
 func (b *bench) eventually(is func() bool) {

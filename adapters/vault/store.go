@@ -335,19 +335,32 @@ func (d *DataKeys) adopt(ctx context.Context, idle time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("find the keys of a process that ended: %w", err)
 	}
+	// There may be as many as waited while Postgres was away: what is stored stays so,
+	// and the seeds go with the last of them.
+	for len(keys) > storeBatch {
+		if err := d.storeFound(ctx, keys[:storeBatch], nil); err != nil {
+			return err
+		}
+		keys = keys[storeBatch:]
+	}
+	return d.storeFound(ctx, keys, ids)
+}
+
+// storeFound stores keys and deletes seeds, both of a process that ended.
+func (d *DataKeys) storeFound(ctx context.Context, keys []pendingKey, seeds [][]byte) error {
 	d.storing.Lock()
 	defer d.storing.Unlock()
-	return durably(ctx, d.pool, func(tx pgx.Tx) error {
-		for len(keys) > 0 {
-			n := min(len(keys), storeBatch)
-			if err := d.insert(ctx, tx, keys[:n], nil); err != nil {
-				return err
-			}
-			keys = keys[n:]
+	err := durably(ctx, d.pool, func(tx pgx.Tx) error {
+		if err := d.insert(ctx, tx, keys, nil); err != nil {
+			return err
 		}
-		_, err := tx.Exec(ctx, `DELETE FROM waypost_vault.key_seed WHERE id = ANY ($1)`, ids)
+		_, err := tx.Exec(ctx, `DELETE FROM waypost_vault.key_seed WHERE id = ANY ($1)`, seeds)
 		return err
 	})
+	if err != nil {
+		return fmt.Errorf("store the keys of a process that ended: %w", err)
+	}
+	return nil
 }
 
 type seedRow struct {

@@ -173,7 +173,15 @@ func (b benchSeed) fill(ctx context.Context, dataDir string, since time.Time, f 
 	if err != nil {
 		return err
 	}
+	running, stop := context.WithCancel(ctx)
+	stored := make(chan struct{})
+	go func() {
+		defer close(stored)
+		_ = st.vault.Run(running) // it ends with running alone; what it could not store is found in the log
+	}()
 	defer func() {
+		stop()
+		<-stored
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
 		err = errors.Join(err, st.close(closing))
