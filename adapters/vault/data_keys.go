@@ -113,7 +113,7 @@ type DataKeys struct {
 	pool  *pgxpool.Pool
 	log   event.Log
 	index []byte
-	alone bool // Run's, once it runs
+	left  [][]byte // seeds that stood at the start and are nobody's
 
 	wake   chan struct{}
 	asking chan struct{} // a slot: one question to Postgres at a time

@@ -47,9 +47,29 @@ func (d *DataKeys) Start(ctx context.Context, pool *pgxpool.Pool, log event.Log,
 		return err
 	}
 	d.mu.Lock()
-	d.pool, d.log, d.index, d.alone = pool, log, index, alone
+	d.pool, d.log, d.index = pool, log, index
 	d.mu.Unlock()
+	if alone {
+		left, err := d.seeds(ctx)
+		if err != nil {
+			return fmt.Errorf("open the vault: %w", err)
+		}
+		d.mu.Lock()
+		d.left = left
+		d.mu.Unlock()
+	}
 	return d.rotate(ctx)
+}
+
+// seeds are the ids of all seeds.
+func (d *DataKeys) seeds(ctx context.Context) ([][]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	rows, err := d.pool.Query(ctx, `SELECT id FROM waypost_vault.key_seed`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[[]byte])
 }
 
 // Close stores what is pending and gives up the seed: no key can be made any more.
@@ -113,25 +133,46 @@ func (d *DataKeys) Run(ctx context.Context) error {
 	tick := time.NewTicker(storeEvery)
 	defer tick.Stop()
 	var beat time.Time
-	reported := false
+	stored := d.reporter(ctx, "data keys wait to be stored")
+	found := d.reporter(ctx, "keys of a process that ended are not found yet")
+	// The log of minutes is searched for keys, beside the storing of others.
+	adopting, adopted := false, make(chan error, 1)
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
 		case <-d.wake:
+		case err := <-adopted:
+			adopting = false
+			found(err)
+			continue
 		}
 		err := d.store(context.WithoutCancel(ctx))
 		if err == nil && time.Since(beat) >= heartbeatEvery {
 			beat = time.Now()
-			err = d.heartbeat(ctx)
+			if err = d.heartbeat(ctx); err == nil && !adopting {
+				adopting = true
+				go func() { adopted <- d.adopt(ctx) }()
+			}
 		}
-		if err != nil && !reported && ctx.Err() == nil {
-			d.logger.WarnContext(ctx, "data keys wait to be stored", "error", err)
-		}
-		reported = err != nil
+		stored(err)
+	}
+	if adopting {
+		<-adopted
 	}
 	d.asks.Wait()
 	return ctx.Err()
+}
+
+// reporter logs an error that it is given, and not the same trouble again and again.
+func (d *DataKeys) reporter(ctx context.Context, message string) func(error) {
+	reported := false
+	return func(err error) {
+		if err != nil && !reported && ctx.Err() == nil {
+			d.logger.WarnContext(ctx, message, "error", err)
+		}
+		reported = err != nil
+	}
 }
 
 // store stores what is pending, and deletes the seeds that are not used any more.
@@ -255,13 +296,7 @@ func (d *DataKeys) heartbeat(ctx context.Context) error {
 			return err
 		}
 	}
-	if d.alone {
-		if err := d.adopt(ctx, 0); err != nil {
-			return err
-		}
-		d.alone = false // whatever comes to be later is this process's own
-	}
-	return d.adopt(ctx, abandonedAfter)
+	return nil
 }
 
 // rotate takes a new seed. The old one is deleted in the transaction that stores
@@ -304,21 +339,13 @@ func (d *DataKeys) rotate(ctx context.Context) error {
 // errScanned ends a subscription that has seen the log.
 var errScanned = errors.New("the log was scanned")
 
-// adopt stores the keys of seeds that nobody has used for a while: their process
-// ended before it could. What they sealed is found in the log, which says whose it
-// is. The seeds are deleted.
-func (d *DataKeys) adopt(ctx context.Context, idle time.Duration) error {
-	rows, err := d.pool.Query(ctx, `SELECT id, wrapped, from_position FROM waypost_vault.key_seed
-		WHERE id <> $1 AND seen_at <= now() - $2::interval`, d.seedID(), idle)
-	if err != nil {
-		return err
-	}
-	var abandoned []seedRow
-	var row seedRow
-	if _, err := pgx.ForEachRow(rows, []any{&row.id, &row.wrapped, &row.from}, func() error {
-		abandoned = append(abandoned, row)
-		return nil
-	}); err != nil || len(abandoned) == 0 {
+// adopt stores the keys of seeds that stood when this process, alone, was started, or
+// that nobody has used for a while: their process ended before it could. What they
+// sealed is found in the log, which says whose it is, and may take as long as it takes
+// to read the log since then. The seeds are deleted.
+func (d *DataKeys) adopt(ctx context.Context) error {
+	abandoned, err := d.abandoned(ctx)
+	if err != nil || len(abandoned) == 0 {
 		return err
 	}
 	secrets := make(map[seedID][keySize]byte, len(abandoned))
@@ -361,6 +388,24 @@ func (d *DataKeys) storeFound(ctx context.Context, keys []pendingKey, seeds [][]
 		return fmt.Errorf("store the keys of a process that ended: %w", err)
 	}
 	return nil
+}
+
+// abandoned are the seeds of processes that ended.
+func (d *DataKeys) abandoned(ctx context.Context) ([]seedRow, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	d.mu.Lock()
+	left := d.left
+	d.mu.Unlock()
+	rows, err := d.pool.Query(ctx, `SELECT id, wrapped, from_position FROM waypost_vault.key_seed
+		WHERE id = ANY ($1) OR id <> $2 AND seen_at <= now() - $3::interval`, left, d.seedID(), abandonedAfter)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (s seedRow, err error) {
+		err = row.Scan(&s.id, &s.wrapped, &s.from)
+		return s, err
+	})
 }
 
 type seedRow struct {
