@@ -259,6 +259,10 @@ func (f *freshModel) finish(ctx context.Context) error {
 	if _, err := f.pool.Exec(ctx, `ANALYZE `+strings.Join(tables, ", ")); err != nil {
 		return err
 	}
+	// Only then are dead letters counted from an index alone.
+	if _, err := f.pool.Exec(ctx, `VACUUM message_exception`); err != nil {
+		return err
+	}
 	return f.autovacuum(ctx, `RESET (autovacuum_enabled)`)
 }
 
