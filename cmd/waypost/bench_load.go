@@ -34,6 +34,8 @@ type load struct {
 	retry   bool    // go on while the platform is away
 	// priority is that of the messages; the platform's default if empty.
 	priority string
+	// skip is how many messages of these numbers stand already.
+	skip int
 
 	queued  atomic.Int64 // acknowledged
 	retries atomic.Int64
@@ -117,7 +119,7 @@ func pause(ctx context.Context, d time.Duration) error {
 func (l *load) queueBatch(ctx context.Context, first, size int) error {
 	inputs := make([]map[string]any, size)
 	for i := range inputs {
-		n := first + i
+		n := l.skip + first + i
 		inputs[i] = benchMessage(senderID(n%l.senders), messageKey(n), n)
 		if l.priority != "" {
 			inputs[i]["priority"] = l.priority
@@ -128,7 +130,7 @@ func (l *load) queueBatch(ctx context.Context, first, size int) error {
 		ids, err := l.client.queueMessages(ctx, inputs)
 		if err == nil {
 			l.queued.Add(int64(len(ids)))
-			last := first + size - 1
+			last := l.skip + first + size - 1
 			l.newest.Store(&acknowledged{sender: senderID(last % l.senders), key: messageKey(last), at: time.Now()})
 			l.mu.Lock()
 			l.ids = append(l.ids, ids...)

@@ -129,7 +129,7 @@ func (b benchSeed) measure(ctx context.Context, dir string) (_ report, err error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.stop()) }()
-	l := &load{client: r.client, senders: b.Senders, batch: lifecycleBatch, rate: float64(b.LagRate)}
+	l := &load{client: r.client, senders: b.Senders, batch: lifecycleBatch, rate: float64(b.LagRate), skip: b.Messages}
 	if !filled {
 		if err := l.register(ctx, max(80, b.LagRate/b.Senders)); err != nil {
 			return nil, err
