@@ -21,3 +21,12 @@ func (o RebuildOptions) InSmallSteps() RebuildOptions {
 	o.batch, o.held = 5, 4
 	return o
 }
+
+// Holding makes a projector hold rows back, as those of a rebuild do.
+func (o ProjectorOptions) Holding(rows int) ProjectorOptions {
+	o.held = rows
+	return o
+}
+
+// Commit is one attempt at a batch.
+func (p *Projector) Commit(ctx context.Context, b event.Batch) error { return p.commit(ctx, b) }

@@ -109,13 +109,19 @@ func setupWith(tb testing.TB, keys *vault.DataKeys) *bundle {
 
 func (b *bundle) projector(group postgres.Group) *postgres.Projector {
 	b.tb.Helper()
+	return b.projectorHolding(group, 0)
+}
+
+// projectorHolding is a projector that holds so many rows back.
+func (b *bundle) projectorHolding(group postgres.Group, rows int) *postgres.Projector {
+	b.tb.Helper()
 	o := postgres.ProjectorOptions{
 		Group: group, Log: b.log, Pool: b.pool, LogID: b.logID, Logger: slog.New(slog.DiscardHandler),
 	}
 	if b.vault != nil {
 		o.Vault = b.vault
 	}
-	p, err := postgres.NewProjector(o)
+	p, err := postgres.NewProjector(o.Holding(rows))
 	must(b.tb, err)
 	return p
 }

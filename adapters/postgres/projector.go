@@ -350,6 +350,8 @@ func (p *Projector) committed() {
 func (p *Projector) flush(ctx context.Context) error {
 	p.writing.Lock()
 	defer p.writing.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
 	err := pgx.BeginFunc(ctx, p.options.Pool, func(tx pgx.Tx) error {
 		var writes pgx.Batch
 		for _, f := range p.folds {
@@ -438,6 +440,11 @@ func (p *Projector) commit(ctx context.Context, b event.Batch) error {
 func (p *Projector) write(ctx context.Context, events []event.Recorded, writes *pgx.Batch, fenced *bool) ([]string, error) {
 	senders := make(map[string]bool)
 	err := pgx.BeginFunc(ctx, p.options.Pool, func(tx pgx.Tx) error {
+		if p.options.held > 0 {
+			if err := p.fenceFirst(ctx, tx); err != nil {
+				return err
+			}
+		}
 		for _, f := range p.folds {
 			mine := of(events, f.types)
 			if len(mine) == 0 {
@@ -566,6 +573,19 @@ func (p *Projector) fence(writes *pgx.Batch, b event.Batch) *bool {
 			return nil
 		})
 	return fenced
+}
+
+// fenceFirst is fence for folds that copy rows before the batch is sent: rows of an
+// attempt whose answer was lost would look like events that can't be projected.
+func (p *Projector) fenceFirst(ctx context.Context, tx pgx.Tx) error {
+	var at event.Position
+	if err := tx.QueryRow(ctx, `SELECT position FROM projection WHERE name = $1 FOR UPDATE`, p.options.Group).Scan(&at); err != nil {
+		return err
+	}
+	if at != p.Position() {
+		return &FencedError{Group: p.options.Group, Position: p.Position()}
+	}
+	return nil
 }
 
 func (p *Projector) advance(b event.Batch) {

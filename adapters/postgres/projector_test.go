@@ -133,22 +133,31 @@ func TestBatchHandedOverTwiceChangesNothing(t *testing.T) {
 
 func TestSecondRunOfAGroupIsFenced(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.append(event.MessageStream(uuid.New()), queued("acme", "1"))
-	first, second := b.projector(postgres.Views), b.projector(postgres.Views)
-	_, err := first.Prepare(b.ctx)
-	must(t, err)
-	_, err = second.Prepare(b.ctx)
-	must(t, err)
-	batches := b.read(0)
-	must(t, first.Apply(b.ctx, batches[0]))
-	before := b.digests()
-	var fenced *postgres.FencedError
-	if err := second.Apply(b.ctx, batches[0]); !errors.As(err, &fenced) || fenced.Group != postgres.Views {
-		t.Fatalf("second run: %v", err)
-	}
-	if after := b.digests(); !slices.Equal(before, after) {
-		t.Errorf("the fenced run has written:\n%v\n%v", before, after)
+	for name, held := range map[string]int{"live": 0, "rebuild": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.append(event.MessageStream(uuid.New()), queued("acme", "1"))
+			b.append(event.MessageStream(uuid.New()), queued("acme", "2"))
+			first, second := b.projectorHolding(postgres.Views, held), b.projectorHolding(postgres.Views, held)
+			_, err := first.Prepare(b.ctx)
+			must(t, err)
+			_, err = second.Prepare(b.ctx)
+			must(t, err)
+			batches := b.read(0)
+			must(t, first.Apply(b.ctx, batches[0]))
+			before := b.digests()
+			var fenced *postgres.FencedError
+			if err := second.Commit(b.ctx, batches[0]); !errors.As(err, &fenced) || fenced.Group != postgres.Views {
+				t.Fatalf("an attempt of the second run: %v", err)
+			}
+			if err := second.Apply(b.ctx, batches[0]); !errors.As(err, &fenced) {
+				t.Fatalf("second run: %v", err)
+			}
+			if after := b.digests(); !slices.Equal(before, after) {
+				t.Errorf("the fenced run has written:\n%v\n%v", before, after)
+			}
+		})
 	}
 }
 
