@@ -173,7 +173,7 @@ func TestACrashBetweenAnyTwoStepsOfAnAttempt(t *testing.T) {
 		{
 			name: "after SendAttempted", written: 1, taken: 1, history: []string{"Queued", "SendAttempted"},
 			crash: func(id string) {
-				c.store.stopAnswers()
+				c.store.stopAnswersTo("SendAttempted")
 				c.stands(id, "SendAttempted")
 			},
 		},

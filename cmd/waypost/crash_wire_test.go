@@ -24,6 +24,7 @@ type storeWire struct {
 	mu          sync.Mutex
 	requests    bool // pass, as do answers
 	answers     bool
+	stopAt      []byte // no answer passes once a request with this has passed
 	connections map[net.Conn]bool
 	closed      bool
 }
@@ -89,6 +90,9 @@ func (w *storeWire) pass(from, to net.Conn, passes *bool) {
 		n, err := from.Read(buffer)
 		w.mu.Lock()
 		open := *passes
+		if open && passes == &w.requests && len(w.stopAt) > 0 && bytes.Contains(buffer[:n], w.stopAt) {
+			w.answers, w.stopAt = false, nil
+		}
 		w.mu.Unlock()
 		if open && n > 0 {
 			if _, err := to.Write(buffer[:n]); err != nil {
@@ -113,11 +117,19 @@ func (w *storeWire) stopAnswers() {
 	w.answers = false
 }
 
+// stopAnswersTo stops the answers at the append of an event of the type: its type
+// goes over the wire as it is written.
+func (w *storeWire) stopAnswersTo(kind string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopAt = []byte(kind)
+}
+
 // heal lets both directions pass again, on new connections.
 func (w *storeWire) heal() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.requests, w.answers = true, true
+	w.requests, w.answers, w.stopAt = true, true, nil
 	for c := range w.connections {
 		c.Close()
 	}
