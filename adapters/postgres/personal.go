@@ -191,6 +191,8 @@ func erase(writes *pgx.Batch, r event.Recorded, e event.PersonalErased) {
 		(SELECT unnest(wamid_hashes) FROM message WHERE data_key = ANY ($1))`, e.Keys)
 	writes.Queue(`DELETE FROM message_label l USING message m WHERE m.data_key = ANY ($1)
 		AND l.label_hash = ANY (m.label_hashes) AND l.queued_position = m.queued_position`, e.Keys)
+	writes.Queue(`UPDATE message_exception x SET label_hashes = NULL FROM message m
+		WHERE m.data_key = ANY ($1) AND m.id = x.message_id AND x.label_hashes IS NOT NULL`, e.Keys)
 	writes.Queue(`UPDATE message SET personal = NULL, idempotency_hash = NULL, label_hashes = NULL, whatsapp_id = NULL,
 			failure_details = NULL, wamid_hashes = NULL, erased_at = $2
 		WHERE data_key = ANY ($1) AND erased_at IS NULL`, e.Keys, r.Meta.RecordedAt)

@@ -88,7 +88,7 @@ func (b *bundle) fillTables() {
 				1, 1, false, 'key-' || n / 5, decode(md5('key ' || n), 'hex'), ARRAY[decode(md5('label ' || n / 4000), 'hex')]
 			FROM generate_series(1, 200000) n`,
 		`INSERT INTO message_exception SELECT id, sender, status, queued_position, CASE status WHEN 'SENT' THEN NULL WHEN 'FAILED' THEN 'recipient' ELSE 'server' END,
-				CASE status WHEN 'SENT' THEN NULL WHEN 'FAILED' THEN 131026 ELSE 131000 END, CASE status WHEN 'DEAD_LETTERED' THEN queued_at END
+				CASE status WHEN 'SENT' THEN NULL WHEN 'FAILED' THEN 131026 ELSE 131000 END, CASE status WHEN 'DEAD_LETTERED' THEN queued_at END, label_hashes
 			FROM message WHERE status IN ('SENT', 'FAILED', 'DEAD_LETTERED')`,
 		`INSERT INTO message_label SELECT h, queued_position, sender FROM message, unnest(label_hashes) h`,
 		`INSERT INTO message_time SELECT date_bin('10 seconds', queued_at, 'epoch'), min(queued_position), max(queued_position) FROM message GROUP BY 1`,

@@ -249,9 +249,9 @@ func writeExceptions(order []*messageRow, writes *pgx.Batch) {
 		writes.Queue(`DELETE FROM message_exception WHERE message_id = ANY ($1)`, gone)
 	}
 	if len(stand) > 0 {
-		const names = `message_id, sender, status, queued_position, error_category, error_code, dead_lettered_at`
-		writes.Queue(`INSERT INTO message_exception (`+names+`) SELECT `+names+`
-			FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::timestamptz[])
+		const names = `message_id, sender, status, queued_position, error_category, error_code, dead_lettered_at, label_hashes`
+		writes.Queue(`INSERT INTO message_exception (`+names+`) SELECT `+names+`::bytea[]
+			FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::timestamptz[], $8::text[])
 				AS u (`+names+`)
 			ON CONFLICT (message_id) DO UPDATE SET status = excluded.status, error_category = excluded.error_category,
 				error_code = excluded.error_code, dead_lettered_at = excluded.dead_lettered_at`,
@@ -272,7 +272,8 @@ func writeExceptions(order []*messageRow, writes *pgx.Batch) {
 				code := int32(*r.Failure.Code)
 				return &code
 			}),
-			column(stand, func(r row) *time.Time { return r.DeadLetteredAt }))
+			column(stand, func(r row) *time.Time { return r.DeadLetteredAt }),
+			column(stand, func(r row) *string { return hashesOrNil(r.labelHashes) }))
 	}
 }
 

@@ -239,6 +239,10 @@ func (c *conditions) label(l message.Label) {
 		c.add(`false AND $1::text IS NULL`, l.Name)
 		return
 	}
+	if c.by == byException {
+		c.add(`x.label_hashes @> ARRAY[$1::bytea]`, labelHash(c.vault, l))
+		return
+	}
 	c.add(`EXISTS (SELECT FROM message_label b WHERE b.label_hash = $1 AND b.queued_position = `+c.order()+`)`, labelHash(c.vault, l))
 }
 

@@ -23,7 +23,7 @@ func selectMessages(ctx context.Context, q querier, tail string, args ...any) ([
 			m.on_ambiguous, m.template, m.queued_at, m.send_at, m.expires_at, m.status,
 			m.status_reason, m.attempts, m.calls, m.sent_at, m.delivered_at, m.read_at, m.retry_at,
 			m.dead_lettered_at, m.failure, m.sent_twice, m.erased_at, coalesce(m.data_key, ''), m.personal, m.whatsapp_id,
-			m.failure_details, m.wamid_hashes, m.personal_events
+			m.failure_details, m.wamid_hashes, m.label_hashes, m.personal_events
 		FROM message m `+tail, args...)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func scanMessage(row pgx.CollectableRow) (storedMessage, error) {
 		&m.OnAmbiguous, &m.Template, &m.QueuedAt, &m.SendAt, &m.ExpiresAt, &m.Status,
 		&m.StatusReason, &m.Attempts, &m.Calls, &m.SentAt, &m.DeliveredAt, &m.ReadAt, &m.RetryAt,
 		&m.DeadLetteredAt, &failure, &m.SentTwice, &m.ErasedAt, &m.key, &m.personal, &m.whatsAppID,
-		&m.details, &m.wamids, &m.events)
+		&m.details, &m.wamids, &m.labelHashes, &m.events)
 	if err != nil {
 		return m, err
 	}

@@ -1,0 +1,10 @@
+-- +goose Up
+
+-- Dead letters of a label are counted with every page of them: each has its labels at
+-- hand, as message has them.
+ALTER TABLE message_exception ADD COLUMN label_hashes bytea[];
+UPDATE message_exception x SET label_hashes = m.label_hashes FROM message m WHERE m.id = x.message_id AND m.label_hashes IS NOT NULL;
+
+-- +goose Down
+
+ALTER TABLE message_exception DROP COLUMN label_hashes;
