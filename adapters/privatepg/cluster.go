@@ -19,7 +19,7 @@ const (
 	database  = "waypost"
 
 	// stopTimeout is how long an orderly shutdown may take before it is cut short. It
-	// writes at most shared_buffers (128 MB) and syncs them.
+	// writes at most shared_buffers (1 GB) and syncs them.
 	stopTimeout = 30 * time.Second
 
 	// A server that ended by itself is started again at most restartLimit times

@@ -11,6 +11,7 @@ import (
 // The machine is taken to be small and shared: two cores, on which the program,
 // the event store and often the load run as well.
 func settings() map[string]string {
+	buffers := buffersFor(usableMemory())
 	return map[string]string{
 		// No network. The folder of the socket is 0700, too.
 		"listen_addresses":        "",
@@ -38,8 +39,8 @@ func settings() map[string]string {
 		"min_wal_size":                     "128MB",
 		"checkpoint_timeout":               "15min", // each checkpoint is followed by full page images; max_wal_size comes first under load
 		"max_connections":                  "60",
-		"shared_buffers":                   "128MB",
-		"effective_cache_size":             "512MB",
+		"shared_buffers":                   megabytes(buffers),
+		"effective_cache_size":             megabytes(cachedOfBuffers * buffers),
 		"work_mem":                         "8MB",
 		"maintenance_work_mem":             "64MB",
 		"random_page_cost":                 "1.1", // SSD
