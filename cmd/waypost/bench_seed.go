@@ -61,6 +61,16 @@ type seededLog struct {
 	Messages int       `json:"messages"`
 	Senders  int       `json:"senders"`
 	Since    time.Time `json:"since"`
+	// Sent are the messages that were sent to see how far the read models are behind.
+	Sent int `json:"sent"`
+}
+
+func (s seededLog) write(dir string) error {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, seedFile), text, 0o600)
 }
 
 // Validate is called by kong.
@@ -130,7 +140,7 @@ func (b benchSeed) measure(ctx context.Context, dir string) (_ report, err error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.stop()) }()
-	l := &load{client: r.client, senders: b.Senders, batch: lifecycleBatch, rate: float64(b.LagRate), skip: b.Messages}
+	l := &load{client: r.client, senders: b.Senders, batch: lifecycleBatch, rate: float64(b.LagRate), skip: b.Messages + log.Sent}
 	if !filled {
 		if err := l.register(ctx, max(80, b.LagRate/b.Senders)); err != nil {
 			return nil, err
@@ -143,10 +153,7 @@ func (b benchSeed) measure(ctx context.Context, dir string) (_ report, err error
 		if err := b.fill(ctx, r.dataDir(), log.Since, &f); err != nil {
 			return nil, err
 		}
-		if text, err = json.Marshal(log); err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(filepath.Join(dir, seedFile), text, 0o600); err != nil {
+		if err := log.write(dir); err != nil {
 			return nil, err
 		}
 	}
@@ -159,10 +166,15 @@ func (b benchSeed) measure(ctx context.Context, dir string) (_ report, err error
 	if f.Queries, err = b.ask(ctx, r.client, log.Since); err != nil {
 		return nil, err
 	}
-	if b.LagRate > 0 {
-		err = b.lag(ctx, l, &f)
+	if b.LagRate == 0 {
+		return f, nil
 	}
-	return f, err
+	n := int(float64(b.LagRate) * b.LagFor.Seconds())
+	log.Sent += n
+	if err := log.write(dir); err != nil {
+		return nil, err
+	}
+	return f, b.lag(ctx, l, n, &f)
 }
 
 // fill writes the log and builds the read models of it, with the platform stopped.
@@ -222,8 +234,8 @@ func (b benchSeed) fill(ctx context.Context, dataDir string, since time.Time, f 
 	return err
 }
 
-// lag sends messages and watches how far the read models are behind.
-func (b benchSeed) lag(ctx context.Context, l *load, f *seedReport) error {
+// lag sends n messages and watches how far the read models are behind.
+func (b benchSeed) lag(ctx context.Context, l *load, n int, f *seedReport) error {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	group, watching := errgroup.WithContext(watching)
@@ -233,7 +245,7 @@ func (b benchSeed) lag(ctx context.Context, l *load, f *seedReport) error {
 		return err
 	})
 	start := time.Now()
-	err := l.queue(ctx, int(float64(b.LagRate)*b.LagFor.Seconds()), func() bool { return false })
+	err := l.queue(ctx, n, func() bool { return false })
 	f.LagRate = float64(l.queued.Load()) / time.Since(start).Seconds()
 	stop()
 	if err := errors.Join(err, group.Wait()); err != nil {

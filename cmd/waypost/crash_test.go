@@ -141,6 +141,7 @@ func TestACrashBetweenAnyTwoStepsOfAnAttempt(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills the platform, and waits for its lease each time")
 	}
+	t.Parallel() // it waits most of the time
 	ctx, cancel := context.WithTimeout(t.Context(), crashTimeout)
 	defer cancel()
 	c := newCrashRig(ctx, t)

@@ -18,7 +18,7 @@ import (
 )
 
 // e2eTimeout bounds a test that starts the platform, on a busy machine too.
-const e2eTimeout = 90 * time.Second
+const e2eTimeout = 2 * time.Minute
 
 // What a message of these tests holds of a person; none of it may be logged.
 const (

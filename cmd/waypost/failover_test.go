@@ -13,6 +13,7 @@ func TestLanesOfAKilledProcessAreTakenOver(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs two processes and kills one")
 	}
+	t.Parallel() // it waits most of the time
 	ctx, cancel := context.WithTimeout(t.Context(), e2eTimeout)
 	defer cancel()
 	b := benchFailover{Senders: 4, Rate: 20, Duration: 15 * time.Second, Latency: 50 * time.Millisecond}
