@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -19,9 +20,11 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
 	"google.golang.org/genproto/googleapis/rpc/code"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
@@ -51,13 +54,16 @@ type batchWriter struct {
 
 	mu      sync.Mutex
 	pending map[uint64]string // what was sent under a number, for errors
+	// refused is the first that the store refused, of those answered; the receiver's own.
+	refused *batchError
 }
 
 // batchError is the store's refusal of one event.
 type batchError struct {
-	what string
-	code code.Code
-	text string
+	number uint64
+	what   string
+	code   code.Code
+	text   string
 }
 
 func (e *batchError) Error() string {
@@ -173,18 +179,42 @@ func (w *batchWriter) answered(answer *streams.BatchAppendResp) error {
 	if !ok {
 		return fmt.Errorf("the store answers an append that was not sent: %s", answer.GetCorrelationId())
 	}
-	<-w.slots
-	refusal := answer.GetError()
-	if refusal == nil {
+	if refusal := answer.GetError(); refusal != nil && !ofDeleted(refusal) {
+		w.refuse(&batchError{number: number, what: what, code: code.Code(refusal.GetCode()), text: refusal.GetMessage()})
+	}
+	err := w.refusal()
+	if err == nil {
+		<-w.slots // flush waits for it, and must not find all answered before the call has ended
+	}
+	return err
+}
+
+// ofDeleted reports whether the stream was deleted later, so that what stood in it does
+// not matter any more.
+func ofDeleted(refusal *rpcstatus.Status) bool {
+	return slices.ContainsFunc(refusal.GetDetails(), func(d *anypb.Any) bool { return d.MessageIs((*shared.StreamDeleted)(nil)) })
+}
+
+func (w *batchWriter) refuse(e *batchError) {
+	if w.refused == nil || e.number < w.refused.number {
+		w.refused = e
+	}
+}
+
+// refusal is what the store refused first, once it has answered all that was sent
+// before: the answers come in any order, and the refusals behind the first follow from it.
+func (w *batchWriter) refusal() error {
+	if w.refused == nil {
 		return nil
 	}
-	for _, detail := range refusal.GetDetails() {
-		// It was deleted later, so that what stood in it does not matter any more.
-		if detail.MessageIs((*shared.StreamDeleted)(nil)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for number := range w.pending {
+		if number < w.refused.number {
 			return nil
 		}
 	}
-	return &batchError{what: what, code: code.Code(refusal.GetCode()), text: refusal.GetMessage()}
+	return w.refused
 }
 
 func correlation(number uint64) *shared.UUID {
