@@ -10,7 +10,11 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"google.golang.org/genproto/googleapis/rpc/code"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
+	"pgregory.net/rapid"
 
 	"github.com/waypost/waypost/adapters/eventstored"
 	"github.com/waypost/waypost/app/event"
@@ -129,6 +133,37 @@ func TestCheckpointsAreHandedOverSparingly(t *testing.T) {
 		}
 		if last := got[3].b; len(last.Events) != 1 || last.Position != 100 {
 			t.Fatalf("last batch %+v", last)
+		}
+	})
+}
+
+// The store answers the appends of a batch in any order.
+func TestBatchWriterEndsWithTheFirstRefusalAndKeepsItsSlot(t *testing.T) {
+	const sent = 4
+	rapid.Check(t, func(t *rapid.T) {
+		refused := rapid.SliceOfNDistinct(rapid.Uint64Range(1, sent), 1, sent, rapid.ID).Draw(t, "refused")
+		order := rapid.Permutation([]uint64{1, 2, 3, sent}).Draw(t, "order")
+		w := &batchWriter{slots: make(chan struct{}, sent), pending: make(map[uint64]string)}
+		for number := range uint64(sent) {
+			w.slots <- struct{}{}
+			w.pending[number+1] = "event"
+		}
+		var err error
+		for _, number := range order {
+			answer := &streams.BatchAppendResp{CorrelationId: correlation(number)}
+			if slices.Contains(refused, number) {
+				answer.Result = &streams.BatchAppendResp_Error{Error: &rpcstatus.Status{Code: int32(code.Code_ALREADY_EXISTS)}}
+			}
+			if err = w.answered(answer); err != nil {
+				break
+			}
+		}
+		var first *batchError
+		if !errors.As(err, &first) || first.number != slices.Min(refused) {
+			t.Fatalf("ended with %v, want the refusal of %d", err, slices.Min(refused))
+		}
+		if len(w.slots) == 0 {
+			t.Fatal("all slots are free: a flush would end well")
 		}
 	})
 }
