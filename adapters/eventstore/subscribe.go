@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +34,7 @@ func (l *Log) Subscribe(
 	}
 	s := &subscription{
 		log: l, filter: filter, handle: handle, position: sub.After,
-		maxBatch: defaultMaxBatch, sealed: sub.Sealed,
+		maxBatch: defaultMaxBatch, sealed: sub.Sealed, gather: sub.Gather, urgent: sub.Urgent,
 	}
 	if sub.MaxBatch > 0 {
 		s.maxBatch = sub.MaxBatch
@@ -94,6 +95,8 @@ type subscription struct {
 	handle   func(context.Context, event.Batch) error
 	maxBatch int
 	sealed   bool // personal data are not wanted
+	gather   time.Duration
+	urgent   []string
 
 	position event.Position // of the last batch handed over
 	live     bool
@@ -275,30 +278,31 @@ func (s *subscription) awaitKeys(ctx context.Context, batch []item) bool {
 }
 
 // deliver makes batches of what comes until nothing more does. A batch is handed
-// over as soon as nothing more waits. Checkpoints without events wait up to
-// checkpointPause, unless the subscription has just become live.
+// over as soon as nothing more waits, and the gathering is over. Checkpoints without
+// events wait up to checkpointPause, unless the subscription has just become live.
 func (s *subscription) deliver(ctx context.Context, items <-chan item) error {
-	var due <-chan time.Time // set while a checkpoint waits
+	var due time.Time // when what is at hand is handed over; zero if nothing waits
+	timer := time.NewTimer(checkpointPause)
+	defer timer.Stop()
+	var begun time.Time // when the last batch of events was handed over
+	size := 0           // of that batch
 	batch := event.Batch{Position: s.position}
 	caughtUp := false // seen on this connection
 	for {
+		urgent := false
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-due:
-			due = nil
-			if err := s.hand(ctx, &batch); err != nil {
-				return err
-			}
-			continue
+		case <-timer.C:
+			urgent = !due.IsZero()
 		case first, ok := <-items:
 			if !ok {
 				return nil
 			}
 			if batch.Events == nil && first.event != nil {
-				batch.Events = make([]event.Recorded, 0, min(1+len(items), s.maxBatch)) // events are large: no growing
+				batch.Events = make([]event.Recorded, 0, min(max(1+len(items), size), s.maxBatch)) // events are large: no growing
 			}
-			urgent := s.add(&batch, first, &caughtUp)
+			urgent = s.add(&batch, first, &caughtUp)
 			for len(batch.Events) < s.maxBatch {
 				next, ok := poll(items)
 				if !ok {
@@ -306,14 +310,25 @@ func (s *subscription) deliver(ctx context.Context, items <-chan item) error {
 				}
 				urgent = s.add(&batch, next, &caughtUp) || urgent
 			}
-			if len(batch.Events) > 0 || urgent {
-				due = nil
-				if err := s.hand(ctx, &batch); err != nil {
-					return err
-				}
-			} else if due == nil && batch.Position > s.position {
-				due = time.After(checkpointPause)
+		}
+		now := time.Now()
+		wait := checkpointPause
+		if len(batch.Events) > 0 {
+			wait = s.gather - now.Sub(begun)
+		}
+		switch {
+		case urgent, len(batch.Events) == s.maxBatch, wait <= 0:
+			due = time.Time{}
+			if len(batch.Events) > 0 {
+				begun, size = now, len(batch.Events)
 			}
+			if err := s.hand(ctx, &batch); err != nil {
+				return err
+			}
+		case batch.Position == s.position: // nothing waits
+		case due.IsZero() || now.Add(wait).Before(due):
+			due = now.Add(wait)
+			timer.Reset(wait)
 		}
 	}
 }
@@ -333,10 +348,11 @@ func (s *subscription) add(batch *event.Batch, next item, caughtUp *bool) (urgen
 	s.received = true
 	if next.event != nil {
 		batch.Events = append(batch.Events, *next.event)
+		urgent = slices.Contains(s.urgent, next.event.Type)
 	}
 	batch.Position = max(batch.Position, next.position)
 	if next.caughtUp {
-		urgent = !*caughtUp
+		urgent = urgent || !*caughtUp
 		*caughtUp, s.live = true, true
 	}
 	return urgent

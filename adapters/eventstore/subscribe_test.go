@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/app/event"
@@ -93,6 +95,73 @@ func TestSubscribeCatchesUpToLiveWithoutGap(t *testing.T) {
 		t.Fatal(err)
 	}
 	inOrder(t, second, len(seen)-len(seen)/2-1)
+}
+
+// What comes soon after a batch is gathered until something urgent comes, and not for
+// longer than asked for.
+func TestSubscribeGathers(t *testing.T) {
+	ctx := testContext(t)
+	log := openLog(t, startStore(t).url())
+	add := func(n event.New) {
+		t.Helper()
+		if _, err := log.Append(ctx, "s", event.Any(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		gather time.Duration
+		last   event.New
+	}{
+		{"until something urgent comes", time.Hour, fresh(noted{Text: "x"})},
+		{"for so long", 200 * time.Millisecond, count(4)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sub := event.Subscription{FromEnd: true, Gather: test.gather, Urgent: []string{noted{}.EventType()}}
+			var batches []int
+			live := make(chan struct{})
+			first := make(chan struct{})
+			ended := make(chan error, 1)
+			go func() {
+				seen := 0
+				ended <- log.Subscribe(ctx, sub, func(_ context.Context, b event.Batch) error {
+					switch seen += len(b.Events); {
+					case len(b.Events) > 0:
+						batches = append(batches, len(b.Events))
+						if seen == 1 {
+							close(first)
+						}
+					case b.Live:
+						close(live)
+					}
+					if seen == 4 {
+						return errEnough
+					}
+					return nil
+				})
+			}()
+			await := func(c <-chan struct{}) {
+				t.Helper()
+				select {
+				case <-c:
+				case <-ctx.Done():
+					t.Fatal(context.Cause(ctx))
+				}
+			}
+			await(live)
+			add(count(1)) // waits for nothing
+			await(first)
+			add(count(2))
+			add(count(3))
+			add(test.last)
+			if err := <-ended; !errors.Is(err, errEnough) {
+				t.Fatal(err)
+			}
+			if test.gather == time.Hour && !slices.Equal(batches, []int{1, 3}) {
+				t.Errorf("batches of %v, want 1 and 3", batches)
+			}
+		})
+	}
 }
 
 func TestSubscribeFilters(t *testing.T) {

@@ -159,6 +159,12 @@ type Subscription struct {
 	// MaxBatch bounds a batch, 1,000 if zero. A batch is handed over as soon as
 	// nothing more waits.
 	MaxBatch int
+	// Gather is the least time from one batch to the next: what comes meanwhile is
+	// handed over together, unless an event of an Urgent type is among it. Whoever
+	// writes a row for many events writes it less often then. An event that comes
+	// after a longer quiet waits for nothing.
+	Gather time.Duration
+	Urgent []string
 	// Sealed leaves personal data unread: they are Locked. Otherwise a batch waits
 	// for as long as its data keys cannot be had.
 	Sealed bool
