@@ -11,6 +11,7 @@ import (
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -204,7 +205,7 @@ func personalFold() fold {
 		name:   "personal events",
 		tables: []string{"personal_event"},
 		types:  typeNames(inbound.Types()),
-		apply: func(_ context.Context, _ pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error) {
+		apply: func(_ context.Context, _ pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.Arrival, error) {
 			var keys []string
 			for _, r := range events {
 				if r.Key != "" {

@@ -12,6 +12,7 @@ import (
 	"github.com/waypost/waypost/app/alerts"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain/alert"
 )
 
@@ -26,7 +27,7 @@ func alertsFold() fold {
 	}
 }
 
-func applyAlerts(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error) {
+func applyAlerts(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.Arrival, error) {
 	loaded := make(map[uuid.UUID]query.Alert)
 	for _, r := range events {
 		if e, ok := r.Event.(alert.RuleChanged); ok {

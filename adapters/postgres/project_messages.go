@@ -16,6 +16,7 @@ import (
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -33,14 +34,14 @@ func messagesFold(vault Vault, rows messageRows) fold {
 		name:   "messages",
 		tables: append([]string{"message", "message_exception", "message_wamid", "message_label", "message_time", "message_count"}, metricTables()...),
 		types:  append(typeNames(message.Types()), event.PersonalErased{}.EventType()),
-		apply: func(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error) {
+		apply: func(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.Arrival, error) {
 			figures := newTally()
-			touched, err := applyMessages(ctx, tx, rows, sealer{ctx, vault}, events, writes, figures)
-			if err == nil {
-				figures.write(writes)
-				sweep.run(figures.newest, writes)
+			if err := applyMessages(ctx, tx, rows, sealer{ctx, vault}, events, writes, figures); err != nil {
+				return nil, err
 			}
-			return touched, err
+			figures.write(writes)
+			sweep.run(figures.newest, writes)
+			return nil, nil
 		},
 		committed: rows.committed,
 		flush:     rows.flush,
@@ -62,10 +63,10 @@ type messageRow struct {
 
 func applyMessages(
 	ctx context.Context, tx pgx.Tx, kept messageRows, seal sealer, events []event.Recorded, writes *pgx.Batch, figures *tally,
-) ([]string, error) {
+) error {
 	rows, err := kept.load(ctx, tx, events)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var order []*messageRow
 	seen := make(map[uuid.UUID]bool, len(rows))
@@ -79,19 +80,19 @@ func applyMessages(
 		}
 		e, id, err := messageEvent(r)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		row := rows[id]
 		queued, isFirst := e.(message.Queued)
 		switch {
 		case row == nil && !isFirst:
-			return nil, &dataError{fmt.Errorf("%s of a message of which no Queued was projected", r.Type)}
+			return &dataError{fmt.Errorf("%s of a message of which no Queued was projected", r.Type)}
 		case row != nil && isFirst:
-			return nil, &dataError{fmt.Errorf("second Queued of a message")}
+			return &dataError{fmt.Errorf("second Queued of a message")}
 		case isFirst:
 			row = newMessageRow(id, r, queued)
 			if row.sealed, err = seal.queued(r, id, queued.Personal); err != nil {
-				return nil, err
+				return err
 			}
 			rows[id] = row
 			counts.add(queued.Sender, countQueued, 1)
@@ -103,7 +104,7 @@ func applyMessages(
 		before := row.standing()
 		row.apply(r, e)
 		if err := seal.apply(&row.sealed, r, id, e); err != nil {
-			return nil, err
+			return err
 		}
 		figures.add(r, e, before, row)
 		if sent, ok := e.(message.Sent); ok && sent.Personal.WhatsAppID != "" {
@@ -122,7 +123,7 @@ func applyMessages(
 		}
 	}
 	if err := kept.write(ctx, tx, order, len(erasures) > 0, writes); err != nil {
-		return nil, err
+		return err
 	}
 	writeWamids(wamids, writes)
 	for _, r := range erasures { // last: they bear on the rows as the batch leaves them
@@ -130,7 +131,8 @@ func applyMessages(
 			erase(writes, r, e)
 		}
 	}
-	return counts.write(writes), nil
+	counts.write(writes)
+	return nil
 }
 
 func newMessageRow(id uuid.UUID, r event.Recorded, e message.Queued) *messageRow {
@@ -307,16 +309,11 @@ type counts map[[2]string]int64
 
 func (c counts) add(sender, counter string, n int64) { c[[2]string{sender, counter}] += n }
 
-// write adds the changes to the batch and answers the senders that have any.
-func (c counts) write(writes *pgx.Batch) []string {
-	var senders, counters, touched []string
+// write adds the changes to the batch.
+func (c counts) write(writes *pgx.Batch) {
+	var senders, counters []string
 	var deltas []int64
-	seen := make(map[string]bool)
 	for key, n := range c {
-		if !seen[key[0]] {
-			seen[key[0]] = true
-			touched = append(touched, key[0])
-		}
 		if n != 0 {
 			senders, counters, deltas = append(senders, key[0]), append(counters, key[1]), append(deltas, n)
 		}
@@ -326,7 +323,6 @@ func (c counts) write(writes *pgx.Batch) []string {
 			SELECT sender, counter, delta FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u (sender, counter, delta)
 			ON CONFLICT (sender, counter) DO UPDATE SET count = c.count + excluded.count`, senders, counters, deltas)
 	}
-	return touched
 }
 
 // uuidsOrNil is an array as Postgres reads it.

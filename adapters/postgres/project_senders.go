@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain/sender"
 )
 
@@ -24,9 +25,8 @@ func sendersFold() fold {
 	}
 }
 
-func applySenders(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error) {
+func applySenders(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.Arrival, error) {
 	states := make(map[string]sender.Sender)
-	var touched []string
 	for _, r := range events {
 		e, ok := r.Event.(sender.Event)
 		if !ok {
@@ -56,7 +56,6 @@ func applySenders(ctx context.Context, tx pgx.Tx, events []event.Recorded, write
 		writes.Queue(`INSERT INTO sender (id, revision, position, state) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE
 			SET revision = excluded.revision, position = excluded.position, state = excluded.state`,
 			state.ID, r.Revision, r.Position, string(data))
-		touched = append(touched, state.ID)
 	}
-	return touched, nil
+	return nil, nil
 }

@@ -28,13 +28,13 @@ func worklistFold(log event.Log) fold {
 		name:   "work list",
 		tables: []string{"work_item", "work_count"},
 		types:  workTypes(),
-		apply: func(ctx context.Context, _ pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error) {
-			changes, senders, err := foldWork(ctx, log, events)
+		apply: func(ctx context.Context, _ pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.Arrival, error) {
+			changes, err := foldWork(ctx, log, events)
 			if err != nil {
 				return nil, err
 			}
 			changes.write(writes)
-			return senders, nil
+			return changes.arrivals(), nil
 		},
 	}
 }
@@ -43,6 +43,7 @@ func worklistFold(log event.Log) fold {
 // batch doesn't insert is changed where a field is set.
 type workChange struct {
 	id       uuid.UUID
+	sender   string
 	insert   bool
 	remove   bool
 	replace  bool      // the batch may have closed an item of before
@@ -58,14 +59,13 @@ type workChange struct {
 
 type workChanges []*workChange
 
-func foldWork(ctx context.Context, log event.Log, events []event.Recorded) (workChanges, []string, error) {
+func foldWork(ctx context.Context, log event.Log, events []event.Recorded) (workChanges, error) {
 	var changes workChanges
 	byStream := make(map[string]*workChange, len(events))
-	senders := make(map[string]bool)
 	for _, r := range events {
 		e, id, err := messageEvent(r)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		c := byStream[r.Stream]
 		if c == nil {
@@ -73,23 +73,32 @@ func foldWork(ctx context.Context, log event.Log, events []event.Recorded) (work
 			byStream[r.Stream] = c
 			changes = append(changes, c)
 		}
-		if r.Meta.Sender != "" {
-			senders[r.Meta.Sender] = true
-		}
-		c.revision, c.position = r.Revision, r.Position
+		c.sender, c.revision, c.position = r.Meta.Sender, r.Revision, r.Position
 		if _, ok := e.(message.Requeued); ok {
 			if err := c.requeue(ctx, log, r); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 			continue
 		}
 		c.apply(r, e)
 	}
-	names := make([]string, 0, len(senders))
-	for s := range senders {
-		names = append(names, s)
+	return changes, nil
+}
+
+// arrivals are the lanes that have something to do which they had not before. What a
+// lane has called, or is through with, it knows by itself.
+func (changes workChanges) arrivals() []work.Arrival {
+	var found []work.Arrival
+	seen := make(map[work.Arrival]bool)
+	for _, c := range changes {
+		a := work.Arrival{Sender: c.sender, Priority: c.item.Priority}
+		if c.remove && !c.insert || !c.insert && (c.state == nil || *c.state == stateRank(work.Calling)) || seen[a] {
+			continue
+		}
+		seen[a] = true
+		found = append(found, a)
 	}
-	return changes, names, nil
+	return found
 }
 
 func (c *workChange) apply(r event.Recorded, e message.Event) {
@@ -139,7 +148,7 @@ func (c *workChange) count(attempt int) {
 // requeue makes the item anew. The work-list forgot what Queued said of the message
 // when it was closed, so its stream is read: dead letters that are sent again are few.
 func (c *workChange) requeue(ctx context.Context, log event.Log, r event.Recorded) error {
-	again := workChange{id: c.id}
+	again := workChange{id: c.id, sender: c.sender}
 	calls := 0
 	var from event.Revision
 	for from < r.Revision {

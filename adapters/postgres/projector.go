@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -16,12 +15,19 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
 )
 
 const (
 	// maxBatch is how many events one transaction projects at most.
 	maxBatch = 1000
+	// gather is the least time between two transactions of a group while the log is
+	// busy. A message's row, and the counts and figures of its sender, are then written
+	// once for several events: at 1,000 messages a second half as much is written as
+	// without, and queries are behind by no more than they were.
+	gather = 100 * time.Millisecond
 
 	// applyTimeout bounds one transaction; Postgres is taken for away after it.
 	applyTimeout = 30 * time.Second
@@ -64,8 +70,8 @@ func (e *FencedError) Error() string {
 type Commit struct {
 	Group    Group
 	Position event.Position
-	// Senders are those whose rows may have changed, in no order.
-	Senders []string
+	// Arrivals are what the work-list has anew, in no order; none of another group's.
+	Arrivals []work.Arrival
 }
 
 // ProjectorOptions say what a projector reads and whom it tells.
@@ -94,6 +100,7 @@ type Projector struct {
 	folds   []fold
 	types   []string
 	work    []string // the types that bear on the work-list
+	urgent  []string // the types that are not kept waiting for others
 
 	writing   sync.Mutex // one writes at a time: what comes, or what was parked
 	mu        sync.Mutex
@@ -111,9 +118,9 @@ type fold struct {
 	name   string
 	tables []string
 	types  []string
-	// apply may read through tx and adds its writes to the batch. It answers the
-	// senders that it touched. A *dataError says that the events can't be projected.
-	apply func(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]string, error)
+	// apply may read through tx and adds its writes to the batch. It answers
+	// what lanes have to do anew. A *dataError says that the events can't be projected.
+	apply func(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.Arrival, error)
 	// committed is told that the last batch stands, and flush writes what is held back.
 	// Both are nil where nothing is.
 	committed func()
@@ -132,6 +139,7 @@ func NewProjector(o ProjectorOptions) (*Projector, error) {
 	switch o.Group {
 	case Worklist:
 		p.folds = []fold{worklistFold(o.Log)}
+		p.urgent = []string{message.Queued{}.EventType(), message.Requeued{}.EventType(), message.Deferred{}.EventType()}
 	case Views:
 		var rows messageRows = tableRows{}
 		if o.held > 0 {
@@ -212,6 +220,7 @@ func (p *Projector) runOnce(ctx context.Context) error {
 	group.Go(func() error {
 		return p.options.Log.Subscribe(ctx, event.Subscription{
 			After: position, Filter: event.Filter{Types: p.types}, MaxBatch: maxBatch, Sealed: p.options.Group == Worklist,
+			Gather: gather, Urgent: p.urgent,
 		}, p.Apply)
 	})
 	return group.Wait()
@@ -426,19 +435,19 @@ func (p *Projector) stands(ctx context.Context, at event.Position) bool {
 // commit projects the batch in one transaction.
 func (p *Projector) commit(ctx context.Context, b event.Batch) error {
 	var writes pgx.Batch
-	senders, err := p.write(ctx, p.wanted(b.Events), &writes, p.fence(&writes, b))
+	arrivals, err := p.write(ctx, p.wanted(b.Events), &writes, p.fence(&writes, b))
 	if err != nil {
 		return err
 	}
 	p.advance(b)
-	p.options.OnCommit(Commit{Group: p.options.Group, Position: b.Position, Senders: senders})
+	p.options.OnCommit(Commit{Group: p.options.Group, Position: b.Position, Arrivals: arrivals})
 	return nil
 }
 
 // write projects events in one transaction, together with what stands in writes, and
-// answers the senders whose rows they changed. What fenced points to is set by writes.
-func (p *Projector) write(ctx context.Context, events []event.Recorded, writes *pgx.Batch, fenced *bool) ([]string, error) {
-	senders := make(map[string]bool)
+// answers what lanes have to do anew. What fenced points to is set by writes.
+func (p *Projector) write(ctx context.Context, events []event.Recorded, writes *pgx.Batch, fenced *bool) ([]work.Arrival, error) {
+	var arrivals []work.Arrival
 	err := pgx.BeginFunc(ctx, p.options.Pool, func(tx pgx.Tx) error {
 		if p.options.held > 0 {
 			if err := p.fenceFirst(ctx, tx); err != nil {
@@ -450,13 +459,11 @@ func (p *Projector) write(ctx context.Context, events []event.Recorded, writes *
 			if len(mine) == 0 {
 				continue
 			}
-			touched, err := f.apply(ctx, tx, mine, writes)
+			found, err := f.apply(ctx, tx, mine, writes)
 			if err != nil {
 				return err
 			}
-			for _, s := range touched {
-				senders[s] = true
-			}
+			arrivals = append(arrivals, found...)
 		}
 		err := tx.SendBatch(ctx, writes).Close()
 		if *fenced {
@@ -464,7 +471,7 @@ func (p *Projector) write(ctx context.Context, events []event.Recorded, writes *
 		}
 		return err
 	})
-	return slices.Collect(maps.Keys(senders)), classify(err)
+	return arrivals, classify(err)
 }
 
 // RetryParked tries again to project what was left out, and answers how many streams
@@ -539,14 +546,14 @@ func (p *Projector) unpark(ctx context.Context, stream string, from event.Revisi
 			return nil
 		})
 	writes.Queue(`DELETE FROM parked_event WHERE projection = $1 AND stream = $2`, p.options.Group, stream)
-	senders, err := p.write(ctx, events, &writes, fenced)
+	arrivals, err := p.write(ctx, events, &writes, fenced)
 	if err != nil {
 		return err
 	}
 	p.mu.Lock()
 	delete(p.parked, stream)
 	p.mu.Unlock()
-	p.options.OnCommit(Commit{Group: p.options.Group, Position: position, Senders: senders})
+	p.options.OnCommit(Commit{Group: p.options.Group, Position: position, Arrivals: arrivals})
 	return nil
 }
 

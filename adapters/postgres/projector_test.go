@@ -295,15 +295,25 @@ func TestRunFollowsTheLog(t *testing.T) {
 	must(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
-	done := b.append(event.MessageStream(uuid.New()), queued("acme", "1"))
-	timeout := time.After(patience)
-	for seen := false; !seen; {
-		select {
-		case c := <-commits:
-			seen = c.Position >= done.Position && slices.Contains(c.Senders, "acme")
-		case <-timeout:
-			t.Fatal("no commit")
+	// Which lanes have something to do by the time the position is reached.
+	arrivals := func(until event.Position) (found []work.Arrival) {
+		t.Helper()
+		timeout := time.After(patience)
+		for {
+			select {
+			case c := <-commits:
+				if found = append(found, c.Arrivals...); c.Position >= until {
+					return found
+				}
+			case <-timeout:
+				t.Fatal("no commit")
+			}
 		}
+	}
+	stream := event.MessageStream(uuid.New())
+	done := b.append(stream, queued("acme", "1"))
+	if found, want := arrivals(done.Position), (work.Arrival{Sender: "acme", Priority: message.PriorityTransactional}); !slices.Equal(found, []work.Arrival{want}) {
+		t.Errorf("after Queued %+v", found)
 	}
 	items, position, err := postgres.NewWorkList(b.pool).Fetch(b.ctx, b.now, []work.Want{
 		{Sender: "acme", Priority: message.PriorityTransactional, Fresh: 10, Timed: 10},
@@ -311,6 +321,15 @@ func TestRunFollowsTheLog(t *testing.T) {
 	must(t, err)
 	if len(items) != 1 || position < done.Position || !items[0].Fresh || items[0].Recipient != "+14155550101" {
 		t.Errorf("fetched %+v at %d", items, position)
+	}
+	// A lane knows by itself what it has called; what waits again is news to it.
+	called := b.append(stream, attempt(1, 0))
+	if found := arrivals(called.Position); len(found) > 0 {
+		t.Errorf("after SendAttempted %+v", found)
+	}
+	deferred := b.append(stream, message.Deferred{Call: 1, Reason: message.DeferNotCalled, DueAt: b.now})
+	if found := arrivals(deferred.Position); !slices.Equal(found, []work.Arrival{{Sender: "acme"}}) {
+		t.Errorf("after Deferred %+v", found)
 	}
 	cancel()
 	must(t, <-ended)

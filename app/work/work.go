@@ -50,6 +50,13 @@ type Item struct {
 	Fresh bool
 }
 
+// Arrival says that the work-list has something new for a lane to do, now or later.
+type Arrival struct {
+	Sender string
+	// Priority is that of the item, empty if it is not known: any.
+	Priority message.Priority
+}
+
 // Want is what one lane has room for.
 type Want struct {
 	Sender   string

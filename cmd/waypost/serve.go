@@ -328,7 +328,7 @@ func (p *platform) projectors() ([]*projecting, error) {
 			OnCommit: func(c postgres.Commit) {
 				pr.committed()
 				if c.Group == postgres.Worklist {
-					p.dispatcher.WakeFor(c.Senders)
+					p.dispatcher.WakeFor(c.Arrivals)
 				}
 			},
 		})

@@ -175,19 +175,22 @@ func New(o Options) (*Dispatcher, error) {
 func (d *Dispatcher) Wake() {
 	d.mu.Lock()
 	for _, l := range d.lanes {
-		l.signal()
+		l.arrived("")
 	}
 	d.mu.Unlock()
 	signal(d.sub.wake)
 }
 
-// WakeFor is Wake for the items of these senders alone: the other lanes are not
+// WakeFor is Wake for what the work-list has anew: other lanes and priorities are not
 // looked at if they had nothing more.
-func (d *Dispatcher) WakeFor(senders []string) {
+func (d *Dispatcher) WakeFor(arrivals []work.Arrival) {
+	if len(arrivals) == 0 {
+		return
+	}
 	d.mu.Lock()
-	for _, id := range senders {
-		if l := d.lanes[id]; l != nil {
-			l.signal()
+	for _, a := range arrivals {
+		if l := d.lanes[a.Sender]; l != nil {
+			l.arrived(a.Priority)
 		}
 	}
 	d.mu.Unlock()

@@ -181,11 +181,14 @@ func (l *lane) open(class int) bool {
 	return !l.gone && !l.leaving && !l.hold.active && !l.sender.Paused(string(priorities[class]))
 }
 
-// signal takes in that the work-list may have something new.
-func (l *lane) signal() {
+// arrived takes in that the work-list may have something new of a priority, or of any
+// if it is empty.
+func (l *lane) arrived(p message.Priority) {
 	l.signals++
 	for class := range l.classes {
-		l.classes[class].drained = false
+		if p == "" || class == rank(p) {
+			l.classes[class].drained = false
+		}
 	}
 }
 
