@@ -131,6 +131,14 @@ const (
 
 // appendedResponse encodes an AppendResp that tells of success.
 func appendedResponse(w store.Written) rawMessage {
+	success := encodedSuccess(w)
+	out := make([]byte, 0, appendedResponseMaxSize)
+	out = protowire.AppendTag(out, fieldAppendSuccess, protowire.BytesType)
+	return protowire.AppendBytes(out, success)
+}
+
+// encodedSuccess encodes the Success of an AppendResp, which is that of a BatchAppendResp.
+func encodedSuccess(w store.Written) []byte {
 	success := make([]byte, 0, appendedResponseMaxSize)
 	if w.Revision < 0 {
 		success = protowire.AppendTag(success, fieldSuccessNoStream, protowire.BytesType)
@@ -147,9 +155,7 @@ func appendedResponse(w store.Written) rawMessage {
 		success = protowire.AppendVarint(success, uint64(2+2*protowire.SizeVarint(w.Position)))
 		success = appendPosition(success, w.Position)
 	}
-	out := make([]byte, 0, appendedResponseMaxSize)
-	out = protowire.AppendTag(out, fieldAppendSuccess, protowire.BytesType)
-	return protowire.AppendBytes(out, success)
+	return success
 }
 
 // appendPosition encodes the fields of a Position message; all of the protocol's have the same two.

@@ -14,6 +14,7 @@ import (
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -29,29 +30,30 @@ const (
 )
 
 // BatchAppend takes many appends over one call. The messages of an append share a correlation id; it is written when the
-// last has come, and answered when it is synced. Appends are decided in the order in which they became complete. The Go
-// client does not use this call, others do.
+// last has come, and answered when it is synced. Appends are decided in the order in which they became complete. Those
+// under way are answered before the call ends.
 func (s *streamsService) BatchAppend(stream streams.Streams_BatchAppendServer) error {
 	call := &batchCall{
 		service: s,
 		stream:  stream,
 		pending: make(map[uuid.UUID]*batchAppend),
-		slots:   make(chan struct{}, maxBatchPending),
+		free:    make(chan uint64, maxBatchPending),
+		answers: make(chan store.Answer, maxBatchPending),
+		over:    make(chan struct{}),
+	}
+	for slot := range uint64(maxBatchPending) {
+		call.free <- slot
 	}
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
-	// Appends under way are answered before the call ends.
-	defer call.answers.Wait()
-	messages := make(chan *streams.BatchAppendReq)
+	defer call.finishAll()
 	ended := make(chan error, 1)
-	// Recv ends when this call has ended, so its goroutine is waited for by the server.
-	s.server.served.Go(func() { ended <- call.receive(ctx, messages) })
+	// Receiving ends when this call has ended, so its goroutine is waited for by the server.
+	s.server.served.Go(func() { ended <- call.receive(ctx) })
 	for {
 		select {
-		case req := <-messages:
-			if err := call.take(ctx, req); err != nil {
-				return err
-			}
+		case a := <-call.answers:
+			call.finish(a)
 		case err := <-ended:
 			return err
 		case <-s.server.closing:
@@ -64,16 +66,22 @@ func (s *streamsService) BatchAppend(stream streams.Streams_BatchAppendServer) e
 type batchCall struct {
 	service *streamsService
 	stream  streams.Streams_BatchAppendServer
-	pending map[uuid.UUID]*batchAppend
-	bytes   int // of pending
-	slots   chan struct{}
-	answers sync.WaitGroup
 	sending sync.Mutex
+
+	// Of the receiving goroutine: what is incomplete, and how many bytes that is.
+	pending map[uuid.UUID]*batchAppend
+	bytes   int
+
+	// An append under way has a slot, the tag of its answer. Whoever holds a slot owns its place in underWay.
+	free     chan uint64
+	underWay [maxBatchPending]*batchAppend
+	answers  chan store.Answer
+	over     chan struct{} // closed when nothing more is started
 }
 
 // batchAppend is an append whose events are still coming, or that is under way.
 type batchAppend struct {
-	correlation *shared.UUID
+	correlation []byte // as it came
 	options     *streams.BatchAppendReq_Options
 	stream      string
 	expected    store.Expected
@@ -82,27 +90,56 @@ type batchAppend struct {
 	bytes       int
 }
 
-func (c *batchCall) receive(ctx context.Context, messages chan<- *streams.BatchAppendReq) error {
+// Field numbers of BatchAppendReq, and of BatchAppendResp and its Success.
+const (
+	fieldBatchCorrelation = 1 // of both
+	fieldBatchOptions     = 2
+	fieldBatchProposed    = 3
+	fieldBatchFinal       = 4
+
+	fieldBatchSuccess        = 3
+	fieldBatchStream         = 4
+	fieldBatchStreamPosition = 5
+	fieldBatchNoStream       = 6
+	fieldBatchAny            = 7
+	fieldBatchStreamExists   = 8
+	fieldStreamName          = 3 // of StreamIdentifier
+)
+
+func (c *batchCall) receive(ctx context.Context) error {
 	for {
-		req, err := c.stream.Recv()
+		var f frame
+		err := c.stream.RecvMsg(&f)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
+		if err == nil {
+			err = c.take(ctx, f.bytes)
+		}
 		if err != nil {
 			return err
-		}
-		select {
-		case messages <- req:
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 }
 
 // take adds a message to its append, and starts the append with the last one.
-func (c *batchCall) take(ctx context.Context, req *streams.BatchAppendReq) error {
-	id, err := parseUUID(req.GetCorrelationId())
-	if err != nil {
+func (c *batchCall) take(ctx context.Context, message []byte) error {
+	var correlation []byte
+	final := false
+	for b := message; len(b) > 0; {
+		f, rest, ok := nextField(b)
+		switch {
+		case !ok:
+			return status.Error(codes.InvalidArgument, "batch append: message is cut off")
+		case f.is(fieldBatchCorrelation, protowire.BytesType):
+			correlation = f.bytes
+		case f.is(fieldBatchFinal, protowire.VarintType):
+			final = f.varint != 0
+		}
+		b = rest
+	}
+	id, err := store.ParseUUID(correlation)
+	if err != nil || len(correlation) == 0 {
 		return status.Error(codes.InvalidArgument, "batch append: correlation id is missing")
 	}
 	a := c.pending[id]
@@ -110,19 +147,18 @@ func (c *batchCall) take(ctx context.Context, req *streams.BatchAppendReq) error
 		if len(c.pending) == maxBatchPending {
 			return status.Errorf(codes.ResourceExhausted, "batch append: %d appends are incomplete already", maxBatchPending)
 		}
-		a = &batchAppend{correlation: req.GetCorrelationId()}
+		a = &batchAppend{correlation: correlation}
 		c.pending[id] = a
 	}
-	size := proto.Size(req)
-	a.bytes += size
-	if c.bytes += size; c.bytes > maxMessageBytes {
+	a.bytes += len(message)
+	if c.bytes += len(message); c.bytes > maxMessageBytes {
 		return status.Errorf(codes.ResourceExhausted, "batch append: incomplete appends are larger than %d bytes", maxMessageBytes)
 	}
-	if err := c.add(a, req); err != nil {
+	if err := a.add(message, c.service.server.opts.Now); err != nil {
 		c.forget(id, a)
-		return c.answer(a, store.Written{}, err)
+		return c.refuse(a, err)
 	}
-	if !req.GetIsFinal() {
+	if !final {
 		return nil
 	}
 	c.forget(id, a)
@@ -134,31 +170,36 @@ func (c *batchCall) forget(id uuid.UUID, a *batchAppend) {
 	c.bytes -= a.bytes
 }
 
-func (c *batchCall) add(a *batchAppend, req *streams.BatchAppendReq) error {
-	if o := req.GetOptions(); o != nil {
-		if err := a.setOptions(o, c.service.server.opts.Now()); err != nil {
-			return err
+// add takes in a message, whose form has been checked. The events keep pointing into it.
+func (a *batchAppend) add(message []byte, now func() time.Time) error {
+	for b := message; len(b) > 0; {
+		f, rest, _ := nextField(b)
+		switch {
+		case f.is(fieldBatchOptions, protowire.BytesType):
+			if err := a.setOptions(f.bytes, now()); err != nil {
+				return err
+			}
+		case f.is(fieldBatchProposed, protowire.BytesType):
+			e, err := parseProposed(f.bytes)
+			if err != nil {
+				return err
+			}
+			a.events = append(a.events, e)
 		}
+		b = rest
 	}
 	if a.options == nil {
 		return status.Error(codes.InvalidArgument, "batch append: options must come first")
 	}
-	for _, m := range req.GetProposedMessages() {
-		id, err := parseUUID(m.GetId())
-		if err != nil {
-			return err
-		}
-		e, err := proposed(id, m.GetMetadata(), m.GetData(), m.GetCustomMetadata())
-		if err != nil {
-			return err
-		}
-		a.events = append(a.events, e)
-	}
 	return nil
 }
 
-func (a *batchAppend) setOptions(o *streams.BatchAppendReq_Options, now time.Time) error {
-	a.options = o
+func (a *batchAppend) setOptions(body []byte, now time.Time) error {
+	var o streams.BatchAppendReq_Options
+	if err := proto.Unmarshal(body, &o); err != nil {
+		return status.Errorf(codes.InvalidArgument, "batch append: options: %v", err)
+	}
+	a.options = &o
 	a.stream = string(o.GetStreamIdentifier().GetStreamName())
 	a.deadline = now.Add(defaultBatchDeadline)
 	switch d := o.GetDeadlineOption().(type) {
@@ -183,33 +224,117 @@ func (a *batchAppend) setOptions(o *streams.BatchAppendReq_Options, now time.Tim
 	return err
 }
 
-// start hands an append to the store; its answer is sent when it comes.
+// start hands an append to the store; finish gets what becomes of it.
 func (c *batchCall) start(ctx context.Context, a *batchAppend) error {
+	var slot uint64
 	select {
-	case c.slots <- struct{}{}:
+	case slot = <-c.free:
+	case <-c.over:
+		return errClosing
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	// The deadline is on the server's clock, which may be another one than the context's.
-	ctx, cancel := context.WithTimeout(ctx, a.deadline.Sub(c.service.server.opts.Now()))
-	wait, err := c.service.store.StartAppend(ctx, a.stream, a.expected, a.events)
-	if err != nil {
-		cancel()
-		<-c.slots
-		return c.answer(a, store.Written{}, err)
+	c.underWay[slot] = a
+	due := dueContext{ctx, a.deadline, c.service.server.opts.Now}
+	if err := c.service.store.Submit(due, a.stream, a.expected, a.events, slot, c.answers); err != nil {
+		c.underWay[slot] = nil
+		c.free <- slot
+		return c.refuse(a, err)
 	}
-	c.answers.Go(func() {
-		defer cancel()
-		defer func() { <-c.slots }()
-		written, err := wait()
-		// When it cannot be sent the call is over, and receive says so.
-		_ = c.answer(a, written, err)
-	})
 	return nil
 }
 
-func (c *batchCall) answer(a *batchAppend, w store.Written, err error) error {
-	resp := &streams.BatchAppendResp{CorrelationId: a.correlation, StreamIdentifier: a.options.GetStreamIdentifier()}
+// dueContext ends at a time of the server's clock. It tells whoever asks, and wakes nobody: what waits for the disk is
+// not worth a timer of its own.
+type dueContext struct {
+	context.Context //nolint:containedctx // it is a context
+
+	due time.Time
+	now func() time.Time
+}
+
+func (c dueContext) Err() error {
+	if err := c.Context.Err(); err != nil {
+		return err
+	}
+	if c.now().After(c.due) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// finish answers an append. When the answer cannot be sent the call is over, and receive says so.
+func (c *batchCall) finish(answer store.Answer) {
+	a := c.underWay[answer.Tag]
+	c.underWay[answer.Tag] = nil
+	c.free <- answer.Tag
+	if answer.Err != nil {
+		_ = c.refuse(a, answer.Err)
+		return
+	}
+	_ = c.send(a.succeeded(answer.Written))
+}
+
+// finishAll starts nothing more and answers what is under way, unless the store does not.
+func (c *batchCall) finishAll() {
+	close(c.over)
+	for len(c.free) < cap(c.free) {
+		select {
+		case a := <-c.answers:
+			c.finish(a)
+		case <-c.service.store.Done():
+			return
+		}
+	}
+}
+
+func (c *batchCall) send(m any) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	return c.stream.SendMsg(m)
+}
+
+// succeeded encodes a BatchAppendResp.
+func (a *batchAppend) succeeded(w store.Written) rawMessage {
+	success := encodedSuccess(w)
+	out := make([]byte, 0, 2*appendedResponseMaxSize+len(a.correlation)+len(a.stream))
+	out = protowire.AppendTag(out, fieldBatchCorrelation, protowire.BytesType)
+	out = protowire.AppendBytes(out, a.correlation)
+	out = protowire.AppendTag(out, fieldBatchSuccess, protowire.BytesType)
+	out = protowire.AppendBytes(out, success)
+	out = protowire.AppendTag(out, fieldBatchStream, protowire.BytesType)
+	out = protowire.AppendVarint(out, uint64(protowire.SizeTag(fieldStreamName)+protowire.SizeBytes(len(a.stream))))
+	out = protowire.AppendTag(out, fieldStreamName, protowire.BytesType)
+	out = protowire.AppendString(out, a.stream)
+	switch a.expected {
+	case store.NoStream:
+		out = protowire.AppendTag(out, fieldBatchNoStream, protowire.BytesType)
+		return protowire.AppendVarint(out, 0)
+	case store.Any:
+		out = protowire.AppendTag(out, fieldBatchAny, protowire.BytesType)
+		return protowire.AppendVarint(out, 0)
+	case store.StreamExists:
+		out = protowire.AppendTag(out, fieldBatchStreamExists, protowire.BytesType)
+		return protowire.AppendVarint(out, 0)
+	default:
+		out = protowire.AppendTag(out, fieldBatchStreamPosition, protowire.VarintType)
+		return protowire.AppendVarint(out, uint64(a.expected))
+	}
+}
+
+// refuse answers an append with its error: the call goes on.
+func (c *batchCall) refuse(a *batchAppend, refusal error) error {
+	failure, err := batchFailure(a, refusal)
+	if err != nil {
+		return err
+	}
+	resp := &streams.BatchAppendResp{
+		CorrelationId: &shared.UUID{}, StreamIdentifier: a.options.GetStreamIdentifier(),
+		Result: &streams.BatchAppendResp_Error{Error: failure},
+	}
+	if err := proto.Unmarshal(a.correlation, resp.GetCorrelationId()); err != nil {
+		return status.Errorf(codes.InvalidArgument, "batch append: correlation id: %v", err)
+	}
 	switch v := a.options.GetExpectedStreamPosition().(type) {
 	case *streams.BatchAppendReq_Options_StreamPosition:
 		resp.ExpectedStreamPosition = &streams.BatchAppendResp_StreamPosition{StreamPosition: v.StreamPosition}
@@ -220,34 +345,7 @@ func (c *batchCall) answer(a *batchAppend, w store.Written, err error) error {
 	case *streams.BatchAppendReq_Options_Any:
 		resp.ExpectedStreamPosition = &streams.BatchAppendResp_Any{Any: &emptypb.Empty{}}
 	}
-	if err != nil {
-		failure, err := batchFailure(a, err)
-		if err != nil {
-			return err
-		}
-		resp.Result = &streams.BatchAppendResp_Error{Error: failure}
-	} else {
-		resp.Result = &streams.BatchAppendResp_Success_{Success: batchSuccess(w)}
-	}
-	c.sending.Lock()
-	defer c.sending.Unlock()
-	return c.stream.Send(resp)
-}
-
-func batchSuccess(w store.Written) *streams.BatchAppendResp_Success {
-	success := &streams.BatchAppendResp_Success{
-		CurrentRevisionOption: &streams.BatchAppendResp_Success_CurrentRevision{CurrentRevision: uint64(w.Revision)},
-		PositionOption: &streams.BatchAppendResp_Success_Position{Position: &shared.AllStreamPosition{
-			CommitPosition: w.Position, PreparePosition: w.Position,
-		}},
-	}
-	if w.Revision < 0 {
-		success.CurrentRevisionOption = &streams.BatchAppendResp_Success_NoStream{NoStream: &emptypb.Empty{}}
-	}
-	if w.Position == 0 {
-		success.PositionOption = &streams.BatchAppendResp_Success_NoPosition{NoPosition: &emptypb.Empty{}}
-	}
-	return success
+	return c.send(resp)
 }
 
 // batchFailure tells of a refusal inside a response: the call goes on.

@@ -89,19 +89,6 @@ func tombstoneExpected(o *streams.TombstoneReq_Options) (store.Expected, error) 
 	}
 }
 
-// proposed checks the system metadata of an event to be written.
-func proposed(id uuid.UUID, system map[string]string, data, metadata []byte) (store.Event, error) {
-	eventType, ok := system[keyType]
-	if !ok {
-		return store.Event{}, missingSystemMetadata(keyType)
-	}
-	contentType, ok := system[keyContentType]
-	if !ok {
-		return store.Event{}, missingSystemMetadata(keyContentType)
-	}
-	return store.Event{ID: id, Type: eventType, JSON: contentType == contentTypeJSON, Data: data, Metadata: metadata}, nil
-}
-
 func missingSystemMetadata(key string) error {
 	return status.Error(codes.InvalidArgument, fmt.Sprintf("required metadata %q is missing", key))
 }

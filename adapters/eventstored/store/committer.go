@@ -55,7 +55,7 @@ func (s *Store) commitLoop() {
 		return
 	}
 	group := make([]*request, 0, queueLength)
-	answers := make([]answer, 0, queueLength)
+	answers := make([]Answer, 0, queueLength)
 	for {
 		select {
 		case r := <-s.requests:
@@ -106,7 +106,7 @@ func (c *committer) drain(group []*request, size int) []*request {
 	return group
 }
 
-func (c *committer) decideAll(group []*request, answers []answer) []answer {
+func (c *committer) decideAll(group []*request, answers []Answer) []Answer {
 	now := c.opts.Now()
 	c.created = ticks(now)
 	c.checkDisk()
@@ -119,16 +119,16 @@ func (c *committer) decideAll(group []*request, answers []answer) []answer {
 	c.slab = make([]byte, 0, hint)
 	c.records, c.streams = c.records[:0], c.streams[:0]
 	for _, r := range group {
-		var a answer
+		a := Answer{Tag: r.tag}
 		switch {
 		case r.ctx.Err() != nil: // nobody waits for it any more
-			a.err = r.ctx.Err()
+			a.Err = r.ctx.Err()
 		case c.diskErr != nil:
-			a.err = c.diskErr
+			a.Err = c.diskErr
 		default:
-			a.written, a.err = c.decide(r)
+			a.Written, a.Err = c.decide(r)
 		}
-		if a.err == nil {
+		if a.Err == nil {
 			c.counters.appends.Add(1)
 		}
 		answers = append(answers, a)

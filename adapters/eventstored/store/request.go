@@ -13,7 +13,8 @@ type request struct {
 	expected Expected
 	events   []Event
 	size     int
-	answer   chan answer // of capacity 1: the committer never waits for anybody
+	tag      uint64
+	answer   chan<- Answer // has room: the committer never waits for anybody
 }
 
 type requestKind int
@@ -24,9 +25,11 @@ const (
 	tombstone
 )
 
-type answer struct {
-	written Written
-	err     error
+// Answer is what became of an append.
+type Answer struct {
+	Tag     uint64 // the one that it was submitted with
+	Written Written
+	Err     error
 }
 
 // Append writes events to a stream, all of them or none, and returns when they are synced.
@@ -37,31 +40,33 @@ type answer struct {
 // ErrClosed, ErrFailed, or the context's; after the last the append may still happen, so its events must not be
 // changed.
 func (s *Store) Append(ctx context.Context, stream string, expected Expected, events []Event) (Written, error) {
-	wait, err := s.StartAppend(ctx, stream, expected, events)
-	if err != nil {
+	answer := make(chan Answer, 1)
+	if err := s.Submit(ctx, stream, expected, events, 0, answer); err != nil {
 		return Written{}, err
 	}
-	return wait()
+	return s.await(ctx, answer)
 }
 
-// StartAppend is Append in two steps: appends are decided in the order in which StartAppend returned, and wait, to be
-// called once, returns when they are synced.
-func (s *Store) StartAppend(
-	ctx context.Context, stream string, expected Expected, events []Event,
-) (wait func() (Written, error), err error) {
+// Submit is Append without the wait: the answer is sent to answers, with the tag. Appends are decided in the order in
+// which Submit returned. answers must have room for all that were submitted with it and have not been received yet.
+// After Done nothing more is sent; what was not answered by then may have been written or not.
+func (s *Store) Submit(
+	ctx context.Context, stream string, expected Expected, events []Event, tag uint64, answers chan<- Answer,
+) error {
 	size := 0
 	for i := range events {
 		size += events[i].size()
 	}
 	if size > s.opts.MaxAppendBytes {
-		return nil, &TooLargeError{Size: size, Max: s.opts.MaxAppendBytes}
+		return &TooLargeError{Size: size, Max: s.opts.MaxAppendBytes}
 	}
-	r := &request{ctx: ctx, kind: appendEvents, stream: stream, expected: expected, events: events, size: size}
-	if err := s.submit(r); err != nil {
-		return nil, err
-	}
-	return func() (Written, error) { return s.await(r) }, nil
+	return s.submit(&request{
+		ctx: ctx, kind: appendEvents, stream: stream, expected: expected, events: events, size: size, tag: tag, answer: answers,
+	})
 }
+
+// Done is closed once the store commits nothing more, since it was closed or has failed.
+func (s *Store) Done() <-chan struct{} { return s.stopped }
 
 // Delete hides a stream's events; a later append makes it live again after its old revisions. A stream that was never
 // written gives WrongRevisionError. Errors are those of Append.
@@ -75,10 +80,12 @@ func (s *Store) Tombstone(ctx context.Context, stream string, expected Expected)
 }
 
 func (s *Store) delete(r *request) (Written, error) {
+	answer := make(chan Answer, 1)
+	r.answer = answer
 	if err := s.submit(r); err != nil {
 		return Written{}, err
 	}
-	return s.await(r)
+	return s.await(r.ctx, answer)
 }
 
 // submit hands a request to the committer.
@@ -89,7 +96,6 @@ func (s *Store) submit(r *request) error {
 	if r.expected < 0 && r.expected != Any && r.expected != NoStream && r.expected != StreamExists {
 		return fmt.Errorf("stream %q: invalid expected revision %d", r.stream, int64(r.expected))
 	}
-	r.answer = make(chan answer, 1)
 	select {
 	case <-s.stop:
 		return ErrClosed
@@ -108,17 +114,17 @@ func (s *Store) submit(r *request) error {
 }
 
 // await waits for the committer's answer.
-func (s *Store) await(r *request) (Written, error) {
+func (s *Store) await(ctx context.Context, answer <-chan Answer) (Written, error) {
 	select {
-	case a := <-r.answer:
-		return a.written, a.err
-	case <-r.ctx.Done():
-		return Written{}, r.ctx.Err()
+	case a := <-answer:
+		return a.Written, a.Err
+	case <-ctx.Done():
+		return Written{}, ctx.Err()
 	case <-s.stopped:
 		// The committer may have answered just before it ended.
 		select {
-		case a := <-r.answer:
-			return a.written, a.err
+		case a := <-answer:
+			return a.Written, a.Err
 		default:
 			return Written{}, s.stoppedError()
 		}
