@@ -22,6 +22,13 @@ func (l *Log) Append(
 	if err != nil {
 		return event.Appended{}, err
 	}
+	if done, answered, err := l.pipeline.append(ctx, stream, expected, data); answered {
+		if err == nil && l.noRoom.Load() != 0 {
+			l.noRoom.Store(0)
+		}
+		done.Key = key
+		return done, err
+	}
 	opts := esdb.AppendToStreamOptions{ExpectedRevision: expectedRevision(expected)}
 	var result *esdb.WriteResult
 	err = l.call(ctx, "append to "+stream, maxTries, func(ctx context.Context, c *connection) (err error) {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -20,11 +19,9 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
 	"google.golang.org/genproto/googleapis/rpc/code"
-	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
@@ -179,7 +176,8 @@ func (w *batchWriter) answered(answer *streams.BatchAppendResp) error {
 	if !ok {
 		return fmt.Errorf("the store answers an append that was not sent: %s", answer.GetCorrelationId())
 	}
-	if refusal := answer.GetError(); refusal != nil && !ofDeleted(refusal) {
+	// What stood in a stream that was deleted later does not matter any more.
+	if refusal := answer.GetError(); refusal != nil && !hasDetail(refusal, (*shared.StreamDeleted)(nil)) {
 		w.refuse(&batchError{number: number, what: what, code: code.Code(refusal.GetCode()), text: refusal.GetMessage()})
 	}
 	err := w.refusal()
@@ -187,12 +185,6 @@ func (w *batchWriter) answered(answer *streams.BatchAppendResp) error {
 		<-w.slots // flush waits for it, and must not find all answered before the call has ended
 	}
 	return err
-}
-
-// ofDeleted reports whether the stream was deleted later, so that what stood in it does
-// not matter any more.
-func ofDeleted(refusal *rpcstatus.Status) bool {
-	return slices.ContainsFunc(refusal.GetDetails(), func(d *anypb.Any) bool { return d.MessageIs((*shared.StreamDeleted)(nil)) })
 }
 
 func (w *batchWriter) refuse(e *batchError) {

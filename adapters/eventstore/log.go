@@ -56,7 +56,8 @@ type Log struct {
 	callTimeout    time.Duration
 	maxAppendBytes int
 
-	commands      *pool // appends and reads
+	pipeline      *pipeline // appends, first of all
+	commands      *pool     // reads, and appends that it does not answer
 	subscriptions *pool
 
 	// noRoom is when an append was last refused for want of room, in nanoseconds; 0
@@ -84,6 +85,7 @@ func Open(ctx context.Context, opts Options) (*Log, error) {
 		maxAppendBytes: cmp.Or(opts.MaxAppendBytes, defaultMaxAppendBytes),
 	}
 	config.DefaultDeadline = &l.callTimeout
+	l.pipeline = newPipeline(*config, l.callTimeout)
 	l.commands, l.subscriptions = newPool(*config), newPool(*config)
 
 	err = l.call(ctx, "open event store", maxTries, func(ctx context.Context, c *connection) error {
@@ -101,6 +103,7 @@ func Open(ctx context.Context, opts Options) (*Log, error) {
 // is given up or refused gets event.ErrUnavailable.
 func (l *Log) Close(ctx context.Context) error {
 	l.subscriptions.end(errClosed)
+	l.pipeline.close(ctx)
 	return errors.Join(l.subscriptions.close(ctx), l.commands.close(ctx))
 }
 
