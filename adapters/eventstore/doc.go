@@ -1,5 +1,6 @@
 // Package eventstore is the platform's log on an EventStoreDB, embedded or not:
-// it implements event.Log over the official client.
+// it implements event.Log over the official client. Appends go over a call of their
+// own first, see pipeline; the client has the last word on those that fail.
 //
 // The client (esdb v4.2.0) has traps that its callers must guard against. All
 // guards are in pool.go and connection.go; the rest of the package reaches the

@@ -124,7 +124,7 @@ func (p *pipeline) open() {
 	}
 	p.current = c
 	p.mu.Unlock()
-	defer c.conn.Close() //nolint:errcheck // it has nothing to say
+	defer c.conn.Close()
 	p.running.Go(func() { c.watch() })
 	end(c.receive())
 }

@@ -168,7 +168,7 @@ func TestPipelineToOtherStores(t *testing.T) {
 	}
 	server := grpc.NewServer()
 	streams.RegisterStreamsServer(server, streams.UnimplementedStreamsServer{})
-	go server.Serve(old) //nolint:errcheck // Stop ends it
+	go server.Serve(old)
 	defer server.Stop()
 	for name, at := range map[string]net.Listener{"silent": silent, "without the call": old} {
 		config, err := esdb.ParseConnectionString("esdb://" + at.Addr().String() + "?tls=false")

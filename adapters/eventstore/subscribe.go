@@ -289,7 +289,7 @@ func (s *subscription) deliver(ctx context.Context, items <-chan item) error {
 	batch := event.Batch{Position: s.position}
 	caughtUp := false // seen on this connection
 	for {
-		urgent := false
+		var urgent bool
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
