@@ -24,9 +24,9 @@ const (
 	// maxBatch is how many events one transaction projects at most.
 	maxBatch = 1000
 	// gather is the least time between two transactions of a group while the log is
-	// busy. A message's row, and the counts and figures of its sender, are then written
-	// once for several events: at 1,000 messages a second half as much is written as
-	// without, and queries are behind by no more than they were.
+	// busy; without it there were some fifty a second. A message's row, and the counts and
+	// figures of its sender, are written once for several events then, and queries are
+	// behind by up to so much more.
 	gather = 100 * time.Millisecond
 
 	// applyTimeout bounds one transaction; Postgres is taken for away after it.
