@@ -49,7 +49,8 @@ type Options struct {
 }
 
 // Log is the event store behind a URL. It may be used by any number of
-// goroutines; calls beyond 80 at a time wait for their turn.
+// goroutines; appends beyond 200 at a time, and other calls beyond 80, wait for their
+// turn.
 type Log struct {
 	codec          *event.Codec
 	logger         *slog.Logger
