@@ -188,7 +188,7 @@ func (c *Cluster) release() {
 	c.socket.remove()
 	c.data.close()
 	if c.lock != nil {
-		c.lock.Close()
+		unlockDir(c.lock)
 	}
 }
 

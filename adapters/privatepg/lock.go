@@ -36,3 +36,10 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// unlockDir gives the folder back. Closing alone would leave it taken for as long as a
+// program that was being started at that moment has the descriptor too, see flock(2).
+func unlockDir(f *os.File) {
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // closing does it too, if later
+	f.Close()
+}
