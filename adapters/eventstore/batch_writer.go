@@ -22,8 +22,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/waypost/waypost/app/event"
 )
 
 const (
@@ -95,17 +95,13 @@ func (w *batchWriter) write(e *esdb.RecordedEvent, anywhere bool) error {
 	w.mu.Lock()
 	w.pending[number] = fmt.Sprintf("event %d of stream %s", e.EventNumber, e.StreamID)
 	w.mu.Unlock()
-	options := &streams.BatchAppendReq_Options{
-		StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(e.StreamID)},
-		DeadlineOption:   &streams.BatchAppendReq_Options_Deadline{Deadline: durationpb.New(batchDeadline)},
-	}
+	expected := event.Any()
 	switch {
 	case anywhere:
-		options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_Any{Any: &emptypb.Empty{}}
 	case e.EventNumber == 0:
-		options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_NoStream{NoStream: &emptypb.Empty{}}
+		expected = event.NoStream()
 	default:
-		options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_StreamPosition{StreamPosition: e.EventNumber - 1}
+		expected = event.At(event.Revision(e.EventNumber - 1))
 	}
 	contentType := e.ContentType
 	if contentType == "" {
@@ -113,7 +109,7 @@ func (w *batchWriter) write(e *esdb.RecordedEvent, anywhere bool) error {
 	}
 	err := w.call.Send(&streams.BatchAppendReq{
 		CorrelationId: correlation(number),
-		Options:       options,
+		Options:       batchOptions(e.StreamID, expected, batchDeadline),
 		ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{{
 			Id:             structured(e.EventID),
 			Metadata:       map[string]string{"type": e.EventType, "content-type": contentType},

@@ -20,11 +20,13 @@ import (
 	"github.com/waypost/waypost/app/event"
 )
 
-func connected(t *testing.T) (*connection, *eventstored.Server) {
+func connected(t *testing.T, change ...func(*eventstored.Options)) (*connection, *eventstored.Server) {
 	t.Helper()
-	s, err := eventstored.Open(context.Background(), eventstored.Options{
-		Dir: t.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
-	})
+	options := eventstored.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}
+	for _, c := range change {
+		c(&options)
+	}
+	s, err := eventstored.Open(context.Background(), options)
 	if err != nil {
 		t.Fatal(err)
 	}

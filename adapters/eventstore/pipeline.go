@@ -297,17 +297,6 @@ func (c *pipelineCall) idle(ctx context.Context) {
 func batchRequest(
 	number uint64, stream string, expected event.Expected, events []esdb.EventData, timeout time.Duration,
 ) *streams.BatchAppendReq {
-	options := &streams.BatchAppendReq_Options{
-		StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(stream)},
-		DeadlineOption:   &streams.BatchAppendReq_Options_Deadline{Deadline: durationpb.New(timeout)},
-	}
-	if r, exact := expected.Revision(); exact {
-		options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_StreamPosition{StreamPosition: uint64(r)}
-	} else if expected.IsNoStream() {
-		options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_NoStream{NoStream: &emptypb.Empty{}}
-	} else {
-		options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_Any{Any: &emptypb.Empty{}}
-	}
 	proposed := make([]*streams.BatchAppendReq_ProposedMessage, len(events))
 	for i, e := range events {
 		proposed[i] = &streams.BatchAppendReq_ProposedMessage{
@@ -317,7 +306,25 @@ func batchRequest(
 			Data:           e.Data,
 		}
 	}
-	return &streams.BatchAppendReq{CorrelationId: correlation(number), Options: options, ProposedMessages: proposed, IsFinal: true}
+	return &streams.BatchAppendReq{
+		CorrelationId: correlation(number), Options: batchOptions(stream, expected, timeout), ProposedMessages: proposed, IsFinal: true,
+	}
+}
+
+// batchOptions are those of an append that the store has so long for.
+func batchOptions(stream string, expected event.Expected, deadline time.Duration) *streams.BatchAppendReq_Options {
+	options := &streams.BatchAppendReq_Options{
+		StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(stream)},
+		DeadlineOption:   &streams.BatchAppendReq_Options_Deadline{Deadline: durationpb.New(deadline)},
+	}
+	if r, exact := expected.Revision(); exact {
+		options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_StreamPosition{StreamPosition: uint64(r)}
+	} else if expected.IsNoStream() {
+		options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_NoStream{NoStream: &emptypb.Empty{}}
+	} else {
+		options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_Any{Any: &emptypb.Empty{}}
+	}
+	return options
 }
 
 // hasDetail reports whether a refusal has a detail of the type of m.

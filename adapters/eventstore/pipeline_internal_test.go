@@ -3,7 +3,6 @@ package eventstore
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"strconv"
 	"sync"
@@ -25,28 +24,11 @@ const pipelinePatience = 30 * time.Second
 // opened is a pipeline to a store, with its call open.
 func opened(t *testing.T, change ...func(*eventstored.Options)) (*pipeline, *connection) {
 	t.Helper()
-	options := eventstored.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}
-	for _, c := range change {
-		c(&options)
-	}
-	s, err := eventstored.Open(context.Background(), options)
+	c, store := connected(t, change...)
+	config, err := esdb.ParseConnectionString(store.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := s.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	config, err := esdb.ParseConnectionString(s.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := connect(*config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.close)
 	p := newPipeline(*config, pipelinePatience)
 	t.Cleanup(func() { p.close(context.Background()) })
 	awaitOpen(t, p)
