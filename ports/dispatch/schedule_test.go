@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -183,17 +184,14 @@ func TestHoldsProbeWithBackoffAndResumeAlone(t *testing.T) {
 		if m := w.message(other); m.Status != message.StatusSent {
 			t.Errorf("another sender's message is %s", m.Status)
 		}
-		w.mu.Lock()
-		probes := append([]time.Time(nil), w.probes...)
-		w.mu.Unlock()
+		var probes []time.Time
+		w.locked(func() { probes = slices.Clone(w.probes) })
 		for i, wait := range []int{2, 4, 8, 16, 32, 60, 60} {
 			if gap := probes[i+1].Sub(probes[i]); gap < time.Duration(wait)*time.Second || gap > time.Duration(wait)*time.Second+200*time.Millisecond {
 				t.Errorf("question %d came %s after the one before, want %d s", i+2, gap, wait)
 			}
 		}
-		w.mu.Lock()
-		well = true
-		w.mu.Unlock()
+		w.locked(func() { well = true })
 		_, err := w.senders.Update(w.ctx, "acme", sender.Changes{}, "a better token", tester)
 		w.must(err)
 		time.Sleep(20 * time.Second)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -63,7 +64,9 @@ func TestRetriesPassABacklog(t *testing.T) {
 		}
 		w.dispatch(nil)
 		time.Sleep(10 * time.Second)
-		for id := range failed {
+		var again map[uuid.UUID]bool
+		w.locked(func() { again = maps.Clone(failed) })
+		for id := range again {
 			m := w.message(id)
 			want(t, m, message.StatusSent, 2, 2)
 			if gap := m.Calls[1].StartedAt.Sub(m.Calls[0].EndedAt); gap < time.Second || gap > time.Second+20*slotAt80+late {
@@ -162,9 +165,11 @@ func TestOneRecipientWithManyMessagesSlowsNobody(t *testing.T) {
 				t.Errorf("%d messages to recipient %d in 6 minutes", got, n)
 			}
 		}
-		if refused > 0 {
-			t.Errorf("%d calls above Meta's limit for a recipient", refused)
-		}
+		w.locked(func() {
+			if refused > 0 {
+				t.Errorf("%d calls above Meta's limit for a recipient", refused)
+			}
+		})
 		w.wantWithin("acme", 80)
 	})
 }
@@ -212,12 +217,12 @@ func TestAPausedTemplateHoldsItsMessagesAlone(t *testing.T) {
 			t.Errorf("%d of 3000 messages of another template went", n)
 		}
 		time.Sleep(20 * time.Minute)
-		if refused > 20 {
-			t.Errorf("%d calls with a template that is paused", refused)
-		}
-		w.mu.Lock()
-		paused = false
-		w.mu.Unlock()
+		w.locked(func() {
+			if refused > 20 {
+				t.Errorf("%d calls with a template that is paused", refused)
+			}
+		})
+		w.locked(func() { paused = false })
 		time.Sleep(16*time.Minute + time.Minute)
 		if n := w.count(message.StatusSent); n != 6000 {
 			t.Errorf("%d of 6000 messages went", n)
@@ -286,11 +291,10 @@ func TestASecretLimitIsFound(t *testing.T) {
 				if n := mostInASecond(later); n > secret*105/100+max(6, secret/5) {
 					t.Errorf("%d calls in one second where WhatsApp takes %d", n, secret)
 				}
-				t.Logf("secretly %d/s: settled at %.1f/s, %d calls refused in %d s", secret, rate, len(refused), minutes*60+30)
-
-				w.mu.Lock()
-				limit.rate = 1000
-				w.mu.Unlock()
+				w.locked(func() {
+					t.Logf("secretly %d/s: settled at %.1f/s, %d calls refused in %d s", secret, rate, len(refused), minutes*60+30)
+					limit.rate = 1000
+				})
 				time.Sleep(4 * time.Minute)
 				before = w.count(message.StatusSent)
 				time.Sleep(10 * time.Second)
@@ -322,13 +326,9 @@ func TestABlockedNumberRecovers(t *testing.T) {
 		}
 		w.dispatch(nil)
 		time.Sleep(5 * time.Second)
-		w.mu.Lock()
-		blocked = true
-		w.mu.Unlock()
+		w.locked(func() { blocked = true })
 		time.Sleep(30 * time.Second)
-		w.mu.Lock()
-		blocked = false
-		w.mu.Unlock()
+		w.locked(func() { blocked = false })
 		time.Sleep(50 * time.Second) // the longest wait is 32 s
 		before := w.count(message.StatusSent)
 		time.Sleep(10 * time.Second)
@@ -419,9 +419,7 @@ func TestAnOutageOfAnHour(t *testing.T) {
 				if calls > 200 {
 					t.Errorf("%d calls while WhatsApp was away", calls)
 				}
-				w.mu.Lock()
-				away = false
-				w.mu.Unlock()
+				w.locked(func() { away = false })
 				time.Sleep(3 * time.Minute)
 				if n := w.count(message.StatusDeadLettered); n >= 100 {
 					t.Errorf("%d dead letters", n)

@@ -43,6 +43,8 @@ type world struct {
 	takers    map[uuid.UUID]bool      // those with the role of dispatch
 	lanes     map[string]uuid.UUID
 
+	// These are asked with mu held: what a test shares with them it reads and
+	// writes in locked.
 	answer  func(dispatch.CallRequest) message.CallResult
 	latency func(dispatch.CallRequest) time.Duration
 	healthy func() (bool, message.Failure)
@@ -171,6 +173,13 @@ func (w *world) queue(from string, to string, change func(*message.Queued)) uuid
 
 func bulk(q *message.Queued) { q.Priority = message.PriorityBulk }
 func otp(q *message.Queued)  { q.Priority = message.PriorityOTP }
+
+// locked runs f while no call is being answered.
+func (w *world) locked(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
 
 // message is how a message stands.
 func (w *world) message(id uuid.UUID) message.Message {
