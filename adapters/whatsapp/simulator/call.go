@@ -28,7 +28,7 @@ func (s *Simulator) serveMessages(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, r, set, missingObject(id, "post"))
 		return
 	}
-	at, throttled := n.arrive(s.clock, set)
+	at, throttled := n.arrive(s.clock, receivedAgo(r.Context()), set)
 	c := &call{s: s, w: w, r: r, set: set, number: n}
 	c.entry.AtNanos, c.entry.At = int64(at), s.started.Add(at)
 	c.entry.Number = id

@@ -8,9 +8,10 @@
 //     10 s is repeated after 0, 1, 2, 4 … 60 s until it is.
 //   - What waits is kept in memory and bounded. At the bound calls wait instead of statuses being dropped,
 //     and a caller that gives up waiting was not accepted.
-//   - Arrivals are stamped with the monotonic clock as the first thing that is done with a call, under the
-//     lock of its number, so the stamps of one number never go back and the largest count in any sliding
-//     second is exact for them. The throughput limit is decided on the same stamp.
+//   - A call's arrival is when the kernel received it (on Linux; elsewhere the first moment at which this
+//     program sees it), so a busy machine, on which calls are noticed late and in bunches, does not take an
+//     even stream for a burst. The largest count in any sliding second is exact for these stamps, and the
+//     throughput limit is decided on them.
 //   - The fate of a call is drawn from the seed, its message and how often that message was called before.
 //     A run with the same seed and the same messages meets the same faults, however calls interleave.
 //

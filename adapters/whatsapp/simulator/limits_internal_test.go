@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,54 +13,81 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The window holds as many stamps as a look at all of them finds in the last second.
-func TestWindowCountsTheLastSecond(t *testing.T) {
+// seconds is how many stamps each second holds that ends with one of them.
+func seconds(stamps []time.Duration) []int {
+	sorted := slices.Sorted(slices.Values(stamps))
+	counts := make([]int, len(sorted))
+	for last, end := range sorted {
+		for _, stamp := range sorted[:last+1] {
+			if stamp > end-time.Second {
+				counts[last]++
+			}
+		}
+	}
+	return counts
+}
+
+// lateCalls draws when calls are noticed, and how long before that each came in.
+func lateCalls(t *rapid.T) (noticed, ago []time.Duration) {
+	now := time.Minute
+	for range rapid.IntRange(1, 200).Draw(t, "calls") {
+		now += time.Duration(rapid.IntRange(0, 60).Draw(t, "step in ms")) * time.Millisecond
+		late := rapid.SampledFrom([]int{0, 0, 0, 3, 40, 999}).Draw(t, "late in ms")
+		noticed, ago = append(noticed, now), append(ago, time.Duration(late)*time.Millisecond)
+	}
+	return noticed, ago
+}
+
+// The figures of a number are those of a look at all arrivals, in whatever order they are noticed.
+func TestNumberCountsSlidingSeconds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var w window
+		c := DefaultControl()
+		c.Rate = rapid.IntRange(1, 40).Draw(t, "rate")
+		s := newSettings(c)
+		s.limit = 0
+		n := &number{}
 		var all []time.Duration
-		now := time.Duration(0)
-		for _, step := range rapid.SliceOf(rapid.IntRange(0, 400)).Draw(t, "steps in ms") {
-			now += time.Duration(step) * time.Millisecond
-			all = append(all, now)
-			want := 0
-			for _, stamp := range all {
-				if stamp > now-time.Second {
-					want++
-				}
+		noticed, ago := lateCalls(t)
+		for i, now := range noticed {
+			at, _ := n.arrive(func() time.Duration { return now }, ago[i], s)
+			if at != now-ago[i] {
+				t.Fatalf("what came %s before %s is stamped %s", ago[i], now, at)
 			}
-			if got := w.add(now); got != want {
-				t.Fatalf("at %s the window holds %d stamps, want %d", now, got, want)
+			all = append(all, at)
+		}
+		counts := seconds(all)
+		over := int64(0)
+		for _, inSecond := range counts {
+			if inSecond > c.Rate {
+				over++
 			}
+		}
+		if got := n.figures; got.LargestSecond != slices.Max(counts) || got.CallsOverRate != over {
+			t.Fatalf("%d in the largest second and %d calls over the rate, want %d and %d",
+				got.LargestSecond, got.CallsOverRate, slices.Max(counts), over)
 		}
 	})
 }
 
-// However calls are spread, no second lets through more than the limit, and one below it is never stopped.
+// However calls are spread and noticed, no second lets through more than the limit, and none is stopped that
+// would have fit.
 func TestNumberThrottlesTheSlidingSecond(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := DefaultControl()
 		c.Rate = rapid.IntRange(1, 40).Draw(t, "rate")
 		s := newSettings(c)
+		limit := c.Rate * 105 / 100
 		n := &number{}
 		var passed []time.Duration
-		now := time.Duration(0)
-		for _, step := range rapid.SliceOfN(rapid.IntRange(0, 60), 1, 200).Draw(t, "steps in ms") {
-			now += time.Duration(step) * time.Millisecond
-			at, throttled := n.arrive(func() time.Duration { return now }, s)
-			if at != now {
-				t.Fatalf("stamped %s at %s", at, now)
-			}
-			before := 0
-			for _, stamp := range passed {
-				if stamp > now-time.Second {
-					before++
-				}
-			}
-			if want := before >= c.Rate*105/100; throttled != want {
-				t.Fatalf("with %d let through in the last second and a rate of %d: throttled %t", before, c.Rate, throttled)
+		noticed, ago := lateCalls(t)
+		for i, now := range noticed {
+			at, throttled := n.arrive(func() time.Duration { return now }, ago[i], s)
+			with := append(slices.Clone(passed), at)
+			if fits := slices.Max(seconds(with)) <= limit; fits == throttled {
+				t.Fatalf("a limit of %d: fits %t, throttled %t", limit, fits, throttled)
 			}
 			if !throttled {
-				passed = append(passed, now)
+				passed = with
 			}
 		}
 	})

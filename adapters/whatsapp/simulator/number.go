@@ -28,18 +28,26 @@ type number struct {
 	inbound  float64 // the part of an inbound message that is due
 }
 
-// arrive stamps a call, counts it, and tells whether the throughput limit stops it.
-func (n *number) arrive(clock func() time.Duration, s *settings) (at time.Duration, throttled bool) {
+// arrive stamps a call that came in so long ago, counts it, and tells whether the throughput limit stops it.
+func (n *number) arrive(clock func() time.Duration, ago time.Duration, s *settings) (at time.Duration, throttled bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	at = clock()
+	at = clock() - min(ago, maxLate)
 	n.figures.Calls++
-	inSecond := n.calls.add(at)
-	n.figures.LargestSecond = max(n.figures.LargestSecond, inSecond)
-	if s.Rate > 0 && inSecond > s.Rate {
-		n.figures.CallsOverRate++
+	own := true
+	n.calls.with(at, func(inSecond int) {
+		n.figures.LargestSecond = max(n.figures.LargestSecond, inSecond)
+		// A second that ended with a call before may be above the rate only by this one.
+		if s.Rate > 0 && (inSecond == s.Rate+1 || own && inSecond > s.Rate) {
+			n.figures.CallsOverRate++
+		}
+		own = false
+	})
+	n.calls.add(at)
+	if s.limit > 0 {
+		n.load.with(at, func(inSecond int) { throttled = throttled || inSecond > s.limit })
 	}
-	if s.limit > 0 && n.load.advance(at) >= s.limit {
+	if throttled {
 		n.figures.Throttled++
 		return at, true
 	}

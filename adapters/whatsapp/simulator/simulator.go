@@ -135,6 +135,7 @@ func Start(ctx context.Context, o Options) (*Simulator, error) {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnContext:       withConnection,
 		ConnState: func(c net.Conn, state http.ConnState) {
 			if state == http.StateNew {
 				s.unused.Store(c, nil)
@@ -144,7 +145,7 @@ func Start(ctx context.Context, o Options) (*Simulator, error) {
 		},
 	}
 	s.work.Go(func() {
-		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.server.Serve(stampingListener{listener}); !errors.Is(err, http.ErrServerClosed) {
 			s.log.ErrorContext(ctx, "simulator stopped serving", "error", err)
 		}
 	})

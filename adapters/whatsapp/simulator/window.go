@@ -1,38 +1,40 @@
 package simulator
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// window counts the stamps of the last second. Stamps come in order; a window that ends at t holds those
-// in (t − 1 s, t]. It keeps one stamp for each call of that second and nothing older.
+// maxLate is how much later than it arrived a call may be noticed, for its stamp to be right.
+const maxLate = time.Second
+
+// window counts stamps in sliding seconds; one that ends at t holds those in (t − 1 s, t]. Stamps may come
+// out of order by up to maxLate.
 type window struct {
-	stamps []time.Duration // a ring whose length is a power of two
-	head   int
-	count  int
+	stamps []time.Duration // sorted; those that no stamp to come shares a second with are forgotten
 }
 
-// advance forgets what is a second old or older at now and returns how many stamps are left.
-func (w *window) advance(now time.Duration) int {
-	for w.count > 0 && now-w.stamps[w.head] >= time.Second {
-		w.head = (w.head + 1) & (len(w.stamps) - 1)
-		w.count--
+// with visits the seconds that a stamp at that time would be in and that end with a stamp, its own first, and
+// says how many stamps each would hold.
+func (w *window) with(at time.Duration, visit func(inSecond int)) {
+	own, _ := slices.BinarySearch(w.stamps, at+1)
+	first, _ := slices.BinarySearch(w.stamps, at-time.Second+1)
+	visit(own - first + 1)
+	for last := own; last < len(w.stamps) && w.stamps[last]-at < time.Second; last++ {
+		for w.stamps[last]-w.stamps[first] >= time.Second && first < own {
+			first++
+		}
+		visit(last - first + 2)
 	}
-	return w.count
 }
 
-// add puts the stamp now into the window and returns how many stamps the second that ends with it holds.
-func (w *window) add(now time.Duration) int {
-	w.advance(now)
-	if w.count == len(w.stamps) {
-		w.grow()
+// add puts a stamp where it belongs.
+func (w *window) add(at time.Duration) {
+	i, _ := slices.BinarySearch(w.stamps, at+1)
+	w.stamps = slices.Insert(w.stamps, i, at)
+	newest, old := w.stamps[len(w.stamps)-1], 0
+	for newest-w.stamps[old] >= time.Second+maxLate {
+		old++
 	}
-	w.stamps[(w.head+w.count)&(len(w.stamps)-1)] = now
-	w.count++
-	return w.count
-}
-
-func (w *window) grow() {
-	larger := make([]time.Duration, max(16, 2*len(w.stamps)))
-	n := copy(larger, w.stamps[w.head:])
-	copy(larger[n:], w.stamps[:w.head])
-	w.stamps, w.head = larger, 0
+	w.stamps = w.stamps[old:]
 }
