@@ -137,7 +137,8 @@ type Dispatcher struct {
 	known          map[uuid.UUID]*flight
 	done           []*flight
 	leads          leadTime
-	recordings     int // flights that are recording
+	recordings     int       // flights that are recording
+	lookAt         time.Time // when the subscriber looks for what is to be handed out
 	working        int
 	nacks          int
 	all            map[string]sender.Sender // every sender, of other processes too
@@ -259,6 +260,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 func (d *Dispatcher) Drain(ctx context.Context) {
 	d.mu.Lock()
 	d.stopping = true
+	for _, l := range d.lanes {
+		l.dismiss()
+	}
 	started := d.started
 	d.mu.Unlock()
 	defer d.drain.Do(func() { close(d.drained) })
@@ -448,7 +452,7 @@ func (d *Dispatcher) giveBack(most int) (gone []string) {
 	for i, id := range slices.Sorted(maps.Keys(d.lanes)) {
 		l := d.lanes[id]
 		l.leaving = i >= most
-		if l.leaving && l.limiter.quiet(now) {
+		if l.leaving && l.quiet(now) {
 			d.dropLane(id, l)
 			gone = append(gone, id)
 		}
@@ -605,6 +609,9 @@ func (d *Dispatcher) throttleOf(s scope) *throttle {
 
 // throttledUntil is until when a lane waits for its scopes; d.mu is held.
 func (d *Dispatcher) throttledUntil(l *lane) (until time.Time) {
+	if len(d.throttles) == 0 {
+		return time.Time{}
+	}
 	for _, reach := range [...]message.ThrottleScope{message.ScopeNumber, message.ScopeAccount, message.ScopeApp} {
 		if t := d.throttles[scopeOf(reach, l.sender)]; t != nil && t.until.After(until) {
 			until = t.until

@@ -74,6 +74,8 @@ type pair struct {
 	wholeAt time.Time
 	// spent is set once the burst was used up, until it is whole again.
 	spent bool
+	// coming counts messages that are taken and not called yet.
+	coming int
 	// level and until are of the waits that WhatsApp asked for.
 	level int
 	until time.Time
@@ -93,7 +95,7 @@ func (p *pair) closedTill() time.Time {
 
 // forgettable says that nothing is lost with it.
 func (p *pair) forgettable(now time.Time) bool {
-	return !p.wholeAt.After(now) && now.Sub(p.until) > maxBackoff && p.held == 0 && !p.anyLeft()
+	return !p.wholeAt.After(now) && now.Sub(p.until) > maxBackoff && p.held == 0 && p.coming == 0 && !p.anyLeft()
 }
 
 // templateHold is a template that WhatsApp does not take for now.
@@ -138,22 +140,39 @@ func (l *lane) pairOf(recipient string, now time.Time) *pair {
 	return p
 }
 
-// pairTake counts a call to a recipient, pairReturn one that was not made after all.
-func (l *lane) pairTake(recipient string, now time.Time) {
+// pairTake counts a call to its recipient that is to come.
+func (l *lane) pairTake(f *flight, now time.Time) {
 	if !l.pairLimit {
 		return
 	}
-	p := l.pairOf(recipient, now)
+	f.paired = true
+	p := l.pairOf(f.item.Recipient, now)
 	if p.wholeAt.Before(now) {
 		p.wholeAt, p.spent = now, false
 	}
+	p.coming++
 	p.wholeAt = p.wholeAt.Add(pairInterval)
 	p.spent = p.spent || p.wholeAt.Sub(now) > (pairBurst-1)*pairInterval
 }
 
-func (l *lane) pairReturn(recipient string) {
-	if p := l.pairs[recipient]; l.pairLimit && p != nil {
+// pairCall takes in when a call that was taken is made: WhatsApp counts from then.
+func (l *lane) pairCall(f *flight, now time.Time) {
+	if p := l.pairs[f.item.Recipient]; f.paired {
+		if least := now.Add(time.Duration(p.coming) * pairInterval); p.wholeAt.Before(least) {
+			p.wholeAt = least
+		}
+		p.coming--
+	}
+}
+
+// pairReturn gives back a call that was not made after all.
+func (l *lane) pairReturn(f *flight) {
+	if p := l.pairs[f.item.Recipient]; f.paired {
+		f.paired = false
 		p.wholeAt = p.wholeAt.Add(-pairInterval)
+		if f.slot == nil {
+			p.coming--
+		}
 	}
 }
 

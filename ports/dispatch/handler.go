@@ -109,7 +109,7 @@ func (d *Dispatcher) advance(ctx context.Context, f *flight) (ending, error) {
 			return done(loaded), nil
 		}
 		_, calls := events[len(events)-1].(message.SendAttempted)
-		if calls && f.slot == nil {
+		if calls && !f.call {
 			return ending{kind: endNeedSlot}, nil
 		}
 		begun := time.Now()
@@ -188,20 +188,58 @@ func (d *Dispatcher) settlingHeld(m message.Message, now time.Time) (time.Time, 
 func (d *Dispatcher) mayCall(f *flight, begun, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return !f.lane.gone && !f.lane.hold.active && !d.stopping && d.leased(now) && now.Sub(begun) < maxBegun
+	return d.mayCallLocked(f, begun, now)
+}
+
+func (d *Dispatcher) mayCallLocked(f *flight, begun, now time.Time) bool {
+	l := f.lane
+	return !l.gone && !l.hold.active && !d.stopping && d.leased(now) && now.Sub(begun) < maxBegun &&
+		(f.probe || !l.breaker.open()) && !d.clock().Before(d.throttledUntil(l))
+}
+
+// await waits for the flight's slot, once SendAttempted stands, and until the slot's
+// time has come. It reports whether the call may be made.
+func (d *Dispatcher) await(f *flight, begun time.Time) bool {
+	d.mu.Lock()
+	now := time.Now()
+	d.leads.took(now.Sub(f.picked), now)
+	d.recorded(f)
+	may := d.mayCallLocked(f, begun, now)
+	if may {
+		f.lane.wait(f)
+		again := f.lane.grant(now, d.clock())
+		if !again.IsZero() && again.Before(d.lookAt) {
+			d.lookAt = again
+			signal(d.sub.turn)
+		}
+	}
+	turn := f.turn
+	d.mu.Unlock()
+	if !may {
+		return false
+	}
+	patience := time.NewTimer(time.Until(begun.Add(maxBegun)))
+	defer patience.Stop()
+	select {
+	case <-turn:
+	case <-patience.C:
+	case <-d.calling.Done():
+	}
+	d.mu.Lock()
+	f.lane.endWait(f)
+	d.mu.Unlock()
+	return f.slot != nil && sleep(d.calling, time.Until(f.slot.notBefore)) == nil && d.mayCall(f, begun, time.Now())
 }
 
 // call makes the call that SendAttempted announced, and records what came of it.
 func (d *Dispatcher) call(ctx context.Context, f *flight, l command.Loaded, begun time.Time, span trace.Span) (ending, error) {
 	call := l.Message.Calls[len(l.Message.Calls)-1]
+	appended := time.Since(begun)
 	d.mu.Lock()
 	s := f.lane.sender
-	d.leads.took(time.Since(f.slot.given))
-	d.recorded(f)
 	d.mu.Unlock()
-	appended := time.Since(begun)
 	var result message.CallResult = message.NotCalled{}
-	if err := sleep(d.calling, time.Until(f.slot.notBefore)); err == nil && d.mayCall(f, begun, time.Now()) {
+	if d.await(f, begun) {
 		calling, abandon := context.WithCancel(span.In(d.calling))
 		d.abandonBy(f, abandon)
 		result = d.caller.Send(calling, CallRequest{
@@ -259,13 +297,13 @@ func (d *Dispatcher) spend(f *flight, result message.CallResult) {
 	}
 	if !unmade {
 		f.slot.written(time.Now())
-		return
 	}
-	if f.slot.release() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		f.lane.pairReturn(f.item.Recipient)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if unmade && (f.slot == nil || f.slot.release()) {
+		f.lane.pairReturn(f)
 	}
+	f.paired = false
 }
 
 // judge takes what came of a call into the state of its lane and its scopes, and
@@ -285,11 +323,11 @@ func (d *Dispatcher) judge(
 		}
 	case message.Lost:
 		if d.calling.Err() == nil {
-			l.breaker.fault(now, f.probe)
+			l.fault(now, f.probe)
 		}
 	case message.Refused:
 		if r.Unreachable && r.Failure.Class == message.ClassTransient {
-			l.breaker.fault(now, f.probe)
+			l.fault(now, f.probe)
 			if f.probe {
 				return message.Put{Reason: message.DeferProbeFailed, Code: r.Failure.Code, DueAt: l.breaker.probeAt}, nil
 			}
@@ -352,11 +390,13 @@ func (d *Dispatcher) slowDown(f *flight, reached scope, wait time.Duration) {
 	now := time.Now()
 	if reached.reach == message.ScopeNumber {
 		f.lane.limiter.refused(f.slot, now, now.Add(wait))
+		f.lane.dismiss()
 		return
 	}
 	for _, l := range d.lanes {
 		if scopeOf(reached.reach, l.sender) == reached {
 			l.limiter.slow(now, now.Add(wait))
+			l.dismiss()
 		}
 	}
 }

@@ -35,6 +35,7 @@ func (l *lane) stop(f sender.Fault, now time.Time) *sender.Fault {
 	l.hold.active, l.hold.tokenID, l.hold.begun = true, l.sender.TokenID, now
 	l.hold.probeAt = now.Add(backoffAt(l.hold.level))
 	l.hold.level++
+	l.dismiss()
 	return &f
 }
 

@@ -23,6 +23,9 @@ const (
 	// maxAside bounds the items of a lane that wait in memory for their recipient or
 	// template, and those that wait for their time, for settling or for the log.
 	maxAside = 1000
+	// maxWait is how long after a message's turn its call goes before all others: well
+	// before maxBegun, and longer than maxAhead.
+	maxWait = 700 * time.Millisecond
 	// maxQueued bounds what a lane keeps of a priority beyond its prefetch: lost
 	// answers to be sent again while the lane is paused.
 	maxQueued = 1000
@@ -53,13 +56,19 @@ type flight struct {
 	item  work.Item
 	lane  *lane
 	state flightState
-	// slot is nil for work that needs no call.
-	slot  *slot
-	probe bool
+	// call marks work that is to be called, by the time of its turn.
+	call   bool
+	picked time.Time
+	probe  bool
 	// templateProbe marks the call that finds out whether a template is taken again.
 	templateProbe bool
-	// recording is set while SendAttempted is being recorded for it.
-	recording bool
+	// recording is set while SendAttempted is being recorded for it, waiting from
+	// then until turn is closed: then slot is the right to write the call, or nil if
+	// there is to be none. ahead says that it counts among those before their slot,
+	// paired that its recipient counts it.
+	recording, waiting, ahead, paired bool
+	turn                              chan struct{}
+	slot                              *slot
 	// abandon cancels its call; nil while none is under way.
 	abandon func()
 	// gate is what holds it, or held it until it was fetched again; nil for none.
@@ -152,8 +161,13 @@ type lane struct {
 	gates map[*gate]bool
 	left  []*flight
 	turn  int
-	// working counts the calls under way, urgent those of them that are OTP.
+	// working counts what is with the handler for a call, urgent those of them that
+	// are OTP, ahead those that have no slot yet, by class.
 	working, urgent int
+	ahead           [len(priorities)]int
+	// waiting are those whose SendAttempted stands and that wait for a slot, by
+	// class, in the order in which they came.
+	waiting [len(priorities)][]*flight
 }
 
 func newLane(s sender.Sender, pairLimit bool) *lane {
@@ -220,28 +234,66 @@ func (l *lane) low() bool {
 	return false
 }
 
-// next is the flight whose turn it is, still in its queue. Of ten turns one goes
-// to each lower class that has work; a tenth of the bound is kept for OTP.
-func (l *lane) next(now time.Time) *flight {
+// next is the flight that is to be recorded now, still in its queue, since its slot
+// comes within the lead. If there is none it answers when to look again, zero if
+// time alone changes nothing. A tenth of the bound is kept for OTP.
+func (l *lane) next(now, at time.Time, lead time.Duration) (f *flight, again time.Time) {
 	if l.working >= l.inFlightBound() {
-		return nil
+		return nil, time.Time{}
+	}
+	if l.ahead == [len(priorities)]int{} {
+		l.limiter.rested(now)
 	}
 	full := l.working-l.urgent >= l.inFlightBound()*9/10
-	var heads [len(priorities)]*flight
+	before := 0
 	for class := range priorities {
-		if l.open(class) && (class == 0 || !full) {
-			heads[class] = l.head(class, now)
+		before += l.ahead[class]
+		if !l.open(class) || class > 0 && full {
+			continue
+		}
+		f := l.head(class, at)
+		if f == nil {
+			continue
+		}
+		// What is before it in its turn: all of its own and the higher classes, and at
+		// most nine of those for each of its own.
+		due := l.limiter.due(1+min(before, len(turns)*l.ahead[class]), now)
+		switch {
+		case due.IsZero():
+		case due.Sub(now) <= lead:
+			return f, time.Time{}
+		case again.IsZero() || due.Add(-lead).Before(again):
+			again = due.Add(-lead)
 		}
 	}
-	switch l.turn % 10 {
-	case 4:
-		if heads[1] != nil {
-			return heads[1]
+	return nil, again
+}
+
+// turns says which lower class goes first in each of ten turns; 0: none.
+var turns = [10]int{4: 1, 9: 2}
+
+// nextWaiting is the flight that gets the next slot: one in ten goes to each lower
+// class that waits, and before all goes who has waited so long that its call would
+// come too late.
+func (l *lane) nextWaiting(now time.Time) *flight {
+	var heads [len(priorities)]*flight
+	for class := range l.waiting {
+		list := &l.waiting[class]
+		for len(*list) > 0 && !(*list)[0].waiting {
+			(*list)[0] = nil
+			*list = (*list)[1:]
 		}
-	case 9:
-		if heads[2] != nil {
-			return heads[2]
+		if len(*list) > 0 {
+			heads[class] = (*list)[0]
 		}
+	}
+	for _, f := range heads {
+		if f != nil && now.Sub(f.picked) > maxWait {
+			return f
+		}
+	}
+	if f := heads[turns[l.turn%len(turns)]]; f != nil {
+		return f
 	}
 	for _, f := range heads {
 		if f != nil {
@@ -249,6 +301,67 @@ func (l *lane) next(now time.Time) *flight {
 		}
 	}
 	return nil
+}
+
+// grant gives those who wait the slots that are due. It answers when the next one
+// is, zero if none is due by time alone.
+func (l *lane) grant(now, at time.Time) (again time.Time) {
+	for f := l.nextWaiting(now); f != nil; f = l.nextWaiting(now) {
+		s, again := l.limiter.reserve(now)
+		if s == nil {
+			return again
+		}
+		l.turn++
+		l.pairCall(f, at)
+		f.slot = s
+		l.endWait(f)
+	}
+	return time.Time{}
+}
+
+// wait has a flight wait for its slot.
+func (l *lane) wait(f *flight) {
+	f.waiting, f.turn = true, make(chan struct{})
+	class := rank(f.item.Priority)
+	l.waiting[class] = append(l.waiting[class], f)
+}
+
+// endWait ends the wait of a flight, with its slot or without.
+func (l *lane) endWait(f *flight) {
+	if f.ahead {
+		f.ahead = false
+		l.ahead[rank(f.item.Priority)]--
+	}
+	if f.waiting {
+		f.waiting = false
+		close(f.turn)
+	}
+}
+
+// dismiss sends those away who wait for a slot: there are none to be had soon.
+func (l *lane) dismiss() {
+	for class, list := range l.waiting {
+		for _, f := range list {
+			l.endWait(f)
+		}
+		l.waiting[class] = nil
+	}
+}
+
+// fault takes in a call to which WhatsApp did not answer. If that opens the breaker
+// nobody waits for a slot any more.
+func (l *lane) fault(now time.Time, probe bool) {
+	open := l.breaker.open()
+	l.breaker.fault(now, probe)
+	if !open && l.breaker.open() {
+		l.dismiss()
+	}
+}
+
+// quiet reports whether no call is to come and the last has left the window, so
+// that another process may begin.
+func (l *lane) quiet(now time.Time) bool {
+	return l.ahead == [len(priorities)]int{} && l.limiter.quiet(now)
 }
 
 // head is the next of a class that no gate keeps back; the others are set aside

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -11,13 +12,15 @@ const (
 	// between this process's write and WhatsApp's clock: measured, 10 ms keep what
 	// the server sees within the rate and cost 1 % of it.
 	window = 1010 * time.Millisecond
-	// minLead and maxLead bound how long before its time a slot is given away, so
-	// that recording SendAttempted takes nothing from the rate: as long as that takes
-	// of late, and half as much again.
-	minLead = 15 * time.Millisecond
-	maxLead = 500 * time.Millisecond
-	// credit is how far a lane that fell behind its pace may catch up at once.
-	credit = 20 * time.Millisecond
+	// slotLead is how long before its time a slot is given away: long enough to wake
+	// who is to write the call, and so short that an OTP comes at most one behind.
+	slotLead = 5 * time.Millisecond
+	// credit is how far behind its pace a lane may be to catch up at once, maxBehind
+	// to catch up at brisk times its pace: what was not used of a second is lost once
+	// that is over.
+	credit    = 20 * time.Millisecond
+	maxBehind = 250 * time.Millisecond
+	brisk     = 4.0 / 3
 )
 
 // limiter gives away slots for calls: at most rate of them are written in any
@@ -29,6 +32,9 @@ const (
 // or given away. The slot's time is set so late that of all these fewer than rate
 // can lie in one window with it.
 //
+// A slot is given to a call that only waits for it, so what is slow before that, and
+// slower at times, takes nothing from the rate.
+//
 // All times are of the process's monotonic clock.
 type limiter struct {
 	mu       sync.Mutex
@@ -36,7 +42,7 @@ type limiter struct {
 	inbound  int
 	writes   []time.Time // of the last window, oldest first
 	reserved int
-	pace     time.Time // when the next slot is due if they are spread evenly
+	next     schedule
 	learnt   governor
 }
 
@@ -44,7 +50,6 @@ type limiter struct {
 type slot struct {
 	limiter   *limiter
 	notBefore time.Time
-	given     time.Time
 	// All below is guarded by limiter.mu.
 	spent bool
 	fits  int       // calls written in the second before this one
@@ -97,41 +102,77 @@ func (l *limiter) effectiveLocked(now time.Time) int {
 	return max(1, l.learnt.limit(l.rate, now)-l.inbound) // a flood of inbound messages slows a lane, it never stops it
 }
 
-// reserve gives a slot away whose time comes within the lead. If there is none it
+// reserve gives a slot away whose time comes within slotLead. If there is none it
 // answers when to ask again; zero says that a slot must be spent or the rate
 // changed first.
-func (l *limiter) reserve(now time.Time, lead time.Duration) (s *slot, again time.Time) {
+func (l *limiter) reserve(now time.Time) (s *slot, again time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	at, after, known := l.dueLocked(1, now)
+	switch {
+	case !known:
+		return nil, time.Time{}
+	case at.Sub(now) > slotLead:
+		return nil, at.Add(-slotLead / 2) // so that a fast lane's slots go out several at once
+	}
+	l.next = after
+	l.reserved++
+	return &slot{limiter: l, notBefore: at}, time.Time{}
+}
+
+// due is the time of the n-th slot from now if all before it are used; zero says
+// that a slot must be spent or the rate changed before that can be known.
+func (l *limiter) due(n int, now time.Time) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, _, _ := l.dueLocked(n, now)
+	return at
+}
+
+func (l *limiter) dueLocked(n int, now time.Time) (at time.Time, after schedule, known bool) {
 	gone := 0
 	for gone < len(l.writes) && now.Sub(l.writes[gone]) >= window {
 		gone++
 	}
 	l.writes = slices.Delete(l.writes, 0, gone)
 	rate := l.effectiveLocked(now)
-	if rate == 0 {
-		return nil, time.Time{}
-	}
-	at := now
 	// So many of the writes must have left the window before the slot's time.
-	if leave := len(l.writes) + l.reserved - rate + 1; leave > len(l.writes) {
-		return nil, time.Time{}
-	} else if leave > 0 {
+	leave := len(l.writes) + l.reserved - rate + n
+	if rate == 0 || leave > len(l.writes) {
+		return time.Time{}, schedule{}, false
+	}
+	at = now
+	if leave > 0 {
 		at = l.writes[leave-1].Add(window)
 	}
-	pace := l.pace
-	if behind := now.Add(-credit); pace.Before(behind) {
-		pace = behind
+	due, after := l.next.after(n, now, window/time.Duration(rate))
+	return later(at, due), after, true
+}
+
+// rested takes in that nobody wanted a slot: what was left unused is not made up for.
+func (l *limiter) rested(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next.even = later(l.next.even, now.Add(-credit))
+}
+
+// schedule is when the next slot is due: by an even pace, and at the earliest while
+// the lane is behind that.
+type schedule struct{ even, brisk time.Time }
+
+// after is the time of the n-th slot from now, and the schedule of those after it.
+func (s schedule) after(n int, now time.Time, interval time.Duration) (time.Time, schedule) {
+	quick := time.Duration(float64(interval) / brisk)
+	s.even = later(s.even, now.Add(-maxBehind)).Add(time.Duration(n-1) * interval)
+	s.brisk = later(s.brisk, now.Add(-credit)).Add(time.Duration(n-1) * quick)
+	return later(s.even, s.brisk), schedule{s.even.Add(interval), s.brisk.Add(quick)}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
 	}
-	if at.Before(pace) {
-		at = pace
-	}
-	if at.Sub(now) > lead {
-		return nil, at.Add(-lead)
-	}
-	l.pace = pace.Add(window / time.Duration(rate))
-	l.reserved++
-	return &slot{limiter: l, notBefore: at, given: now}, time.Time{}
+	return a
 }
 
 // quiet reports whether no slot is out and the last write has left the window, so
@@ -192,6 +233,9 @@ func (s *slot) release() bool {
 
 // writtenAt is when the slot's call was written; zero if it was not.
 func (s *slot) writtenAt() time.Time {
+	if s == nil {
+		return time.Time{}
+	}
 	s.limiter.mu.Lock()
 	defer s.limiter.mu.Unlock()
 	return s.at
@@ -207,13 +251,39 @@ func (s *slot) isSpent() bool {
 	return s.spent
 }
 
-// leadTime follows how long it takes from a slot's giving away to the moment its
-// call could be written. Whoever uses it guards it.
-type leadTime struct{ usual time.Duration }
+const (
+	// minAhead and maxAhead bound how long before its call's time SendAttempted is
+	// recorded. maxAhead leaves enough of maxBegun for the wait.
+	minAhead = 50 * time.Millisecond
+	maxAhead = 400 * time.Millisecond
+	// halfLife is how soon a slow time of recording counts half: what slows a log
+	// down, a collection or a checkpoint, comes again within some seconds.
+	halfLife = 4 * time.Second
+)
 
-func (t *leadTime) took(d time.Duration) { t.usual += (min(d, maxBegun) - t.usual) / 16 }
+// leadTime follows how long it takes from a message's turn until its SendAttempted
+// stands. Whoever uses it guards it.
+type leadTime struct {
+	usual   time.Duration
+	longest time.Duration // of late, as it was at that time
+	at      time.Time
+}
 
-func (t *leadTime) lead() time.Duration { return min(max(minLead, t.usual*3/2), maxLead) }
+func (t *leadTime) took(d time.Duration, now time.Time) {
+	t.usual += (min(d, maxBegun) - t.usual) / 16
+	t.longest, t.at = max(d, t.longestAt(now)), now
+}
+
+func (t *leadTime) longestAt(now time.Time) time.Duration {
+	return time.Duration(float64(t.longest) * math.Exp2(-now.Sub(t.at).Seconds()/halfLife.Seconds()))
+}
+
+// ahead is how long before its call's time a message is to be recorded, so that
+// recording takes nothing from the rate: as long as that took at most of late, and a
+// quarter more.
+func (t *leadTime) ahead(now time.Time) time.Duration {
+	return min(max(minAhead, t.longestAt(now)*5/4), maxAhead)
+}
 
 const (
 	// minRecording and maxRecording bound how many messages of all lanes have their

@@ -1,11 +1,7 @@
 package dispatch
 
 import (
-	"math/rand/v2"
-	"slices"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -61,8 +57,13 @@ func TestLimiterNeverExceedsItsRate(t *testing.T) {
 					}
 				}
 			default:
-				if s, _ := l.reserve(now, minLead); s != nil {
+				due := l.due(1, now)
+				s, again := l.reserve(now)
+				if s != nil {
 					open = append(open, granted{s, rate})
+				}
+				if known := !due.IsZero(); s != nil && !s.notBefore.Equal(due) || s == nil && known == again.IsZero() {
+					t.Fatalf("a slot was due %s, and there is %+v, or one from %s", due, s, again)
 				}
 			}
 		}
@@ -79,72 +80,48 @@ func TestLimiterNeverExceedsItsRate(t *testing.T) {
 	})
 }
 
-// The whole rate is used however long it takes to record SendAttempted, and
-// however that varies.
-func TestLimiterSharesOutTheRate(t *testing.T) {
-	for _, c := range []struct {
-		rate          int
-		least, spread time.Duration // of recording
-	}{
-		{1, 5 * time.Millisecond, 0},
-		{7, 5 * time.Millisecond, 0},
-		{80, 5 * time.Millisecond, 0},
-		{1000, 5 * time.Millisecond, 0},
-		{80, 20 * time.Millisecond, 60 * time.Millisecond},
-		{1000, 20 * time.Millisecond, 60 * time.Millisecond},
-		{80, 120 * time.Millisecond, 40 * time.Millisecond},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			l := &limiter{}
-			l.setRate(c.rate)
-			random := rand.New(rand.NewPCG(1, 2))
-			var mu sync.Mutex
-			var leads leadTime
-			var writes []time.Time
-			var wg sync.WaitGroup
-			const seconds = 20
-			for end := time.Now().Add(seconds * time.Second); time.Now().Before(end); {
-				mu.Lock()
-				lead := leads.lead()
-				mu.Unlock()
-				s, again := l.reserve(time.Now(), lead)
-				if s == nil {
-					wait := time.Millisecond
-					if !again.IsZero() {
-						wait = max(wait, time.Until(again))
-					}
-					time.Sleep(wait)
-					continue
+// The whole rate is used though whoever uses it stands still at times, and nothing
+// is made up for that nobody wanted.
+func TestLimiterMakesUpForStalls(t *testing.T) {
+	for _, rate := range []int{1, 7, 80, 1000} {
+		now := time.Unix(1_000_000, 0)
+		l := &limiter{}
+		l.setRate(rate)
+		var writes []time.Time
+		use := func(d time.Duration) {
+			for end := now.Add(d); now.Before(end); now = now.Add(time.Millisecond) {
+				for s, _ := l.reserve(now); s != nil; s, _ = l.reserve(now) {
+					at := later(now, s.notBefore)
+					s.written(at)
+					writes = append(writes, at)
 				}
-				recorded := c.least + time.Duration(random.Int64N(int64(c.spread)+1))
-				wg.Go(func() {
-					time.Sleep(recorded)
-					mu.Lock()
-					leads.took(recorded)
-					mu.Unlock()
-					time.Sleep(time.Until(s.notBefore))
-					mu.Lock()
-					defer mu.Unlock()
-					s.written(time.Now())
-					writes = append(writes, time.Now())
-				})
 			}
-			wg.Wait()
-			slices.SortFunc(writes, time.Time.Compare)
-			if n := most(writes); n > c.rate {
-				t.Errorf("%+v: %d writes in one window", c, n)
-			}
-			if least := c.rate * seconds * 98 / 100; len(writes) < least {
-				t.Errorf("%+v: %d writes in %d s, want at least %d", c, len(writes), seconds, least)
-			}
-		})
+		}
+		const seconds = 20
+		for range seconds {
+			use(800 * time.Millisecond)
+			now = now.Add(200 * time.Millisecond) // a stall
+		}
+		if n := most(writes); n > rate {
+			t.Errorf("%d/s: %d writes in one window", rate, n)
+		}
+		if least := rate * seconds * 97 / 100; len(writes) < least {
+			t.Errorf("%d/s: %d writes in %d s with stalls, want at least %d", rate, len(writes), seconds, least)
+		}
+		now = now.Add(time.Minute)
+		l.rested(now)
+		before := len(writes)
+		use(200 * time.Millisecond)
+		if n := len(writes) - before; n > rate*230/1000+1 {
+			t.Errorf("%d/s: %d writes in 200 ms after a rest", rate, n)
+		}
 	}
 }
 
 func TestLimiterSubtractsInbound(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	l := &limiter{}
-	if s, _ := l.reserve(now, minLead); s != nil {
+	if s, _ := l.reserve(now); s != nil {
 		t.Fatal("a slot without a rate")
 	}
 	l.setRate(80)
@@ -213,19 +190,31 @@ func TestBreakerProbesWithOneCall(t *testing.T) {
 }
 
 // While the log is busy fewer messages are recorded at once, so few that none
-// comes too late for its call.
+// comes too late for its call, and earlier.
 func TestFewerAreRecordedAtOnceWhileTheLogIsBusy(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
 	for _, perSecond := range []int{150, 400, 1000, 4000} { // what the log can take
 		var l leadTime
 		for range 1000 {
-			l.took(time.Second * time.Duration(l.recording()) / time.Duration(perSecond))
+			l.took(time.Second*time.Duration(l.recording())/time.Duration(perSecond), now)
 		}
 		if l.usual > 2*maxBegun/3 {
 			t.Errorf("a log of %d/s: recording takes %s with %d at once", perSecond, l.usual, l.recording())
 		}
 	}
-	var idle leadTime
-	if idle.recording() != maxRecording || idle.lead() != minLead {
-		t.Errorf("idle: %d at once, %s ahead", idle.recording(), idle.lead())
+	var l leadTime
+	if l.recording() != maxRecording || l.ahead(now) != minAhead {
+		t.Errorf("idle: %d at once, %s ahead", l.recording(), l.ahead(now))
+	}
+	l.took(200*time.Millisecond, now)
+	l.took(time.Millisecond, now)
+	for after, want := range map[time.Duration]time.Duration{0: 250 * time.Millisecond, halfLife: 125 * time.Millisecond, time.Minute: minAhead} {
+		if got := l.ahead(now.Add(after)); got != want {
+			t.Errorf("%s after 200 ms: %s ahead, want %s", after, got, want)
+		}
+	}
+	l.took(time.Minute, now)
+	if got := l.ahead(now); got != maxAhead {
+		t.Errorf("after a minute: %s ahead", got)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +19,9 @@ import (
 	"github.com/waypost/waypost/domain/sender"
 	"github.com/waypost/waypost/ports/dispatch"
 )
+
+// fetched is how long a lane may take to see a message that was queued.
+const fetched = 10 * time.Millisecond
 
 // slotAt80 is the time between two calls at 80/s, and a little for scheduling.
 const slotAt80 = 13 * time.Millisecond
@@ -35,9 +40,10 @@ func TestOTPPassesABacklog(t *testing.T) {
 			queued := time.Now()
 			id := w.queue("acme", recipient(n), otp)
 			time.Sleep(200 * time.Millisecond)
-			m := w.message(id)
-			if len(m.Calls) == 0 || m.Calls[0].StartedAt.Sub(queued) > 50*time.Millisecond+slotAt80 {
-				t.Fatalf("OTP %d was not called within 50 ms and a slot: %+v", n, m.Calls)
+			calls := w.made()
+			i := slices.IndexFunc(calls, func(c madeCall) bool { return c.MessageID == id })
+			if i < 0 || calls[i].at.Sub(queued) > 50*time.Millisecond+slotAt80 {
+				t.Fatalf("OTP %d was not called within 50 ms and a slot: %+v", n, w.message(id).Calls)
 			}
 		}
 		if n := len(w.made()); n < 14*75 {
@@ -45,6 +51,72 @@ func TestOTPPassesABacklog(t *testing.T) {
 		}
 		w.wantWithin("acme", 80)
 	})
+}
+
+// The whole rate is used however long it takes to record SendAttempted and however
+// that varies, and an OTP waits for its own alone.
+func TestASlowLogTakesNothingFromTheRate(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		rate                 int
+		least, spread, stall time.Duration // of an append, and of all for a while every 3 s
+	}{
+		{1, 5 * ms, 0, 0},
+		{7, 5 * ms, 0, 0},
+		{80, 5 * ms, 0, 0},
+		{1000, 5 * ms, 0, 0},
+		{80, 20 * ms, 60 * ms, 0},
+		{1000, 20 * ms, 60 * ms, 0},
+		{80, 120 * ms, 40 * ms, 0},
+		{80, 10 * ms, 30 * ms, 250 * ms},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, map[string]int{"acme": c.rate}, func(w *world) {
+				const seconds = 20
+				for n := range c.rate * (seconds + 5) {
+					w.queue("acme", recipient(n), bulk)
+				}
+				random, start := rand.New(rand.NewPCG(1, 2)), time.Now()
+				longest := time.Duration(0)
+				w.locked(func() {
+					w.appending = func() time.Duration {
+						takes := c.least + time.Duration(random.Int64N(int64(c.spread)+1))
+						into := time.Since(start) % (3 * time.Second)
+						takes = max(takes, c.stall-into)
+						longest = max(longest, takes)
+						return takes
+					}
+				})
+				w.dispatch(func(o *dispatch.Options) { o.PairLimit = false })
+				time.Sleep(5 * time.Second) // it owns its lane and knows the log
+				before := len(w.made())
+				for range seconds {
+					time.Sleep(time.Second)
+				}
+				if n := len(w.made()) - before; n < c.rate*seconds*98/100 {
+					t.Errorf("%d calls in %d s at %d/s", n, seconds, c.rate)
+				}
+				w.wantWithin("acme", c.rate)
+				for n := range 20 {
+					// Queueing is an append as well, and the lane may have to see it.
+					id := w.queue("acme", recipient(n), otp)
+					queued := time.Now()
+					time.Sleep(2*longest + 2*time.Second)
+					for _, call := range w.made() {
+						most := longest + 2*time.Second/time.Duration(c.rate) + 2*fetched
+						if took := call.at.Sub(queued); call.MessageID == id && took > most {
+							t.Errorf("an OTP was called after %s, want at most %s", took, most)
+						}
+					}
+					if len(w.message(id).Calls) == 0 {
+						t.Error("an OTP was not called")
+					}
+				}
+			})
+		})
+	}
 }
 
 // What has become due goes before the backlog of its class.

@@ -397,13 +397,15 @@ func (d *Dispatcher) begin(f *flight) {
 	f.release()
 	f.state, f.end = flightWorking, ending{}
 	d.working++
-	if f.slot == nil {
+	if !f.call {
 		return
 	}
-	f.recording = true
+	f.recording, f.ahead = true, true
 	d.recordings++
+	class := rank(f.item.Priority)
 	f.lane.working++
-	if rank(f.item.Priority) == 0 {
+	f.lane.ahead[class]++
+	if class == 0 {
 		f.lane.urgent++
 	}
 }
@@ -418,6 +420,7 @@ func (d *Dispatcher) pick() (out []*flight, next time.Duration, hungry bool) {
 		return nil, next, false
 	}
 	now, at := time.Now(), d.clock()
+	defer func() { d.lookAt = now.Add(next) }()
 	if !d.leased(now) {
 		return nil, next, false
 	}
@@ -439,6 +442,9 @@ func (d *Dispatcher) pick() (out []*flight, next time.Duration, hungry bool) {
 		if len(l.aside) > 0 {
 			next = min(next, l.aside[0].until.Sub(at))
 		}
+		if again := l.grant(now, at); !again.IsZero() {
+			next = min(next, again.Sub(now))
+		}
 		wait, took := d.pickCalls(l, now, at, &out)
 		next = min(next, wait)
 		for _, f := range l.left { // their gate opens later
@@ -451,34 +457,30 @@ func (d *Dispatcher) pick() (out []*flight, next time.Duration, hungry bool) {
 	return out, next, hungry
 }
 
-// pickCalls takes out the calls of a lane for which there are slots.
+// pickCalls takes out what a lane is to record now to call it when its slot comes.
 func (d *Dispatcher) pickCalls(l *lane, now, at time.Time, out *[]*flight) (wait time.Duration, took bool) {
 	if until := d.throttledUntil(l); at.Before(until) {
 		return until.Sub(at), false
 	}
+	lead := d.leads.ahead(now)
 	for {
 		if d.recordings >= d.leads.recording() {
 			return pollEvery, took // the next that is recorded wakes the loop
 		}
 		probe, ok := l.breaker.allows(at)
 		if !ok {
-			return max(l.breaker.probeAt.Sub(at), minLead), took
+			return max(l.breaker.probeAt.Sub(at), slotLead), took
 		}
-		f := l.next(at)
+		f, again := l.next(now, at, lead)
 		if f == nil {
-			return pollEvery, took
-		}
-		s, again := l.limiter.reserve(now, d.leads.lead())
-		if s == nil {
 			if again.IsZero() {
-				return pollEvery, took // a slot that is spent wakes the loop
+				return pollEvery, took // what comes or ends wakes the loop
 			}
 			return again.Sub(now), took
 		}
-		l.turn++
-		f.slot, f.probe = s, probe
+		f.call, f.picked, f.probe = true, now, probe
 		l.breaker.probing = probe
-		l.pairTake(f.item.Recipient, at)
+		l.pairTake(f, at)
 		if h := l.templates[f.item.Template]; h != nil && !h.over {
 			h.probing, f.templateProbe = true, true
 		}
@@ -494,7 +496,9 @@ func (d *Dispatcher) finish(f *flight, end ending) {
 	defer d.mu.Unlock()
 	l := f.lane
 	d.working--
-	if f.slot != nil {
+	if f.call {
+		l.endWait(f)
+		l.pairReturn(f)
 		f.slot.release()
 		d.recorded(f)
 		l.working--
@@ -507,7 +511,7 @@ func (d *Dispatcher) finish(f *flight, end ending) {
 		if h := l.templates[f.item.Template]; h != nil && f.templateProbe {
 			h.probing = false
 		}
-		f.slot, f.probe, f.templateProbe = nil, false, false
+		f.call, f.slot, f.probe, f.templateProbe = false, nil, false, false
 	}
 	f.end = end
 	if d.known[f.item.MessageID] != f {
@@ -553,6 +557,7 @@ func (d *Dispatcher) rewind() {
 // dropLane forgets what is at hand of a lane that another process may own.
 func (d *Dispatcher) dropLane(id string, l *lane) {
 	l.gone = true
+	l.dismiss()
 	delete(d.lanes, id)
 	var gone []uuid.UUID
 	for message, f := range d.known {

@@ -48,8 +48,10 @@ type world struct {
 	answer  func(dispatch.CallRequest) message.CallResult
 	latency func(dispatch.CallRequest) time.Duration
 	healthy func() (bool, message.Failure)
-	calls   []madeCall
-	probes  []time.Time
+	// appending is how long an append takes now; nil: no time.
+	appending func() time.Duration
+	calls     []madeCall
+	probes    []time.Time
 
 	messages   *command.Messages
 	senders    *command.Senders
@@ -230,6 +232,15 @@ func mostInASecond(times []time.Time) int {
 }
 
 func (w *world) Append(_ context.Context, stream string, expected event.Expected, events ...event.New) (event.Appended, error) {
+	w.mu.Lock()
+	takes := time.Duration(0)
+	if w.appending != nil {
+		takes = w.appending()
+	}
+	w.mu.Unlock()
+	if takes > 0 {
+		time.Sleep(takes)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	have := w.streams[stream]
