@@ -101,6 +101,12 @@ func (s *Messages) load(ctx context.Context, id uuid.UUID) (Loaded, error) {
 	if len(events) == 0 {
 		return Loaded{}, domain.NotFound("no message %s", id)
 	}
+	l := loaded(id, events)
+	s.cache.put(l, era)
+	return l, nil
+}
+
+func loaded(id uuid.UUID, events []event.Recorded) Loaded {
 	l := Loaded{ID: id, Message: message.Fold(records(events)...)}
 	last := events[len(events)-1]
 	l.Revision, l.Position = last.Revision, last.Position
@@ -113,8 +119,22 @@ func (s *Messages) load(ctx context.Context, id uuid.UUID) (Loaded, error) {
 			l.Traceparent = cmp.Or(e.Meta.Traceparent, l.Traceparent)
 		}
 	}
-	s.cache.put(l, era)
-	return l, nil
+	return l
+}
+
+// Follow keeps the messages of wanted senders as they are queued by any process, until
+// ctx ends: reading each when its turn comes costs some ten times as much.
+func (s *Messages) Follow(ctx context.Context, wanted func(sender string) bool) error {
+	sub := event.Subscription{FromEnd: true, Filter: event.Filter{Types: []string{message.Queued{}.EventType()}}}
+	return s.log.Subscribe(ctx, sub, func(_ context.Context, b event.Batch) error {
+		for _, e := range b.Events {
+			id, ok := event.MessageOf(e.Stream)
+			if ok && e.Event != nil && wanted(e.Meta.Sender) {
+				s.cache.putQueued(loaded(id, []event.Recorded{e}), s.clock())
+			}
+		}
+		return nil
+	})
 }
 
 // LoadAt is the message at a revision that is known from elsewhere, without a
@@ -195,7 +215,7 @@ func subjectOf(l Loaded, e message.Event) event.Subject {
 
 // Forget drops messages from memory whose data keys are destroyed, and those that
 // are being loaded meanwhile.
-func (s *Messages) Forget(keys []event.KeyID) { s.cache.forgetKeys(keys) }
+func (s *Messages) Forget(keys []event.KeyID) { s.cache.forgetKeys(keys, s.clock()) }
 
 // Change loads the message, lets decide decide, appends, and begins anew when
 // someone else came first. A decision for no events answers what stands.
@@ -249,6 +269,8 @@ type messageCache struct {
 	byID  map[uuid.UUID]*list.Element
 	order *list.List // of Loaded, the latest used first
 	eras  uint64     // how often keys were forgotten
+	// forgotAt is when that was last.
+	forgotAt time.Time
 }
 
 func newMessageCache(limit int) *messageCache {
@@ -295,7 +317,22 @@ func (c *messageCache) put(l Loaded, era uint64) {
 	}
 }
 
-func (c *messageCache) forgetKeys(keys []event.KeyID) {
+// readBefore bounds how long ago a message that is handed over by a subscription was
+// read: in fact some milliseconds.
+const readBefore = time.Minute
+
+// putQueued is put for what a subscription read. If keys were forgotten since, its own
+// may be among them, and it is not kept.
+func (c *messageCache) putQueued(l Loaded, now time.Time) {
+	c.mu.Lock()
+	era, forgotAt := c.eras, c.forgotAt
+	c.mu.Unlock()
+	if now.Sub(forgotAt) > readBefore {
+		c.put(l, era)
+	}
+}
+
+func (c *messageCache) forgetKeys(keys []event.KeyID, now time.Time) {
 	gone := make(map[event.KeyID]bool, len(keys))
 	for _, k := range keys {
 		gone[k] = true
@@ -303,6 +340,7 @@ func (c *messageCache) forgetKeys(keys []event.KeyID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.eras++
+	c.forgotAt = now
 	for id, e := range c.byID {
 		if l := e.Value.(Loaded); gone[l.Key] { //nolint:forcetypeassert // as above
 			c.order.Remove(e)

@@ -226,6 +226,9 @@ func (p *platform) assemble(ctx context.Context, clock *platformClock, open *lis
 	}
 	if s.has("dispatch") {
 		p.background(running, "dispatch", p.dispatcher.Run)
+		p.background(running, "messages queued elsewhere", func(ctx context.Context) error {
+			return followQueued(ctx, messages, p.dispatcher, s.has("api"))
+		})
 		p.background(running, "lane status", func(ctx context.Context) error { return tellLanes(ctx, p.dispatcher, leases, log) })
 	}
 	if err := p.startBroker(running, newID); err != nil {
@@ -348,6 +351,35 @@ func (p *platform) background(ctx context.Context, name string, run func(context
 			p.fault(fmt.Errorf("%s: %w", name, err))
 		}
 	})
+}
+
+// followQueued keeps the messages at hand that other processes accept for the senders of
+// this one, while there are others: its own it has at hand anyway.
+func followQueued(ctx context.Context, messages *command.Messages, d *dispatch.Dispatcher, accepts bool) error {
+	alone := func() bool { return accepts && !d.Shares() }
+	for ctx.Err() == nil {
+		if alone() {
+			if err := pause(ctx, time.Second); err != nil {
+				return err
+			}
+			continue
+		}
+		following, stop := context.WithCancel(ctx)
+		var watch sync.WaitGroup
+		watch.Go(func() {
+			defer stop()
+			for !alone() && pause(following, time.Second) == nil {
+				continue
+			}
+		})
+		err := messages.Follow(following, d.Owns)
+		stop()
+		watch.Wait()
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // every calls do at an interval until ctx ends.

@@ -198,6 +198,20 @@ func (d *Dispatcher) WakeFor(arrivals []work.Arrival) {
 	signal(d.sub.wake)
 }
 
+// Owns reports whether this process sends for a sender.
+func (d *Dispatcher) Owns(sender string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lanes[sender] != nil
+}
+
+// Shares reports whether other processes send for some of the senders.
+func (d *Dispatcher) Shares() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.lanes) != len(d.all)
+}
+
 // routerLogger takes what the router tells of its own comings and goings for talk.
 func routerLogger(log *slog.Logger) watermill.LoggerAdapter {
 	return watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug})

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -452,4 +454,66 @@ func TestOptionsAreChecked(t *testing.T) {
 	if _, err := dispatch.New(dispatch.Options{}); err == nil || !strings.Contains(err.Error(), "dispatch needs") {
 		t.Errorf("a dispatcher of nothing: %v", err)
 	}
+}
+
+// readCounter counts the reads of streams.
+type readCounter struct {
+	event.Log
+
+	reads atomic.Int64
+}
+
+func (l *readCounter) Read(ctx context.Context, stream string, from event.Revision, limit int) ([]event.Recorded, error) {
+	l.reads.Add(1)
+	return l.Log.Read(ctx, stream, from, limit)
+}
+
+// What others queue for the senders of this process is at hand without a read, unless
+// a person was just forgotten.
+func TestMessagesQueuedElsewhereAreAtHand(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, nil)
+	log := &readCounter{Log: p.log}
+	var later atomic.Int64 // seconds
+	clock := func() time.Time { return time.Now().Add(time.Duration(later.Load()) * time.Second) }
+	messages := command.NewMessages(log, clock, newID, 1000)
+	following, stop := context.WithCancel(p.ctx)
+	var follow sync.WaitGroup
+	follow.Go(func() {
+		if err := messages.Follow(following, func(sender string) bool { return sender == "acme" }); following.Err() == nil {
+			t.Errorf("follow: %v", err)
+		}
+	})
+	defer follow.Wait()
+	defer stop()
+
+	loads := func(id uuid.UUID) (reads int64) {
+		before := log.reads.Load()
+		l, err := messages.LoadAt(p.ctx, id, 0)
+		p.must(err)
+		if l.Message.To != recipient(1) || l.Revision != 0 {
+			t.Errorf("loaded %+v", l)
+		}
+		return log.reads.Load() - before
+	}
+	followed := func() bool {
+		id := p.queue("acme", 1, nil)
+		time.Sleep(50 * time.Millisecond) // it is handed over meanwhile
+		return loads(id) == 0
+	}
+	p.eventually("what is queued is at hand", followed)
+	others := p.queue("other", 1, nil)
+	p.eventually("what is queued later is at hand", followed)
+	if loads(others) != 1 {
+		t.Error("a message of another sender was kept")
+	}
+
+	messages.Forget([]event.KeyID{"a key"})
+	fresh := p.queue("acme", 1, nil)
+	time.Sleep(50 * time.Millisecond)
+	if loads(fresh) != 1 {
+		t.Error("a message was kept that may have been read before a person was forgotten")
+	}
+	later.Store(61)
+	p.eventually("a minute later what is queued is at hand", followed)
 }
