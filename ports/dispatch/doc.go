@@ -14,6 +14,10 @@
 //   - No lane writes more than its rate of calls in any window of 1.010 s. What
 //     comes in counts into the rate, and where WhatsApp takes less the lane finds
 //     out how much.
+//   - SendAttempted is recorded ahead of the call, as long as that took at most of
+//     late and at most 0.4 s. The right to write a call goes to the most urgent of
+//     those that stand recorded, so no call waits for another's record; one that
+//     gets none within a second is recorded as not called, and taken up again.
 //   - No recipient gets more of a lane than Meta allows: a message in 6 s, and
 //     bursts of 45. Messages that wait for a recipient or a template wait in memory
 //     up to a bound and in the work-list beyond, and slow no others.
