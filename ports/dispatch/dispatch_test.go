@@ -274,10 +274,16 @@ func TestTwoOwnersFromOneRevision(t *testing.T) {
 	id := p.queue("acme", 1, nil)
 	policy := p.settings().Policy
 	won := make(chan error, 2)
-	for range 2 {
-		owner := command.NewMessages(p.log, time.Now, newID, 10)
-		l, err := owner.Load(p.ctx, id)
+	var owners [2]*command.Messages
+	var loaded [2]command.Loaded
+	for i := range owners { // both before one of them appends
+		owners[i] = command.NewMessages(p.log, time.Now, newID, 10)
+		var err error
+		loaded[i], err = owners[i].Load(p.ctx, id)
 		p.must(err)
+	}
+	for i, owner := range owners {
+		l := loaded[i]
 		go func() {
 			_, err := owner.Append(p.ctx, l, tester, message.Advance(l.Message, policy, false, time.Now())...)
 			won <- err
