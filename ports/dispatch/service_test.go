@@ -79,14 +79,12 @@ func TestASlowLogTakesNothingFromTheRate(t *testing.T) {
 					w.queue("acme", recipient(n), bulk)
 				}
 				random, start := rand.New(rand.NewPCG(1, 2)), time.Now()
-				longest := time.Duration(0)
+				longest := max(c.least+c.spread, c.stall)
 				w.locked(func() {
 					w.appending = func() time.Duration {
 						takes := c.least + time.Duration(random.Int64N(int64(c.spread)+1))
 						into := time.Since(start) % (3 * time.Second)
-						takes = max(takes, c.stall-into)
-						longest = max(longest, takes)
-						return takes
+						return max(takes, c.stall-into)
 					}
 				})
 				w.dispatch(func(o *dispatch.Options) { o.PairLimit = false })
