@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/waypost/waypost/app/event"
 )
@@ -28,5 +31,36 @@ func (o ProjectorOptions) Holding(rows int) ProjectorOptions {
 	return o
 }
 
+// Remembering makes a projector remember so many rows.
+func (o ProjectorOptions) Remembering(rows int) ProjectorOptions {
+	o.recent = rows
+	return o
+}
+
 // Commit is one attempt at a batch.
 func (p *Projector) Commit(ctx context.Context, b event.Batch) error { return p.commit(ctx, b) }
+
+// ApplyAgain is Apply of a batch of which the first attempt does first and fails then.
+func (p *Projector) ApplyAgain(ctx context.Context, b event.Batch, first func() error) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	again := false
+	err := p.forever(ctx, b.Position, func(ctx context.Context) error {
+		if again {
+			return p.commit(ctx, b)
+		}
+		again = true
+		return errors.Join(errors.New("the connection is lost"), first())
+	})
+	if err == nil {
+		p.committed()
+	}
+	return err
+}
+
+// CommitUnheard is Commit of which the projector does not learn that it stands.
+func (p *Projector) CommitUnheard(ctx context.Context, b event.Batch) error {
+	var writes pgx.Batch
+	_, err := p.write(ctx, p.wanted(b.Events), &writes, p.fence(&writes, b))
+	return err
+}

@@ -115,15 +115,46 @@ func (b *bundle) projector(group postgres.Group) *postgres.Projector {
 // projectorHolding is a projector that holds so many rows back.
 func (b *bundle) projectorHolding(group postgres.Group, rows int) *postgres.Projector {
 	b.tb.Helper()
+	p, err := postgres.NewProjector(b.projectorOptions(group).Holding(rows))
+	must(b.tb, err)
+	return p
+}
+
+func (b *bundle) projectorOptions(group postgres.Group) postgres.ProjectorOptions {
 	o := postgres.ProjectorOptions{
 		Group: group, Log: b.log, Pool: b.pool, LogID: b.logID, Logger: slog.New(slog.DiscardHandler),
 	}
 	if b.vault != nil {
 		o.Vault = b.vault
 	}
-	p, err := postgres.NewProjector(o.Holding(rows))
+	return o
+}
+
+// views is a projector of the views that goes on for as long as nobody else projects
+// them, and remembers so many rows.
+func (b *bundle) views(rows int) *postgres.Projector {
+	b.tb.Helper()
+	p, err := postgres.NewProjector(b.projectorOptions(postgres.Views).Remembering(rows))
+	must(b.tb, err)
+	_, err = p.Prepare(b.ctx)
 	must(b.tb, err)
 	return p
+}
+
+// goOn has p project what is new, as if started again if someone else came between.
+func (b *bundle) goOn(p *postgres.Projector) {
+	b.tb.Helper()
+	var fenced *postgres.FencedError
+	for _, batch := range b.read(p.Position()) {
+		err := p.Apply(b.ctx, batch)
+		if errors.As(err, &fenced) {
+			_, err = p.Prepare(b.ctx)
+			must(b.tb, err)
+			b.goOn(p)
+			return
+		}
+		must(b.tb, err)
+	}
 }
 
 // project brings both groups up to the log.
@@ -166,13 +197,13 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-// read answers the log as one batch.
+// read answers what the log has of messages, senders and erasures.
 func (b *bundle) read(from event.Position) []event.Batch {
 	b.tb.Helper()
 	end, err := b.log.End(b.ctx)
 	must(b.tb, err)
 	var batches []event.Batch
-	err = b.log.Subscribe(b.ctx, event.Subscription{After: from, Filter: event.Filter{StreamPrefixes: []string{event.MessageStreams}}},
+	err = b.log.Subscribe(b.ctx, event.Subscription{After: from, Filter: event.Filter{StreamPrefixes: []string{event.MessageStreams, event.ErasureStreams, event.SenderStreams}}},
 		func(_ context.Context, batch event.Batch) error {
 			if len(batch.Events) > 0 {
 				batches = append(batches, batch)

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -19,8 +20,10 @@ type messageRows interface {
 	// write takes the rows as the batch leaves them. all says that tables have to hold
 	// every row when writes are sent.
 	write(ctx context.Context, tx pgx.Tx, touched []*messageRow, all bool, writes *pgx.Batch) error
-	// committed is told that what was written last stands.
+	// committed is told that what was written last stands, and forget that others may
+	// have written since.
 	committed()
+	forget()
 	// flush writes what is kept elsewhere than in tables.
 	flush(ctx context.Context, tx pgx.Tx, writes *pgx.Batch) error
 }
@@ -43,7 +46,87 @@ func (tableRows) write(_ context.Context, _ pgx.Tx, touched []*messageRow, _ boo
 
 func (tableRows) committed() {}
 
+func (tableRows) forget() {}
+
 func (tableRows) flush(context.Context, pgx.Tx, *pgx.Batch) error { return nil }
+
+// recentAtMost bounds how many rows a projector remembers, each some 1 KB: those of two
+// seconds at full load. From its call to its status most messages are heard of again
+// within that.
+const recentAtMost = 4000
+
+// recentRows keeps rows in tables, and remembers the last ones that it wrote, so that
+// they need not be read again. That is for tables which nobody else writes: the position
+// and the epoch that each batch's transaction steps from tell whether someone did.
+type recentRows struct {
+	tableRows
+
+	most int
+	// young has what was written last, old what was so before young was full.
+	young, old map[uuid.UUID]*storedMessage
+	// touched is what write was given, until it stands; doubtful says that the tables may
+	// have rows otherwise than they are remembered.
+	touched  []*messageRow
+	doubtful bool
+}
+
+func newRecentRows(most int) *recentRows {
+	r := &recentRows{most: most}
+	r.forget()
+	return r
+}
+
+func (r *recentRows) load(ctx context.Context, tx pgx.Tx, events []event.Recorded) (map[uuid.UUID]*messageRow, error) {
+	if r.touched != nil || r.doubtful {
+		// An attempt before failed, or stands although nobody heard of it. In the latter
+		// case this one fails, too, and what it makes of the rows is wrong.
+		r.forget()
+		r.doubtful = true
+	}
+	var unknown []uuid.UUID
+	recent := make(map[uuid.UUID]*storedMessage)
+	for _, id := range known(events) {
+		if m := cmp.Or(r.young[id], r.old[id]); m != nil {
+			recent[id] = m
+		} else {
+			unknown = append(unknown, id)
+		}
+	}
+	rows, err := loadMessages(ctx, tx, unknown)
+	if err != nil {
+		return nil, err
+	}
+	for id, m := range recent {
+		rows[id] = loadedRow(*m)
+	}
+	return rows, nil
+}
+
+func (r *recentRows) write(ctx context.Context, tx pgx.Tx, touched []*messageRow, all bool, writes *pgx.Batch) error {
+	r.touched = touched
+	r.doubtful = r.doubtful || all // what follows changes rows in the tables
+	return r.tableRows.write(ctx, tx, touched, all, writes)
+}
+
+func (r *recentRows) committed() {
+	if r.doubtful {
+		r.forget()
+		return
+	}
+	for _, row := range r.touched {
+		if len(r.young) >= r.most/2 {
+			r.young, r.old = make(map[uuid.UUID]*storedMessage, r.most/2), r.young
+		}
+		m := row.storedMessage
+		r.young[row.ID] = &m
+	}
+	r.touched = nil
+}
+
+func (r *recentRows) forget() {
+	r.young, r.old = make(map[uuid.UUID]*storedMessage, r.most/2), nil
+	r.touched, r.doubtful = nil, false
+}
 
 // heldAtMost bounds how many rows a rebuild holds, each some 1.5 KB.
 const heldAtMost = 40_000
@@ -120,6 +203,9 @@ func (h *heldRows) committed() {
 	}
 	h.touched, h.written = nil, nil
 }
+
+// forget has nothing to do: what is held was never written.
+func (h *heldRows) forget() {}
 
 func (h *heldRows) flush(ctx context.Context, tx pgx.Tx, writes *pgx.Batch) error {
 	h.touched, h.written = nil, slices.Collect(maps.Values(h.held))

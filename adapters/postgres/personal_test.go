@@ -134,3 +134,52 @@ func TestRowsHoldNothingPersonalAndForgetWithTheLog(t *testing.T) {
 		}
 	}
 }
+
+// What is heard of a message after its recipient was forgotten brings nothing back, though
+// the projector remembers its row, and if the erasure could be projected only later.
+func TestForgottenRowsStayForgotten(t *testing.T) {
+	t.Parallel()
+	for name, parked := range map[string]bool{"at once": false, "later": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setupSealed(t)
+			const anna = "+14155550101"
+			id := uuid.Must(uuid.NewV7())
+			q := queued("acme", "order-of-anna")
+			q.Personal.To = anna
+			key := b.about(event.MessageStream(id), anna,
+				event.New{Event: q}, event.New{Event: message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now}},
+				event.New{Event: message.Sent{Call: 1, At: b.now, Personal: message.SentPersonal{WhatsAppID: "wamid.anna"}}})
+			must(t, b.vault.Settle(b.ctx))
+			p := b.views(10)
+			b.goOn(p)
+			if parked {
+				_, err := b.pool.Exec(b.ctx, `ALTER TABLE message ADD CONSTRAINT lasting CHECK (erased_at IS NULL)`)
+				must(t, err)
+			}
+			b.append(event.ErasureStream(uuid.Must(uuid.NewV7())), event.PersonalErased{Keys: []event.KeyID{key}, Cause: event.ErasedOnRequest})
+			b.goOn(p)
+			for _, e := range []message.Event{message.Confirmed{Call: 1, At: b.now}, message.Delivered{Call: 1, At: b.now, CalledAt: b.now}} {
+				b.append(event.MessageStream(id), e)
+				b.goOn(p)
+			}
+			if parked {
+				_, err := b.pool.Exec(b.ctx, `ALTER TABLE message DROP CONSTRAINT lasting`)
+				must(t, err)
+				mended, err := p.RetryParked(b.ctx)
+				must(t, err)
+				if mended != 1 {
+					t.Fatalf("%d streams were mended, want the erasure's", mended)
+				}
+			}
+			b.append(event.MessageStream(id), message.Read{Call: 1, At: b.now, CalledAt: b.now})
+			b.goOn(p)
+			var read, blank bool
+			must(t, b.pool.QueryRow(b.ctx, `SELECT status = 'READ', personal IS NULL AND whatsapp_id IS NULL AND wamid_hashes IS NULL
+				AND label_hashes IS NULL AND idempotency_hash IS NULL AND erased_at IS NOT NULL FROM message WHERE id = $1`, id).Scan(&read, &blank))
+			if !read || !blank {
+				t.Errorf("read: %v, nothing personal: %v", read, blank)
+			}
+		})
+	}
+}

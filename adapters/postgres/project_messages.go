@@ -44,6 +44,7 @@ func messagesFold(vault Vault, rows messageRows) fold {
 			return nil, nil
 		},
 		committed: rows.committed,
+		forget:    rows.forget,
 		flush:     rows.flush,
 	}
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -59,6 +61,9 @@ func Groups() []Group { return []Group{Worklist, Views} }
 type FencedError struct {
 	Group    Group
 	Position event.Position
+	// Anew says that the read model was rebuilt, or streams of it were mended: that nobody
+	// else need be running, and Run may be started at once.
+	Anew bool
 }
 
 func (e *FencedError) Error() string {
@@ -90,7 +95,8 @@ type ProjectorOptions struct {
 	Vault Vault
 
 	// held is how many rows may be held back until flush is called, see heldRows; 0: none.
-	held int
+	// recent is how many are remembered otherwise, see recentRows; 0: recentAtMost.
+	held, recent int
 }
 
 // Projector keeps one group's tables up to the log. Run it once at a time; the
@@ -103,6 +109,8 @@ type Projector struct {
 	urgent  []string // the types that are not kept waiting for others
 
 	writing   sync.Mutex // one writes at a time: what comes, or what was parked
+	epoch     uuid.UUID  // of the rows as they were prepared: a rebuild and mended streams begin another
+	applied   []fold     // those that had a part in the last attempt
 	mu        sync.Mutex
 	position  event.Position
 	live      bool
@@ -121,10 +129,10 @@ type fold struct {
 	// apply may read through tx and adds its writes to the batch. It answers
 	// what lanes have to do anew. A *dataError says that the events can't be projected.
 	apply func(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.Arrival, error)
-	// committed is told that the last batch stands, and flush writes what is held back.
-	// Both are nil where nothing is.
-	committed func()
-	flush     func(ctx context.Context, tx pgx.Tx, writes *pgx.Batch) error
+	// committed is told that the last batch stands, forget that others may have written
+	// since, and flush writes what is held back. They are nil where nothing is kept.
+	committed, forget func()
+	flush             func(ctx context.Context, tx pgx.Tx, writes *pgx.Batch) error
 }
 
 // dataError says that an event can't be projected, however often it is tried.
@@ -141,7 +149,7 @@ func NewProjector(o ProjectorOptions) (*Projector, error) {
 		p.folds = []fold{worklistFold(o.Log)}
 		p.urgent = []string{message.Queued{}.EventType(), message.Requeued{}.EventType(), message.Deferred{}.EventType()}
 	case Views:
-		var rows messageRows = tableRows{}
+		var rows messageRows = newRecentRows(cmp.Or(o.recent, recentAtMost))
 		if o.held > 0 {
 			rows = newHeldRows(o.held)
 		}
@@ -240,6 +248,8 @@ func (p *Projector) retryParkedNowAndThen(ctx context.Context) error {
 // Prepare reads how far the group has come, and empties its tables first if they
 // come from another log. Run does it by itself; who calls Apply directly has to.
 func (p *Projector) Prepare(ctx context.Context) (event.Position, error) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	var position event.Position
 	parked := make(map[string]bool)
 	err := pgx.BeginFunc(ctx, p.options.Pool, func(tx pgx.Tx) error {
@@ -249,8 +259,8 @@ func (p *Projector) Prepare(ctx context.Context) (event.Position, error) {
 			return err
 		}
 		var logID string
-		if err := tx.QueryRow(ctx, `SELECT log_id, position FROM projection WHERE name = $1 FOR UPDATE`, p.options.Group).
-			Scan(&logID, &position); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT log_id, position, epoch FROM projection WHERE name = $1 FOR UPDATE`, p.options.Group).
+			Scan(&logID, &position, &p.epoch); err != nil {
 			return err
 		}
 		if logID != p.options.LogID {
@@ -269,6 +279,7 @@ func (p *Projector) Prepare(ctx context.Context) (event.Position, error) {
 	if err != nil {
 		return 0, fmt.Errorf("prepare projections %s: %w", p.options.Group, err)
 	}
+	p.forget()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.position, p.parked, p.live = position, parked, false
@@ -347,12 +358,23 @@ func (p *Projector) commitForever(ctx context.Context, b event.Batch) error {
 	return err
 }
 
-func (p *Projector) committed() {
+// forget tells the folds that others may have written.
+func (p *Projector) forget() {
 	for _, f := range p.folds {
+		if f.forget != nil {
+			f.forget()
+		}
+	}
+}
+
+// committed tells the folds that what they wrote stands.
+func (p *Projector) committed() {
+	for _, f := range p.applied {
 		if f.committed != nil {
 			f.committed()
 		}
 	}
+	p.applied = p.applied[:0]
 }
 
 // flush writes what folds hold back.
@@ -363,10 +385,12 @@ func (p *Projector) flush(ctx context.Context) error {
 	defer cancel()
 	err := pgx.BeginFunc(ctx, p.options.Pool, func(tx pgx.Tx) error {
 		var writes pgx.Batch
+		p.applied = p.applied[:0]
 		for _, f := range p.folds {
 			if f.flush == nil {
 				continue
 			}
+			p.applied = append(p.applied, f)
 			if err := f.flush(ctx, tx, &writes); err != nil {
 				return err
 			}
@@ -399,11 +423,14 @@ func (p *Projector) forever(ctx context.Context, target event.Position, do func(
 		case errors.As(err, &fenced):
 			// An attempt before, whose answer was lost, may have been committed.
 			if retried && p.stands(ctx, target) {
+				// Or another process has committed it: nothing that was made of the rows counts.
+				p.committed()
+				p.forget()
 				p.advance(event.Batch{Position: target})
 				p.setAway(ctx, nil)
 				return nil
 			}
-			return &FencedError{Group: p.options.Group, Position: from}
+			return &FencedError{Group: p.options.Group, Position: from, Anew: p.anew(ctx)}
 		}
 		p.setAway(ctx, err)
 		if !pause(ctx, backoff) {
@@ -432,6 +459,15 @@ func (p *Projector) stands(ctx context.Context, at event.Position) bool {
 	return err == nil && same
 }
 
+// anew reports whether the rows are of another epoch than this run began with.
+func (p *Projector) anew(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	var other bool
+	err := p.options.Pool.QueryRow(ctx, `SELECT epoch <> $2 FROM projection WHERE name = $1`, p.options.Group, p.epoch).Scan(&other)
+	return err == nil && other
+}
+
 // commit projects the batch in one transaction.
 func (p *Projector) commit(ctx context.Context, b event.Batch) error {
 	var writes pgx.Batch
@@ -454,11 +490,13 @@ func (p *Projector) write(ctx context.Context, events []event.Recorded, writes *
 				return err
 			}
 		}
+		p.applied = p.applied[:0]
 		for _, f := range p.folds {
 			mine := of(events, f.types)
 			if len(mine) == 0 {
 				continue
 			}
+			p.applied = append(p.applied, f)
 			found, err := f.apply(ctx, tx, mine, writes)
 			if err != nil {
 				return err
@@ -540,7 +578,9 @@ func (p *Projector) unpark(ctx context.Context, stream string, from event.Revisi
 	}
 	var writes pgx.Batch
 	fenced := new(bool)
-	writes.Queue(`UPDATE projection SET updated_at = now() WHERE name = $1 AND position = $2 AND log_id = $3`, p.options.Group, position, p.options.LogID).
+	epoch := uuid.New()
+	writes.Queue(`UPDATE projection SET updated_at = now(), epoch = $5 WHERE name = $1 AND position = $2 AND log_id = $3 AND epoch = $4`,
+		p.options.Group, position, p.options.LogID, p.epoch, epoch).
 		Exec(func(tag pgconn.CommandTag) error {
 			*fenced = tag.RowsAffected() == 0
 			return nil
@@ -550,6 +590,7 @@ func (p *Projector) unpark(ctx context.Context, stream string, from event.Revisi
 	if err != nil {
 		return err
 	}
+	p.epoch = epoch
 	p.mu.Lock()
 	delete(p.parked, stream)
 	p.mu.Unlock()
@@ -573,8 +614,8 @@ func (p *Projector) fence(writes *pgx.Batch, b event.Batch) *bool {
 	fenced := new(bool)
 	writes.Queue(`UPDATE projection SET position = $2, recorded_at = coalesce($3, recorded_at), live = $4,
 			work_position = coalesce($7, work_position), updated_at = now()
-		WHERE name = $1 AND position = $5 AND log_id = $6`,
-		p.options.Group, b.Position, recordedAt, b.Live && len(b.Events) < maxBatch, p.Position(), p.options.LogID, workPosition).
+		WHERE name = $1 AND position = $5 AND log_id = $6 AND epoch = $8`,
+		p.options.Group, b.Position, recordedAt, b.Live && len(b.Events) < maxBatch, p.Position(), p.options.LogID, workPosition, p.epoch).
 		Exec(func(tag pgconn.CommandTag) error {
 			*fenced = tag.RowsAffected() == 0
 			return nil

@@ -20,10 +20,12 @@ import (
 	"github.com/waypost/waypost/domain/sender"
 )
 
-// Whatever happens to messages, and wherever batches end: rows are what the aggregate
-// folds to, exactly the open ones have a work item, and the ledger balances.
+// Whatever happens to messages, wherever batches end and whoever projects them: rows are
+// what the aggregate folds to, exactly the open ones have a work item, and the ledger
+// balances.
 func TestRowsAreWhatTheAggregateFoldsTo(t *testing.T) {
 	b := setup(t)
+	owners := []*postgres.Projector{b.views(4), b.views(1000)}
 	rapid.Check(t, func(rt *rapid.T) {
 		histories := make([]*history, rapid.IntRange(1, 6).Draw(rt, "messages"))
 		for i := range histories {
@@ -37,8 +39,13 @@ func TestRowsAreWhatTheAggregateFoldsTo(t *testing.T) {
 			}
 			b.append(event.MessageStream(h.id), events...)
 			h.record(b.now, events...)
-			if rapid.IntRange(0, 9).Draw(rt, "project") == 0 {
+			switch rapid.IntRange(0, 9).Draw(rt, "project") {
+			case 0:
 				b.project()
+			case 1, 2:
+				b.goOn(owners[0])
+			case 3, 4, 5:
+				b.goOn(owners[1])
 			}
 		}
 		b.project()
@@ -159,6 +166,196 @@ func TestSecondRunOfAGroupIsFenced(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is remembered of before is not gone on with where tables may have it otherwise.
+func TestRowsAreReadAgain(t *testing.T) {
+	t.Parallel()
+	const anna = "+14155550101"
+	attempted := func(b *bundle, stream string) {
+		b.append(stream, message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now.Add(time.Minute)})
+	}
+	sent := func(b *bundle, stream string) {
+		b.about(stream, anna, event.New{Event: message.Sent{
+			Call: 1, At: b.now, By: message.ByAnswer, Personal: message.SentPersonal{WhatsAppID: "wamid.1"},
+		}})
+	}
+	for name, project := range map[string]func(b *bundle, p *postgres.Projector, stream string){
+		"after an attempt of which nobody heard": func(b *bundle, p *postgres.Projector, stream string) {
+			attempted(b, stream)
+			sent(b, stream)
+			batch := b.read(p.Position())[0]
+			must(b.tb, p.ApplyAgain(b.ctx, batch, func() error { return p.CommitUnheard(b.ctx, batch) }))
+		},
+		"after one that another process made first": func(b *bundle, p *postgres.Projector, stream string) {
+			attempted(b, stream)
+			sent(b, stream)
+			_, err := p.Prepare(b.ctx) // it reads the rows in the attempt itself
+			must(b.tb, err)
+			other, batch := b.views(10), b.read(p.Position())[0]
+			must(b.tb, p.ApplyAgain(b.ctx, batch, func() error { return other.Commit(b.ctx, batch) }))
+		},
+		"after one that was not told to stand": func(b *bundle, p *postgres.Projector, stream string) {
+			attempted(b, stream)
+			sent(b, stream)
+			must(b.tb, p.Commit(b.ctx, b.read(p.Position())[0]))
+		},
+		"by a run that begins": func(b *bundle, p *postgres.Projector, stream string) {
+			attempted(b, stream)
+			sent(b, stream)
+			b.goOn(b.views(10))
+			_, err := p.Prepare(b.ctx)
+			must(b.tb, err)
+		},
+		"after one that failed for another event": func(b *bundle, p *postgres.Projector, stream string) {
+			// The batch fails for the second event, and is taken in halves.
+			_, err := b.pool.Exec(b.ctx, `ALTER TABLE sender ADD CONSTRAINT odd CHECK (id <> 'odd')`)
+			must(b.tb, err)
+			for _, id := range []string{"even", "odd"} {
+				b.append(event.SenderStream(id), sender.SenderRegistered{Sender: id, PhoneNumberID: id, MessagesPerSecond: 80})
+			}
+			attempted(b, stream)
+			sent(b, stream)
+			b.goOn(p)
+			_, err = b.pool.Exec(b.ctx, `ALTER TABLE sender DROP CONSTRAINT odd`)
+			must(b.tb, err)
+			mended, err := p.RetryParked(b.ctx)
+			must(b.tb, err)
+			if mended != 1 {
+				b.tb.Errorf("%d streams were left out, want one", mended)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setupSealed(t)
+			stream := event.MessageStream(uuid.Must(uuid.NewV7()))
+			q := queued("acme", "1")
+			q.Personal.To = anna
+			b.about(stream, anna, event.New{Event: q})
+			must(t, b.vault.Settle(b.ctx))
+			p := b.views(10)
+			b.goOn(p)
+			project(b, p, stream)
+			b.append(stream, message.Delivered{Call: 1, At: b.now, CalledAt: b.now})
+			b.goOn(p)
+			b.project()
+			done, err := postgres.Rebuild(b.ctx, postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard(), Vault: b.vault})
+			must(t, err)
+			if !slices.Equal(done.Before, done.After) {
+				t.Errorf("a rebuild gives other rows:\n%v\n%v", done.Before, done.After)
+			}
+		})
+	}
+}
+
+// A rebuild takes the read model from who projects it, also while the log is quiet, so
+// that nothing which is remembered of the old rows gets into the fresh ones.
+func TestARebuildFencesWhoProjects(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stream := event.MessageStream(uuid.New())
+	b.append(stream, queued("acme", "1"))
+	b.project()
+	p := b.views(10)
+	b.rebuild()
+	b.append(stream, message.Cancelled{})
+	b.wantAnew(p.Apply(b.ctx, b.read(p.Position())[0]))
+	_, err := p.Prepare(b.ctx)
+	must(t, err)
+	b.goOn(p)
+	b.project()
+	b.rebuild()
+}
+
+// wantAnew demands that a batch was refused because of another epoch.
+func (b *bundle) wantAnew(err error) {
+	b.tb.Helper()
+	var fenced *postgres.FencedError
+	if !errors.As(err, &fenced) || !fenced.Anew {
+		b.tb.Fatalf("it goes on with what another has written: %v", err)
+	}
+}
+
+// So does one for which a batch has waited.
+func TestARebuildFencesABatchThatWaitsForIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stream := event.MessageStream(uuid.New())
+	b.append(stream, queued("acme", "1"))
+	b.project()
+	p := b.views(10)
+
+	// The swap waits for this, with the groups' rows locked.
+	renaming, err := b.pool.Begin(b.ctx)
+	must(t, err)
+	defer func() { _ = renaming.Rollback(b.ctx) }()
+	_, err = renaming.Exec(b.ctx, `ALTER SCHEMA `+postgres.ReadModelSchema+` RENAME TO elsewhere`)
+	must(t, err)
+	rebuilt, applied := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := postgres.Rebuild(b.ctx, postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard()})
+		rebuilt <- err
+	}()
+	b.awaitBlocked("ALTER SCHEMA%")
+	b.append(stream, message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now.Add(time.Minute)})
+	b.append(event.MessageStream(uuid.New()), queued("acme", "2"))
+	batch := b.read(p.Position())[0]
+	go func() { applied <- p.Apply(b.ctx, batch) }()
+	b.awaitBlocked("UPDATE projection%")
+	must(t, renaming.Rollback(b.ctx))
+
+	must(t, <-rebuilt)
+	b.wantAnew(<-applied)
+	b.project()
+	b.rebuild()
+	parked, err := postgres.NewReadModel(b.pool).ParkedStreams(b.ctx)
+	must(t, err)
+	if len(parked) != 0 {
+		t.Errorf("parked: %+v", parked)
+	}
+}
+
+// awaitBlocked waits until a statement like that waits for a lock.
+func (b *bundle) awaitBlocked(statement string) {
+	b.tb.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		var waits bool
+		must(b.tb, b.pool.QueryRow(b.ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE $1)`, statement).Scan(&waits))
+		if waits {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.tb.Fatalf("nothing waits for %s", statement)
+		}
+	}
+}
+
+// Who else mends a stream has written, too, though the position is the same.
+func TestAMendedStreamFencesWhoProjects(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, err := b.pool.Exec(b.ctx, `ALTER TABLE message ADD CONSTRAINT odd CHECK (status <> 'CANCELLED')`)
+	must(t, err)
+	stream := event.MessageStream(uuid.New())
+	b.append(stream, queued("acme", "1"))
+	p := b.views(10)
+	b.goOn(p)
+	b.append(stream, message.Cancelled{})
+	b.goOn(p)
+	_, err = b.pool.Exec(b.ctx, `ALTER TABLE message DROP CONSTRAINT odd`)
+	must(t, err)
+	mended, err := b.views(10).RetryParked(b.ctx)
+	must(t, err)
+	if mended != 1 {
+		t.Fatalf("%d streams were mended, want one", mended)
+	}
+	b.append(event.MessageStream(uuid.New()), queued("acme", "2"))
+	b.wantAnew(p.Apply(b.ctx, b.read(p.Position())[0]))
+	b.goOn(p)
+	b.project()
+	b.rebuild()
 }
 
 func TestAnotherLogStartsAnew(t *testing.T) {

@@ -79,6 +79,11 @@ func Rebuild(ctx context.Context, o RebuildOptions) (Rebuilt, error) {
 			return err
 		}
 		err = f.aligned(ctx, func(tx pgx.Tx) error {
+			// A batch may wait for the row of its group. It would step the old one, and then
+			// write into the fresh tables.
+			if _, err := tx.Exec(ctx, `UPDATE `+ReadModelSchema+`.projection SET epoch = gen_random_uuid()`); err != nil {
+				return err
+			}
 			if _, err := tx.Exec(ctx, `ALTER SCHEMA `+ReadModelSchema+` RENAME TO `+oldSchema); err != nil {
 				return err
 			}

@@ -40,6 +40,9 @@ func (p *projecting) run(ctx context.Context) error {
 		if !errors.As(err, &fenced) {
 			return err
 		}
+		if fenced.Anew {
+			continue
+		}
 		if !p.standby.Swap(true) {
 			p.log.InfoContext(ctx, "another process runs the projections; standing by", "group", string(fenced.Group))
 		}
