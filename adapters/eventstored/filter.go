@@ -94,12 +94,12 @@ func visibleInAll(records []store.Record) ([]store.Record, error) {
 		head := r.Wire[:min(len(r.Wire), hiddenHint)]
 		hidden := false
 		if bytes.Contains(head, []byte(hiddenStreamPrefix)) { // cheap; it may also be the name of a type
-			v, err := r.View()
+			stream, _, err := r.Names()
 			if err != nil {
 				return nil, err
 			}
-			hidden = bytes.HasPrefix(v.Stream, []byte(hiddenStreamPrefix)) ||
-				bytes.HasPrefix(v.Stream, []byte("$$"+hiddenStreamPrefix))
+			hidden = bytes.HasPrefix(stream, []byte(hiddenStreamPrefix)) ||
+				bytes.HasPrefix(stream, []byte("$$"+hiddenStreamPrefix))
 		}
 		switch {
 		case hidden && len(visible) == len(records):
@@ -115,13 +115,12 @@ func (f *filter) matches(r store.Record) (bool, error) {
 	if f == nil {
 		return true, nil
 	}
-	view, err := r.View()
+	stream, text, err := r.Names()
 	if err != nil {
 		return false, err
 	}
-	text := view.Type
 	if f.byStream {
-		text = view.Stream
+		text = stream
 	}
 	switch {
 	case f.regex != nil && f.byStream:

@@ -74,6 +74,10 @@ func TestRecordIsTheWireForm(t *testing.T) {
 			!bytes.Equal(view.Metadata, e.Metadata) {
 			t.Fatalf("view %+v of %+v", view, e)
 		}
+		name, eventType, err := store.Record{Position: position, Wire: wire}.Names()
+		if err != nil || string(name) != stream || string(eventType) != e.Type {
+			t.Fatalf("names %q, %q, %v of %+v in %q", name, eventType, err, e, stream)
+		}
 	})
 }
 
@@ -89,6 +93,13 @@ func FuzzRecordView(f *testing.F) {
 		view, err := store.Record{Wire: b}.View()
 		if err == nil && len(view.Data)+len(view.Metadata)+len(view.Stream)+len(view.Type) > len(b) {
 			t.Fatalf("more in it than its %d bytes", len(b))
+		}
+		name, eventType, namesErr := store.Record{Wire: b}.Names()
+		switch {
+		case err == nil && namesErr != nil:
+			t.Fatalf("no names, %v, of what has a view", namesErr)
+		case len(name)+len(eventType) > len(b):
+			t.Fatalf("more in its names than its %d bytes", len(b))
 		}
 	})
 }
