@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
 
 	wm "github.com/ThreeDotsLabs/watermill/message"
@@ -70,6 +71,7 @@ var errTooManyConflicts = errors.New("the message is being changed by too many a
 
 // handle is the Watermill handler: it does what is due for the message of m.
 func (d *Dispatcher) handle(m *wm.Message) error {
+	growStack()
 	f, ok := m.Context().Value(flightKey{}).(*flight)
 	if !ok {
 		return errors.New("handle a message of the send work-list: it was not handed out by this subscriber")
@@ -80,6 +82,16 @@ func (d *Dispatcher) handle(m *wm.Message) error {
 	}
 	f.end = end
 	return nil
+}
+
+// growStack gives a new goroutine the stack at once that handling a message takes.
+// Otherwise it is doubled two or three times on the way, each time with all frames to be
+// copied: measured, 3 % of all CPU.
+//
+//go:noinline
+func growStack() {
+	var room [9 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 // cause is who acts in dispatch, in a span.

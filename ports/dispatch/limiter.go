@@ -3,6 +3,7 @@ package dispatch
 import (
 	"math"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 )
@@ -130,11 +131,7 @@ func (l *limiter) due(n int, now time.Time) time.Time {
 }
 
 func (l *limiter) dueLocked(n int, now time.Time) (at time.Time, after schedule, known bool) {
-	gone := 0
-	for gone < len(l.writes) && now.Sub(l.writes[gone]) >= window {
-		gone++
-	}
-	l.writes = slices.Delete(l.writes, 0, gone)
+	l.writes = slices.Delete(l.writes, 0, since(l.writes, now, window))
 	rate := l.effectiveLocked(now)
 	// So many of the writes must have left the window before the slot's time.
 	leave := len(l.writes) + l.reserved - rate + n
@@ -208,11 +205,14 @@ func (s *slot) written(at time.Time) {
 	for i > 0 && l.writes[i-1].After(at) {
 		i--
 	}
+	s.fits = i - since(l.writes[:i], at, time.Second)
 	l.writes = slices.Insert(l.writes, i, at)
-	for i > 0 && at.Sub(l.writes[i-1]) < time.Second {
-		i--
-		s.fits++
-	}
+}
+
+// since is the index of the first of times, which are in order, that lies less than d
+// before now.
+func since(times []time.Time, now time.Time, d time.Duration) int {
+	return sort.Search(len(times), func(i int) bool { return now.Sub(times[i]) < d })
 }
 
 // release gives the slot back unused, and reports whether it did: a slot that was
