@@ -69,7 +69,7 @@ func (s *Messages) changeOnce(
 		if err != nil || len(decided) == 0 {
 			return err
 		}
-		_, err = s.Append(ctx, l, cause, decided...)
+		err = s.Append(ctx, &l, cause, decided...)
 		var wrong *event.WrongRevisionError
 		if !errors.As(err, &wrong) {
 			return err

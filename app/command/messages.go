@@ -146,16 +146,15 @@ func (s *Messages) LoadAt(ctx context.Context, id uuid.UUID, revision event.Revi
 	return s.Load(ctx, id)
 }
 
-// Append records events decided on l and answers the message after them. A
-// *event.WrongRevisionError says that l was not the latest; the cache has then
-// forgotten it.
-func (s *Messages) Append(ctx context.Context, l Loaded, cause Cause, events ...message.Event) (Loaded, error) {
+// Append records events decided on l, and brings l up to them; it is in place since a
+// message is half a kilobyte, and is handed on a few times. A *event.WrongRevisionError
+// says that l was not the latest; the cache has then forgotten it. After an error l is as
+// it was.
+func (s *Messages) Append(ctx context.Context, l *Loaded, cause Cause, events ...message.Event) error {
 	return s.append(ctx, l, event.At(l.Revision), cause, events)
 }
 
-func (s *Messages) append(
-	ctx context.Context, l Loaded, expected event.Expected, cause Cause, events []message.Event,
-) (Loaded, error) {
+func (s *Messages) append(ctx context.Context, l *Loaded, expected event.Expected, cause Cause, events []message.Event) error {
 	now, era := s.clock(), s.cache.era()
 	parent := cmp.Or(cause.Traceparent, l.Traceparent)
 	sender := l.Message.Sender
@@ -164,26 +163,28 @@ func (s *Messages) append(
 	}
 	news := make([]event.New, len(events))
 	recs := make([]message.Record, len(events))
+	begins := false
 	for i, e := range events {
 		news[i] = event.New{ID: s.ids(), Event: e, Meta: event.Meta{
 			RecordedAt: now, Sender: sender, CorrelationID: l.ID.String(), CausationID: cause.CausationID,
 			By: cause.By, OnBehalfOf: cause.By.OnBehalfOf, Traceparent: parent,
 		}, Subject: subjectOf(l, e)}
 		recs[i] = message.Record{Event: e, At: now}
-		if beginsTrace(e) {
-			l.Traceparent = parent
-		}
+		begins = begins || beginsTrace(e)
 	}
 	done, err := s.log.Append(ctx, event.MessageStream(l.ID), expected, news...)
 	if err != nil {
 		s.cache.forget(l.ID)
-		return Loaded{}, fmt.Errorf("append to message %s: %w", l.ID, err)
+		return fmt.Errorf("append to message %s: %w", l.ID, err)
 	}
 	l.Message = l.Message.With(recs...)
 	l.Revision, l.Position = done.Revision, done.Position
 	l.Key = cmp.Or(l.Key, done.Key)
-	s.cache.put(l, era)
-	return l, nil
+	if begins {
+		l.Traceparent = parent
+	}
+	s.cache.put(*l, era)
+	return nil
 }
 
 // beginsTrace reports whether what follows in a message's trace hangs below the event:
@@ -198,7 +199,7 @@ func beginsTrace(e domain.Event) bool {
 
 // subjectOf is whom an event's personal data are about: the recipient, who may be
 // known to WhatsApp under an id that is not the number.
-func subjectOf(l Loaded, e message.Event) event.Subject {
+func subjectOf(l *Loaded, e message.Event) event.Subject {
 	to := l.Message.To
 	if q, ok := e.(message.Queued); ok {
 		to = q.Personal.To
@@ -241,11 +242,11 @@ func (s *Messages) Change(
 		if len(events) == 0 {
 			return l, nil
 		}
-		after, err := s.Append(ctx, l, cause, events...)
+		err = s.Append(ctx, &l, cause, events...)
 		var wrong *event.WrongRevisionError
 		switch {
 		case err == nil:
-			return after, nil
+			return l, nil
 		case !errors.As(err, &wrong):
 			return Loaded{}, err
 		}

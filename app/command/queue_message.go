@@ -86,7 +86,8 @@ func (h *QueueMessage) handle(ctx context.Context, r message.Request, cause Caus
 	parts := fingerprintParts(events[0].(message.Queued)) //nolint:forcetypeassert // Queue answers it and no other
 	q := events[0].(message.Queued)                       //nolint:forcetypeassert // as above
 	q.Personal.Fingerprint = h.prints.Fingerprint(parts...)
-	l, err := h.messages.append(ctx, Loaded{ID: id}, event.NoStream(), cause, []message.Event{q})
+	l := Loaded{ID: id}
+	err = h.messages.append(ctx, &l, event.NoStream(), cause, []message.Event{q})
 	var wrong *event.WrongRevisionError
 	switch {
 	case err == nil:

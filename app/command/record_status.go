@@ -43,7 +43,7 @@ func (s *Messages) RecordReports(ctx context.Context, id uuid.UUID, cause Cause,
 			span = s.traceStatuses(ctx, l, events)
 			cause.Traceparent = span.Traceparent()
 		}
-		_, err := s.Append(ctx, l, cause, events...)
+		err := s.Append(ctx, &l, cause, events...)
 		var wrong *event.WrongRevisionError
 		switch {
 		case err == nil:

@@ -285,7 +285,7 @@ func TestTwoOwnersFromOneRevision(t *testing.T) {
 	for i, owner := range owners {
 		l := loaded[i]
 		go func() {
-			_, err := owner.Append(p.ctx, l, tester, message.Advance(l.Message, policy, false, time.Now())...)
+			err := owner.Append(p.ctx, &l, tester, message.Advance(l.Message, policy, false, time.Now())...)
 			won <- err
 		}()
 	}
@@ -384,7 +384,7 @@ func TestACallOfACrashedProcessIsDeclaredLost(t *testing.T) {
 	id := p.queue("acme", 1, nil)
 	l, err := p.messages.Load(p.ctx, id)
 	p.must(err)
-	_, err = p.messages.Append(p.ctx, l, tester, message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: time.Now().Add(1500 * time.Millisecond)})
+	err = p.messages.Append(p.ctx, &l, tester, message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: time.Now().Add(1500 * time.Millisecond)})
 	p.must(err)
 	p.dispatch(nil)
 	m := p.reaches(id, message.StatusSent)

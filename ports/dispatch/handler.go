@@ -113,12 +113,12 @@ func (d *Dispatcher) advance(ctx context.Context, f *flight) (ending, error) {
 			return ending{}, err
 		}
 		now := d.clock()
-		if until, held := d.settlingHeld(loaded.Message, now); held {
+		if until, held := d.settlingHeld(&loaded.Message, now); held {
 			return ending{kind: endLater, until: until}, nil
 		}
 		events := message.Advance(loaded.Message, d.policy, f.probe, now)
 		if len(events) == 0 {
-			return done(loaded), nil
+			return done(&loaded), nil
 		}
 		_, calls := events[len(events)-1].(message.SendAttempted)
 		if calls && !f.call {
@@ -129,9 +129,9 @@ func (d *Dispatcher) advance(ctx context.Context, f *flight) (ending, error) {
 			return ending{kind: endLater, until: now.Add(firstNack)}, nil
 		}
 		if calls && !span.On() {
-			span = d.traceCall(ctx, loaded)
+			span = d.traceCall(ctx, &loaded)
 		}
-		after, err := d.append(ctx, loaded, events, span)
+		err = d.append(ctx, &loaded, events, span)
 		var wrong *event.WrongRevisionError
 		switch {
 		case errors.As(err, &wrong):
@@ -139,9 +139,9 @@ func (d *Dispatcher) advance(ctx context.Context, f *flight) (ending, error) {
 		case err != nil:
 			return ending{}, err
 		case calls:
-			return d.call(ctx, f, after, begun, span)
+			return d.call(ctx, f, &loaded, begun, span)
 		default:
-			return done(after), nil
+			return done(&loaded), nil
 		}
 	}
 	return ending{}, errTooManyConflicts
@@ -149,7 +149,7 @@ func (d *Dispatcher) advance(ctx context.Context, f *flight) (ending, error) {
 
 // traceCall begins the span of a call with what is recorded before and after it, where
 // the message was queued or was called last.
-func (d *Dispatcher) traceCall(ctx context.Context, l command.Loaded) trace.Span {
+func (d *Dispatcher) traceCall(ctx context.Context, l *command.Loaded) trace.Span {
 	_, span := d.trace.Begin(ctx, trace.Start{
 		Kind: trace.Consumer, Name: "send message", Parent: l.Traceparent, Root: l.Traceparent == "",
 	})
@@ -168,19 +168,20 @@ func (d *Dispatcher) load(ctx context.Context, id uuid.UUID, at event.Revision) 
 	return d.messages.LoadAt(ctx, id, at)
 }
 
-func (d *Dispatcher) append(ctx context.Context, l command.Loaded, events []message.Event, span trace.Span) (command.Loaded, error) {
+// append records events and brings l up to them.
+func (d *Dispatcher) append(ctx context.Context, l *command.Loaded, events []message.Event, span trace.Span) error {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	return d.messages.Append(ctx, l, cause(span), events...)
 }
 
 // done ends a flight of which everything is recorded.
-func done(l command.Loaded) ending { return ending{kind: endDone, position: l.Position} }
+func done(l *command.Loaded) ending { return ending{kind: endDone, position: l.Position} }
 
 // settlingHeld reports whether a lost answer waits longer than its event says:
 // since the call this installation could not record webhooks all the time, so a
 // status that would have settled it may still come, or come again.
-func (d *Dispatcher) settlingHeld(m message.Message, now time.Time) (time.Time, bool) {
+func (d *Dispatcher) settlingHeld(m *message.Message, now time.Time) (time.Time, bool) {
 	if m.Status != message.StatusAmbiguous || now.Before(m.DueAt) || d.policy.SettleAfter <= 0 || len(m.Calls) == 0 {
 		return time.Time{}, false
 	}
@@ -244,7 +245,7 @@ func (d *Dispatcher) await(f *flight, begun time.Time) bool {
 }
 
 // call makes the call that SendAttempted announced, and records what came of it.
-func (d *Dispatcher) call(ctx context.Context, f *flight, l command.Loaded, begun time.Time, span trace.Span) (ending, error) {
+func (d *Dispatcher) call(ctx context.Context, f *flight, l *command.Loaded, begun time.Time, span trace.Span) (ending, error) {
 	call := l.Message.Calls[len(l.Message.Calls)-1]
 	appended := time.Since(begun)
 	d.mu.Lock()
@@ -264,19 +265,19 @@ func (d *Dispatcher) call(ctx context.Context, f *flight, l command.Loaded, begu
 	}
 	called := time.Since(begun) - appended
 	d.spend(f, result)
-	recorded, fault := d.judge(f, l.Message, s, result)
-	after, err := d.record(ctx, l, call.Number, recorded, span)
+	recorded, fault := d.judge(f, &l.Message, s, result)
+	err := d.record(ctx, l, call.Number, recorded, span)
 	if fault != nil {
 		d.holdSender(s, *fault)
 	}
-	d.logAttempt(ctx, after, call, result, err, f.slot.writtenAt(), appended, called)
+	d.logAttempt(ctx, l, &call, result, err, f.slot.writtenAt(), appended, called)
 	if span.On() {
 		traceOutcome(span, call, result, err)
 	}
 	if err != nil {
 		return ending{}, err
 	}
-	return done(after), nil
+	return done(l), nil
 }
 
 // recorded takes in that f no longer records SendAttempted; d.mu is held.
@@ -321,7 +322,7 @@ func (d *Dispatcher) spend(f *flight, result message.CallResult) {
 // judge takes what came of a call into the state of its lane and its scopes, and
 // answers what is to be recorded. The fault is set when the sender must be held.
 func (d *Dispatcher) judge(
-	f *flight, m message.Message, s sender.Sender, result message.CallResult,
+	f *flight, m *message.Message, s sender.Sender, result message.CallResult,
 ) (message.CallResult, *sender.Fault) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -366,7 +367,7 @@ func (d *Dispatcher) judge(
 
 // templateHeld keeps the messages of a template back that WhatsApp does not take
 // for now; the sender goes on with the others.
-func (d *Dispatcher) templateHeld(f *flight, m message.Message, r message.Refused, now time.Time) message.CallResult {
+func (d *Dispatcher) templateHeld(f *flight, m *message.Message, r message.Refused, now time.Time) message.CallResult {
 	asked := time.Duration(r.RetryAfterSeconds) * time.Second
 	until, begun := f.lane.templateHit(m.Template, now, asked, f.templateProbe)
 	if begun {
@@ -378,7 +379,7 @@ func (d *Dispatcher) templateHeld(f *flight, m message.Message, r message.Refuse
 
 // throttled slows the scope of a throttle down. The message waits with it, until
 // it has been throttled too often.
-func (d *Dispatcher) throttled(f *flight, m message.Message, r message.Refused, now time.Time) message.CallResult {
+func (d *Dispatcher) throttled(f *flight, m *message.Message, r message.Refused, now time.Time) message.CallResult {
 	l := f.lane
 	asked := time.Duration(r.RetryAfterSeconds) * time.Second
 	put := message.Put{Reason: message.DeferThrottled, Scope: r.Scope, Code: r.Failure.Code}
@@ -413,32 +414,31 @@ func (d *Dispatcher) slowDown(f *flight, reached scope, wait time.Duration) {
 	}
 }
 
-// record appends the outcome of a call, until it stands or the drain is over.
-func (d *Dispatcher) record(
-	ctx context.Context, l command.Loaded, call int, result message.CallResult, span trace.Span,
-) (command.Loaded, error) {
+// record appends the outcome of a call, until it stands or the drain is over, and brings
+// l up to it.
+func (d *Dispatcher) record(ctx context.Context, l *command.Loaded, call int, result message.CallResult, span trace.Span) error {
 	wait := recordRetry
 	for tries := 1; ; tries++ {
 		events := message.FinishCall(l.Message, call, result, d.policy, d.clock())
 		if len(events) == 0 {
-			return l, nil
+			return nil
 		}
-		after, err := d.append(ctx, l, events, span)
+		err := d.append(ctx, l, events, span)
 		if err == nil {
-			return after, nil
+			return nil
 		}
 		var wrong *event.WrongRevisionError
 		pause := !errors.As(err, &wrong) || tries > maxConflicts
 		for { // what stands decides what is still to be recorded
 			if pause {
 				if sleep(ctx, wait) != nil {
-					return l, fmt.Errorf("record the outcome of call %d: %w", call, err)
+					return fmt.Errorf("record the outcome of call %d: %w", call, err)
 				}
 				wait = min(2*wait, maxRecordRetry)
 			}
 			stands, loadErr := d.reload(ctx, l.ID)
 			if loadErr == nil {
-				l = stands
+				*l = stands
 				break
 			}
 			err, pause = loadErr, true
@@ -454,7 +454,7 @@ func (d *Dispatcher) reload(ctx context.Context, id uuid.UUID) (command.Loaded, 
 
 // logAttempt writes the one line of a call.
 func (d *Dispatcher) logAttempt(
-	ctx context.Context, l command.Loaded, call message.Call, result message.CallResult, err error,
+	ctx context.Context, l *command.Loaded, call *message.Call, result message.CallResult, err error,
 	written time.Time, appended, called time.Duration,
 ) {
 	attrs := make([]slog.Attr, 0, 16)
