@@ -11,7 +11,7 @@
 //     lease ends, so two owners never add up in one window.
 //   - A lane that goes to another process is given back when its last writes have
 //     left the window of the rate, so it is never above its rate over both.
-//   - No lane writes more than its rate of calls in any window of 1.010 s. What
+//   - No lane writes more than its rate of calls in any window of 1.005 s. What
 //     comes in counts into the rate, and where WhatsApp takes less the lane finds
 //     out how much.
 //   - SendAttempted is recorded ahead of the call, as long as that took at most of

@@ -21,7 +21,7 @@
 //   - No request after a status of the message was acknowledged, but by an
 //     operator's decision; and none that waiting as configured would have spared.
 //   - A retry comes no sooner than its delay of 1, 2 or 4 s.
-//   - At most the rate in any 1.010 s by the times of writing, over all owners.
+//   - At most the rate in any 1.005 s by the times of writing, over all owners.
 //   - A state that is final stays; held and paused senders are not called, nor are
 //     cancelled and expired messages.
 //   - The work-list is what the log folds to.

@@ -17,7 +17,7 @@ import (
 
 const (
 	// window is that of the rate, as dispatch promises it.
-	window = 1010 * time.Millisecond
+	window = 1005 * time.Millisecond
 	// noticed is how soon a hold, a pause or a lower rate must have reached a lane,
 	// with what had its turn before; noticedLate when Postgres or its projector stood.
 	noticed     = 3 * time.Second
