@@ -297,9 +297,9 @@ func (p *Projector) reset(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM parked_event WHERE projection = $1`, p.options.Group); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `UPDATE projection SET log_id = $2, position = 0, work_position = 0, recorded_at = NULL, live = false, updated_at = now()
-		WHERE name = $1`, p.options.Group, p.options.LogID)
-	return err
+	return tx.QueryRow(ctx, `UPDATE projection SET log_id = $2, position = 0, work_position = 0, recorded_at = NULL, live = false,
+			updated_at = now(), epoch = gen_random_uuid()
+		WHERE name = $1 RETURNING epoch`, p.options.Group, p.options.LogID).Scan(&p.epoch)
 }
 
 // Apply projects a batch: it is what Run hands to the subscription. Events at or
@@ -464,7 +464,8 @@ func (p *Projector) anew(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	var other bool
-	err := p.options.Pool.QueryRow(ctx, `SELECT epoch <> $2 FROM projection WHERE name = $1`, p.options.Group, p.epoch).Scan(&other)
+	err := p.options.Pool.QueryRow(ctx, `SELECT epoch <> $2 FROM projection WHERE name = $1 AND log_id = $3`,
+		p.options.Group, p.epoch, p.options.LogID).Scan(&other)
 	return err == nil && other
 }
 
@@ -524,9 +525,12 @@ func (p *Projector) RetryParked(ctx context.Context) (mended int, err error) {
 	for _, s := range streams {
 		err := p.unpark(ctx, s.Stream, s.Revision)
 		var data *dataError
+		var fenced *FencedError
 		switch {
 		case errors.As(err, &data), errors.Is(err, event.ErrLocked):
 			continue
+		case errors.As(err, &fenced):
+			return mended, &FencedError{Group: fenced.Group, Position: fenced.Position, Anew: p.anew(ctx)}
 		case err != nil:
 			return mended, err
 		}
@@ -649,6 +653,7 @@ func (p *Projector) advance(b event.Batch) {
 // park leaves out an event, and its stream from there on.
 func (p *Projector) park(ctx context.Context, one event.Batch, cause *dataError) error {
 	r := one.Events[0]
+	p.applied = p.applied[:0] // the attempt that led here failed
 	err := p.forever(ctx, one.Position, func(ctx context.Context) error {
 		return pgx.BeginFunc(ctx, p.options.Pool, func(tx pgx.Tx) error {
 			var writes pgx.Batch
