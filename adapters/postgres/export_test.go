@@ -45,17 +45,13 @@ func (p *Projector) ApplyAgain(ctx context.Context, b event.Batch, first func() 
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	again := false
-	err := p.forever(ctx, b.Position, func(ctx context.Context) error {
+	return p.forever(ctx, b.Position, func(ctx context.Context) error {
 		if again {
 			return p.commit(ctx, b)
 		}
 		again = true
 		return errors.Join(errors.New("the connection is lost"), first())
 	})
-	if err == nil {
-		p.committed()
-	}
-	return err
 }
 
 // CommitUnheard is Commit of which the projector does not learn that it stands.

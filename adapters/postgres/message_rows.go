@@ -28,28 +28,6 @@ type messageRows interface {
 	flush(ctx context.Context, tx pgx.Tx, writes *pgx.Batch) error
 }
 
-// tableRows keeps rows in tables alone.
-type tableRows struct{}
-
-func (tableRows) load(ctx context.Context, tx pgx.Tx, events []event.Recorded) (map[uuid.UUID]*messageRow, error) {
-	return loadMessages(ctx, tx, known(events))
-}
-
-func (tableRows) write(_ context.Context, _ pgx.Tx, touched []*messageRow, _ bool, writes *pgx.Batch) error {
-	inserts, updates := split(touched)
-	if len(inserts) > 0 {
-		writes.Queue(insertMessages, arraysOf(messageColumns, inserts)...)
-	}
-	writeBeside(inserts, updates, writes)
-	return nil
-}
-
-func (tableRows) committed() {}
-
-func (tableRows) forget() {}
-
-func (tableRows) flush(context.Context, pgx.Tx, *pgx.Batch) error { return nil }
-
 // recentAtMost bounds how many rows a projector remembers, each some 1 KB: those of two
 // seconds at full load. From its call to its status most messages are heard of again
 // within that.
@@ -59,15 +37,13 @@ const recentAtMost = 4000
 // they need not be read again. That is for tables which nobody else writes: the position
 // and the epoch that each batch's transaction steps from tell whether someone did.
 type recentRows struct {
-	tableRows
-
 	most int
 	// young has what was written last, old what was so before young was full.
 	young, old map[uuid.UUID]*storedMessage
-	// touched is what write was given, until it stands; doubtful says that the tables may
-	// have rows otherwise than they are remembered.
-	touched  []*messageRow
-	doubtful bool
+	// touched is what write was given last, and changed whether what followed it changed
+	// rows in the tables.
+	touched []*messageRow
+	changed bool
 }
 
 func newRecentRows(most int) *recentRows {
@@ -77,12 +53,6 @@ func newRecentRows(most int) *recentRows {
 }
 
 func (r *recentRows) load(ctx context.Context, tx pgx.Tx, events []event.Recorded) (map[uuid.UUID]*messageRow, error) {
-	if r.touched != nil || r.doubtful {
-		// An attempt before failed, or stands although nobody heard of it. In the latter
-		// case this one fails, too, and what it makes of the rows is wrong.
-		r.forget()
-		r.doubtful = true
-	}
 	var unknown []uuid.UUID
 	recent := make(map[uuid.UUID]*storedMessage)
 	for _, id := range known(events) {
@@ -102,14 +72,18 @@ func (r *recentRows) load(ctx context.Context, tx pgx.Tx, events []event.Recorde
 	return rows, nil
 }
 
-func (r *recentRows) write(ctx context.Context, tx pgx.Tx, touched []*messageRow, all bool, writes *pgx.Batch) error {
-	r.touched = touched
-	r.doubtful = r.doubtful || all // what follows changes rows in the tables
-	return r.tableRows.write(ctx, tx, touched, all, writes)
+func (r *recentRows) write(_ context.Context, _ pgx.Tx, touched []*messageRow, all bool, writes *pgx.Batch) error {
+	r.touched, r.changed = touched, all
+	inserts, updates := split(touched)
+	if len(inserts) > 0 {
+		writes.Queue(insertMessages, arraysOf(messageColumns, inserts)...)
+	}
+	writeBeside(inserts, updates, writes)
+	return nil
 }
 
 func (r *recentRows) committed() {
-	if r.doubtful {
+	if r.changed {
 		r.forget()
 		return
 	}
@@ -125,8 +99,10 @@ func (r *recentRows) committed() {
 
 func (r *recentRows) forget() {
 	r.young, r.old = make(map[uuid.UUID]*storedMessage, r.most/2), nil
-	r.touched, r.doubtful = nil, false
+	r.touched, r.changed = nil, false
 }
+
+func (r *recentRows) flush(context.Context, pgx.Tx, *pgx.Batch) error { return nil }
 
 // heldAtMost bounds how many rows a rebuild holds, each some 1.5 KB.
 const heldAtMost = 40_000

@@ -332,7 +332,8 @@ func (p *Projector) Apply(ctx context.Context, b event.Batch) error {
 // applyHalves commits the batch. If an event of it can't be projected, it commits one
 // half and then the other, down to that event, which is parked.
 func (p *Projector) applyHalves(ctx context.Context, b event.Batch) error {
-	err := p.commitForever(ctx, b)
+	// For as long as it takes Postgres to be back.
+	err := p.forever(ctx, b.Position, func(ctx context.Context) error { return p.commit(ctx, b) })
 	var data *dataError
 	switch n := len(b.Events); {
 	case !errors.As(err, &data):
@@ -347,15 +348,6 @@ func (p *Projector) applyHalves(ctx context.Context, b event.Batch) error {
 		b.Events = b.Events[n/2:]
 		return p.applyHalves(ctx, b)
 	}
-}
-
-// commitForever commits the batch, for as long as it takes Postgres to be back.
-func (p *Projector) commitForever(ctx context.Context, b event.Batch) error {
-	err := p.forever(ctx, b.Position, func(ctx context.Context) error { return p.commit(ctx, b) })
-	if err == nil {
-		p.committed()
-	}
-	return err
 }
 
 // forget tells the folds that others may have written.
@@ -419,6 +411,7 @@ func (p *Projector) forever(ctx context.Context, target event.Position, do func(
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.As(err, &data):
+			p.applied = p.applied[:0] // it surely does not stand
 			return err
 		case errors.As(err, &fenced):
 			// An attempt before, whose answer was lost, may have been committed.
@@ -476,6 +469,7 @@ func (p *Projector) commit(ctx context.Context, b event.Batch) error {
 	if err != nil {
 		return err
 	}
+	p.committed()
 	p.advance(b)
 	p.options.OnCommit(Commit{Group: p.options.Group, Position: b.Position, Arrivals: arrivals})
 	return nil
@@ -594,6 +588,7 @@ func (p *Projector) unpark(ctx context.Context, stream string, from event.Revisi
 	if err != nil {
 		return err
 	}
+	p.committed()
 	p.epoch = epoch
 	p.mu.Lock()
 	delete(p.parked, stream)
@@ -653,7 +648,6 @@ func (p *Projector) advance(b event.Batch) {
 // park leaves out an event, and its stream from there on.
 func (p *Projector) park(ctx context.Context, one event.Batch, cause *dataError) error {
 	r := one.Events[0]
-	p.applied = p.applied[:0] // the attempt that led here failed
 	err := p.forever(ctx, one.Position, func(ctx context.Context) error {
 		return pgx.BeginFunc(ctx, p.options.Pool, func(tx pgx.Tx) error {
 			var writes pgx.Batch

@@ -195,11 +195,6 @@ func TestRowsAreReadAgain(t *testing.T) {
 			other, batch := b.views(10), b.read(p.Position())[0]
 			must(b.tb, p.ApplyAgain(b.ctx, batch, func() error { return other.Commit(b.ctx, batch) }))
 		},
-		"after one that was not told to stand": func(b *bundle, p *postgres.Projector, stream string) {
-			attempted(b, stream)
-			sent(b, stream)
-			must(b.tb, p.Commit(b.ctx, b.read(p.Position())[0]))
-		},
 		"by a run that begins": func(b *bundle, p *postgres.Projector, stream string) {
 			attempted(b, stream)
 			sent(b, stream)
@@ -254,10 +249,7 @@ func TestRowsAreReadAgain(t *testing.T) {
 func TestARebuildFencesWhoProjects(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	stream := event.MessageStream(uuid.New())
-	b.append(stream, queued("acme", "1"))
-	b.project()
-	p := b.views(10)
+	p, stream := b.queuedAndProjected()
 	b.rebuild()
 	b.append(stream, message.Cancelled{})
 	b.wantAnew(p.Apply(b.ctx, b.read(p.Position())[0]))
@@ -266,6 +258,15 @@ func TestARebuildFencesWhoProjects(t *testing.T) {
 	b.goOn(p)
 	b.project()
 	b.rebuild()
+}
+
+// queuedAndProjected is a message's stream and who goes on to project it.
+func (b *bundle) queuedAndProjected() (*postgres.Projector, string) {
+	b.tb.Helper()
+	stream := event.MessageStream(uuid.New())
+	b.append(stream, queued("acme", "1"))
+	b.project()
+	return b.views(10), stream
 }
 
 // wantAnew demands that a batch was refused because of another epoch.
@@ -281,10 +282,7 @@ func (b *bundle) wantAnew(err error) {
 func TestARebuildFencesABatchThatWaitsForIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	stream := event.MessageStream(uuid.New())
-	b.append(stream, queued("acme", "1"))
-	b.project()
-	p := b.views(10)
+	p, stream := b.queuedAndProjected()
 
 	// The swap waits for this, with the groups' rows locked.
 	renaming, err := b.pool.Begin(b.ctx)
