@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -43,7 +44,9 @@ type child struct {
 
 // startChild runs this program with the arguments, in a process group of its
 // own, so that a Ctrl-C reaches the parent alone and it decides when children
-// end. Settings of the parent's environment do not reach the child; env does.
+// end. A child of a parent that was killed ends by itself on Linux: who stops tests or a
+// bench half-way finds no platforms later that nobody uses. Settings of the parent's
+// environment do not reach the child; env does.
 // Output is appended to dir/name.log.
 func startChild(dir, name string, env []string, args ...string) (*child, error) {
 	executable, err := os.Executable()
@@ -61,14 +64,23 @@ func startChild(dir, name string, env []string, args ...string) (*child, error) 
 	cmd.Env = append(childEnvironment(), env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
+	endWithParent(cmd.SysProcAttr)
 	c := &child{name: name, log: path, cmd: cmd, done: make(chan struct{})}
+	started := make(chan error)
 	go func() {
+		runtime.LockOSThread() // the thread is the child's parent, and Go ends threads as it sees fit
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
 		c.err = cmd.Wait()
 		close(c.done)
 	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	return c, nil
 }
 
