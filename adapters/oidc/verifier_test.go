@@ -141,8 +141,14 @@ func TestTokenThatCounts(t *testing.T) {
 			t.Errorf("scope %v: %+v, %v", scope, p, err)
 		}
 	}
-	if n := i.fetched(); n != 1 {
-		t.Errorf("the keys were fetched %d times for two tokens", n)
+	for range 10 {
+		if _, err := v.Verify(t.Context(), i.token(nil)); err != nil {
+			t.Error(err)
+		}
+	}
+	// Twice if the second token came before the first one's keys were kept.
+	if n := i.fetched(); n > 2 {
+		t.Errorf("the keys were fetched %d times for twelve tokens", n)
 	}
 }
 
@@ -191,18 +197,28 @@ func TestKeysAreFetchedAgainWhenTheyWereRotated(t *testing.T) {
 	if _, err := v.Verify(t.Context(), i.token(nil)); err != nil {
 		t.Errorf("a token under the new key: %v", err)
 	}
-	if _, err := v.Verify(t.Context(), older); domain.CodeOf(err) != domain.CodeUnauthenticated {
-		t.Errorf("a token under the key that was taken back: %v", err)
-	}
+	verifies(t, v, "a token under the key that was taken back", older, domain.CodeUnauthenticated)
 	// Away with a key that is not known: nobody can say whether the token counts.
 	i.rotate("third")
 	i.setAway(true)
-	if _, err := v.Verify(t.Context(), i.token(nil)); domain.CodeOf(err) != domain.CodeUnavailable {
-		t.Errorf("a token under a key that cannot be fetched: %v", err)
-	}
+	verifies(t, v, "a token under a key that cannot be fetched", i.token(nil), domain.CodeUnavailable)
 	i.setAway(false)
-	if _, err := v.Verify(t.Context(), i.token(nil)); err != nil {
-		t.Errorf("once the issuer is back: %v", err)
+	verifies(t, v, "once the issuer is back", i.token(nil), "")
+}
+
+// verifies waits until a token has the outcome, for a second at most. The library
+// answers those who wait for the issuer's keys a moment before the keys are those
+// of everybody: until then others have the keys, or the error, of before.
+func verifies(t *testing.T, v *oidc.Verifier, what, token string, outcome domain.Code) {
+	t.Helper()
+	deadline := time.Now().Add(time.Second)
+	_, err := v.Verify(t.Context(), token)
+	for domain.CodeOf(err) != outcome && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+		_, err = v.Verify(t.Context(), token)
+	}
+	if domain.CodeOf(err) != outcome {
+		t.Errorf("%s: %v", what, err)
 	}
 }
 
