@@ -13,15 +13,21 @@ import (
 	"github.com/waypost/waypost/domain/operation"
 )
 
+// errLocked says that nobody can tell now whether a message's personal data are erased.
+var errLocked = errors.New("the data keys cannot be read, Postgres is away")
+
 // change does with one message what the operation is for. It answers why the
 // message refuses; an error means that this cannot be said now.
 func (o *Operations) change(ctx context.Context, state OperationState, id uuid.UUID, cause Cause) (*operation.Refusal, error) {
-	err := o.messages.changeOnce(ctx, id, cause, func(m message.Message) ([]message.Event, error) {
+	err := o.messages.changeOnce(ctx, id, cause, func(l Loaded) ([]message.Event, error) {
+		m := l.Message
 		switch {
 		case !state.Reaches(m.Sender):
 			return nil, domain.NotFound("no message %s", id)
 		case state.Kind == operation.KindCancel:
 			return message.Cancel(m, state.Reason)
+		case state.Kind == operation.KindRequeue && l.locked:
+			return nil, errLocked
 		case state.Kind == operation.KindRequeue:
 			return message.Requeue(m, state.Reason, o.clock())
 		case state.Kind == operation.KindDiscard:
@@ -33,7 +39,7 @@ func (o *Operations) change(ctx context.Context, state OperationState, id uuid.U
 	switch {
 	case err == nil:
 		return nil, nil //nolint:nilnil // it did not refuse
-	case errors.Is(err, event.ErrUnavailable), ctx.Err() != nil:
+	case errors.Is(err, event.ErrUnavailable), errors.Is(err, errLocked), ctx.Err() != nil:
 		return nil, err
 	case errors.As(err, &known) && known.Code != domain.CodeInternal:
 		return &operation.Refusal{MessageID: id.String(), Code: known.Code, Message: known.Message}, nil
@@ -48,9 +54,10 @@ func (o *Operations) change(ctx context.Context, state OperationState, id uuid.U
 // event of the message names it as its cause already, nothing is left to do. It
 // always asks the log, which alone knows the causes.
 func (s *Messages) changeOnce(
-	ctx context.Context, id uuid.UUID, cause Cause, decide func(message.Message) ([]message.Event, error),
+	ctx context.Context, id uuid.UUID, cause Cause, decide func(Loaded) ([]message.Event, error),
 ) error {
 	for range maxConflicts {
+		era := s.cache.era()
 		events, err := s.log.Read(ctx, event.MessageStream(id), 0, maxHistory)
 		if err != nil {
 			return fmt.Errorf("load message %s: %w", id, err)
@@ -63,9 +70,8 @@ func (s *Messages) changeOnce(
 				return nil
 			}
 		}
-		last := events[len(events)-1]
-		l := Loaded{ID: id, Message: message.Fold(records(events)...), Revision: last.Revision, Position: last.Position}
-		decided, err := decide(l.Message)
+		l := loaded(id, events, era)
+		decided, err := decide(l)
 		if err != nil || len(decided) == 0 {
 			return err
 		}

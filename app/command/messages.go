@@ -48,6 +48,9 @@ type Loaded struct {
 	ErasedAt time.Time
 
 	locked bool // the key was not at hand: what is personal is missing from Message
+	// era is that of the cache when it was read: if keys were forgotten since, its own
+	// may be among them.
+	era uint64
 }
 
 // maxHistory is how many events of one message are read at most. A message has
@@ -101,13 +104,14 @@ func (s *Messages) load(ctx context.Context, id uuid.UUID) (Loaded, error) {
 	if len(events) == 0 {
 		return Loaded{}, domain.NotFound("no message %s", id)
 	}
-	l := loaded(id, events)
-	s.cache.put(l, era)
+	l := loaded(id, events, era)
+	s.cache.put(l)
 	return l, nil
 }
 
-func loaded(id uuid.UUID, events []event.Recorded) Loaded {
-	l := Loaded{ID: id, Message: message.Fold(records(events)...)}
+// loaded is the message of its events, which were read when the cache was in that era.
+func loaded(id uuid.UUID, events []event.Recorded, era uint64) Loaded {
+	l := Loaded{ID: id, Message: message.Fold(records(events)...), era: era}
 	last := events[len(events)-1]
 	l.Revision, l.Position = last.Revision, last.Position
 	for _, e := range events {
@@ -130,7 +134,7 @@ func (s *Messages) Follow(ctx context.Context, wanted func(sender string) bool) 
 		for _, e := range b.Events {
 			id, ok := event.MessageOf(e.Stream)
 			if ok && e.Event != nil && wanted(e.Meta.Sender) {
-				s.cache.putQueued(loaded(id, []event.Recorded{e}), s.clock())
+				s.cache.putQueued(loaded(id, []event.Recorded{e}, 0), s.clock())
 			}
 		}
 		return nil
@@ -146,6 +150,21 @@ func (s *Messages) LoadAt(ctx context.Context, id uuid.UUID, revision event.Revi
 	return s.Load(ctx, id)
 }
 
+// Unchanged reports whether nothing is recorded of a message beyond l, and its personal
+// data are not erased: asked just before its call is written, since a status may have
+// told meanwhile that an earlier call was taken. The log is asked where this process
+// cannot know: of what another one records, if told to, and what it keeps no more.
+func (s *Messages) Unchanged(ctx context.Context, l *Loaded, askLog bool) (bool, error) {
+	latest, kept := s.cache.get(l.ID)
+	if !kept || askLog && latest.Revision == l.Revision {
+		var err error
+		if latest, err = s.Load(ctx, l.ID); err != nil {
+			return false, err
+		}
+	}
+	return latest.Revision == l.Revision && !latest.Message.Erased(), nil
+}
+
 // Append records events decided on l, and brings l up to them; it is in place since a
 // message is half a kilobyte, and is handed on a few times. A *event.WrongRevisionError
 // says that l was not the latest; the cache has then forgotten it. After an error l is as
@@ -155,7 +174,10 @@ func (s *Messages) Append(ctx context.Context, l *Loaded, cause Cause, events ..
 }
 
 func (s *Messages) append(ctx context.Context, l *Loaded, expected event.Expected, cause Cause, events []message.Event) error {
-	now, era := s.clock(), s.cache.era()
+	now := s.clock()
+	if !l.Message.Exists() {
+		l.era = s.cache.era() // nothing of it was read
+	}
 	parent := cmp.Or(cause.Traceparent, l.Traceparent)
 	sender := l.Message.Sender
 	if q, ok := events[0].(message.Queued); ok {
@@ -183,7 +205,7 @@ func (s *Messages) append(ctx context.Context, l *Loaded, expected event.Expecte
 	if begins {
 		l.Traceparent = parent
 	}
-	s.cache.put(*l, era)
+	s.cache.put(*l)
 	return nil
 }
 
@@ -286,10 +308,12 @@ func (c *messageCache) get(id uuid.UUID) (Loaded, bool) {
 		return Loaded{}, false
 	}
 	c.order.MoveToFront(e)
-	return e.Value.(Loaded), true //nolint:forcetypeassert // the list holds nothing else
+	l := e.Value.(Loaded) //nolint:forcetypeassert // the list holds nothing else
+	l.era = c.eras        // its key is not among those that were forgotten, or it would be gone
+	return l, true
 }
 
-// era is what put is given to tell whether keys were forgotten since.
+// era is what a message carries that is read from now on.
 func (c *messageCache) era() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -298,14 +322,22 @@ func (c *messageCache) era() uint64 {
 
 // put keeps l unless a newer revision is kept already, or what is personal of it
 // is missing or may have to be forgotten: it was read before keys were.
-func (c *messageCache) put(l Loaded, era uint64) {
+func (c *messageCache) put(l Loaded) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if l.locked || era != c.eras {
+	e, known := c.byID[l.ID]
+	newer := !known || e.Value.(Loaded).Revision < l.Revision //nolint:forcetypeassert // as above
+	switch {
+	case l.locked:
 		return
-	}
-	if e, ok := c.byID[l.ID]; ok {
-		if kept := e.Value.(Loaded); kept.Revision < l.Revision { //nolint:forcetypeassert // as above
+	case l.era != c.eras:
+		if known && newer { // what is kept has been overtaken
+			c.order.Remove(e)
+			delete(c.byID, l.ID)
+		}
+		return
+	case known:
+		if newer {
 			e.Value = l
 		}
 		c.order.MoveToFront(e)
@@ -329,7 +361,8 @@ func (c *messageCache) putQueued(l Loaded, now time.Time) {
 	era, forgotAt := c.eras, c.forgotAt
 	c.mu.Unlock()
 	if now.Sub(forgotAt) > readBefore {
-		c.put(l, era)
+		l.era = era
+		c.put(l)
 	}
 }
 
