@@ -91,7 +91,7 @@ func Queue(r Request, now time.Time) ([]Event, error) {
 // any more: no events. With probe the call uses no attempt if WhatsApp does not
 // answer it.
 func Advance(m Message, p Policy, probe bool, now time.Time) []Event {
-	if now.Before(m.DueAt) {
+	if now.Before(m.DueAt) && !m.atOnce() {
 		if m.expired(now) && (m.Status == StatusQueued || m.Status == StatusRetrying) {
 			return []Event{Expired{}}
 		}
@@ -125,6 +125,10 @@ func Advance(m Message, p Policy, probe bool, now time.Time) []Event {
 	}
 	return nil
 }
+
+// atOnce reports whether the message is due since it was queued, whatever the clock
+// says: that of the process which accepted it may have been ahead.
+func (m Message) atOnce() bool { return m.Status == StatusQueued && m.DueAt.Equal(m.QueuedAt) }
 
 func (m Message) expired(now time.Time) bool {
 	return !m.ExpiresAt.IsZero() && !now.Before(m.ExpiresAt)

@@ -99,6 +99,7 @@ func TestAdvance(t *testing.T) {
 		"nothing recorded":          {},
 		"queued, due":               {given: with(queued()), want: list(attempted(1, 1))},
 		"queued, due, as a probe":   {given: with(queued()), probe: true, want: list(probed(1, 1))},
+		"queued by a clock ahead":   {given: with(queued()), after: -time.Minute, want: list(begun(1, 1, -time.Minute))},
 		"queued for later, not due": {given: with(queued(scheduled)), after: time.Minute - 1},
 		"queued for later, due":     {given: with(queued(scheduled)), after: time.Minute, want: list(begun(1, 1, time.Minute))},
 		"queued, expired":           {given: with(queued(expiring(at(time.Second)))), after: time.Second, want: list(message.Expired{})},
