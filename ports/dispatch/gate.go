@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"container/heap"
 	"time"
 
@@ -275,26 +276,31 @@ func (l *lane) isOpen(g *gate, now time.Time) bool {
 }
 
 // skip tells a fetch which gates to leave out, and answers what is wanted from
-// behind those that are open.
+// behind those that are open: as much as there is room for, like the rest. What it
+// answers items from is left out of the rest.
 func (l *lane) skip(w work.Want, class int, now time.Time) (without work.Want, behind []work.Want) {
+	q := &l.classes[class]
+	fresh, timed := l.prefetch()-len(q.fresh), l.prefetch()-len(q.timed)
 	for g := range l.gates {
 		if !g.left[class] {
 			continue
 		}
-		keep := maxHeld
+		keep, skipped := maxHeld, &w.SkipRecipients
 		if g.template != "" {
-			keep = max(keep, l.prefetch())
-			if len(w.SkipTemplates) < maxSkipped {
-				w.SkipTemplates = append(w.SkipTemplates, g.template)
-			}
-		} else if len(w.SkipRecipients) < maxSkipped {
-			w.SkipRecipients = append(w.SkipRecipients, g.recipient)
+			keep, skipped = max(keep, l.prefetch()), &w.SkipTemplates
 		}
-		if g.held <= keep/2 && len(behind) < maxRevisits && l.isOpen(g, now) {
-			behind = append(behind, work.Want{
-				Sender: w.Sender, Priority: w.Priority, After: g.from[class] - 1, Fresh: keep - g.held, Timed: keep - g.held,
+		if len(*skipped) == maxSkipped {
+			continue
+		}
+		*skipped = append(*skipped, cmp.Or(g.template, g.recipient))
+		if g.held <= keep/2 && fresh > 0 && len(behind) < maxRevisits && l.isOpen(g, now) {
+			revisit := work.Want{
+				Sender: w.Sender, Priority: w.Priority, After: g.from[class] - 1,
+				Fresh: min(keep-g.held, fresh), Timed: min(keep-g.held, max(timed, 0)),
 				Recipient: g.recipient, Template: g.template,
-			})
+			}
+			fresh, timed = fresh-revisit.Fresh, timed-revisit.Timed
+			behind = append(behind, revisit)
 		}
 	}
 	return w, behind

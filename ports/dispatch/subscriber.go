@@ -273,6 +273,28 @@ func (d *Dispatcher) wants(fill bool) asking {
 	return a
 }
 
+// revisited answers whether an item was asked for behind its gate.
+func (a asking) revisited() func(work.Item) bool {
+	type gated struct {
+		sender              string
+		priority            message.Priority
+		recipient, template string
+	}
+	var asked map[gated]bool
+	for _, w := range a.wants {
+		if w.Recipient == "" && w.Template == "" {
+			continue
+		}
+		if asked == nil {
+			asked = make(map[gated]bool)
+		}
+		asked[gated{w.Sender, w.Priority, w.Recipient, w.Template}] = true
+	}
+	return func(i work.Item) bool {
+		return len(asked) > 0 && (asked[gated{i.Sender, i.Priority, i.Recipient, ""}] || asked[gated{i.Sender, i.Priority, "", i.Template}])
+	}
+}
+
 // wants is what a lane asks of one priority.
 func (l *lane) wants(class int, fill bool, now time.Time) []work.Want {
 	fresh := l.room(class, fill)
@@ -322,13 +344,15 @@ func (d *Dispatcher) take(asked asking, items []work.Item, position event.Positi
 		priority message.Priority
 	}
 	fresh := make(map[class]int, len(asked.wants))
+	revisited := asked.revisited()
 	for _, item := range items {
 		l := d.lanes[item.Sender]
 		if l == nil || l.gone {
 			continue
 		}
 		q := &l.classes[rank(item.Priority)]
-		if item.Fresh {
+		// What stood behind a gate may lie far behind all that was not fetched yet.
+		if item.Fresh && !revisited(item) {
 			q.cursor = max(q.cursor, item.QueuedPosition)
 			fresh[class{item.Sender, item.Priority}]++
 		}

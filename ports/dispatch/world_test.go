@@ -18,6 +18,7 @@ import (
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
 	"github.com/waypost/waypost/ports/dispatch"
@@ -36,6 +37,7 @@ type world struct {
 	fresh    map[laneClass][]freshItem // in the order of Queued, the ended among them
 	timed    map[uuid.UUID]bool        // READY and not fresh
 	called   map[uuid.UUID]bool        // CALLING or UNSETTLED
+	expiring map[uuid.UUID]bool        // those that expire
 	counts   map[message.Status]int
 	status   map[uuid.UUID]message.Message
 
@@ -83,7 +85,7 @@ func inWorld(t *testing.T, rates map[string]int, test func(*world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{
 			t: t, ctx: t.Context(), streams: map[string][]event.Recorded{}, open: map[uuid.UUID]work.Item{},
-			fresh: map[laneClass][]freshItem{}, timed: map[uuid.UUID]bool{}, called: map[uuid.UUID]bool{},
+			fresh: map[laneClass][]freshItem{}, timed: map[uuid.UUID]bool{}, called: map[uuid.UUID]bool{}, expiring: map[uuid.UUID]bool{},
 			counts: map[message.Status]int{}, status: map[uuid.UUID]message.Message{},
 			processes: map[uuid.UUID]time.Time{}, takers: map[uuid.UUID]bool{}, lanes: map[string]uuid.UUID{},
 			tokens: &tokens{byID: map[string]string{}},
@@ -190,6 +192,45 @@ func (w *world) message(id uuid.UUID) message.Message {
 	return w.status[id]
 }
 
+// otherMessages are the messages as another process has them.
+func (w *world) otherMessages() *command.Messages {
+	return command.NewMessages(w, time.Now, newID, 1000)
+}
+
+// lose queues a message whose first call got no answer.
+func (w *world) lose(from, to string, change func(*message.Queued)) uuid.UUID {
+	w.t.Helper()
+	id := w.queue(from, to, change)
+	l, err := w.messages.Load(w.ctx, id)
+	w.must(err)
+	settleBy := time.Now().Add(policy().SettleAfter)
+	w.must(w.messages.Append(w.ctx, &l, tester, message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: settleBy},
+		message.OutcomeUnknown{Call: 1, Cause: "cut", SettleBy: settleBy}))
+	return id
+}
+
+// pause pauses a sender, or lets it go on.
+func (w *world) pause(id string, paused bool) {
+	w.t.Helper()
+	_, err := w.senders.Change(w.ctx, id, tester, func(s sender.Sender) ([]domain.Event, error) {
+		if paused {
+			return sender.Pause(s, nil, "maintenance")
+		}
+		return sender.Resume(s)
+	})
+	w.must(err)
+}
+
+// wantRate fails the test unless so many calls a second are made for a while.
+func (w *world) wantRate(rate float64, seconds int) {
+	w.t.Helper()
+	before := len(w.made())
+	time.Sleep(time.Duration(seconds) * time.Second)
+	if got := float64(len(w.made())-before) / float64(seconds); got < rate {
+		w.t.Errorf("%.1f calls a second for %d s, want %.1f", got, seconds, rate)
+	}
+}
+
 // count is how many messages stand at a status.
 func (w *world) count(s message.Status) int {
 	w.mu.Lock()
@@ -275,7 +316,11 @@ func (w *world) project(id uuid.UUID, r event.Recorded) {
 	delete(w.called, id)
 	if !m.Status.Open() {
 		delete(w.open, id)
+		delete(w.expiring, id)
 		return
+	}
+	if !m.ExpiresAt.IsZero() {
+		w.expiring[id] = true
 	}
 	i := work.Item{
 		MessageID: id, Sender: m.Sender, Priority: m.Priority, State: work.Ready, DueAt: m.DueAt, ExpiresAt: m.ExpiresAt,
@@ -385,6 +430,11 @@ func (w *world) Overdue(_ context.Context, now time.Time, senders []string, limi
 	var found []work.Item
 	for id := range w.called {
 		if i := w.open[id]; !i.DueAt.After(now) && slices.Contains(senders, i.Sender) {
+			found = append(found, i)
+		}
+	}
+	for id := range w.expiring {
+		if i := w.open[id]; i.State == work.Ready && !i.ExpiresAt.After(now) && slices.Contains(senders, i.Sender) {
 			found = append(found, i)
 		}
 	}
