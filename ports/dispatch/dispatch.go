@@ -129,24 +129,27 @@ type Dispatcher struct {
 	claim                    chan struct{}  // a sender is new: its lane is to be claimed
 	watchers                 sync.WaitGroup // of messages handed out, and of probes
 
-	mu             sync.Mutex
-	started        bool
-	joined         bool // the work-list had caught up: this process takes lanes
-	stopping       bool
-	lanes          map[string]*lane
-	known          map[uuid.UUID]*flight
-	done           []*flight
-	leads          leadTime
-	recordings     int       // flights that are recording
-	lookAt         time.Time // when the subscriber looks for what is to be handed out
-	working        int
-	nacks          int
-	all            map[string]sender.Sender // every sender, of other processes too
-	allAt          time.Time
-	throttles      map[scope]*throttle
-	leasedTill     time.Time // by the monotonic clock
-	recordingSince time.Time
-	recordingNow   bool
+	mu         sync.Mutex
+	started    bool
+	joined     bool // the work-list had caught up: this process takes lanes
+	stopping   bool
+	lanes      map[string]*lane
+	known      map[uuid.UUID]*flight
+	done       []*flight
+	leads      leadTime
+	recordings int       // flights that are recording
+	lookAt     time.Time // when the subscriber looks for what is to be handed out
+	working    int
+	nacks      int
+	all        map[string]sender.Sender // every sender, of other processes too
+	allAt      time.Time
+	throttles  map[scope]*throttle
+	// leasedTill is until when the lanes are this process's own, renewedTill until when
+	// its lease is, by the monotonic clock. The two differ once the lease had lapsed,
+	// until it is known which lanes others have taken meanwhile.
+	leasedTill, renewedTill time.Time
+	recordingSince          time.Time
+	recordingNow            bool
 }
 
 // New makes a Dispatcher. Nothing starts before Run.
@@ -243,6 +246,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { d.leaseLoop(tending) })
 	tasks.Go(func() { d.tendLoop(tending) })
+	tasks.Go(func() { d.abandonLoop(tending) })
 	routed := make(chan error, 1)
 	tasks.Go(func() { routed <- router.Run(lasting) })
 	select {
@@ -260,6 +264,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		d.Drain(given)
 		cancel()
 	}
+	// The router would wait for the handlers as well, but with its locks held.
+	ending, cancel := context.WithTimeout(lasting, leaseTTL)
+	d.idle(ending)
+	cancel()
 	err = router.Close()
 	d.watchers.Wait()
 	d.release(lasting)
@@ -386,7 +394,10 @@ func (d *Dispatcher) beat(ctx context.Context, begun time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.recordingSince, d.recordingNow = since, recording
-	d.leasedTill = begun.Add(leaseTTL - leaseMargin)
+	d.renewedTill = begun.Add(leaseTTL - leaseMargin)
+	if d.leased(time.Now()) {
+		d.leasedTill = d.renewedTill
+	}
 	return nil
 }
 
@@ -430,6 +441,7 @@ func (d *Dispatcher) share(ctx context.Context) error {
 func (d *Dispatcher) own(ids []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.leasedTill = d.renewedTill
 	owned := make(map[string]bool, len(ids))
 	taken := 0
 	for _, id := range ids {
@@ -474,14 +486,14 @@ func (d *Dispatcher) giveBack(most int) (gone []string) {
 	return gone
 }
 
-// partial reports whether lanes are to be claimed or given back soon.
+// partial reports whether lanes are to be claimed, again or anew, or given back soon.
 func (d *Dispatcher) partial() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return !d.joined || len(d.lanes) != len(d.all) || d.stopping
+	return !d.joined || len(d.lanes) != len(d.all) || d.stopping || !d.leasedTill.Equal(d.renewedTill)
 }
 
-// tendLoop looks after held lanes, what came in, and calls that come too late.
+// tendLoop looks after held lanes and what came in.
 func (d *Dispatcher) tendLoop(ctx context.Context) {
 	ticker := time.NewTicker(tendEvery)
 	defer ticker.Stop()
@@ -491,10 +503,24 @@ func (d *Dispatcher) tendLoop(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		d.abandonUnwritten()
 		d.refreshSenders(ctx)
 		d.startProbes()
 		d.countInbound(ctx)
+	}
+}
+
+// abandonLoop looks after calls that come too late. It asks nobody anything: when
+// Postgres hangs, so does who asks it, and the lease ends.
+func (d *Dispatcher) abandonLoop(ctx context.Context) {
+	ticker := time.NewTicker(tendEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			d.abandonUnwritten()
+		}
 	}
 }
 
