@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 
 	wm "github.com/ThreeDotsLabs/watermill/message"
@@ -211,7 +212,7 @@ func (d *Dispatcher) mayCallLocked(f *flight, begun, now time.Time) bool {
 }
 
 // await waits for the flight's slot, once SendAttempted stands, and until the slot's
-// time has come. It reports whether the call may be made.
+// time has come. It reports whether it has one.
 func (d *Dispatcher) await(f *flight, begun time.Time) bool {
 	d.mu.Lock()
 	now := time.Now()
@@ -241,7 +242,19 @@ func (d *Dispatcher) await(f *flight, begun time.Time) bool {
 	d.mu.Lock()
 	f.lane.endWait(f)
 	d.mu.Unlock()
-	return f.slot != nil && sleep(d.calling, time.Until(f.slot.notBefore)) == nil && d.mayCall(f, begun, time.Now())
+	return f.slot != nil && sleep(d.calling, time.Until(f.slot.notBefore)) == nil
+}
+
+// unchanged reports whether nothing has happened to the message while its call waited:
+// a status may have told that an earlier call was taken, or its recipient been erased.
+// Of a message whose answer was lost the log says so, since any process may have
+// recorded the status; of the others this one knows.
+func (d *Dispatcher) unchanged(ctx context.Context, l *command.Loaded, begun time.Time) bool {
+	ctx, cancel := context.WithDeadline(ctx, begun.Add(maxBegun))
+	defer cancel()
+	lost := slices.ContainsFunc(l.Message.Calls, func(c message.Call) bool { return c.Lost })
+	same, err := d.messages.Unchanged(ctx, l, lost)
+	return err == nil && same
 }
 
 // call makes the call that SendAttempted announced, and records what came of it.
@@ -252,7 +265,7 @@ func (d *Dispatcher) call(ctx context.Context, f *flight, l *command.Loaded, beg
 	s := f.lane.sender
 	d.mu.Unlock()
 	var result message.CallResult = message.NotCalled{}
-	if d.await(f, begun) {
+	if d.await(f, begun) && d.unchanged(ctx, l, begun) && d.mayCall(f, begun, time.Now()) {
 		calling, abandon := context.WithCancel(span.In(d.calling))
 		d.abandonBy(f, abandon)
 		result = d.caller.Send(calling, CallRequest{

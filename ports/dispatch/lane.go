@@ -147,10 +147,10 @@ type lane struct {
 	classes       [len(priorities)]classQueue
 	// signals counts what was told of new items.
 	signals int
-	// aside are the items that wait for their time, gated those of them that wait
-	// for a gate.
-	aside asideHeap
-	gated int
+	// aside are the items that wait for their time, gated those of them that wait for
+	// a gate, settling those whose answer is out or lost.
+	aside           asideHeap
+	gated, settling int
 	// pairs are the recipients of late; sweepAt is how many may be remembered.
 	pairLimit bool
 	pairs     map[string]*pair
@@ -207,8 +207,9 @@ func (l *lane) arrived(p message.Priority) {
 }
 
 // crowded reports whether too many items wait in memory for another reason than
-// their gate: nothing more is fetched then.
-func (l *lane) crowded() bool { return len(l.aside)-l.gated >= maxAside }
+// their gate or their answer, of which there are maxOverdue at most: nothing more is
+// fetched then.
+func (l *lane) crowded() bool { return len(l.aside)-l.gated-l.settling >= maxAside }
 
 // room is how many more fresh items of a priority are wanted: none before half of
 // what is kept at hand is gone, unless it is to be filled up.
@@ -380,11 +381,13 @@ func (l *lane) head(class int, now time.Time) *flight {
 	}
 }
 
-// setAside keeps f until its time. Nothing more is fetched for a lane of which
-// maxAside wait.
+// setAside keeps f until its time.
 func (l *lane) setAside(f *flight, until time.Time, forget bool) {
 	f.release()
 	f.state, f.until, f.forget = flightAside, until, forget
+	if f.item.State != work.Ready {
+		l.settling++
+	}
 	heap.Push(&l.aside, f)
 }
 
@@ -394,9 +397,12 @@ func (l *lane) popAside(now time.Time) *flight {
 		return nil
 	}
 	f := heap.Pop(&l.aside).(*flight) //nolint:forcetypeassert // the heap holds nothing else
-	if f.byGate {
+	switch {
+	case f.byGate:
 		f.byGate = false
 		l.gated--
+	case f.item.State != work.Ready:
+		l.settling--
 	}
 	return f
 }

@@ -393,8 +393,8 @@ func (d *Dispatcher) takeOverdue(items []work.Item, position event.Position, now
 		}
 		f, known := d.known[item.MessageID]
 		if known {
-			expired := f.item.State == work.Ready && !f.item.ExpiresAt.IsZero() && !now.Before(f.item.ExpiresAt)
-			waits := f.state == flightQueued || f.state == flightAside && !f.forget
+			expired := !f.item.ExpiresAt.IsZero() && !now.Before(f.item.ExpiresAt)
+			waits := f.state == flightQueued || f.state == flightAside && !f.forget && f.item.State == work.Ready
 			if !expired || !waits {
 				continue
 			}

@@ -45,8 +45,9 @@ type callKey struct {
 type cloudCall struct {
 	accepted bool
 	wamid    string
-	// echoed is set once a status of it was acknowledged, at the position.
-	echoed bool
+	// echoed is set once a status of it was acknowledged, the first time at echoedAt.
+	echoed   bool
+	echoedAt time.Duration
 }
 
 // write is a request that was written.
@@ -303,8 +304,8 @@ func (w *world) deliver(key callKey, s webhook.Status, after time.Duration, id u
 			acknowledged := err == nil && !p.dead
 			if acknowledged {
 				w.stats.Acknowledged++
-				if s.Call != 0 {
-					w.api.calls[key].echoed = true
+				if c := w.api.calls[key]; s.Call != 0 && !c.echoed {
+					c.echoed, c.echoedAt = true, w.now()
 				}
 			}
 			again := w.faulty() && d.chance(w.plan.faults.acknowledgedInVain)

@@ -122,7 +122,7 @@ func (c *watch) attempted(w *world, p *process, s *stream, r event.Recorded, id 
 	default:
 		w.violatedf("call %d of message %s begins while it is %s", e.Call, id, m.Status)
 	}
-	if at.Before(m.DueAt) {
+	if at.Before(m.DueAt) && !m.DueAt.Equal(m.QueuedAt) { // what goes at once goes by no clock
 		w.violatedf("call %d of message %s begins %s before it is due", e.Call, id, m.DueAt.Sub(at))
 	}
 	if !m.ExpiresAt.IsZero() && !at.Before(m.ExpiresAt) {
@@ -135,7 +135,7 @@ func (c *watch) attempted(w *world, p *process, s *stream, r event.Recorded, id 
 			w.violatedf("message %s is retried after %s, its delay is %s", id, took, delay)
 		}
 	}
-	if slices.ContainsFunc(s.events, func(r event.Recorded) bool { _, is := r.Event.(message.Requeued); return is }) {
+	if s.requeued() {
 		return // an operator decided to send it again
 	}
 	for n := range m.Calls {
@@ -149,6 +149,15 @@ func (c *watch) attempted(w *world, p *process, s *stream, r event.Recorded, id 
 		}
 	}
 }
+
+// requeued reports whether an operator had the message sent again.
+func (s *stream) requeued() bool {
+	return slices.ContainsFunc(s.events, func(r event.Recorded) bool { _, is := r.Event.(message.Requeued); return is })
+}
+
+// lookedUp is how long before a request is written the log is asked for what stands
+// of its message: a connection is made meanwhile.
+const lookedUp = 5 * time.Millisecond
 
 // written checks a request that is being written.
 func (c *watch) written(w *world, key callKey, r dispatch.CallRequest) {
@@ -167,6 +176,12 @@ func (c *watch) written(w *world, key callKey, r dispatch.CallRequest) {
 	over := []message.Status{message.StatusCancelled, message.StatusExpired, message.StatusDiscarded}
 	if slices.Contains(over, s.message.Status) {
 		w.violatedf("call %d of message %s is written though it is %s", key.number, key.message, s.message.Status)
+	}
+	for n := 1; n < key.number && w.plan.faults.slow == 0 && !s.requeued(); n++ {
+		if call := w.api.calls[callKey{key.message, n}]; call != nil && call.echoed && w.now()-call.echoedAt > lookedUp {
+			w.violatedf("call %d of message %s is written %s after a status of call %d was acknowledged",
+				key.number, key.message, w.now()-call.echoedAt, n)
+		}
 	}
 	grace := w.grace()
 	if since, held := c.held[r.SenderID]; held && w.now()-since > grace {

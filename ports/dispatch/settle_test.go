@@ -1,0 +1,149 @@
+package dispatch_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/ports/dispatch"
+)
+
+// sinceStart has webhooks recorded since a moment ago.
+type sinceStart struct {
+	*world
+
+	since time.Time
+}
+
+func (s sinceStart) RecordingSince(context.Context) (time.Time, bool, error) {
+	return s.since, true, nil
+}
+
+// However many lost answers wait for their statuses after an outage, the lane goes on.
+func TestLostAnswersThatWaitStopNoLane(t *testing.T) {
+	t.Parallel()
+	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
+		const lost = 1500
+		for n := range lost {
+			w.lose("acme", recipient(n), nil)
+		}
+		for n := range 4000 {
+			w.queue("acme", recipient(lost+n), nil)
+		}
+		time.Sleep(time.Second)
+		start := time.Now()
+		w.dispatch(func(o *dispatch.Options) {
+			o.Leases, o.SettleAfterOutage = sinceStart{w, start}, 45*time.Second
+		})
+		time.Sleep(time.Second)
+		w.wantRate(79, 30)
+		if n := w.count(message.StatusAmbiguous); n != lost {
+			t.Fatalf("%d lost answers wait, want %d", n, lost)
+		}
+		time.Sleep(time.Minute)
+		if n := w.count(message.StatusAmbiguous); n != 0 {
+			t.Errorf("%d lost answers wait when the outage is long over", n)
+		}
+	})
+}
+
+// What expires while its lane stands ends, also if an answer to it was lost.
+func TestALostAnswerExpiresInAPausedLane(t *testing.T) {
+	t.Parallel()
+	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
+		soon := time.Now().Add(2 * time.Minute)
+		expires := func(q *message.Queued) { q.ExpiresAt = soon }
+		lost, queued := w.lose("acme", recipient(1), expires), w.queue("acme", recipient(2), expires)
+		w.pause("acme", true)
+		w.dispatch(nil)
+		time.Sleep(time.Until(soon) - time.Second)
+		want(t, w.message(lost), message.StatusAmbiguous, 1, 1)
+		want(t, w.message(queued), message.StatusQueued, 0, 0)
+		time.Sleep(3 * time.Second)
+		want(t, w.message(lost), message.StatusExpired, 1, 1)
+		want(t, w.message(queued), message.StatusExpired, 0, 0)
+	})
+}
+
+// A status that is recorded while the next call of its message waits for its slot, by
+// any process, keeps that from being written.
+func TestAStatusKeepsTheNextCallFromBeingWritten(t *testing.T) {
+	t.Parallel()
+	for _, elsewhere := range []bool{false, true} {
+		t.Run(fmt.Sprintf("elsewhere=%v", elsewhere), func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, map[string]int{"acme": 1}, func(w *world) {
+				w.locked(func() { w.appending = func() time.Duration { return 5 * time.Millisecond } })
+				id := w.lose("acme", recipient(1), nil)
+				for n := range 60 {
+					w.queue("acme", recipient(10+n), nil)
+				}
+				w.dispatch(nil)
+				for len(w.message(id).Calls) < 2 {
+					time.Sleep(time.Millisecond)
+				}
+				time.Sleep(10 * time.Millisecond)
+				recorder := w.messages
+				if elsewhere {
+					recorder = w.otherMessages()
+				}
+				_, err := recorder.RecordReports(w.ctx, id, tester, []message.Report{
+					{Kind: message.ReportDelivered, Call: 1, WhatsAppID: "wamid.1", At: time.Now()},
+				})
+				w.must(err)
+				time.Sleep(5 * time.Second)
+				for _, c := range w.made() {
+					if c.MessageID == id {
+						t.Errorf("call %d was written though a status of call 1 stood", c.Call)
+					}
+				}
+				if m := w.message(id); m.Status != message.StatusDelivered || m.SentTwice {
+					t.Errorf("it is %s, sent twice: %v", m.Status, m.SentTwice)
+				}
+			})
+		})
+	}
+}
+
+// A message that is to go at once goes at once, whatever the clock of the process says
+// that accepted it.
+func TestClocksOfTwoProcessesMayDiffer(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []time.Duration{-time.Hour, 0, 30 * time.Millisecond, time.Hour} {
+		t.Run(fmt.Sprint(ahead), func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, map[string]int{"acme": 80}, func(w *world) {
+				w.dispatch(nil)
+				time.Sleep(5 * time.Second)
+				queued := make(map[uuid.UUID]time.Time)
+				for n := range 400 {
+					id := newID()
+					queued[id] = time.Now()
+					_, err := w.Append(w.ctx, event.MessageStream(id), event.NoStream(), event.New{
+						ID: newID(), Meta: event.Meta{RecordedAt: time.Now().Add(ahead), Sender: "acme", By: tester.By},
+						Event: message.Queued{
+							Sender: "acme", Kind: message.KindText, Priority: message.PriorityOTP, OnAmbiguous: message.AmbiguityResend,
+							Personal: message.QueuedPersonal{To: recipient(n), Content: []byte(`{"body":"Hello"}`)},
+						},
+					})
+					w.must(err)
+					time.Sleep(25 * time.Millisecond)
+				}
+				time.Sleep(time.Second)
+				if n := len(w.made()); n != len(queued) {
+					t.Errorf("%d of %d were called", n, len(queued))
+				}
+				for _, c := range w.made() {
+					if took := c.at.Sub(queued[c.MessageID]); took > 50*time.Millisecond {
+						t.Fatalf("a message was called after %s", took)
+					}
+				}
+			})
+		})
+	}
+}
