@@ -29,8 +29,8 @@ build: ## build bin/waypost
 ifndef EVENTSTORE_URL
 test: deps verify ## all that proves a change, on real stores: generated files, vet, tests, races
 	go vet ./...
-	REQUIRE_STORES=1 go test -timeout 20m -count=1 -shuffle=on ./...
-	REQUIRE_STORES=1 go test -timeout 20m -count=1 -short -race $(RACE)
+	REQUIRE_STORES=1 go test -timeout 40m -count=1 -shuffle=on ./...
+	REQUIRE_STORES=1 go test -timeout 40m -count=1 -short -race $(RACE)
 else
 test: deps # what the platform needs of an event store, and the platform on it, held to the given one
 	REQUIRE_STORES=1 EVENTSTORE_URL='$(EVENTSTORE_URL)' go test -count=1 -v -run '^TestGivenStore' ./adapters/eventstore ./cmd/waypost
