@@ -12,6 +12,7 @@ import (
 
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/loopback"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
 )
@@ -53,14 +54,17 @@ type store struct {
 
 func startStore(t testing.TB, change ...func(*eventstored.Options)) *store {
 	t.Helper()
+	addr, err := loopback.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
 	st := &store{t: t, opts: eventstored.Options{
-		Dir: t.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
+		Dir: t.TempDir(), Addr: addr, Logger: slog.New(slog.DiscardHandler),
 	}}
 	for _, c := range change {
 		c(&st.opts)
 	}
 	st.start()
-	st.opts.Addr = st.s.Addr()
 	t.Cleanup(st.stop)
 	return st
 }

@@ -22,6 +22,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/waypost/waypost/adapters/loopback"
 	"github.com/waypost/waypost/adapters/whatsapp"
 	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain/message"
@@ -395,18 +396,17 @@ func TestReusedConnection(t *testing.T) {
 }
 
 func TestNoConnection(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := loopback.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed.Close()
 	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
 	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
 	untrusted.TLS = &tls.Config{MinVersion: tls.VersionTLS13}
 	untrusted.StartTLS()
 	defer untrusted.Close()
 	for name, tc := range map[string]struct{ url, text string }{
-		"refused":         {"http://" + closed.Addr().String(), "refused"},
+		"refused":         {"http://" + closed, "refused"},
 		"unknown host":    {"http://no-such-host.invalid", "resolved"},
 		"bad certificate": {untrusted.URL, "not trusted"},
 	} {
@@ -437,7 +437,7 @@ func TestNoConnection(t *testing.T) {
 	t.Run("given up before", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		c := newClient(t, "http://"+closed.Addr().String(), time.Minute)
+		c := newClient(t, "http://"+closed, time.Minute)
 		if got := c.Send(ctx, whatsapp.Call{PhoneNumberID: "1"}); got != (message.NotCalled{}) {
 			t.Errorf("%T %+v", got, got)
 		}

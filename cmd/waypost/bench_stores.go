@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/loopback"
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/privatepg"
 )
@@ -64,7 +65,7 @@ func (s *sharedStores) stop(ctx context.Context) error {
 
 // startDispatcher starts one more process that sends and does nothing else.
 func (r *rig) startDispatcher(ctx context.Context, n int) (*child, error) {
-	addr, err := freeAddr()
+	addr, err := loopback.FreeAddr()
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
+
+	"github.com/waypost/waypost/adapters/loopback"
 )
 
 // e2eTimeout bounds a test that starts the platform, on a busy machine too.
@@ -253,7 +255,7 @@ func runServe(t *testing.T, args []string) (code int, stderr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr, err := freeAddr()
+	addr, err := loopback.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +279,7 @@ func TestFirstStartMakesAdminKey(t *testing.T) {
 	defer cancel()
 	r := &rig{dir: t.TempDir()}
 	var err error
-	if r.addr, err = freeAddr(); err != nil {
+	if r.addr, err = loopback.FreeAddr(); err != nil {
 		t.Fatal(err)
 	}
 	r.serve, err = startChild(r.dir, "serve", nil, "serve", "--addr", r.addr, "--data-dir", r.dataDir())

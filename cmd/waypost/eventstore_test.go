@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/adapters/eventstored/testcert"
+	"github.com/waypost/waypost/adapters/loopback"
 )
 
 // testSecretKey is what a given event store makes necessary.
@@ -24,7 +25,7 @@ const testSecretKey = "WAYPOST_SECRET_KEY=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYm
 // ends, and gives the folder and the address.
 func startEventstore(ctx context.Context, t *testing.T, args ...string) (dir, addr string) {
 	t.Helper()
-	addr, err := freeAddr()
+	addr, err := loopback.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +180,7 @@ func TestPlatformMovesHouse(t *testing.T) {
 	if said := runCommand(t, "eventstore", "verify", "--data-dir", restored); !strings.HasPrefix(said, "sound: ") {
 		t.Fatalf("verify says %q", said)
 	}
-	addr, err := freeAddr()
+	addr, err := loopback.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}

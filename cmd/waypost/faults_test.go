@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost/adapters/loopback"
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/privatepg"
 	"github.com/waypost/waypost/ports/httpapi"
@@ -274,7 +275,7 @@ func TestEventStoreAway(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), faultTimeout)
 	defer cancel()
 	dir := t.TempDir()
-	addr, err := freeAddr()
+	addr, err := loopback.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/waypost/waypost/adapters/loopback"
 	"github.com/waypost/waypost/adapters/whatsapp/simulator"
 )
 
@@ -149,16 +149,6 @@ func (c *child) kill() {
 	<-c.done
 }
 
-// freeAddr is a loopback address that nothing listens on. A restarted child can
-// take it again, which a port of the child's own choice would not allow.
-func freeAddr() (string, error) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
 // getOK is the body of an answer 200.
 func getOK(ctx context.Context, url string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -209,7 +199,7 @@ type rig struct {
 // are the simulator's settings, by the names of its /control.
 func startRig(ctx context.Context, dir string, env []string, control map[string]any) (_ *rig, err error) {
 	r := &rig{dir: dir, env: env}
-	if r.addr, err = freeAddr(); err != nil {
+	if r.addr, err = loopback.FreeAddr(); err != nil {
 		return nil, err
 	}
 	r.client = newGraphQLClient("http://"+r.addr+"/graphql", rigAdminKey)
@@ -226,7 +216,7 @@ func startRig(ctx context.Context, dir string, env []string, control map[string]
 
 // startSimulator starts the simulated WhatsApp, which sends webhooks to r.addr.
 func (r *rig) startSimulator(ctx context.Context, control map[string]any) (err error) {
-	if r.simAddr, err = freeAddr(); err != nil {
+	if r.simAddr, err = loopback.FreeAddr(); err != nil {
 		return err
 	}
 	r.simURL = "http://" + r.simAddr

@@ -13,6 +13,7 @@ import (
 	"github.com/VictoriaMetrics/metricsql"
 	"gopkg.in/yaml.v3"
 
+	"github.com/waypost/waypost/adapters/loopback"
 	"github.com/waypost/waypost/domain/alert"
 )
 
@@ -95,7 +96,7 @@ func expressions(t *testing.T) []string {
 func TestMetricsInTheFilesForOperatorsAreExported(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), e2eTimeout)
 	defer cancel()
-	metricsAddr, err := freeAddr()
+	metricsAddr, err := loopback.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/adapters/hooks"
+	"github.com/waypost/waypost/adapters/loopback"
 )
 
 // pager is a receiver of alerts at a fixed address, which it need not listen on yet.
@@ -60,7 +61,7 @@ func (p *pager) await(ctx context.Context, t *testing.T, n int) []string {
 func TestAlertsAreToldAfterAnOutageAndARestart(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), e2eTimeout)
 	defer cancel()
-	addr, err := freeAddr()
+	addr, err := loopback.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/waypost/waypost/adapters/loopback"
 )
 
 const (
@@ -48,11 +50,11 @@ type demo struct {
 
 func newDemo(t *testing.T) *demo {
 	t.Helper()
-	addr, err := freeAddr()
+	addr, err := loopback.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	simulatorAddr, err := freeAddr()
+	simulatorAddr, err := loopback.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/waypost/waypost/adapters/loopback"
 )
 
 // The runbook, and the unit of systemd whose paths it uses.
@@ -215,7 +217,7 @@ func startNodes(t *testing.T, n int) []*node {
 	for i := range n {
 		m := &node{name: fmt.Sprintf("node%d", i+1), dir: t.TempDir()}
 		var err error
-		if m.addr, err = freeAddr(); err != nil {
+		if m.addr, err = loopback.FreeAddr(); err != nil {
 			t.Fatal(err)
 		}
 		m.install(t)

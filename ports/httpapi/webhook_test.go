@@ -26,6 +26,7 @@ import (
 
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/loopback"
 	"github.com/waypost/waypost/adapters/whatsapp"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
@@ -112,8 +113,11 @@ func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 func start(t *testing.T) *platform {
 	t.Helper()
 	p := &platform{T: t, dir: t.TempDir(), secrets: []string{"the older secret", secret}, token: verifyToken, inbound: map[string]int{}}
-	p.startStore("127.0.0.1:0")
-	p.addr = p.store.Addr()
+	var err error
+	if p.addr, err = loopback.FreeAddr(); err != nil {
+		t.Fatal(err)
+	}
+	p.startStore()
 	t.Cleanup(p.stopStore)
 	codec, err := event.NewCodec(message.Types(), sender.Types(), inbound.Types())
 	if err != nil {
@@ -167,10 +171,10 @@ func (p *platform) Handle(ctx context.Context, raw []byte, deliveryID string) er
 	return p.recorder.Handle(ctx, raw, deliveryID)
 }
 
-func (p *platform) startStore(addr string) {
+func (p *platform) startStore() {
 	p.Helper()
 	var err error
-	p.store, err = eventstored.Open(p.Context(), eventstored.Options{Dir: p.dir, Addr: addr, Logger: slog.New(slog.DiscardHandler)})
+	p.store, err = eventstored.Open(p.Context(), eventstored.Options{Dir: p.dir, Addr: p.addr, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -692,7 +696,7 @@ func TestStoreAway(t *testing.T) {
 	if since := p.recorder.RecordingSince(); time.Since(since) > time.Second {
 		t.Errorf("recording since %s while nothing can be", since)
 	}
-	p.startStore(p.addr)
+	p.startStore()
 	restarted := time.Now()
 	p.eventually("the delivery is taken", func() bool {
 		return p.deliver([]byte(body), sign(secret, []byte(body))).StatusCode == http.StatusOK

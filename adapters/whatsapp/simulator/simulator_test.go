@@ -23,6 +23,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/waypost/waypost/adapters/loopback"
 	"github.com/waypost/waypost/adapters/whatsapp/simulator"
 )
 
@@ -292,8 +293,11 @@ func TestRefusedWebhookIsRepeated(t *testing.T) {
 
 func TestReceiverThatComesLateGetsAll(t *testing.T) {
 	r := newReceiver(t)
-	address := r.Listener.Addr().String()
 	r.Close()
+	address, err := loopback.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := start(t, "http://"+address+"/", nil)
 	for i := range 30 {
 		mustCall(t, s, textTo(to, fmt.Sprintf("wp1:m%d:1", i)))
@@ -303,7 +307,7 @@ func TestReceiverThatComesLateGetsAll(t *testing.T) {
 	late.Listener.Close()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
 	if err != nil {
-		t.Skipf("the port was taken meanwhile: %v", err)
+		t.Fatal(err)
 	}
 	late.Listener = listener
 	late.Start()
