@@ -107,7 +107,7 @@ func mustDropGroup(t *testing.T, c *esdb.Client) {
 func TestGroupRetriesParksAndReplays(t *testing.T) {
 	_, c := start(t)
 	mustAppend(t, c, "s", esdb.NoStream{}, newEvents(2)...)
-	createGroup(t, c, func(s *esdb.PersistentSubscriptionSettings) { s.MessageTimeout, s.MaxRetryCount = 50, 2 })
+	createGroup(t, c, func(s *esdb.PersistentSubscriptionSettings) { s.MessageTimeout, s.MaxRetryCount = 200, 2 })
 	sub := consume(t, c, 1)
 	for want := range 3 { // once, and two retries; never answered
 		if e, retries := receive(t, sub); e.OriginalEvent().EventNumber != 0 || retries != want {
@@ -132,7 +132,11 @@ func TestGroupRetriesParksAndReplays(t *testing.T) {
 	if err := c.ReplayParkedMessages(testContext(t), "s", "g", esdb.ReplayParkedMessagesOptions{StopAt: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if e, _ = receive(t, sub); e.OriginalEvent().EventNumber != 0 {
+	e, retries := receive(t, sub)
+	for e.OriginalEvent().EventNumber == 1 && retries > 0 { // sent again before the answer to it had come
+		e, retries = receive(t, sub)
+	}
+	if e.OriginalEvent().EventNumber != 0 {
 		t.Fatalf("got event %d, want the first parked one", e.OriginalEvent().EventNumber)
 	}
 	if err := sub.Ack(e); err != nil {
