@@ -67,9 +67,10 @@ func TestLaneGoesOnWhenItsOwnerEnds(t *testing.T) {
 	if _, err := l.Claim(t.Context(), dead, []string{"a"}); !errors.Is(err, postgres.ErrLapsed) {
 		t.Fatalf("claim without a lease: %v", err)
 	}
-	must(t, l.Heartbeat(t.Context(), dead, dispatch, time.Time{}, 200*time.Millisecond))
+	must(t, l.Heartbeat(t.Context(), dead, dispatch, time.Time{}, time.Hour))
 	claim(t, l, dead, []string{"a"}, "a")
-	time.Sleep(250 * time.Millisecond) // Postgres's clock decides
+	must(t, l.Heartbeat(t.Context(), dead, dispatch, time.Time{}, time.Millisecond))
+	time.Sleep(100 * time.Millisecond) // Postgres's clock decides
 	must(t, l.Heartbeat(t.Context(), left, dispatch, time.Time{}, time.Hour))
 	claim(t, l, left, []string{"a", "b"}, "a", "b")
 
