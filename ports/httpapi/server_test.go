@@ -85,10 +85,13 @@ func TestReadiness(t *testing.T) {
 
 // A request under way at shutdown is answered; one that never ends is cut.
 func TestShutdown(t *testing.T) {
-	for _, ends := range []bool{true, false} {
+	for ends, timeout := range map[bool]time.Duration{
+		true:  10 * time.Second, // it need not be waited for
+		false: 200 * time.Millisecond,
+	} {
 		started, release := make(chan struct{}), make(chan struct{})
 		s := httpapi.New(httpapi.Options{
-			Logger: slog.New(slog.DiscardHandler), ShutdownTimeout: 200 * time.Millisecond,
+			Logger: slog.New(slog.DiscardHandler), ShutdownTimeout: timeout,
 			Page: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				close(started)
 				select {
