@@ -355,35 +355,36 @@ func TestDuplicates(t *testing.T) {
 func TestLostAnswers(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change   func(*simulator.Control)
+		silent   bool
 		accepted int64
 		check    func(t *testing.T, a answer, err error)
 	}{
-		"cut": {func(c *simulator.Control) { c.DropResponseRate = 1 }, 1, func(t *testing.T, a answer, err error) {
+		"cut": {func(c *simulator.Control) { c.DropResponseRate = 1 }, false, 1, func(t *testing.T, a answer, err error) {
 			if err == nil {
 				t.Errorf("answered %d", a.status)
 			}
 		}},
-		"timeout": {func(c *simulator.Control) { c.TimeoutRate = 1 }, 0, func(t *testing.T, a answer, err error) {
+		"timeout": {func(c *simulator.Control) { c.TimeoutRate = 1 }, true, 0, func(t *testing.T, a answer, err error) {
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("answered %d, %v", a.status, err)
 			}
 		}},
-		"timeout, accepted": {func(c *simulator.Control) { c.TimeoutRate, c.LostAcceptRate = 1, 1 }, 1, func(t *testing.T, a answer, err error) {
+		"timeout, accepted": {func(c *simulator.Control) { c.TimeoutRate, c.LostAcceptRate = 1, 1 }, true, 1, func(t *testing.T, a answer, err error) {
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("answered %d, %v", a.status, err)
 			}
 		}},
-		"hang": {func(c *simulator.Control) { c.HangNumbers = []string{phone} }, 0, func(t *testing.T, a answer, err error) {
+		"hang": {func(c *simulator.Control) { c.HangNumbers = []string{phone} }, true, 0, func(t *testing.T, a answer, err error) {
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("answered %d, %v", a.status, err)
 			}
 		}},
-		"empty 5xx": {func(c *simulator.Control) { c.Empty5xxRate = 1 }, 0, func(t *testing.T, a answer, err error) {
+		"empty 5xx": {func(c *simulator.Control) { c.Empty5xxRate = 1 }, false, 0, func(t *testing.T, a answer, err error) {
 			if err != nil || a.status != http.StatusBadGateway || len(a.body) != 0 {
 				t.Errorf("answered %d %q, %v", a.status, a.body, err)
 			}
 		}},
-		"garbled 200": {func(c *simulator.Control) { c.Garbled200Rate = 1 }, 1, func(t *testing.T, a answer, err error) {
+		"garbled 200": {func(c *simulator.Control) { c.Garbled200Rate = 1 }, false, 1, func(t *testing.T, a answer, err error) {
 			if err != nil || a.status != http.StatusOK || len(a.body) == 0 || json.Valid(a.body) {
 				t.Errorf("answered %d %q, %v", a.status, a.body, err)
 			}
@@ -392,7 +393,11 @@ func TestLostAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newReceiver(t)
 			s := start(t, r.URL, tc.change)
-			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			wait := 20 * time.Second // an answer comes, or the connection ends
+			if tc.silent {
+				wait = time.Second // it has to be taken in that time
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), wait)
 			defer cancel()
 			a, err := call(ctx, s, phone, "token", textTo(to, "wp1:m1:1"))
 			tc.check(t, a, err)
