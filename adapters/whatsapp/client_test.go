@@ -345,7 +345,8 @@ func TestLostAnswers(t *testing.T) {
 		release := make(chan struct{})
 		url := serve(t, func(http.ResponseWriter, *http.Request) { <-release })
 		defer close(release)
-		if got := send(t, newClient(t, url, 100*time.Millisecond)); !isLost(whatsapp.CauseTimeout, 0)(got) {
+		// It has to be written in that time.
+		if got := send(t, newClient(t, url, time.Second)); !isLost(whatsapp.CauseTimeout, 0)(got) {
 			t.Errorf("%T %+v", got, got)
 		}
 	})
@@ -373,25 +374,31 @@ func TestReusedConnection(t *testing.T) {
 	}))
 	defer server.Close()
 	c := newClient(t, server.URL, time.Minute)
-	accepted, lost, unwritten := int32(0), int32(0), int32(0)
-	for range 50 {
-		switch got := send(t, c).(type) {
+	accepted, lost := int32(0), int32(0)
+	for round := range 100 {
+		var closing sync.WaitGroup
+		closing.Go(server.CloseClientConnections)
+		amid := round%2 == 1
+		if !amid {
+			closing.Wait()
+		}
+		got := send(t, c)
+		closing.Wait()
+		switch got := got.(type) {
 		case message.Accepted:
 			accepted++
 		case message.Lost:
 			lost++
 		case message.Refused: // even the new connection was closed before the request
-			unwritten++
-			if !got.Unreachable || got.Failure.Category != message.CategoryNetwork {
-				t.Errorf("%+v", got)
+			if !amid || !got.Unreachable || got.Failure.Category != message.CategoryNetwork {
+				t.Errorf("round %d: %+v", round, got)
 			}
 		default:
 			t.Errorf("%T %+v", got, got)
 		}
-		go server.CloseClientConnections()
 	}
-	if n := calls.Load(); n > accepted+lost || n < accepted || unwritten > 5 {
-		t.Errorf("%d calls arrived, %d accepted, %d lost, %d not written", n, accepted, lost, unwritten)
+	if n := calls.Load(); n > accepted+lost || n < accepted || accepted == 0 { // nobody closes the first one's
+		t.Errorf("%d calls arrived, %d accepted, %d lost", n, accepted, lost)
 	}
 }
 
