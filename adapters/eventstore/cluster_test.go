@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
@@ -206,7 +207,7 @@ func TestStoreHangsAmidCalls(t *testing.T) {
 	st := startStore(t)
 	proxy := startFreezer(t, st.opts.Addr)
 	log := openLog(t, "esdb://"+proxy.listener.Addr().String()+"?tls=false&gossipTimeout=1", func(o *eventstore.Options) {
-		o.CallTimeout = 200e6 // 200 ms
+		o.CallTimeout = time.Second
 	})
 	const writers, each = 20, 30
 	var writing sync.WaitGroup
@@ -222,13 +223,16 @@ func TestStoreHangsAmidCalls(t *testing.T) {
 				done, err := log.Append(ctx, fmt.Sprintf("s-%d", w), expected, e)
 				for errors.Is(err, event.ErrUnavailable) && ctx.Err() == nil {
 					unavailable.Add(1)
+					time.Sleep(10 * time.Millisecond)
 					done, err = log.Append(ctx, fmt.Sprintf("s-%d", w), expected, e)
 				}
 				if err != nil || done.Revision != event.Revision(n) {
 					t.Errorf("append %d to s-%d: %+v, %v", n, w, done, err)
 					return
 				}
-				appended.Add(1)
+				if appended.Add(1) == writers*each/4 {
+					proxy.frozen.Store(true)
+				}
 			}
 		})
 	}
@@ -240,10 +244,6 @@ func TestStoreHangsAmidCalls(t *testing.T) {
 		}
 		result <- seen
 	}()
-	for appended.Load() < writers*each/4 && ctx.Err() == nil {
-		proxy.frozen.Load() // let them write
-	}
-	proxy.frozen.Store(true)
 	for unavailable.Load() < 5 && ctx.Err() == nil && !t.Failed() {
 		_ = log.Ping(ctx) // fails as the others do
 	}
