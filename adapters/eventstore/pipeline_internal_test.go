@@ -19,7 +19,7 @@ import (
 	"github.com/waypost/waypost/app/event"
 )
 
-const pipelinePatience = 30 * time.Second
+const pipelinePatience = 2 * time.Minute
 
 // opened is a pipeline to a store, with its call open.
 func opened(t *testing.T, change ...func(*eventstored.Options)) (*pipeline, *connection) {
@@ -123,14 +123,39 @@ func TestPipelineLeavesRefusalsToTheClient(t *testing.T) {
 	}
 }
 
-// An append that is given up, and one at a time when there is no call, are not answered.
+// mute is a call whose appends are never answered.
+type mute struct {
+	streams.Streams_BatchAppendClient
+}
+
+func (mute) Send(*streams.BatchAppendReq) error { return nil }
+
+// An append that is given up ends, wherever it waits.
+func TestPipelineLeavesWhatIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, waits := range []string{"for a place", "to be sent", "for its answer"} {
+			c := &pipelineCall{
+				call: mute{}, ctx: context.Background(), timeout: pipelinePatience,
+				slots: make(chan struct{}, 1), sending: make(chan struct{}, 1), pending: map[uint64]*pipelined{},
+			}
+			switch waits {
+			case "for a place":
+				c.slots <- struct{}{}
+			case "to be sent":
+				c.sending <- struct{}{}
+			}
+			ctx, leave := context.WithTimeout(t.Context(), time.Second)
+			if answer := c.append(ctx, "s", event.Any(), happened(1)); answer != nil || ctx.Err() == nil || len(c.pending) > 0 {
+				t.Errorf("one that waits %s: answer %v, %d pending", waits, answer, len(c.pending))
+			}
+			leave()
+		}
+	})
+}
+
+// At a time when there is no call, appends are not answered.
 func TestPipelineWithoutAnswers(t *testing.T) {
 	p, _ := opened(t)
-	gone, leave := context.WithCancel(context.Background())
-	leave()
-	if _, answered, _ := p.append(gone, "s", event.Any(), happened(1)); answered {
-		t.Error("answered although nobody waits")
-	}
 	p.close(context.Background())
 	if _, answered, _ := p.append(context.Background(), "s", event.Any(), happened(1)); answered {
 		t.Error("answered after the end")
