@@ -120,6 +120,7 @@ func TestSubscribeGathers(t *testing.T) {
 			sub := event.Subscription{FromEnd: true, Gather: test.gather, Urgent: []string{noted{}.EventType()}}
 			var batches []int
 			live := make(chan struct{})
+			isLive := sync.OnceFunc(func() { close(live) }) // it may be told again
 			first := make(chan struct{})
 			ended := make(chan error, 1)
 			go func() {
@@ -132,7 +133,7 @@ func TestSubscribeGathers(t *testing.T) {
 							close(first)
 						}
 					case b.Live:
-						close(live)
+						isLive()
 					}
 					if seen == 4 {
 						return errEnough
