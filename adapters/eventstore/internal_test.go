@@ -51,7 +51,7 @@ func connected(t *testing.T, change ...func(*eventstored.Options)) (*connection,
 // begin a discovery: calls that wait for a discovery that fails hang for ever.
 // This also holds the client to the text by which the failure is noticed.
 func TestUnavailableRetiresTheConnectionFirst(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), pipelinePatience)
 	defer cancel()
 	c, s := connected(t)
 	if err := s.Close(ctx); err != nil {
@@ -70,7 +70,7 @@ func TestUnavailableRetiresTheConnectionFirst(t *testing.T) {
 // Retiring must wait for calls that are about to get the gRPC connection, and not
 // for those that have it, however long they take.
 func TestRetireWaitsForEnteringCallsOnly(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), pipelinePatience)
 	defer cancel()
 	c, _ := connected(t)
 	entered, leave, ok := c.enter(ctx)

@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds every wait of the tests; none takes a noticeable part of it.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
