@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -195,6 +196,28 @@ func (p *platform) startProcessOf(log event.Log, clock command.Clock, after func
 	return process{ops, stop}
 }
 
+// haltingLog lets so many messages be changed. Further changes wait until their process
+// ends.
+type haltingLog struct {
+	event.Log
+
+	left atomic.Int64
+}
+
+func (l *haltingLog) Append(ctx context.Context, stream string, expected event.Expected, events ...event.New) (event.Appended, error) {
+	if strings.HasPrefix(stream, event.MessageStreams) && l.left.Add(-1) < 0 {
+		<-ctx.Done()
+	}
+	return l.Log.Append(ctx, stream, expected, events...)
+}
+
+// startHalting starts a process that comes no further than so many messages.
+func (p *platform) startHalting(changes int64) process {
+	log := &haltingLog{Log: p.log}
+	log.left.Store(changes)
+	return p.startProcessOf(log, time.Now, time.After)
+}
+
 func (pr process) until(p *platform, id uuid.UUID, what func(command.OperationState) bool) command.OperationState {
 	p.tb.Helper()
 	for {
@@ -234,7 +257,7 @@ func TestOperationsGoOnAfterARestart(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	first := p.startProcess()
+	first := p.startHalting(520)
 	begun, err := first.Start(p.ctx, command.StartOperation{Kind: operation.KindRequeue, Select: named(ids)}, operator)
 	must(t, err)
 	first.until(p, begun.ID, func(s command.OperationState) bool { return s.Done >= 520 })
@@ -317,7 +340,7 @@ func TestOperationsOfADeadProcessAreTakenOn(t *testing.T) {
 		func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
 		func(time.Duration) <-chan time.Time { return ticks })
 	look()
-	dying := p.startProcess()
+	dying := p.startHalting(520)
 	begun, err := dying.Start(p.ctx, command.StartOperation{Kind: operation.KindCancel, Reason: "x", Select: named(ids)}, operator)
 	must(t, err)
 	dying.until(p, begun.ID, func(s command.OperationState) bool { return s.Done >= 520 })
@@ -335,11 +358,13 @@ func TestOperationsOfADeadProcessAreTakenOn(t *testing.T) {
 	}
 }
 
-// remoteLog is a log that can be cut off.
+// remoteLog is a log that can be cut off, and is once so many messages were changed.
 type remoteLog struct {
 	event.Log
 
-	away atomic.Bool
+	away    atomic.Bool
+	after   int64
+	changes atomic.Int64
 }
 
 func (l *remoteLog) Read(ctx context.Context, stream string, from event.Revision, limit int) ([]event.Recorded, error) {
@@ -353,6 +378,9 @@ func (l *remoteLog) Append(ctx context.Context, stream string, expected event.Ex
 	if l.away.Load() {
 		return event.Appended{}, event.ErrUnavailable
 	}
+	if strings.HasPrefix(stream, event.MessageStreams) && l.changes.Add(1) == l.after {
+		l.away.Store(true)
+	}
 	return l.Log.Append(ctx, stream, expected, events...)
 }
 
@@ -360,12 +388,11 @@ func TestOperationsWaitWhileTheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
 	ids := p.queueAll("waiting", "BULK", 600)
-	log := &remoteLog{Log: p.log}
+	log := &remoteLog{Log: p.log, after: 100}
 	process := p.startProcessOf(log, time.Now, time.After)
 	begun, err := process.Start(p.ctx, command.StartOperation{Kind: operation.KindCancel, Reason: "x", Select: named(ids)}, operator)
 	must(t, err)
 	process.until(p, begun.ID, func(s command.OperationState) bool { return s.Done >= 100 })
-	log.away.Store(true)
 	if _, err := process.Start(p.ctx, command.StartOperation{Kind: operation.KindCancel, Reason: "x", Select: named(ids)}, operator); !errors.Is(err, event.ErrUnavailable) {
 		t.Errorf("it begins while the store is away: %v", err)
 	}
