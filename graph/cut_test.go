@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -217,6 +218,54 @@ func (p *platform) fill() {
 	p.ok("admin", `mutation($inputs: [QueueMessageInput!]!) { queueMessages(inputs: $inputs) { replayed } }`, map[string]any{"inputs": inputs})
 }
 
+// heldUp is a listener that knows how long its connections have been waiting for what
+// they write to be taken.
+type heldUp struct {
+	net.Listener
+
+	mu    sync.Mutex
+	since map[*heldUpConn]time.Time // began the writes that are under way
+}
+
+type heldUpConn struct {
+	*net.TCPConn
+
+	by *heldUp
+}
+
+func (l *heldUp) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &heldUpConn{c.(*net.TCPConn), l}, nil
+}
+
+func (c *heldUpConn) Write(p []byte) (int, error) {
+	c.by.mu.Lock()
+	c.by.since[c] = time.Now()
+	c.by.mu.Unlock()
+	defer func() {
+		c.by.mu.Lock()
+		defer c.by.mu.Unlock()
+		delete(c.by.since, c)
+	}()
+	return c.TCPConn.Write(p)
+}
+
+// count is how many connections have been waiting for longer than d.
+func (l *heldUp) count(d time.Duration) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, since := range l.since {
+		if time.Since(since) > d {
+			n++
+		}
+	}
+	return n
+}
+
 const contents = `subscription($after: String) { messageUpdates(after: $after) { cursor message { content } } }`
 
 // A reader that stops for too long and then goes on is told to resume, over both
@@ -226,7 +275,8 @@ func TestSlowReadersAreTold(t *testing.T) {
 	p := setup(t)
 	options := p.options
 	options.SlowAfter = 3 * time.Second // it is cut at three times that
-	p.serve(options)
+	full := &heldUp{since: map[*heldUpConn]time.Time{}}
+	p.serve(options, func(s *httptest.Server) { full.Listener, s.Listener = s.Listener, full })
 	client := &http.Client{Transport: &http.Transport{DialContext: narrowPipe}}
 	_, cursor := p.queue("start")
 	p.fill()
@@ -245,7 +295,12 @@ func TestSlowReadersAreTold(t *testing.T) {
 	p.until(conn, "connection_ack")
 	p.write(conn, wsMessage{ID: "1", Type: "subscribe", Payload: map[string]any{"query": contents, "variables": map[string]any{"after": cursor}}})
 
-	time.Sleep(options.SlowAfter + options.SlowAfter/2) // reads nothing
+	for full.count(options.SlowAfter) < 2 { // reads nothing
+		if p.ctx.Err() != nil {
+			t.Fatal("the connections do not fill")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	final := make(chan string)
 	go func() {
 		frames, last := &frames{lines: newScanner(resp.Body)}, ""

@@ -249,15 +249,18 @@ func lastProjected(ctx context.Context, tb testing.TB, log *eventstore.Log) even
 }
 
 // serve starts a further API over the same stores, and asks that one from now on.
-func (p *platform) serve(opts graph.Options) {
+func (p *platform) serve(opts graph.Options, change ...func(*httptest.Server)) {
 	p.tb.Helper()
 	api := graph.New(p.ctx, opts)
 	server := httptest.NewUnstartedServer(api)
 	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context { // as ports/httpapi does
-		if tcp, ok := c.(*net.TCPConn); ok {
+		if tcp, ok := c.(interface{ SetWriteBuffer(bytes int) error }); ok {
 			must(p.tb, tcp.SetWriteBuffer(256<<10))
 		}
 		return ctx
+	}
+	for _, c := range change {
+		c(server)
 	}
 	server.Start()
 	p.tb.Cleanup(server.Close)
