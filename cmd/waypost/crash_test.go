@@ -20,12 +20,13 @@ import (
 const (
 	// crashTimeout bounds the test, crashWait one step of it, on a busy machine.
 	crashTimeout = 8 * time.Minute
-	crashWait    = 60 * time.Second
+	crashWait    = 2 * time.Minute
 	// crashOutage is how long a lost answer waits for its status after a restart:
-	// many times what the simulator takes to repeat a webhook.
-	crashOutage = 12 * time.Second
+	// longer than the 16 s that the simulator lets pass, after half a minute without
+	// an answer, until it repeats a webhook.
+	crashOutage = 20 * time.Second
 	// crashEcho is when a status comes too late: after that, and a slow restart.
-	crashEcho = 45 * time.Second
+	crashEcho = time.Minute
 )
 
 // crashRig is a platform whose event store is in this process, with a wire to it
