@@ -25,11 +25,12 @@ run: build ## install what is missing and start the demo
 build: ## build bin/waypost
 	@go build -o bin/waypost ./cmd/waypost
 
+# The tests of the whole platform take longest and mostly wait: they begin first.
 .PHONY: test
 ifndef EVENTSTORE_URL
 test: deps verify ## all that proves a change, on real stores: generated files, vet, tests, races
 	go vet ./...
-	REQUIRE_STORES=1 go test -timeout 40m -count=1 -shuffle=on ./...
+	REQUIRE_STORES=1 go test -timeout 40m -count=1 -shuffle=on ./cmd/waypost ./...
 	REQUIRE_STORES=1 go test -timeout 40m -count=1 -short -race $(RACE)
 else
 test: deps # what the platform needs of an event store, and the platform on it, held to the given one
