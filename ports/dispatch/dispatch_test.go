@@ -242,7 +242,9 @@ func TestALostAnswerThatNothingSettles(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, func(c *simulator.Control) { c.DropResponseRate = 1 })
 	p.register("acme", number, 200)
-	p.dispatch(nil)
+	p.dispatch(func(o *dispatch.Options) { // as often as it takes until the answers come again
+		o.Policy.RetryDelays = slices.Repeat(o.Policy.RetryDelays[:1], 100)
+	})
 	again := p.queue("acme", 1, nil)
 	never := p.queue("acme", 2, func(q *message.Queued) { q.OnAmbiguous = message.AmbiguityDeadLetter })
 	p.reaches(never, message.StatusDeadLettered)
@@ -339,9 +341,14 @@ func TestADrainThatRunsOutOfTimeRecordsLostAnswers(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, func(c *simulator.Control) { c.HangNumbers = []string{number} })
 	p.register("acme", number, 200)
-	d := p.dispatch(nil)
+	caller := &stampedCaller{Caller: p}
+	d := p.dispatch(func(o *dispatch.Options) { o.Caller, o.Policy.SettleAfter = caller, patience })
 	id := p.queue("acme", 1, nil)
-	p.eventually("the call hangs", func() bool { return p.api.Stats().Calls > 0 })
+	p.eventually("the call is written", func() bool {
+		caller.mu.Lock()
+		defer caller.mu.Unlock()
+		return len(caller.writes) > 0
+	})
 	ctx, cancel := context.WithTimeout(p.ctx, 800*time.Millisecond)
 	defer cancel()
 	d.Drain(ctx)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/loopback"
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 	"github.com/waypost/waypost/adapters/whatsapp"
@@ -28,7 +29,7 @@ import (
 )
 
 // patience bounds every wait of the tests; none should take a noticeable part of it.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
@@ -62,11 +63,11 @@ func newPlatform(tb testing.TB, change func(*simulator.Control)) *platform {
 	tb.Cleanup(cancel)
 	p := &platform{tb: tb, ctx: ctx, tokens: &tokens{byID: map[string]string{}}}
 
-	p.store = eventstored.Options{Dir: tb.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}
-	var err error
+	addr, err := loopback.FreeAddr()
+	p.must(err)
+	p.store = eventstored.Options{Dir: tb.TempDir(), Addr: addr, Logger: slog.New(slog.DiscardHandler)}
 	p.server, err = eventstored.Open(ctx, p.store)
 	p.must(err)
-	p.store.Addr = p.server.Addr()
 	p.atEnd(func(ctx context.Context) error { return p.server.Close(ctx) })
 	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types())
 	p.must(err)
@@ -87,7 +88,9 @@ func newPlatform(tb testing.TB, change func(*simulator.Control)) *platform {
 	if change != nil {
 		change(&control)
 	}
-	p.api, err = simulator.Start(ctx, simulator.Options{AppSecret: "secret", Control: &control})
+	addr, err = loopback.FreeAddr()
+	p.must(err)
+	p.api, err = simulator.Start(ctx, simulator.Options{Addr: addr, AppSecret: "secret", Control: &control})
 	p.must(err)
 	p.atEnd(func(ctx context.Context) error { return p.api.Close(ctx) })
 	table, err := whatsapp.LoadErrorTable()

@@ -72,15 +72,17 @@ func TestInboundOfOtherProcessesIsTakenOffTheRate(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, nil)
 	p.register("acme", number, 80)
-	for n := range 500 {
+	for n := range 1000 {
 		p.queue("acme", n, nil)
 	}
 	leases := postgres.NewLeases(p.pool)
 	counting, stop := context.WithCancel(p.ctx)
 	var other sync.WaitGroup
 	other.Go(func() { // another process takes in 50 messages a second
-		for ; counting.Err() == nil; time.Sleep(100 * time.Millisecond) {
-			if err := leases.AddInbound(counting, time.Now(), map[string]int{"acme": 5}); err != nil && counting.Err() == nil {
+		for begun, counted := time.Now(), 0; counting.Err() == nil; time.Sleep(100 * time.Millisecond) {
+			came := int(50*time.Since(begun).Seconds()) - counted
+			counted += came
+			if err := leases.AddInbound(counting, time.Now(), map[string]int{"acme": came}); err != nil && counting.Err() == nil {
 				t.Error(err)
 			}
 		}
