@@ -328,9 +328,7 @@ func (c *messageCache) put(l Loaded) {
 	e, known := c.byID[l.ID]
 	newer := !known || e.Value.(Loaded).Revision < l.Revision //nolint:forcetypeassert // as above
 	switch {
-	case l.locked:
-		return
-	case l.era != c.eras:
+	case l.locked, l.era != c.eras:
 		if known && newer { // what is kept has been overtaken
 			c.order.Remove(e)
 			delete(c.byID, l.ID)
