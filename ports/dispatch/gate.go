@@ -3,6 +3,7 @@ package dispatch
 import (
 	"cmp"
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/app/event"
@@ -303,6 +304,11 @@ func (l *lane) skip(w work.Want, class int, now time.Time) (without work.Want, b
 			behind = append(behind, revisit)
 		}
 	}
+	for i := range behind {
+		if behind[i].Recipient != "" { // what is behind two gates counts as of its template's
+			behind[i].SkipTemplates = w.SkipTemplates
+		}
+	}
 	return w, behind
 }
 
@@ -320,7 +326,7 @@ func (l *lane) visited(w work.Want, class int, items []work.Item) {
 	fresh, timed := 0, 0
 	for _, item := range items {
 		switch {
-		case item.Sender != w.Sender || item.Priority != w.Priority || !g.keeps(item):
+		case item.Sender != w.Sender || item.Priority != w.Priority || !g.keeps(item) || slices.Contains(w.SkipTemplates, item.Template):
 		case item.Fresh:
 			fresh++
 			g.from[class] = max(g.from[class], item.QueuedPosition+1)

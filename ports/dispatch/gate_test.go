@@ -13,6 +13,61 @@ import (
 	"github.com/waypost/waypost/ports/dispatch"
 )
 
+// refusing has WhatsApp refuse a template as long as held is set.
+func (w *world) refusing(template string, held *bool) {
+	w.answer = func(r dispatch.CallRequest) message.CallResult {
+		if !*held || w.status[r.MessageID].Template != template {
+			return nil
+		}
+		code := 132015
+		return message.Refused{Failure: message.Failure{Code: &code, Class: message.ClassPermanent, Category: message.CategoryTemplate}}
+	}
+}
+
+// by makes a message one of a template.
+func by(template string) func(*message.Queued) {
+	return func(q *message.Queued) { q.Kind, q.Template = message.KindTemplate, template }
+}
+
+// sentBy is how many messages of a template were sent.
+func (w *world) sentBy(template string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, m := range w.status {
+		if m.Template == template && m.Status == message.StatusSent {
+			n++
+		}
+	}
+	return n
+}
+
+// A message may wait for its recipient and for its template, and stand far back in the
+// backlog of that: the rest is sent before it.
+func TestWhatIsBehindTwoGatesSkipsNobody(t *testing.T) {
+	t.Parallel()
+	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
+		const paused, other, each = "spring_sale", "receipt", 5000
+		held := true
+		w.refusing(paused, &held)
+		for range 65 {
+			w.queue("acme", recipient(1), nil)
+		}
+		for n := range each {
+			w.queue("acme", recipient(10+n), by(paused))
+			w.queue("acme", recipient(10+n), by(other))
+		}
+		w.queue("acme", recipient(1), by(paused))
+		w.dispatch(nil)
+		time.Sleep(10 * time.Second)
+		w.locked(func() { held = false })
+		w.wantRate(79, 110)
+		if n := w.sentBy(paused); n == 0 {
+			t.Error("the template's hold is not over")
+		}
+	})
+}
+
 // A message of a recipient who had to wait may stand far back in the backlog: those
 // before it lose nothing by its being fetched out of turn.
 func TestWhatWaitedForItsRecipientSkipsNobody(t *testing.T) {
@@ -51,25 +106,62 @@ func (l *fetchedList) Fetch(ctx context.Context, now time.Time, wants []work.Wan
 	return items, position, err
 }
 
+// atHand is how many were fetched and not called.
+func (l *fetchedList) atHand() int {
+	calls := len(l.made())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.fetched) - calls
+}
+
+// What is due is fetched as fast as it is sent, whatever else waits in memory.
+func TestOnlyWhatThereIsRoomForIsFetched(t *testing.T) {
+	t.Parallel()
+	for name, count := range map[string]struct{ lost, fresh int }{
+		"alone": {}, "beside fresh ones": {fresh: 200}, "beside lost answers": {lost: 1500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, map[string]int{"acme": 80}, func(w *world) {
+				for n := range count.lost {
+					w.lose("acme", recipient(n), nil)
+				}
+				soon := time.Now().Add(2 * time.Second)
+				for n := range 1200 {
+					w.queue("acme", recipient(2000+n), func(q *message.Queued) { q.SendAt = soon })
+				}
+				for n := range count.fresh {
+					w.queue("acme", recipient(n), nil)
+				}
+				time.Sleep(40 * time.Second) // settling is over, and all are due
+				list := &fetchedList{world: w, fetched: map[uuid.UUID]bool{}}
+				start := time.Now()
+				w.dispatch(func(o *dispatch.Options) {
+					o.List, o.Leases, o.SettleAfterOutage = list, sinceStart{w, start}, time.Minute
+				})
+				time.Sleep(time.Second)
+				for range 2 {
+					w.wantRate(79, 4)
+					if n := list.atHand(); n > 200 {
+						t.Errorf("%d messages are in memory", n)
+					}
+				}
+			})
+		})
+	}
+}
+
 // Once a template's hold is over its backlog is fetched as fast as it is sent, and the
 // others of its lane go on.
 func TestAReleasedTemplateSharesItsLane(t *testing.T) {
 	t.Parallel()
 	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
 		const paused, other, each = "spring_sale", "receipt", 5000
-		held, sent := true, map[string]int{}
-		w.answer = func(r dispatch.CallRequest) message.CallResult {
-			template := w.status[r.MessageID].Template
-			if held && template == paused {
-				code := 132015
-				return message.Refused{Failure: message.Failure{Code: &code, Class: message.ClassPermanent, Category: message.CategoryTemplate}}
-			}
-			sent[template]++
-			return nil
-		}
+		held := true
+		w.refusing(paused, &held)
 		for n := range each {
 			for _, template := range []string{paused, other, other} {
-				w.queue("acme", recipient(n), func(q *message.Queued) { q.Kind, q.Template = message.KindTemplate, template })
+				w.queue("acme", recipient(n), by(template))
 			}
 		}
 		list := &fetchedList{world: w, fetched: map[uuid.UUID]bool{}}
@@ -77,24 +169,18 @@ func TestAReleasedTemplateSharesItsLane(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		w.locked(func() { held = false })
 		time.Sleep(80 * time.Second) // asked again after a minute
-		w.locked(func() {
-			if sent[paused] == 0 || sent[other] == 2*each {
-				t.Fatalf("sent are %v: the hold is not over in the middle of the backlog", sent)
-			}
-		})
+		if released, others := w.sentBy(paused), w.sentBy(other); released == 0 || others == 2*each {
+			t.Fatalf("%d and %d are sent: the hold is not over in the middle of the backlog", released, others)
+		}
 		for range 2 {
-			var before int
-			w.locked(func() { before = sent[other] })
+			before := w.sentBy(other)
 			w.wantRate(79, 10)
-			w.locked(func() {
-				if n := sent[other] - before; n < 200 {
-					t.Errorf("%d of the other template in 10 s at 80/s", n)
-				}
-				// At hand are 40 of each kind, and what was held back.
-				if atHand := len(list.fetched) - len(w.calls); atHand > 200 {
-					t.Errorf("%d messages are in memory", atHand)
-				}
-			})
+			if n := w.sentBy(other) - before; n < 200 {
+				t.Errorf("%d of the other template in 10 s at 80/s", n)
+			}
+			if n := list.atHand(); n > 200 { // 40 of each kind, and what was held back
+				t.Errorf("%d messages are in memory", n)
+			}
 		}
 	})
 }

@@ -70,6 +70,32 @@ func TestALostAnswerExpiresInAPausedLane(t *testing.T) {
 	})
 }
 
+// So does one whose template is held.
+func TestALostAnswerExpiresBehindItsTemplate(t *testing.T) {
+	t.Parallel()
+	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
+		const paused = "spring_sale"
+		held := true
+		w.refusing(paused, &held)
+		soon := time.Now().Add(90 * time.Second)
+		expires := func(q *message.Queued) { by(paused)(q); q.ExpiresAt = soon }
+		lost, queued := w.lose("acme", recipient(1), expires), w.queue("acme", recipient(2), expires)
+		w.dispatch(nil)
+		time.Sleep(time.Until(soon) - time.Second)
+		for name, id := range map[string]uuid.UUID{"lost": lost, "queued": queued} {
+			if !w.message(id).Status.Open() {
+				t.Fatalf("the one that was %s is %s before it expires", name, w.message(id).Status)
+			}
+		}
+		time.Sleep(3 * time.Second)
+		for name, id := range map[string]uuid.UUID{"lost": lost, "queued": queued} {
+			if s := w.message(id).Status; s != message.StatusExpired {
+				t.Errorf("the one that was %s is %s when it has expired", name, s)
+			}
+		}
+	})
+}
+
 // A status that is recorded while the next call of its message waits for its slot, by
 // any process, keeps that from being written.
 func TestAStatusKeepsTheNextCallFromBeingWritten(t *testing.T) {

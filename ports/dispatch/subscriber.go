@@ -304,13 +304,13 @@ func (l *lane) wants(class int, fill bool, now time.Time) []work.Want {
 	// What is known already comes again with what is due, and after a rewind with
 	// what is fresh: it must not stand in the way of the rest.
 	q := &l.classes[class]
-	known := len(q.timed) + len(q.fresh) + len(l.aside) + l.working
-	w := work.Want{
-		Sender: l.sender.ID, Priority: priorities[class], After: q.cursor, Fresh: fresh,
-		Timed: max(0, l.prefetch()-len(q.timed)) + known,
+	known := len(l.aside) - l.settling + l.working
+	w := work.Want{Sender: l.sender.ID, Priority: priorities[class], After: q.cursor, Fresh: fresh}
+	if room := l.prefetch() - len(q.timed); room > 0 {
+		w.Timed = room + len(q.timed) + known
 	}
 	if q.rewind && fresh > 0 {
-		q.rewind, w.After, w.Fresh = false, 0, fresh+known
+		q.rewind, w.After, w.Fresh = false, 0, fresh+len(q.fresh)+known
 	}
 	if len(l.gates) == 0 {
 		return []work.Want{w}
@@ -394,7 +394,7 @@ func (d *Dispatcher) takeOverdue(items []work.Item, position event.Position, now
 		f, known := d.known[item.MessageID]
 		if known {
 			expired := !f.item.ExpiresAt.IsZero() && !now.Before(f.item.ExpiresAt)
-			waits := f.state == flightQueued || f.state == flightAside && !f.forget && f.item.State == work.Ready
+			waits := f.state == flightQueued || f.state == flightAside && !f.forget && (f.byGate || f.item.State == work.Ready)
 			if !expired || !waits {
 				continue
 			}
