@@ -116,7 +116,26 @@ func (d *drill) next(lang string) runbookBlock {
 // types runs the next shell block on a node, as root there would.
 func (d *drill) types(ctx context.Context, n *node) string {
 	d.t.Helper()
+	return d.runs(ctx, n, d.next("sh"))
+}
+
+// typesUntil runs the next shell block on a node, again and again until it says what it
+// should.
+func (d *drill) typesUntil(ctx context.Context, n *node, what string, so func(says string) bool) {
+	d.t.Helper()
 	b := d.next("sh")
+	await(ctx, d.t, d.section+": "+what, func() bool {
+		if so(d.runs(ctx, n, b)) {
+			return true
+		}
+		_ = pause(ctx, personPoll) // await sees the end of ctx
+		return false
+	})
+}
+
+// runs runs a shell block on a node.
+func (d *drill) runs(ctx context.Context, n *node, b runbookBlock) string {
+	d.t.Helper()
 	out, err := n.shell(ctx, d.setUp+b.text)
 	if err != nil {
 		d.t.Fatalf("%s, line %d on %s: %v\n%s\n%s; the log ends: %s", d.section, b.line, n.name, err, b.text, out, n.tail())
