@@ -133,7 +133,7 @@ func (d *drill) typesUntil(ctx context.Context, n *node, what string, so func(sa
 	})
 }
 
-// runs runs a shell block on a node.
+// runs has a node run a shell block.
 func (d *drill) runs(ctx context.Context, n *node, b runbookBlock) string {
 	d.t.Helper()
 	out, err := n.shell(ctx, d.setUp+b.text)
