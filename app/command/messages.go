@@ -150,19 +150,11 @@ func (s *Messages) LoadAt(ctx context.Context, id uuid.UUID, revision event.Revi
 	return s.Load(ctx, id)
 }
 
-// Unchanged reports whether nothing is recorded of a message beyond l, and its personal
-// data are not erased: asked just before its call is written, since a status may have
-// told meanwhile that an earlier call was taken. The log is asked where this process
-// cannot know: of what another one records, if told to, and what it keeps no more.
-func (s *Messages) Unchanged(ctx context.Context, l *Loaded, askLog bool) (bool, error) {
-	latest, kept := s.cache.get(l.ID)
-	if !kept || askLog && latest.Revision == l.Revision {
-		var err error
-		if latest, err = s.Load(ctx, l.ID); err != nil {
-			return false, err
-		}
-	}
-	return latest.Revision == l.Revision && !latest.Message.Erased(), nil
+// Latest reports whether l is the latest that this process knows of its message. It is
+// not known of one that is not at hand any more, as when its personal data are erased.
+func (s *Messages) Latest(l *Loaded) (latest, known bool) {
+	kept, known := s.cache.revision(l.ID)
+	return kept == l.Revision, known
 }
 
 // Append records events decided on l, and brings l up to them; it is in place since a
@@ -311,6 +303,17 @@ func (c *messageCache) get(id uuid.UUID) (Loaded, bool) {
 	l := e.Value.(Loaded) //nolint:forcetypeassert // the list holds nothing else
 	l.era = c.eras        // its key is not among those that were forgotten, or it would be gone
 	return l, true
+}
+
+// revision is that of a message that is kept.
+func (c *messageCache) revision(id uuid.UUID) (event.Revision, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.byID[id]
+	if !ok {
+		return 0, false
+	}
+	return e.Value.(Loaded).Revision, true //nolint:forcetypeassert // the list holds nothing else
 }
 
 // era is what a message carries that is read from now on.

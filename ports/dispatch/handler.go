@@ -250,11 +250,15 @@ func (d *Dispatcher) await(f *flight, begun time.Time) bool {
 // Of a message whose answer was lost the log says so, since any process may have
 // recorded the status; of the others this one knows.
 func (d *Dispatcher) unchanged(ctx context.Context, l *command.Loaded, begun time.Time) bool {
+	latest, known := d.messages.Latest(l)
+	lost := slices.ContainsFunc(l.Message.Calls, func(c message.Call) bool { return c.Lost })
+	if known && (!latest || !lost) {
+		return latest
+	}
 	ctx, cancel := context.WithDeadline(ctx, begun.Add(maxBegun))
 	defer cancel()
-	lost := slices.ContainsFunc(l.Message.Calls, func(c message.Call) bool { return c.Lost })
-	same, err := d.messages.Unchanged(ctx, l, lost)
-	return err == nil && same
+	stands, err := d.messages.Load(ctx, l.ID)
+	return err == nil && stands.Revision == l.Revision && !stands.Message.Erased()
 }
 
 // call makes the call that SendAttempted announced, and records what came of it.
