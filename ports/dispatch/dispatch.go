@@ -245,8 +245,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	tending, stopTending := context.WithCancel(lasting)
 	var tasks sync.WaitGroup
 	tasks.Go(func() { d.leaseLoop(tending) })
-	tasks.Go(func() { d.tendLoop(tending) })
-	tasks.Go(func() { d.abandonLoop(tending) })
+	tasks.Go(func() { every(tending, tendEvery, func() { d.tend(tending) }) })
+	// This asks nobody anything: when Postgres hangs, so does what asks it, and the
+	// lease ends.
+	tasks.Go(func() { every(tending, tendEvery, d.abandonUnwritten) })
 	routed := make(chan error, 1)
 	tasks.Go(func() { routed <- router.Run(lasting) })
 	select {
@@ -493,35 +495,25 @@ func (d *Dispatcher) partial() bool {
 	return !d.joined || len(d.lanes) != len(d.all) || d.stopping || !d.leasedTill.Equal(d.renewedTill)
 }
 
-// tendLoop looks after held lanes and what came in.
-func (d *Dispatcher) tendLoop(ctx context.Context) {
-	ticker := time.NewTicker(tendEvery)
+// every does something again and again until ctx ends.
+func every(ctx context.Context, pause time.Duration, do func()) {
+	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			do()
 		}
-		d.refreshSenders(ctx)
-		d.startProbes()
-		d.countInbound(ctx)
 	}
 }
 
-// abandonLoop looks after calls that come too late. It asks nobody anything: when
-// Postgres hangs, so does who asks it, and the lease ends.
-func (d *Dispatcher) abandonLoop(ctx context.Context) {
-	ticker := time.NewTicker(tendEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			d.abandonUnwritten()
-		}
-	}
+// tend looks after held lanes and what came in.
+func (d *Dispatcher) tend(ctx context.Context) {
+	d.refreshSenders(ctx)
+	d.startProbes()
+	d.countInbound(ctx)
 }
 
 // abandonUnwritten cancels the calls that were not written when the lease ended:

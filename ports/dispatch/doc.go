@@ -18,6 +18,8 @@
 //     late and at most 0.4 s. The right to write a call goes to the most urgent of
 //     those that stand recorded, so no call waits for another's record; one that
 //     gets none within a second is recorded as not called, and taken up again.
+//   - No call is written of a message to which something has happened since then: a
+//     status that tells of an earlier call, or the erasure of its recipient.
 //   - No recipient gets more of a lane than Meta allows: a message in 6 s, and
 //     bursts of 45. Messages that wait for a recipient or a template wait in memory
 //     up to a bound and in the work-list beyond, and slow no others.
