@@ -1,14 +1,13 @@
-# make without a target lists them. Tools are pinned here and run by `go run`, so
-# that all that a checkout needs is Go.
+# Run make without a target to list the targets. Tools are pinned here and run by
+# .ci/tool, so a checkout needs only Go.
 
 GOLANGCI_LINT_VERSION := v2.12.2
-GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+GOLANGCI_LINT := .ci/tool github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 
-# Where goroutines share state; everything else is run without the detector, which
-# makes it five to ten times slower.
-RACE := ./adapters/... ./ports/... ./graph/...
+export GOTESTSUM_VERSION := v1.13.0
 
 FUZZTIME := 30s
+SEEDS := 10000
 
 .DEFAULT_GOAL := help
 
@@ -25,37 +24,37 @@ run: build ## install what is missing and start the demo
 build: ## build bin/waypost
 	@go build -o bin/waypost ./cmd/waypost
 
-# The tests of the whole platform take longest and mostly wait: they begin first.
 .PHONY: test
 ifndef EVENTSTORE_URL
-test: deps verify ## all that proves a change, on real stores: generated files, vet, tests, races
+test: deps verify ## run everything that a change must pass, except the linters, on real stores
 	go vet ./...
-	REQUIRE_STORES=1 go test -timeout 40m -count=1 -shuffle=on ./cmd/waypost ./...
-	REQUIRE_STORES=1 go test -timeout 40m -count=1 -short -race $(RACE)
+	@.ci/test
 else
-test: deps # what the platform needs of an event store, and the platform on it, held to the given one
-	REQUIRE_STORES=1 EVENTSTORE_URL='$(EVENTSTORE_URL)' go test -count=1 -v -run '^TestGivenStore' ./adapters/eventstore ./cmd/waypost
+test: deps # test another event store: what Waypost needs from it, and Waypost on it
+	REQUIRE_STORES=1 EVENTSTORE_URL='$(EVENTSTORE_URL)' go test -count=1 -v -run '^TestGivenStore' ./adapters/eventstore ./cmd/...
 endif
 
 .PHONY: deps
-deps: ## install what the tests need: Postgres, Chromium, a C compiler
+deps: ## install what the tests need: Postgres, Chromium, a C compiler, brokers
 	@.ci/install test
 
 .PHONY: verify
-verify: ## fail if generated files, go.mod or the format are not up to date
+verify: ## fail if generated files, go.mod, or the format are out of date
 	@.ci/verify
 
+# graph comes first, because the other generators compile it.
 .PHONY: generate
-generate: ## make the generated files again
-	go generate ./...
+generate: ## regenerate the generated files
+	go generate ./graph ./...
 
 .PHONY: lint
-lint: ## golangci-lint, with the rules of .golangci.yml
+lint: ## run golangci-lint with the rules in .golangci.yml
 	$(GOLANGCI_LINT) run
 
-.PHONY: lint-tool
-lint-tool:
+.PHONY: tools
+tools:
 	@$(GOLANGCI_LINT) version
+	@.ci/tool gotest.tools/gotestsum@$(GOTESTSUM_VERSION) --version
 
 .PHONY: fmt
 fmt: ## format the code
@@ -67,18 +66,41 @@ bench: build ## measure throughput and latency against the simulator
 	@bin/waypost bench $(ARGS)
 
 .PHONY: chaos
-chaos: build ## kill -9 under load, again and again, and count what is lost or sent twice
+chaos: build ## kill Waypost under load repeatedly, and count lost and duplicate messages
 	@.ci/install run
 	@bin/waypost bench chaos $(ARGS)
 
+# The targets below take longer than a change should wait for. They run nightly, and
+# `make test` runs a sample of each.
+
+.PHONY: simulation
+simulation: ## simulate dispatch for SEEDS (10000) seeds, and for fewer under the race detector
+	go test -count=1 -v -timeout 60m -run '^TestSeeds$$' ./ports/dispatch/simulation -runs $(SEEDS)
+	go test -count=1 -v -timeout 60m -race ./ports/dispatch/simulation
+
+.PHONY: race
+race: deps ## run all tests that share a process with what they test, with the race detector
+	REQUIRE_STORES=1 go test -race -count=1 -shuffle=on -timeout 60m $$(go list ./... | grep -v -e /e2e -e /broker$$)
+	REQUIRE_STORES=1 go test -race -short -count=1 ./adapters/broker
+
 .PHONY: conformance
-conformance: ## hold the embedded event store to the official Go and Node clients
+conformance: ## compare the embedded event store with recorded responses of EventStoreDB, and run official clients on it
 	@.ci/conformance
 
 .PHONY: fuzz
 fuzz: ## run each fuzz test for FUZZTIME (30s)
 	@.ci/fuzz $(FUZZTIME)
 
+.PHONY: upgrade
+upgrade: deps ## build the first release, open its data and backup, and run it next to this version
+	REQUIRE_STORES=1 go test -count=1 -v -timeout 30m -run 'OfAnEarlierVersion|NodesOfTwoVersions' ./cmd/...
+
+.PHONY: soak
+soak: build ## seed five million messages and rebuild their read models, then kill Waypost for minutes
+	@.ci/install run
+	bin/waypost bench seed --messages 5000000 --senders 1000 --verify
+	bin/waypost bench chaos --kills 50
+
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove build output
 	rm -rf bin

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Code is what a caller can do about an error. The values are the ones that
-// stand in extensions.code over GraphQL.
+// Code is what a caller can do about an error. The values are those of extensions.code in
+// GraphQL.
 type Code string
 
 // The codes of the public surface.
@@ -22,15 +22,16 @@ const (
 	CodeInternal        Code = "INTERNAL"
 )
 
-// Error is an error that may be shown to the caller as it is. It holds no
-// secrets and nothing personal beyond what that caller sent.
+// An Error is an error that can be shown to the caller unchanged. It contains no secrets and
+// no personal data other than what that caller sent.
 type Error struct {
 	Code Code
-	// Message says what is wrong and what to do about it.
+	// Message describes what is wrong and how to fix it.
 	Message string
-	// Field is the input field at fault, dotted from the input's root; empty if none.
+	// Field is the invalid input field, as a dotted path from the input's root. It is empty
+	// if there is none.
 	Field string
-	// MessageID is the message that stands in the way of a CONFLICT, if one does.
+	// MessageID is the message that causes a CONFLICT, if there is one.
 	MessageID string
 }
 
@@ -41,29 +42,29 @@ func (e *Error) Error() string {
 	return e.Field + ": " + e.Message
 }
 
-// Invalid reports a value that the named field may not have.
+// Invalid returns an error for a value that the named field can't have.
 func Invalid(field, format string, args ...any) *Error {
 	return &Error{Code: CodeInvalidInput, Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
-// NotFound reports that what was asked for is not there.
+// NotFound returns an error for something that doesn't exist.
 func NotFound(format string, args ...any) *Error {
 	return &Error{Code: CodeNotFound, Message: fmt.Sprintf(format, args...)}
 }
 
-// Conflict reports that the present state forbids what was asked for.
+// Conflict returns an error for a request that the current state doesn't allow.
 func Conflict(format string, args ...any) *Error {
 	return &Error{Code: CodeConflict, Message: fmt.Sprintf(format, args...)}
 }
 
-// Unavailable reports that a part of the platform is away and that the same
-// request may succeed later.
+// Unavailable returns an error for a part of Waypost that is unavailable. The same request
+// can succeed later.
 func Unavailable(format string, args ...any) *Error {
 	return &Error{Code: CodeUnavailable, Message: fmt.Sprintf(format, args...)}
 }
 
-// CodeOf is the code of the first Error in err's chain, CodeInternal if there
-// is none, and empty for nil.
+// CodeOf returns the code of the first Error in err's chain, CodeInternal if there is none,
+// or an empty string for nil.
 func CodeOf(err error) Code {
 	if err == nil {
 		return ""
@@ -75,8 +76,9 @@ func CodeOf(err error) Code {
 	return CodeInternal
 }
 
-// Under puts a field error below the named parent field; other errors pass.
-func Under(parent string, err error) error {
+// PrefixField adds the parent field to the field of a field error. It returns other errors
+// unchanged.
+func PrefixField(parent string, err error) error {
 	var e *Error
 	if err == nil || !errors.As(err, &e) || e.Code != CodeInvalidInput {
 		return err

@@ -7,21 +7,21 @@ import (
 	"github.com/segmentio/encoding/json"
 )
 
-// Event is a fact that was recorded. Its type name is part of the public
-// surface and unique over all streams; the Go type may be moved and renamed.
+// An Event is a fact that was recorded. Its type name is public and unique over all streams.
+// The Go type can be moved and renamed.
 type Event interface {
-	// EventType is the name under which the event stands in the log.
+	// EventType returns the name of the event in the log.
 	EventType() string
 }
 
-// Occurred is implemented by events that tell of something that happened at
-// another time than the one they were recorded at, such as a status of WhatsApp.
+// Occurred is implemented by events about something that happened at another time than they
+// were recorded, such as a WhatsApp status.
 type Occurred interface {
-	// OccurredAt is that other time; zero means unknown.
+	// OccurredAt returns that other time, or zero if it is unknown.
 	OccurredAt() time.Time
 }
 
-// ActorKind says what kind of party caused an event.
+// ActorKind is the kind of party that caused an event.
 type ActorKind string
 
 // The kinds of actors, as the GraphQL schema names them.
@@ -33,36 +33,36 @@ const (
 	ActorBroker   ActorKind = "BROKER"
 )
 
-// Actor is who caused an event. It holds nothing personal but what an
-// operator chose to call a key.
+// An Actor is the party that caused an event. It contains nothing personal except the name
+// that an operator chose for a key.
 type Actor struct {
 	Kind ActorKind `json:"kind"`
 	ID   string    `json:"id"`
-	// OnBehalfOf is whom the caller said it acted for, as it was given.
+	// OnBehalfOf is whom the caller said it acted for, unchanged.
 	OnBehalfOf string `json:"-"`
 }
 
-// Platform is the actor of what Waypost does on its own: calls, retries,
-// expiry, settlement, holds. part names the part of it.
+// Platform returns the actor for what Waypost does on its own: calls, retries, expiry,
+// settlement, holds. part names the part of Waypost.
 func Platform(part string) Actor { return Actor{Kind: ActorPlatform, ID: part} }
 
-// Type describes one type of event: its name, the version of its shape and how
-// its data is read.
+// A Type describes a type of event: its name, the version of its shape, and how its data is
+// decoded.
 type Type struct {
 	Name string
-	// Version goes up when the shape changes in a way that an older reader
-	// would misread. It is kept in the event's metadata as "v".
+	// Version increases when the shape changes in a way that an older reader would misread.
+	// It is stored in the event's metadata as "v".
 	Version int
 	Decode  func(data []byte) (Event, error)
 }
 
-// TypeOf describes the event type E in its first version.
+// TypeOf returns the type of the event E in its first version.
 func TypeOf[E Event]() Type {
 	var zero E
 	name := zero.EventType()
 	return Type{Name: name, Version: 1, Decode: func(data []byte) (Event, error) {
 		var e E
-		// Several times as fast as the standard library, and what it reads is the log.
+		// Several times as fast as the standard library, and used for reading the log.
 		if err := json.Unmarshal(data, &e); err != nil {
 			return nil, fmt.Errorf("decode %s: %w", name, err)
 		}

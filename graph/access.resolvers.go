@@ -15,7 +15,7 @@ import (
 
 func (r *mutationResolver) CreateAccessToken(ctx context.Context, scopes []Scope, senderIds []string, ttl *time.Duration) (*AccessToken, error) {
 	c := callerOf(ctx)
-	k, secret, err := r.opts.Keys.CreateToken(ctx, c.issuer(), access.Request{
+	k, secret, err := r.opts.Commands.CreateAccessToken(ctx, c.issuer(), access.Request{
 		Name: tokenName(c.Name), Grant: access.Grant{Scopes: scopesIn(scopes), Senders: senderIds},
 	}, or(ttl, defaultTTL), r.cause(ctx))
 	if err != nil {
@@ -25,18 +25,18 @@ func (r *mutationResolver) CreateAccessToken(ctx context.Context, scopes []Scope
 }
 
 func (r *mutationResolver) CreateAPIKey(ctx context.Context, input CreateAPIKeyInput) (*CreateAPIKeyPayload, error) {
-	k, secret, err := r.opts.Keys.Create(ctx, callerOf(ctx).grant(), access.Request{
+	k, secret, err := r.opts.Commands.CreateKey(ctx, callerOf(ctx).grant(), access.Request{
 		Name: input.Name, Grant: access.Grant{Scopes: scopesIn(input.Scopes), Senders: input.SenderIds},
 		ExpiresAt: or(input.ExpiresAt, time.Time{}),
 	}, r.cause(ctx))
 	if err != nil {
-		return nil, domain.Under("input", err)
+		return nil, domain.PrefixField("input", err)
 	}
 	return &CreateAPIKeyPayload{APIKey: keyOf(k), Secret: secret}, nil
 }
 
 func (r *mutationResolver) RevokeAPIKey(ctx context.Context, id string) (*APIKey, error) {
-	k, err := r.opts.Keys.Revoke(ctx, callerOf(ctx).grant(), id, r.cause(ctx))
+	k, err := r.opts.Commands.RevokeKey(ctx, callerOf(ctx).grant(), id, r.cause(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -44,14 +44,14 @@ func (r *mutationResolver) RevokeAPIKey(ctx context.Context, id string) (*APIKey
 }
 
 func (r *queryResolver) APIKeys(ctx context.Context, includeRevoked *bool) ([]*APIKey, error) {
-	found, err := r.opts.Keys.List(ctx)
+	found, err := r.opts.Queries.ListKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
 	caller, now := callerOf(ctx).grant(), r.opts.Clock()
 	keys := []*APIKey{}
 	for _, k := range found {
-		if caller.Reaches(k.Senders) && (or(includeRevoked, false) || k.Standing(now) == nil) {
+		if caller.CoversSenders(k.Senders) && (or(includeRevoked, false) || k.CheckActive(now) == nil) {
 			keys = append(keys, keyOf(k))
 		}
 	}

@@ -9,10 +9,10 @@ import (
 	"github.com/waypost/waypost/domain/access"
 )
 
-// defaultTTL is how long an access token lasts of which nobody says.
+// defaultTTL is the default lifetime of an access token.
 const defaultTTL = 15 * time.Minute
 
-// keyOf shows a key.
+// keyOf returns the GraphQL representation of a key.
 func keyOf(k access.Key) *APIKey {
 	return &APIKey{
 		ID: k.ID, Name: k.Name, Scopes: ScopesOf(k.Scopes), SenderIds: k.Senders,
@@ -21,9 +21,9 @@ func keyOf(k access.Key) *APIKey {
 	}
 }
 
-// issuer is the caller as one that asks for an access token. The token ends with
-// the caller's key if that stands in the log: the ADMIN key of the installation and
-// people who are signed in elsewhere do not.
+// issuer returns the caller as the issuer of an access token. The token expires with
+// the caller's key if that key is in the event log. The installation's ADMIN key and
+// people who are signed in elsewhere are not in the log.
 func (c caller) issuer() access.Issuer {
 	i := access.Issuer{Grant: c.grant(), Token: c.Token, ExpiresAt: c.ExpiresAt}
 	if c.Kind != domain.ActorUser && uuid.Validate(c.KeyID) == nil {
@@ -32,5 +32,5 @@ func (c caller) issuer() access.Issuer {
 	return i
 }
 
-// tokenName is what the token of somebody is called.
+// tokenName returns the name of a token created by an issuer.
 func tokenName(issuer string) string { return "token of " + issuer }

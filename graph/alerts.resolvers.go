@@ -14,11 +14,11 @@ import (
 
 func (r *alertResolver) Sender(ctx context.Context, obj *Alert) (*Sender, error) {
 	if obj.SenderID == "" {
-		return nil, nil //nolint:nilnil // null is the answer for an alert over all senders
+		return nil, nil //nolint:nilnil // null is correct for an alert about all senders
 	}
-	s, err := r.opts.Senders.Load(ctx, obj.SenderID)
+	s, err := r.opts.Queries.FindSender(ctx, obj.SenderID)
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		return nil, nil //nolint:nilnil // a rule may name a sender that is not registered
+		return nil, nil //nolint:nilnil // a rule can name a sender that is not registered
 	}
 	if err != nil {
 		return nil, err
@@ -27,16 +27,15 @@ func (r *alertResolver) Sender(ctx context.Context, obj *Alert) (*Sender, error)
 }
 
 func (r *mutationResolver) SetAlertRule(ctx context.Context, input AlertRuleInput) (*AlertRule, error) {
-	c := callerOf(ctx)
-	if c.SenderIds != nil {
-		return nil, &domain.Error{Code: domain.CodeForbidden, Message: "the key is limited to some senders; rules are about all"}
+	if err := callerOf(ctx).demandAllSenders("alert rules apply to all senders"); err != nil {
+		return nil, err
 	}
 	if input.SenderID != nil {
-		if _, err := r.opts.Senders.Load(ctx, *input.SenderID); err != nil {
+		if _, err := r.opts.Queries.FindSender(ctx, *input.SenderID); err != nil {
 			return nil, err
 		}
 	}
-	rule, err := r.opts.Alerts.SetRule(ctx, or(input.ID, ""), alert.RuleChanges{
+	rule, err := r.opts.Commands.SetAlertRule(ctx, or(input.ID, ""), alert.RuleChanges{
 		Kind: input.Kind, Sender: input.SenderID, Enabled: input.Enabled, Threshold: input.Threshold, Statistic: input.Statistic,
 		Window: input.Window, For: input.For, MinimumVolume: input.MinimumVolume, Severity: input.Severity,
 	}, r.cause(ctx))
@@ -51,7 +50,7 @@ func (r *mutationResolver) AcknowledgeAlert(ctx context.Context, id string, note
 	if err != nil {
 		return nil, err
 	}
-	a, err := r.opts.Alerts.Acknowledge(ctx, parsed, or(note, ""), r.cause(ctx), callerOf(ctx).seesAlert)
+	a, err := r.opts.Commands.AcknowledgeAlert(ctx, parsed, or(note, ""), r.cause(ctx), callerOf(ctx).seesAlert)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +80,7 @@ func (r *queryResolver) Alerts(ctx context.Context, filter *AlertFilter, first *
 }
 
 func (r *queryResolver) AlertRules(ctx context.Context) ([]*AlertRule, error) {
-	rules, err := r.opts.AlertReader.AlertRules(ctx)
+	rules, err := r.opts.Queries.AlertRules(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -15,19 +15,19 @@ import (
 func (p *platform) raise(rule, of string, severity alert.Severity) query.Alert {
 	p.tb.Helper()
 	key := alert.Key{Rule: rule, Sender: of, Severity: severity}
-	a, raised, err := p.options.Alerts.Raise(p.ctx, alert.ID(key, uuid.NewString()), alert.AlertRaised{
+	a, raised, err := p.options.Commands.RaiseAlert(p.ctx, alert.ID(key, uuid.NewString()), alert.AlertRaised{
 		Rule: rule, Kind: alert.ErrorRate, Severity: severity, Sender: of, Summary: "too many fail", Value: 0.5, Threshold: 0.02,
 		Explanation: []string{"50 of 100"},
 	})
 	must(p.tb, err)
 	if !raised {
-		p.tb.Fatal("an alert of a fresh id stands already")
+		p.tb.Fatal("an alert with a new ID already exists")
 	}
 	return a
 }
 
-// projectAll waits until the read models have seen all that stands in the log: a message
-// behind it, which both groups want, shows that they have.
+// projectAll waits until the read models have seen everything in the event log: they
+// have when they contain a later message, which both groups project.
 func (p *platform) projectAll() {
 	p.tb.Helper()
 	p.queue(uuid.NewString())
@@ -47,7 +47,7 @@ func TestAlertsAreListedAndAcknowledged(t *testing.T) {
 	p := setup(t)
 	first := p.raise("error-rate", "acme", alert.Critical)
 	p.projectAll()
-	second := p.raise("error-rate", "", alert.Warning) // the read model may not have it yet
+	second := p.raise("error-rate", "", alert.Warning) // the read model may not contain it yet
 	edges := at(t, p.ok("admin", listAlerts, nil), "alerts", "edges").([]any)
 	if len(edges) != 2 || at(t, edges[0], "node", "id") != second.ID.String() || at(t, edges[1], "node", "sender", "id") != "acme" ||
 		at(t, edges[0], "node", "sender") != nil {
@@ -67,7 +67,7 @@ func TestAlertsAreListedAndAcknowledged(t *testing.T) {
 	if len(rest) != 1 || at(t, rest[0], "node", "id") != second.ID.String() {
 		t.Errorf("second page %v", rest)
 	}
-	_, err := p.options.Alerts.Resolve(p.ctx, first.ID, "over")
+	_, err := p.options.Commands.ResolveAlert(p.ctx, first.ID, "over")
 	must(t, err)
 	for _, c := range []struct{ name, key, query, code string }{
 		{"over", "admin", `mutation { acknowledgeAlert(id: "` + first.ID.String() + `") { id } }`, "CONFLICT"},
@@ -133,13 +133,13 @@ func (f *frames) alert() (id, state, cursor string) {
 	return r.Data.Alerts.Node.ID, r.Data.Alerts.Node.State, r.Data.Alerts.Cursor
 }
 
-// A subscriber begins with what is open, then sees each transition once; by a cursor it
-// goes on where it was.
+// A subscriber first receives the open alerts, then each transition once. With a
+// cursor, it continues where it was.
 func TestAlertsAreFollowedAndResumed(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
 	over, open := p.raise("a", "acme", alert.Critical), p.raise("b", "acme", alert.Warning)
-	_, err := p.options.Alerts.Resolve(p.ctx, over.ID, "over")
+	_, err := p.options.Commands.ResolveAlert(p.ctx, over.ID, "over")
 	must(t, err)
 	p.projectAll()
 	s := p.stream(p.request("admin", followAlerts, nil))
@@ -148,7 +148,7 @@ func TestAlertsAreFollowedAndResumed(t *testing.T) {
 	}
 	live := p.raise("c", "acme", alert.Critical)
 	p.ok("admin", `mutation($id: ID!) { acknowledgeAlert(id: $id) { id } }`, map[string]any{"id": live.ID.String()})
-	_, err = p.options.Alerts.Resolve(p.ctx, live.ID, "over")
+	_, err = p.options.Commands.ResolveAlert(p.ctx, live.ID, "over")
 	must(t, err)
 	var cursors []string
 	for _, want := range []string{"RAISED", "ACKNOWLEDGED", "RESOLVED"} {
@@ -164,7 +164,7 @@ func TestAlertsAreFollowedAndResumed(t *testing.T) {
 			t.Fatalf("after the cursor comes %s %s, want %s", id, state, want)
 		}
 	}
-	p.projectAll() // what a new subscriber begins with is what the read model says
+	p.projectAll() // the read model determines the open alerts for a new subscriber
 	critical := p.stream(p.request("admin", followAlerts, map[string]any{"min": "CRITICAL"}))
 	p.raise("d", "acme", alert.Warning)
 	next := p.raise("e", "acme", alert.Critical)

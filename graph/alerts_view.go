@@ -3,27 +3,19 @@ package graph
 import (
 	"context"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 
-	"github.com/waypost/waypost/app/alerts"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/alert"
 )
 
-// AlertReader answers alerts and rules from a read model.
-type AlertReader interface {
-	// Alerts answers a page of alerts, those first of which something was recorded last.
-	Alerts(ctx context.Context, f query.AlertFilter, p query.Page) (query.AlertPage, error)
-	// AlertRules answers the rules as they count now.
-	AlertRules(ctx context.Context) ([]alert.Rule, error)
-	// AlertsPosition is up to where in the log Alerts tells.
-	AlertsPosition(ctx context.Context) (event.Position, error)
-}
-
-// openAlerts bounds the open alerts that a subscription begins with.
+// openAlerts limits the open alerts that a subscription begins with.
 const openAlerts = 1000
 
 func alertID(id string) (uuid.UUID, error) {
@@ -34,8 +26,8 @@ func alertID(id string) (uuid.UUID, error) {
 	return parsed, nil
 }
 
-// seesAlert reports whether the key reaches what an alert is about. What is about all
-// senders tells of them all.
+// seesAlert reports whether the key has access to an alert. An alert about all senders
+// reveals data about all of them.
 func (c caller) seesAlert(a alert.Alert) bool {
 	if a.Sender == "" {
 		return c.KeyID != "" && c.SenderIds == nil
@@ -69,7 +61,8 @@ func ruleOf(r alert.Rule) *AlertRule {
 	}
 }
 
-// alertFilter reads which alerts the caller asks for and may see.
+// alertFilter returns the filter for the alerts that the caller requests and has access
+// to.
 func alertFilter(c caller, in *AlertFilter) (query.AlertFilter, error) {
 	f := query.AlertFilter{SenderIDs: c.SenderIds}
 	if in == nil {
@@ -87,21 +80,21 @@ func finds(f query.AlertFilter, a alert.Alert) bool {
 		(f.SenderID == nil || *f.SenderID == a.Sender) && (f.SenderIDs == nil || slices.Contains(f.SenderIDs, a.Sender))
 }
 
-// listAlerts answers a page of alerts. The first page shows what the read model lacks,
-// too: that it stands still is itself an alert.
+// listAlerts returns a page of alerts. The first page also contains alerts that the
+// read model lacks, because a stalled read model is itself a reason for an alert.
 func (r *Resolver) listAlerts(ctx context.Context, f query.AlertFilter, p query.Page) (query.AlertPage, error) {
 	if p.After > 0 {
-		return r.opts.AlertReader.Alerts(ctx, f, p)
+		return r.opts.Queries.Alerts(ctx, f, p)
 	}
-	known, err := r.opts.AlertReader.AlertsPosition(ctx)
+	known, err := r.opts.Queries.AlertsPosition(ctx)
 	if err != nil {
 		return query.AlertPage{}, err
 	}
-	page, err := r.opts.AlertReader.Alerts(ctx, f, p)
+	page, err := r.opts.Queries.Alerts(ctx, f, p)
 	if err != nil {
 		return page, err
 	}
-	missing, err := r.opts.Alerts.Missing(ctx, known)
+	missing, err := r.opts.Queries.ListAlertsAfter(ctx, known)
 	if err != nil {
 		return page, err
 	}
@@ -123,7 +116,7 @@ func (r *Resolver) listAlerts(ctx context.Context, f query.AlertFilter, p query.
 	return page, nil
 }
 
-// followAlerts sends the transitions behind a position, or first what is open.
+// followAlerts sends the transitions after a position, or first the open alerts.
 func (r *Resolver) followAlerts(ctx context.Context, after *string, least alert.Severity) (<-chan *AlertEdge, error) {
 	c := callerOf(ctx)
 	start, err := r.position(after)
@@ -132,64 +125,83 @@ func (r *Resolver) followAlerts(ctx context.Context, after *string, least alert.
 	}
 	var open []query.Alert
 	if after == nil {
-		if start, err = r.opts.AlertReader.AlertsPosition(ctx); err != nil {
+		if start, err = r.opts.Queries.AlertsPosition(ctx); err != nil {
 			return nil, err
 		}
-		page, err := r.opts.AlertReader.Alerts(ctx, query.AlertFilter{
+		page, err := r.opts.Queries.Alerts(ctx, query.AlertFilter{
 			State: []alert.State{alert.Raised, alert.Acknowledged}, SenderIDs: c.SenderIds,
 		}, query.Page{First: openAlerts})
 		if err != nil {
 			return nil, err
 		}
 		open = page.Alerts
-		slices.Reverse(open) // the latest transition last
+		slices.Reverse(open) // the latest transition goes last
 	}
 	wanted := func(a query.Alert) bool {
 		return c.seesAlert(a.Alert) && (least != alert.Critical || a.Severity == alert.Critical)
 	}
-	edges := make(chan *AlertEdge)
-	send := func(ctx context.Context, a query.Alert) error {
-		if !wanted(a) {
-			return nil
-		}
-		select {
-		case edges <- r.alertEdge(a):
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
+	var begin []*AlertEdge
+	shown := make(map[uuid.UUID]event.Position, len(open))
+	for _, a := range open {
+		shown[a.ID] = a.Position
+		if wanted(a) {
+			begin = append(begin, r.alertEdge(a))
 		}
 	}
-	r.streams.Go(func() {
-		defer close(edges)
-		err := func() error {
-			shown := make(map[uuid.UUID]event.Position, len(open))
-			for _, a := range open {
-				shown[a.ID] = a.Position
-				if err := send(ctx, a); err != nil {
-					return err
-				}
-			}
-			return r.opts.Log.Subscribe(ctx, event.Subscription{After: start, Filter: event.Filter{Types: alerts.Types()}},
-				func(ctx context.Context, b event.Batch) error {
-					for _, e := range b.Events {
-						id, ok := alerts.Of(e.Stream)
-						if !ok || e.Position <= shown[id] {
-							continue
-						}
-						a, err := r.opts.Alerts.LoadAt(ctx, id, e.Position)
-						if err != nil {
-							return err
-						}
-						if err := send(ctx, a); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
-		}()
-		if err != nil && ctx.Err() == nil {
-			endStream(ctx, r.errors.present(ctx, resolverError{err}))
+	return subscribe(ctx, r, r.alertFeed, want{caller: c}, start, begin, func(_ context.Context, ch change) (*AlertEdge, error) {
+		if ch.position() <= shown[ch.id] {
+			return nil, nil // it was already sent as open
 		}
+		a, err := r.transitions.at(ch.id, ch.position())
+		if err != nil || !wanted(a) {
+			return nil, err
+		}
+		return r.alertEdge(a), nil
 	})
-	return edges, nil
+}
+
+const (
+	// keptTransitions is the number of alerts that are cached as of a transition, and
+	// loadTransition limits one load.
+	keptTransitions = 256
+	loadTransition  = 10 * time.Second
+)
+
+// transitions loads each alert once for all subscribers.
+type transitions struct {
+	ctx  context.Context //nolint:containedctx // a load serves more than the request that needs it first
+	load alertQuery
+	kept *lru.Cache[event.Position, func() (query.Alert, error)]
+	mu   sync.Mutex
+}
+
+// alertQuery is the query for an alert at a log position.
+type alertQuery func(ctx context.Context, id uuid.UUID, until event.Position) (query.Alert, error)
+
+func newTransitions(ctx context.Context, load alertQuery) *transitions {
+	kept, err := lru.New[event.Position, func() (query.Alert, error)](keptTransitions)
+	if err != nil {
+		panic(err) // the size is positive
+	}
+	return &transitions{ctx: ctx, load: load, kept: kept}
+}
+
+// at returns an alert as of the position of one of its events.
+func (t *transitions) at(id uuid.UUID, until event.Position) (query.Alert, error) {
+	t.mu.Lock()
+	read, ok := t.kept.Get(until)
+	if !ok {
+		read = sync.OnceValues(func() (query.Alert, error) {
+			ctx, cancel := context.WithTimeout(t.ctx, loadTransition)
+			defer cancel()
+			return t.load(ctx, id, until)
+		})
+		t.kept.Add(until, read)
+	}
+	t.mu.Unlock()
+	a, err := read()
+	if err != nil { // the next one loads it again
+		t.kept.Remove(until)
+	}
+	return a, err
 }

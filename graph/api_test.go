@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"github.com/waypost/waypost/app"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/graph"
@@ -24,14 +26,17 @@ func served(t *testing.T) *ast.Schema {
 	return graph.NewExecutableSchema(graph.Config{}).Schema()
 }
 
-// TestServedSchemaIsPartOfTheContract holds every name that is served to stand in
-// the contract with the same type, arguments, defaults and directives.
+// additions are the files that add names to the contract.
+var additions = []string{"outgoing_webhooks.graphqls", "parked.graphqls", "send.graphqls"}
+
+// TestServedSchemaIsPartOfTheContract checks that every served name is in the contract
+// with the same type, arguments, defaults, and directives.
 func TestServedSchemaIsPartOfTheContract(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile(filepath.Join("testdata", "contract.graphqls"))
 	must(t, err)
 	sources := []*ast.Source{{Name: "contract", Input: string(source)}}
-	for _, added := range []string{"outgoing_webhooks.graphqls", "parked.graphqls"} { // what the contract leaves to be added
+	for _, added := range additions {
 		text, err := os.ReadFile(added)
 		must(t, err)
 		sources = append(sources, &ast.Source{Name: added, Input: string(text)})
@@ -43,7 +48,7 @@ func TestServedSchemaIsPartOfTheContract(t *testing.T) {
 			continue
 		}
 		if want == nil || want.Kind != have.Kind {
-			t.Errorf("%s %s is not in the contract", have.Kind, name)
+			t.Errorf("%s %s is neither in the contract nor in additions", have.Kind, name)
 			continue
 		}
 		if have.Description == "" {
@@ -56,7 +61,7 @@ func TestServedSchemaIsPartOfTheContract(t *testing.T) {
 		}
 		for _, v := range have.EnumValues {
 			if want.EnumValues.ForName(v.Name) == nil || v.Description == "" {
-				t.Errorf("%s.%s is not in the contract, or has no description", name, v.Name)
+				t.Errorf("%s.%s is neither in the contract nor in additions, or has no description", name, v.Name)
 			}
 		}
 		if have.Kind == ast.Enum && len(have.EnumValues) != len(want.EnumValues) {
@@ -68,7 +73,7 @@ func TestServedSchemaIsPartOfTheContract(t *testing.T) {
 			}
 			compareField(t, name+"."+f.Name, f, want.Fields.ForName(f.Name))
 		}
-		if have.Kind == ast.InputObject { // what is required must be there
+		if have.Kind == ast.InputObject { // required fields must exist
 			for _, f := range want.Fields {
 				if f.Type.NonNull && have.Fields.ForName(f.Name) == nil {
 					t.Errorf("%s lacks the required %s", name, f.Name)
@@ -78,7 +83,7 @@ func TestServedSchemaIsPartOfTheContract(t *testing.T) {
 	}
 }
 
-// TestTheWholeContractIsServed holds every name of the contract to be served.
+// TestTheWholeContractIsServed checks that every name in the contract is served.
 func TestTheWholeContractIsServed(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile(filepath.Join("testdata", "contract.graphqls"))
@@ -113,7 +118,7 @@ func TestTheWholeContractIsServed(t *testing.T) {
 func compareField(t *testing.T, name string, have, want *ast.FieldDefinition) {
 	t.Helper()
 	if want == nil {
-		t.Errorf("%s is not in the contract", name)
+		t.Errorf("%s is neither in the contract nor in additions", name)
 		return
 	}
 	if have.Description == "" {
@@ -123,7 +128,7 @@ func compareField(t *testing.T, name string, have, want *ast.FieldDefinition) {
 		t.Errorf("%s is %s = %s, want %s = %s", name, have.Type, value(have.DefaultValue), want.Type, value(want.DefaultValue))
 	}
 	if h, w := scopeOf(have), scopeOf(want); h != w {
-		t.Errorf("%s needs %q, want %q", name, h, w)
+		t.Errorf("%s requires %q, want %q", name, h, w)
 	}
 	for _, a := range have.Arguments {
 		b := want.Arguments.ForName(a.Name)
@@ -152,7 +157,7 @@ func scopeOf(f *ast.FieldDefinition) string {
 	return ""
 }
 
-// rootCall writes a valid request of one root field.
+// rootCall returns a valid request for one root field.
 func rootCall(s *ast.Schema, operation string, f *ast.FieldDefinition) string {
 	var args []string
 	for _, a := range f.Arguments {
@@ -163,6 +168,9 @@ func rootCall(s *ast.Schema, operation string, f *ast.FieldDefinition) string {
 	call := f.Name
 	if len(args) > 0 {
 		call += "(" + strings.Join(args, ", ") + ")"
+	}
+	if k := s.Types[f.Type.Name()].Kind; k == ast.Scalar || k == ast.Enum {
+		return fmt.Sprintf("%s { %s }", operation, call)
 	}
 	return fmt.Sprintf("%s { %s { __typename } }", operation, call)
 }
@@ -234,7 +242,7 @@ func TestQueueMessage(t *testing.T) {
 	id, _ := p.queue("order-1")
 	data := p.ok("admin", queueOne, text("order-1", "hello"))
 	if at(t, data, "queueMessage", "replayed") != true || at(t, data, "queueMessage", "message", "id") != id {
-		t.Errorf("the repeat is not answered as one: %v", data)
+		t.Errorf("the repeat is not reported as one: %v", data)
 	}
 	r := p.ask("admin", queueOne, text("order-1", "other"))
 	if r.code() != "CONFLICT" || r.Errors[0].Extensions["messageId"] != id {
@@ -513,9 +521,9 @@ func TestOnBehalfOfIsRecorded(t *testing.T) {
 	}
 }
 
-// failingReader fails as a broken adapter would: by an error that tells too much,
-// or by a panic.
-type failingReader struct{ graph.MessageReader }
+// failingReader fails like a broken adapter: with an error that contains too much, or
+// with a panic.
+type failingReader struct{ app.MessageReader }
 
 func (failingReader) Messages(context.Context, query.MessageFilter, query.Page) (query.MessagePage, error) {
 	return query.MessagePage{}, errors.New("password=hunter2")
@@ -529,7 +537,7 @@ func TestInternalErrorsTellAnIDAndNoMore(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
 	opts := p.options
-	opts.MessageReader = failingReader{}
+	opts.Queries.MessageReader = failingReader{}
 	p.serve(opts)
 	for _, q := range []string{`{ messages { edges { cursor } } }`, `{ messageCounts { count } }`} {
 		r := p.ask("admin", q, nil)
@@ -540,4 +548,72 @@ func TestInternalErrorsTellAnIDAndNoMore(t *testing.T) {
 		contains(t, p.logged.String(), "errorId="+strings.TrimSuffix(id, ";"))
 		contains(t, p.logged.String(), "hunter2")
 	}
+}
+
+// A check decides as queueMessages does, recognizes repeats, including messages queued
+// with former keys, and queues nothing.
+func TestCheckMessagesQueuesNothing(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	id, _ := p.queue("order-1")
+	input := func(key, body string, former ...any) any {
+		in := text(key, body)["input"].(map[string]any)
+		in["formerKeys"] = former
+		return in
+	}
+	bad := input("c", "hello").(map[string]any)
+	bad["to"] = "491512345678.0"
+	inputs := []any{
+		input("order-1", "hello"), input("order-1", "other"), bad, input("new", "hello"),
+		input("order-2", "hello", "never", "order-1"), input("order-3", "other", "order-1"), input("order-4", "hello", "a", "b", "c", "d", "e"),
+	}
+	outcomes := func(operation string) []string {
+		t.Helper()
+		data := p.ok("admin", operation+` { replayed message { id } error { code field } } }`, map[string]any{"inputs": inputs})
+		var out []string
+		for _, result := range at(t, data, "r").([]any) {
+			out = append(out, outcome(t, result, id))
+		}
+		return out
+	}
+	const check = `query($inputs: [QueueMessageInput!]!) { r: checkMessages(inputs: $inputs)`
+	want := []string{"repeat", "CONFLICT idempotencyKey", "INVALID_INPUT to", "new", "repeat", "CONFLICT idempotencyKey", "INVALID_INPUT formerKeys"}
+	for range 2 { // the first call queues nothing
+		if got := outcomes(check); !slices.Equal(got, want) {
+			t.Errorf("checked: %q, want %q", got, want)
+		}
+	}
+	want[3] = "message"
+	if got := outcomes(`mutation($inputs: [QueueMessageInput!]!) { r: queueMessages(inputs: $inputs)`); !slices.Equal(got, want) {
+		t.Errorf("queued: %q, want %q", got, want)
+	}
+	sender := p.keys.add("sender", []string{"acme"}, graph.ScopeSend)
+	reader := p.keys.add("reader", nil, graph.ScopeRead)
+	const secret = `{ idempotencySecret }`
+	if first, again := p.ok(sender, secret, nil), p.ok("admin", secret, nil); len(first["idempotencySecret"].(string)) < 20 || first["idempotencySecret"] != again["idempotencySecret"] {
+		t.Errorf("the secret is %v, then %v", first, again)
+	}
+	for _, query := range []string{secret, `{ checkMessages(inputs: []) { replayed } }`} {
+		if r := p.ask(reader, query, nil); r.code() != "FORBIDDEN" {
+			t.Errorf("a key without SEND queries %s: %+v", query, r)
+		}
+	}
+}
+
+// outcome returns a summary of a result of queueing or checking.
+func outcome(t *testing.T, result any, id string) string {
+	t.Helper()
+	r := result.(map[string]any)
+	if e, ok := r["error"].(map[string]any); ok {
+		return fmt.Sprint(e["code"], " ", e["field"])
+	}
+	switch m, _ := r["message"].(map[string]any); {
+	case m == nil && r["replayed"] == false:
+		return "new"
+	case r["replayed"] == true && m["id"] == id:
+		return "repeat"
+	case r["replayed"] == false && m["id"] != id:
+		return "message"
+	}
+	return fmt.Sprint(r)
 }

@@ -19,7 +19,7 @@ func (r *queryResolver) Events(ctx context.Context, filter *EventFilter, order *
 	}
 	page := audit.Page{First: or(first, defaultHistory)}
 	if page.First < 1 || page.First > audit.MaxPage {
-		return nil, domain.Invalid("first", "is %d, 1 to %d are allowed", page.First, audit.MaxPage)
+		return nil, domain.Invalid("first", "must be 1 to %d, got %d", audit.MaxPage, page.First)
 	}
 	if order != nil && *order == LogOrderNewestFirst {
 		page.Order = audit.NewestFirst
@@ -27,7 +27,7 @@ func (r *queryResolver) Events(ctx context.Context, filter *EventFilter, order *
 	if page.After, err = r.position(after); err != nil {
 		return nil, err
 	}
-	found, err := r.opts.Audit.Read(ctx, f, page)
+	found, err := r.opts.Queries.ReadEvents(ctx, f, page)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func (r *queryResolver) Events(ctx context.Context, filter *EventFilter, order *
 	}
 	connection.PageInfo = pageInfo(cursors, after, found.More)
 	if found.More {
-		// A search that was cut short has come further than the last event it found.
+		// An interrupted search has come further than the last event that it found.
 		connection.PageInfo.EndCursor = new(r.cursor(found.After))
 	}
 	return connection, nil

@@ -9,11 +9,11 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// maxTypes bounds the types that a filter of events may name.
+// maxTypes limits the types in a filter of events.
 const maxTypes = 100
 
-// eventFilter reads the filter. A key that is limited to some senders finds only
-// what is about these.
+// eventFilter returns the filter. A key that is limited to senders finds only events
+// about them.
 func eventFilter(ctx context.Context, in *EventFilter) (audit.Filter, error) {
 	c := callerOf(ctx)
 	f := audit.Filter{Senders: c.SenderIds}
@@ -23,7 +23,7 @@ func eventFilter(ctx context.Context, in *EventFilter) (audit.Filter, error) {
 	if in.MessageID != nil {
 		id, err := uuid.Parse(*in.MessageID)
 		if err != nil {
-			return f, domain.Invalid("filter.messageId", "is no id of a message: it must be a UUID")
+			return f, domain.Invalid("filter.messageId", "must be a message ID, which is a UUID")
 		}
 		f.MessageID = id
 	}
@@ -34,10 +34,10 @@ func eventFilter(ctx context.Context, in *EventFilter) (audit.Filter, error) {
 		f.Senders = []string{*in.SenderID}
 	}
 	if len(in.Types) > maxTypes {
-		return f, domain.Invalid("filter.types", "names %d types, at most %d are allowed", len(in.Types), maxTypes)
+		return f, domain.Invalid("filter.types", "must contain at most %d types, got %d", maxTypes, len(in.Types))
 	}
 	if in.Types != nil && len(in.Types) == 0 {
-		return f, domain.Invalid("filter.types", "names no type; leave it out to find all")
+		return f, domain.Invalid("filter.types", "must contain at least one type; omit it to find all")
 	}
 	f.Types, f.Stream, f.StreamPrefix = in.Types, or(in.Stream, ""), or(in.StreamPrefix, "")
 	f.CorrelationID, f.ActorID = or(in.CorrelationID, ""), or(in.ActorID, "")

@@ -14,16 +14,16 @@ import (
 	"github.com/waypost/waypost/domain/sender"
 )
 
-// personalFields are the fields that only a caller with PERSONAL sees in the clear.
+// personalFields are the fields that only a caller with PERSONAL sees unmasked.
 var personalFields = map[string][]string{
-	"Message":        {"to", "content"},
+	"Message":        {"to", "content", "labels"},
 	"MessageFailure": {"details"},
 	"Event":          {"data"},
 }
 
-// recordReads records an operation that reads under AUDIT or PERSONAL before it is
-// carried out. Mutations too: one that changes nothing, such as a repeat, would show a
-// message and leave no trace.
+// recordReads records an operation that reads with AUDIT or PERSONAL before it is
+// carried out. This includes mutations: one that changes nothing, such as a repeat,
+// would otherwise return a message and leave no trace.
 func (r *Resolver) recordReads(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	op := graphql.GetOperationContext(ctx)
 	c := callerOf(ctx)
@@ -31,15 +31,15 @@ func (r *Resolver) recordReads(ctx context.Context, next graphql.OperationHandle
 	if !found {
 		return next(ctx)
 	}
-	if err := r.opts.Reads.Record(ctx, c.actor(), read); err != nil {
+	if err := r.opts.Commands.RecordRead(ctx, c.actor(), read); err != nil {
 		presented := r.errors.present(ctx, resolverError{domain.Unavailable("a read under AUDIT or PERSONAL could not be recorded: %v", err)})
 		return graphql.OneShot(graphql.ErrorResponse(ctx, "%s", presented.Message))
 	}
 	return next(ctx)
 }
 
-// readsOf is what an operation reads under AUDIT and PERSONAL; false if it reads
-// nothing under either, or if the caller may not.
+// readsOf returns what an operation reads with AUDIT and PERSONAL. It returns false if
+// the operation reads nothing with either, or if the caller has neither.
 func (c caller) readsOf(op *graphql.OperationContext) (audit.LogRead, bool) {
 	w := readWalk{caller: c, variables: op.Variables, scopes: map[string]bool{}, fields: map[string]bool{}}
 	w.walk(op.Operation.SelectionSet, true)
@@ -52,7 +52,7 @@ func (c caller) readsOf(op *graphql.OperationContext) (audit.LogRead, bool) {
 	}, true
 }
 
-// readWalk goes through the fields of an operation.
+// readWalk visits the fields of an operation.
 type readWalk struct {
 	caller            caller
 	variables         map[string]any
@@ -93,12 +93,24 @@ func (w *readWalk) field(f *ast.Field, root bool) {
 		filter, _ := arguments["filter"].(map[string]any)
 		w.ids(arguments)
 		w.ids(filter)
+		w.number(filter)
+		if input, ok := arguments["input"].(map[string]any); ok {
+			filter, _ := input["filter"].(map[string]any)
+			w.number(filter)
+		}
 	}
 	w.walk(f.SelectionSet, false)
 }
 
-// ids keeps the ids of messages and senders that were asked for. What is given as
-// one and has not the form of one may be anything, and is not kept.
+// number records that messages were looked up by a phone number, but not which one.
+func (w *readWalk) number(filter map[string]any) {
+	if filter["to"] != nil && w.caller.may(ScopePersonal) {
+		w.scopes[string(ScopePersonal)], w.fields["MessageFilter.to"] = true, true
+	}
+}
+
+// ids records the requested IDs of messages and senders. A value that does not have the
+// format of an ID can be anything, so it is not recorded.
 func (w *readWalk) ids(given map[string]any) {
 	for _, name := range []string{"id", "messageId", "correlationId"} {
 		if s, ok := given[name].(string); ok && uuid.Validate(s) == nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/graph"
 )
@@ -19,8 +20,8 @@ const eventsQuery = `query($filter: EventFilter, $order: LogOrder, $first: Int, 
 	}
 }`
 
-// eventPages reads all pages of a selection and answers the events, each as its
-// stream and revision.
+// eventPages reads all pages of a selection and returns the events, each as its stream
+// and revision.
 func (p *platform) eventPages(key string, filter map[string]any, order string, first int) []string {
 	p.tb.Helper()
 	var all []string
@@ -55,7 +56,8 @@ func TestEventsArePagedInBothOrders(t *testing.T) {
 	p.deadLetter(messages[3])
 	want := []string{"sender-acme/0", "message-" + messages[3] + "/3"}
 	for _, first := range []int{1, 3, 1000} {
-		// What an audit reads, it adds to: only the streams of the messages are compared.
+		// An audit adds to what it reads, so only the streams of the messages are
+		// compared.
 		filter := map[string]any{"streamPrefix": "message-"}
 		forwards := p.eventPages(auditor, filter, "OLDEST_FIRST", first)
 		backwards := p.eventPages(auditor, filter, "NEWEST_FIRST", first)
@@ -73,19 +75,19 @@ func TestEventsArePagedInBothOrders(t *testing.T) {
 			filter map[string]any
 			want   int
 		}{
-			"types":                  {map[string]any{"types": []string{"Queued", "DeadLettered"}, "streamPrefix": "message-"}, 8},
-			"a message":              {map[string]any{"messageId": messages[3]}, 4},
-			"its correlation":        {map[string]any{"correlationId": messages[3]}, 4},
-			"a stream":               {map[string]any{"stream": "sender-acme"}, 1},
-			"stream and message":     {map[string]any{"stream": "sender-acme", "messageId": messages[3]}, 0},
-			"stream and prefix":      {map[string]any{"stream": "sender-acme", "streamPrefix": "message-"}, 0},
-			"an actor":               {map[string]any{"actorId": "test"}, 3},
-			"a sender":               {map[string]any{"senderId": "acme", "types": []string{"Queued"}}, 7},
-			"no sender":              {map[string]any{"senderId": "nobody"}, 0},
-			"before all":             {map[string]any{"to": "2020-01-01T00:00:00Z"}, 0},
-			"after all":              {map[string]any{"from": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}, 0},
-			"a time that holds all":  {map[string]any{"from": "2020-01-01T00:00:00Z", "streamPrefix": "message-"}, 10},
-			"a message that is none": {map[string]any{"messageId": "00000000-0000-4000-8000-000000000000"}, 0},
+			"types":                 {map[string]any{"types": []string{"Queued", "DeadLettered"}, "streamPrefix": "message-"}, 8},
+			"a message":             {map[string]any{"messageId": messages[3]}, 4},
+			"its correlation":       {map[string]any{"correlationId": messages[3]}, 4},
+			"a stream":              {map[string]any{"stream": "sender-acme"}, 1},
+			"stream and message":    {map[string]any{"stream": "sender-acme", "messageId": messages[3]}, 0},
+			"stream and prefix":     {map[string]any{"stream": "sender-acme", "streamPrefix": "message-"}, 0},
+			"an actor":              {map[string]any{"actorId": "test"}, 3},
+			"a sender":              {map[string]any{"senderId": "acme", "types": []string{"Queued"}}, 7},
+			"no sender":             {map[string]any{"senderId": "nobody"}, 0},
+			"before all":            {map[string]any{"to": "2020-01-01T00:00:00Z"}, 0},
+			"after all":             {map[string]any{"from": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}, 0},
+			"a time that holds all": {map[string]any{"from": "2020-01-01T00:00:00Z", "streamPrefix": "message-"}, 10},
+			"an unknown message":    {map[string]any{"messageId": "00000000-0000-4000-8000-000000000000"}, 0},
 		} {
 			if got := p.eventPages(auditor, c.filter, order, 2); len(got) != c.want {
 				t.Errorf("%s by %s: %v, want %d", order, name, got, c.want)
@@ -117,7 +119,7 @@ func TestReadsAreRecorded(t *testing.T) {
 		data := p.ok(auditor, eventsQuery, map[string]any{"filter": map[string]any{"types": []string{"LogRead"}}})
 		return at(t, data, "events", "edges").([]any)
 	}
-	before := len(reads()) // the read of the reads is one itself
+	before := len(reads()) // reading the reads is itself a read
 
 	p.ok(reader, `query($id: ID!) { message(id: $id) { id status to } }`, map[string]any{"id": id})
 	p.ok(personal, `query($id: ID!) { message(id: $id) { id status } }`, map[string]any{"id": id})
@@ -136,10 +138,10 @@ func TestReadsAreRecorded(t *testing.T) {
 	data := at(t, last, "data")
 	if at(t, last, "by", "id") != "key-personal" || fmt.Sprint(at(t, data, "scopes")) != "[PERSONAL]" ||
 		fmt.Sprint(at(t, data, "messages")) != "["+id+"]" || fmt.Sprint(at(t, data, "senders")) != "[acme]" ||
-		fmt.Sprint(at(t, data, "fields")) != "[Message.content Message.to Query.message Query.messages]" {
+		fmt.Sprint(at(t, data, "fields")) != "[Message.content Message.to MessageFilter.to Query.message Query.messages]" {
 		t.Errorf("recorded %v", last)
 	}
-	// A mutation that changes nothing shows the message, too.
+	// A mutation that changes nothing also returns the message.
 	again := p.keys.add("again", nil, graph.ScopeSend, graph.ScopePersonal)
 	for range 2 {
 		p.ok(again, `mutation($id: ID!) { cancelMessage(id: $id) { to } }`, map[string]any{"id": id})
@@ -148,7 +150,7 @@ func TestReadsAreRecorded(t *testing.T) {
 	last = at(t, all[len(all)-1], "node")
 	if at(t, last, "by", "id") != "key-again" || fmt.Sprint(at(t, last, "data", "fields")) != "[Message.to Mutation.cancelMessage]" ||
 		fmt.Sprint(at(t, last, "data", "messages")) != "["+id+"]" {
-		t.Errorf("of a mutation is recorded %v", last)
+		t.Errorf("the record of a mutation is %v", last)
 	}
 	before = len(all) - 1
 	p.ok(auditor, `query($id: ID!) { message(id: $id, asOf: "2020-01-01T00:00:00Z") { id } }`, map[string]any{"id": id})
@@ -158,7 +160,7 @@ func TestReadsAreRecorded(t *testing.T) {
 	}
 }
 
-// The ledger of an earlier time is what it was then, also while the messages go on.
+// The ledger of an earlier time is as it was then, even while messages continue.
 func TestLedgerAsOf(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
@@ -168,17 +170,17 @@ func TestLedgerAsOf(t *testing.T) {
 		data := p.ok(auditor, `query($asOf: Time) { ledger(asOf: $asOf) { accepted open deadLettered discarded balanced asOf } }`,
 			map[string]any{"asOf": asOf.UTC().Format(time.RFC3339Nano)})
 		l := at(t, data, "ledger")
-		told, err := time.Parse(time.RFC3339Nano, at(t, l, "asOf").(string))
-		if err != nil || !told.Equal(asOf) {
+		got, err := time.Parse(time.RFC3339Nano, at(t, l, "asOf").(string))
+		if err != nil || !got.Equal(asOf) {
 			t.Errorf("as of %v, asked for %s", at(t, l, "asOf"), asOf)
 		}
 		return fmt.Sprint(at(t, l, "accepted"), at(t, l, "open"), at(t, l, "deadLettered"), at(t, l, "discarded"), at(t, l, "balanced"))
 	}
 	var instants []time.Time
-	passed := func() { // nothing else is recorded in that millisecond
-		time.Sleep(2 * time.Millisecond)
-		instants = append(instants, time.Now())
-		time.Sleep(2 * time.Millisecond)
+	passed := func() { // so that nothing else is recorded in that millisecond
+		begin := time.Now()
+		polltest.Until(t, "the clock has passed the instant", func() bool { return time.Since(begin) > 4*time.Millisecond })
+		instants = append(instants, begin.Add(2*time.Millisecond))
 	}
 	passed()
 	first, _ := p.queue("order-1")
@@ -196,11 +198,12 @@ func TestLedgerAsOf(t *testing.T) {
 		}
 	}
 	if r := p.ask(auditor, `{ ledger(asOf: "2999-01-01T00:00:00Z") { accepted } }`, nil); r.code() != "INVALID_INPUT" {
-		t.Errorf("as of a time to come: %q", r.code())
+		t.Errorf("as of a future time: %q", r.code())
 	}
 }
 
-// Who did something is told by the name that the key was given, too, and for whom.
+// An actor is also returned with the name of its key, and with the person that it acts
+// for.
 func TestActorsHaveTheirNames(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
@@ -222,7 +225,7 @@ func TestActorsHaveTheirNames(t *testing.T) {
 		t.Errorf("Queued is by %s; want %s", got, want)
 	}
 	if got := at(t, edges[1], "node", "by", "name"); got != nil {
-		t.Errorf("the platform has the name %v", got)
+		t.Errorf("Waypost has the name %v", got)
 	}
 	raised := p.raise("error-rate", "acme", alert.Critical)
 	req = p.request(secret, `mutation($id: ID!) { acknowledgeAlert(id: $id) { acknowledgedBy { id name onBehalfOf } } }`, map[string]any{"id": raised.ID.String()})

@@ -18,37 +18,41 @@ import (
 	"github.com/waypost/waypost/domain/access"
 )
 
-// Session is a caller that has shown who it is, for as long as it counts.
+// Session is an authenticated caller, as long as the session is valid.
 type Session struct {
 	Viewer
 
 	// Kind is KEY, or USER for a person who is signed in elsewhere.
 	Kind domain.ActorKind
-	// Token says that it is an access token, and not a key.
+	// Token reports whether the credential is an access token rather than a key.
 	Token bool
-	// ExpiresAt is when it ends by itself; zero: never.
+	// Issuer is the ID of the key that created the token, if that key is in the event
+	// log. A key and its tokens share the limits of one key.
+	Issuer string
+	// ExpiresAt is when the session expires. Zero means never.
 	ExpiresAt time.Time
-	// Standing answers a *domain.Error of CodeUnauthenticated once the session
-	// counts no more. It is asked several times a second for as long as a stream is
-	// open, so it must be quick; nil: it always counts.
-	Standing func(ctx context.Context) error
+	// CheckActive returns a *domain.Error with CodeUnauthenticated once the session is
+	// no longer valid. It is called several times per second while a stream is open, so
+	// it must be fast. If nil, the session is always valid.
+	CheckActive func(ctx context.Context) error
 }
 
-// Authenticator finds whom a bearer token belongs to.
+// Authenticator finds the session of a bearer token.
 type Authenticator interface {
-	// Authenticate answers the session of a token. A token of nobody, or of a key
-	// that is revoked or has ended, is a *domain.Error of CodeUnauthenticated. Keys
-	// are compared by their SHA-256 in constant time.
+	// Authenticate returns the session of a token. For an unknown token, or one whose
+	// key is revoked or expired, it returns a *domain.Error with CodeUnauthenticated.
+	// Keys are compared by their SHA-256 in constant time.
 	Authenticate(ctx context.Context, token string) (Session, error)
 }
 
-// onBehalfOf is the header by which a caller says whom it acts for.
+// onBehalfOf is the header with the person that a caller acts for.
 const onBehalfOf = "Waypost-On-Behalf-Of"
 
-// maxOnBehalfOf bounds that header, in characters: it stands in every event.
+// maxOnBehalfOf limits that header, in characters, because it is recorded in every
+// event.
 const maxOnBehalfOf = 128
 
-// caller is who makes a request.
+// caller is the caller of a request.
 type caller struct {
 	Session
 
@@ -58,10 +62,13 @@ type caller struct {
 type callerKey struct{}
 
 func withCaller(ctx context.Context, c caller) context.Context {
-	return context.WithValue(ctx, callerKey{}, c)
+	return context.WithValue(request.WithCaller(ctx, c.account()), callerKey{}, c)
 }
 
-// callerOf is the request's caller; one that may do nothing if there is none.
+// account returns the account that the caller's usage counts toward.
+func (c caller) account() string { return cmp.Or(c.Issuer, c.KeyID) }
+
+// callerOf returns the request's caller, or one without any rights if there is none.
 func callerOf(ctx context.Context) caller {
 	c, _ := ctx.Value(callerKey{}).(caller)
 	return c
@@ -75,28 +82,28 @@ func (c caller) may(s Scope) bool {
 	return slices.Contains(c.Scopes, s) || slices.Contains(c.Scopes, ScopeAdmin)
 }
 
-// sees reports whether the key reaches the sender at all.
+// sees reports whether the key has access to the sender.
 func (c caller) sees(senderID string) bool {
 	return c.KeyID != "" && (c.SenderIds == nil || slices.Contains(c.SenderIds, senderID))
 }
 
-// grant is what the caller may give on.
+// grant returns the rights that the caller can pass on.
 func (c caller) grant() access.Grant {
 	return access.Grant{Scopes: scopesIn(c.Scopes), Senders: c.SenderIds}
 }
 
-// demand is the error for a caller without the scope.
+// demand returns an error if the caller lacks the scope.
 func (c caller) demand(s Scope) error {
 	switch {
 	case c.KeyID == "":
 		return unauthenticated()
 	case !c.may(s):
-		return &domain.Error{Code: domain.CodeForbidden, Message: "needs a key with the scope " + string(s)}
+		return &domain.Error{Code: domain.CodeForbidden, Message: "requires a key with the scope " + string(s)}
 	}
 	return nil
 }
 
-// demandSender is the error for a caller whose key does not reach the sender.
+// demandSender returns an error if the caller's key has no access to the sender.
 func (c caller) demandSender(field, senderID string) error {
 	if c.sees(senderID) {
 		return nil
@@ -104,14 +111,37 @@ func (c caller) demandSender(field, senderID string) error {
 	return &domain.Error{Code: domain.CodeForbidden, Field: field, Message: "the key is limited to other senders"}
 }
 
-func unauthenticated() error {
+// demandNumber returns an error if the caller looks something up by a phone number in a
+// field without the PERSONAL scope. A lookup that reports whether a number matches
+// reveals masked numbers: two thirds of the digits are shown, and the rest can be
+// guessed.
+func (c caller) demandNumber(field string) error {
+	if c.may(ScopePersonal) {
+		return nil
+	}
 	return &domain.Error{
-		Code:    domain.CodeUnauthenticated,
-		Message: "needs a valid key, as the header Authorization: Bearer KEY or as authorization in connection_init",
+		Code: domain.CodeForbidden, Field: field,
+		Message: "requires a key with the scope PERSONAL: looking up a phone number reveals the recipient of a message",
 	}
 }
 
-// hasScope is the directive of that name.
+// demandAllSenders returns an error if the caller's key is limited to senders, for
+// requests that concern every sender.
+func (c caller) demandAllSenders(why string) error {
+	if c.KeyID != "" && c.SenderIds == nil {
+		return nil
+	}
+	return &domain.Error{Code: domain.CodeForbidden, Message: "requires a key that is not limited to senders: " + why}
+}
+
+func unauthenticated() error {
+	return &domain.Error{
+		Code:    domain.CodeUnauthenticated,
+		Message: "requires a valid key, in the header Authorization: Bearer KEY or as authorization in connection_init",
+	}
+}
+
+// hasScope implements the directive of that name.
 func hasScope(ctx context.Context, _ any, next graphql.Resolver, scope Scope) (any, error) {
 	if err := callerOf(ctx).demand(scope); err != nil {
 		return nil, err
@@ -119,15 +149,15 @@ func hasScope(ctx context.Context, _ any, next graphql.Resolver, scope Scope) (a
 	return next(ctx)
 }
 
-// identify finds the caller of what comes from addr with this Authorization and
-// these headers. Tokens that count for nothing are limited for each address.
+// identify returns the caller of a request from addr with this Authorization and these
+// headers. Invalid tokens are limited per address.
 func (h *Handler) identify(ctx context.Context, addr, authorization string, header http.Header) (caller, error) {
 	token, ok := bearer(authorization)
 	if !ok {
 		return caller{}, unauthenticated()
 	}
 	var session Session
-	err := h.failures.try(addr, token, func() (err error) {
+	err := h.failures.try(ctx, addr, token, func() (err error) {
 		session, err = h.resolver.opts.Authenticator.Authenticate(ctx, token)
 		return err
 	})
@@ -136,10 +166,23 @@ func (h *Handler) identify(ctx context.Context, addr, authorization string, head
 	}
 	behalf := header.Get(onBehalfOf)
 	if utf8.RuneCountInString(behalf) > maxOnBehalfOf || !utf8.ValidString(behalf) || strings.ContainsFunc(behalf, unicode.IsControl) {
-		return caller{}, domain.Invalid(onBehalfOf, "may have at most %d characters, all of them printable", maxOnBehalfOf)
+		return caller{}, domain.Invalid(onBehalfOf, "must be at most %d printable characters", maxOnBehalfOf)
 	}
-	request.Note(ctx, slog.String("by", session.KeyID))
+	request.AddAttrs(ctx, slog.String("by", session.KeyID))
 	return caller{Session: session, onBehalfOf: behalf}, nil
+}
+
+// Authorize returns nil if the request's caller has access to Waypost's internals: it
+// must have the READ scope and not be limited to senders.
+func (h *Handler) Authorize(r *http.Request) error {
+	c, err := h.identify(r.Context(), r.RemoteAddr, r.Header.Get("Authorization"), r.Header)
+	if err == nil {
+		err = c.demand(ScopeRead)
+	}
+	if err == nil && c.SenderIds != nil {
+		err = &domain.Error{Code: domain.CodeForbidden, Message: "the key is limited to some senders"}
+	}
+	return err
 }
 
 func bearer(authorization string) (string, bool) {

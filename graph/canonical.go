@@ -10,11 +10,12 @@ import (
 	"github.com/waypost/waypost/app/request"
 )
 
-// maxNotedFields bounds the fields that a request's line names.
+// maxNotedFields limits the fields named in a request's log line.
 const maxNotedFields = 5
 
-// noteOperation has the request's line name what was asked for: by the schema's
-// names alone, since those of operations and aliases are the caller's own words.
+// noteOperation adds the requested fields to the request's log line. It uses only the
+// schema's names, because the names of operations and aliases are the caller's own
+// words.
 func noteOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	op := graphql.GetOperationContext(ctx).Operation
 	fields := make([]string, 0, maxNotedFields)
@@ -23,16 +24,16 @@ func noteOperation(ctx context.Context, next graphql.OperationHandler) graphql.R
 			fields = append(fields, f.Name)
 		}
 	}
-	request.Note(ctx, slog.String("operation", string(op.Operation)), slog.Any("fields", fields))
+	request.AddAttrs(ctx, slog.String("operation", string(op.Operation)), slog.Any("fields", fields))
 	return next(ctx)
 }
 
-// noteErrors has it say how the answer failed.
+// noteErrors adds the error codes of a response to the log line.
 func noteErrors(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	resp := next(ctx)
 	if resp != nil && len(resp.Errors) > 0 {
 		code, _ := resp.Errors[0].Extensions["code"].(string)
-		request.Note(ctx, slog.Int("errors", len(resp.Errors)), slog.String("code", code))
+		request.AddAttrs(ctx, slog.Int("errors", len(resp.Errors)), slog.String("code", code))
 	}
 	return resp
 }

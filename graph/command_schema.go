@@ -7,15 +7,15 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// CommandSchema is the JSON Schema (2020-12) of commands to queue a message, made
-// of the served schema: what [CommandParser] takes.
+// CommandSchema returns the JSON Schema (2020-12) of commands to queue a message,
+// derived from the served schema: the input of [CommandParser].
 func CommandSchema() ([]byte, error) {
 	schema := NewExecutableSchema(Config{}).Schema()
 	definitions := map[string]any{}
 	root := objectSchema(schema, schema.Types[commandInput], definitions)
 	delete(definitions, commandInput)
 	properties, _ := root["properties"].(map[string]any)
-	properties["v"] = map[string]any{"const": json.Number(commandVersion), "description": "The version of this shape."}
+	properties["v"] = map[string]any{"const": json.Number(commandVersion), "description": "The version of the command format."}
 	required, _ := root["required"].([]string)
 	root["required"] = append([]string{"v"}, required...)
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -29,7 +29,8 @@ func CommandSchema() ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// objectSchema is that of an input object; what it refers to comes into definitions.
+// objectSchema returns the schema of an input object and adds to definitions the types that
+// it refers to.
 func objectSchema(schema *ast.Schema, object *ast.Definition, definitions map[string]any) map[string]any {
 	properties := map[string]any{}
 	required := []string{}
@@ -57,7 +58,7 @@ func objectSchema(schema *ast.Schema, object *ast.Definition, definitions map[st
 	return out
 }
 
-// typeSchema is that of a field's type.
+// typeSchema returns the schema of a field's type.
 func typeSchema(schema *ast.Schema, t *ast.Type, definitions map[string]any) map[string]any {
 	if t.Elem != nil {
 		return map[string]any{"type": "array", "items": typeSchema(schema, t.Elem, definitions)}
@@ -84,13 +85,13 @@ func typeSchema(schema *ast.Schema, t *ast.Type, definitions map[string]any) map
 		return map[string]any{"enum": values}
 	case ast.InputObject:
 		if _, known := definitions[def.Name]; !known {
-			definitions[def.Name] = nil // it may refer to itself
+			definitions[def.Name] = nil // it can refer to itself
 			o := objectSchema(schema, def, definitions)
 			o["description"] = def.Description
 			definitions[def.Name] = o
 		}
 		return map[string]any{"$ref": "#/$defs/" + def.Name}
-	default: // any other scalar is whatever JSON its field takes
+	default: // any other scalar is any JSON that its field accepts
 		return map[string]any{}
 	}
 }

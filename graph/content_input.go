@@ -13,10 +13,10 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// maxQueue is how many messages one request may queue.
+// maxQueue is the number of messages that one request can queue.
 const maxQueue = 1000
 
-// requestOf is the input as the domain takes it.
+// requestOf converts the input to the domain's request.
 func requestOf(in QueueMessageInput) (message.Request, error) {
 	content, err := contentOf(*in.Content)
 	if err != nil {
@@ -32,7 +32,7 @@ func requestOf(in QueueMessageInput) (message.Request, error) {
 		Priority:    or(in.Priority, message.PriorityTransactional),
 		OnAmbiguous: or(in.OnAmbiguous, message.AmbiguityResend),
 		SendAt:      or(in.SendAt, time.Time{}), ExpiresAt: or(in.ExpiresAt, time.Time{}),
-		ReplyTo: or(in.ReplyTo, ""), IdempotencyKey: or(in.IdempotencyKey, ""),
+		ReplyTo: or(in.ReplyTo, ""), IdempotencyKey: or(in.IdempotencyKey, ""), FormerKeys: in.FormerKeys,
 	}
 	for _, l := range in.Labels {
 		req.Labels = append(req.Labels, *l)
@@ -75,7 +75,7 @@ func contentOf(in MessageContentInput) (message.Content, error) {
 			InteractiveKind: message.InteractiveKind(in.Interactive.Kind), Object: in.Interactive.Object,
 		}, nil
 	}
-	return nil, domain.Invalid("content", "has none of its members, exactly one is needed")
+	return nil, domain.Invalid("content", "must have exactly one member, got none")
 }
 
 func mediaOf(in MediaInput) message.Media {
@@ -93,8 +93,8 @@ func templateOf(in TemplateInput) message.Template {
 	return t
 }
 
-// componentOf tells the parts below a body's text, which the Cloud API has as
-// components of their own, by their sub-type.
+// componentOf converts a component. The parts below a body's text, which are components
+// of their own in the Cloud API, are distinguished by their sub-type.
 func componentOf(in TemplateComponentInput) message.Component {
 	c := message.Component{
 		Type: message.ComponentType(strings.ToLower(string(in.Type))), SubType: or(in.SubType, ""), Parameters: in.Parameters,
@@ -115,35 +115,39 @@ func componentOf(in TemplateComponentInput) message.Component {
 	return c
 }
 
-// demandOneContent holds every content of the request to exactly one member, null
-// ones counted. The schema's @oneOf is checked for literals only; what comes in a
-// variable has lost its nulls once it is decoded.
+// demandOneContent checks that every content in the request has exactly one member,
+// counting null ones. The schema's @oneOf is checked only for literals, and a variable
+// has lost its nulls once it is decoded.
 func demandOneContent(ctx context.Context) error {
 	args := graphql.GetFieldContext(ctx).Field.ArgumentMap(graphql.GetOperationContext(ctx).Variables)
 	if input, ok := args["input"]; ok {
-		return domain.Under("input", oneContent(input))
+		return domain.PrefixField("input", oneContent(input))
 	}
-	inputs, ok := args["inputs"].([]any)
-	if !ok {
-		inputs = []any{args["inputs"]} // a single value stands for a list of one
-	}
-	for i, input := range inputs {
-		if err := domain.Under(fmt.Sprintf("inputs.%d", i), oneContent(input)); err != nil {
+	for i, input := range listed(args["inputs"]) {
+		if err := domain.PrefixField(fmt.Sprintf("inputs.%d", i), oneContent(input)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// listed returns a value's list. A single value stands for a list of one.
+func listed(value any) []any {
+	if list, ok := value.([]any); ok {
+		return list
+	}
+	return []any{value}
+}
+
 func oneContent(input any) error {
 	fields, _ := input.(map[string]any)
 	content, _ := fields["content"].(map[string]any)
 	if n := len(content); n != 1 {
-		return domain.Invalid("content", "has %d members, exactly one is needed", n)
+		return domain.Invalid("content", "must have exactly one member, got %d", n)
 	}
 	for name, value := range content {
 		if value == nil {
-			return domain.Invalid("content."+name, "is null, the one member needs a value")
+			return domain.Invalid("content."+name, "must not be null")
 		}
 	}
 	return nil

@@ -10,11 +10,11 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// cursorLength is that of a log's identity and a position, in bytes.
+// cursorLength is the length of a log's identity and a position, in bytes.
 const cursorLength = 16 + 8
 
-// cursor writes a position as what callers pass back: the log's identity with it,
-// so that a position of another log is never taken for one of this.
+// cursor encodes a position for callers, together with the log's identity, so that a
+// position of another log is never accepted.
 func (r *Resolver) cursor(p event.Position) string {
 	b := make([]byte, 0, cursorLength)
 	b = append(b, r.opts.LogID[:]...)
@@ -22,19 +22,19 @@ func (r *Resolver) cursor(p event.Position) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// position reads the cursor given as after; 0 for none.
+// position decodes the cursor in after. It returns 0 if there is none.
 func (r *Resolver) position(after *string) (event.Position, error) {
 	if after == nil {
 		return 0, nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(*after)
 	if err != nil || len(b) != cursorLength {
-		return 0, domain.Invalid("after", "is no cursor; give one that was answered before, or none")
+		return 0, domain.Invalid("after", "is not a valid cursor; pass one from an earlier response, or none")
 	}
 	if uuid.UUID(b[:16]) != r.opts.LogID {
 		return 0, &domain.Error{
 			Code: domain.CodeCursorGone, Field: "after",
-			Message: "belongs to another log; query again and subscribe anew",
+			Message: "belongs to another event log; query and subscribe again",
 		}
 	}
 	return event.Position(binary.BigEndian.Uint64(b[16:])), nil

@@ -20,13 +20,14 @@ import (
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
 
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/app/event"
 )
 
 const eventUpdates = `subscription($after: String) { messageEvents(after: $after) { cursor } }`
 
-// cutter subscribes again and again, after the last cursor that it saw, and cuts the
-// connection after a few updates.
+// cutter subscribes repeatedly, each time after the last cursor that it saw, and cuts
+// the connection after a few updates.
 type cutter struct {
 	p     *platform
 	field string
@@ -41,7 +42,7 @@ func (c *cutter) query() string {
 	return updates
 }
 
-// cursorOf is the cursor in an update's data.
+// cursorOf returns the cursor in an update's data.
 func (c *cutter) cursorOf(data json.RawMessage) (string, error) {
 	var r struct {
 		Data   map[string]struct{ Cursor string }
@@ -127,9 +128,9 @@ func (c *cutter) overSocket(ctx context.Context, after string, take int) error {
 	return err
 }
 
-// TestCutSocketsMissNothing cuts subscriptions at random, while messages come in,
-// and resumes each after its last cursor: what all of its connections saw is, in its
-// order and each once, what stands in the log.
+// TestCutSocketsMissNothing cuts subscriptions at random while messages arrive, and
+// resumes each one after its last cursor. All of its connections together saw the
+// content of the event log, in order and each event once.
 func TestCutSocketsMissNothing(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
@@ -191,7 +192,7 @@ func TestCutSocketsMissNothing(t *testing.T) {
 	}
 }
 
-// positionIn is the log position in a cursor: its last eight bytes.
+// positionIn returns the event log position in a cursor: its last eight bytes.
 func (p *platform) positionIn(cursor string) event.Position {
 	p.tb.Helper()
 	b, err := base64.RawURLEncoding.DecodeString(cursor)
@@ -199,7 +200,7 @@ func (p *platform) positionIn(cursor string) event.Position {
 	return event.Position(binary.BigEndian.Uint64(b[16:]))
 }
 
-// narrowPipe is a connection that little fills.
+// narrowPipe returns a connection with small buffers.
 func narrowPipe(ctx context.Context, network, addr string) (net.Conn, error) {
 	c, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if tcp, ok := c.(*net.TCPConn); ok && err == nil {
@@ -208,7 +209,7 @@ func narrowPipe(ctx context.Context, network, addr string) (net.Conn, error) {
 	return c, err
 }
 
-// fill queues messages whose updates are far more than is kept on the way.
+// fill queues messages with far more updates than the buffers can hold.
 func (p *platform) fill() {
 	p.tb.Helper()
 	var inputs []any
@@ -218,13 +219,13 @@ func (p *platform) fill() {
 	p.ok("admin", `mutation($inputs: [QueueMessageInput!]!) { queueMessages(inputs: $inputs) { replayed } }`, map[string]any{"inputs": inputs})
 }
 
-// heldUp is a listener that knows how long its connections have been waiting for what
-// they write to be taken.
+// heldUp is a listener that knows how long its connections have been waiting for their
+// writes.
 type heldUp struct {
 	net.Listener
 
 	mu    sync.Mutex
-	since map[*heldUpConn]time.Time // began the writes that are under way
+	since map[*heldUpConn]time.Time // start times of the writes in progress
 }
 
 type heldUpConn struct {
@@ -253,7 +254,7 @@ func (c *heldUpConn) Write(p []byte) (int, error) {
 	return c.TCPConn.Write(p)
 }
 
-// count is how many connections have been waiting for longer than d.
+// count returns the number of connections that have been waiting for longer than d.
 func (l *heldUp) count(d time.Duration) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -268,13 +269,13 @@ func (l *heldUp) count(d time.Duration) int {
 
 const contents = `subscription($after: String) { messageUpdates(after: $after) { cursor message { content } } }`
 
-// A reader that stops for too long and then goes on is told to resume, over both
+// A reader that stops for too long and then continues is asked to resume, over both
 // transports.
 func TestSlowReadersAreTold(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
 	options := p.options
-	options.SlowAfter = 3 * time.Second // it is cut at three times that
+	options.SlowAfter = 3 * time.Second // the connection is cut at three times that
 	full := &heldUp{since: map[*heldUpConn]time.Time{}}
 	p.serve(options, func(s *httptest.Server) { full.Listener, s.Listener = s.Listener, full })
 	client := &http.Client{Transport: &http.Transport{DialContext: narrowPipe}}
@@ -286,21 +287,10 @@ func TestSlowReadersAreTold(t *testing.T) {
 	resp, err := client.Do(req)
 	must(t, err)
 	defer resp.Body.Close()
-	conn, _, err := websocket.Dial(p.ctx, "ws"+strings.TrimPrefix(p.url, "http"), &websocket.DialOptions{
-		Subprotocols: []string{"graphql-transport-ws"}, HTTPClient: client,
-	})
-	must(t, err)
+	conn := p.subscribeContents(client, cursor)
 	defer conn.CloseNow()
-	p.write(conn, wsMessage{Type: "connection_init", Payload: map[string]string{"authorization": "Bearer admin"}})
-	p.until(conn, "connection_ack")
-	p.write(conn, wsMessage{ID: "1", Type: "subscribe", Payload: map[string]any{"query": contents, "variables": map[string]any{"after": cursor}}})
 
-	for full.count(options.SlowAfter) < 2 { // reads nothing
-		if p.ctx.Err() != nil {
-			t.Fatal("the connections do not fill")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	polltest.Until(t, "both connections are full, because nothing is read", func() bool { return full.count(options.SlowAfter) == 2 })
 	final := make(chan string)
 	go func() {
 		frames, last := &frames{lines: newScanner(resp.Body)}, ""
@@ -318,12 +308,25 @@ func TestSlowReadersAreTold(t *testing.T) {
 	if code := websocket.CloseStatus(err); code != websocket.StatusTryAgainLater {
 		t.Errorf("the socket is closed with %v, want 1013", err)
 	}
-	if told := <-final; !strings.Contains(told, "UNAVAILABLE") || !strings.Contains(told, "too slowly") {
-		t.Errorf("the last event is %.200s", told)
+	if last := <-final; !strings.Contains(last, "UNAVAILABLE") || !strings.Contains(last, "too slowly") {
+		t.Errorf("the last event is %.200s", last)
 	}
 }
 
-// A reader that never reads again is cut, and holds nothing up.
+// subscribeContents subscribes to the contents after a cursor on a WebSocket of its own.
+func (p *platform) subscribeContents(client *http.Client, cursor string) *websocket.Conn {
+	p.tb.Helper()
+	conn, _, err := websocket.Dial(p.ctx, "ws"+strings.TrimPrefix(p.url, "http"), &websocket.DialOptions{
+		Subprotocols: []string{"graphql-transport-ws"}, HTTPClient: client,
+	})
+	must(p.tb, err)
+	p.write(conn, wsMessage{Type: "connection_init", Payload: map[string]string{"authorization": "Bearer admin"}})
+	p.until(conn, "connection_ack")
+	p.write(conn, wsMessage{ID: "1", Type: "subscribe", Payload: map[string]any{"query": contents, "variables": map[string]any{"after": cursor}}})
+	return conn
+}
+
+// A reader that never reads again is disconnected, and delays nothing.
 func TestReadersThatDoNotReadAreCut(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
@@ -333,25 +336,10 @@ func TestReadersThatDoNotReadAreCut(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{DialContext: narrowPipe}}
 	_, cursor := p.queue("start")
 	p.fill()
-	gone := make(chan error, 1)
-	conn, _, err := websocket.Dial(p.ctx, "ws"+strings.TrimPrefix(p.url, "http"), &websocket.DialOptions{
-		Subprotocols: []string{"graphql-transport-ws"}, HTTPClient: client,
-	})
-	must(t, err)
+	conn := p.subscribeContents(client, cursor)
 	defer conn.CloseNow()
-	p.write(conn, wsMessage{Type: "connection_init", Payload: map[string]string{"authorization": "Bearer admin"}})
-	p.until(conn, "connection_ack")
-	p.write(conn, wsMessage{ID: "1", Type: "subscribe", Payload: map[string]any{"query": contents, "variables": map[string]any{"after": cursor}}})
-	go func() { // a write fails once the other side is gone
-		for {
-			if err := wsjson.Write(p.ctx, conn, wsMessage{Type: "ping"}); err != nil {
-				gone <- err
-				return
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-	}()
-	if err := <-gone; p.ctx.Err() != nil {
-		t.Errorf("never cut: %v", err)
-	}
+	polltest.Until(t, "a write fails because the server has cut the connection", func() bool {
+		return wsjson.Write(p.ctx, conn, wsMessage{Type: "ping"}) != nil
+	})
+	must(t, p.ctx.Err()) // the write must not have failed because the test timed out
 }

@@ -35,7 +35,11 @@ func (r *queryResolver) DeadLetters(ctx context.Context, filter *DeadLetterFilte
 	if err != nil {
 		return nil, err
 	}
-	found, err := r.opts.DeadLetterReader.DeadLetters(ctx, deadLetterFilter(ctx, filter), page)
+	f, err := deadLetterFilter(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	found, err := r.opts.Queries.DeadLetters(ctx, f, page)
 	if err != nil {
 		return nil, err
 	}

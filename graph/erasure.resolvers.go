@@ -10,7 +10,10 @@ import (
 )
 
 func (r *mutationResolver) EraseRecipient(ctx context.Context, to string, reason string) (*ErasureReceipt, error) {
-	e, err := r.opts.Erase.Handle(ctx, to, reason, r.cause(ctx))
+	if err := callerOf(ctx).demandAllSenders("an erasure destroys the personal data of a person in the messages of all senders"); err != nil {
+		return nil, err
+	}
+	e, err := r.opts.Commands.EraseRecipient(ctx, to, reason, r.cause(ctx))
 	if err != nil {
 		return nil, err
 	}

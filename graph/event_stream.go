@@ -27,8 +27,8 @@ type (
 	getKey    struct{}
 )
 
-// withGetAsPost is a GET for Server-Sent Events as the POST of the same request,
-// which its parameters hold in the form of GraphQL over HTTP.
+// withGetAsPost converts a GET for Server-Sent Events to the equivalent POST. Its
+// parameters are in the format of GraphQL over HTTP.
 func withGetAsPost(req *http.Request) *http.Request {
 	body := map[string]any{}
 	for name, values := range req.URL.Query() {
@@ -40,8 +40,13 @@ func withGetAsPost(req *http.Request) *http.Request {
 		}
 	}
 	text, err := json.Marshal(body)
-	if err != nil { // a parameter that is no JSON: say so as of a body
+	if err != nil { // a parameter that is not JSON: report it as for a body
 		text = []byte("{")
+	}
+	for _, values := range req.URL.Query() {
+		if checkRequest([]byte(values[0])) != nil {
+			text = []byte(values[0]) // likewise, because JSON would hide it
+		}
 	}
 	post := req.Clone(context.WithValue(req.Context(), getKey{}, true))
 	post.Method = http.MethodPost
@@ -51,8 +56,8 @@ func withGetAsPost(req *http.Request) *http.Request {
 	return post
 }
 
-// onlySubscribeByGet keeps mutations from being made by what a browser does for
-// any page: following a link.
+// onlySubscribeByGet rejects mutations by GET, which a browser sends for any page when
+// it follows a link.
 func onlySubscribeByGet(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	if ctx.Value(getKey{}) != nil && graphql.GetOperationContext(ctx).Operation.Operation != ast.Subscription {
 		err := gqlerror.Errorf("GET is for subscriptions; use POST")
@@ -62,7 +67,7 @@ func onlySubscribeByGet(ctx context.Context, next graphql.OperationHandler) grap
 	return next(ctx)
 }
 
-// serveEvents serves a request whose answers come as Server-Sent Events.
+// serveEvents serves a request whose responses are Server-Sent Events.
 func (h *Handler) serveEvents(w http.ResponseWriter, req *http.Request, c caller) {
 	s := &eventStream{ResponseWriter: w, control: http.NewResponseController(w), present: h.resolver.errors.present, slowAfter: h.slowAfter}
 	ctx, end := context.WithCancelCause(context.WithValue(req.Context(), streamKey{}, s))
@@ -74,20 +79,20 @@ func (h *Handler) serveEvents(w http.ResponseWriter, req *http.Request, c caller
 	h.server.ServeHTTP(s, req.WithContext(ctx))
 }
 
-// eventStream writes Server-Sent Events with a bound on each write, and says
-// before it ends why it does, as the errors of one last event.
+// eventStream writes Server-Sent Events with a timeout for each write. Before it ends,
+// it reports the reason as the errors of one last event.
 type eventStream struct {
 	http.ResponseWriter
 
 	control *http.ResponseController
-	ctx     context.Context //nolint:containedctx // of the request: says why the stream ends
+	ctx     context.Context //nolint:containedctx // of the request: contains the reason for the end of the stream
 	end     context.CancelCauseFunc
 	present func(context.Context, error) *gqlerror.Error
 
 	slowAfter time.Duration
 
-	// writing is held for each write: gqlgen's keep-alive may come late, when the
-	// request is over and its writer must not be touched any more.
+	// writing is held during each write: gqlgen's keep-alive can come late, when the
+	// request is over and its writer must not be used.
 	writing sync.Mutex
 	over    bool
 
@@ -95,9 +100,9 @@ type eventStream struct {
 	failure *gqlerror.Error
 }
 
-var errStreamOver = errors.New("the stream is over")
+var errStreamOver = errors.New("the stream has ended")
 
-// fail says why the stream ends.
+// fail sets the reason for the end of the stream.
 func (s *eventStream) fail(err *gqlerror.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +118,7 @@ func (s *eventStream) reason() *gqlerror.Error {
 	return s.failure
 }
 
-// Write writes an event, the last one with the reason before it.
+// Write writes an event. Before the last event, it writes the reason for the end.
 func (s *eventStream) Write(p []byte) (int, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -140,7 +145,7 @@ func (s *eventStream) Flush() {
 		return
 	}
 	s.deadline(time.Now().Add(cutFactor * s.slowAfter))
-	_, _ = s.timed(func() (int, error) { return 0, s.control.Flush() }) // the next write fails, too
+	_, _ = s.timed(func() (int, error) { return 0, s.control.Flush() }) // the next write also fails
 }
 
 func (s *eventStream) timed(write func() (int, error)) (int, error) {
@@ -153,10 +158,10 @@ func (s *eventStream) timed(write func() (int, error)) (int, error) {
 }
 
 func (s *eventStream) deadline(t time.Time) {
-	_ = s.control.SetWriteDeadline(t) // a writer that has none is bounded by its server
+	_ = s.control.SetWriteDeadline(t) // the server limits a writer that does not support it
 }
 
-// close ends the writing, and lets the connection serve further requests.
+// close stops further writes and lets the connection serve further requests.
 func (s *eventStream) close() {
 	s.writing.Lock()
 	defer s.writing.Unlock()

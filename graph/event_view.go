@@ -17,8 +17,8 @@ func (r *Resolver) eventOf(ctx context.Context, e event.Recorded) *EventEdge {
 	return &EventEdge{Cursor: r.cursor(e.Position), Node: node}
 }
 
-// data is an event's data with its personal members null, unless the caller may
-// see them. What cannot be read as an object is left out rather than shown.
+// data returns an event's data with its personal members set to null, unless the caller
+// has access to them. Data that is not an object is omitted rather than returned.
 func (c caller) data(raw []byte) json.RawMessage {
 	if c.may(ScopePersonal) {
 		return raw

@@ -1,77 +1,95 @@
 package graph
 
 import (
+	"context"
 	"crypto/sha256"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 
-	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
 )
 
-// Bounds of tokens that count for nothing. An address may try failuresBurst of
-// them at once and then one every failuresEvery: nobody who mistypes a key meets
-// that, and somebody who tries them all gets nowhere.
+// Limits for invalid tokens. An address can try failuresBurst of them at once, and then
+// one every failuresEvery. Someone who mistypes a key does not notice the limit, and
+// someone who tries many keys makes no progress.
 const (
 	failuresBurst      = 20
 	failuresEvery      = 3 * time.Second
 	failuresRetryAfter = "3" // in seconds
-	// keptAddresses bounds the addresses that are remembered, some 200 bytes each.
+	// lookupsAtOnce limits the concurrent lookups of unknown tokens, and lookupWait how
+	// long a lookup waits for its turn.
+	lookupsAtOnce = 16
+	lookupWait    = 5 * time.Second
+	// keptAddresses limits the remembered addresses, about 200 bytes each.
 	keptAddresses = 10_000
-	// keptTokens bounds the tokens that are known to be good.
+	// keptTokens limits the tokens that are known to be valid.
 	keptTokens = 10_000
-	// addressBits is how much of an IPv6 address tells one network from another.
+	// addressBits is the part of an IPv6 address that identifies a network.
 	addressBits = 64
 )
 
-// errTooManyFailures is the answer to an address that tried too many.
+// errTooManyFailures is the error for an address that tried too many invalid tokens.
 var errTooManyFailures = &domain.Error{
-	Code: domain.CodeUnauthenticated, Message: "too many wrong keys came from this address; wait some seconds",
+	Code: domain.CodeUnauthenticated, Message: "too many invalid keys from this address; wait a few seconds",
 }
 
-// failures limits the tokens that count for nothing, for each client address.
-// Tokens that counted before are let through: callers may share an address, such
-// as that of a proxy, with one that keeps trying.
+// failures limits the invalid tokens of each client address. A token is always looked
+// up first, so a valid one is accepted whatever others tried: callers can share an
+// address, such as that of a proxy, with someone who keeps trying. The limit on
+// concurrent lookups of unknown tokens limits the cost.
 type failures struct {
-	clock command.Clock
+	clock event.Clock
+	// keys and signed are the lookups in progress, separate for keys and signed tokens:
+	// a slow issuer does not delay keys.
+	keys, signed chan struct{}
 
 	mu        sync.Mutex
 	addresses *lru.Cache[netip.Addr, *rate.Limiter]
 	good      *lru.Cache[[sha256.Size]byte, struct{}]
 }
 
-func newFailures(clock command.Clock) *failures {
-	addresses, _ := lru.New[netip.Addr, *rate.Limiter](keptAddresses) // fails for a size below 1 alone
+func newFailures(clock event.Clock) *failures {
+	addresses, _ := lru.New[netip.Addr, *rate.Limiter](keptAddresses) // fails only for a size below 1
 	good, _ := lru.New[[sha256.Size]byte, struct{}](keptTokens)
-	return &failures{clock: clock, addresses: addresses, good: good}
+	return &failures{
+		clock: clock, keys: make(chan struct{}, lookupsAtOnce), signed: make(chan struct{}, lookupsAtOnce),
+		addresses: addresses, good: good,
+	}
 }
 
-// try runs authenticate, unless the address has tried too many tokens.
-func (f *failures) try(addr, token string, authenticate func() error) error {
+// try runs authenticate. If it fails and the address has tried too many invalid tokens,
+// try returns errTooManyFailures.
+func (f *failures) try(ctx context.Context, addr, token string, authenticate func() error) error {
 	hash := sha256.Sum256([]byte(token))
-	now := f.clock()
-	var taken *rate.Reservation
 	if !f.good.Contains(hash) {
-		taken = f.limiter(network(addr)).ReserveN(now, 1)
-		if taken.DelayFrom(now) > 0 {
-			taken.CancelAt(now)
-			return errTooManyFailures
+		slots := f.keys
+		if strings.Contains(token, ".") {
+			slots = f.signed
+		}
+		ctx, cancel := context.WithTimeout(ctx, lookupWait)
+		defer cancel()
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		case <-ctx.Done():
+			return domain.Unavailable("too many unknown keys are being looked up; try again")
 		}
 	}
 	err := authenticate()
-	wrong := domain.CodeOf(err) == domain.CodeUnauthenticated
 	switch {
-	case wrong:
-		f.good.Remove(hash)
 	case err == nil:
 		f.good.Add(hash, struct{}{})
-	}
-	if taken != nil && !wrong {
-		taken.CancelAt(now)
+	case domain.CodeOf(err) == domain.CodeUnauthenticated:
+		f.good.Remove(hash)
+		if !f.limiter(network(addr)).AllowN(f.clock(), 1) {
+			return errTooManyFailures
+		}
 	}
 	return err
 }
@@ -87,8 +105,8 @@ func (f *failures) limiter(network netip.Addr) *rate.Limiter {
 	return l
 }
 
-// network is what an address is remembered by. What is no address of the
-// internet, such as a Unix socket's, is all one.
+// network returns the network that an address is remembered by. All addresses that are
+// not IP addresses, such as a Unix socket's, count as one.
 func network(addr string) netip.Addr {
 	ap, err := netip.ParseAddrPort(addr)
 	if err != nil {

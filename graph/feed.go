@@ -11,98 +11,127 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/waypost/waypost/app/alerts"
 	"github.com/waypost/waypost/app/event"
-	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/app/fair"
+	"github.com/waypost/waypost/app/retry"
 )
 
-// Bounds of the feed.
+// Limits of the feed.
 const (
-	// ringSize is how many of the newest changes are kept, some seconds at full
-	// rate, and ringBytes how much their data may be together.
+	// ringSize is the number of newest changes that are kept, several seconds at full
+	// rate, and ringBytes the maximum total size of their data.
 	ringSize  = 8192
 	ringBytes = 16 << 20
-	// readAhead is how many changes a subscriber takes at a time.
+	// readAhead is the number of changes that a subscriber takes at a time.
 	readAhead = 256
-	// catchUps is how many subscribers read the log at a time. Each needs a
-	// subscription of the event store's client, of which the projections and others
-	// need some, too.
-	catchUps = 16
-	// maxSubscribers bounds the subscribers of the process; 10,000 that wait take
-	// some 300 MB with their sockets.
-	maxSubscribers = 10_000
-	// feedPause is how long the feed waits before it subscribes again.
+	// catchUps is the number of subscribers that read the event log at a time, of all
+	// feeds together. Each needs a subscription of the event store's client. One key
+	// has catchUpsPerKey of them, and the next subscriber gets its turn after
+	// catchUpTurn.
+	catchUps, catchUpsPerKey = 16, 4
+	catchUpTurn              = 2 * time.Second
+	// feedPause is the time before the feed subscribes again.
 	feedPause = time.Second
 )
 
-// change is an event of a message.
+// change is an event of a message, or of another subject of a feed.
 type change struct {
 	id    uuid.UUID
 	event event.Recorded
 }
 
-func changeOf(e event.Recorded) (change, bool) {
-	id, ok := event.MessageOf(e.Stream)
-	e.Event = nil // its data says it all, and the ring holds thousands
+// topic is the subject of a feed.
+type topic struct {
+	// live is the filter of the feed's subscription: the changes, and the events that
+	// make it forget them.
+	live event.Filter
+	// past is the filter for a subscriber's reads of the event log.
+	past func(want) event.Filter
+	// of returns the ID of the subject that a stream belongs to, or false if its events
+	// are not changes.
+	of func(stream string) (uuid.UUID, bool)
+}
+
+var (
+	messageTopic = topic{ //nolint:gochecknoglobals // a constant
+		live: event.Filter{StreamPrefixes: []string{event.MessageStreams, event.ErasureStreams}},
+		past: func(w want) event.Filter { return event.Filter{StreamPrefixes: w.streams()} },
+		of:   event.ParseMessageStream,
+	}
+	alertTopic = topic{ //nolint:gochecknoglobals // a constant
+		live: event.Filter{Types: alerts.Types()},
+		past: func(want) event.Filter { return event.Filter{Types: alerts.Types()} },
+		of:   event.ParseAlertStream,
+	}
+)
+
+func (t topic) changeOf(e event.Recorded) (change, bool) {
+	id, ok := t.of(e.Stream)
+	e.Event = nil // its data is sufficient, and the ring holds thousands
 	return change{id: id, event: e}, ok
 }
 
 func (c change) position() event.Position { return c.event.Position }
 
-// feed follows the changes of all messages for every subscriber of the process,
-// by one subscription, as long as there are any, and keeps the newest in a ring. A
-// subscriber that wants, or has fallen back to, what is older reads the log by
-// itself, a piece at a time, until it meets the ring.
+// feed follows the changes of a topic for every subscriber of the process. It uses one
+// subscription while there are subscribers, and keeps the newest changes in a ring
+// buffer. A subscriber that needs older changes reads the event log itself, a piece at
+// a time, until it reaches the ring.
 type feed struct {
 	ctx    context.Context //nolint:containedctx // it lives as long as the API, not as a request
 	log    event.Log
 	logger *slog.Logger
-	slots  chan struct{} // of catchUps
+	topic  topic
+	turns  *fair.Places // of catchUps
 
 	mu      sync.Mutex
 	count   int
-	all     interested // who wants more than some messages or one sender
+	all     interested // subscribers that are not limited to some messages or one sender
 	bySend  map[string]interested
 	byID    map[uuid.UUID]interested
-	stop    context.CancelFunc // nil while nobody subscribes
-	run     int                // counts the runs: what comes late from an older one is not taken
+	stop    context.CancelFunc // nil while there are no subscribers
+	run     int                // counts the runs; late events from an older run are ignored
 	running sync.WaitGroup
 
 	following bool
 	ring      []change       // by position
 	size      int            // of the data in it
-	floor     event.Position // the ring has all behind it
-	end       event.Position // up to where the log was considered
+	floor     event.Position // the ring contains everything after it
+	end       event.Position // the position up to which the event log was considered
 }
 
 type interested map[*subscriber]struct{}
 
-// subscriber is one of them. Its fields are guarded by feed.mu.
+// subscriber is a subscriber of a feed. feed.mu guards its fields.
 type subscriber struct {
 	want want
 	wake chan struct{}
-	// at is how far it has been given everything. While it has joined the feed,
-	// first is the first change that it wants and has not been given; 0: none.
+	// at is the position up to which it has received everything. While it has joined
+	// the feed, first is the position of the first change that it wants and has not
+	// received, or 0 if there is none.
 	at     event.Position
 	joined bool
 	first  event.Position
 }
 
-func newFeed(ctx context.Context, log event.Log, logger *slog.Logger) *feed {
+func newCatchUps() *fair.Places {
+	return fair.NewPlaces(fair.Limits{Total: catchUps, PerKey: catchUpsPerKey, Waiting: maxSubscriptions})
+}
+
+func newFeed(ctx context.Context, log event.Log, logger *slog.Logger, t topic, turns *fair.Places) *feed {
 	return &feed{
-		ctx: ctx, log: log, logger: logger, slots: make(chan struct{}, catchUps),
+		ctx: ctx, log: log, logger: logger, topic: t, turns: turns,
 		all: make(interested), bySend: make(map[string]interested), byID: make(map[uuid.UUID]interested),
 	}
 }
 
-// join adds a subscriber of what comes behind a position. The first one sets the
-// feed going.
+// join adds a subscriber for changes after a position. The first subscriber starts the
+// feed.
 func (f *feed) join(w want, behind event.Position) (*subscriber, error) {
 	s := &subscriber{want: w, wake: make(chan struct{}, 1), at: behind}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.count >= maxSubscribers {
-		return nil, domain.Unavailable("%d subscriptions are open, which is all that one process takes; try another", f.count)
-	}
 	if f.ctx.Err() != nil {
 		return nil, errStopping
 	}
@@ -118,7 +147,7 @@ func (f *feed) join(w want, behind event.Position) (*subscriber, error) {
 	return s, nil
 }
 
-// leave removes a subscriber. With the last one the feed ends.
+// leave removes a subscriber. With the last one, the feed ends.
 func (f *feed) leave(s *subscriber) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,7 +159,7 @@ func (f *feed) leave(s *subscriber) {
 	}
 }
 
-// interest changes where a subscriber is looked for.
+// interest updates the index in which a subscriber is found.
 func (f *feed) interest(s *subscriber, change func(interested)) {
 	switch {
 	case s.want.ids != nil:
@@ -154,17 +183,22 @@ func changeIn[K comparable](m map[K]interested, key K, change func(interested)) 
 	}
 }
 
-// close waits for the feed's end, after its context ended.
-func (f *feed) close() { f.running.Wait() }
+// close waits for the end of the feed, after its context has ended.
+func (f *feed) close() {
+	f.mu.Lock()   // a join that began before the context ended adds to running first
+	f.mu.Unlock() //nolint:staticcheck // later joins see that the context has ended
+	f.running.Wait()
+}
 
-// follow follows the log until ctx ends. Without a store it tries again.
+// follow follows the event log until ctx ends. It retries while the store is
+// unavailable.
 func (f *feed) follow(ctx context.Context, run int) {
 	for ctx.Err() == nil {
 		end, err := f.log.End(ctx)
 		if err == nil {
 			f.restart(run, end)
 			err = f.log.Subscribe(ctx, event.Subscription{
-				After: end, Filter: event.Filter{StreamPrefixes: []string{event.MessageStreams, event.ErasureStreams}},
+				After: end, Filter: f.topic.live,
 			}, func(_ context.Context, b event.Batch) error {
 				f.add(run, b)
 				return nil
@@ -173,14 +207,11 @@ func (f *feed) follow(ctx context.Context, run int) {
 		if err != nil && ctx.Err() == nil {
 			f.logger.WarnContext(ctx, "live updates wait for the event store", "error", err.Error())
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(feedPause):
-		}
+		_ = retry.Sleep(ctx, feedPause)
 	}
 }
 
-// restart empties the ring: it has what comes behind end.
+// restart empties the ring, which then contains everything after end.
 func (f *feed) restart(run int, end event.Position) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -190,8 +221,8 @@ func (f *feed) restart(run int, end event.Position) {
 	}
 }
 
-// empty makes a ring without changes behind end. Everybody goes on from where he
-// is, and reads in the log what the ring had.
+// empty creates a ring without changes after end. All subscribers continue from their
+// positions, and read from the event log what the ring contained.
 func (f *feed) empty(end event.Position) {
 	for s := range f.everybody() {
 		if s.joined {
@@ -220,7 +251,7 @@ func (f *feed) everybody() interested {
 	return everybody
 }
 
-// reached is up to where there is nothing that a joined subscriber was not given.
+// reached returns the position up to which a joined subscriber has received everything.
 func (f *feed) reached(s *subscriber) event.Position {
 	if s.first == 0 {
 		return max(s.at, f.end)
@@ -231,7 +262,7 @@ func (f *feed) reached(s *subscriber) event.Position {
 func (s *subscriber) awake() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // it is to look already
+	default: // it has already been woken
 	}
 }
 
@@ -243,12 +274,12 @@ func (f *feed) add(run int, b event.Batch) {
 	}
 	for _, e := range b.Events {
 		if strings.HasPrefix(e.Stream, event.ErasureStreams) {
-			// What the ring has may be of somebody who is to be forgotten.
+			// The ring may contain data about a person who is being erased.
 			f.end = max(f.end, e.Position)
 			f.empty(f.end)
 			continue
 		}
-		c, ok := changeOf(e)
+		c, ok := f.topic.changeOf(e)
 		if !ok {
 			continue
 		}
@@ -266,14 +297,15 @@ func (f *feed) add(run int, b event.Batch) {
 	for len(f.ring) > ringSize || f.size > ringBytes {
 		f.floor = f.ring[0].position()
 		f.size -= len(f.ring[0].event.Data)
-		f.ring[0] = change{} // the slice still holds it
+		f.ring[0] = change{} // otherwise the slice still holds it
 		f.ring = f.ring[1:]
 	}
 	f.end = max(f.end, b.Position)
 }
 
-// next answers the next changes that a subscriber wants, some at a time. With none
-// it waits to be woken. It answers false if the ring does not reach back that far.
+// next returns the next changes that a subscriber wants, a few at a time. If there are
+// none, the subscriber waits to be woken. It returns false if the ring does not reach
+// back that far.
 func (f *feed) next(s *subscriber) (found []change, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -311,12 +343,12 @@ func (f *feed) next(s *subscriber) (found []change, ok bool) {
 	return found, true
 }
 
-// errEnough ends a subscription to the log that has read a piece of it.
+// errEnough ends a subscription to the event log that has read a piece of it.
 var errEnough = errors.New("read enough")
 
-// each hands every change that a subscriber wants to take, in order, each once,
-// until ctx ends or take fails. A slow take holds back only itself: what the ring
-// loses meanwhile is read from the log.
+// each calls take with every change that a subscriber wants, in order and each once,
+// until ctx ends or take fails. A slow take delays only itself: changes that the ring
+// drops in the meantime are read from the event log.
 func (f *feed) each(ctx context.Context, s *subscriber, take func(change) error) error {
 	for {
 		found, ok := f.next(s)
@@ -342,31 +374,31 @@ func (f *feed) each(ctx context.Context, s *subscriber, take func(change) error)
 	}
 }
 
-// catchUp reads the next piece of the log for a subscriber. The piece is handed
-// over after the reading has ended: nobody keeps the event store waiting.
+// catchUp reads the next piece of the event log for a subscriber. The piece is passed
+// on after the read has ended, so that the event store never waits.
 func (f *feed) catchUp(ctx context.Context, s *subscriber) (found []change, err error) {
-	select {
-	case f.slots <- struct{}{}:
-		defer func() { <-f.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	release, err := f.turns.Take(ctx, s.want.caller.account())
+	if err != nil {
+		return nil, err
 	}
+	defer release()
+	begun := time.Now()
 	f.mu.Lock()
 	at, floor := s.at, f.floor
 	f.mu.Unlock()
 	err = f.log.Subscribe(ctx, event.Subscription{
-		After: at, Filter: event.Filter{StreamPrefixes: s.want.streams()}, MaxBatch: readAhead,
+		After: at, Filter: f.topic.past(s.want), MaxBatch: readAhead,
 	}, func(_ context.Context, b event.Batch) error {
 		for _, e := range b.Events {
-			if c, ok := changeOf(e); ok && c.position() > at && s.want.change(c) {
+			if c, ok := f.topic.changeOf(e); ok && c.position() > at && s.want.change(c) {
 				found = append(found, c)
 			}
 		}
 		at = max(at, b.Position)
-		if b.Live { // all that stood in the log when it began has been seen
+		if b.Live { // everything in the event log at the start has been seen
 			at = max(at, floor)
 		}
-		if len(found) >= readAhead || at >= floor {
+		if len(found) >= readAhead || at >= floor || time.Since(begun) > catchUpTurn {
 			return errEnough
 		}
 		return nil

@@ -9,10 +9,10 @@ import (
 	"github.com/waypost/waypost/app/event"
 )
 
-// testFeed is a feed that is told of changes by the test.
+// testFeed returns a feed whose changes come from the test.
 func testFeed(t *testing.T, end event.Position) *feed {
 	t.Helper()
-	f := newFeed(t.Context(), nil, slog.New(slog.DiscardHandler))
+	f := newFeed(t.Context(), nil, slog.New(slog.DiscardHandler), messageTopic, newCatchUps())
 	f.run, f.stop = 1, func() {}
 	f.restart(1, end)
 	return f
@@ -33,8 +33,9 @@ func member(t *testing.T, f *feed, w want, at event.Position) *subscriber {
 	return s
 }
 
-// TestRingAnswersWhatItCoversAndNoMore fills the ring past its size: what it lost
-// is refused, so that the log is asked, and the rest comes in order, each once.
+// TestRingAnswersWhatItCoversAndNoMore fills the ring past its size. For the dropped
+// changes it returns false, so that the event log is read. The rest comes in order,
+// each once.
 func TestRingAnswersWhatItCoversAndNoMore(t *testing.T) {
 	t.Parallel()
 	f := testFeed(t, 10)
@@ -43,15 +44,15 @@ func TestRingAnswersWhatItCoversAndNoMore(t *testing.T) {
 	for i := range ringSize + extra {
 		f.has(event.Recorded{Stream: stream, Position: event.Position(20 + 10*i)})
 	}
-	lost := event.Position(20 + 10*(extra-1)) // the newest that was dropped
+	lost := event.Position(20 + 10*(extra-1)) // the newest dropped change
 	if _, ok := f.next(member(t, f, everything, lost-1)); ok {
-		t.Errorf("position %d is behind the ring and was answered", lost-1)
+		t.Errorf("position %d is before the ring, but next succeeded", lost-1)
 	}
 	s, p, seen := member(t, f, everything, lost), lost, 0
 	for {
 		found, ok := f.next(s)
 		if !ok {
-			t.Fatalf("position %d is in the ring and was refused", p)
+			t.Fatalf("position %d is in the ring, but next failed", p)
 		}
 		if len(found) == 0 {
 			break
@@ -69,8 +70,9 @@ func TestRingAnswersWhatItCoversAndNoMore(t *testing.T) {
 	}
 }
 
-// A subscriber that wants little is not woken for the rest, misses nothing when the
-// ring has long moved on, and reads the log when it lost what the subscriber wants.
+// A subscriber that wants little is not woken for other changes, misses nothing when
+// the ring has long moved on, and reads the event log when the ring has dropped what
+// the subscriber wants.
 func TestSubscriberIsWokenForWhatItWants(t *testing.T) {
 	t.Parallel()
 	f := testFeed(t, 10)
@@ -103,7 +105,7 @@ func TestSubscriberIsWokenForWhatItWants(t *testing.T) {
 		f.has(event.Recorded{Stream: others, Position: at})
 	}
 	if found, ok := f.next(s); ok {
-		t.Fatalf("found %v; what it wants has left the ring", found)
+		t.Fatalf("found %v; the ring has dropped what it wants", found)
 	}
 	if len(f.ring) > ringSize {
 		t.Errorf("the ring has %d changes", len(f.ring))
@@ -124,9 +126,9 @@ func TestRingIsBoundedByItsData(t *testing.T) {
 	_, _ = f.next(s)
 	f.has(event.Recorded{Stream: event.ErasureStream(uuid.New()), Position: f.end + 1})
 	if len(f.ring) != 0 || f.size != 0 {
-		t.Error("what is forgotten is still there")
+		t.Error("erased data is still there")
 	}
 	if found, ok := f.next(s); !ok || len(found) != 0 {
-		t.Error("who had seen everything reads the log again")
+		t.Error("a subscriber that had seen everything reads the log again")
 	}
 }

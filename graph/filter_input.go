@@ -8,12 +8,15 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// messageFilter is the filter as the read side takes it, within what the caller
-// may see.
+// messageFilter returns the filter of the read side, limited to what the caller has
+// access to.
 func messageFilter(ctx context.Context, in *MessageFilter) (query.MessageFilter, error) {
 	f := query.MessageFilter{SenderIDs: callerOf(ctx).SenderIds}
 	if in == nil {
 		return f, nil
+	}
+	if err := errorCode("filter.errorCode", in.ErrorCode); err != nil {
+		return f, err
 	}
 	f.SenderID, f.Status, f.IdempotencyKey, f.WhatsAppID = in.SenderID, in.Status, in.IdempotencyKey, in.WhatsappID
 	f.Type, f.Priority, f.Template, f.ErrorCode = in.Type, in.Priority, in.Template, in.ErrorCode
@@ -23,21 +26,27 @@ func messageFilter(ctx context.Context, in *MessageFilter) (query.MessageFilter,
 		f.Labels = append(f.Labels, *l)
 	}
 	if in.To != nil {
+		if err := callerOf(ctx).demandNumber("filter.to"); err != nil {
+			return f, err
+		}
 		to, err := message.ParseNumber(*in.To)
 		if err != nil {
-			return f, domain.Under("filter", err)
+			return f, domain.PrefixField("filter", err)
 		}
 		f.To = &to
 	}
 	return f, nil
 }
 
-func deadLetterFilter(ctx context.Context, in *DeadLetterFilter) query.DeadLetterFilter {
+func deadLetterFilter(ctx context.Context, in *DeadLetterFilter) (query.DeadLetterFilter, error) {
 	f := query.DeadLetterFilter{SenderIDs: callerOf(ctx).SenderIds}
 	if in == nil {
-		return f
+		return f, nil
+	}
+	if err := errorCode("filter.code", in.Code); err != nil {
+		return f, err
 	}
 	f.SenderID, f.Code, f.Label, f.Category = in.SenderID, in.Code, in.Label, (*message.Category)(in.Category)
 	f.DeadLetteredAfter, f.DeadLetteredBefore = in.DeadLetteredAfter, in.DeadLetteredBefore
-	return f
+	return f, nil
 }

@@ -413,23 +413,25 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		APIKeys          func(childComplexity int, includeRevoked *bool) int
-		AlertRules       func(childComplexity int) int
-		Alerts           func(childComplexity int, filter *AlertFilter, first *int, after *string) int
-		DeadLetters      func(childComplexity int, filter *DeadLetterFilter, first *int, after *string) int
-		Events           func(childComplexity int, filter *EventFilter, order *LogOrder, first *int, after *string) int
-		Ledger           func(childComplexity int, senderID *string, asOf *time.Time) int
-		Message          func(childComplexity int, id string, asOf *time.Time) int
-		MessageCounts    func(childComplexity int, filter *MessageFilter) int
-		Messages         func(childComplexity int, filter *MessageFilter, first *int, after *string) int
-		MetricSeries     func(childComplexity int, senderID *string, from time.Time, to time.Time, step *time.Duration) int
-		Metrics          func(childComplexity int, senderID *string, window *time.Duration) int
-		Operation        func(childComplexity int, id string) int
-		OutgoingWebhooks func(childComplexity int) int
-		ReadModel        func(childComplexity int) int
-		Sender           func(childComplexity int, id string) int
-		Senders          func(childComplexity int) int
-		Viewer           func(childComplexity int) int
+		APIKeys           func(childComplexity int, includeRevoked *bool) int
+		AlertRules        func(childComplexity int) int
+		Alerts            func(childComplexity int, filter *AlertFilter, first *int, after *string) int
+		CheckMessages     func(childComplexity int, inputs []*QueueMessageInput) int
+		DeadLetters       func(childComplexity int, filter *DeadLetterFilter, first *int, after *string) int
+		Events            func(childComplexity int, filter *EventFilter, order *LogOrder, first *int, after *string) int
+		IdempotencySecret func(childComplexity int) int
+		Ledger            func(childComplexity int, senderID *string, asOf *time.Time) int
+		Message           func(childComplexity int, id string, asOf *time.Time) int
+		MessageCounts     func(childComplexity int, filter *MessageFilter) int
+		Messages          func(childComplexity int, filter *MessageFilter, first *int, after *string) int
+		MetricSeries      func(childComplexity int, senderID *string, from time.Time, to time.Time, step *time.Duration) int
+		Metrics           func(childComplexity int, senderID *string, window *time.Duration) int
+		Operation         func(childComplexity int, id string) int
+		OutgoingWebhooks  func(childComplexity int) int
+		ReadModel         func(childComplexity int) int
+		Sender            func(childComplexity int, id string) int
+		Senders           func(childComplexity int) int
+		Viewer            func(childComplexity int) int
 	}
 
 	QueueMessagePayload struct {
@@ -568,6 +570,8 @@ type QueryResolver interface {
 	Metrics(ctx context.Context, senderID *string, window *time.Duration) (*Metrics, error)
 	MetricSeries(ctx context.Context, senderID *string, from time.Time, to time.Time, step *time.Duration) ([]*MetricPoint, error)
 	OutgoingWebhooks(ctx context.Context) ([]*OutgoingWebhook, error)
+	CheckMessages(ctx context.Context, inputs []*QueueMessageInput) ([]*QueueMessageResult, error)
+	IdempotencySecret(ctx context.Context) (string, error)
 	Sender(ctx context.Context, id string) (*Sender, error)
 	Senders(ctx context.Context) ([]*Sender, error)
 }
@@ -2279,6 +2283,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Alerts(childComplexity, args["filter"].(*AlertFilter), args["first"].(*int), args["after"].(*string)), true
+	case "Query.checkMessages":
+		if e.ComplexityRoot.Query.CheckMessages == nil {
+			break
+		}
+
+		args, err := ec.field_Query_checkMessages_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.CheckMessages(childComplexity, args["inputs"].([]*QueueMessageInput)), true
 	case "Query.deadLetters":
 		if e.ComplexityRoot.Query.DeadLetters == nil {
 			break
@@ -2301,6 +2316,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Events(childComplexity, args["filter"].(*EventFilter), args["order"].(*LogOrder), args["first"].(*int), args["after"].(*string)), true
+	case "Query.idempotencySecret":
+		if e.ComplexityRoot.Query.IdempotencySecret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.IdempotencySecret(childComplexity), true
 
 	case "Query.ledger":
 		if e.ComplexityRoot.Query.Ledger == nil {
@@ -2843,7 +2864,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "alerts.graphqls" "audit.graphqls" "dead_letter.graphqls" "erasure.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "schema.graphqls" "sender.graphqls"
+//go:embed "access.graphqls" "alerts.graphqls" "audit.graphqls" "dead_letter.graphqls" "erasure.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -2867,6 +2888,7 @@ var sources = []*ast.Source{
 	{Name: "outgoing_webhooks.graphqls", Input: sourceData("outgoing_webhooks.graphqls"), BuiltIn: false},
 	{Name: "parked.graphqls", Input: sourceData("parked.graphqls"), BuiltIn: false},
 	{Name: "schema.graphqls", Input: sourceData("schema.graphqls"), BuiltIn: false},
+	{Name: "send.graphqls", Input: sourceData("send.graphqls"), BuiltIn: false},
 	{Name: "sender.graphqls", Input: sourceData("sender.graphqls"), BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
@@ -4354,6 +4376,20 @@ func (ec *executionContext) field_Query_apiKeys_args(ctx context.Context, rawArg
 		return nil, err
 	}
 	args["includeRevoked"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_checkMessages_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "inputs",
+		func(ctx context.Context, v any) ([]*QueueMessageInput, error) {
+			return ec.unmarshalNQueueMessageInput2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐQueueMessageInputᚄ(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["inputs"] = arg0
 	return args, nil
 }
 
@@ -12579,6 +12615,109 @@ func (ec *executionContext) fieldContext_Query_outgoingWebhooks(_ context.Contex
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_checkMessages(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_checkMessages(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().CheckMessages(ctx, fc.Args["inputs"].([]*QueueMessageInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "SEND")
+				if err != nil {
+					var zeroVal []*QueueMessageResult
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal []*QueueMessageResult
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*QueueMessageResult) graphql.Marshaler {
+			return ec.marshalNQueueMessageResult2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐQueueMessageResultᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_checkMessages(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_QueueMessageResult(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_checkMessages_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_idempotencySecret(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_idempotencySecret(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().IdempotencySecret(ctx)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "SEND")
+				if err != nil {
+					var zeroVal string
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal string
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_idempotencySecret(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Query", field, true, true, "String")
+}
+
 func (ec *executionContext) _Query_sender(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -16201,7 +16340,7 @@ func (ec *executionContext) unmarshalInputQueueMessageInput(ctx context.Context,
 		asMap["onAmbiguous"] = "RESEND"
 	}
 
-	fieldsInOrder := [...]string{"senderId", "to", "idempotencyKey", "content", "priority", "sendAt", "expiresAt", "onAmbiguous", "replyTo", "labels"}
+	fieldsInOrder := [...]string{"senderId", "to", "idempotencyKey", "content", "priority", "sendAt", "expiresAt", "onAmbiguous", "replyTo", "labels", "formerKeys"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -16278,6 +16417,13 @@ func (ec *executionContext) unmarshalInputQueueMessageInput(ctx context.Context,
 				return it, err
 			}
 			it.Labels = data
+		case "formerKeys":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("formerKeys"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.FormerKeys = data
 		}
 	}
 	return it, nil
@@ -19145,6 +19291,18 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_outgoingWebhooks(ctx, field)
+				})
+		case "checkMessages":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_checkMessages(ctx, field)
+				})
+		case "idempotencySecret":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_idempotencySecret(ctx, field)
 				})
 		case "sender":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,

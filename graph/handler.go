@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime"
@@ -15,27 +16,10 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/99designs/gqlgen/graphql/handler/transport"
-	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/waypost/waypost/domain"
-)
-
-// Bounds of a request.
-const (
-	// maxBody is in bytes: 1000 messages of the longest text fit.
-	maxBody = 4 << 20
-	// maxTokens bounds a document before it is parsed; the introspection query of
-	// GraphiQL has some 400, and 1000 messages written out some 30,000.
-	maxTokens = 100_000
-	// cachedDocuments is how many parsed documents are kept.
-	cachedDocuments = 500
-
-	defaultRecheck = 250 * time.Millisecond
-	keepAlive      = 15 * time.Second
-	initTimeout    = 10 * time.Second
 )
 
 // Handler serves the API.
@@ -44,6 +28,8 @@ type Handler struct {
 	server   http.Handler
 	failures *failures
 	watches  watches
+	seats    seats
+	sockets  socketCount
 
 	slowAfter time.Duration
 
@@ -52,11 +38,11 @@ type Handler struct {
 	watching sync.WaitGroup
 	mu       sync.Mutex
 	closed   bool
-	requests sync.WaitGroup // the streams that are open
+	requests sync.WaitGroup // the open streams
 }
 
-// New makes the API and starts to follow the log for its subscriptions. The
-// Handler must be closed; ctx gives its values to what outlives a request.
+// New returns the API and starts to follow the event log for its subscriptions. The
+// caller must close the Handler. Work that outlives a request uses the values of ctx.
 func New(ctx context.Context, opts Options) *Handler {
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
 	present := errorPresenter{logger: opts.Logger, ids: opts.IDs}
@@ -65,9 +51,12 @@ func New(ctx context.Context, opts Options) *Handler {
 	}
 	h := &Handler{resolver: r, failures: newFailures(opts.Clock), slowAfter: cmp.Or(opts.SlowAfter, defaultSlowAfter)}
 	h.ctx, h.cancel = context.WithCancel(ctx)
-	r.feed = newFeed(h.ctx, opts.Log, opts.Logger)
+	turns := newCatchUps()
+	r.feed = newFeed(h.ctx, opts.Log, opts.Logger, messageTopic, turns)
+	r.alertFeed, r.transitions = newFeed(h.ctx, opts.Log, opts.Logger, alertTopic, turns), newTransitions(h.ctx, opts.Queries.FindAlertAt)
+	r.figures = newFigures(h.ctx, opts.Queries.Metrics, opts.Clock)
 	h.server = h.newServer(NewExecutableSchema(Config{
-		Resolvers: r, Directives: DirectiveRoot{HasScope: hasScope}, Complexity: complexities(),
+		Resolvers: r, Directives: DirectiveRoot{HasScope: hasScope},
 	}))
 	h.watching.Go(func() { h.watches.run(h.ctx, cmp.Or(opts.Recheck, defaultRecheck)) })
 	return h
@@ -85,23 +74,29 @@ func (h *Handler) newServer(schema graphqlSchema) http.Handler {
 	})
 	s.AddTransport(transport.SSE{KeepAlivePingInterval: keepAlive})
 	s.AddTransport(transport.POST{})
-	s.SetQueryCache(lru.New[*ast.QueryDocument](cachedDocuments))
+	documents := newDocuments()
+	s.Use(documents)
+	s.SetQueryCache(documents)
+	s.SetValidationRulesFn(validation)
 	s.SetParserTokenLimit(maxTokens)
 	s.SetErrorPresenter(h.resolver.errors.present)
 	s.SetRecoverFunc(recovered)
 	s.AroundFields(markResolverErrors)
+	s.AroundFields(checkArguments)
 	s.AroundOperations(noteOperation)
 	s.AroundOperations(onlySubscribeByGet)
+	s.AroundOperations(limitTime)
+	s.AroundOperations(h.countSubscriptions)
 	s.AroundResponses(noteErrors)
+	s.AroundResponses(boundErrors)
 	s.AroundOperations(h.resolver.recordReads)
 	s.AroundOperations(h.resolver.traceMutation)
 	s.Use(extension.Introspection{})
-	s.Use(extension.FixedComplexityLimit(maxComplexity))
-	s.Use(depthLimit(maxDepth))
+	s.Use(costLimit{weights()})
 	return s
 }
 
-// Close refuses new requests, ends the streams and waits for all of them, at most
+// Close rejects new requests, ends the streams, and waits for all of them, at most
 // until ctx ends.
 func (h *Handler) Close(ctx context.Context) error {
 	h.mu.Lock()
@@ -112,8 +107,10 @@ func (h *Handler) Close(ctx context.Context) error {
 	go func() {
 		defer close(done)
 		h.requests.Wait()
-		h.resolver.streams.Wait()
+		h.resolver.streams.close()
 		h.resolver.feed.close()
+		h.resolver.alertFeed.close()
+		h.resolver.figures.close()
 		h.watching.Wait()
 	}()
 	select {
@@ -124,7 +121,7 @@ func (h *Handler) Close(ctx context.Context) error {
 	}
 }
 
-// enter counts a request; false once the API is closed.
+// enter counts a request. It returns false once the API is closed.
 func (h *Handler) enter() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -134,15 +131,15 @@ func (h *Handler) enter() bool {
 	return !h.closed
 }
 
-// ServeHTTP serves POST and, for subscriptions, GET as a WebSocket or for
-// Server-Sent Events.
+// ServeHTTP serves POST and, for subscriptions, GET as a WebSocket or for Server-Sent
+// Events.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !h.enter() {
-		h.refuse(w, req, http.StatusServiceUnavailable, domain.Unavailable("the platform is being stopped; try again once it runs"))
+		h.refuse(w, req, http.StatusServiceUnavailable, domain.Unavailable("Waypost is shutting down; try again when it is running"))
 		return
 	}
 	defer h.requests.Done()
-	w.Header().Set("Cache-Control", "no-store") // answers are for the holder of one key
+	w.Header().Set("Cache-Control", "no-store") // responses are for the holder of one key
 	switch {
 	case req.Header.Get("Upgrade") != "":
 		h.serveSocket(w, req)
@@ -160,7 +157,7 @@ func (h *Handler) serveRequest(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if media, _, err := mime.ParseMediaType(req.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		h.refuse(w, req, http.StatusUnsupportedMediaType, domain.Invalid("", "needs the header Content-Type: application/json"))
+		h.refuse(w, req, http.StatusUnsupportedMediaType, domain.Invalid("", "requires the header Content-Type: application/json"))
 		return
 	}
 	c, err := h.identify(req.Context(), req.RemoteAddr, req.Header.Get("Authorization"), req.Header)
@@ -168,7 +165,11 @@ func (h *Handler) serveRequest(w http.ResponseWriter, req *http.Request) {
 		h.refuse(w, req, statusOf(err), err)
 		return
 	}
-	body, err := readBody(w, req)
+	limit := int64(maxBody)
+	if accepts(req, eventStreamType) {
+		limit = maxStreamBody
+	}
+	body, err := readBody(w, req, limit)
 	if err != nil {
 		h.refuse(w, req, statusOf(err), err)
 		return
@@ -182,16 +183,22 @@ func (h *Handler) serveRequest(w http.ResponseWriter, req *http.Request) {
 	h.server.ServeHTTP(w, req.WithContext(ctx))
 }
 
-// readBody reads a request that has the shape of one. What gqlgen would say of
-// another repeats the body, in the answer and in a log.
-func readBody(w http.ResponseWriter, req *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
+// readBody reads a request in the expected format. gqlgen's errors for other requests
+// would repeat the body, in the response and in a log.
+func readBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		return nil, &domain.Error{Code: domain.CodeTooLarge, Message: "the request is larger than 4 MiB; divide it"}
+		return nil, &domain.Error{Code: domain.CodeTooLarge, Message: fmt.Sprintf("the request is larger than %d KiB; split it", limit>>10)}
+	}
+	if domain.CodeOf(err) == domain.CodeUnavailable {
+		return nil, err
 	}
 	if err != nil {
 		return nil, domain.Invalid("", "the request's body ended early")
+	}
+	if err := checkRequest(body); err != nil {
+		return nil, err
 	}
 	var shape struct {
 		Query         *string                    `json:"query"`
@@ -200,9 +207,9 @@ func readBody(w http.ResponseWriter, req *http.Request) ([]byte, error) {
 		Extensions    map[string]json.RawMessage `json:"extensions"`
 	}
 	if json.Unmarshal(body, &shape) != nil || shape.Query == nil {
-		return nil, domain.Invalid("", "the body is no GraphQL request: a JSON object with query, and perhaps variables and operationName")
+		return nil, domain.Invalid("", "the body must be a GraphQL request: a JSON object with query, and optionally variables and operationName")
 	}
-	return body, nil
+	return body, checkQuery(*shape.Query)
 }
 
 func statusOf(err error) int {
@@ -225,7 +232,7 @@ func statusOf(err error) int {
 	return http.StatusInternalServerError
 }
 
-// refuse answers a request that does not reach the schema.
+// refuse writes the error for a request that does not reach the schema.
 func (h *Handler) refuse(w http.ResponseWriter, req *http.Request, status int, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	switch status {

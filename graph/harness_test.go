@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,11 +25,14 @@ import (
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/eventstored"
 	"github.com/waypost/waypost/adapters/hooks"
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 	"github.com/waypost/waypost/adapters/vault"
+	"github.com/waypost/waypost/app"
 	"github.com/waypost/waypost/app/alerts"
 	"github.com/waypost/waypost/app/audit"
+	"github.com/waypost/waypost/app/bulk"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
@@ -41,12 +46,12 @@ import (
 	"github.com/waypost/waypost/graph"
 )
 
-// patience bounds every wait of the tests.
-const patience = time.Minute
+// patience limits each test, so that a hanging test is reported. A test takes seconds.
+const patience = 10 * time.Minute
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
-// keys is an authenticator over a table, whose keys can be revoked.
+// keys is an authenticator with a table of keys, which can be revoked.
 type keys struct {
 	log  *command.Keys
 	mu   sync.Mutex
@@ -60,19 +65,19 @@ func (k *keys) Authenticate(ctx context.Context, secret string) (graph.Session, 
 	if !ok {
 		return k.recorded(ctx, secret)
 	}
-	return graph.Session{Viewer: v, Standing: func(ctx context.Context) error {
+	return graph.Session{Viewer: v, CheckActive: func(ctx context.Context) error {
 		_, err := k.Authenticate(ctx, secret)
 		return err
 	}}, nil
 }
 
-// recorded is the session of a key of the log.
+// recorded returns the session of a key in the event log.
 func (k *keys) recorded(ctx context.Context, secret string) (graph.Session, error) {
 	key, err := k.log.Authenticate(ctx, secret)
 	return graph.Session{
 		Viewer: graph.Viewer{KeyID: key.ID, Name: key.Name, Scopes: graph.ScopesOf(key.Scopes), SenderIds: key.Senders},
-		Token:  key.Token, ExpiresAt: key.ExpiresAt,
-		Standing: func(ctx context.Context) error { return k.log.Standing(ctx, key.ID) },
+		Token:  key.Token, Issuer: key.Parent, ExpiresAt: key.ExpiresAt,
+		CheckActive: func(ctx context.Context) error { return k.log.CheckActive(ctx, key.ID) },
 	}, err
 }
 
@@ -89,7 +94,7 @@ func (k *keys) revoke(secret string) {
 	delete(k.keys, secret)
 }
 
-// platform is the API over real stores.
+// platform is the API on real stores.
 type platform struct {
 	tb       testing.TB
 	ctx      context.Context
@@ -99,10 +104,13 @@ type platform struct {
 	pool     *pgxpool.Pool
 	people   *vault.DataKeys
 	messages *command.Messages
+	ahead    atomic.Int64 // lead of the messages' clock, a time.Duration
 	keys     *keys
 	logged   *lockedBuffer
 	project  func()
+	parts    app.Parts
 	options  graph.Options
+	api      *graph.Handler
 }
 
 type lockedBuffer struct {
@@ -121,6 +129,9 @@ func (b *lockedBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.buf.String()
 }
+
+// now returns the time of the messages' clock.
+func (p *platform) now() time.Time { return time.Now().Add(time.Duration(p.ahead.Load())) }
 
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 
@@ -142,36 +153,39 @@ func closing(tb testing.TB, what interface{ Close(context.Context) error }) {
 
 func setup(tb testing.TB) *platform {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	tb.Cleanup(cancel)
-	url := postgrestest.New(tb)
-	must(tb, postgres.Up(ctx, url))
+	url := postgrestest.Migrated(tb)
 	pool, err := postgres.Open(ctx, url)
 	must(tb, err)
 	tb.Cleanup(pool.Close)
 
-	store, err := eventstored.Open(ctx, eventstored.Options{
-		Dir: tb.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
-	})
+	var fromStores lockedBuffer // the log of the stores and the projectors
+	logger := slog.New(slog.NewTextHandler(&fromStores, nil))
+	store, err := eventstored.Open(ctx, eventstored.Options{Dir: tb.TempDir(), Logger: logger})
 	must(tb, err)
 	closing(tb, store)
 	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types(), hook.Types())
 	must(tb, err)
 	secret, err := vault.LoadOrMakeKeys(tb.TempDir() + "/secret.key")
 	must(tb, err)
-	people := vault.NewDataKeys(vault.Options{Keys: secret, Clock: time.Now, Logger: slog.New(slog.DiscardHandler)})
-	log, err := eventstore.Open(ctx, eventstore.Options{URL: store.URL(), Codec: codec.Sealing(people)})
+	people := vault.NewDataKeys(vault.Options{Keys: secret, Clock: time.Now, Logger: logger})
+	log, err := eventstore.Open(ctx, eventstore.Options{URL: store.URL(), Codec: codec.WithVault(people), Logger: logger})
 	must(tb, err)
 	closing(tb, log)
 	logID, err := log.EnsureOpened(ctx, time.Now())
 	must(tb, err)
 
 	must(tb, people.Start(ctx, pool, log, true))
-	read := postgres.NewReadModel(pool).WithVault(people)
+	queries, err := postgres.OpenQueries(ctx, url)
+	must(tb, err)
+	tb.Cleanup(queries.Close)
+	read := postgres.NewQueryModel(queries).WithVault(people)
 	p := &platform{
 		tb: tb, ctx: ctx, log: log, logID: logID, pool: pool, people: people, keys: &keys{keys: map[string]graph.Viewer{}},
-		messages: command.NewMessages(log, time.Now, newID, 1000), logged: &lockedBuffer{},
+		logged: &lockedBuffer{},
 	}
+	p.messages = command.NewMessages(log, p.now, newID, 1000)
 	tokens := vault.NewTokens(pool, secret, newID)
 	senders := command.NewSenders(log, time.Now, newID, tokens)
 	var projectors []*postgres.Projector
@@ -181,7 +195,7 @@ func setup(tb testing.TB) *platform {
 	wg.Go(func() { _ = people.Run(running) })
 	for _, g := range postgres.Groups() {
 		projector, err := postgres.NewProjector(postgres.ProjectorOptions{
-			Group: g, Log: log, Pool: pool, LogID: logID.String(), Logger: slog.New(slog.DiscardHandler), Vault: people,
+			Group: g, Log: log, Pool: pool, LogID: logID.String(), Logger: logger, Vault: people,
 		})
 		must(tb, err)
 		projectors = append(projectors, projector)
@@ -191,43 +205,57 @@ func setup(tb testing.TB) *platform {
 			}
 		})
 	}
-	p.project = func() { // waits until the read models have come to the end of the log
+	p.project = func() { // waits until the read models have reached the end of the event log
 		tb.Helper()
 		end := lastProjected(ctx, tb, log)
 		for _, projector := range projectors {
-			for projector.Position() < end || !projector.Live() {
-				if ctx.Err() != nil {
-					tb.Fatal("the read models do not catch up")
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
+			state := readModels{projectors, &fromStores}
+			polltest.Value(tb, fmt.Sprintf("the read models have reached position %d", end),
+				func() (readModels, error) { return state, nil },
+				func(readModels) bool { return projector.Position() >= end && projector.Live() })
 		}
 	}
 	p.keys.log = command.NewKeys(log, time.Now, newID, rand.Reader, slog.New(slog.DiscardHandler))
 	wg.Go(func() { _ = p.keys.log.Run(running, time.After) })
-	operations := command.NewOperations(log, p.messages, time.Now, time.After, newID, slog.New(slog.DiscardHandler))
+	operations := bulk.NewRunner(log, p.messages.Messages, time.Now, time.After, newID, slog.New(slog.DiscardHandler))
 	wg.Go(func() { _ = operations.Run(running) })
 	outgoing := command.NewHooks(log, time.Now, newID, tokens, hooks.NewSecret)
 	wg.Go(func() { _ = outgoing.Run(running) })
-	p.options = graph.Options{
-		Operations: operations, SelectionReader: read,
-		Keys: p.keys.log, Log: log, LogID: logID, Messages: p.messages, Senders: senders,
-		Queue:         command.NewQueueMessage(p.messages, senders, secret),
-		Erase:         command.NewEraseRecipient(log, p.messages, people, read, time.Now, time.After, newID),
-		MessageReader: read, DeadLetterReader: read, SenderReader: read, BooksReader: read, MetricsReader: read, AlertReader: read,
-		Alerts: alerts.New(log, time.Now, newID), Hooks: outgoing, HookDeliveryReader: hooks.NewDeliveries(pool),
+	p.parts = app.Parts{
+		Messages: p.messages, Operations: operations, Senders: senders, Keys: p.keys.log, Hooks: outgoing, Alerts: alerts.New(log, time.Now, newID),
+		Queue: command.NewQueueMessage(p.messages, senders, secret).Logged(slog.New(slog.NewTextHandler(p.logged, nil))),
+		Erase: command.NewEraseRecipient(log, p.messages, people, read, time.Now, time.After, newID),
 		Audit: audit.NewReader(log, logID, read), Reads: audit.NewReads(log, time.Now, newID),
+		ReadModel: read, Ledger: read, HookDeliveries: hooks.NewDeliveryReader(queries),
+	}
+	p.options = graph.Options{
+		Log: log, LogID: logID, IdempotencySecret: people.BlindIndex("idempotency keys", ""),
 		Authenticator: p.keys, Clock: time.Now, IDs: newID, Recheck: 50 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(p.logged, nil)),
 	}
+	p.options.Commands, p.options.Queries = app.New(p.parts)
 	p.serve(p.options)
 	p.keys.add("admin", nil, graph.ScopeAdmin)
 	p.ok("admin", `mutation { registerSender(input: {id: "acme", name: "Acme", phoneNumberId: "1001"}) { id } }`, nil)
 	return p
 }
 
-// lastProjected is the position of the last event that the read models are about.
-// The log goes on behind it: keys, reads and operations are not projected.
+// readModels describes the progress of the projectors and their log.
+type readModels struct {
+	projectors []*postgres.Projector
+	logged     *lockedBuffer
+}
+
+func (r readModels) String() string {
+	var s strings.Builder
+	for _, p := range r.projectors {
+		fmt.Fprintf(&s, "%s is at %d, live %t; ", p.Group(), p.Position(), p.Live())
+	}
+	return s.String() + "\n" + r.logged.String()
+}
+
+// lastProjected returns the position of the last event that the read models project.
+// The event log continues after it: keys, reads, and operations are not projected.
 func lastProjected(ctx context.Context, tb testing.TB, log *eventstore.Log) event.Position {
 	tb.Helper()
 	end, live := event.Position(0), errors.New("live")
@@ -248,12 +276,12 @@ func lastProjected(ctx context.Context, tb testing.TB, log *eventstore.Log) even
 	return end
 }
 
-// serve starts a further API over the same stores, and asks that one from now on.
+// serve starts another API on the same stores and uses it from now on.
 func (p *platform) serve(opts graph.Options, change ...func(*httptest.Server)) {
 	p.tb.Helper()
 	api := graph.New(p.ctx, opts)
 	server := httptest.NewUnstartedServer(api)
-	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context { // as ports/httpapi does
+	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context { // like ports/httpapi
 		if tcp, ok := c.(interface{ SetWriteBuffer(bytes int) error }); ok {
 			must(p.tb, tcp.SetWriteBuffer(256<<10))
 		}
@@ -265,7 +293,7 @@ func (p *platform) serve(opts graph.Options, change ...func(*httptest.Server)) {
 	server.Start()
 	p.tb.Cleanup(server.Close)
 	closing(p.tb, api)
-	p.url = server.URL
+	p.url, p.api = server.URL, api
 }
 
 type reply struct {
@@ -318,7 +346,7 @@ func (p *platform) ask(key, query string, variables map[string]any) reply {
 	return p.send(p.request(key, query, variables))
 }
 
-// ok answers the data of a request that succeeds.
+// ok returns the data of a request that succeeds.
 func (p *platform) ok(key, query string, variables map[string]any) map[string]any {
 	p.tb.Helper()
 	r := p.ask(key, query, variables)
@@ -330,7 +358,7 @@ func (p *platform) ok(key, query string, variables map[string]any) map[string]an
 	return data
 }
 
-// at walks into decoded JSON by names and indexes.
+// at returns the value in decoded JSON at a path of names and indexes.
 func at(tb testing.TB, v any, path ...any) any {
 	tb.Helper()
 	for _, step := range path {
@@ -368,10 +396,10 @@ func (p *platform) queue(key string) (id, cursor string) {
 	return at(p.tb, data, "queueMessage", "message", "id").(string), at(p.tb, data, "queueMessage", "cursor").(string)
 }
 
-// deadLetter makes a dead letter of a queued message.
+// deadLetter makes a queued message a dead letter.
 func (p *platform) deadLetter(id string) {
 	p.tb.Helper()
-	_, err := p.messages.Change(p.ctx, uuid.MustParse(id), command.Cause{By: domain.Platform("test")},
+	_, err := p.messages.Change(p.ctx, uuid.MustParse(id), event.Cause{By: domain.Platform("test")},
 		func(message.Message) ([]message.Event, error) {
 			f := message.Failure{Category: message.CategoryNetwork, Class: message.ClassTransient, Message: "no route", Advice: "Requeue it."}
 			return []message.Event{

@@ -1,96 +1,78 @@
 package graph
 
 import (
-	"context"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql"
-	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/gqlerror"
-
-	"github.com/waypost/waypost/app/audit"
-	"github.com/waypost/waypost/app/query"
-	"github.com/waypost/waypost/domain/message"
 )
 
+// Limits for the requests of one caller to a process. docs/security.md lists them.
+// Limits for the arguments of single fields are next to these fields.
 const (
-	// maxComplexity is in fields of the answer: 1000 queued messages with all of
-	// their fields, or a full page with the calls of each.
-	maxComplexity = 60_000
-	// maxDepth is how deep fields may nest; GraphiQL's introspection query, the
-	// deepest that is of use, has 16.
+	// maxBody is the maximum size of a request, or of a WebSocket message, in bytes.
+	// 1000 messages with the longest text fit.
+	maxBody = 4 << 20
+	// maxStreamBody is the maximum size of a request whose response is a stream,
+	// because its body is kept for as long as the stream lasts.
+	maxStreamBody = 256 << 10
+
+	// maxTokens limits a document while it is parsed. GraphiQL's introspection query
+	// has about 400 tokens, and 1000 messages as literals have about 30,000.
+	maxTokens = 100_000
+	// maxSelections limits the fields of a document, counting every use of a fragment.
+	maxSelections = 5_000
+	// maxDepth is the maximum nesting of fields. GraphiQL's introspection query has 16
+	// levels.
 	maxDepth = 20
-	// attemptsEstimate is how many calls a message is taken to have, and streamRead
-	// what reading a stream for them weighs.
-	attemptsEstimate = 3
-	streamRead       = 20
-	// keysEstimate is how many keys an installation is taken to have.
-	keysEstimate = 100
+	// maxRootFields limits the fields of an operation.
+	maxRootFields = 100
+	// maxSameName limits how often a selection set has the same field or response name,
+	// after fragments are merged. Validation compares each with every other one.
+	maxSameName = 100
+	// maxOperations and maxFragments limit the definitions of a document.
+	maxOperations, maxFragments = 50, 200
+	// maxVariables limits the variables of an operation, maxArguments the arguments and
+	// the directives of a field, and maxName the bytes of every name: validation
+	// searches lists of them, and compares misspelled names with all names of the
+	// schema.
+	maxVariables, maxArguments, maxName = 1_000, 50, 200
+	// maxCost limits an operation, in the points of weights: 1000 queued messages with
+	// all of their fields, or a full page of messages with content and calls.
+	maxCost = 200_000
+	// maxErrors limits the errors of a response.
+	maxErrors = 100
+
+	// cachedBytes limits the cached documents, and cachedDocument each of them. A
+	// larger document is parsed every time.
+	cachedBytes, cachedDocument = 16 << 20, 256 << 10
+
+	// maxSubscriptions limits the subscriptions of the process: 10,000 idle ones take
+	// about 300 MB with their sockets. One key, with its access tokens, has
+	// maxSubscriptionsPerKey of them.
+	maxSubscriptions, maxSubscriptionsPerKey = 10_000, 2_500
+	// maxFigures limits the different metrics that are followed, each of which queries
+	// Postgres at its interval. One key follows at most maxFiguresPerKey of them.
+	maxFigures, maxFiguresPerKey = 500, 50
+	// maxSockets limits the WebSockets of the process, and maxNewSockets those that
+	// have not authenticated yet.
+	maxSockets, maxNewSockets = 10_000, 1_000
+	// maxSocketOperations limits the operations that run on one WebSocket.
+	maxSocketOperations = 200
+
+	// queryTimeout limits a query with everything that it reads, including a ledger of
+	// the past.
+	queryTimeout = 60 * time.Second
+
+	defaultRecheck = 250 * time.Millisecond
+	keepAlive      = 15 * time.Second
+	initTimeout    = 10 * time.Second
 )
 
-// complexities weigh the fields that answer lists by how long these may get.
-func complexities() ComplexityRoot {
-	page := func(child int, first *int) int { return 1 + child*min(max(or(first, defaultPage), 1), query.MaxPage) }
-	var c ComplexityRoot
-	c.Query.Messages = func(child int, _ *MessageFilter, first *int, _ *string) int { return page(child, first) }
-	c.Query.DeadLetters = func(child int, _ *DeadLetterFilter, first *int, _ *string) int { return page(child, first) }
-	c.Query.Events = func(child int, _ *EventFilter, _ *LogOrder, first *int, _ *string) int {
-		return streamRead + child*min(max(or(first, defaultHistory), 1), audit.MaxPage)
-	}
-	c.Query.Alerts = func(child int, _ *AlertFilter, first *int, _ *string) int { return page(child, first) }
-	c.Query.MetricSeries = func(child int, _ *string, from, to time.Time, step *time.Duration) int {
-		points := min(max(int(to.Sub(from)/max(or(step, time.Minute), time.Second)), 1), query.MaxPoints)
-		return streamRead + child*points
-	}
-	c.Query.Message = func(child int, _ string, _ *time.Time) int { return streamRead + child }
-	c.Mutation.QueueMessages = func(child int, inputs []*QueueMessageInput) int { return 1 + child*max(len(inputs), 1) }
-	c.Message.History = func(child int, first *int, _ *string) int { return streamRead + page(child, first) }
-	c.Message.AttemptLog = func(child int) int { return streamRead + child*attemptsEstimate }
-	c.Subscription.MessageEvents = func(child int, _, _, _ *string) int { return 1 + child }
-	c.Query.APIKeys = func(child int, _ *bool) int { return streamRead + child*keysEstimate }
-	c.Subscription.MessageUpdates = func(child int, _ []string, _ *string, _ *message.Label, _ []message.Status, _ *string) int {
-		return 1 + child
-	}
-	return c
-}
-
-// depthLimit refuses operations whose fields nest deeper.
-type depthLimit int
-
-var _ graphql.OperationContextMutator = depthLimit(0)
-
-// ExtensionName names the extension to gqlgen.
-func (depthLimit) ExtensionName() string { return "DepthLimit" }
-
-// Validate has nothing to check about the schema.
-func (depthLimit) Validate(graphql.ExecutableSchema) error { return nil }
-
-// MutateOperationContext refuses the operation, and changes nothing.
-func (d depthLimit) MutateOperationContext(_ context.Context, op *graphql.OperationContext) *gqlerror.Error {
-	if depth(op.Operation.SelectionSet, int(d)+1) > int(d) {
-		return gqlerror.Errorf("fields nest deeper than %d levels", d)
-	}
-	return nil
-}
-
-// depth is how deep the selection nests, counted up to most. Fragments cannot
-// contain themselves: the document is valid.
-func depth(set ast.SelectionSet, most int) int {
-	if most == 0 {
-		return 0
-	}
-	deepest := 0
-	for _, s := range set {
-		d := 0
-		switch s := s.(type) {
-		case *ast.Field:
-			d = 1 + depth(s.SelectionSet, most-1)
-		case *ast.InlineFragment:
-			d = depth(s.SelectionSet, most)
-		case *ast.FragmentSpread:
-			d = depth(s.Definition.SelectionSet, most)
-		}
-		deepest = max(deepest, d)
-	}
-	return deepest
+// overLimit returns the error for a document that exceeds a limit. It names the limit
+// and explains how to stay within it.
+func overLimit(format string, args ...any) *gqlerror.Error {
+	err := gqlerror.Errorf(format, args...)
+	errcode.Set(err, errcode.ValidationFailed)
+	return err
 }

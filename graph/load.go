@@ -8,18 +8,19 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/repository"
+	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
 
-// maxEvents is how many events of one message are read at most; it has some ten,
-// and its retry budget and throttle limit keep it below a few hundred.
+// maxEvents is the maximum number of events read of one message. A message has about
+// ten, and its retry budget and throttle limit keep it below a few hundred.
 const maxEvents = 10_000
 
-// messageID reads an id. What is no UUID in its plain form is no message's.
+// messageID parses an ID. Only a UUID in its canonical form can be a message ID.
 func messageID(id string) (uuid.UUID, error) {
 	parsed, err := uuid.Parse(id)
 	if err != nil || len(id) != 36 {
@@ -28,76 +29,89 @@ func messageID(id string) (uuid.UUID, error) {
 	return parsed, nil
 }
 
-// load folds a message that the caller reaches; one of another sender is not
-// found, like one that is not there.
-func (r *Resolver) load(ctx context.Context, id string) (command.Loaded, error) {
+// load folds a message that the caller has access to. A message of another sender is
+// not found, like one that does not exist.
+func (r *Resolver) load(ctx context.Context, id string) (repository.Loaded, error) {
 	parsed, err := messageID(id)
 	if err != nil {
-		return command.Loaded{}, err
+		return repository.Loaded{}, err
 	}
-	l, err := r.opts.Messages.Load(ctx, parsed)
+	l, err := r.opts.Queries.FindMessage(ctx, parsed)
 	if err != nil {
-		return command.Loaded{}, err
+		return repository.Loaded{}, err
 	}
 	if !callerOf(ctx).sees(l.Message.Sender) {
-		return command.Loaded{}, domain.NotFound("no message %s", id)
+		return repository.Loaded{}, domain.NotFound("no message %s", id)
 	}
 	return l, nil
 }
 
-// loadAsOf folds what was recorded of a message up to an instant.
-func (r *Resolver) loadAsOf(ctx context.Context, id string, asOf time.Time) (command.Loaded, error) {
+// loadAsOf folds the events of a message that were recorded up to a time.
+func (r *Resolver) loadAsOf(ctx context.Context, id string, asOf time.Time) (repository.Loaded, error) {
 	parsed, err := messageID(id)
 	if err != nil {
-		return command.Loaded{}, err
+		return repository.Loaded{}, err
 	}
 	l, err := foldWhile(ctx, r.opts.Log, parsed, func(e event.Recorded) bool { return !e.Meta.RecordedAt.After(asOf) })
 	if err != nil {
-		return command.Loaded{}, err
+		return repository.Loaded{}, err
 	}
 	if !l.Message.Exists() || !callerOf(ctx).sees(l.Message.Sender) {
-		return command.Loaded{}, domain.NotFound("no message %s was known then", id)
+		return repository.Loaded{}, domain.NotFound("no message %s was known then", id)
 	}
 	return l, nil
+}
+
+// seesStream reports whether the caller's key has access to everything that a stream is
+// about. A key that is limited to senders has access to the streams whose events name
+// one of them.
+func (r *Resolver) seesStream(ctx context.Context, stream string) (bool, error) {
+	c := callerOf(ctx)
+	if c.SenderIds == nil {
+		return c.KeyID != "", nil
+	}
+	events, err := r.opts.Log.Read(ctx, stream, 0, 1)
+	if err != nil || len(events) == 0 {
+		return false, err
+	}
+	return c.sees(events[0].Meta.Sender), nil
 }
 
 const (
 	// ledgerPatience is how long a ledger of the past waits until the read models have
-	// seen all of that time; ledgerPoll is how often it looks. How far they are is known
-	// from a moment ago, ledgerMargin at most.
+	// seen all of that time, and ledgerPoll how often it checks. The known progress of
+	// the read models is at most ledgerMargin old.
 	ledgerPatience = 4 * time.Second
 	ledgerPoll     = 50 * time.Millisecond
 	ledgerMargin   = time.Second
 )
 
-// ledgerAsOf answers the ledger as it was known at an instant.
+// ledgerAsOf returns the ledger as of a time.
 func (r *Resolver) ledgerAsOf(ctx context.Context, senderID *string, asOf time.Time) (query.Ledger, error) {
 	if asOf.After(r.opts.Clock()) {
-		return query.Ledger{}, domain.Invalid("asOf", "has not come yet")
+		return query.Ledger{}, domain.Invalid("asOf", "must not be in the future")
 	}
 	waiting, stop := context.WithTimeout(ctx, ledgerPatience)
 	defer stop()
 	for {
 		now := r.opts.Clock()
-		model, err := r.opts.BooksReader.ReadModel(waiting, now)
+		model, err := r.opts.Queries.ReadModel(waiting, now)
 		if err == nil && asOf.Before(now.Add(-model.Behind-ledgerMargin)) {
-			return r.opts.Audit.Ledger(ctx, senderID, asOf)
+			return r.opts.Queries.PastLedger(ctx, senderID, asOf)
 		}
-		select {
-		case <-waiting.Done():
+		if retry.Sleep(waiting, ledgerPoll) != nil {
 			return query.Ledger{}, errors.Join(domain.Unavailable("the read models are behind the log; try again"), err)
-		case <-time.After(ledgerPoll):
 		}
 	}
 }
 
-// foldWhile folds a message's events up to the first that is not wanted any more.
-func foldWhile(ctx context.Context, log event.Log, id uuid.UUID, wanted func(event.Recorded) bool) (command.Loaded, error) {
+// foldWhile folds a message's events up to the first one that is not wanted.
+func foldWhile(ctx context.Context, log event.Log, id uuid.UUID, wanted func(event.Recorded) bool) (repository.Loaded, error) {
 	events, err := log.Read(ctx, event.MessageStream(id), 0, maxEvents)
 	if err != nil {
-		return command.Loaded{}, fmt.Errorf("read message %s: %w", id, err)
+		return repository.Loaded{}, fmt.Errorf("read message %s: %w", id, err)
 	}
-	l := command.Loaded{ID: id}
+	l := repository.Loaded{ID: id}
 	var records []message.Record
 	for _, e := range events {
 		if !wanted(e) {

@@ -20,7 +20,7 @@ func (r *actorResolver) Name(ctx context.Context, obj *Actor) (*string, error) {
 	if name, known := r.opts.KeyNames[obj.ID]; known {
 		return &name, nil
 	}
-	name, known, err := r.opts.Keys.Name(ctx, obj.ID)
+	name, known, err := r.opts.Queries.FindKeyName(ctx, obj.ID)
 	if err != nil || !known {
 		return nil, err
 	}
@@ -30,7 +30,7 @@ func (r *actorResolver) Name(ctx context.Context, obj *Actor) (*string, error) {
 func (r *queryResolver) Ledger(ctx context.Context, senderID *string, asOf *time.Time) (*Ledger, error) {
 	c := callerOf(ctx)
 	if senderID == nil && c.SenderIds != nil {
-		return nil, domain.Invalid("senderId", "is needed: the key is limited to some senders")
+		return nil, domain.Invalid("senderId", "is required: the key is limited to senders")
 	}
 	if senderID != nil {
 		if err := c.demandSender("senderId", *senderID); err != nil {
@@ -40,7 +40,7 @@ func (r *queryResolver) Ledger(ctx context.Context, senderID *string, asOf *time
 	var l query.Ledger
 	var err error
 	if asOf == nil {
-		l, err = r.opts.BooksReader.Ledger(ctx, senderID, r.opts.Clock())
+		l, err = r.opts.Queries.Ledger(ctx, senderID, r.opts.Clock())
 	} else {
 		l, err = r.ledgerAsOf(ctx, senderID, *asOf)
 	}
@@ -67,7 +67,7 @@ func (r *subscriptionResolver) MessageEvents(ctx context.Context, messageID *str
 	if err != nil {
 		return nil, err
 	}
-	return subscribe(ctx, r.Resolver, w, start, func(ctx context.Context, c change) (*EventEdge, error) {
+	return subscribe(ctx, r.Resolver, r.feed, w, start, nil, func(ctx context.Context, c change) (*EventEdge, error) {
 		return r.eventOf(ctx, c.event), nil
 	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -20,7 +21,7 @@ func (r *messageResolver) Sender(ctx context.Context, obj *Message) (*Sender, er
 	if obj.Senders != nil {
 		return obj.Senders(ctx, obj.SenderID)
 	}
-	s, err := r.opts.Senders.Load(ctx, obj.SenderID)
+	s, err := r.opts.Queries.FindSender(ctx, obj.SenderID)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func (r *mutationResolver) QueueMessage(ctx context.Context, input QueueMessageI
 	if err != nil {
 		return nil, err
 	}
-	q, err := r.opts.Queue.Handle(ctx, req, r.cause(ctx))
+	q, err := r.opts.Commands.QueueMessage(ctx, req, r.cause(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -95,40 +96,9 @@ func (r *mutationResolver) QueueMessage(ctx context.Context, input QueueMessageI
 }
 
 func (r *mutationResolver) QueueMessages(ctx context.Context, inputs []*QueueMessageInput) ([]*QueueMessageResult, error) {
-	if n := len(inputs); n < 1 || n > maxQueue {
-		return nil, domain.Invalid("inputs", "has %d messages, 1 to %d are allowed", n, maxQueue)
-	}
-	if err := demandOneContent(ctx); err != nil {
-		return nil, err
-	}
-	results := make([]*QueueMessageResult, len(inputs))
-	var (
-		requests []message.Request
-		places   []int // of requests in results
-	)
-	for i, in := range inputs {
-		err := callerOf(ctx).demandSender("senderId", in.SenderID)
-		var req message.Request
-		if err == nil {
-			req, err = requestOf(*in)
-		}
-		if err != nil {
-			results[i] = &QueueMessageResult{Error: r.errors.inputError(ctx, err)}
-			continue
-		}
-		requests, places = append(requests, req), append(places, i)
-	}
-	for i, q := range r.opts.Queue.HandleMany(ctx, requests, r.cause(ctx)) {
-		result := &QueueMessageResult{Replayed: q.Replayed}
-		if q.Err != nil {
-			result.Error = r.errors.inputError(ctx, q.Err)
-		} else {
-			result.Message = r.messageOf(ctx, q.Loaded)
-		}
-		results[places[i]] = result
-	}
-	shareSenders(r.Resolver, results, func(q *QueueMessageResult) *Message { return q.Message })
-	return results, nil
+	return r.queueMany(ctx, inputs, func(requests []message.Request) []command.QueueResult {
+		return r.opts.Commands.QueueMessages(ctx, requests, r.cause(ctx))
+	})
 }
 
 func (r *mutationResolver) CancelMessage(ctx context.Context, id string, reason *string) (*Message, error) {
@@ -136,7 +106,7 @@ func (r *mutationResolver) CancelMessage(ctx context.Context, id string, reason 
 	if err != nil {
 		return nil, err
 	}
-	if l, err = r.opts.Messages.Cancel(ctx, l.ID, or(reason, ""), r.cause(ctx)); err != nil {
+	if l, err = r.opts.Commands.CancelMessage(ctx, l.ID, or(reason, ""), r.cause(ctx)); err != nil {
 		return nil, err
 	}
 	return r.messageOf(ctx, l), nil
@@ -144,7 +114,7 @@ func (r *mutationResolver) CancelMessage(ctx context.Context, id string, reason 
 
 func (r *queryResolver) Message(ctx context.Context, id string, asOf *time.Time) (*Message, error) {
 	var (
-		l   command.Loaded
+		l   repository.Loaded
 		err error
 	)
 	if asOf == nil {
@@ -153,7 +123,7 @@ func (r *queryResolver) Message(ctx context.Context, id string, asOf *time.Time)
 		l, err = r.loadAsOf(ctx, id, *asOf)
 	}
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		return nil, nil //nolint:nilnil // null is the answer for a message that is not known
+		return nil, nil //nolint:nilnil // null is correct for an unknown message
 	}
 	if err != nil {
 		return nil, err
@@ -172,7 +142,7 @@ func (r *queryResolver) Messages(ctx context.Context, filter *MessageFilter, fir
 	if err != nil {
 		return nil, err
 	}
-	found, err := r.opts.MessageReader.Messages(ctx, f, page)
+	found, err := r.opts.Queries.Messages(ctx, f, page)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +162,7 @@ func (r *queryResolver) MessageCounts(ctx context.Context, filter *MessageFilter
 	if err != nil {
 		return nil, err
 	}
-	found, err := r.opts.MessageReader.MessageCounts(ctx, f)
+	found, err := r.opts.Queries.MessageCounts(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +185,7 @@ func (r *subscriptionResolver) MessageUpdates(ctx context.Context, ids []string,
 	if err != nil {
 		return nil, err
 	}
-	return subscribe(ctx, r.Resolver, w, start, r.showUpdate(w))
+	return subscribe(ctx, r.Resolver, r.feed, w, start, nil, r.showUpdate(w))
 }
 
 func (r *Resolver) Message() MessageResolver { return &messageResolver{r} }

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/domain/message"
 )
 
-// given is nil for the zero value.
+// given returns a pointer to v, or nil if v is the zero value.
 func given[T comparable](v T) *T {
 	var zero T
 	if v == zero {
@@ -19,7 +19,7 @@ func given[T comparable](v T) *T {
 	return &v
 }
 
-// or is what p points to, otherwise the alternative.
+// or returns the value that p points to, or the alternative if p is nil.
 func or[T any](p *T, otherwise T) T {
 	if p == nil {
 		return otherwise
@@ -27,8 +27,8 @@ func or[T any](p *T, otherwise T) T {
 	return *p
 }
 
-// messageOf shows a folded message to the caller.
-func (r *Resolver) messageOf(ctx context.Context, l command.Loaded) *Message {
+// messageOf returns the caller's view of a folded message.
+func (r *Resolver) messageOf(ctx context.Context, l repository.Loaded) *Message {
 	c, m := callerOf(ctx), l.Message
 	v := &Message{
 		ID: l.ID.String(), SenderID: m.Sender, IdempotencyKey: given(m.IdempotencyKey), To: c.number(m.To),
@@ -37,7 +37,7 @@ func (r *Resolver) messageOf(ctx context.Context, l command.Loaded) *Message {
 		OnAmbiguous: m.OnAmbiguous, ReplyTo: c.wamid(given(m.ReplyTo)), WhatsappID: c.wamid(given(m.WhatsAppID)),
 		QueuedAt: m.QueuedAt, SendAt: instant(m.SendAt), ExpiresAt: instant(m.ExpiresAt), SentAt: instant(m.SentAt),
 		DeliveredAt: instant(m.DeliveredAt), ReadAt: instant(m.ReadAt), Failure: c.storedFailure(m.Failure),
-		Labels: labels(m.Labels), Content: c.content(m.Content), AttemptLog: c.attempts(m.Calls), ErasedAt: instant(l.ErasedAt),
+		Labels: c.labels(m.Labels), Content: c.content(m.Content), AttemptLog: c.attempts(m.Calls), ErasedAt: instant(l.ErasedAt),
 	}
 	if m.Status == message.StatusRetrying {
 		v.RetryAt = instant(m.DueAt)
@@ -45,8 +45,8 @@ func (r *Resolver) messageOf(ctx context.Context, l command.Loaded) *Message {
 	return v
 }
 
-// listed shows a message of a list to the caller. A list has no content, so it is
-// folded from the stream where it is asked for.
+// listed returns the caller's view of a message in a list. A list contains no content,
+// so content is folded from the stream when it is requested.
 func (r *Resolver) listed(ctx context.Context, m query.Message) *Message {
 	c := callerOf(ctx)
 	v := &Message{
@@ -55,7 +55,7 @@ func (r *Resolver) listed(ctx context.Context, m query.Message) *Message {
 		StatusReason: m.StatusReason, SentTwice: m.SentTwice, Cursor: r.cursor(m.Position),
 		OnAmbiguous: m.OnAmbiguous, ReplyTo: c.wamid(m.ReplyTo), WhatsappID: c.wamid(m.WhatsAppID),
 		QueuedAt: m.QueuedAt, SendAt: m.SendAt, ExpiresAt: m.ExpiresAt, SentAt: m.SentAt,
-		DeliveredAt: m.DeliveredAt, ReadAt: m.ReadAt, RetryAt: m.RetryAt, Labels: labels(m.Labels),
+		DeliveredAt: m.DeliveredAt, ReadAt: m.ReadAt, RetryAt: m.RetryAt, Labels: c.labels(m.Labels),
 		Listed: true, ErasedAt: m.ErasedAt,
 	}
 	if m.To != nil {
@@ -74,7 +74,7 @@ func (c caller) number(to string) *string {
 	return given(to)
 }
 
-// wamid hides WhatsApp's ids, which hold the number that they belong to in base64.
+// wamid hides WhatsApp's IDs, which contain the number that they belong to in base64.
 func (c caller) wamid(id *string) *string {
 	if !c.may(ScopePersonal) {
 		return nil
@@ -120,10 +120,19 @@ func (c caller) attempts(calls []message.Call) []*Attempt {
 	return out
 }
 
-func labels(in []message.Label) []*message.Label {
+// maskedLabel is returned in place of a label's value.
+const maskedLabel = "•••"
+
+// labels returns a message's labels. Their values are masked unless the caller has
+// access to personal data: they are sealed like the recipient and the content, and can
+// be just as sensitive.
+func (c caller) labels(in []message.Label) []*message.Label {
 	out := make([]*message.Label, len(in))
-	for i := range in {
-		out[i] = &in[i]
+	for i, l := range in {
+		if !c.may(ScopePersonal) {
+			l.Value = maskedLabel
+		}
+		out[i] = &l
 	}
 	return out
 }

@@ -20,7 +20,7 @@ func (r *queryResolver) Metrics(ctx context.Context, senderID *string, window *t
 	if err := callerOf(ctx).figuresFor(senderID); err != nil {
 		return nil, err
 	}
-	m, err := r.opts.MetricsReader.Metrics(ctx, senderID, w, r.opts.Clock())
+	m, err := r.opts.Queries.Metrics(ctx, senderID, w, r.opts.Clock())
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (r *queryResolver) MetricSeries(ctx context.Context, senderID *string, from
 	if err := callerOf(ctx).figuresFor(senderID); err != nil {
 		return nil, err
 	}
-	series, err := r.opts.MetricsReader.MetricSeries(ctx, senderID, from, to, s, now)
+	series, err := r.opts.Queries.MetricSeries(ctx, senderID, from, to, s, now)
 	if err != nil {
 		return nil, err
 	}
@@ -59,5 +59,5 @@ func (r *subscriptionResolver) Metrics(ctx context.Context, senderID *string, wi
 	if err := callerOf(ctx).figuresFor(senderID); err != nil {
 		return nil, err
 	}
-	return r.followMetrics(ctx, senderID, w, interval), nil
+	return r.followMetrics(ctx, senderID, w, interval)
 }

@@ -61,16 +61,16 @@ func TestMetricsHaveBounds(t *testing.T) {
 	limited := p.keys.add("limited", []string{"acme"}, graph.ScopeRead)
 	const series = `metricSeries(from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z", `
 	for _, c := range []struct{ name, key, query, code string }{
-		{"window of nothing", "admin", `{ metrics(window: "PT0S") { sent } }`, "INVALID_INPUT"},
+		{"empty window", "admin", `{ metrics(window: "PT0S") { sent } }`, "INVALID_INPUT"},
 		{"window of a year", "admin", `{ metrics(window: "P365D") { sent } }`, "INVALID_INPUT"},
 		{"too many points", "admin", `{ ` + series + `step: "PT10S") { at } }`, "INVALID_INPUT"},
-		{"seconds of long ago", "admin", `{ ` + series + `step: "PT90S") { at } }`, "INVALID_INPUT"},
+		{"seconds in the distant past", "admin", `{ ` + series + `step: "PT90S") { at } }`, "INVALID_INPUT"},
 		{"too long", "admin", `{ metricSeries(from: "2026-01-01T00:00:00Z", to: "2026-03-01T00:00:00Z", step: "PT1H") { at } }`, "INVALID_INPUT"},
 		{"backwards", "admin", `{ metricSeries(from: "2026-01-02T00:00:00Z", to: "2026-01-01T00:00:00Z") { at } }`, "INVALID_INPUT"},
 		{"all senders by a limited key", limited, `{ metrics { sent } }`, "INVALID_INPUT"},
 		{"another sender by a limited key", limited, `{ metrics(senderId: "bolt") { sent } }`, "FORBIDDEN"},
 		{"its own sender", limited, `{ metrics(senderId: "acme") { sent } }`, ""},
-		{"minutes of long ago", "admin", `{ ` + series + `step: "PT1M") { at } }`, ""},
+		{"minutes in the distant past", "admin", `{ ` + series + `step: "PT1M") { at } }`, ""},
 	} {
 		if code := p.ask(c.key, c.query, nil).code(); code != c.code {
 			t.Errorf("%s: %q, want %q", c.name, code, c.code)
@@ -102,12 +102,13 @@ func TestMetricsComeAgainAndAgain(t *testing.T) {
 	}
 }
 
-// A read model that nobody fills is behind by the age of what it lacks first.
+// A read model that is not being updated is behind by the age of the first event that
+// it lacks.
 func TestLagIsThatOfTheLog(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
 	clock := time.Now()
-	lag := lagging.NewMeasureLag(p.log, laggards{p}, func() time.Time { return clock })
+	lag := lagging.NewMeasureLag(p.log, p.log, laggards{p}, func() time.Time { return clock })
 	m, err := lag.ReadModel(p.ctx, clock)
 	must(t, err)
 	if m.Behind != 0 {
@@ -126,7 +127,7 @@ func TestLagIsThatOfTheLog(t *testing.T) {
 type laggards struct{ p *platform }
 
 func (l laggards) ReadModel(ctx context.Context, now time.Time) (query.ReadModel, error) {
-	return l.p.options.BooksReader.ReadModel(ctx, now)
+	return l.p.options.Queries.ReadModel(ctx, now)
 }
 
 func (l laggards) Projected(context.Context) ([]query.Projected, error) {

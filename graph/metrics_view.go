@@ -11,48 +11,35 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// MetricsReader answers figures from a read model.
-type MetricsReader interface {
-	// Metrics answers the figures of the window that ends at now, of a sender or of
-	// all for nil.
-	Metrics(ctx context.Context, senderID *string, window time.Duration, now time.Time) (query.Metrics, error)
-	// MetricSeries answers them for each step of a span.
-	MetricSeries(ctx context.Context, senderID *string, from, to time.Time, step time.Duration, now time.Time) ([]query.Metrics, error)
-	// SenderMetrics answers them for each of the senders, without their queues.
-	SenderMetrics(ctx context.Context, senderIDs []string, window time.Duration, now time.Time) (map[string]query.Metrics, error)
-	// Lanes answers how the lanes stand that any process sends for.
-	Lanes(ctx context.Context) (map[string]query.LaneStatus, error)
-}
-
 const (
-	// drainWindow is the time over which a sender's drain is taken.
+	// drainWindow is the window for a sender's drain rate.
 	drainWindow = time.Minute
-	// The bounds of how often a subscription gets figures.
+	// The minimum and maximum interval of a metrics subscription.
 	minEvery = 200 * time.Millisecond
 	maxEvery = time.Hour
 )
 
-// FiguresOf answers a sender's drain and how its lane stands.
+// FiguresOf returns a sender's drain rate and the status of its lane.
 type FiguresOf func() (SenderFigures, error)
 
-// SenderFigures are figures of a sender beside its queue.
+// SenderFigures are the metrics of a sender that are not about its queue.
 type SenderFigures struct {
 	Drain float64
 	Lane  query.LaneStatus
 }
 
-// figuresOf reads the figures of some senders, all at once and where one of them is
-// asked for.
+// figuresOf reads the metrics of several senders, all at once and when one of them is
+// requested.
 func (r *Resolver) figuresOf(ctx context.Context, ids []string) func(id string) FiguresOf {
 	type found struct {
 		metrics map[string]query.Metrics
 		lanes   map[string]query.LaneStatus
 	}
 	read := sync.OnceValues(func() (f found, err error) {
-		if f.metrics, err = r.opts.MetricsReader.SenderMetrics(ctx, ids, drainWindow, r.opts.Clock()); err != nil {
+		if f.metrics, err = r.opts.Queries.SenderMetrics(ctx, ids, drainWindow, r.opts.Clock()); err != nil {
 			return f, err
 		}
-		f.lanes, err = r.opts.MetricsReader.Lanes(ctx)
+		f.lanes, err = r.opts.Queries.Lanes(ctx)
 		return f, err
 	})
 	return func(id string) FiguresOf {
@@ -63,7 +50,8 @@ func (r *Resolver) figuresOf(ctx context.Context, ids []string) func(id string) 
 	}
 }
 
-// useFigures gives the sender figures that were read together with others'.
+// useFigures sets the metrics of the sender that were read together with those of other
+// senders.
 func (s *Sender) useFigures(f FiguresOf) {
 	s.Figures = f
 	if s.Hold != nil {
@@ -71,7 +59,8 @@ func (s *Sender) useFigures(f FiguresOf) {
 	}
 }
 
-// emptyIn is when a queue is empty at a drain; nil: never.
+// emptyIn returns the time until a queue is empty at a drain rate, or nil if it never
+// is.
 func emptyIn(depth int64, drainPerMinute float64) *time.Duration {
 	var d time.Duration
 	switch {
@@ -84,13 +73,14 @@ func emptyIn(depth int64, drainPerMinute float64) *time.Duration {
 	return &d
 }
 
-// figuresFor checks that the caller may see figures of the sender, or of all.
+// figuresFor checks that the caller has access to the metrics of the sender, or of all
+// senders.
 func (c caller) figuresFor(senderID *string) error {
 	if senderID != nil {
 		return c.demandSender("senderId", *senderID)
 	}
 	if c.SenderIds != nil {
-		return domain.Invalid("senderId", "is needed: the key is limited to some senders")
+		return domain.Invalid("senderId", "is required: the key is limited to senders")
 	}
 	return nil
 }
@@ -103,25 +93,25 @@ func windowOf(window *time.Duration, otherwise time.Duration) (time.Duration, er
 	return w, nil
 }
 
-// seriesOf checks what a series asks for.
+// seriesOf validates the arguments of a series.
 func seriesOf(from, to time.Time, step *time.Duration, now time.Time) (time.Duration, error) {
 	s := or(step, time.Minute)
 	switch {
 	case s < time.Second || s%time.Second != 0:
 		return 0, domain.Invalid("step", "must be whole seconds, PT1S or more")
 	case to.Before(from.Add(s)):
-		return 0, domain.Invalid("to", "must be a step after from, or later")
+		return 0, domain.Invalid("to", "must be at least one step after from")
 	case to.Sub(from) > query.MaxWindow:
-		return 0, domain.Invalid("to", "is more than P31D after from; ask for a shorter span")
+		return 0, domain.Invalid("to", "must be at most P31D after from")
 	case to.Sub(from)/s > query.MaxPoints:
-		return 0, domain.Invalid("step", "makes more than %d points; give a longer one", query.MaxPoints)
+		return 0, domain.Invalid("step", "must be longer: the series has more than %d points", query.MaxPoints)
 	case s%time.Minute != 0 && from.Before(now.Truncate(time.Minute).Add(-query.SecondsKept)):
-		return 0, domain.Invalid("step", "must be whole minutes: figures by the second are kept for %s", query.SecondsKept)
+		return 0, domain.Invalid("step", "must be whole minutes: metrics by the second are kept for %s", query.SecondsKept)
 	}
 	return s, nil
 }
 
-// metricsOf shows figures.
+// metricsOf returns the GraphQL representation of metrics.
 func (r *Resolver) metricsOf(m query.Metrics) *Metrics {
 	v := &Metrics{
 		Window: m.Window(), At: m.To, Queued: m.Queued, Sent: m.Sent, Delivered: m.Delivered, Read: m.Read, Failed: m.Failed,
@@ -143,8 +133,8 @@ func known[T any](v T, ok bool) *T {
 	return &v
 }
 
-// errorsByType completes the categories that only codes tell, and adds up what is of
-// one type then.
+// errorsByType fills in the categories that only the codes determine, and then adds up
+// the counts of the same type.
 func (r *Resolver) errorsByType(m query.Metrics) []*ErrorTypeRate {
 	type key struct {
 		class    message.Class
@@ -190,32 +180,35 @@ func (r *Resolver) categoryOf(class message.Class, code int) message.Category {
 	return message.CategoryUnknown
 }
 
-// followMetrics sends figures at once and each time every has passed.
-func (r *Resolver) followMetrics(ctx context.Context, senderID *string, window, every time.Duration) <-chan *Metrics {
-	figures := make(chan *Metrics)
-	r.streams.Go(func() {
-		defer close(figures)
-		tick := time.NewTicker(every)
-		defer tick.Stop()
+// followMetrics sends metrics immediately and then after each interval.
+func (r *Resolver) followMetrics(ctx context.Context, senderID *string, window, every time.Duration) (<-chan *Metrics, error) {
+	read, leave, err := r.figures.join(callerOf(ctx).account(), figuresWanted{or(senderID, ""), senderID == nil, window, every})
+	if err != nil {
+		return nil, err
+	}
+	shown := make(chan *Metrics)
+	r.streams.run(func() {
+		defer close(shown)
+		defer leave()
 		for {
-			m, err := r.opts.MetricsReader.Metrics(ctx, senderID, window, r.opts.Clock())
-			if err != nil {
+			var next figuresRead
+			select {
+			case next = <-read:
+			case <-ctx.Done():
+				return
+			}
+			if next.err != nil {
 				if ctx.Err() == nil {
-					endStream(ctx, r.errors.present(ctx, resolverError{err}))
+					endStream(ctx, r.errors.present(ctx, resolverError{next.err}))
 				}
 				return
 			}
 			select {
-			case figures <- r.metricsOf(m):
-			case <-ctx.Done():
-				return
-			}
-			select {
-			case <-tick.C:
+			case shown <- r.metricsOf(next.metrics):
 			case <-ctx.Done():
 				return
 			}
 		}
 	})
-	return figures
+	return shown, nil
 }

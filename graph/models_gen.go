@@ -19,69 +19,69 @@ import (
 
 // A short-lived key.
 type AccessToken struct {
-	// What to send as Authorization: Bearer TOKEN. It is shown this once.
+	// The token to send as Authorization: Bearer TOKEN. It is returned only once.
 	Token string `json:"token"`
-	// When it ends.
+	// When the token expires.
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 
-// Who caused an event.
+// The actor that caused an event.
 type Actor struct {
-	// What kind of party it is.
+	// The kind of actor.
 	Kind domain.ActorKind `json:"kind"`
-	// The key, the user or the part of the platform.
+	// The key, the user, or the part of Waypost.
 	ID string `json:"id"`
-	// What a key was called when it was made; null for others.
+	// The name of a key at its creation. Null for other actors.
 	Name *string `json:"name,omitempty"`
-	// Whom the caller acted for, as the header Waypost-On-Behalf-Of said.
+	// The person that the caller acted for, from the header Waypost-On-Behalf-Of.
 	OnBehalfOf *string `json:"onBehalfOf,omitempty"`
 }
 
-// Something that people have to know of.
+// A problem that needs an operator's attention.
 type Alert struct {
-	// Its id, a UUID.
+	// The alert ID, a UUID.
 	ID string `json:"id"`
-	// What it is about.
+	// The kind of problem.
 	Kind alert.Kind `json:"kind"`
-	// How bad it is.
+	// The severity of the problem.
 	Severity alert.Severity `json:"severity"`
-	// Where it is.
+	// The state of the alert.
 	State alert.State `json:"state"`
-	// The sender that it is about; null: over all senders.
+	// The affected sender. Null if the alert is about all senders.
 	Sender *Sender `json:"sender,omitempty"`
-	// What is wrong, in a sentence.
+	// A description of the problem, in one sentence.
 	Summary string `json:"summary"`
-	// The figure that led to it, in the unit of the rule's threshold.
+	// The measured value that raised the alert, in the unit of the rule's threshold.
 	Value float64 `json:"value"`
-	// The rule's threshold then.
+	// The rule's threshold at that time.
 	Threshold float64 `json:"threshold"`
-	// When it was raised.
+	// When the alert was raised.
 	RaisedAt time.Time `json:"raisedAt"`
-	// When somebody took note.
+	// When the alert was acknowledged.
 	AcknowledgedAt *time.Time `json:"acknowledgedAt,omitempty"`
-	// Who took note.
+	// Who acknowledged the alert.
 	AcknowledgedBy *Actor `json:"acknowledgedBy,omitempty"`
-	// What they had to say.
+	// The note of the person who acknowledged the alert.
 	Note *string `json:"note,omitempty"`
-	// The figures and events that led to it.
+	// The measurements and events that led to the alert.
 	Explanation []string `json:"explanation"`
-	// When it was over.
+	// When the alert was resolved.
 	ResolvedAt *time.Time `json:"resolvedAt,omitempty"`
-	// The id by which sender is resolved; empty over all.
+	// The ID that sender is resolved by. Empty for alerts about all senders.
 	SenderID string `json:"-"`
 }
 
 // A page of alerts.
 type AlertConnection struct {
-	// The page's alerts.
+	// The alerts on the page.
 	Edges []*AlertEdge `json:"edges"`
-	// Where the page stands.
+	// The position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
 }
 
-// An alert in a page, or after a transition.
+// An alert on a page, or after a transition.
 type AlertEdge struct {
-	// The log position of its last transition: given as after to the subscription, the next one follows it.
+	// The event log position of the alert's last transition. Pass it as `after` to the subscription to receive the next transition.
 	Cursor string `json:"cursor"`
 	// The alert.
 	Node *Alert `json:"node"`
@@ -89,109 +89,110 @@ type AlertEdge struct {
 	At time.Time `json:"at"`
 }
 
-// Which alerts; all conditions that are given must hold.
+// Filters alerts. All given conditions must hold.
 type AlertFilter struct {
-	// In one of these states.
+	// Alerts in any of these states.
 	State []alert.State `json:"state,omitempty"`
-	// Of one of these kinds.
+	// Alerts of any of these kinds.
 	Kind []alert.Kind `json:"kind,omitempty"`
-	// About this sender.
+	// Alerts about this sender.
 	SenderID *string `json:"senderId,omitempty"`
 }
 
-// When an alert is raised. Several rules of a kind are possible: WARNING at 1 %, CRITICAL at 5 %, another for one sender.
+// The condition that raises an alert. There can be several rules of a kind: for example, WARNING at 1%, CRITICAL at 5%,
+// and another rule for one sender.
 type AlertRule struct {
-	// Its id.
+	// The rule ID.
 	ID string `json:"id"`
-	// What it is about.
+	// The kind of alert that the rule raises.
 	Kind alert.Kind `json:"kind"`
-	// The sender that it is about. Null: over all senders, and each of them that has no rule of the kind of its own.
+	// The sender that the rule applies to. Null means all senders together, and each sender without its own rule of the kind.
 	SenderID *string `json:"senderId,omitempty"`
-	// Whether it counts.
+	// Whether the rule is active.
 	Enabled bool `json:"enabled"`
-	// A fraction for ERROR_RATE and DISK_SPACE (0.02), seconds for DELIVERY_LATENCY, QUEUE_STALLED, WEBHOOK_SILENCE and READ_MODEL_STALE, messages a minute for QUEUE_GROWTH, a number for WEBHOOK_REJECTED.
+	// The threshold: a fraction for ERROR_RATE and DISK_SPACE (0.02), seconds for DELIVERY_LATENCY, QUEUE_STALLED, WEBHOOK_SILENCE, and READ_MODEL_STALE, messages per minute for QUEUE_GROWTH, a number for WEBHOOK_REJECTED.
 	Threshold float64 `json:"threshold"`
-	// What a rule on latency goes by.
+	// The statistic that a latency rule uses.
 	Statistic alert.Statistic `json:"statistic"`
-	// Over how long figures are taken; PT0S where none are.
+	// The window for measurements. PT0S if the rule measures no window.
 	Window time.Duration `json:"window"`
-	// How long it must hold.
+	// How long the condition must hold before the alert is raised.
 	For time.Duration `json:"for"`
-	// On how many messages a figure must rest.
+	// The minimum number of messages in the window.
 	MinimumVolume int `json:"minimumVolume"`
-	// How bad it is.
+	// The severity of the alert.
 	Severity alert.Severity `json:"severity"`
 }
 
-// A change of a rule, or a new rule if it has no id.
+// A change of a rule, or a new rule if it has no ID.
 type AlertRuleInput struct {
-	// The rule to change; without it a new one is made.
+	// The rule to change. If omitted, a new rule is added.
 	ID *string `json:"id,omitempty"`
-	// What it is about; a rule keeps its kind.
+	// The kind of alert. The kind of an existing rule cannot be changed.
 	Kind alert.Kind `json:"kind"`
-	// The sender that it is about.
+	// The sender that the rule applies to.
 	SenderID *string `json:"senderId,omitempty"`
-	// Whether it counts.
+	// Whether the rule is active.
 	Enabled *bool `json:"enabled,omitempty"`
-	// From when on it is an alert, in the unit of the kind.
+	// The threshold above which an alert is raised, in the unit of the kind.
 	Threshold *float64 `json:"threshold,omitempty"`
-	// What a rule on latency goes by.
+	// The statistic that a latency rule uses.
 	Statistic *alert.Statistic `json:"statistic,omitempty"`
-	// Over how long figures are taken: PT10S to PT3H.
+	// The window for measurements: PT10S to PT3H.
 	Window *time.Duration `json:"window,omitempty"`
-	// How long it must hold: PT0S to P1D.
+	// How long the condition must hold before the alert is raised: PT0S to P1D.
 	For *time.Duration `json:"for,omitempty"`
-	// On how many messages a figure must rest.
+	// The minimum number of messages in the window.
 	MinimumVolume *int `json:"minimumVolume,omitempty"`
-	// How bad it is.
+	// The severity of the alert.
 	Severity *alert.Severity `json:"severity,omitempty"`
 }
 
-// A key by which programs use the API. Its secret is kept nowhere.
+// A key for programs that use the API. Waypost does not store its secret.
 type APIKey struct {
-	// Its id, as in the actors of events.
+	// The key ID, as in the actors of events.
 	ID string `json:"id"`
-	// What it is called.
+	// The name of the key.
 	Name string `json:"name"`
-	// What it allows.
+	// The scopes of the key.
 	Scopes []Scope `json:"scopes"`
-	// The senders that it is limited to; null: all of them.
+	// The senders that the key is limited to. Null means all senders.
 	SenderIds []string `json:"senderIds,omitempty"`
-	// When it was made.
+	// When the key was created.
 	CreatedAt time.Time `json:"createdAt"`
-	// Who made it.
+	// Who created the key.
 	CreatedBy *Actor `json:"createdBy"`
-	// When it ends by itself; null: never.
+	// When the key expires. Null if it never does.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
-	// When it was last used, to the hour; null: not yet, or less than a minute ago for the first time. Not kept for access tokens.
+	// When the key was last used, to the hour. Null if it was not used yet, or for the first time less than a minute ago. Not recorded for access tokens.
 	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
-	// When it was revoked.
+	// When the key was revoked. Null if it was not.
 	RevokedAt *time.Time `json:"revokedAt,omitempty"`
 }
 
-// One call to WhatsApp.
+// A call to WhatsApp.
 type Attempt struct {
-	// Its number among all calls of the message, from 1.
+	// The number of the call among all calls of the message, from 1.
 	Call int `json:"call"`
-	// When it began.
+	// When the call began.
 	StartedAt time.Time `json:"startedAt"`
-	// When its outcome was recorded; null while it is under way.
+	// When the outcome was recorded. Null while the call is in flight.
 	EndedAt *time.Time `json:"endedAt,omitempty"`
-	// What came of it.
+	// The outcome of the call.
 	Outcome message.CallOutcome `json:"outcome"`
-	// The id WhatsApp gave the message in this call; null without the scope PERSONAL, and once erased.
+	// WhatsApp's ID of the message in this call. Null without the PERSONAL scope, and once erased.
 	WhatsappID *string `json:"whatsappId,omitempty"`
-	// Why it failed, or what WhatsApp reported after it had accepted it.
+	// Why the call failed, or the failure that WhatsApp reported after accepting the message.
 	Failure *MessageFailure `json:"failure,omitempty"`
-	// How a lost answer was settled: status, when a webhook told of the acceptance.
+	// How a lost response was settled: status, if a webhook reported that WhatsApp accepted the message.
 	SettledBy *string `json:"settledBy,omitempty"`
 }
 
-// How many dead letters have a category of failure.
+// The number of dead letters with a category of failure.
 type CategoryCount struct {
 	// The category, as in MessageFailure.
 	Category string `json:"category"`
-	// How many have it.
+	// The number of dead letters with this category.
 	Count int `json:"count"`
 }
 
@@ -201,334 +202,335 @@ type ContactInput struct {
 	Contact json.RawMessage `json:"contact"`
 }
 
-// What an API key is to be.
+// An API key to create.
 type CreateAPIKeyInput struct {
-	// What it is called: 1 to 128 characters, nothing personal. It stands in the log.
+	// The name of the key: 1 to 128 characters, without personal data. It is recorded in the event log.
 	Name string `json:"name"`
-	// What it allows, at least one.
+	// The scopes of the key, at least one.
 	Scopes []Scope `json:"scopes"`
-	// The senders that it is limited to: it sees, changes and follows no others. Without it: all of them.
+	// The senders that the key is limited to: it cannot see, change, or follow any others. If omitted, all senders.
 	SenderIds []string `json:"senderIds,omitempty"`
-	// When it ends by itself. Without it: never.
+	// When the key expires. If omitted, never.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 }
 
-// A new API key.
+// The result of creating an API key.
 type CreateAPIKeyPayload struct {
 	// The key.
 	APIKey *APIKey `json:"apiKey"`
-	// What to send as Authorization: Bearer SECRET. It is shown this once.
+	// The secret to send as Authorization: Bearer SECRET. It is returned only once.
 	Secret string `json:"secret"`
 }
 
-// A message that the platform gave up on and leaves to people.
+// A message that Waypost no longer retries and that awaits an operator's decision.
 type DeadLetter struct {
 	// The message.
 	Message *Message `json:"message"`
-	// The failure that led to it.
+	// The failure that made the message a dead letter.
 	Failure *MessageFailure `json:"failure"`
-	// When it became a dead letter.
+	// When the message became a dead letter.
 	At time.Time `json:"at"`
-	// The attempts it had used.
+	// The number of attempts used.
 	Attempts int `json:"attempts"`
 }
 
-// A page of dead letters, with figures on all that the filter finds.
+// A page of dead letters, with statistics on all that match the filter.
 type DeadLetterConnection struct {
-	// The page's dead letters.
+	// The dead letters on the page.
 	Edges []*DeadLetterEdge `json:"edges"`
-	// Where the page stands.
+	// The position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
-	// How many the filter finds.
+	// The number of dead letters that match the filter.
 	TotalCount int `json:"totalCount"`
-	// How many the filter finds, by category, the most frequent first.
+	// The number of dead letters that match the filter by category, most frequent first.
 	ByCategory []*CategoryCount `json:"byCategory"`
 }
 
-// A dead letter in a page.
+// A dead letter on a page.
 type DeadLetterEdge struct {
-	// Its place in the list.
+	// The position in the list.
 	Cursor string `json:"cursor"`
 	// The dead letter.
 	Node *DeadLetter `json:"node"`
 }
 
-// Which dead letters; all conditions that are given must hold.
+// Filters dead letters. All given conditions must hold.
 type DeadLetterFilter struct {
-	// Of this sender.
+	// Dead letters of this sender.
 	SenderID *string `json:"senderId,omitempty"`
-	// Whose failure has this category.
+	// Dead letters whose failure has this category.
 	Category *string `json:"category,omitempty"`
-	// Whose failure has this code of WhatsApp.
+	// Dead letters whose failure has this WhatsApp error code.
 	Code *int `json:"code,omitempty"`
-	// With this label.
+	// Dead letters with this label.
 	Label *message.Label `json:"label,omitempty"`
-	// Dead since this time or later.
+	// Messages that became dead letters at this time or later.
 	DeadLetteredAfter *time.Time `json:"deadLetteredAfter,omitempty"`
-	// Dead since before this time.
+	// Messages that became dead letters before this time.
 	DeadLetteredBefore *time.Time `json:"deadLetteredBefore,omitempty"`
 }
 
-// Which dead letters: ids or filter, exactly one.
+// A selection of dead letters: exactly one of ids and filter.
 type DeadLetterSelection struct {
 	// These messages, at most 1000.
 	Ids []string `json:"ids,omitempty"`
-	// All that the filter finds; an empty filter finds all.
+	// All dead letters that match the filter. An empty filter matches all.
 	Filter *DeadLetterFilter `json:"filter,omitempty"`
 }
 
-// What an erasure did. It names nobody: who was forgotten is known nowhere any more.
+// The result of an erasure. It does not identify the person: Waypost no longer knows who was erased.
 type ErasureReceipt struct {
-	// The erasure's id; its stream in the log is erasure-{id}.
+	// The erasure ID. The erasure's stream in the event log is erasure-{id}.
 	ID string `json:"id"`
-	// When it was recorded.
+	// When the erasure was recorded.
 	At time.Time `json:"at"`
-	// How many messages can be shown without recipient and content alone from now on.
+	// The number of messages that from now on are returned only without recipient and content.
 	Messages int64 `json:"messages"`
-	// How many recorded events lost their personal data.
+	// The number of recorded events whose personal data was erased.
 	Events int64 `json:"events"`
 }
 
-// How many failed calls and failed statuses are of one type.
+// The number of failed calls and failed statuses of one type.
 type ErrorTypeRate struct {
-	// What the platform does about it.
+	// How Waypost handles the failure.
 	Class message.Class `json:"class"`
-	// What it is about, as in MessageFailure.
+	// The category, as in MessageFailure.
 	Category string `json:"category"`
-	// WhatsApp's error code; null for faults of the network and other answers without one.
+	// The WhatsApp error code. Null for network errors and other responses without one.
 	Code *int `json:"code,omitempty"`
-	// How many there were.
+	// The number of failures.
 	Count int64 `json:"count"`
-	// Their share of all calls and statuses of the span.
+	// The fraction of all calls and statuses in the window.
 	Rate float64 `json:"rate"`
 }
 
 // A recorded event.
 type Event struct {
-	// Its id, a UUID.
+	// The event ID, a UUID.
 	ID string `json:"id"`
-	// What happened: Queued, SendAttempted, Sent, Delivered, and so on.
+	// The event type: Queued, SendAttempted, Sent, Delivered, and so on.
 	Type string `json:"type"`
-	// The stream it stands in.
+	// The stream of the event.
 	Stream string `json:"stream"`
-	// Its number within the stream, from 0.
+	// The number of the event in the stream, from 0.
 	Revision int64 `json:"revision"`
-	// When it was recorded, by the platform's clock.
+	// When the event was recorded, by Waypost's clock.
 	RecordedAt time.Time `json:"recordedAt"`
-	// When it happened, where that is another time: WhatsApp's own for statuses.
+	// When the event happened, if that differs: WhatsApp's own time for statuses.
 	OccurredAt *time.Time `json:"occurredAt,omitempty"`
-	// Its data as recorded. Personal members are null without the scope PERSONAL, and once erased.
+	// The data as recorded. Personal members are null without the PERSONAL scope, and once erased.
 	Data json.RawMessage `json:"data,omitempty"`
-	// The message it belongs to.
+	// The message that the event belongs to.
 	CorrelationID *string `json:"correlationId,omitempty"`
-	// The event, request or webhook delivery behind it.
+	// The event, request, or webhook delivery that caused the event.
 	CausationID *string `json:"causationId,omitempty"`
-	// Who caused it.
+	// Who caused the event.
 	By *Actor `json:"by"`
 }
 
 // A page of events.
 type EventConnection struct {
-	// The page's events.
+	// The events on the page.
 	Edges []*EventEdge `json:"edges"`
-	// Where the page stands.
+	// The position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
 }
 
-// An event in a page.
+// An event on a page.
 type EventEdge struct {
-	// Its log position.
+	// The position of the event in the event log.
 	Cursor string `json:"cursor"`
 	// The event.
 	Node *Event `json:"node"`
 }
 
-// Which events; all conditions that are given must hold.
+// Filters events. All given conditions must hold.
 type EventFilter struct {
-	// Of the stream with this name.
+	// Events of the stream with this name.
 	Stream *string `json:"stream,omitempty"`
-	// Of streams whose names begin with this.
+	// Events of streams whose names begin with this prefix.
 	StreamPrefix *string `json:"streamPrefix,omitempty"`
-	// Of these types.
+	// Events of these types.
 	Types []string `json:"types,omitempty"`
-	// Of this message's stream.
+	// Events of this message's stream.
 	MessageID *string `json:"messageId,omitempty"`
-	// About this sender.
+	// Events about this sender.
 	SenderID *string `json:"senderId,omitempty"`
-	// Belonging to this message, in whatever stream.
+	// Events that belong to this message, in any stream.
 	CorrelationID *string `json:"correlationId,omitempty"`
-	// Caused by this key, user or part of the platform.
+	// Events caused by this key, user, or part of Waypost.
 	ActorID *string `json:"actorId,omitempty"`
-	// Recorded at this time or later.
+	// Events recorded at this time or later.
 	From *time.Time `json:"from,omitempty"`
-	// Recorded before this time.
+	// Events recorded before this time.
 	To *time.Time `json:"to,omitempty"`
 }
 
 // Why an input was not accepted.
 type InputError struct {
-	// The kind of error, as in extensions.code.
+	// The error code, as in extensions.code.
 	Code string `json:"code"`
-	// What is wrong and what to do about it.
+	// The error and how to fix it.
 	Message string `json:"message"`
-	// The field at fault, from the input's root.
+	// The path of the invalid field from the root of the input.
 	Field *string `json:"field,omitempty"`
 }
 
-// A message with something to tap.
+// A message with interactive elements.
 type InteractiveInput struct {
-	// The kind, as the Cloud API names it: button, list, cta_url, flow, product, product_list, catalog_message,
-	// location_request_message, carousel, address_message, order_details, order_status, call_permission_request or voice_call.
+	// The kind in the Cloud API: button, list, cta_url, flow, product, product_list, catalog_message,
+	// location_request_message, carousel, address_message, request_contact_info, order_details, order_status,
+	// call_permission_request, or voice_call.
 	Kind string `json:"kind"`
-	// The Cloud API's interactive object: header, body, footer and action; its type may be left out.
+	// The Cloud API's interactive object: header, body, footer, and action. Its type can be omitted.
 	Object json.RawMessage `json:"object"`
 }
 
-// What waits in one lane of a sender.
+// The queue of one lane of a sender.
 type LaneDepth struct {
 	// The lane.
 	Priority message.Priority `json:"priority"`
-	// Due and not yet accepted.
+	// Messages that are due and not yet accepted.
 	Depth int64 `json:"depth"`
-	// The age of the oldest of them; null if there is none.
+	// The age of the oldest of these messages. Null if there are none.
 	OldestDueAge *time.Duration `json:"oldestDueAge,omitempty"`
 }
 
-// The books: how many messages were accepted and where they are, each in one column.
+// The number of accepted messages by their current state, each message in exactly one column.
 type Ledger struct {
-	// How many were accepted, by the log.
+	// The number of accepted messages, from the event log.
 	Accepted int64 `json:"accepted"`
-	// Queued, being sent or waiting for a retry.
+	// Messages that are queued, being sent, or waiting for a retry.
 	Open int64 `json:"open"`
-	// With a lost answer that is being settled.
+	// Messages with a lost response that is being settled.
 	Ambiguous int64 `json:"ambiguous"`
-	// Accepted by WhatsApp and not known to be delivered.
+	// Messages that WhatsApp accepted and that are not known to be delivered.
 	Sent int64 `json:"sent"`
-	// Delivered and not known to be read.
+	// Messages that were delivered and are not known to be read.
 	Delivered int64 `json:"delivered"`
-	// Read.
+	// Messages that were read.
 	Read int64 `json:"read"`
-	// Failed for good.
+	// Messages that failed permanently.
 	Failed int64 `json:"failed"`
 	// Dead letters that await a decision.
 	DeadLettered int64 `json:"deadLettered"`
-	// Called off.
+	// Messages that were cancelled.
 	Cancelled int64 `json:"cancelled"`
-	// Expired before they were sent.
+	// Messages that expired before they were sent.
 	Expired int64 `json:"expired"`
-	// Dropped from the dead letters.
+	// Discarded dead letters.
 	Discarded int64 `json:"discarded"`
-	// Of them all, sent twice after a lost answer.
+	// Of all messages, those sent twice after a lost response.
 	SentTwice int64 `json:"sentTwice"`
-	// The columns add up to what was accepted, and every open message and no other has a work item.
+	// Whether the columns add up to the accepted messages, and every open message, and no other, has a work item.
 	Balanced bool `json:"balanced"`
-	// Up to when the books are complete.
+	// The time up to which the ledger is complete.
 	AsOf time.Time `json:"asOf"`
 }
 
-// A place, shown on a map.
+// A location, shown on a map.
 type LocationInput struct {
 	// Degrees north, -90 to 90.
 	Latitude float64 `json:"latitude"`
 	// Degrees east, -180 to 180.
 	Longitude float64 `json:"longitude"`
-	// The place's name.
+	// The name of the location.
 	Name *string `json:"name,omitempty"`
-	// Its address, shown below the name.
+	// The address, shown below the name.
 	Address *string `json:"address,omitempty"`
 }
 
-// A file: id or link, exactly one.
+// A file. Exactly one of id and link must be set.
 type MediaInput struct {
-	// The id of a file that was uploaded to WhatsApp.
+	// The ID of a file uploaded to WhatsApp.
 	ID *string `json:"id,omitempty"`
-	// An address WhatsApp fetches the file from.
+	// The URL from which WhatsApp downloads the file.
 	Link *string `json:"link,omitempty"`
-	// Text below it; for images, videos and documents.
+	// The text below the file. For images, videos, and documents.
 	Caption *string `json:"caption,omitempty"`
-	// The name shown; for documents.
+	// The name shown for the file. For documents.
 	Filename *string `json:"filename,omitempty"`
-	// Shown as a voice message; for audio.
+	// Whether to show the file as a voice message. For audio.
 	Voice *bool `json:"voice,omitempty"`
 }
 
-// A message to one recipient, from acceptance to the last that WhatsApp has told about it.
+// A message to one recipient, from its acceptance to the last status from WhatsApp.
 type Message struct {
-	// Its id, a UUID.
+	// The message ID, a UUID.
 	ID string `json:"id"`
-	// The key it was queued under; null if it had none.
+	// The idempotency key of the request. Null if it had none.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
-	// The sender it goes out from.
+	// The sender of the message.
 	Sender *Sender `json:"sender"`
-	// The recipient's number in E.164, masked (+1415•••0101) without the scope PERSONAL; null once erased.
+	// The recipient's number in E.164, masked (+1415•••0101) without the PERSONAL scope. Null once erased.
 	To *string `json:"to,omitempty"`
-	// What it is made of.
+	// The type of the content.
 	Type message.Kind `json:"type"`
-	// The content as it was queued, in the shape of the Cloud API's message object. Null without the scope PERSONAL, and once erased.
+	// The content as queued, in the format of the Cloud API's message object. Null without the PERSONAL scope, and once erased.
 	Content json.RawMessage `json:"content,omitempty"`
-	// Where it is.
+	// The status of the message.
 	Status message.Status `json:"status"`
-	// The lane it takes.
+	// The lane of the message.
 	Priority message.Priority `json:"priority"`
-	// Attempts that used up the budget; waiting for the rate limit and throttled calls do not.
+	// The number of attempts that used the retry budget. Waiting for the rate limit and throttled calls don't count.
 	Attempts int `json:"attempts"`
-	// Every call made to WhatsApp for it.
+	// The number of calls made to WhatsApp for the message.
 	Calls int `json:"calls"`
-	// Why it has this status, in a sentence, where that is not plain.
+	// The reason for the status, in one sentence, if it is not obvious.
 	StatusReason *string `json:"statusReason,omitempty"`
-	// It was sent again after a lost answer although the first call had been accepted.
+	// Whether the message was sent again after a lost response although the first call had been accepted.
 	SentTwice bool `json:"sentTwice"`
-	// The log position of its last event: given as after to messageUpdates, nothing is missed.
+	// The event log position of the message's last event. Pass it as `after` to messageUpdates to miss no change.
 	Cursor string `json:"cursor"`
-	// What to do when a call's answer was lost and no status settles it in time.
+	// What to do if the response to a call was lost and no status settles it in time.
 	OnAmbiguous message.AmbiguityPolicy `json:"onAmbiguous"`
-	// WhatsApp's id of the message that this one answers; such an id holds the recipient's number, so it is null without the scope PERSONAL, and once erased.
+	// WhatsApp's ID of the message that this one replies to. Such an ID contains the recipient's number, so it is null without the PERSONAL scope, and once erased.
 	ReplyTo *string `json:"replyTo,omitempty"`
-	// WhatsApp's own id for it (wamid), once accepted; null without the scope PERSONAL, and once erased.
+	// WhatsApp's own ID of the message (wamid). Null before acceptance, without the PERSONAL scope, and once erased.
 	WhatsappID *string `json:"whatsappId,omitempty"`
-	// When it was accepted here.
+	// When Waypost accepted the message.
 	QueuedAt time.Time `json:"queuedAt"`
-	// It is not sent before this time.
+	// The message is not sent before this time.
 	SendAt *time.Time `json:"sendAt,omitempty"`
-	// It is not sent after this time.
+	// The message is not sent after this time.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
-	// When WhatsApp accepted it.
+	// When WhatsApp accepted the message.
 	SentAt *time.Time `json:"sentAt,omitempty"`
-	// When it was delivered, by WhatsApp's clock.
+	// When the message was delivered, by WhatsApp's clock.
 	DeliveredAt *time.Time `json:"deliveredAt,omitempty"`
-	// When it was read, by WhatsApp's clock.
+	// When the message was read, by WhatsApp's clock.
 	ReadAt *time.Time `json:"readAt,omitempty"`
-	// When the next attempt is due, while RETRYING.
+	// When the next attempt is due, while the message is RETRYING.
 	RetryAt *time.Time `json:"retryAt,omitempty"`
-	// The last failure, if there was one.
+	// The last failure. Null if there was none.
 	Failure *MessageFailure `json:"failure,omitempty"`
-	// The pairs of name and value given when it was queued.
+	// The labels of the message. Their values are masked (•••) without the PERSONAL scope. Empty once erased. Filters by label work without that scope, so don't put anything in a label that others must not learn by guessing it.
 	Labels []*message.Label `json:"labels"`
-	// Its recorded events, the oldest first, at most 200 a page.
+	// The recorded events of the message, oldest first, at most 200 per page.
 	History *EventConnection `json:"history,omitempty"`
-	// Its calls to WhatsApp, the oldest first.
+	// The message's calls to WhatsApp, oldest first.
 	AttemptLog []*Attempt `json:"attemptLog"`
-	// When its personal data were erased, on request or because they were kept for long enough.
+	// When the personal data of the message was erased, on request or at the end of the retention. Null if it was not.
 	ErasedAt *time.Time `json:"erasedAt,omitempty"`
-	// The instant as of which it is shown; nil for now.
+	// The time as of which the message is shown. Nil means now.
 	AsOf *time.Time `json:"-"`
-	// It comes from a list, which has no content.
+	// Whether the message comes from a list, which contains no content.
 	Listed bool `json:"-"`
-	// The id by which sender is resolved.
+	// The ID that sender is resolved by.
 	SenderID string `json:"-"`
-	// The senders of the answer that it is part of; nil if it is alone.
+	// The senders of the response that contains the message. Nil if there is only one message.
 	Senders SendersOf `json:"-"`
 }
 
 // A page of messages.
 type MessageConnection struct {
-	// The page's messages.
+	// The messages on the page.
 	Edges []*MessageEdge `json:"edges"`
-	// Where the page stands.
+	// The position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
 }
 
-// What to send: exactly one of these.
+// The content to send. Exactly one field must be set.
 type MessageContentInput struct {
 	// Plain text.
 	Text *TextInput `json:"text,omitempty"`
@@ -544,19 +546,19 @@ type MessageContentInput struct {
 	Document *MediaInput `json:"document,omitempty"`
 	// A sticker.
 	Sticker *MediaInput `json:"sticker,omitempty"`
-	// A place.
+	// A location.
 	Location *LocationInput `json:"location,omitempty"`
 	// Contact cards, 1 to 5.
 	Contacts []*ContactInput `json:"contacts,omitempty"`
-	// An emoji on an earlier message.
+	// An emoji reaction to an earlier message.
 	Reaction *ReactionInput `json:"reaction,omitempty"`
-	// Buttons, lists and other things to tap.
+	// Buttons, lists, and other interactive elements.
 	Interactive *InteractiveInput `json:"interactive,omitempty"`
 }
 
-// A message in a page.
+// A message on a page.
 type MessageEdge struct {
-	// Its place in the list.
+	// The position in the list.
 	Cursor string `json:"cursor"`
 	// The message.
 	Node *Message `json:"node"`
@@ -564,97 +566,97 @@ type MessageEdge struct {
 
 // Why a call or a message failed.
 type MessageFailure struct {
-	// WhatsApp's error code; null for faults of the network and other answers without one.
+	// The WhatsApp error code. Null for network errors and other responses without one.
 	Code *int `json:"code,omitempty"`
-	// What it is about: rate_limit, pair_rate_limit, capacity, network, server, recipient, policy, template, parameter, media, auth, account, payment, unsettled or unknown.
+	// The category: rate_limit, pair_rate_limit, capacity, network, server, recipient, policy, template, parameter, media, auth, account, payment, unsettled, or unknown.
 	Category string `json:"category"`
-	// What the platform does about it.
+	// How Waypost handles the failure.
 	Class message.Class `json:"class"`
-	// What failed, in a few words.
+	// A short description of the failure.
 	Message string `json:"message"`
-	// What WhatsApp said beyond the code; null without the scope PERSONAL, since it may quote numbers and content.
+	// Details from WhatsApp. Null without the PERSONAL scope, because they may quote numbers and content.
 	Details *string `json:"details,omitempty"`
-	// Meta's trace id, asked for by its support.
+	// Meta's trace ID, which its support asks for.
 	FbtraceID *string `json:"fbtraceId,omitempty"`
-	// The HTTP status of the answer; null if none came.
+	// The HTTP status code of the response. Null if there was no response.
 	HTTPStatus *int `json:"httpStatus,omitempty"`
-	// What to do about it, in a sentence.
+	// How to fix the problem, in one sentence.
 	Advice string `json:"advice"`
-	// When it was recorded.
+	// When the failure was recorded.
 	At time.Time `json:"at"`
 }
 
-// Which messages; all conditions that are given must hold.
+// Filters messages. All given conditions must hold.
 type MessageFilter struct {
-	// Of this sender.
+	// Messages of this sender.
 	SenderID *string `json:"senderId,omitempty"`
-	// In one of these statuses.
+	// Messages in any of these statuses.
 	Status []message.Status `json:"status,omitempty"`
-	// To this phone number, in any notation with country code.
+	// Messages to this phone number, in any notation with country code. Requires the PERSONAL scope, because a match reveals a number that is masked otherwise. Each lookup is recorded as a read of personal data.
 	To *string `json:"to,omitempty"`
-	// Queued under this key.
+	// The message queued with this idempotency key.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
-	// With this id of WhatsApp, of any of its calls.
+	// The message with this WhatsApp ID in any of its calls.
 	WhatsappID *string `json:"whatsappId,omitempty"`
-	// With all of these labels.
+	// Messages with all of these labels. The READ scope is enough: a filter finds only labels that the caller already knows in full.
 	Labels []*message.Label `json:"labels,omitempty"`
-	// Made of this.
+	// Messages with this type of content.
 	Type *message.Kind `json:"type,omitempty"`
-	// In this lane.
+	// Messages in this lane.
 	Priority *message.Priority `json:"priority,omitempty"`
-	// Of the template of this name.
+	// Messages with the template of this name.
 	Template *string `json:"template,omitempty"`
-	// Whose last failure has this category.
+	// Messages whose last failure has this category.
 	ErrorCategory *string `json:"errorCategory,omitempty"`
-	// Whose last failure has this code of WhatsApp.
+	// Messages whose last failure has this WhatsApp error code.
 	ErrorCode *int `json:"errorCode,omitempty"`
-	// Queued after this time.
+	// Messages queued after this time.
 	QueuedAfter *time.Time `json:"queuedAfter,omitempty"`
-	// Queued before this time.
+	// Messages queued before this time.
 	QueuedBefore *time.Time `json:"queuedBefore,omitempty"`
 }
 
-// Which messages: ids or filter, exactly one.
+// A selection of messages: exactly one of ids and filter.
 type MessageSelection struct {
 	// These messages, at most 1000.
 	Ids []string `json:"ids,omitempty"`
-	// All that the filter finds, at most 1,000,000; an empty filter finds all.
+	// All messages that match the filter, at most 1,000,000. An empty filter matches all.
 	Filter *MessageFilter `json:"filter,omitempty"`
 }
 
 // A message after a change.
 type MessageUpdate struct {
-	// The log position of the change: given as after, the next update follows it.
+	// The event log position of the change. Pass it as `after` to receive the next update.
 	Cursor string `json:"cursor"`
 	// When the change was recorded.
 	At time.Time `json:"at"`
-	// The message as it is after the change.
+	// The message as of the change.
 	Message *Message `json:"message"`
 }
 
-// A point of a series. Figures go by the time of recording, so that those of the past never change.
+// A point of a series. Metrics count by the time of recording, so past points never change.
 type MetricPoint struct {
-	// Where its span begins.
+	// When the window of the point begins.
 	At time.Time `json:"at"`
-	// The figures of its span.
+	// The metrics of the window.
 	Metrics *Metrics `json:"metrics"`
 }
 
-// The figures of a span of time. Events count by the time at which they were recorded.
+// The metrics of a window. Events count by the time at which they were recorded.
 type Metrics struct {
-	// The length of the span.
+	// The length of the window.
 	Window time.Duration `json:"window"`
-	// Where the span ends.
+	// The end of the window.
 	At time.Time `json:"at"`
-	// Messages accepted here.
+	// Messages that Waypost accepted.
 	Queued int64 `json:"queued"`
-	// Messages accepted by WhatsApp for the first time.
+	// Messages that WhatsApp accepted for the first time.
 	Sent int64 `json:"sent"`
-	// Messages delivered; a read without a delivered counts.
+	// Messages that were delivered. A read without a delivered status counts as delivered.
 	Delivered int64 `json:"delivered"`
-	// Messages read.
+	// Messages that were read.
 	Read int64 `json:"read"`
-	// Messages that failed for good.
+	// Messages that failed permanently.
 	Failed int64 `json:"failed"`
 	// Messages that became dead letters.
 	DeadLettered int64 `json:"deadLettered"`
@@ -662,132 +664,132 @@ type Metrics struct {
 	Expired int64 `json:"expired"`
 	// Retries that were scheduled after a failed attempt.
 	Retried int64 `json:"retried"`
-	// Calls that WhatsApp refused as too many.
+	// Calls that WhatsApp rejected as too many.
 	Throttled int64 `json:"throttled"`
-	// Calls whose answer was lost.
+	// Calls whose response was lost.
 	Ambiguous int64 `json:"ambiguous"`
-	// Lost answers that a status settled.
+	// Lost responses that a status settled.
 	Settled int64 `json:"settled"`
-	// Messages sent again after a lost answer although the first call had been accepted.
+	// Messages that were sent again after a lost response although the first call had been accepted.
 	SentTwice int64 `json:"sentTwice"`
-	// sent, a minute.
+	// Messages sent per minute.
 	SentPerMinute float64 `json:"sentPerMinute"`
-	// Of the messages sent in the span, the share that was delivered by its end, a read counting as delivered; null when none was sent.
+	// The fraction of the messages sent in the window that were delivered by its end. Read counts as delivered. Null if none were sent.
 	DeliveryRate *float64 `json:"deliveryRate,omitempty"`
-	// F / (F + S): F are the messages that failed for good or became dead letters, without WhatsApp's policy caps (131049, 130472), S those accepted for the first time; null when both are 0.
+	// F / (F + S). F is the number of messages that failed permanently or became dead letters, without WhatsApp's policy caps (131049, 130472). S is the number of messages accepted for the first time. Null if both are 0.
 	ErrorRate *float64 `json:"errorRate,omitempty"`
-	// Every failed call and failed status by type, transient and throttled ones too, the most frequent first.
+	// All failed calls and failed statuses by type, including transient and throttled ones, most frequent first.
 	ErrorsByType []*ErrorTypeRate `json:"errorsByType"`
-	// From the call to the time of the delivered status, of the messages delivered in the span; never below 0, since WhatsApp's times are whole seconds. For a read without a delivered it is the time of the read. Null when none was delivered.
+	// The mean time from the call to the delivered status, of the messages delivered in the window. It is never below 0, because WhatsApp's times are whole seconds. For a read without a delivered status, the time of the read is used. Null if none were delivered.
 	AverageDeliveryLatency *time.Duration `json:"averageDeliveryLatency,omitempty"`
-	// The latency that half of them do not exceed, within 50 ms or 3.2 %.
+	// The median latency, accurate to 50 ms or 3.2%.
 	P50DeliveryLatency *time.Duration `json:"p50DeliveryLatency,omitempty"`
-	// The latency that 95 % of them do not exceed, within 50 ms or 3.2 %.
+	// The 95th percentile of the latency, accurate to 50 ms or 3.2%.
 	P95DeliveryLatency *time.Duration `json:"p95DeliveryLatency,omitempty"`
-	// The latency that 99 % of them do not exceed, within 50 ms or 3.2 %.
+	// The 99th percentile of the latency, accurate to 50 ms or 3.2%.
 	P99DeliveryLatency *time.Duration `json:"p99DeliveryLatency,omitempty"`
-	// From the time of a status to its recording here; null when there was none.
+	// The mean time from a status to its recording in Waypost. Null if there were none.
 	AverageWebhookLag *time.Duration `json:"averageWebhookLag,omitempty"`
-	// Due and not yet accepted, at the end of the span.
+	// Messages that were due and not yet accepted at the end of the window.
 	QueueDepth int64 `json:"queueDepth"`
-	// Waiting for their sendAt, at the end of the span.
+	// Messages that were waiting for their sendAt at the end of the window.
 	Scheduled int64 `json:"scheduled"`
-	// The change of queueDepth a minute, over the span.
+	// The change of queueDepth per minute over the window.
 	QueueGrowthPerMinute float64 `json:"queueGrowthPerMinute"`
-	// The age of the oldest message that is due and not accepted; null if nothing is due, and for spans that have ended.
+	// The age of the oldest message that is due and not accepted. Null if none is due, and for windows in the past.
 	OldestDueAge *time.Duration `json:"oldestDueAge,omitempty"`
 }
 
-// What can be done. Every mutation is recorded before it is answered, with the key that asked for it.
+// The mutations. Every mutation is recorded, with the caller's key, before it returns.
 type Mutation struct {
 }
 
-// A change of many messages by one mutation. Small ones are over when the mutation answers.
+// A change of many messages by one mutation. Small operations are done when the mutation returns.
 type Operation struct {
-	// Its id, for operation(id).
+	// The operation ID, for operation(id).
 	ID string `json:"id"`
-	// Whether it goes on.
+	// The state of the operation.
 	State OperationState `json:"state"`
-	// How many messages it has to do with, frozen before the first was changed.
+	// The number of selected messages, fixed before the first one was changed.
 	Selected int `json:"selected"`
-	// How many of them have been changed, or stood as asked for already.
+	// The number of selected messages that were changed or already in the requested state.
 	Done int `json:"done"`
-	// The messages that could not be changed, the first 100.
+	// The first 100 messages that could not be changed.
 	Refused []*Refusal `json:"refused"`
-	// How many could not be changed.
+	// The number of messages that could not be changed.
 	RefusedCount int `json:"refusedCount"`
 }
 
-// An address that is told what becomes of messages: a POST for each event, with the CloudEvent as body, signed as
-// Standard Webhooks says. Events of one message come in their order, each at least once, under its own id.
+// A URL that receives message events: one POST per event, with the CloudEvent as the body and a Standard Webhooks
+// signature. Events of one message arrive in order. Each is delivered at least once, under its own ID.
 type OutgoingWebhook struct {
-	// Its id.
+	// The webhook ID.
 	ID string `json:"id"`
-	// Where it is told.
+	// The URL that receives the events.
 	URL string `json:"url"`
-	// The events that it wants, by their names in the log; null: all of them.
+	// The event types to deliver, by their names in the event log. Null means all types.
 	EventTypes []string `json:"eventTypes,omitempty"`
-	// The senders whose messages it wants; null: all of them.
+	// The senders whose messages are included. Null means all senders.
 	SenderIds []string `json:"senderIds,omitempty"`
-	// It gets phone numbers and content, too.
+	// Whether deliveries include phone numbers and content.
 	Personal bool `json:"personal"`
-	// When it was registered.
+	// When the webhook was created.
 	CreatedAt time.Time `json:"createdAt"`
-	// Since when it gets nothing; null while it does.
+	// When delivery stopped. Null while the webhook is enabled.
 	DisabledAt *time.Time `json:"disabledAt,omitempty"`
-	// Why it gets nothing.
+	// Why delivery stopped.
 	DisabledReason *string `json:"disabledReason,omitempty"`
-	// What was delivered in the last seven days, the latest first.
+	// Deliveries of the last seven days, newest first.
 	Deliveries *OutgoingWebhookDeliveryConnection `json:"deliveries"`
 }
 
-// A try to tell an outgoing webhook of an event.
+// An attempt to deliver an event to an outgoing webhook.
 type OutgoingWebhookDelivery struct {
-	// The event's id, and the header webhook-id.
+	// The event ID, also in the webhook-id header.
 	EventID string `json:"eventId"`
-	// The event's name.
+	// The event type.
 	EventType string `json:"eventType"`
-	// The message that it is of.
+	// The message that the event belongs to.
 	MessageID string `json:"messageId"`
-	// Counts the tries of this event, from 1.
+	// The number of the attempt for this event, from 1.
 	Attempt int `json:"attempt"`
-	// When it began.
+	// When the attempt began.
 	At time.Time `json:"at"`
-	// How long it took.
+	// How long the attempt took.
 	Took time.Duration `json:"took"`
-	// The HTTP status of the answer; null if none came.
+	// The HTTP status code of the response. Null if there was no response.
 	Status *int `json:"status,omitempty"`
-	// Why no answer came.
+	// Why there was no response.
 	Error *string `json:"error,omitempty"`
-	// What came of it.
+	// The outcome of the attempt.
 	Outcome query.HookOutcome `json:"outcome"`
 }
 
 // A page of deliveries.
 type OutgoingWebhookDeliveryConnection struct {
-	// The deliveries.
+	// The deliveries on the page.
 	Edges []*OutgoingWebhookDeliveryEdge `json:"edges"`
-	// Where the page stands.
+	// The position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
 }
 
-// A delivery in a page.
+// A delivery on a page.
 type OutgoingWebhookDeliveryEdge struct {
-	// Its place in the list.
+	// The position in the list.
 	Cursor string `json:"cursor"`
 	// The delivery.
 	Node *OutgoingWebhookDelivery `json:"node"`
 }
 
-// What an outgoing webhook is to be.
+// The configuration of an outgoing webhook.
 type OutgoingWebhookInput struct {
-	// Where it is told: http or https. Internal addresses are refused when it is told, unless WAYPOST_HOOK_NETWORKS allows them.
+	// The URL that receives the events: http or https. Internal addresses are rejected at delivery, unless WAYPOST_HOOK_NETWORKS allows them.
 	URL string `json:"url"`
-	// The events that it wants, by their names in the log, such as Delivered; null or none: all of them.
+	// The event types to deliver, by their names in the event log, such as Delivered. Null or empty means all types.
 	EventTypes []string `json:"eventTypes,omitempty"`
-	// The senders whose messages it wants; null or none: all of them.
+	// The senders whose messages are included. Null or empty means all senders.
 	SenderIds []string `json:"senderIds,omitempty"`
-	// Let it have phone numbers and content.
+	// Whether deliveries include phone numbers and content.
 	Personal *bool `json:"personal,omitempty"`
 }
 
@@ -795,101 +797,103 @@ type OutgoingWebhookInput struct {
 type OutgoingWebhookSecret struct {
 	// The outgoing webhook.
 	OutgoingWebhook *OutgoingWebhook `json:"outgoingWebhook"`
-	// The secret: whsec_ and base64. It verifies the header webhook-signature.
+	// The secret: whsec_ and base64. It verifies the webhook-signature header.
 	Secret string `json:"secret"`
 }
 
-// Where one page of a list stands in the whole.
+// The position of a page in its list.
 type PageInfo struct {
-	// More follows in the direction of the list.
+	// Whether there are more items in the direction of the list.
 	HasNextPage bool `json:"hasNextPage"`
-	// The page began after a cursor, so something stands before it.
+	// Whether the page began after a cursor, so that there are items before it.
 	HasPreviousPage bool `json:"hasPreviousPage"`
-	// The cursor of the page's first entry; null if it is empty.
+	// The cursor of the first item on the page. Null if the page is empty.
 	StartCursor *string `json:"startCursor,omitempty"`
-	// The cursor of the page's last entry, to be given as after; null if the page is empty.
+	// The cursor of the last item on the page, to pass as `after`. Null if the page is empty.
 	EndCursor *string `json:"endCursor,omitempty"`
 }
 
-// A stream that read models leave out from an event on.
+// A stream that read models omit from an event on.
 type ParkedStream struct {
-	// The read models that leave it out: worklist, which dispatch goes by, or views, which queries read.
+	// The read models that omit the stream: worklist, which dispatch uses, or views, which queries read.
 	Projection string `json:"projection"`
 	// The stream.
 	Stream string `json:"stream"`
 	// The revision of the event that could not be projected.
 	Revision int64 `json:"revision"`
-	// The type of that event.
+	// The type of the event.
 	Type string `json:"type"`
-	// Why it could not be.
+	// Why the event could not be projected.
 	Error string `json:"error"`
-	// When that was found.
+	// When this was detected.
 	At time.Time `json:"at"`
 }
 
-// What can be asked.
+// The queries.
 type Query struct {
 }
 
-// A message to be sent.
+// A message to send.
 type QueueMessageInput struct {
-	// The sender it goes out from.
+	// The sender of the message.
 	SenderID string `json:"senderId"`
-	// The recipient's phone number with country code, in any notation; it is normalised to E.164.
+	// The recipient's phone number with country code, in any notation. It is normalized to E.164.
 	To string `json:"to"`
-	// Makes repeating the request safe: unique within the sender, at most 128 characters, nothing personal.
+	// A key that makes it safe to repeat the request. It is unique per sender and has at most 128 characters. It must contain no personal data, no phone number, and no plain hash of one: the message ID is derived from it (UUIDv5) and remains after the recipient is erased, so anyone who can guess the key can determine the recipient. Use an order number, a random value, or an HMAC with idempotencySecret as its key.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
-	// What to send.
+	// The content to send.
 	Content *MessageContentInput `json:"content"`
-	// The lane it takes.
+	// The lane of the message.
 	Priority *message.Priority `json:"priority,omitempty"`
-	// Not before this time, at most a year ahead.
+	// The earliest time to send the message, at most a year ahead.
 	SendAt *time.Time `json:"sendAt,omitempty"`
-	// Not after this time.
+	// The latest time to send the message.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
-	// What to do when a call's answer was lost and no status settles it in time.
+	// What to do if the response to a call was lost and no status settles it in time.
 	OnAmbiguous *message.AmbiguityPolicy `json:"onAmbiguous,omitempty"`
-	// WhatsApp's id of the message that this one answers.
+	// WhatsApp's ID of the message that this one replies to.
 	ReplyTo *string `json:"replyTo,omitempty"`
-	// Pairs of name and value by which it is found again.
+	// Pairs of name and value for finding the message.
 	Labels []*message.Label `json:"labels,omitempty"`
+	// At most 4 other keys that an earlier version of the caller may have queued this message with. If one of them was used, the request is a repeat of that message. They are not recorded.
+	FormerKeys []string `json:"formerKeys,omitempty"`
 }
 
-// The answer to an accepted message.
+// The result of queueing a message.
 type QueueMessagePayload struct {
 	// The message.
 	Message *Message `json:"message"`
-	// It stood already: this was a repeat.
+	// Whether the message already existed because this request was a repeat.
 	Replayed bool `json:"replayed"`
-	// The log position of its last event, to be given as after to messageUpdates.
+	// The event log position of the message's last event. Pass it as `after` to messageUpdates.
 	Cursor string `json:"cursor"`
 }
 
-// The answer to one of many messages: message or error.
+// The result of one of many messages: message or error.
 type QueueMessageResult struct {
 	// The message, if it was accepted.
 	Message *Message `json:"message,omitempty"`
-	// It stood already: this was a repeat.
+	// Whether the message already existed because this request was a repeat.
 	Replayed bool `json:"replayed"`
-	// Why it was not accepted.
+	// Why the message was not accepted.
 	Error *InputError `json:"error,omitempty"`
 }
 
-// An emoji on an earlier message of the same chat, at most 30 days old.
+// An emoji reaction to an earlier message of the same chat, at most 30 days old.
 type ReactionInput struct {
-	// WhatsApp's id of that message.
+	// WhatsApp's ID of that message.
 	MessageID string `json:"messageId"`
-	// The emoji; an empty string takes an earlier reaction back.
+	// The emoji. An empty string removes an earlier reaction.
 	Emoji string `json:"emoji"`
 }
 
-// How far the read models are behind the log.
+// The state of the read models.
 type ReadModel struct {
-	// The position of the log up to which they are complete, as a cursor.
+	// The event log position up to which the read models are complete, as a cursor.
 	Position string `json:"position"`
-	// For how long the oldest event that they lack has stood in the log; PT0S if they lack none.
+	// How long the oldest event missing in the read models has been in the event log. PT0S if none is missing.
 	Behind time.Duration `json:"behind"`
-	// The streams that they leave out, the oldest first, at most 100: an event of each could not be projected. They are tried again at each start and every ten minutes.
+	// The streams that the read models omit, oldest first, at most 100, because an event in each of them could not be projected. Waypost retries them at each start and every ten minutes. A key that is limited to senders sees the streams of its senders.
 	Parked []*ParkedStream `json:"parked"`
 }
 
@@ -897,126 +901,126 @@ type ReadModel struct {
 type Refusal struct {
 	// The message.
 	MessageID string `json:"messageId"`
-	// The kind of error, as in extensions.code.
+	// The error code, as in extensions.code.
 	Code string `json:"code"`
-	// What stood in the way.
+	// Why the message could not be changed.
 	Message string `json:"message"`
 }
 
-// A sender to be registered.
+// A sender to register.
 type RegisterSenderInput struct {
-	// Chosen by the caller: letters, digits, '-' and '_', at most 64.
+	// The sender ID, chosen by the caller: letters, digits, '-', and '_', at most 64 characters.
 	ID string `json:"id"`
-	// What people call it.
+	// The display name of the sender.
 	Name string `json:"name"`
 	// Meta's phone_number_id.
 	PhoneNumberID string `json:"phoneNumberId"`
-	// The phone number as people read it.
+	// The phone number in a readable format.
 	DisplayPhoneNumber *string `json:"displayPhoneNumber,omitempty"`
 	// Meta's WhatsApp Business Account ID.
 	BusinessAccountID *string `json:"businessAccountId,omitempty"`
-	// At most this many calls a second, 1 to 1000.
+	// The maximum number of calls per second, 1 to 1000.
 	MessagesPerSecond *int `json:"messagesPerSecond,omitempty"`
-	// Kept encrypted and never shown again, in no query and no event. Without it the server's default token is used.
+	// The access token. It is stored encrypted and never returned, in no query and no event. If omitted, the server's default token is used.
 	AccessToken *string `json:"accessToken,omitempty"`
 }
 
-// A phone number that messages go out from.
+// A phone number that messages are sent from.
 type Sender struct {
-	// Its id, chosen when it was registered.
+	// The sender ID, chosen at registration.
 	ID string `json:"id"`
-	// What people call it.
+	// The display name of the sender.
 	Name string `json:"name"`
 	// Meta's phone_number_id.
 	PhoneNumberID string `json:"phoneNumberId"`
-	// The phone number as people read it.
+	// The phone number in a readable format.
 	DisplayPhoneNumber *string `json:"displayPhoneNumber,omitempty"`
 	// Meta's WhatsApp Business Account ID.
 	BusinessAccountID *string `json:"businessAccountId,omitempty"`
-	// At most this many calls a second.
+	// The maximum number of calls per second.
 	MessagesPerSecond int `json:"messagesPerSecond"`
-	// Whether it sends.
+	// The state of the sender.
 	State sender.State `json:"state"`
-	// Why it does not, where it does not.
+	// Why the sender is not sending. Null if it is.
 	StateReason *string `json:"stateReason,omitempty"`
-	// The fault for which the platform holds it.
+	// The problem that made Waypost hold the sender. Null if it is not held.
 	Hold *SenderHold `json:"hold,omitempty"`
-	// The lanes that a person has stopped.
+	// The lanes that an operator has paused.
 	PausedPriorities []message.Priority `json:"pausedPriorities"`
-	// How many calls a second its lane may make now, after throttling and inbound traffic; 0 while no process sends for it.
+	// The current limit of calls per second, after throttling and inbound traffic. It is 0 while no process sends for this sender.
 	EffectiveRate float64 `json:"effectiveRate"`
-	// Until when WhatsApp has throttled it; null if it has not.
+	// When the throttling by WhatsApp ends. Null if the sender is not throttled.
 	ThrottledUntil *time.Time `json:"throttledUntil,omitempty"`
-	// Due and not yet accepted, of a paused or held sender too. This and the following come from a read model.
+	// Messages that are due and not yet accepted, also for a paused or held sender. This and the following fields come from a read model.
 	QueueDepth int64 `json:"queueDepth"`
-	// Waiting for its sendAt.
+	// Messages waiting for their sendAt.
 	Scheduled int64 `json:"scheduled"`
-	// The age of the oldest message that is due and not accepted; null if nothing is due.
+	// The age of the oldest message that is due and not accepted. Null if none is due.
 	OldestDueAge *time.Duration `json:"oldestDueAge,omitempty"`
-	// What waits in each lane, the most urgent first.
+	// The queue of each lane, most urgent first.
 	Lanes []*LaneDepth `json:"lanes"`
-	// How many messages ended waiting in the last minute: accepted, failed, cancelled or expired.
+	// The number of messages that left the queue in the last minute: accepted, failed, cancelled, or expired.
 	DrainPerMinute float64 `json:"drainPerMinute"`
-	// When the queue is empty at this drain; null: never.
+	// The time until the queue is empty at this drain rate. Null if it would never be.
 	EmptyIn *time.Duration `json:"emptyIn,omitempty"`
-	// Reads its drain and how its lane stands.
+	// Returns the sender's drain rate and the status of its lane.
 	Figures FiguresOf `json:"-"`
-	// Reads what waits for the sender.
+	// Returns the sender's queue.
 	Queue QueueOf `json:"-"`
 }
 
-// The fault for which the platform holds a sender.
+// The problem that made Waypost hold a sender.
 type SenderHold struct {
-	// WhatsApp's error code, if it gave one.
+	// The WhatsApp error code, if there is one.
 	Code *int `json:"code,omitempty"`
-	// What it is about: auth, account or payment.
+	// The category of the problem: auth, account, or payment.
 	Category string `json:"category"`
-	// What is wrong.
+	// A description of the problem.
 	Message string `json:"message"`
-	// Since when it is held.
+	// When the hold started.
 	Since time.Time `json:"since"`
-	// When the platform asks WhatsApp again whether the fault is mended; null while no process sends for it.
+	// When Waypost next checks with WhatsApp whether the problem is fixed. Null while no process sends for this sender.
 	NextProbeAt *time.Time `json:"nextProbeAt,omitempty"`
-	// What to do about it, in a sentence.
+	// How to fix the problem, in one sentence.
 	Advice string `json:"advice"`
-	// Reads how the sender's lane stands.
+	// Returns the status of the sender's lane.
 	Figures FiguresOf `json:"-"`
 }
 
-// How many messages have a status.
+// The number of messages with a status.
 type StatusCount struct {
 	// The status.
 	Status message.Status `json:"status"`
-	// How many have it.
+	// The number of messages with this status.
 	Count int64 `json:"count"`
 }
 
-// What can be followed live: over a WebSocket by the protocol graphql-transport-ws, or by Server-Sent Events
-// for a POST with Accept: text/event-stream. A cursor seen before, given as after, resumes without a gap and without a repeat.
+// The live updates: over a WebSocket with the protocol graphql-transport-ws, or by Server-Sent Events for a POST with
+// Accept: text/event-stream. Pass an earlier cursor as `after` to resume without gaps or repeats.
 type Subscription struct {
 }
 
-// What fills one part of a template.
+// The parameters of one part of a template.
 type TemplateComponentInput struct {
 	// The part.
 	Type TemplateComponentType `json:"type"`
-	// For buttons, the kind as the Cloud API names it: quick_reply, url (one-time passwords too), copy_code, flow,
-	// catalog, mpm, order_details or voice_call. With BODY, the part below the text: carousel, limited_time_offer,
-	// order_status or tap_target_configuration.
+	// For buttons, the kind in the Cloud API: quick_reply, url (also for one-time passwords), copy_code, flow, catalog,
+	// mpm, order_details, or voice_call. With BODY, the part below the text: carousel, limited_time_offer, order_status,
+	// or tap_target_configuration.
 	SubType *string `json:"subType,omitempty"`
-	// The button's place, from 0. For buttons only.
+	// The index of the button, from 0. For buttons only.
 	Index *int `json:"index,omitempty"`
-	// The Cloud API's parameter objects; for a carousel its card objects.
+	// The Cloud API's parameter objects, or card objects for a carousel.
 	Parameters []json.RawMessage `json:"parameters,omitempty"`
 }
 
-// A template and what fills it.
+// A template and its parameters.
 type TemplateInput struct {
-	// The template's name.
+	// The name of the template.
 	Name string `json:"name"`
-	// Its language, as WhatsApp names it: en_US.
+	// The language, as a WhatsApp code such as en_US.
 	Language string `json:"language"`
-	// What fills its variables.
+	// The parameters of the template's parts.
 	Components []*TemplateComponentInput `json:"components,omitempty"`
 }
 
@@ -1024,43 +1028,43 @@ type TemplateInput struct {
 type TextInput struct {
 	// The text, at most 4096 characters.
 	Body string `json:"body"`
-	// Show a preview of the first link in it.
+	// Whether to show a preview of the first link in the text.
 	PreviewURL *bool `json:"previewUrl,omitempty"`
 }
 
-// A change of a sender; what is left out stays.
+// Changes of a sender. Omitted values stay unchanged.
 type UpdateSenderInput struct {
-	// The sender's id.
+	// The sender ID.
 	ID string `json:"id"`
-	// What people call it.
+	// The display name of the sender.
 	Name *string `json:"name,omitempty"`
-	// The phone number as people read it.
+	// The phone number in a readable format.
 	DisplayPhoneNumber *string `json:"displayPhoneNumber,omitempty"`
 	// Meta's WhatsApp Business Account ID.
 	BusinessAccountID *string `json:"businessAccountId,omitempty"`
-	// Replaces the token in use. Kept encrypted and never shown again.
+	// A new access token, which replaces the current one. It is stored encrypted and never returned.
 	AccessToken *string `json:"accessToken,omitempty"`
 }
 
-// The key by which the caller is known.
+// The caller's key.
 type Viewer struct {
-	// The key's id.
+	// The key ID.
 	KeyID string `json:"keyId"`
-	// What the key is called.
+	// The name of the key.
 	Name string `json:"name"`
-	// What it allows.
+	// The scopes of the key.
 	Scopes []Scope `json:"scopes"`
-	// The senders that it is limited to; null: all of them.
+	// The senders that the key is limited to. Null means all senders.
 	SenderIds []string `json:"senderIds,omitempty"`
 }
 
-// The order of the log's pages.
+// The order of events.
 type LogOrder string
 
 const (
-	// As it was recorded.
+	// In the order of recording.
 	LogOrderOldestFirst LogOrder = "OLDEST_FIRST"
-	// The last recorded first.
+	// In reverse order of recording.
 	LogOrderNewestFirst LogOrder = "NEWEST_FIRST"
 )
 
@@ -1112,15 +1116,15 @@ func (e LogOrder) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// Whether an operation goes on.
+// The state of an operation.
 type OperationState string
 
 const (
-	// Only counted; nothing was or will be changed.
+	// The messages were only counted. Nothing was or will be changed.
 	OperationStateDryRun OperationState = "DRY_RUN"
-	// Under way.
+	// The operation is running.
 	OperationStateRunning OperationState = "RUNNING"
-	// Over.
+	// The operation has finished.
 	OperationStateDone OperationState = "DONE"
 )
 
@@ -1173,21 +1177,21 @@ func (e OperationState) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// What a key allows its holder to do.
+// A right of a key.
 type Scope string
 
 const (
-	// Queue messages and cancel them.
+	// Queue and cancel messages.
 	ScopeSend Scope = "SEND"
-	// Read messages, senders and figures, with phone numbers masked and content left out.
+	// Read messages, senders, and metrics, with phone numbers and label values masked and without content.
 	ScopeRead Scope = "READ"
-	// Read phone numbers and content in the clear.
+	// Read phone numbers, labels, and content unmasked, and find messages by phone number.
 	ScopePersonal Scope = "PERSONAL"
-	// Read the recorded events, the ledger, and messages as they were at an earlier time.
+	// Read the recorded events, the ledger, and messages as of an earlier time.
 	ScopeAudit Scope = "AUDIT"
 	// Change senders and decide on dead letters.
 	ScopeOperate Scope = "OPERATE"
-	// Everything.
+	// All rights.
 	ScopeAdmin Scope = "ADMIN"
 )
 

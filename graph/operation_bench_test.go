@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// BenchmarkCancelMessages cancels 100,000 messages at once while others are
-// queued one after the other: run it with -benchtime 1x. It tells when the
-// mutation answered, when all were cancelled, and how long queueing took beside
-// it and on its own.
+// BenchmarkCancelMessages cancels 100,000 messages at once while others are queued one
+// after the other. Run it with -benchtime 1x. It reports when the mutation returned,
+// when all messages were cancelled, and how long queueing took during the operation and
+// without it.
 func BenchmarkCancelMessages(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
@@ -43,8 +43,8 @@ func BenchmarkCancelMessages(b *testing.B) {
 	}
 }
 
-// queueing queues messages one by one, 300 or until over, and answers how long
-// each took, the shortest first.
+// queueing queues messages one by one, 300 or until over is closed, and returns their
+// durations, shortest first.
 func (p *platform) queueing(over <-chan struct{}) []time.Duration {
 	p.tb.Helper()
 	var took []time.Duration

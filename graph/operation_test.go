@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/waypost/waypost/adapters/polltest"
+	"github.com/waypost/waypost/app/bulk"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
@@ -24,7 +26,7 @@ import (
 
 const operationFields = `{ id state selected done refusedCount refused { messageId code message } }`
 
-// queueAll queues messages of a lane under keys of their own, and answers their ids.
+// queueAll queues messages of a lane with their own keys and returns their IDs.
 func (p *platform) queueAll(name, priority string, n int) []uuid.UUID {
 	p.tb.Helper()
 	var ids []uuid.UUID
@@ -53,19 +55,12 @@ func (p *platform) operation(key, id string) any {
 	return p.ok(key, `query($id: ID!) { operation(id: $id) `+operationFields+` }`, map[string]any{"id": id})["operation"]
 }
 
-// finished waits until an operation is over.
+// finished waits until an operation has finished.
 func (p *platform) finished(id string) any {
 	p.tb.Helper()
-	for {
-		op := p.operation("admin", id)
-		if at(p.tb, op, "state") == "DONE" {
-			return op
-		}
-		if p.ctx.Err() != nil {
-			p.tb.Fatalf("it does not end: %v", op)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	return polltest.Value(p.tb, "the operation is done",
+		func() (any, error) { return p.operation("admin", id), nil },
+		func(op any) bool { return at(p.tb, op, "state") == "DONE" })
 }
 
 // eventsOf counts the events of a type that a message has.
@@ -116,18 +111,20 @@ func TestMessagesAreCancelledAtOnce(t *testing.T) {
 	if at(t, data, "message", "statusReason") != "wrong prices" || at(t, last, "causationId") != id || at(t, last, "by", "kind") != "KEY" {
 		t.Errorf("%v", data)
 	}
-	// By name: what stands as asked for is done, what cannot be is refused.
+	// By ID: messages that are already in the requested state count as done, and
+	// messages that cannot be changed as refused.
 	ids := fmt.Sprintf(`{ids: [%q, %q, %q, %q]}`, autumn[0], spring[1], spring[0], uuid.Nil)
 	if op = cancel(ids, ""); at(t, op, "state") != "DONE" || at(t, op, "selected") != 4.0 || at(t, op, "done") != 2.0 || at(t, op, "refusedCount") != 2.0 ||
 		at(t, op, "refused", 0, "code") != "CONFLICT" || at(t, op, "refused", 1, "code") != "NOT_FOUND" {
 		t.Errorf("by name: %v", op)
 	}
-	// A status that cannot be cancelled selects nothing; all others of autumn are left.
+	// A status that cannot be cancelled selects nothing, so all others of autumn are
+	// left.
 	if op = cancel(`{filter: {status: [SENT]}}`, ""); at(t, op, "selected") != 0.0 || at(t, op, "state") != "DONE" {
 		t.Errorf("sent ones: %v", op)
 	}
 	if n := p.eventsOf(autumn[1], "Cancelled"); n != 0 {
-		t.Errorf("what was not selected has %d Cancelled", n)
+		t.Errorf("a message that was not selected has %d Cancelled", n)
 	}
 	for _, input := range []string{`{}`, `{ids: [], filter: {}}`, `{ids: null, filter: null}`, `{filter: {to: "1"}}`} {
 		if r := p.ask("admin", `mutation { cancelMessages(input: `+input+`, reason: "x") { id } }`, nil); r.code() != "INVALID_INPUT" {
@@ -172,19 +169,19 @@ func TestOperationsAreSeenByThoseWhoMay(t *testing.T) {
 	}
 }
 
-// process is one that carries on operations, and that can be ended.
+// process is a process that carries out operations and that can be ended.
 type process struct {
-	*command.Operations
+	*bulk.Runner
 
 	stop func()
 }
 
 func (p *platform) startProcess() process { return p.startProcessOf(p.log, time.Now, time.After) }
 
-func (p *platform) startProcessOf(log event.Log, clock command.Clock, after func(time.Duration) <-chan time.Time) process {
+func (p *platform) startProcessOf(log event.Log, clock event.Clock, after func(time.Duration) <-chan time.Time) process {
 	ctx, cancel := context.WithCancel(p.ctx)
 	messages := command.NewMessages(log, time.Now, newID, 1000)
-	ops := command.NewOperations(log, messages, clock, after, newID, slog.New(slog.DiscardHandler))
+	ops := bulk.NewRunner(log, messages.Messages, clock, after, newID, slog.New(slog.DiscardHandler))
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := ops.Run(ctx); !errors.Is(err, context.Canceled) {
@@ -196,54 +193,44 @@ func (p *platform) startProcessOf(log event.Log, clock command.Clock, after func
 	return process{ops, stop}
 }
 
-// haltingLog lets so many messages be changed. Further changes wait until their process
-// ends.
+// haltingLog allows a number of messages to be changed. Further changes wait until
+// their process ends.
 type haltingLog struct {
 	event.Log
 
 	left atomic.Int64
 }
 
-func (l *haltingLog) Append(ctx context.Context, stream string, expected event.Expected, events ...event.New) (event.Appended, error) {
+func (l *haltingLog) Append(ctx context.Context, stream string, expected event.Expected, events ...event.Proposed) (event.Appended, error) {
 	if strings.HasPrefix(stream, event.MessageStreams) && l.left.Add(-1) < 0 {
 		<-ctx.Done()
 	}
 	return l.Log.Append(ctx, stream, expected, events...)
 }
 
-// startHalting starts a process that comes no further than so many messages.
+// startHalting starts a process that changes only the given number of messages.
 func (p *platform) startHalting(changes int64) process {
 	log := &haltingLog{Log: p.log}
 	log.left.Store(changes)
 	return p.startProcessOf(log, time.Now, time.After)
 }
 
-func (pr process) until(p *platform, id uuid.UUID, what func(command.OperationState) bool) command.OperationState {
+func (pr process) until(p *platform, id uuid.UUID, what func(bulk.Operation) bool) bulk.Operation {
 	p.tb.Helper()
-	for {
-		state, err := pr.Find(p.ctx, id)
-		must(p.tb, err)
-		if what(state) {
-			return state
-		}
-		if p.ctx.Err() != nil {
-			p.tb.Fatalf("it does not come so far: %+v", state)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	return polltest.Value(p.tb, "the operation has made that progress",
+		func() (bulk.Operation, error) { return pr.Find(p.ctx, id) }, what)
 }
 
-func isOver(s command.OperationState) bool { return s.Finished }
+func isOver(s bulk.Operation) bool { return s.Finished }
 
-func named(ids []uuid.UUID) command.Selection {
+func named(ids []uuid.UUID) bulk.Selection {
 	return func(_ context.Context, yield func([]uuid.UUID) error) error { return yield(ids) }
 }
 
-var operator = command.Cause{By: domain.Actor{Kind: domain.ActorKey, ID: "key-1", OnBehalfOf: "agent 7"}, CausationID: "request-1"}
+var operator = event.Cause{By: domain.Actor{Kind: domain.ActorKey, ID: "key-1", OnBehalfOf: "agent 7"}, CausationID: "request-1"}
 
-// An operation that a process leaves unfinished goes on where it ended, and
-// changes no message a second time: not even one that has become a dead letter
-// again since.
+// An operation that a process leaves unfinished resumes where it ended, and changes
+// each message only once, even a message that has become a dead letter again since.
 func TestOperationsGoOnAfterARestart(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
@@ -258,22 +245,22 @@ func TestOperationsGoOnAfterARestart(t *testing.T) {
 	}
 	wg.Wait()
 	first := p.startHalting(520)
-	begun, err := first.Start(p.ctx, command.StartOperation{Kind: operation.KindRequeue, Select: named(ids)}, operator)
+	begun, err := first.Start(p.ctx, bulk.Request{Kind: operation.KindRequeue, Select: named(ids)}, operator)
 	must(t, err)
-	first.until(p, begun.ID, func(s command.OperationState) bool { return s.Done >= 520 })
+	first.until(p, begun.ID, func(s bulk.Operation) bool { return s.Done >= 520 })
 	first.stop()
 	left, err := first.Find(p.ctx, begun.ID)
 	must(t, err)
 	if left.Finished || left.Through < 500 || left.Through >= 1100 {
-		t.Fatalf("it was to be left in its midst: %+v", left)
+		t.Fatalf("it must be left unfinished: %+v", left)
 	}
-	if _, err := first.Start(p.ctx, command.StartOperation{Kind: operation.KindRequeue, Select: named(nil)}, operator); domain.CodeOf(err) != domain.CodeUnavailable {
-		t.Errorf("a process that ends begins an operation: %v", err)
+	if _, err := first.Start(p.ctx, bulk.Request{Kind: operation.KindRequeue, Select: named(nil)}, operator); domain.CodeOf(err) != domain.CodeUnavailable {
+		t.Errorf("an ending process starts an operation: %v", err)
 	}
-	// Requeued, not recorded as such, and dead anew.
+	// Requeued, not recorded as such, and a dead letter again.
 	again := slices.IndexFunc(ids[left.Through:], func(id uuid.UUID) bool { return p.eventsOf(id, "Requeued") == 1 })
 	if again < 0 {
-		t.Fatalf("all that was requeued is recorded: %+v", left)
+		t.Fatalf("every requeued message is recorded: %+v", left)
 	}
 	p.deadLetter(ids[left.Through+again].String())
 	second := p.startProcess()
@@ -287,21 +274,21 @@ func TestOperationsGoOnAfterARestart(t *testing.T) {
 		}
 	}
 	second.stop()
-	third := p.startProcess() // finds nothing to do
+	third := p.startProcess() // it finds nothing to do
 	if state := third.until(p, begun.ID, isOver); state.Done != 1100 {
 		t.Errorf("after another start: %+v", state)
 	}
 }
 
-// Processes that take the same operation for left, as at a start while another
-// runs, change each message once all together.
+// Several processes that treat the same operation as unfinished, as at a start while
+// another process is running, change each message once in total.
 func TestOperationsOfSeveralProcesses(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
 	ids := p.queueAll("many", "BULK", 1100)
 	p.deadLetter(ids[7].String())
 	processes := []process{p.startProcess()}
-	begun, err := processes[0].Start(p.ctx, command.StartOperation{Kind: operation.KindCancel, Reason: "x", Select: named(ids)}, operator)
+	begun, err := processes[0].Start(p.ctx, bulk.Request{Kind: operation.KindCancel, Reason: "x", Select: named(ids)}, operator)
 	must(t, err)
 	for range 3 {
 		processes = append(processes, p.startProcess())
@@ -318,21 +305,21 @@ func TestOperationsOfSeveralProcesses(t *testing.T) {
 	}
 }
 
-// What a process leaves that does not start again is taken on by another, once
-// it has stood still for a while.
+// If a process does not restart, another one resumes its operation after it has made no
+// progress for a while.
 func TestOperationsOfADeadProcessAreTakenOn(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
 	ids := p.queueAll("left", "BULK", 1100)
 	var ahead atomic.Int64
 	ticks := make(chan time.Time)
-	look := func() { // the second tick comes after the look that the first began
+	look := func() { // the second tick comes after the check that the first one began
 		t.Helper()
 		for range 2 {
 			select {
 			case ticks <- time.Now():
 			case <-p.ctx.Done():
-				t.Fatal("it does not look")
+				t.Fatal("it does not check")
 			}
 		}
 	}
@@ -341,15 +328,15 @@ func TestOperationsOfADeadProcessAreTakenOn(t *testing.T) {
 		func(time.Duration) <-chan time.Time { return ticks })
 	look()
 	dying := p.startHalting(520)
-	begun, err := dying.Start(p.ctx, command.StartOperation{Kind: operation.KindCancel, Reason: "x", Select: named(ids)}, operator)
+	begun, err := dying.Start(p.ctx, bulk.Request{Kind: operation.KindCancel, Reason: "x", Select: named(ids)}, operator)
 	must(t, err)
-	dying.until(p, begun.ID, func(s command.OperationState) bool { return s.Done >= 520 })
+	dying.until(p, begun.ID, func(s bulk.Operation) bool { return s.Done >= 520 })
 	dying.stop()
 	look()
 	left, err := other.Find(p.ctx, begun.ID)
 	must(t, err)
 	if left.Finished || left.Through < 500 {
-		t.Fatalf("it was to be left in its midst, and not to be taken on at once: %+v", left)
+		t.Fatalf("it must be left unfinished, and not be resumed immediately: %+v", left)
 	}
 	ahead.Store(int64(31 * time.Second))
 	look()
@@ -358,28 +345,32 @@ func TestOperationsOfADeadProcessAreTakenOn(t *testing.T) {
 	}
 }
 
-// remoteLog is a log that can be cut off, and is once so many messages were changed.
+// remoteLog is a log that can be cut off, and is cut off once a number of messages were
+// changed.
 type remoteLog struct {
 	event.Log
 
-	away    atomic.Bool
-	after   int64
-	changes atomic.Int64
+	unavailable atomic.Bool
+	after       int64
+	changes     atomic.Int64
+	refused     atomic.Int64 // reads and appends while it was unavailable
 }
 
 func (l *remoteLog) Read(ctx context.Context, stream string, from event.Revision, limit int) ([]event.Recorded, error) {
-	if l.away.Load() {
+	if l.unavailable.Load() {
+		l.refused.Add(1)
 		return nil, event.ErrUnavailable
 	}
 	return l.Log.Read(ctx, stream, from, limit)
 }
 
-func (l *remoteLog) Append(ctx context.Context, stream string, expected event.Expected, events ...event.New) (event.Appended, error) {
-	if l.away.Load() {
+func (l *remoteLog) Append(ctx context.Context, stream string, expected event.Expected, events ...event.Proposed) (event.Appended, error) {
+	if l.unavailable.Load() {
+		l.refused.Add(1)
 		return event.Appended{}, event.ErrUnavailable
 	}
 	if strings.HasPrefix(stream, event.MessageStreams) && l.changes.Add(1) == l.after {
-		l.away.Store(true)
+		l.unavailable.Store(true)
 	}
 	return l.Log.Append(ctx, stream, expected, events...)
 }
@@ -390,17 +381,18 @@ func TestOperationsWaitWhileTheStoreIsAway(t *testing.T) {
 	ids := p.queueAll("waiting", "BULK", 600)
 	log := &remoteLog{Log: p.log, after: 100}
 	process := p.startProcessOf(log, time.Now, time.After)
-	begun, err := process.Start(p.ctx, command.StartOperation{Kind: operation.KindCancel, Reason: "x", Select: named(ids)}, operator)
+	begun, err := process.Start(p.ctx, bulk.Request{Kind: operation.KindCancel, Reason: "x", Select: named(ids)}, operator)
 	must(t, err)
-	process.until(p, begun.ID, func(s command.OperationState) bool { return s.Done >= 100 })
-	if _, err := process.Start(p.ctx, command.StartOperation{Kind: operation.KindCancel, Reason: "x", Select: named(ids)}, operator); !errors.Is(err, event.ErrUnavailable) {
-		t.Errorf("it begins while the store is away: %v", err)
+	process.until(p, begun.ID, func(s bulk.Operation) bool { return s.Done >= 100 })
+	if _, err := process.Start(p.ctx, bulk.Request{Kind: operation.KindCancel, Reason: "x", Select: named(ids)}, operator); !errors.Is(err, event.ErrUnavailable) {
+		t.Errorf("it starts while the store is unavailable: %v", err)
 	}
-	time.Sleep(300 * time.Millisecond)
-	if state := process.until(p, begun.ID, func(command.OperationState) bool { return true }); state.RefusedCount != 0 || state.Finished {
-		t.Errorf("while the store is away: %+v", state)
+	refused := log.refused.Load()
+	polltest.Until(t, "the operation has been retried", func() bool { return log.refused.Load() >= refused+2 })
+	if state := process.until(p, begun.ID, func(bulk.Operation) bool { return true }); state.RefusedCount != 0 || state.Finished {
+		t.Errorf("while the store is unavailable: %+v", state)
 	}
-	log.away.Store(false)
+	log.unavailable.Store(false)
 	if done := process.until(p, begun.ID, isOver); done.Done != 600 || done.RefusedCount != 0 {
 		t.Errorf("in the end: %+v", done)
 	}
@@ -414,25 +406,25 @@ func TestOperationsWaitWhileTheStoreIsAway(t *testing.T) {
 func TestOperationsAreBounded(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
-	idle := command.NewOperations(p.log, p.messages, time.Now, time.After, newID, slog.New(slog.DiscardHandler))
+	idle := bulk.NewRunner(p.log, p.messages.Messages, time.Now, time.After, newID, slog.New(slog.DiscardHandler))
 	start := func() error {
-		_, err := idle.Start(p.ctx, command.StartOperation{Kind: operation.KindCancel, Reason: "x", Select: named(nil)}, operator)
+		_, err := idle.Start(p.ctx, bulk.Request{Kind: operation.KindCancel, Reason: "x", Select: named(nil)}, operator)
 		return err
 	}
 	for range 8 {
 		must(t, start())
 	}
 	if err := start(); domain.CodeOf(err) != domain.CodeUnavailable {
-		t.Errorf("a ninth at once: %v", err)
+		t.Errorf("a ninth at the same time: %v", err)
 	}
-	fault := errors.New("postgres is away")
+	fault := errors.New("postgres is unavailable")
 	other := p.startProcess()
-	_, err := other.Start(p.ctx, command.StartOperation{Kind: operation.KindCancel, Select: func(context.Context, func([]uuid.UUID) error) error { return fault }}, operator)
+	_, err := other.Start(p.ctx, bulk.Request{Kind: operation.KindCancel, Select: func(context.Context, func([]uuid.UUID) error) error { return fault }}, operator)
 	if !errors.Is(err, fault) {
-		t.Errorf("a selection that cannot be made: %v", err)
+		t.Errorf("a selection that fails: %v", err)
 	}
-	_, err = other.Start(p.ctx, command.StartOperation{Kind: operation.KindCancel, Select: func(_ context.Context, yield func([]uuid.UUID) error) error {
-		return yield(make([]uuid.UUID, command.MaxSelected+1))
+	_, err = other.Start(p.ctx, bulk.Request{Kind: operation.KindCancel, Select: func(_ context.Context, yield func([]uuid.UUID) error) error {
+		return yield(make([]uuid.UUID, bulk.MaxSelected+1))
 	}}, operator)
 	if domain.CodeOf(err) != domain.CodeTooLarge {
 		t.Errorf("too many: %v", err)

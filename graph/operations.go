@@ -4,53 +4,38 @@ import (
 	"context"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
-	"github.com/waypost/waypost/app/command"
-	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/bulk"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/operation"
 )
 
-// Bounds of bulk operations as they are asked for.
+// Limits of bulk operations.
 const (
-	// finishedBefore is up to how many messages an operation is waited for, and
-	// waitForOperation how long at most.
+	// finishedBefore is the maximum number of messages for which a mutation waits until
+	// the operation has finished, and waitForOperation the maximum wait.
 	finishedBefore   = 500
 	waitForOperation = 10 * time.Second
-	// maxIDs is how many messages may be named.
+	// maxIDs is the maximum number of IDs in a selection.
 	maxIDs = 1000
-	// maxReason bounds what an operator says, in characters: it stands in every event.
-	maxReason = 1024
 )
 
-// SelectionReader finds the messages of a bulk operation in a read model.
-type SelectionReader interface {
-	// SelectMessages hands over all messages that the filter finds at one moment.
-	SelectMessages(ctx context.Context, filter query.MessageFilter, yield func([]uuid.UUID) error) error
-	// SelectDeadLetters does the same with dead letters.
-	SelectDeadLetters(ctx context.Context, filter query.DeadLetterFilter, yield func([]uuid.UUID) error) error
-}
-
 func checkReason(reason string) error {
-	if n := utf8.RuneCountInString(reason); n < 1 || n > maxReason {
-		return domain.Invalid("reason", "has %d characters, 1 to %d are allowed", n, maxReason)
-	}
-	return nil
+	return domain.CheckLines("reason", reason, 1, domain.MaxReason)
 }
 
-// operate freezes the selection and begins the operation. A small one is over
-// when it is answered.
-func (r *Resolver) operate(ctx context.Context, kind operation.Kind, reason string, selection command.Selection, dryRun bool) (*Operation, error) {
+// operate fixes the selection and starts the operation. A small operation has finished
+// when operate returns.
+func (r *Resolver) operate(ctx context.Context, kind operation.Kind, reason string, selection bulk.Selection, dryRun bool) (*Operation, error) {
 	if dryRun {
 		selected := 0
 		err := selection(ctx, func(ids []uuid.UUID) error { selected += len(ids); return nil })
 		return &Operation{ID: r.opts.IDs().String(), State: OperationStateDryRun, Selected: selected, Refused: []*Refusal{}}, err
 	}
-	begun, err := r.opts.Operations.Start(ctx, command.StartOperation{
+	begun, err := r.opts.Commands.StartOperation(ctx, bulk.Request{
 		Kind: kind, Reason: reason, Senders: callerOf(ctx).SenderIds, Select: selection,
 	}, r.cause(ctx))
 	if err != nil {
@@ -59,23 +44,23 @@ func (r *Resolver) operate(ctx context.Context, kind operation.Kind, reason stri
 	if begun.Selected <= finishedBefore {
 		wait, cancel := context.WithTimeout(ctx, waitForOperation)
 		defer cancel()
-		r.opts.Operations.Wait(wait, begun.ID) // it goes on; its id leads to it
+		r.opts.Queries.AwaitOperation(wait, begun.ID) // it continues, and its ID leads to it
 	}
-	now, err := r.opts.Operations.Find(ctx, begun.ID)
-	if err != nil { // it stands all the same, and its id is what the caller needs
+	now, err := r.opts.Queries.FindOperation(ctx, begun.ID)
+	if err != nil { // it exists anyway, and the caller needs its ID
 		now = begun
 	}
 	return operationOf(now), nil
 }
 
-// operation is the operation with this id as the caller sees it: a key that is
-// limited to some senders sees only its own.
+// operation returns the caller's view of the operation with this ID. A key that is
+// limited to senders sees only its own operations.
 func (r *Resolver) operation(ctx context.Context, id string) (*Operation, error) {
 	parsed, err := uuid.Parse(id)
 	if err != nil {
-		return nil, nil //nolint:nilnil,nilerr // null is the answer for an operation that is not known
+		return nil, nil //nolint:nilnil,nilerr // null is correct for an unknown operation
 	}
-	found, err := r.opts.Operations.Find(ctx, parsed)
+	found, err := r.opts.Queries.FindOperation(ctx, parsed)
 	c := callerOf(ctx)
 	switch {
 	case domain.CodeOf(err) == domain.CodeNotFound, err == nil && c.SenderIds != nil && found.By.ID != c.KeyID:
@@ -86,7 +71,7 @@ func (r *Resolver) operation(ctx context.Context, id string) (*Operation, error)
 	return operationOf(found), nil
 }
 
-func operationOf(o command.OperationState) *Operation {
+func operationOf(o bulk.Operation) *Operation {
 	shown := &Operation{
 		ID: o.ID.String(), State: OperationStateRunning, Selected: o.Selected, Done: o.Done,
 		Refused: make([]*Refusal, len(o.Refused)), RefusedCount: o.RefusedCount,
@@ -100,14 +85,14 @@ func operationOf(o command.OperationState) *Operation {
 	return shown
 }
 
-// namedOr is the selection of ids, or otherwise that of the filter: exactly one
-// of the two is given.
-func namedOr(ids []string, filtered bool, find command.Selection) (command.Selection, error) {
+// namedOr returns the selection by IDs, or otherwise by filter. Exactly one of the two
+// must be given.
+func namedOr(ids []string, filtered bool, find bulk.Selection) (bulk.Selection, error) {
 	switch {
 	case (ids == nil) != filtered:
-		return nil, domain.Invalid("input", "needs ids or filter, exactly one")
+		return nil, domain.Invalid("input", "must contain exactly one of ids and filter")
 	case len(ids) > maxIDs:
-		return nil, domain.Invalid("input.ids", "has %d ids, at most %d are allowed; use a filter", len(ids), maxIDs)
+		return nil, domain.Invalid("input.ids", "must contain at most %d IDs, got %d; use a filter", maxIDs, len(ids))
 	case filtered:
 		return find, nil
 	}
@@ -131,18 +116,27 @@ func distinct(ids []string) ([]uuid.UUID, error) {
 	return out, nil
 }
 
-func (r *Resolver) selectDeadLetters(ctx context.Context, in DeadLetterSelection) (command.Selection, error) {
-	filter := deadLetterFilter(ctx, in.Filter)
+func (r *Resolver) selectDeadLetters(ctx context.Context, in DeadLetterSelection) (bulk.Selection, error) {
+	filter, err := deadLetterFilter(ctx, in.Filter)
+	if err != nil {
+		return nil, domain.PrefixField("input", err)
+	}
 	return namedOr(in.Ids, in.Filter != nil, func(ctx context.Context, yield func([]uuid.UUID) error) error {
-		return r.opts.SelectionReader.SelectDeadLetters(ctx, filter, yield)
+		return r.opts.Queries.SelectDeadLetters(ctx, filter, yield)
 	})
 }
 
-// selectCancellable finds, of what the filter finds, what may still be cancelled.
-func (r *Resolver) selectCancellable(ctx context.Context, in MessageSelection) (command.Selection, error) {
+// selectCancellable returns the messages that match the filter and can still be
+// cancelled.
+func (r *Resolver) selectCancellable(ctx context.Context, in MessageSelection) (bulk.Selection, error) {
+	if in.Filter != nil && in.Filter.To != nil {
+		if err := callerOf(ctx).demandNumber("input.filter.to"); err != nil {
+			return nil, err
+		}
+	}
 	filter, err := messageFilter(ctx, in.Filter)
 	if err != nil {
-		return nil, domain.Under("input", err)
+		return nil, domain.PrefixField("input", err)
 	}
 	wanted := filter.Status
 	filter.Status = []message.Status{}
@@ -155,6 +149,6 @@ func (r *Resolver) selectCancellable(ctx context.Context, in MessageSelection) (
 		if len(filter.Status) == 0 {
 			return nil
 		}
-		return r.opts.SelectionReader.SelectMessages(ctx, filter, yield)
+		return r.opts.Queries.SelectMessages(ctx, filter, yield)
 	})
 }

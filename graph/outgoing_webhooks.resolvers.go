@@ -18,9 +18,9 @@ func (r *mutationResolver) CreateOutgoingWebhook(ctx context.Context, input Outg
 	if err != nil {
 		return nil, err
 	}
-	h, secret, err := r.opts.Hooks.Register(ctx, spec, r.cause(ctx))
+	h, secret, err := r.opts.Commands.CreateOutgoingWebhook(ctx, spec, r.cause(ctx))
 	if err != nil {
-		return nil, domain.Under("input", err)
+		return nil, domain.PrefixField("input", err)
 	}
 	return &OutgoingWebhookSecret{OutgoingWebhook: hookOf(h), Secret: secret}, nil
 }
@@ -31,15 +31,15 @@ func (r *mutationResolver) UpdateOutgoingWebhook(ctx context.Context, id string,
 		return nil, err
 	}
 	return r.changeHook(ctx, id, func() (hook.Hook, error) {
-		h, err := r.opts.Hooks.Change(ctx, id, spec, r.cause(ctx))
-		return h, domain.Under("input", err)
+		h, err := r.opts.Commands.UpdateOutgoingWebhook(ctx, id, spec, r.cause(ctx))
+		return h, domain.PrefixField("input", err)
 	})
 }
 
 func (r *mutationResolver) RotateOutgoingWebhookSecret(ctx context.Context, id string) (*OutgoingWebhookSecret, error) {
 	var secret string
 	h, err := r.changeHook(ctx, id, func() (h hook.Hook, err error) {
-		h, secret, err = r.opts.Hooks.Rotate(ctx, id, r.cause(ctx))
+		h, secret, err = r.opts.Commands.RotateOutgoingWebhookSecret(ctx, id, r.cause(ctx))
 		return h, err
 	})
 	if err != nil {
@@ -50,16 +50,16 @@ func (r *mutationResolver) RotateOutgoingWebhookSecret(ctx context.Context, id s
 
 func (r *mutationResolver) DisableOutgoingWebhook(ctx context.Context, id string, reason *string) (*OutgoingWebhook, error) {
 	return r.changeHook(ctx, id, func() (hook.Hook, error) {
-		return r.opts.Hooks.Disable(ctx, id, or(reason, ""), r.cause(ctx))
+		return r.opts.Commands.DisableOutgoingWebhook(ctx, id, or(reason, ""), r.cause(ctx))
 	})
 }
 
 func (r *mutationResolver) EnableOutgoingWebhook(ctx context.Context, id string) (*OutgoingWebhook, error) {
-	return r.changeHook(ctx, id, func() (hook.Hook, error) { return r.opts.Hooks.Enable(ctx, id, r.cause(ctx)) })
+	return r.changeHook(ctx, id, func() (hook.Hook, error) { return r.opts.Commands.EnableOutgoingWebhook(ctx, id, r.cause(ctx)) })
 }
 
 func (r *mutationResolver) RemoveOutgoingWebhook(ctx context.Context, id string) (*OutgoingWebhook, error) {
-	return r.changeHook(ctx, id, func() (hook.Hook, error) { return r.opts.Hooks.Remove(ctx, id, r.cause(ctx)) })
+	return r.changeHook(ctx, id, func() (hook.Hook, error) { return r.opts.Commands.RemoveOutgoingWebhook(ctx, id, r.cause(ctx)) })
 }
 
 func (r *outgoingWebhookResolver) Deliveries(ctx context.Context, obj *OutgoingWebhook, first *int, after *string, failed *bool) (*OutgoingWebhookDeliveryConnection, error) {
@@ -70,10 +70,10 @@ func (r *outgoingWebhookResolver) Deliveries(ctx context.Context, obj *OutgoingW
 	var before int64
 	if after != nil {
 		if before, err = strconv.ParseInt(*after, 10, 64); err != nil || before < 1 {
-			return nil, domain.Invalid("after", "is no cursor; give one that was answered before, or none")
+			return nil, domain.Invalid("after", "is not a valid cursor; pass one from an earlier response, or none")
 		}
 	}
-	found, err := r.opts.HookDeliveryReader.HookDeliveries(ctx, obj.ID, or(failed, false), limit, before)
+	found, err := r.opts.Queries.HookDeliveries(ctx, obj.ID, or(failed, false), limit, before)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (r *outgoingWebhookResolver) Deliveries(ctx context.Context, obj *OutgoingW
 
 func (r *queryResolver) OutgoingWebhooks(ctx context.Context) ([]*OutgoingWebhook, error) {
 	all := []*OutgoingWebhook{}
-	for _, h := range r.opts.Hooks.List() {
+	for _, h := range r.opts.Queries.ListOutgoingWebhooks() {
 		if reachesHook(ctx, h.Senders) {
 			all = append(all, hookOf(h.Hook))
 		}

@@ -9,17 +9,17 @@ import (
 	"github.com/waypost/waypost/domain/hook"
 )
 
-// hookSpec is the input as the domain takes it. A key that is limited to senders
-// registers hooks for these alone.
+// hookSpec converts the input to the domain's specification. A key that is limited to
+// senders can register hooks only for them.
 func hookSpec(ctx context.Context, in OutgoingWebhookInput) (hook.Spec, error) {
 	if !reachesHook(ctx, in.SenderIds) {
-		return hook.Spec{}, domain.Invalid("input.senderIds", "must name senders of the key, which is limited to some")
+		return hook.Spec{}, domain.Invalid("input.senderIds", "must name senders of the key: the key is limited to senders")
 	}
 	return hook.Spec{URL: in.URL, Types: in.EventTypes, Senders: in.SenderIds, Personal: or(in.Personal, false)}, nil
 }
 
-// reachesHook reports whether the caller's key reaches all that a hook with these
-// senders is told of.
+// reachesHook reports whether the caller's key has access to everything that a hook for
+// these senders receives.
 func reachesHook(ctx context.Context, senders []string) bool {
 	c := callerOf(ctx)
 	if c.SenderIds == nil {
@@ -28,9 +28,10 @@ func reachesHook(ctx context.Context, senders []string) bool {
 	return len(senders) > 0 && !slices.ContainsFunc(senders, func(s string) bool { return !slices.Contains(c.SenderIds, s) })
 }
 
-// changeHook changes a hook that the caller reaches; another is not known to it.
+// changeHook changes a hook that the caller has access to. Any other hook does not
+// exist for the caller.
 func (r *mutationResolver) changeHook(ctx context.Context, id string, change func() (hook.Hook, error)) (*OutgoingWebhook, error) {
-	for _, h := range r.opts.Hooks.List() {
+	for _, h := range r.opts.Queries.ListOutgoingWebhooks() {
 		if h.ID == id && reachesHook(ctx, h.Senders) {
 			changed, err := change()
 			if err != nil {

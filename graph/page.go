@@ -5,19 +5,19 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// How many entries a page has that asks for none in particular.
+// The default page sizes.
 const (
 	defaultPage    = 50
 	defaultHistory = 100
 )
 
-// firstOf reads how many entries are asked for.
+// firstOf returns the requested number of entries.
 func firstOf(first *int, otherwise int) (int, error) {
 	if first == nil {
 		return otherwise, nil
 	}
 	if *first < 1 || *first > query.MaxPage {
-		return 0, domain.Invalid("first", "is %d, 1 to %d are allowed", *first, query.MaxPage)
+		return 0, domain.Invalid("first", "must be 1 to %d, got %d", query.MaxPage, *first)
 	}
 	return *first, nil
 }
@@ -31,7 +31,7 @@ func (r *Resolver) page(first *int, after *string) (query.Page, error) {
 	return query.Page{First: n, After: at}, err
 }
 
-// pageInfo tells of a page by the cursors of its entries.
+// pageInfo describes a page by the cursors of its entries.
 func pageInfo(cursors []string, after *string, more bool) *PageInfo {
 	info := &PageInfo{HasNextPage: more, HasPreviousPage: after != nil}
 	if n := len(cursors); n > 0 {

@@ -10,13 +10,19 @@ import (
 )
 
 func (r *readModelResolver) Parked(ctx context.Context, obj *ReadModel) ([]*ParkedStream, error) {
-	list, err := r.opts.BooksReader.ParkedStreams(ctx)
+	list, err := r.opts.Queries.ParkedStreams(ctx)
 	if err != nil {
 		return nil, err
 	}
-	parked := make([]*ParkedStream, len(list))
-	for i, p := range list {
-		parked[i] = &ParkedStream{Projection: p.Group, Stream: p.Stream, Revision: int64(p.Revision), Type: p.Type, Error: p.Error, At: p.At}
+	parked := []*ParkedStream{}
+	for _, p := range list {
+		seen, err := r.seesStream(ctx, p.Stream)
+		if err != nil {
+			return nil, err
+		}
+		if seen {
+			parked = append(parked, &ParkedStream{Projection: p.Group, Stream: p.Stream, Revision: int64(p.Revision), Type: p.Type, Error: p.Error, At: p.At})
+		}
 	}
 	return parked, nil
 }

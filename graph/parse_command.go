@@ -17,26 +17,26 @@ import (
 )
 
 const (
-	// commandVersion is the version of a command's shape, its member "v".
+	// commandVersion is the version of the command format, its member "v".
 	commandVersion = "1"
 	// commandInput is the input whose fields a command has.
 	commandInput = "QueueMessageInput"
 )
 
-// CommandParser reads commands to queue a message as they come over a broker:
-// the fields of QueueMessageInput as JSON, beside the version of the shape. It is
-// the very input of queueMessage, with its defaults and checks, so that what one
-// way takes the other takes too. It is safe for concurrent use.
+// CommandParser parses commands to queue a message as they arrive over a broker: the
+// fields of QueueMessageInput as JSON, plus the version of the format. It uses the same
+// input as queueMessage, with its defaults and checks, so that both accept the same
+// messages. It is safe for concurrent use.
 type CommandParser struct {
 	schema    *ast.Schema
 	operation *ast.OperationDefinition
 	input     *executionContext
 }
 
-// NewCommandParser makes a parser over the served schema.
+// NewCommandParser returns a parser for the served schema.
 func NewCommandParser() *CommandParser {
 	served := NewExecutableSchema(Config{})
-	execution, _ := served.(*executableSchema) // it is what NewExecutableSchema answers
+	execution, _ := served.(*executableSchema) // NewExecutableSchema returns this type
 	return &CommandParser{
 		schema: served.Schema(),
 		operation: &ast.OperationDefinition{VariableDefinitions: ast.VariableDefinitionList{{
@@ -48,8 +48,8 @@ func NewCommandParser() *CommandParser {
 	}
 }
 
-// Parse reads one command. Every error is a *domain.Error with CodeInvalidInput
-// that names the field at fault.
+// Parse parses one command. Every error is a *domain.Error with CodeInvalidInput that
+// names the invalid field.
 func (p *CommandParser) Parse(raw []byte) (message.Request, error) {
 	fields, err := commandFields(raw)
 	if err != nil {
@@ -69,25 +69,28 @@ func (p *CommandParser) Parse(raw []byte) (message.Request, error) {
 	return requestOf(in)
 }
 
-// commandFields is the command without its version.
+// commandFields returns the command without its version.
 func commandFields(raw []byte) (map[string]any, error) {
+	if err := domain.CheckEncoding(raw); err != nil {
+		return nil, err
+	}
 	var fields map[string]any
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	if err := d.Decode(&fields); err != nil || fields == nil {
-		return nil, domain.Invalid("", "is no JSON object; see docs/commands.schema.json for what a command looks like")
+		return nil, domain.Invalid("", "must be a JSON object; see docs/commands.schema.json for the format")
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, domain.Invalid("", "has something behind its JSON object; send one command in each message")
+		return nil, domain.Invalid("", "must contain nothing after its JSON object; send one command per message")
 	}
 	if v, ok := fields["v"].(json.Number); !ok || v.String() != commandVersion {
-		return nil, domain.Invalid("v", "is not %s, the version of commands that this program knows", commandVersion)
+		return nil, domain.Invalid("v", "must be %s, the supported version of commands", commandVersion)
 	}
 	delete(fields, "v")
 	return fields, nil
 }
 
-// commandError tells an error of the schema in the platform's own terms.
+// commandError converts an error of the schema to the public form.
 func commandError(err error) error {
 	var schema *gqlerror.Error
 	if !errors.As(err, &schema) {

@@ -53,7 +53,7 @@ func TestParseCommandNamesTheFieldAtFault(t *testing.T) {
 		{"a list", `[]`, ""},
 		{"two objects", `{"v":1} {"v":1}`, ""},
 		{"no version", `{"senderId":"shop"}`, "v"},
-		{"version of the future", `{"v":2,"senderId":"shop"}`, "v"},
+		{"future version", `{"v":2,"senderId":"shop"}`, "v"},
 		{"version as text", `{"v":"1","senderId":"shop"}`, "v"},
 		{"required field", `{"v":1,"to":"+14155550101","content":{"text":{"body":"x"}}}`, "senderId"},
 		{"unknown field", `{"v":1,"senderId":"shop","to":"+14155550101","idempotencykey":"k","content":{"text":{"body":"x"}}}`, "idempotencykey"},
@@ -67,16 +67,16 @@ func TestParseCommandNamesTheFieldAtFault(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := graph.NewCommandParser().Parse([]byte(c.raw))
-			var told *domain.Error
-			if !errors.As(err, &told) || told.Code != domain.CodeInvalidInput || told.Field != c.field || told.Message == "" {
+			var invalid *domain.Error
+			if !errors.As(err, &invalid) || invalid.Code != domain.CodeInvalidInput || invalid.Field != c.field || invalid.Message == "" {
 				t.Errorf("got %#v, want INVALID_INPUT at %q", err, c.field)
 			}
 		})
 	}
 }
 
-// FuzzParseCommand holds that nothing that comes over a broker makes the parser
-// panic or answer anything but a request or an error for its producer.
+// FuzzParseCommand checks that no command from a broker makes the parser panic or
+// return anything except a request or an error for its producer.
 func FuzzParseCommand(f *testing.F) {
 	f.Add([]byte(`{"v":1,"senderId":"shop","to":"+14155550101","content":{"text":{"body":"Hello"}}}`))
 	f.Add([]byte(`{"v":1,"senderId":"shop","to":"+1","content":{"template":{"name":"a","language":"en","components":[{"type":"BUTTON","index":0}]}}}`))
@@ -93,8 +93,8 @@ func FuzzParseCommand(f *testing.F) {
 	})
 }
 
-// TestCommandSchemaIsThatOfTheInput holds the JSON schema in docs to the fields
-// of the input.
+// TestCommandSchemaIsThatOfTheInput compares the JSON schema in docs with the fields of
+// the input.
 func TestCommandSchemaIsThatOfTheInput(t *testing.T) {
 	t.Parallel()
 	want, err := graph.CommandSchema()
@@ -106,6 +106,6 @@ func TestCommandSchemaIsThatOfTheInput(t *testing.T) {
 	got, err := os.ReadFile(path)
 	must(t, err)
 	if string(got) != string(want) {
-		t.Errorf("docs/commands.schema.json is not that of the input; write it with: go generate ./graph")
+		t.Errorf("docs/commands.schema.json does not match the input; update it with: go generate ./graph")
 	}
 }

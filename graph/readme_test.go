@@ -10,7 +10,7 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 )
 
-// What the README offers for pasting is answered by the schema that is served.
+// The operations in the README match the served schema.
 func TestReadmeOperationsAreValid(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "README.md"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -13,14 +14,14 @@ import (
 	"github.com/sosodev/duration"
 )
 
-// MarshalTime writes an instant in RFC 3339, in UTC.
+// MarshalTime encodes a time in RFC 3339, in UTC.
 func MarshalTime(t time.Time) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) {
 		_, _ = io.WriteString(w, strconv.Quote(t.UTC().Format(time.RFC3339Nano)))
 	})
 }
 
-// UnmarshalTime reads an instant in RFC 3339, of any offset.
+// UnmarshalTime parses a time in RFC 3339, with any offset.
 func UnmarshalTime(v any) (time.Time, error) {
 	s, ok := v.(string)
 	if !ok {
@@ -28,20 +29,23 @@ func UnmarshalTime(v any) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is no instant in RFC 3339, such as 2026-01-31T12:00:00Z", s)
+		return time.Time{}, fmt.Errorf("%q is not a time in RFC 3339, such as 2026-01-31T12:00:00Z", s)
 	}
-	return t.UTC(), nil
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}, fmt.Errorf("%q is outside the years 0001 to 9999 in UTC", s)
+	}
+	return t, nil
 }
 
-// MarshalDuration writes a length of time in ISO 8601, to the microsecond.
+// MarshalDuration encodes a duration in ISO 8601, to the microsecond.
 func MarshalDuration(d time.Duration) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) {
 		_, _ = io.WriteString(w, strconv.Quote(formatDuration(d)))
 	})
 }
 
-// formatDuration counts in days at most, as UnmarshalDuration reads, and in whole
-// numbers: a float would show its rounding.
+// formatDuration uses days at most, as UnmarshalDuration does, and whole numbers,
+// because a float would show its rounding.
 func formatDuration(d time.Duration) string {
 	const day = 24 * time.Hour
 	d = d.Round(time.Microsecond)
@@ -73,8 +77,8 @@ func formatDuration(d time.Duration) string {
 	return s.String()
 }
 
-// UnmarshalDuration reads a length of time in ISO 8601. Years and months have no
-// fixed length and are refused.
+// UnmarshalDuration parses a duration in ISO 8601. Years and months have no fixed
+// length and are rejected.
 func UnmarshalDuration(v any) (time.Duration, error) {
 	s, ok := v.(string)
 	if !ok {
@@ -82,21 +86,26 @@ func UnmarshalDuration(v any) (time.Duration, error) {
 	}
 	d, err := duration.Parse(s)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no length of time in ISO 8601, such as PT5M", s)
+		return 0, fmt.Errorf("%q is not a duration in ISO 8601, such as PT5M", s)
 	}
 	if d.Years != 0 || d.Months != 0 {
-		return 0, fmt.Errorf("%q counts in years or months, whose length varies; use days", s)
+		return 0, fmt.Errorf("%q contains years or months, whose length varies; use days", s)
+	}
+	const most = 100 * 365 * 24 // in hours; the longest time.Duration is 292 years
+	hours := ((d.Weeks*7+d.Days)*24 + d.Hours) + d.Minutes/60 + d.Seconds/3600
+	if math.IsNaN(hours) || math.Abs(hours) > most {
+		return 0, fmt.Errorf("%q is longer than a hundred years", s)
 	}
 	return d.ToTimeDuration(), nil
 }
 
-// MarshalInt64 writes a whole number of 64 bits.
+// MarshalInt64 encodes a 64-bit integer.
 func MarshalInt64(n int64) graphql.Marshaler { return graphql.MarshalInt64(n) }
 
-// UnmarshalInt64 reads a whole number of 64 bits.
+// UnmarshalInt64 parses a 64-bit integer.
 func UnmarshalInt64(v any) (int64, error) { return graphql.UnmarshalInt64(v) }
 
-// MarshalJSON writes a JSON value as it is.
+// MarshalJSON writes a JSON value unchanged.
 func MarshalJSON(raw json.RawMessage) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) {
 		if len(raw) == 0 {
@@ -106,5 +115,5 @@ func MarshalJSON(raw json.RawMessage) graphql.Marshaler {
 	})
 }
 
-// UnmarshalJSON reads any JSON value.
+// UnmarshalJSON accepts any JSON value.
 func UnmarshalJSON(v any) (json.RawMessage, error) { return json.Marshal(v) }

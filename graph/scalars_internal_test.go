@@ -26,7 +26,7 @@ func TestDurationIsWrittenInISO8601(t *testing.T) {
 	}
 }
 
-// What is written is read as the same, to the microsecond.
+// An encoded duration is parsed as the same duration, to the microsecond.
 func TestDurationIsReadAsWritten(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -35,8 +35,8 @@ func TestDurationIsReadAsWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if (read - d).Abs() > time.Microsecond { // the reader counts in floats
-			t.Fatalf("%s is read as %s", d, read)
+		if (read - d).Abs() > time.Microsecond { // the parser uses floats
+			t.Fatalf("%s is parsed as %s", d, read)
 		}
 	})
 }

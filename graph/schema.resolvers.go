@@ -10,7 +10,7 @@ import (
 )
 
 func (r *queryResolver) ReadModel(ctx context.Context) (*ReadModel, error) {
-	m, err := r.opts.BooksReader.ReadModel(ctx, r.opts.Clock())
+	m, err := r.opts.Queries.ReadModel(ctx, r.opts.Clock())
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,7 @@ package graph
 
 import "github.com/waypost/waypost/domain/access"
 
-// scopesIn are scopes as the domain has them. The names are the same.
+// scopesIn converts scopes to those of the domain. The names are the same.
 func scopesIn(scopes []Scope) []access.Scope {
 	in := make([]access.Scope, len(scopes))
 	for i, s := range scopes {
@@ -11,7 +11,7 @@ func scopesIn(scopes []Scope) []access.Scope {
 	return in
 }
 
-// ScopesOf are the domain's scopes as the schema has them.
+// ScopesOf converts the domain's scopes to those of the schema.
 func ScopesOf(scopes []access.Scope) []Scope {
 	of := make([]Scope, len(scopes))
 	for i, s := range scopes {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
@@ -19,7 +20,7 @@ func (r *mutationResolver) RegisterSender(ctx context.Context, input RegisterSen
 	if err := callerOf(ctx).demandSender("id", input.ID); err != nil {
 		return nil, err
 	}
-	s, err := r.opts.Senders.Register(ctx, sender.Registration{
+	s, err := r.opts.Commands.RegisterSender(ctx, sender.Registration{
 		ID: input.ID, Name: input.Name, PhoneNumberID: input.PhoneNumberID,
 		DisplayPhoneNumber: or(input.DisplayPhoneNumber, ""), BusinessAccountID: or(input.BusinessAccountID, ""),
 		Rate: or(input.MessagesPerSecond, sender.DefaultRate),
@@ -34,7 +35,7 @@ func (r *mutationResolver) UpdateSender(ctx context.Context, input UpdateSenderI
 	if err := callerOf(ctx).demandSender("id", input.ID); err != nil {
 		return nil, err
 	}
-	s, err := r.opts.Senders.Update(ctx, input.ID, sender.Changes{
+	s, err := r.opts.Commands.UpdateSender(ctx, input.ID, sender.Changes{
 		Name: input.Name, DisplayPhoneNumber: input.DisplayPhoneNumber, BusinessAccountID: input.BusinessAccountID,
 	}, or(input.AccessToken, ""), r.cause(ctx))
 	if err != nil {
@@ -44,33 +45,35 @@ func (r *mutationResolver) UpdateSender(ctx context.Context, input UpdateSenderI
 }
 
 func (r *mutationResolver) SetSenderRate(ctx context.Context, id string, messagesPerSecond int) (*Sender, error) {
-	return r.changeSender(ctx, id, func(s sender.Sender) ([]domain.Event, error) {
-		return sender.SetRate(s, messagesPerSecond)
+	return r.changeSender(ctx, id, func(cause event.Cause) (sender.Sender, error) {
+		return r.opts.Commands.SetSenderRate(ctx, id, messagesPerSecond, cause)
 	})
 }
 
 func (r *mutationResolver) PauseSender(ctx context.Context, id string, reason string, priorities []message.Priority) (*Sender, error) {
 	if priorities != nil && len(priorities) == 0 {
-		return nil, domain.Invalid("priorities", "is empty; name the lanes to stop, or leave it out to stop all")
+		return nil, domain.Invalid("priorities", "must not be empty; name the lanes to pause, or omit it to pause all")
 	}
 	lanes := make([]string, len(priorities))
 	for i, p := range priorities {
 		lanes[i] = string(p)
 	}
-	return r.changeSender(ctx, id, func(s sender.Sender) ([]domain.Event, error) {
-		return sender.Pause(s, lanes, reason)
+	return r.changeSender(ctx, id, func(cause event.Cause) (sender.Sender, error) {
+		return r.opts.Commands.PauseSender(ctx, id, lanes, reason, cause)
 	})
 }
 
 func (r *mutationResolver) ResumeSender(ctx context.Context, id string) (*Sender, error) {
-	return r.changeSender(ctx, id, sender.Resume)
+	return r.changeSender(ctx, id, func(cause event.Cause) (sender.Sender, error) {
+		return r.opts.Commands.ResumeSender(ctx, id, cause)
+	})
 }
 
 func (r *queryResolver) Sender(ctx context.Context, id string) (*Sender, error) {
 	if !callerOf(ctx).sees(id) {
-		return nil, nil //nolint:nilnil // null is the answer for a sender that is not known
+		return nil, nil //nolint:nilnil // null is correct for an unknown sender
 	}
-	s, err := r.opts.Senders.Load(ctx, id)
+	s, err := r.opts.Queries.FindSender(ctx, id)
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return nil, nil //nolint:nilnil // as above
 	}
@@ -81,7 +84,7 @@ func (r *queryResolver) Sender(ctx context.Context, id string) (*Sender, error) 
 }
 
 func (r *queryResolver) Senders(ctx context.Context) ([]*Sender, error) {
-	found, err := r.opts.SenderReader.Senders(ctx, r.opts.Clock())
+	found, err := r.opts.Queries.Senders(ctx, r.opts.Clock())
 	if err != nil {
 		return nil, err
 	}

@@ -5,17 +5,17 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
-	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
 )
 
-// QueueOf answers what waits for a sender.
+// QueueOf returns the queue of a sender.
 type QueueOf func() (query.QueueDepth, error)
 
-// senderOf shows a folded sender. What waits for it is read where it is asked for,
-// and once.
+// senderOf returns the view of a folded sender. Its queue is read when it is requested,
+// and only once.
 func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 	state := s.State()
 	v := &Sender{
@@ -24,8 +24,8 @@ func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 		PausedPriorities: make([]message.Priority, len(s.PausedPriorities)),
 	}
 	v.Queue = sync.OnceValues(func() (query.QueueDepth, error) {
-		found, ok, err := r.opts.SenderReader.Sender(ctx, s.ID, r.opts.Clock())
-		if err == nil && !ok { // the read model has not come to it yet: nothing waits that it knows of
+		found, ok, err := r.opts.Queries.Sender(ctx, s.ID, r.opts.Clock())
+		if err == nil && !ok { // the read model has not projected it yet, so it knows of no queue
 			found.Queue = query.EmptyQueue()
 		}
 		return found.Queue, err
@@ -47,11 +47,11 @@ func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 	return v
 }
 
-// SendersOf shows the senders of an answer with many of them: what waits for them and
-// their figures are read for all at once, where they are asked for.
+// SendersOf returns the senders of a response with many of them: their queues and
+// metrics are read for all at once, when they are requested.
 type SendersOf func(ctx context.Context, id string) (*Sender, error)
 
-// shareSenders has the messages of an answer read their senders together.
+// shareSenders makes the messages of a response read their senders together.
 func shareSenders[T any](r *Resolver, list []T, messageOf func(T) *Message) {
 	var ids []string
 	var messages []*Message
@@ -73,14 +73,14 @@ func (r *Resolver) sendersOf(ids []string) SendersOf {
 	var queues func() (map[string]query.QueueDepth, error)
 	var figures func(id string) FiguresOf
 	return func(ctx context.Context, id string) (*Sender, error) {
-		s, err := r.opts.Senders.Load(ctx, id)
+		s, err := r.opts.Queries.FindSender(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		once.Do(func() { // with the request's context, which every message of the answer has
+		once.Do(func() { // with the request's context, which every message of the response has
 			figures = r.figuresOf(ctx, ids)
 			queues = sync.OnceValues(func() (map[string]query.QueueDepth, error) {
-				return r.opts.SenderReader.QueueDepths(ctx, r.opts.Clock(), ids)
+				return r.opts.Queries.QueueDepths(ctx, r.opts.Clock(), ids)
 			})
 		})
 		v := r.senderOf(ctx, s)
@@ -96,14 +96,14 @@ func (r *Resolver) sendersOf(ids []string) SendersOf {
 	}
 }
 
-// changeSender decides on a sender that the caller reaches.
+// changeSender decides on a sender that the caller has access to.
 func (r *Resolver) changeSender(
-	ctx context.Context, id string, decide func(sender.Sender) ([]domain.Event, error),
+	ctx context.Context, id string, change func(cause event.Cause) (sender.Sender, error),
 ) (*Sender, error) {
 	if err := callerOf(ctx).demandSender("id", id); err != nil {
 		return nil, err
 	}
-	s, err := r.opts.Senders.Change(ctx, id, r.cause(ctx), decide)
+	s, err := change(r.cause(ctx))
 	if err != nil {
 		return nil, err
 	}

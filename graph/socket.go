@@ -6,13 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -26,18 +26,18 @@ import (
 
 type graphqlSchema = graphql.ExecutableSchema
 
-// subprotocol is the only one that is spoken.
+// subprotocol is the only supported protocol.
 const subprotocol = "graphql-transport-ws"
 
-// Why a stream is ended by this side.
+// Reasons for which this side ends a stream.
 var (
-	errKeyEnded = &domain.Error{Code: domain.CodeUnauthenticated, Message: "the key counts no more"}
+	errKeyEnded = &domain.Error{Code: domain.CodeUnauthenticated, Message: "the key is no longer valid"}
 	errTooSlow  = domain.Unavailable("updates are read too slowly; subscribe again after the last cursor")
-	errStopping = domain.Unavailable("the platform is being stopped; subscribe again after the last cursor")
+	errStopping = domain.Unavailable("Waypost is shutting down; subscribe again after the last cursor")
 )
 
-// socketEnd is the code and the reason with which a socket is closed. Clients
-// take 4401 for final, and dial again after the others.
+// socketEnd returns the code and the reason with which a socket is closed. Clients
+// treat 4401 as final and reconnect after the other codes.
 func socketEnd(cause error) (websocket.StatusCode, string) {
 	const unauthorized = 4401
 	switch {
@@ -48,65 +48,80 @@ func socketEnd(cause error) (websocket.StatusCode, string) {
 	case errors.Is(cause, errStopping):
 		return websocket.StatusGoingAway, errStopping.Message
 	}
+	var taken takenError
+	if errors.As(cause, &taken) {
+		return subscriberExists, taken.Error()
+	}
 	return 0, ""
 }
 
-// socket is what is known of a WebSocket beyond what gqlgen keeps.
+// socket is the state of a WebSocket that gqlgen does not keep.
 type socket struct {
 	end  context.CancelCauseFunc
-	work sync.WaitGroup // what has to be over before the request is
+	work sync.WaitGroup // must be finished before the request is
 	addr string
 
 	slowAfter time.Duration
-	conn      net.Conn // set once it is taken over
+	conn      net.Conn // set once it is hijacked
 	peer      *socketConn
-	over      chan struct{} // closed when the request is
+	over      chan struct{} // closed when the request has ended
 
-	streams atomic.Int32 // subscriptions that are open
+	letIn func() // called once it has authenticated
 }
 
 type socketKey struct{}
 
 func (h *Handler) serveSocket(w http.ResponseWriter, req *http.Request) {
 	if !offers(req, subprotocol) {
-		h.refuse(w, req, http.StatusBadRequest, domain.Invalid("", "offer the WebSocket protocol %s", subprotocol))
+		h.refuse(w, req, http.StatusBadRequest, domain.Invalid("", "must offer the WebSocket protocol %s", subprotocol))
 		return
 	}
+	letIn, leave, err := h.sockets.enter()
+	if err != nil {
+		h.refuse(w, req, http.StatusServiceUnavailable, err)
+		return
+	}
+	defer leave()
 	ctx, end := context.WithCancelCause(req.Context())
-	s := &socket{end: end, addr: req.RemoteAddr, slowAfter: h.slowAfter, over: make(chan struct{})}
+	s := &socket{end: end, addr: req.RemoteAddr, slowAfter: h.slowAfter, over: make(chan struct{}), letIn: letIn}
 	defer s.close()
 	defer end(nil)
 	conn, err := websocket.Accept(&hijacked{ResponseWriter: w, socket: s}, req, &websocket.AcceptOptions{
 		Subprotocols: []string{subprotocol}, OriginPatterns: h.resolver.opts.Origins,
 	})
-	if err != nil { // it has been answered
-		request.Note(ctx, slog.String("refused", err.Error()))
+	if err != nil { // the error response has been sent
+		request.AddAttrs(ctx, slog.String("refused", err.Error()))
 		return
 	}
-	s.peer = &socketConn{conn: conn, socket: s, ctx: ctx}
+	s.peer = &socketConn{conn: conn, socket: s, ctx: ctx, present: h.resolver.errors.present}
 	defer context.AfterFunc(h.ctx, func() { end(errStopping) })()
-	// A write to a reader that reads nothing keeps the closing waiting, too.
+	// A write to a reader that does not read also delays the closing.
 	context.AfterFunc(ctx, func() {
 		select {
 		case <-s.over:
 		case <-time.After(2 * s.grace(ctx)):
-			_ = s.conn.Close() // it may be closed already
+			_ = s.conn.Close() // it may already be closed
 		}
 	})
 	h.server.ServeHTTP(w, req.WithContext(context.WithValue(ctx, socketKey{}, s)))
 }
 
-// close waits for what belongs to the socket, and cuts it if it still stands.
+// close waits for the socket's goroutines, and cuts its connection if it is still open.
+// One of gqlgen's goroutines outlives its handler and can call WriteClose at this moment:
+// it either has started its work by now, or does nothing.
 func (s *socket) close() {
+	if s.peer != nil {
+		s.peer.closed.Do(func() {})
+	}
 	s.work.Wait()
 	close(s.over)
 	if s.conn != nil {
-		_ = s.conn.Close() // it may be closed already
+		_ = s.conn.Close() // it may already be closed
 	}
 }
 
-// grace is how long the closing may take: a slow reader has to come to what it is
-// told, through all that was written before.
+// grace returns how long the closing can take: a slow reader must first read everything
+// that was written before the reason.
 func (s *socket) grace(ctx context.Context) time.Duration {
 	if errors.Is(context.Cause(ctx), errTooSlow) {
 		return max(closeGrace, s.slowAfter)
@@ -114,7 +129,7 @@ func (s *socket) grace(ctx context.Context) time.Duration {
 	return closeGrace
 }
 
-// initSocket takes the key of connection_init.
+// initSocket reads the key in connection_init.
 func (h *Handler) initSocket(ctx context.Context, payload transport.InitPayload) (context.Context, *transport.InitPayload, error) {
 	s := ctx.Value(socketKey{}).(*socket) //nolint:forcetypeassert // serveSocket put it there
 	header := make(http.Header)
@@ -129,55 +144,60 @@ func (h *Handler) initSocket(ctx context.Context, payload transport.InitPayload)
 		}
 		return transport.AppendCloseReason(ctx, string(shown.Code)), nil, &gqlerror.Error{Message: shown.Message}
 	}
+	s.letIn()
+	s.peer.conn.SetReadLimit(maxBody)
 	context.AfterFunc(ctx, h.watches.add(c.Session, func() { s.end(errKeyEnded) }))
 	return withCaller(ctx, c), nil, nil
 }
 
-// sockets hands gqlgen the WebSockets that serveSocket accepted.
+// sockets passes the WebSockets that serveSocket accepted to gqlgen.
 type sockets struct{}
 
-// Accept answers the request's WebSocket.
+// Accept returns the request's WebSocket.
 func (sockets) Accept(_ http.ResponseWriter, req *http.Request, _ transport.WebsocketAcceptOptions) (transport.WebsocketConn, error) {
 	s := req.Context().Value(socketKey{}).(*socket) //nolint:forcetypeassert // serveSocket put it there
 	return s.peer, nil
 }
 
 const (
-	// defaultSlowAfter is how long an update may wait for its reader to take it. A
-	// reader that takes longer is told, and has to resume after its last cursor.
+	// defaultSlowAfter is how long an update can wait for its reader. A reader that
+	// takes longer is notified and must resume after its last cursor.
 	defaultSlowAfter = 10 * time.Second
-	// cutFactor says how much later a reader that has still taken nothing is cut
-	// instead: it cannot be told while what was written before is in the way.
+	// cutFactor is the factor after which a reader that has still read nothing is
+	// disconnected instead: it cannot be notified while earlier data is unread.
 	cutFactor = 3
-	// closeGrace is how long the closing of a socket may take before it is cut.
+	// closeGrace is how long the closing of a socket can take before it is cut.
 	closeGrace = time.Second
-	// sendBuffer bounds what the kernel keeps for one reader, in bytes. Left to
-	// itself it keeps megabytes for one that reads nothing.
+	// sendBuffer limits the kernel's buffer for one reader, in bytes. By default, the
+	// kernel keeps megabytes for a reader that reads nothing.
 	sendBuffer = 128 << 10
+	// initLimit limits connection_init, which comes before the key was checked, in
+	// bytes.
+	initLimit = 16 << 10
 )
 
-// hijacked hands the connection of a request over with bounded writes.
+// hijacked returns the connection of a request with bounded writes.
 type hijacked struct {
 	http.ResponseWriter
 
 	socket *socket
 }
 
-// Hijack takes the connection over.
+// Hijack hijacks the connection.
 func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(h.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	if tcp, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
-		_ = tcp.SetWriteBuffer(sendBuffer) // the kernel's own bound holds otherwise
+		_ = tcp.SetWriteBuffer(sendBuffer) // otherwise the kernel's own limit applies
 	}
 	h.socket.conn = &boundedConn{conn, cutFactor * h.socket.slowAfter}
-	// The server's own buffer writes past what bounds the writes.
+	// The server's own buffer would bypass the limit on writes.
 	return h.socket.conn, bufio.NewReadWriter(buffered.Reader, bufio.NewWriter(h.socket.conn)), nil
 }
 
-// boundedConn bounds every write.
+// boundedConn limits the time of every write.
 type boundedConn struct {
 	net.Conn
 
@@ -191,36 +211,73 @@ func (c *boundedConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// socketConn is a WebSocket as gqlgen wants it. Whatever the peer does or leaves
-// undone, every method returns within a bound.
+// socketConn is a WebSocket with gqlgen's interface. Whatever the peer does or does not
+// do, every method returns within a time limit.
 type socketConn struct {
 	conn   *websocket.Conn
 	socket *socket
-	ctx    context.Context //nolint:containedctx // of the request: says why the socket ends
+	ctx    context.Context //nolint:containedctx // of the request: contains the reason for the end of the socket
 	closed sync.Once
+
+	operations socketOperations
+	present    func(context.Context, error) *gqlerror.Error
 }
 
-func (c *socketConn) Subprotocol() string               { return c.conn.Subprotocol() }
-func (c *socketConn) SetReadLimit(limit int64)          { c.conn.SetReadLimit(limit) }
+func (c *socketConn) Subprotocol() string { return c.conn.Subprotocol() }
+
+// SetReadLimit limits the size of a message, to initLimit until the caller is known.
+func (c *socketConn) SetReadLimit(limit int64) { c.conn.SetReadLimit(min(limit, initLimit)) }
+
 func (c *socketConn) SetReadDeadline(t time.Time) error { return c.socket.conn.SetReadDeadline(t) }
 
-// Close does nothing: gqlgen calls it after WriteClose, which ends the socket in
-// time, and serveSocket has the last word.
+// Close does nothing: gqlgen calls it after WriteClose, which ends the socket in time,
+// and serveSocket closes it finally.
 func (c *socketConn) Close() error { return nil }
 
 func (c *socketConn) NextReader() (kind int, r io.Reader, err error) {
-	// The read ends with the connection; a context would cut it before the peer is told why.
-	t, data, err := c.conn.Read(context.WithoutCancel(c.ctx))
-	switch websocket.CloseStatus(err) {
-	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
-		err = transport.ErrWebsocketClosed
-	default: // an error, if it is one
+	for {
+		// The read ends with the connection. A context would cut it before the peer
+		// receives the reason.
+		t, data, err := c.conn.Read(context.WithoutCancel(c.ctx))
+		switch websocket.CloseStatus(err) {
+		case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
+			err = transport.ErrWebsocketClosed
+		default: // an error, if it is one
+		}
+		if err != nil {
+			return int(t), nil, err
+		}
+		if checkRequest(data) != nil {
+			return int(t), nil, errors.Join(transport.ErrWebsocketClosed,
+				c.WriteClose(int(websocket.StatusInvalidFramePayloadData), "send text as UTF-8, and both halves of a character"))
+		}
+		data, err = c.incoming(data)
+		if err != nil {
+			c.socket.end(err)
+			return int(t), nil, errors.Join(transport.ErrWebsocketClosed, c.WriteClose(0, "")) // it closes for this reason
+		}
+		if data != nil {
+			return int(t), bytes.NewReader(data), nil
+		}
 	}
-	return int(t), bytes.NewReader(data), err
 }
 
+// WriteJSON writes a message of gqlgen.
 func (c *socketConn) WriteJSON(v any) error {
-	data, err := json.Marshal(v)
+	m, ok := outgoingFrame(v)
+	if !ok {
+		return fmt.Errorf("write a message of type %T: it has no ID, Type, and Payload", v)
+	}
+	if m.ID != "" {
+		if m.ID, ok = c.operations.outgoing(m.ID, m.Type); !ok {
+			return nil
+		}
+	}
+	return c.write(m)
+}
+
+func (c *socketConn) write(m frame) error {
+	data, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
@@ -261,8 +318,8 @@ func accepts(req *http.Request, media string) bool {
 	return strings.Contains(req.Header.Get("Accept"), media)
 }
 
-// endStream tells a subscriber over a WebSocket why its stream ends. Over
-// Server-Sent Events eventStream tells it.
+// endStream notifies a subscriber over a WebSocket why its stream ends. For Server-Sent
+// Events, eventStream does that.
 func endStream(ctx context.Context, err *gqlerror.Error) {
 	if ctx.Value(socketKey{}) != nil {
 		transport.AddSubscriptionError(ctx, err)

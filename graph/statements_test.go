@@ -12,7 +12,7 @@ import (
 	"github.com/waypost/waypost/adapters/postgres"
 )
 
-// exchanges counts what Postgres is asked: statements, and batches of them as one.
+// exchanges counts the round trips to Postgres: statements, and batches of them as one.
 type exchanges struct{ n atomic.Int64 }
 
 func (e *exchanges) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
@@ -31,8 +31,8 @@ func (e *exchanges) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQu
 
 func (e *exchanges) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
-// A page of a hundred messages of twenty senders asks Postgres no more often than one
-// of two messages.
+// A page of a hundred messages of twenty senders needs as many round trips to Postgres
+// as a page of two messages.
 func TestPageOfMessagesWithSendersAsksPostgresAsOftenWhateverItsLength(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
@@ -53,18 +53,18 @@ func TestPageOfMessagesWithSendersAsksPostgresAsOftenWhateverItsLength(t *testin
 	p.ok("admin", `mutation($in: [QueueMessageInput!]!) { queueMessages(inputs: $in) { error { message } } }`, map[string]any{"in": inputs})
 	p.project()
 
-	var asked exchanges
+	var tracer exchanges
 	config := p.pool.Config()
-	config.ConnConfig.Tracer = &asked
+	config.ConnConfig.Tracer = &tracer
 	pool, err := pgxpool.NewWithConfig(p.ctx, config)
 	must(t, err)
 	t.Cleanup(pool.Close)
 	read := postgres.NewReadModel(pool).WithVault(p.people)
 	opts := p.options
-	opts.MessageReader, opts.SenderReader, opts.MetricsReader = read, read, read
+	opts.Queries.MessageReader, opts.Queries.SenderReader, opts.Queries.MetricsReader = read, read, read
 	p.serve(opts)
 	count := func(first int) int64 {
-		before := asked.n.Load()
+		before := tracer.n.Load()
 		data := p.ok("admin", `query($n: Int) { messages(first: $n) { edges { node { id to status labels { name } failure { advice }
 			sender { id name state effectiveRate queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth } } } } } }`,
 			map[string]any{"n": first})
@@ -72,7 +72,7 @@ func TestPageOfMessagesWithSendersAsksPostgresAsOftenWhateverItsLength(t *testin
 		if len(edges) != first {
 			t.Fatalf("%d messages on a page of %d", len(edges), first)
 		}
-		return asked.n.Load() - before
+		return tracer.n.Load() - before
 	}
 	count(100) // so that statements are prepared
 	few, many := count(2), count(100)

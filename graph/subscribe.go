@@ -6,37 +6,35 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
 
 const (
-	// maxUpdateIDs is how many messages one subscription may name.
+	// maxUpdateIDs is the maximum number of messages that one subscription can name.
 	maxUpdateIDs = 1000
-	// maxPrefixes is for how many messages the store itself is asked to leave out
-	// the others; with more it is slower than passing over them.
+	// maxPrefixes is the maximum number of messages for which the store filters. With
+	// more, filtering in the store is slower than skipping the others here.
 	maxPrefixes = 20
-	// maxSocketStreams bounds the subscriptions of one WebSocket.
-	maxSocketStreams = 200
 )
 
-// want is what a subscriber wants to see.
+// want describes what a subscriber wants to see.
 type want struct {
 	caller   caller
-	ids      map[uuid.UUID]bool // nil: all
+	ids      map[uuid.UUID]bool // nil means all
 	senderID *string
 	label    *message.Label
 	statuses []message.Status
 }
 
-// wantOf is what is wanted by the messages that the field names, nil for all, and
-// by the sender.
+// wantOf returns the want for the messages that the field names, or all if ids is nil,
+// and for the sender.
 func wantOf(c caller, field string, ids []string, senderID *string) (want, error) {
 	w := want{caller: c, senderID: senderID}
 	if len(ids) > maxUpdateIDs {
-		return w, domain.Invalid(field, "has %d ids, at most %d are allowed", len(ids), maxUpdateIDs)
+		return w, domain.Invalid(field, "must contain at most %d IDs, got %d", maxUpdateIDs, len(ids))
 	}
 	if ids != nil {
 		w.ids = make(map[uuid.UUID]bool, len(ids))
@@ -44,7 +42,7 @@ func wantOf(c caller, field string, ids []string, senderID *string) (want, error
 	for _, s := range ids {
 		id, err := messageID(s)
 		if err != nil {
-			return w, domain.Invalid(field, "%q is no message's id", s)
+			return w, domain.Invalid(field, "%q is not a message ID", s)
 		}
 		w.ids[id] = true
 	}
@@ -54,19 +52,19 @@ func wantOf(c caller, field string, ids []string, senderID *string) (want, error
 	return w, nil
 }
 
-// change reports whether a change may be wanted, by what it says itself.
+// change reports whether a change may be wanted, based on the change itself.
 func (w want) change(c change) bool {
 	sender := c.event.Meta.Sender
 	return w.caller.sees(sender) && (w.ids == nil || w.ids[c.id]) && (w.senderID == nil || *w.senderID == sender)
 }
 
-// message reports whether the message is wanted as it is after the change.
+// message reports whether the message is wanted in its state after the change.
 func (w want) message(m message.Message) bool {
 	return (w.label == nil || slices.Contains(m.Labels, *w.label)) &&
 		(w.statuses == nil || slices.Contains(w.statuses, m.Status))
 }
 
-// streams are the prefixes of the streams in which a wanted change can stand.
+// streams returns the prefixes of the streams that can contain a wanted change.
 func (w want) streams() []string {
 	if len(w.ids) == 0 || len(w.ids) > maxPrefixes {
 		return []string{event.MessageStreams}
@@ -78,8 +76,8 @@ func (w want) streams() []string {
 	return prefixes
 }
 
-// start is the position behind which a subscription starts: that of the cursor, or
-// the present end of the log.
+// start returns the position after which a subscription starts: that of the cursor, or
+// the current end of the event log.
 func (r *Resolver) start(ctx context.Context, after *string) (event.Position, error) {
 	if after == nil {
 		return r.opts.Log.End(ctx)
@@ -87,38 +85,39 @@ func (r *Resolver) start(ctx context.Context, after *string) (event.Position, er
 	return r.position(after)
 }
 
-// subscribe sends what show makes of the wanted changes behind a position, until
-// ctx ends. What it makes nothing of is passed over. The channel has no buffer:
-// who reads slowly falls back to the log.
+// subscribe sends the results of show for the wanted changes after a position, until
+// ctx ends. First it sends begin. Changes for which show returns nil are skipped. The
+// channel has no buffer: a slow reader falls back to the event log.
 func subscribe[T any](
-	ctx context.Context, r *Resolver, w want, start event.Position, show func(context.Context, change) (*T, error),
+	ctx context.Context, r *Resolver, f *feed, w want, start event.Position, begin []*T, show func(context.Context, change) (*T, error),
 ) (<-chan *T, error) {
-	if s, ok := ctx.Value(socketKey{}).(*socket); ok {
-		if s.streams.Add(1) > maxSocketStreams {
-			s.streams.Add(-1)
-			return nil, domain.Unavailable("a WebSocket takes %d subscriptions; open another", maxSocketStreams)
-		}
-		context.AfterFunc(ctx, func() { s.streams.Add(-1) })
-	}
-	s, err := r.feed.join(w, start)
+	s, err := f.join(w, start)
 	if err != nil {
 		return nil, err
 	}
 	updates := make(chan *T)
-	r.streams.Go(func() {
+	send := func(shown *T) error {
+		select {
+		case updates <- shown:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	r.streams.run(func() {
 		defer close(updates)
-		defer r.feed.leave(s)
-		err := r.feed.each(ctx, s, func(c change) error {
+		defer f.leave(s)
+		for _, shown := range begin {
+			if send(shown) != nil {
+				return
+			}
+		}
+		err := f.each(ctx, s, func(c change) error {
 			shown, err := show(ctx, c)
 			if err != nil || shown == nil {
 				return err
 			}
-			select {
-			case updates <- shown:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+			return send(shown)
 		})
 		if err != nil && ctx.Err() == nil {
 			endStream(ctx, r.errors.present(ctx, resolverError{err}))
@@ -127,7 +126,8 @@ func subscribe[T any](
 	return updates, nil
 }
 
-// showUpdate is the message as it was right after a change, if it is wanted then.
+// showUpdate returns a function that returns the message right after a change, if it is
+// wanted in that state.
 func (r *Resolver) showUpdate(w want) func(context.Context, change) (*MessageUpdate, error) {
 	return func(ctx context.Context, c change) (*MessageUpdate, error) {
 		l, err := r.loadAfter(ctx, c)
@@ -138,8 +138,8 @@ func (r *Resolver) showUpdate(w want) func(context.Context, change) (*MessageUpd
 	}
 }
 
-func (r *Resolver) loadAfter(ctx context.Context, c change) (command.Loaded, error) {
-	l, err := r.opts.Messages.LoadAt(ctx, c.id, c.event.Revision)
+func (r *Resolver) loadAfter(ctx context.Context, c change) (repository.Loaded, error) {
+	l, err := r.opts.Queries.FindMessageAt(ctx, c.id, c.event.Revision)
 	if err != nil || l.Revision == c.event.Revision {
 		return l, err
 	}

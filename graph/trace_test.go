@@ -9,8 +9,9 @@ import (
 	"github.com/waypost/waypost/app/event"
 )
 
-// A caller's traceparent goes on with the message, also where nothing is traced: others
-// who follow the log find it. What is none is left out, since it stands there for ever.
+// A caller's traceparent is recorded with the message, even where nothing is traced, so
+// that others who follow the event log find it. An invalid one is omitted, because it
+// would be recorded forever.
 func TestTheCallersTraceparentGoesOnWithTheMessage(t *testing.T) {
 	t.Parallel()
 	p := setup(t)

@@ -36,7 +36,7 @@ func newScanner(body io.Reader) *bufio.Scanner {
 	return s
 }
 
-// more is the next data; false at the end of the stream.
+// more returns the next data, or false at the end of the stream.
 func (f *frames) more() (string, bool) {
 	for f.lines.Scan() {
 		if data, ok := strings.CutPrefix(f.lines.Text(), "data: "); ok {
@@ -78,14 +78,15 @@ func (f *frames) update() (id, status, cursor string) {
 	return u.Message.ID, u.Message.Status, u.Cursor
 }
 
-// TestUpdatesResumeWithoutGapOrRepeat resumes at an API that began after the cursor:
-// its ring does not reach back, so the log is read first, then what comes live.
+// TestUpdatesResumeWithoutGapOrRepeat resumes at an API that started after the cursor:
+// its ring does not reach back, so the event log is read first, then live changes
+// follow.
 func TestUpdatesResumeWithoutGapOrRepeat(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
 	var want []string
 	first, cursor := p.queue("0")
-	p.deadLetter(first) // three events: each update shows the message as of then
+	p.deadLetter(first) // three events: each update shows the message at that time
 	for _, status := range []string{"SENDING", "SENDING", "DEAD_LETTERED"} {
 		want = append(want, first+status)
 	}

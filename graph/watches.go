@@ -10,11 +10,11 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// standingTimeout bounds one look at whether a session counts. A key that cannot
-// be looked up at the moment still counts.
+// standingTimeout limits one check of whether a session is valid. A key that cannot be
+// looked up at the moment remains valid.
 const standingTimeout = time.Second
 
-// watches ends open streams whose sessions count no more.
+// watches ends open streams whose sessions are no longer valid.
 type watches struct {
 	mu   sync.Mutex
 	next int
@@ -26,8 +26,8 @@ type watch struct {
 	end     func()
 }
 
-// add watches a session until remove is called; end is called once it counts no
-// more.
+// add watches a session until remove is called. It calls end once the session is no
+// longer valid.
 func (w *watches) add(s Session, end func()) (remove func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -44,7 +44,7 @@ func (w *watches) add(s Session, end func()) (remove func()) {
 	}
 }
 
-// run looks at all of them at an interval until ctx ends.
+// run checks all sessions at an interval until ctx ends.
 func (w *watches) run(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -65,10 +65,10 @@ func (w *watches) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, standingTimeout)
 	defer cancel()
 	for _, o := range open {
-		if o.session.Standing == nil {
+		if o.session.CheckActive == nil {
 			continue
 		}
-		if err := o.session.Standing(ctx); domain.CodeOf(err) == domain.CodeUnauthenticated {
+		if err := o.session.CheckActive(ctx); domain.CodeOf(err) == domain.CodeUnauthenticated {
 			o.end()
 		}
 	}

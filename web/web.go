@@ -1,17 +1,17 @@
-// Package web holds what browsers are served: the page at / and GraphiQL. Both
-// come from the program itself, so that they work where there is no internet.
+// Package web contains the files for browsers: the web UI at / and GraphiQL. Waypost serves
+// all of them itself, so that they work without internet access.
 //
-// The page is written in TypeScript without a framework, in app, and built by Vite
-// into page. What is built is committed and embedded: whoever has Go alone builds
-// the whole program. `go generate ./web` builds it again where Node and npm are:
+// The web UI is written in TypeScript without a framework, in app, and built by Vite into
+// page. The build is committed and embedded, so that Go is enough to build Waypost.
+// `go generate ./web` rebuilds it where Node and npm are installed:
 //
-//   - app/operations.mjs holds the operations in app/src/graphql against the schema
-//     in ../graph and makes their types, so that the page asks nothing that is not
-//     served, and reads no field that it has not asked for;
+//   - app/operations.mjs checks the operations in app/src/graphql against the schema in
+//     ../graph and generates their types, so that the web UI requests only what is served
+//     and reads only fields that it has requested;
 //   - tsc checks the types, and node runs the tests of app/src/lib;
-//   - vite bundles app/src into page, not minified: its changes can be read.
+//   - vite bundles app/src into page, unminified, so that its changes are readable.
 //
-// `npm run dev` in app serves the sources, with a running `waypost demo` behind them.
+// `npm run dev` in app serves the sources, with a running `waypost demo` as the server.
 package web
 
 import (
@@ -27,13 +27,12 @@ import (
 //go:embed page playground
 var files embed.FS
 
-// pagePolicy lets the page load its own files and talk to its own server, and
-// nothing else: what is not named is refused.
+// pagePolicy allows the page to load its own files and to connect to its own server, and
+// nothing else.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Page serves the operations page and its files, and below /playground/ the files
-// that GraphiQL loads.
+// Page serves the web UI and its files, and the files of GraphiQL under /playground/.
 func Page() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", page())
@@ -41,29 +40,29 @@ func Page() http.Handler {
 	return mux
 }
 
-// page serves the page's folder; the name of a file outside of it is not found.
+// page serves the page directory. Files outside of it are not found.
 func page() http.Handler {
 	sub, err := fs.Sub(files, "page")
 	if err != nil {
-		return http.NotFoundHandler() // cannot be: the folder is embedded
+		return http.NotFoundHandler() // impossible: the directory is embedded
 	}
 	server, tag := http.FileServerFS(sub), `"`+digest(sub)+`"`
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", pagePolicy)
-		// The files have no times of their own. The tag makes a browser take the new ones
-		// together after an upgrade, and ask for nothing twice before it.
+		// Embedded files have no modification times. With the tag, a browser loads the new files
+		// together after an upgrade, and no file twice before it.
 		h.Set("Cache-Control", "no-cache")
 		h.Set("ETag", tag)
 		server.ServeHTTP(w, r)
 	})
 }
 
-// digest is a name for the content of a folder.
-func digest(folder fs.FS) string {
+// digest returns a hash of the content of a directory.
+func digest(dir fs.FS) string {
 	sum := sha256.New()
-	_ = fs.WalkDir(folder, ".", func(path string, _ fs.DirEntry, _ error) error {
-		content, _ := fs.ReadFile(folder, path) // none of a folder
+	_ = fs.WalkDir(dir, ".", func(path string, _ fs.DirEntry, _ error) error {
+		content, _ := fs.ReadFile(dir, path) // a directory has no content
 		sum.Write(content)
 		return nil
 	})

@@ -27,7 +27,7 @@ func get(t *testing.T, url string) (int, string) {
 
 func serve(t *testing.T) *httptest.Server {
 	t.Helper()
-	mux := http.NewServeMux() // as the program mounts them
+	mux := http.NewServeMux() // as Waypost mounts them
 	mux.Handle("/playground", web.Playground())
 	mux.Handle("/", web.Page())
 	server := httptest.NewServer(mux)
@@ -48,7 +48,7 @@ func TestPlaygroundIsServedFromTheProgramItself(t *testing.T) {
 	}
 	for _, a := range assets {
 		if !strings.HasPrefix(a[1], "/") || strings.HasPrefix(a[1], "//") {
-			t.Errorf("%s is not served by the program", a[1])
+			t.Errorf("%s is not served by Waypost", a[1])
 			continue
 		}
 		if status, body := get(t, server.URL+a[1]); status != http.StatusOK || body == "" {
@@ -57,7 +57,7 @@ func TestPlaygroundIsServedFromTheProgramItself(t *testing.T) {
 	}
 }
 
-// A page whose files are not all there, or that the policy keeps from running, is blank.
+// A page with missing files, or one that the policy prevents from running, is blank.
 func TestPageIsServedWithAllItLoads(t *testing.T) {
 	t.Parallel()
 	server := serve(t)
@@ -66,16 +66,16 @@ func TestPageIsServedWithAllItLoads(t *testing.T) {
 		t.Fatalf("GET /: %d, %s", status, page)
 	}
 	if inline := regexp.MustCompile(`(?i)<style|\sstyle=|\son[a-z]+=|<script(?:[^>]*[^>c])?>\s*[^<\s]`).FindString(page); inline != "" {
-		t.Errorf("the page holds %q, which its own policy forbids", inline)
+		t.Errorf("the page contains %q, which its own policy forbids", inline)
 	}
 	assets := regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllStringSubmatch(page, -1)
 	if len(assets) < 3 {
-		t.Fatalf("the page loads %q; want its icon, style and script", assets)
+		t.Fatalf("the page loads %q; want its icon, style, and script", assets)
 	}
 	for _, a := range assets {
 		name := strings.TrimPrefix(a[1], "./")
 		if strings.HasPrefix(name, "/") || strings.Contains(name, ":") {
-			t.Errorf("%s is not beside the page, which may be served below another path", a[1])
+			t.Errorf("%s is not relative to the page, which may be served under another path", a[1])
 			continue
 		}
 		if status, body := get(t, server.URL+"/"+name); status != http.StatusOK || body == "" {
@@ -83,7 +83,7 @@ func TestPageIsServedWithAllItLoads(t *testing.T) {
 		}
 	}
 	if status, _ := get(t, server.URL+"/../web.go"); status != http.StatusNotFound {
-		t.Errorf("a file outside of the page: %d", status)
+		t.Errorf("a file outside the page: %d", status)
 	}
 }
 
@@ -106,7 +106,7 @@ func TestPageLoadsAndAsksNothingElsewhere(t *testing.T) {
 	}
 }
 
-// A browser asks again each time, and is answered in a few bytes while nothing is new.
+// A browser checks each time, and gets a short response while nothing has changed.
 func TestPageIsNotSentTwice(t *testing.T) {
 	t.Parallel()
 	page := web.Page()
@@ -121,6 +121,6 @@ func TestPageIsNotSentTwice(t *testing.T) {
 	second := httptest.NewRecorder()
 	page.ServeHTTP(second, again)
 	if second.Code != http.StatusNotModified || second.Body.Len() != 0 {
-		t.Errorf("again with the tag: %d, %d bytes; want 304 and none", second.Code, second.Body.Len())
+		t.Errorf("repeated with the tag: %d, %d bytes; want 304 and none", second.Code, second.Body.Len())
 	}
 }

@@ -13,74 +13,74 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// The topics of the public surface. On a broker that allows no dots in a name
-// they are written with hyphens.
+// The public topics. Brokers that don't allow dots in names use hyphens instead.
 const (
-	// Commands is where producers hand over messages to be sent.
+	// Commands is the topic that producers publish send requests to.
 	Commands = "waypost.commands"
-	// Rejected is where commands go that cannot be accepted, with the reason.
+	// Rejected is the topic of commands that could not be accepted, with the reason.
 	Rejected = "waypost.commands.rejected"
-	// Events is where what becomes of the messages is told.
+	// Events is the topic of message events.
 	Events = "waypost.events"
 )
 
-// topics are all of them.
+// topics returns all topics.
 func topics() []string { return []string{Commands, Rejected, Events} }
 
 const (
-	// defaultSubscriptions is how many messages are in flight at once: at 5 ms for an
-	// append, with the load of 2,000 commands a second, ten would do.
+	// defaultSubscriptions is the default number of messages in progress at a time. If
+	// an append takes 5 ms, 10 are enough for 2,000 commands per second.
 	defaultSubscriptions = 16
-	// defaultRedelivery is how long a message may be in hand before another consumer
-	// gets it too, where the broker leaves that to its clients.
+	// defaultRedelivery is the default time after which an unacknowledged message is
+	// delivered to another consumer, for brokers whose clients set this time.
 	defaultRedelivery = 30 * time.Second
-	// prepareTimeout bounds the making of topics and groups.
+	// prepareTimeout limits how long creating topics and groups can take.
 	prepareTimeout = 20 * time.Second
-	// publishTimeout bounds one Publish: a broker that is short of memory or disk
-	// keeps its clients waiting without a word.
+	// publishTimeout limits one Publish call. A broker that runs out of memory or disk
+	// space blocks its clients without an error.
 	publishTimeout = 30 * time.Second
-	// upkeepEvery is how often what was acknowledged is cleared away, and what a
-	// broker lost is made again.
+	// upkeepEvery is the interval at which acknowledged messages are deleted and
+	// whatever the broker lost is created again.
 	upkeepEvery = 2 * time.Second
-	// closeTimeout bounds the end of a connection.
+	// closeTimeout limits how long closing a connection can take.
 	closeTimeout = 5 * time.Second
 )
 
-// Options are the settings of a connection. The zero value is of use.
+// Options are the settings of a connection. The zero value is valid.
 type Options struct {
-	// Subscriptions is how many messages may be in hand at once, 16 if zero: the
-	// number of calls of Subscribe that the connection is made for.
+	// Subscriptions is the maximum number of messages in progress, and so the number
+	// of Subscribe calls that the connection is sized for. If zero, it is 16.
 	Subscriptions int
-	// Redelivery is how long a message may be in hand before it comes again, 30 s if
-	// zero. RabbitMQ needs none: it knows when a consumer has gone.
+	// Redelivery is the time after which an unacknowledged message is delivered again.
+	// If zero, it is 30 s. RabbitMQ ignores it because it notices when a consumer
+	// disconnects.
 	Redelivery time.Duration
-	// Logger gets what the broker's client reports. Nothing is logged without one.
+	// Logger receives the messages of the broker's client. If nil, nothing is logged.
 	Logger *slog.Logger
 }
 
-// driver is one kind of broker.
+// A driver implements one kind of broker.
 type driver interface {
-	// prepare connects, and makes what is missing: tables, queues, groups. It is
-	// called until it succeeds, and again after a failure of the others.
+	// prepare connects and creates missing tables, queues, and groups. It is called
+	// until it succeeds, and again after another method fails.
 	prepare(ctx context.Context) error
-	// subscribe opens one more subscription. It ends, and the channel is closed, soon
-	// after ctx ends.
+	// subscribe opens another subscription. Soon after ctx ends, the subscription ends
+	// and the channel is closed.
 	subscribe(ctx context.Context, topic string) (<-chan *message.Message, error)
-	// publish returns nil after the broker has all of the messages, in their order.
+	// publish returns nil only after the broker has stored all messages, in order.
 	publish(ctx context.Context, topic string, messages []*message.Message) error
-	// concurrency is how many calls of publish at once are of use.
+	// concurrency returns the number of concurrent publish calls that is useful.
 	concurrency() int
-	// maxMessage is how large a message may be, in bytes; 0 if there is no limit that a
-	// command could reach.
+	// maxMessage returns the maximum size of a message in bytes, or 0 if no command
+	// can reach the limit.
 	maxMessage() int
-	// upkeep clears away what was acknowledged.
-	upkeep(ctx context.Context) error
-	// close ends the connection; it may hang.
+	// maintain deletes acknowledged messages.
+	maintain(ctx context.Context) error
+	// close closes the connection. It can hang.
 	close() error
 }
 
-// Broker is a connection to the user's broker. It connects when it is first used,
-// and again whenever that is needed. It is safe for concurrent use.
+// A Broker is a connection to the user's broker. It connects on first use and
+// reconnects whenever necessary. It is safe for concurrent use.
 type Broker struct {
 	kind   string
 	driver driver
@@ -91,28 +91,28 @@ type Broker struct {
 	closed   bool
 }
 
-// UnsupportedError says that a URL names no broker that this program knows.
+// An UnsupportedError reports that Waypost doesn't support the scheme of a broker URL.
 type UnsupportedError struct{ Scheme string }
 
 func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("no broker is known by the scheme %q; use one of %s", e.Scheme, strings.Join(schemes(), ", "))
+	return fmt.Sprintf("unsupported broker scheme %q; use one of %s", e.Scheme, strings.Join(schemes(), ", "))
 }
 
-// schemes are those of the supported brokers.
+// schemes returns the URL schemes of the supported brokers.
 func schemes() []string {
 	return []string{"postgres://", "amqp://", "amqps://", "redis://", "rediss://", "sqs://"}
 }
 
-// ErrClosed says that the connection was closed.
-var ErrClosed = errors.New("the connection to the broker is closed")
+// ErrClosed is returned after the connection was closed.
+var ErrClosed = errors.New("broker connection closed")
 
-// Open checks the URL and answers a connection to the broker that it names, which
-// need not be there yet. The error is *UnsupportedError for a scheme that is not
-// known. The Broker must be closed.
+// Open checks the URL and returns a connection to its broker, which doesn't have to be
+// reachable yet. If the scheme is unknown, the error is an *UnsupportedError. The
+// caller must close the Broker.
 func Open(rawURL string, o Options) (*Broker, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, errors.New("the broker's URL cannot be read; give one like amqp://user:password@host:5672/") // err would quote the password
+		return nil, errors.New("invalid broker URL; use one like amqp://user:password@host:5672/") // err would quote the password
 	}
 	if o.Subscriptions <= 0 {
 		o.Subscriptions = defaultSubscriptions
@@ -145,12 +145,12 @@ func Open(rawURL string, o Options) (*Broker, error) {
 	return b, nil
 }
 
-// Kind is the broker's name, for people.
+// Kind returns the broker's display name.
 func (b *Broker) Kind() string { return b.kind }
 
-// Subscribe opens one more subscription to a topic: it hands out one message at a
-// time and waits for its Ack. When ctx ends the channel is closed soon after; who
-// reads it must read on until then. What is not acknowledged comes again.
+// Subscribe opens another subscription to a topic. It delivers one message at a time
+// and waits for its Ack. Soon after ctx ends, the channel is closed. The caller must
+// read from the channel until then. Unacknowledged messages are delivered again.
 func (b *Broker) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	if err := b.prepare(ctx); err != nil {
 		return nil, err
@@ -163,8 +163,8 @@ func (b *Broker) Subscribe(ctx context.Context, topic string) (<-chan *message.M
 	return c, nil
 }
 
-// Publish hands messages over to the broker, in their order, and returns nil only
-// when it has them all. After an error some of them may be there.
+// Publish publishes messages in order. It returns nil only after the broker has stored
+// all of them. After an error, the broker may have stored some of them.
 func (b *Broker) Publish(ctx context.Context, topic string, messages ...*message.Message) error {
 	if err := b.prepare(ctx); err != nil {
 		return err
@@ -176,7 +176,7 @@ func (b *Broker) Publish(ctx context.Context, topic string, messages ...*message
 	var err error
 	select {
 	case err = <-done:
-	case <-ctx.Done(): // not every client listens to it; the call ends with the connection
+	case <-ctx.Done(): // some clients ignore ctx; their call ends with the connection
 		err = ctx.Err()
 	}
 	if err != nil {
@@ -186,18 +186,18 @@ func (b *Broker) Publish(ctx context.Context, topic string, messages ...*message
 	return nil
 }
 
-// Concurrency is how many calls of Publish at once are of use.
+// Concurrency returns the number of concurrent Publish calls that is useful.
 func (b *Broker) Concurrency() int { return b.driver.concurrency() }
 
-// MaxMessage is how large a message may be, in bytes; 0 if there is no limit that a
-// command could reach.
+// MaxMessage returns the maximum size of a message in bytes, or 0 if no command can
+// reach the limit.
 func (b *Broker) MaxMessage() int { return b.driver.maxMessage() }
 
-// Ping reports whether the broker can be used.
+// Ping returns an error if the broker cannot be used.
 func (b *Broker) Ping(ctx context.Context) error { return b.prepare(ctx) }
 
-// Run looks after the topics until ctx ends: what everybody has acknowledged is
-// cleared away where the broker does not do it.
+// Run maintains the topics until ctx ends. It deletes messages that all consumers have
+// acknowledged, unless the broker does so itself.
 func (b *Broker) Run(ctx context.Context) error {
 	tick := time.NewTicker(upkeepEvery)
 	defer tick.Stop()
@@ -210,7 +210,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		}
 		err := b.keep(ctx)
 		if err != nil && !failed && ctx.Err() == nil {
-			b.logger.WarnContext(ctx, "the broker cannot be looked after", "broker", b.kind, "error", err)
+			b.logger.WarnContext(ctx, "broker maintenance failed", "broker", b.kind, "error", err)
 		}
 		failed = err != nil
 	}
@@ -222,14 +222,14 @@ func (b *Broker) keep(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
-	err := b.driver.upkeep(ctx)
+	err := b.driver.maintain(ctx)
 	if err != nil {
 		b.forget()
 	}
 	return err
 }
 
-// prepare makes the broker ready, once; anew after something failed.
+// prepare prepares the driver on first use, and again after a failure.
 func (b *Broker) prepare(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -248,14 +248,14 @@ func (b *Broker) prepare(ctx context.Context) error {
 	return nil
 }
 
-// forget has the next use look whether all is there that should be.
+// forget makes the next use prepare the driver again.
 func (b *Broker) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.prepared = false
 }
 
-// Close ends the connection. Subscriptions must have ended.
+// Close closes the connection. All subscriptions must have ended.
 func (b *Broker) Close(ctx context.Context) error {
 	b.mu.Lock()
 	closed := b.closed
@@ -272,6 +272,6 @@ func (b *Broker) Close(ctx context.Context) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("%s did not close in time: %w", b.kind, ctx.Err())
+		return fmt.Errorf("%s connection did not close in time: %w", b.kind, ctx.Err())
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// edgeSettings is the environment variable that makes the test program the edge of a
-// platform, to be killed.
+// edgeSettings is the environment variable that makes the test binary run the edge, so that
+// a test can kill it.
 const edgeSettings = "WAYPOST_TEST_EDGE"
 
 // runEdge runs the edge until the process is killed.
@@ -30,7 +30,7 @@ func runEdge() int {
 	return 0
 }
 
-// edgeProcess is the edge as a process of its own.
+// An edgeProcess runs the edge in its own process.
 type edgeProcess struct {
 	stores  *stores
 	mu      sync.Mutex
@@ -57,7 +57,7 @@ func (p *edgeProcess) start() {
 	must(p.stores.tb, p.running.Start())
 }
 
-// kill ends the process as kill -9 does.
+// kill ends the process with SIGKILL.
 func (p *edgeProcess) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -32,10 +32,10 @@ import (
 	"github.com/waypost/waypost/ports/ingest"
 )
 
-// patience bounds every wait of the tests; none takes a noticeable part of it.
-const patience = time.Minute
+// patience limits each test, so that a hanging test is reported. A test takes seconds.
+const patience = 10 * time.Minute
 
-// TestMain runs the tests, or the platform that a test starts to kill it.
+// TestMain runs the tests, or the edge if a test started this process to kill it.
 func TestMain(m *testing.M) {
 	if os.Getenv(edgeSettings) != "" {
 		os.Exit(runEdge())
@@ -52,8 +52,7 @@ func must(tb testing.TB, err error) {
 
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 
-// stores are an event store and a Postgres of the platform's own, which no test of
-// brokers kills.
+// stores are Waypost's own event store and Postgres. The tests of brokers never kill them.
 type stores struct {
 	tb       testing.TB
 	ctx      context.Context
@@ -61,8 +60,7 @@ type stores struct {
 	log      *eventstore.Log
 }
 
-// settings are all that the platform's edge needs to know; a process of its own gets
-// them as JSON.
+// settings are the settings of the edge. An edge in its own process receives them as JSON.
 type settings struct {
 	Broker, Eventstore, Postgres, Key string
 	Personal                          bool
@@ -70,25 +68,24 @@ type settings struct {
 
 func openStores(tb testing.TB) *stores {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	tb.Cleanup(cancel)
-	server, err := eventstored.Open(ctx, eventstored.Options{Dir: tb.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	server, err := eventstored.Open(ctx, eventstored.Options{Dir: tb.TempDir(), Logger: slog.New(slog.DiscardHandler)})
 	must(tb, err)
 	closing(tb, server)
 	s := &stores{tb: tb, ctx: ctx, settings: settings{
-		Eventstore: server.URL(), Postgres: postgrestest.New(tb), Key: filepath.Join(tb.TempDir(), "secret.key"),
+		Eventstore: server.URL(), Postgres: postgrestest.Migrated(tb), Key: filepath.Join(tb.TempDir(), "secret.key"),
 	}}
-	must(tb, postgres.Up(ctx, s.settings.Postgres))
 	e := s.edge()
 	s.log = e.log
 	_, err = e.senders.Register(ctx, sender.Registration{
 		ID: "shop", Name: "Shop", PhoneNumberID: "100200300400500", BusinessAccountID: "500400300200100", Rate: 80,
-	}, "", command.Cause{By: domain.Platform("test")})
+	}, "", event.Cause{By: domain.Platform("test")})
 	must(tb, err)
 	return s
 }
 
-// edge opens the edge in this process; it is closed when the test ends.
+// edge opens the edge in this process. It is closed when the test ends.
 func (s *stores) edge() *edge {
 	s.tb.Helper()
 	e, err := openEdge(s.ctx, s.settings)
@@ -109,29 +106,28 @@ func (s *stores) runPart(part func(context.Context) error) (stop func()) {
 	s.tb.Helper()
 	ctx, cancel := context.WithCancel(s.ctx)
 	var running sync.WaitGroup
-	running.Go(func() { _ = part(ctx) }) // it is ctx's own error
+	running.Go(func() { _ = part(ctx) }) // the error is ctx's
 	var once sync.Once
 	stop = func() { once.Do(func() { cancel(); running.Wait() }) }
 	s.tb.Cleanup(stop)
 	return stop
 }
 
-// connect is a connection to the broker beside the platform's, for producers and
-// consumers of the tests.
+// connect returns a connection to the broker for the producers and consumers of a test,
+// separate from the edge's connection.
 func (s *stores) connect(subscriptions int) *broker.Broker {
 	s.tb.Helper()
 	b, err := broker.Open(s.settings.Broker, broker.Options{Subscriptions: subscriptions, Redelivery: redelivery})
 	must(s.tb, err)
 	s.tb.Cleanup(func() {
 		if err := b.Close(context.Background()); err != nil {
-			s.tb.Log(err) // a server that was killed need not say good-bye
+			s.tb.Log(err) // closing can fail if the server was killed
 		}
 	})
 	return b
 }
 
-// queuedKeys are the idempotency keys of all messages in the log, with how often
-// each stands there.
+// queuedKeys returns the number of messages in the event log for each idempotency key.
 func (s *stores) queuedKeys() map[string]int {
 	s.tb.Helper()
 	end, err := s.log.End(s.ctx)
@@ -157,7 +153,7 @@ func (s *stores) queuedKeys() map[string]int {
 	return keys
 }
 
-// counting counts the messages of the log as they are recorded, until the test ends.
+// counting counts the message events in the event log until the test ends.
 func (s *stores) counting() *atomic.Int64 {
 	s.tb.Helper()
 	var n atomic.Int64
@@ -171,9 +167,9 @@ func (s *stores) counting() *atomic.Int64 {
 	return &n
 }
 
-// queuedEvent is that of the n-th message.
-func queuedEvent(n int) event.New {
-	return event.New{
+// queuedEvent returns the Queued event of the n-th message.
+func queuedEvent(n int) event.Proposed {
+	return event.Proposed{
 		ID: newID(), Event: message.Queued{
 			Sender: "shop", Kind: message.KindText, Priority: message.PriorityTransactional, OnAmbiguous: message.AmbiguityResend,
 			Personal: message.QueuedPersonal{
@@ -193,17 +189,17 @@ func closing(tb testing.TB, what interface{ Close(context.Context) error }) {
 	})
 }
 
-// edge is the platform's edge at a broker: all that takes part in ingest and egress.
+// An edge is the part of Waypost that consumes from and publishes to a broker.
 type edge struct {
 	log     *eventstore.Log
 	pool    *pgxpool.Pool
 	senders *command.Senders
 	broker  *broker.Broker
-	intake  *ingest.Intake
-	egress  *egress.Egress
+	intake  *ingest.Consumer
+	egress  *egress.Publisher
 }
 
-// redelivery is short, for what a killed process had in hand.
+// redelivery is short, so that the messages of a killed process are soon redelivered.
 const redelivery = 2 * time.Second
 
 func openEdge(ctx context.Context, s settings) (*edge, error) {
@@ -243,7 +239,7 @@ func openEdge(ctx context.Context, s settings) (*edge, error) {
 		Queue: command.NewQueueMessage(messages, e.senders, keys), Ping: e.log.Ping, IDs: newID, Logger: logger,
 	})
 	e.egress = egress.New(egress.Options{
-		Broker: e.broker, Topic: broker.Events, Log: e.log, LogID: logID, Places: broker.NewPlaces(e.pool), Name: "events",
+		Broker: e.broker, Topic: broker.Events, Log: e.log, LogID: logID, Places: broker.NewCheckpoints(e.pool), Name: "events",
 		Start: egress.Start{Beginning: true}, Personal: s.Personal, Process: newID(), GroupKey: broker.GroupKey, Logger: logger,
 	})
 	return e, nil
@@ -252,7 +248,7 @@ func openEdge(ctx context.Context, s settings) (*edge, error) {
 func (e *edge) run(ctx context.Context) {
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context) error{e.intake.Run, e.egress.Run, e.broker.Run} {
-		parts.Go(func() { _ = part(ctx) }) // it is ctx's own error
+		parts.Go(func() { _ = part(ctx) }) // the error is ctx's
 	}
 	parts.Wait()
 }
@@ -267,7 +263,7 @@ func (e *edge) close() {
 	_ = e.log.Close(ctx)
 }
 
-// commandOf is a command to the n-th recipient under a key.
+// commandOf returns a command for the n-th recipient with an idempotency key.
 func commandOf(key string, n int) []byte {
 	raw, err := json.Marshal(map[string]any{
 		"v": 1, "senderId": "shop", "to": fmt.Sprintf("+1415555%04d", n%10_000), "idempotencyKey": key,
@@ -279,17 +275,7 @@ func commandOf(key string, n int) []byte {
 	return raw
 }
 
-// largeCommand is a command of a megabyte that is in order.
+// largeCommand returns a valid command of a megabyte.
 func largeCommand(key string) []byte {
 	return append(commandOf(key, 1), []byte(strings.Repeat(" ", 1<<20))...)
-}
-
-// eventually waits until ok says so.
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			tb.Fatalf("waited %s in vain until %s", patience, what)
-		}
-	}
 }

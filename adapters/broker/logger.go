@@ -7,10 +7,10 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 )
 
-// clientLogger is what Watermill's clients log to. Their errors are mostly of a
-// broker that is away and will be back, so they are warnings here. Debug and trace
-// are dropped: the SQS client logs whole messages there, the SQL client its
-// arguments.
+// A clientLogger is the logger for Watermill's clients. Most of their errors mean that
+// the broker is temporarily unreachable, so they are logged as warnings. Debug and trace
+// messages are dropped because the SQS client logs whole messages there and the SQL
+// client logs its arguments.
 type clientLogger struct{ to *slog.Logger }
 
 func newClientLogger(to *slog.Logger, kind string) watermill.LoggerAdapter {
@@ -19,19 +19,19 @@ func newClientLogger(to *slog.Logger, kind string) watermill.LoggerAdapter {
 
 // Error logs a warning.
 func (l clientLogger) Error(msg string, err error, _ watermill.LogFields) {
-	l.to.LogAttrs(context.Background(), slog.LevelWarn, "broker client: "+msg, slog.Any("error", err)) //nolint:forbidigo // Watermill passes none on
+	l.to.LogAttrs(context.Background(), slog.LevelWarn, "broker client: "+msg, slog.Any("error", err)) //nolint:forbidigo // Watermill doesn't pass a context
 }
 
-// Info logs at debug: Watermill tells of every subscription.
+// Info logs at the debug level because Watermill reports every subscription.
 func (l clientLogger) Info(msg string, _ watermill.LogFields) {
 	l.to.LogAttrs(context.Background(), slog.LevelDebug, "broker client: "+msg) //nolint:forbidigo // as above
 }
 
-// Debug drops what it is given.
+// Debug drops the message.
 func (clientLogger) Debug(string, watermill.LogFields) {}
 
-// Trace drops what it is given.
+// Trace drops the message.
 func (clientLogger) Trace(string, watermill.LogFields) {}
 
-// With drops the fields: they hold queues' addresses, queries and arguments.
+// With drops the fields because they contain queue URLs, queries, and arguments.
 func (l clientLogger) With(watermill.LogFields) watermill.LoggerAdapter { return l }

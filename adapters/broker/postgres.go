@@ -23,37 +23,40 @@ import (
 )
 
 const (
-	// topicsLock keeps two programs that start at once from migrating together; any
-	// number does that differs from the user's own.
+	// topicsLock is the ID of the lock that keeps two processes that start at the same
+	// time from migrating concurrently. Any number works that the user doesn't use.
 	topicsLock     = 0x7761790003
 	topicsVersions = "waypost_broker_version"
 
-	// postgresBatch is how many commands one subscription locks at once. What is
-	// locked is in nobody else's reach, so it is kept small: a batch takes some 100 ms.
+	// postgresBatch is the number of commands that a subscription locks at a time. No
+	// other subscription can read locked commands, so batches are small. One takes
+	// about 100 ms.
 	postgresBatch = 20
-	// spareConns are those beside the subscriptions': publishing, upkeep, a ping.
+	// spareConns is the number of connections in addition to those of subscriptions. They
+	// are used for publishing, maintenance, and pings.
 	spareConns = 6
 
 	postgresConnectTimeout = 10 * time.Second
-	// shortestPoll and longestPoll are the pauses after finding nothing. Subscriptions
-	// look one after the other, so that with sixteen of them a command waits some 15 ms
-	// on average; there is no LISTEN (ThreeDotsLabs/watermill#126), and a NOTIFY in the
-	// producer's transaction would make all producers' commits wait for one another.
+	// shortestPoll and longestPoll limit the pause after a poll that found nothing.
+	// Subscriptions poll at different times, so with 16 of them a command waits about
+	// 15 ms on average. Watermill doesn't support LISTEN (ThreeDotsLabs/watermill#126),
+	// and a NOTIFY in the producer's transaction would serialize the commits of all
+	// producers.
 	shortestPoll = 20 * time.Millisecond
 	longestPoll  = 500 * time.Millisecond
 	pauseOnError = time.Second
-	// clearAtOnce bounds how many events one round of upkeep deletes.
+	// clearAtOnce is the maximum number of events that one maintain call deletes.
 	clearAtOnce = 20_000
 )
 
-// postgres is the user's Postgres as a broker, over watermill-sql.
+// postgres uses the user's Postgres as a broker, through watermill-sql.
 //
-// Its stock subscribers are not used as they come. The queue schema's loses the rest
-// of a batch when a handler passes the deadline or the subscriber is closed, locks
-// without SKIP LOCKED, and counts in 32 bits; the offset schema's slows down with a
-// backlog and with any long transaction in the cluster (see the review of
-// ThreeDotsLabs/watermill-sql#22, where acks are serial on purpose). What takes
-// their place is [commandSchema] and [ackWhatWasAcked].
+// The stock subscribers are not used unchanged. The subscriber of the queue schema loses
+// the rest of a batch when a handler exceeds the deadline or the subscriber is closed. It
+// locks without SKIP LOCKED and counts in 32 bits. The subscriber of the offset schema
+// slows down with a backlog and with any long transaction in the cluster (see the review
+// of ThreeDotsLabs/watermill-sql#22, where acks are serial on purpose). [commandSchema]
+// and [ackWhatWasAcked] replace their schemas.
 type postgres struct {
 	url        string
 	pool       *pgxpool.Pool
@@ -65,16 +68,16 @@ type postgres struct {
 func newPostgres(url string, o Options) (*postgres, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, errors.New("the broker's URL is no valid postgres:// URL") // err would quote it
+		return nil, errors.New("invalid broker URL; use one like postgres://user:password@host:5432/database") // err would quote it
 	}
 	config.MaxConns = int32(o.Subscriptions) + spareConns
 	config.ConnConfig.ConnectTimeout = postgresConnectTimeout
 	if params := config.ConnConfig.RuntimeParams; params["application_name"] == "" {
 		params["application_name"] = "waypost-broker"
 	}
-	pool, err := pgxpool.NewWithConfig(context.Background(), config) //nolint:forbidigo // it connects later, with the contexts of its callers
+	pool, err := pgxpool.NewWithConfig(context.Background(), config) //nolint:forbidigo // it connects later, with the callers' contexts
 	if err != nil {
-		return nil, fmt.Errorf("open the pool of connections: %w", err)
+		return nil, fmt.Errorf("create the connection pool: %w", err)
 	}
 	return &postgres{
 		url: url, pool: pool, redelivery: o.Redelivery,
@@ -82,8 +85,8 @@ func newPostgres(url string, o Options) (*postgres, error) {
 	}, nil
 }
 
-// prepare makes the tables. Watermill's own way, CREATE TABLE IF NOT EXISTS when a
-// topic is first used, fails when several processes do it at once.
+// prepare creates the tables. Watermill would run CREATE TABLE IF NOT EXISTS when a topic
+// is first used, which fails if several processes do so at the same time.
 func (p *postgres) prepare(ctx context.Context) error {
 	if p.migrated {
 		return p.pool.Ping(ctx)
@@ -104,7 +107,7 @@ func (p *postgres) prepare(ctx context.Context) error {
 		return err
 	}
 	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("make the topics' tables: %w", err)
+		return fmt.Errorf("create the topic tables: %w", err)
 	}
 	p.migrated = true
 	return nil
@@ -115,13 +118,13 @@ func (p *postgres) subscribe(ctx context.Context, topic string) (<-chan *message
 		SchemaAdapter:  commandSchema{},
 		OffsetsAdapter: ackWhatWasAcked{},
 		AckDeadline:    &p.redelivery, // an open transaction holds back vacuum
-		ResendInterval: shortestPoll,  // it sleeps it through, whatever happens
+		ResendInterval: shortestPoll,  // the subscriber always sleeps for all of it
 		BackoffManager: &polling{},
 	}, p.logger)
 	if err != nil {
 		return nil, err
 	}
-	return s.Subscribe(ctx, topic) // it ends with ctx; Close would do no more
+	return s.Subscribe(ctx, topic) // it ends with ctx; Close has no further effect
 }
 
 func (p *postgres) publish(ctx context.Context, topic string, messages []*message.Message) error {
@@ -130,20 +133,21 @@ func (p *postgres) publish(ctx context.Context, topic string, messages []*messag
 		return err
 	}
 	if len(messages) > 0 {
-		messages[0].SetContext(ctx) // it is the one that the publisher goes by
+		messages[0].SetContext(ctx) // the publisher uses the context of the first message
 	}
 	return publisher.Publish(topic, messages...)
 }
 
-// concurrency is one: a batch is one statement, and events must become visible in
-// their order.
+// concurrency returns 1 because a batch is one statement and events must become visible
+// in order.
 func (p *postgres) concurrency() int { return 1 }
 
 func (p *postgres) maxMessage() int { return 0 }
 
-// upkeep deletes the events that every consumer group has read. Watermill keeps them
-// for ever, and reading gets slower with each. With no group nothing is deleted.
-func (p *postgres) upkeep(ctx context.Context) error {
+// maintain deletes events that all consumer groups have read. Watermill keeps them
+// forever, and each of them slows down reading. If there is no group, maintain deletes
+// nothing.
+func (p *postgres) maintain(ctx context.Context) error {
 	_, err := p.pool.Exec(ctx, `
 		DELETE FROM "watermill_waypost.events" WHERE "offset" IN (
 			SELECT "offset" FROM "watermill_waypost.events"
@@ -157,13 +161,14 @@ func (p *postgres) close() error {
 	return nil
 }
 
-// commandSchema is the form of a topic's table: that of migrations/broker.
+// commandSchema is the schema of a topic's table, as created by migrations/broker.
 type commandSchema struct{}
 
 func table(topic string) string { return pgx.Identifier{"watermill_" + topic}.Sanitize() }
 
-// InsertQuery inserts any number of messages by one prepared statement; Watermill's
-// own makes a new one for each number, and at most 65,535 parameters.
+// InsertQuery returns one prepared statement that inserts any number of messages.
+// Watermill's own query needs a statement for each number of messages and is limited to
+// 65,535 parameters.
 func (commandSchema) InsertQuery(params wsql.InsertQueryParams) (wsql.Query, error) {
 	ids, payloads, metadata := make([]string, len(params.Msgs)), make([]string, len(params.Msgs)), make([]string, len(params.Msgs))
 	for i, m := range params.Msgs {
@@ -185,7 +190,7 @@ func (commandSchema) InsertQuery(params wsql.InsertQueryParams) (wsql.Query, err
 	}, nil
 }
 
-// SelectQuery locks the oldest messages that nobody else has in hand.
+// SelectQuery returns a query that locks the oldest messages that aren't locked yet.
 func (commandSchema) SelectQuery(params wsql.SelectQueryParams) (wsql.Query, error) {
 	return wsql.Query{
 		Query: `SELECT "offset", uuid, payload, metadata::text FROM ` + table(params.Topic) + `
@@ -194,8 +199,8 @@ func (commandSchema) SelectQuery(params wsql.SelectQueryParams) (wsql.Query, err
 	}, nil
 }
 
-// UnmarshalMessage reads a row and takes whatever stands in it: an error here would
-// end the batch, and the row would be in front again for ever.
+// UnmarshalMessage reads a row and accepts any content. An error would end the batch,
+// and the row would be the first one of every later batch.
 func (commandSchema) UnmarshalMessage(params wsql.UnmarshalMessageParams) (wsql.Row, error) {
 	var (
 		r                 wsql.Row
@@ -203,7 +208,7 @@ func (commandSchema) UnmarshalMessage(params wsql.UnmarshalMessageParams) (wsql.
 		payload, metadata *string
 	)
 	if err := params.Row.Scan(&r.Offset, &id, &payload, &metadata); err != nil {
-		return r, fmt.Errorf("read a message: %w", err)
+		return r, fmt.Errorf("read a message row: %w", err)
 	}
 	if payload == nil {
 		payload = new(string)
@@ -216,21 +221,20 @@ func (commandSchema) UnmarshalMessage(params wsql.UnmarshalMessageParams) (wsql.
 	return r, nil
 }
 
-// SchemaInitializingQueries has none: migrations make the tables.
+// SchemaInitializingQueries returns no queries because migrations create the tables.
 func (commandSchema) SchemaInitializingQueries(wsql.SchemaInitializingQueriesParams) ([]wsql.Query, error) {
 	return nil, nil
 }
 
-// SubscribeIsolationLevel is read committed: rows are locked as they are read, and
-// nothing can fail to serialize.
+// SubscribeIsolationLevel returns read committed. Rows are locked when they are read, so
+// there are no serialization failures.
 func (commandSchema) SubscribeIsolationLevel() sql.IsolationLevel { return sql.LevelReadCommitted }
 
-// ackWhatWasAcked deletes the messages up to the last one that was acknowledged. The
-// stock adapter deletes all that were read, so that those behind a message that was
-// not acknowledged are lost.
+// ackWhatWasAcked deletes messages up to the last acknowledged one. The stock adapter
+// deletes all messages that were read, so it loses those after an unacknowledged message.
 type ackWhatWasAcked struct{}
 
-// AckMessageQuery deletes the rows up to the last that was acknowledged.
+// AckMessageQuery returns a query that deletes the rows up to the last acknowledged one.
 func (ackWhatWasAcked) AckMessageQuery(params wsql.AckMessageQueryParams) (wsql.Query, error) {
 	var acked []int64
 	for _, r := range params.Rows {
@@ -241,38 +245,39 @@ func (ackWhatWasAcked) AckMessageQuery(params wsql.AckMessageQueryParams) (wsql.
 	return wsql.Query{Query: `DELETE FROM ` + table(params.Topic) + ` WHERE "offset" = ANY($1::bigint[])`, Args: []any{acked}}, nil
 }
 
-// ConsumedMessageQuery has none.
+// ConsumedMessageQuery returns no query.
 func (ackWhatWasAcked) ConsumedMessageQuery(wsql.ConsumedMessageQueryParams) (wsql.Query, error) {
 	return wsql.Query{}, nil
 }
 
-// NextOffsetQuery has none: a message that stands in the table is yet to be read.
+// NextOffsetQuery returns no query because every message in the table is still unread.
 func (ackWhatWasAcked) NextOffsetQuery(wsql.NextOffsetQueryParams) (wsql.Query, error) {
 	return wsql.Query{}, nil
 }
 
-// SchemaInitializingQueries has none: migrations make the tables.
+// SchemaInitializingQueries returns no queries because migrations create the tables.
 func (ackWhatWasAcked) SchemaInitializingQueries(wsql.OffsetsSchemaInitializingQueriesParams) ([]wsql.Query, error) {
 	return nil, nil
 }
 
-// BeforeSubscribingQueries has none.
+// BeforeSubscribingQueries returns no queries.
 func (ackWhatWasAcked) BeforeSubscribingQueries(wsql.BeforeSubscribingQueriesParams) ([]wsql.Query, error) {
 	return nil, nil
 }
 
-// polling is how long one subscription pauses: longer each time it finds nothing.
+// polling computes the pauses of one subscription. They grow with each poll that finds
+// nothing.
 type polling struct{ pause time.Duration }
 
-// HandleError answers the pause after a look at the table.
+// HandleError returns the pause after a poll.
 func (p *polling) HandleError(logger watermill.LoggerAdapter, noMsg bool, err error) time.Duration {
 	switch {
 	case err != nil && !errors.Is(err, context.Canceled):
-		logger.Error("cannot read from the topic", err, nil)
+		logger.Error("failed to read from the topic", err, nil)
 		return pauseOnError
 	case noMsg || err != nil:
 		p.pause = min(max(2*p.pause, shortestPoll), longestPoll)
-		return p.pause/2 + rand.N(p.pause) // subscriptions look at different times
+		return p.pause/2 + rand.N(p.pause) // so that subscriptions poll at different times
 	default:
 		p.pause = 0
 		return 0

@@ -12,11 +12,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/waypost/waypost/adapters/broker"
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 )
 
-// placeOrder is what the README shows: a program's own row and a command to Waypost
-// in one transaction, with Watermill's stock publisher.
+// placeOrder does what the README shows. It inserts the program's own row and publishes a
+// command to Waypost in one transaction, with Watermill's stock publisher.
 func placeOrder(ctx context.Context, pool *pgxpool.Pool, id string, command []byte) error {
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `INSERT INTO orders (id) VALUES ($1)`, id); err != nil {
@@ -32,7 +33,7 @@ func placeOrder(ctx context.Context, pool *pgxpool.Pool, id string, command []by
 	})
 }
 
-// userPostgres is a Postgres of the user's, with orders in it, that is the broker.
+// userPostgres makes a user's Postgres with a table of orders the broker.
 func userPostgres(t *testing.T, s *stores) *pgxpool.Pool {
 	t.Helper()
 	s.settings.Broker = postgrestest.New(t)
@@ -49,7 +50,7 @@ func TestProducerPublishesInItsOwnTransaction(t *testing.T) {
 	s := openStores(t)
 	pool := userPostgres(t, s)
 	s.run()
-	must(t, s.connect(1).Ping(s.ctx)) // the tables stand
+	must(t, s.connect(1).Ping(s.ctx)) // the tables exist now
 
 	must(t, placeOrder(s.ctx, pool, "1", commandOf("order-1", 1)))
 	if err := placeOrder(s.ctx, pool, "1", commandOf("order-2", 2)); err == nil {
@@ -66,15 +67,15 @@ func TestProducerPublishesInItsOwnTransaction(t *testing.T) {
 	}
 	_, err = pool.Exec(s.ctx, `INSERT INTO "watermill_waypost.commands" (payload) VALUES ($1)`, string(commandOf("order-4", 4)))
 	must(t, err)
-	eventually(t, "both commands are recorded", func() bool { return len(s.queuedKeys()) == 2 })
+	polltest.Until(t, "both commands are recorded", func() bool { return len(s.queuedKeys()) == 2 })
 	if keys := s.queuedKeys(); keys["order-1"] != 1 || keys["order-4"] != 1 {
-		t.Errorf("recorded are %v", keys)
+		t.Errorf("recorded messages by key: %v", keys)
 	}
 }
 
-// TestStockSubscribersReadEvents holds that a program with Watermill and nothing of
-// Waypost's reads the events on Postgres, each group all of them, and that those
-// which all groups have read are cleared away.
+// TestStockSubscribersReadEvents checks that a program that uses only Watermill can read
+// the events from Postgres. Each group reads all events. Events that all groups have read
+// are deleted.
 func TestStockSubscribersReadEvents(t *testing.T) {
 	t.Parallel()
 	s := openStores(t)
@@ -102,9 +103,9 @@ func TestStockSubscribersReadEvents(t *testing.T) {
 		}
 		t.Cleanup(func() { must(t, subscriber.Close()) })
 	}
-	eventually(t, "what all have read is cleared away", func() bool {
+	polltest.Until(t, "events that all groups have read are deleted", func() bool {
 		var left int
 		must(t, pool.QueryRow(s.ctx, `SELECT count(*) FROM "watermill_waypost.events"`).Scan(&left))
-		return left <= 1 // the subscribers save the place of a batch when it is through
+		return left <= 1 // the subscribers save their offset at the end of a batch
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
@@ -13,25 +14,33 @@ import (
 )
 
 const (
-	// rabbitPublishers is how many publish at once: each waits for the confirmation of
-	// every message.
+	// rabbitPublishers is the number of concurrent publishers. Each waits for the
+	// confirmation of every message.
 	rabbitPublishers = 16
-	// rabbitPrefetch is how many messages RabbitMQ sends a subscription ahead. They
-	// are handled one after the other, so more would only keep them from others.
+	// rabbitPrefetch is the number of messages that RabbitMQ sends to a subscription in
+	// advance. They are handled one at a time, so a higher number would only keep
+	// messages from other subscriptions.
 	rabbitPrefetch = 4
+	// rabbitReconnect is the longest pause between two attempts to connect, apart from half
+	// of it at random. The client's default of a minute would last that long after RabbitMQ
+	// is back.
+	rabbitReconnect = 2 * time.Second
 )
 
-// rabbitMQ is RabbitMQ as a broker, over watermill-amqp. Each topic is a durable
-// fanout exchange, with a durable queue of the same name bound to it: producers
-// publish to either, and further consumers of events bind queues of their own.
+// rabbitMQ uses RabbitMQ as a broker, through watermill-amqp. Each topic is a durable
+// fanout exchange with a durable queue of the same name bound to it. Producers publish to
+// either, and other consumers of events bind their own queues.
 //
-// What its client leaves to be done: it declares a queue only for who subscribes, and
-// RabbitMQ drops what is published where no queue is bound, so all are declared first;
-// its pool of channels loses one with each failure to open it again, and blocks when
-// none is left, so a channel is opened for each call; when a connection breaks, a
-// subscription reads an empty delivery from the closed channel, which
-// [lenientDelivery] refuses; headers that are no text fail the message and requeue it
-// at once, for ever; a nack requeues at once, so consumers do not.
+// The client has pitfalls:
+//   - It declares a queue only when a subscriber needs it, and RabbitMQ drops messages
+//     published to an exchange without a bound queue. So all queues are declared first.
+//   - Its channel pool loses a channel each time it fails to reopen one, and blocks when
+//     none is left. So each call opens a channel.
+//   - When a connection breaks, a subscription reads an empty delivery from the closed
+//     channel. So [lenientDelivery] rejects empty deliveries.
+//   - A header that isn't text fails the message and requeues it immediately, forever. So
+//     [lenientDelivery] formats such headers.
+//   - A nack requeues immediately. So consumers don't nack.
 type rabbitMQ struct {
 	config wamqp.Config
 	logger watermill.LoggerAdapter
@@ -45,12 +54,14 @@ func newRabbitMQ(url string, o Options) *rabbitMQ {
 	config := wamqp.NewDurablePubSubConfig(url, wamqp.GenerateQueueNameTopicName)
 	config.Marshaler = lenientDelivery{}
 	config.Publish.ConfirmDelivery = true
+	config.Connection.Reconnect = wamqp.DefaultReconnectConfig()
+	config.Connection.Reconnect.BackoffMaxInterval = rabbitReconnect
 	config.Consume.Qos.PrefetchCount = rabbitPrefetch
 	return &rabbitMQ{config: config, logger: newClientLogger(o.Logger, "RabbitMQ")}
 }
 
-// prepare connects, once, and declares all exchanges and queues. Later the client
-// connects again by itself, but declares only what it subscribes to.
+// prepare connects on the first call and declares all exchanges and queues. The client
+// then reconnects automatically, but declares only what it subscribes to.
 func (r *rabbitMQ) prepare(context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,7 +86,8 @@ func (r *rabbitMQ) prepare(context.Context) error {
 	return nil
 }
 
-// withoutURL keeps a password out of the log that the parser of URLs would quote.
+// withoutURL returns err, or a general error if err might quote the URL, which can contain
+// a password.
 func withoutURL(err error) error {
 	var malformed interface{ Timeout() bool }
 	if errors.As(err, &malformed) || errors.Is(err, amqp.ErrCredentials) || errors.Is(err, amqp.ErrVhost) || errors.Is(err, amqp.ErrSASL) {
@@ -85,7 +97,7 @@ func withoutURL(err error) error {
 	if errors.As(err, &refused) {
 		return err
 	}
-	return errors.New("cannot connect; check the broker's URL")
+	return errors.New("connection failed; check the broker URL")
 }
 
 func (r *rabbitMQ) clients() (*wamqp.Subscriber, *wamqp.Publisher, error) {
@@ -120,11 +132,11 @@ func (r *rabbitMQ) concurrency() int { return rabbitPublishers }
 
 func (r *rabbitMQ) maxMessage() int { return 0 } // 128 MiB since 3.8
 
-// upkeep has nothing to do: RabbitMQ deletes what is acknowledged.
-func (r *rabbitMQ) upkeep(context.Context) error { return nil }
+// maintain does nothing because RabbitMQ deletes acknowledged messages.
+func (r *rabbitMQ) maintain(context.Context) error { return nil }
 
-// close ends both connections. The client waits for its own calls first, which a
-// broker that says nothing would keep: the caller's bound holds then.
+// close closes both connections. The client first waits for its own calls, which hang
+// while the broker doesn't respond, so the caller must limit the time.
 func (r *rabbitMQ) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -138,15 +150,15 @@ func (r *rabbitMQ) close() error {
 	return errors.Join(errs...)
 }
 
-// lenientDelivery reads what Watermill wrote, and what any other program published:
-// the body is enough.
+// lenientDelivery reads messages published by Watermill or by any other program. Only
+// the body is required.
 type lenientDelivery struct{ wamqp.DefaultMarshaler }
 
-// errPhantom is of a delivery that nobody sent.
-var errPhantom = errors.New("the channel was closed")
+// errPhantom is the error for an empty delivery from a closed channel.
+var errPhantom = errors.New("channel closed")
 
-// Unmarshal reads a delivery. It fails for the empty one that a closed channel gives,
-// and for no other.
+// Unmarshal reads a delivery. It returns an error only for the empty delivery from a
+// closed channel.
 func (lenientDelivery) Unmarshal(d amqp.Delivery) (*message.Message, error) {
 	if d.Acknowledger == nil {
 		return nil, errPhantom

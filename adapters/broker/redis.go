@@ -15,29 +15,31 @@ import (
 )
 
 const (
-	// redisGroup is the consumer group of all processes of the platform.
+	// redisGroup is the consumer group of all Waypost processes.
 	redisGroup = "waypost"
-	// redisPublishers is how many publish at once: each waits for one round trip a
-	// message.
+	// redisPublishers is the number of concurrent publishers. Each waits for one round
+	// trip per message.
 	redisPublishers = 8
-	// redisBlock is how long a subscription waits for a message in one call, and so
-	// how long it may take to end: go-redis does not interrupt a call
+	// redisBlock is how long a subscription waits for a message in one call. Ending a
+	// subscription can take as long, because go-redis doesn't interrupt a call
 	// (redis/go-redis#2556).
 	redisBlock = time.Second
-	// redisClaims is how often each subscription looks for messages of consumers that
-	// died.
+	// redisClaims is the interval at which each subscription claims the messages of
+	// consumers that died.
 	redisClaims = 2 * time.Second
-	// busyGroup begins Redis's answer when a group is there already.
+	// busyGroup is the prefix of Redis's error if a group already exists.
 	busyGroup = "BUSYGROUP"
 )
 
-// redisStreams is Redis as a broker, over watermill-redisstream.
+// redisStreams uses Redis as a broker, through watermill-redisstream.
 //
-// What its client leaves to be done: a message that cannot be decoded ends the
-// subscription, and then every one that claims it, so [lenientFields] takes
-// everything; the first read blocks for ever (redis/go-redis#2556); a group that
-// Redis lost is never made again; XACK deletes nothing, and its Maxlens would delete
-// what is yet to be read, so upkeep trims what every group has acknowledged.
+// The client has pitfalls:
+//   - A message that cannot be decoded ends the subscription, and then every subscription
+//     that claims the message. So [lenientFields] accepts everything.
+//   - The first read blocks forever (redis/go-redis#2556). So that is disabled.
+//   - A group that Redis lost is never created again. So maintain creates it.
+//   - XACK deletes nothing, and the client's Maxlens would delete unread messages. So
+//     maintain trims the messages that all groups have acknowledged.
 type redisStreams struct {
 	client     *redis.Client
 	redelivery time.Duration
@@ -48,7 +50,7 @@ type redisStreams struct {
 func newRedis(url string, o Options) (*redisStreams, error) {
 	config, err := redis.ParseURL(url)
 	if err != nil {
-		return nil, errors.New("the broker's URL is no valid redis:// URL; give one like redis://user:password@host:6379/0") // err may quote it
+		return nil, errors.New("invalid broker URL; use one like redis://user:password@host:6379/0") // err can quote the URL
 	}
 	config.PoolSize = 2*o.Subscriptions + redisPublishers + 4 // each subscription reads and claims
 	config.ContextTimeoutEnabled = true
@@ -61,7 +63,7 @@ func newRedis(url string, o Options) (*redisStreams, error) {
 	return &redisStreams{client: client, redelivery: o.Redelivery, publisher: publisher, logger: logger}, nil
 }
 
-// prepare makes the group of the commands, and the stream with it.
+// prepare creates the consumer group of the commands, and with it their stream.
 func (r *redisStreams) prepare(ctx context.Context) error {
 	err := r.client.XGroupCreateMkStream(ctx, Commands, redisGroup, "0").Err()
 	if err != nil && !strings.HasPrefix(err.Error(), busyGroup) {
@@ -71,8 +73,9 @@ func (r *redisStreams) prepare(ctx context.Context) error {
 }
 
 func (r *redisStreams) subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	// One consumer for each subscription: a group hands a message to one of them. The
-	// subscriber is never closed, since that closes the client of all; it ends with ctx.
+	// Each subscription is a consumer, and a group delivers a message to one of them. The
+	// subscriber is never closed, because that would close the shared client. It ends with
+	// ctx.
 	s, err := redisstream.NewSubscriber(redisstream.SubscriberConfig{
 		Client:                        r.client,
 		Unmarshaller:                  lenientFields{},
@@ -100,9 +103,9 @@ func (r *redisStreams) concurrency() int { return redisPublishers }
 
 func (r *redisStreams) maxMessage() int { return 0 }
 
-// upkeep makes the group again if Redis lost it, and trims what all groups of a
-// stream have acknowledged. A stream without groups is left alone.
-func (r *redisStreams) upkeep(ctx context.Context) error {
+// maintain creates the group again if Redis lost it, and trims the messages that all
+// groups of a stream have acknowledged. It doesn't trim streams without groups.
+func (r *redisStreams) maintain(ctx context.Context) error {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
@@ -123,14 +126,14 @@ func (r *redisStreams) trim(ctx context.Context, stream string) error {
 	if err != nil || len(groups) == 0 {
 		return err
 	}
-	var oldest streamID // that somebody still needs
+	var oldest streamID // that some group still needs
 	for i, g := range groups {
 		needed, err := parseStreamID(g.LastDeliveredID)
 		if err != nil {
 			return err
 		}
-		// Asked after the last delivered one was: what is delivered in between has a
-		// later id than that.
+		// Pending entries are read after the last delivered ID, so an entry delivered
+		// between the two reads has a higher ID.
 		pending, err := r.client.XPending(ctx, stream, g.Name).Result()
 		if err != nil {
 			return err
@@ -151,10 +154,10 @@ func (r *redisStreams) trim(ctx context.Context, stream string) error {
 	return r.client.XTrimMinIDApprox(ctx, stream, oldest.String(), 0).Err()
 }
 
-// close ends the client, and with it whatever still waits for it.
+// close closes the client and ends all calls that still wait for it.
 func (r *redisStreams) close() error { return r.publisher.Close() }
 
-// streamID is the id of an entry: milliseconds and a number within.
+// A streamID is the ID of a stream entry: a time in milliseconds and a sequence number.
 type streamID struct{ time, sequence uint64 }
 
 func parseStreamID(text string) (streamID, error) {
@@ -164,11 +167,11 @@ func parseStreamID(text string) (streamID, error) {
 	}
 	t, err := strconv.ParseUint(left, 10, 64)
 	if err != nil {
-		return streamID{}, fmt.Errorf("id of a stream's entry: %w", err)
+		return streamID{}, fmt.Errorf("parse stream entry ID: %w", err)
 	}
 	n, err := strconv.ParseUint(right, 10, 64)
 	if err != nil {
-		return streamID{}, fmt.Errorf("id of a stream's entry: %w", err)
+		return streamID{}, fmt.Errorf("parse stream entry ID: %w", err)
 	}
 	return streamID{t, n}, nil
 }
@@ -181,11 +184,11 @@ func (id streamID) String() string {
 	return strconv.FormatUint(id.time, 10) + "-" + strconv.FormatUint(id.sequence, 10)
 }
 
-// lenientFields reads what Watermill wrote, and what any other program wrote with
-// XADD: the field "payload" is enough.
+// lenientFields reads entries added by Watermill, or by any other program with XADD. Only
+// the field "payload" is required.
 type lenientFields struct{}
 
-// Unmarshal reads an entry; it never fails.
+// Unmarshal reads an entry. It never returns an error.
 func (lenientFields) Unmarshal(values map[string]any) (*message.Message, error) {
 	m, err := redisstream.DefaultMarshallerUnmarshaller{}.Unmarshal(values)
 	if err == nil {

@@ -15,26 +15,28 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/adapters/loopback"
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/adapters/privatepg"
 )
 
-// server is a broker that a test may kill. It keeps its data, its address and its
-// user through that.
+// A server is a broker that a test can kill. Afterward it still has its data, address, and
+// user.
 type server struct {
 	tb  testing.TB
 	url string
-	// start brings it up and returns when it answers; kill ends it as kill -9 does.
+	// start starts the server and returns when it accepts connections. kill ends it with
+	// SIGKILL.
 	start, kill func()
 }
 
-// restart kills the server and brings it up again.
+// restart kills the server and starts it again.
 func (s *server) restart() {
 	s.tb.Helper()
 	s.kill()
 	s.start()
 }
 
-// kinds are the brokers of the suite, and how a server of each is started.
+// kinds returns the brokers of the suite, with a function that starts a server of each.
 func kinds() []struct {
 	name  string
 	serve func(testing.TB) *server
@@ -50,8 +52,8 @@ func kinds() []struct {
 	}
 }
 
-// lacking skips a test whose server is not installed, or fails it where all of them
-// have to be.
+// lacking skips a test whose server is not installed. If REQUIRE_STORES is set, it fails
+// the test instead.
 func lacking(tb testing.TB, what string) {
 	tb.Helper()
 	if os.Getenv("REQUIRE_STORES") != "" {
@@ -60,11 +62,11 @@ func lacking(tb testing.TB, what string) {
 	tb.Skipf("%s is not installed; run .ci/install test", what)
 }
 
-// servePostgres starts a cluster of the machine's Postgres; killed, it is started
-// again by its owner.
+// servePostgres starts a cluster with the Postgres installed on this machine. After kill,
+// privatepg restarts it.
 func servePostgres(tb testing.TB) *server {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "waypost-broker-") //nolint:usetesting // its user has to reach it, which it cannot below TempDir
+	dir, err := os.MkdirTemp("", "waypost-broker-") //nolint:usetesting // the server's user has no access to directories in TempDir
 	must(tb, err)
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	must(tb, os.Chmod(dir, 0o711))
@@ -95,7 +97,7 @@ func serveRedis(tb testing.TB) *server {
 	}
 	dir, port := tb.TempDir(), freePort(tb)
 	p := &process{tb: tb, port: port, command: func() *exec.Cmd {
-		// kill -9 loses nothing that was written; only a machine that fails would.
+		// SIGKILL loses no written data. Only a machine failure would.
 		return exec.Command(program, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
 			"--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
 	}}
@@ -104,7 +106,7 @@ func serveRedis(tb testing.TB) *server {
 
 func serveRabbitMQ(tb testing.TB) *server {
 	tb.Helper()
-	program := "/usr/lib/rabbitmq/bin/rabbitmq-server" // the one in PATH becomes another user
+	program := "/usr/lib/rabbitmq/bin/rabbitmq-server" // the one in PATH switches to another user
 	if _, err := os.Stat(program); err != nil {
 		lacking(tb, "rabbitmq-server")
 	}
@@ -113,7 +115,7 @@ func serveRabbitMQ(tb testing.TB) *server {
 	must(tb, os.WriteFile(filepath.Join(dir, "plugins"), []byte("[]."), 0o600))
 	must(tb, os.WriteFile(filepath.Join(dir, "env"), nil, 0o600))
 	environment := append(os.Environ(),
-		"HOME="+dir, // its cookie
+		"HOME="+dir, // for the Erlang cookie
 		fmt.Sprintf("ERL_EPMD_PORT=%d", names), "ERL_EPMD_ADDRESS=127.0.0.1",
 		fmt.Sprintf("RABBITMQ_NODENAME=waypost%d@localhost", port), "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
 		fmt.Sprintf("RABBITMQ_NODE_PORT=%d", port), fmt.Sprintf("RABBITMQ_DIST_PORT=%d", freePort(tb)),
@@ -126,21 +128,18 @@ func serveRabbitMQ(tb testing.TB) *server {
 		c.Env = environment
 		return c
 	}}
-	tb.Cleanup(func() { // Erlang's name server outlives the node; this one is the test's own
-		for range 20 {
+	tb.Cleanup(func() { // Erlang's name server outlives the node, and only this test uses it
+		polltest.Until(tb, "epmd no longer knows the node and ends", func() bool {
 			c := exec.Command("epmd", "-port", strconv.Itoa(names), "-kill")
 			c.Env = environment
-			if out, err := c.CombinedOutput(); err == nil && string(out) == "Killed\n" {
-				return
-			}
-			time.Sleep(200 * time.Millisecond) // it still believes in the node
-		}
-		tb.Error("epmd could not be ended")
+			out, err := c.CombinedOutput()
+			return err == nil && string(out) == "Killed\n"
+		})
 	})
 	return p.serve(fmt.Sprintf("amqp://guest:guest@127.0.0.1:%d/", port))
 }
 
-// serveSQS starts fauxqs, of npm, which keeps its queues in SQLite.
+// serveSQS starts fauxqs, an npm package that stores its queues in SQLite.
 func serveSQS(tb testing.TB) *server {
 	tb.Helper()
 	home := os.Getenv("WAYPOST_TEST_FAUXQS")
@@ -151,14 +150,14 @@ func serveSQS(tb testing.TB) *server {
 	}
 	node := filepath.Join(home, "node_modules", ".bin", "node")
 	if _, err := os.Stat(filepath.Join(home, "node_modules", "fauxqs")); err != nil {
-		tb.Skip("fauxqs is not installed; with npm, .ci/install test does it") // not everyone has npm
+		tb.Skip("fauxqs is not installed; install npm and run .ci/install test") // npm is optional
 	}
 	dir, port := tb.TempDir(), freePort(tb)
 	p := &process{tb: tb, port: port, command: func() *exec.Cmd {
 		c := exec.Command(node, "--no-warnings", "--input-type=module", "--eval", fmt.Sprintf(`
 			import net from "node:net";
 			import { startFauxqs } from "fauxqs";
-			const listen = net.Server.prototype.listen; // it would listen to the whole network
+			const listen = net.Server.prototype.listen; // it would listen on all interfaces
 			net.Server.prototype.listen = function (options, ...more) {
 				return listen.call(this, { ...options, host: "127.0.0.1" }, ...more);
 			};
@@ -169,7 +168,7 @@ func serveSQS(tb testing.TB) *server {
 	return p.serve(fmt.Sprintf("sqs://key:secret@us-east-1?endpoint=http://127.0.0.1:%d", port))
 }
 
-// process is a server that runs as a process with children.
+// A process runs a server as a process with children.
 type process struct {
 	tb      testing.TB
 	port    int
@@ -189,23 +188,17 @@ func (p *process) start() {
 	p.running = p.command()
 	p.running.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	must(p.tb, p.running.Start())
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		c, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)), time.Second)
-		if err == nil {
-			_ = c.Close()
-			return
-		}
-		if time.Now().After(end) {
-			p.tb.Fatalf("%s does not listen: %v", p.running.Path, err)
-		}
-	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))
+	connect := func() (net.Conn, error) { return net.DialTimeout("tcp", address, time.Second) }
+	c := polltest.Value(p.tb, p.running.Path+" listens", connect, func(net.Conn) bool { return true })
+	_ = c.Close()
 }
 
 func (p *process) kill() {
 	if p.running == nil {
 		return
 	}
-	_ = syscall.Kill(-p.running.Process.Pid, syscall.SIGKILL) // with its children
+	_ = syscall.Kill(-p.running.Process.Pid, syscall.SIGKILL) // includes its children
 	_ = p.running.Wait()
 	p.running = nil
 }

@@ -21,35 +21,39 @@ import (
 )
 
 const (
-	// sqsPublishers is how many publish at once: each waits for one request a message.
+	// sqsPublishers is the number of concurrent publishers. Each waits for one request per
+	// message.
 	sqsPublishers = 16
-	// sqsWait is how long SQS lets a request for messages wait, at most 20 s, and
-	// sqsBatch how many messages it answers, at most 10.
+	// sqsWait is how long a receive request waits for messages; SQS allows at most 20 s.
+	// sqsBatch is the maximum number of messages that it returns; SQS allows at most 10.
 	sqsWait  = 20 * time.Second
 	sqsBatch = 10
-	// sqsMessage is how large a message may be with its attributes: 256 KiB on every
-	// queue, though newer ones take 1 MiB.
+	// sqsMessage is the maximum size of a message. Including attributes, every queue
+	// accepts 256 KiB. Newer queues accept 1 MiB.
 	sqsMessage = 255 << 10
-	// sqsTimeout bounds one request.
+	// sqsTimeout limits one request.
 	sqsTimeout = sqsWait + 15*time.Second
-	// fifo ends the names of queues that keep an order.
+	// fifo is the suffix of the names of FIFO queues.
 	fifo = ".fifo"
 )
 
-// GroupKey is the metadata of a message that says with which others it keeps its
-// order, where the broker has a notion of that.
+// GroupKey is the metadata key of a message's group. Brokers that support groups keep the
+// messages of a group in order.
 const GroupKey = "waypost_group"
 
-// amazonSQS is SQS as a broker, over watermill-aws. Commands come over a standard
-// queue; events leave over a FIFO queue in its high throughput mode, in order for
-// each message, deduplicated by the event's id within five minutes.
+// sqsBroker uses SQS as a broker, through watermill-aws. Commands are consumed from a
+// standard queue. Events are published to a FIFO queue in high throughput mode, in order
+// for each message and deduplicated by event ID within five minutes.
 //
-// What its client leaves to be done: a message that cannot be decoded ends the batch
-// and comes again for ever, so [lenientMessage] takes everything; it asks for one
-// message a request; Close may hang while a message is being handed out, so
-// subscribers here are read until they end; its publisher listens to no context,
-// and logs messages.
-type amazonSQS struct {
+// The client has pitfalls:
+//   - A message that cannot be decoded ends the batch and is delivered again forever. So
+//     [lenientMessage] accepts everything.
+//   - It requests one message at a time. So receiveInput sets the batch size.
+//   - Close can hang while a message is being delivered. So subscriptions are read until
+//     they end.
+//   - The publisher ignores contexts and logs messages. So [Broker] limits its calls, and
+//     clientLogger drops these logs.
+type sqsBroker struct {
 	region, endpoint string
 	credentials      aws.CredentialsProvider
 	prefix           string
@@ -63,20 +67,20 @@ type amazonSQS struct {
 	queues    map[string]string // URL by topic
 }
 
-// newSQS reads a URL of the form sqs://[key:secret@]region[?endpoint=URL][&prefix=NAME].
-// Without a key the credentials are found as AWS's own tools find them.
-func newSQS(u *url.URL, o Options) (*amazonSQS, error) {
+// newSQS parses a URL of the form sqs://[key:secret@]region[?endpoint=URL][&prefix=NAME].
+// If it has no key, credentials come from the default AWS credential chain.
+func newSQS(u *url.URL, o Options) (*sqsBroker, error) {
 	q := u.Query()
-	s := &amazonSQS{
+	s := &sqsBroker{
 		region: u.Hostname(), endpoint: q.Get("endpoint"), prefix: q.Get("prefix"), options: o,
 		logger: newClientLogger(o.Logger, "SQS"), queues: map[string]string{},
 	}
 	if s.region == "" {
-		return nil, errors.New("the broker's URL names no region; give one like sqs://eu-central-1")
+		return nil, errors.New("broker URL has no region; use one like sqs://eu-central-1")
 	}
 	for name := range q {
 		if name != "endpoint" && name != "prefix" {
-			return nil, fmt.Errorf("the broker's URL has a parameter %q; SQS has endpoint and prefix", name)
+			return nil, fmt.Errorf("unknown parameter %q in the broker URL; use endpoint or prefix", name)
 		}
 	}
 	if u.User != nil {
@@ -86,8 +90,8 @@ func newSQS(u *url.URL, o Options) (*amazonSQS, error) {
 	return s, nil
 }
 
-// queueName is the name of a topic's queue: SQS allows no dots.
-func (s *amazonSQS) queueName(topic string) string {
+// queueName returns the name of a topic's queue. SQS doesn't allow dots in names.
+func (s *sqsBroker) queueName(topic string) string {
 	name := s.prefix + strings.ReplaceAll(topic, ".", "-")
 	if topic == Events {
 		name += fifo
@@ -95,8 +99,8 @@ func (s *amazonSQS) queueName(topic string) string {
 	return name
 }
 
-// prepare makes the queues that are missing.
-func (s *amazonSQS) prepare(ctx context.Context) error {
+// prepare creates the missing queues.
+func (s *sqsBroker) prepare(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.client == nil {
@@ -129,9 +133,9 @@ func (s *amazonSQS) prepare(ctx context.Context) error {
 	return nil
 }
 
-// makeQueue answers the address of a queue, which it makes if it is missing. One
-// that is there keeps its attributes.
-func (s *amazonSQS) makeQueue(ctx context.Context, name string) (string, error) {
+// makeQueue returns the URL of a queue and creates the queue if it is missing. An existing
+// queue keeps its attributes.
+func (s *sqsBroker) makeQueue(ctx context.Context, name string) (string, error) {
 	found, err := s.client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &name})
 	if err == nil {
 		return aws.ToString(found.QueueUrl), nil
@@ -153,20 +157,20 @@ func (s *amazonSQS) makeQueue(ctx context.Context, name string) (string, error) 
 	return aws.ToString(made.QueueUrl), nil
 }
 
-// ResolveQueueUrl tells Watermill the address of a topic's queue.
-func (s *amazonSQS) ResolveQueueUrl(_ context.Context, params wsqs.ResolveQueueUrlParams) (wsqs.QueueUrlResolverResult, error) { //nolint:revive // the name is Watermill's
+// ResolveQueueUrl returns the URL of a topic's queue.
+func (s *sqsBroker) ResolveQueueUrl(_ context.Context, params wsqs.ResolveQueueUrlParams) (wsqs.QueueUrlResolverResult, error) { //nolint:revive // the name is Watermill's
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	address, known := s.queues[params.Topic]
 	if !known {
-		return wsqs.QueueUrlResolverResult{}, fmt.Errorf("no queue is known for %s", params.Topic)
+		return wsqs.QueueUrlResolverResult{}, fmt.Errorf("no queue for topic %s", params.Topic)
 	}
 	return wsqs.QueueUrlResolverResult{
 		QueueName: wsqs.QueueName(s.queueName(params.Topic)), QueueURL: (*wsqs.QueueURL)(&address), Exists: aws.Bool(true),
 	}, nil
 }
 
-func (s *amazonSQS) subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+func (s *sqsBroker) subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	s.mu.Lock()
 	settings := s.aws
 	s.mu.Unlock()
@@ -181,11 +185,11 @@ func (s *amazonSQS) subscribe(ctx context.Context, topic string) (<-chan *messag
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { _ = subscriber.Close() }) // it frees a goroutine, and fails never
+	context.AfterFunc(ctx, func() { _ = subscriber.Close() }) // it ends a goroutine and never fails
 	return messages, nil
 }
 
-func (s *amazonSQS) receiveInput(_ context.Context, queue wsqs.QueueURL) (*sqs.ReceiveMessageInput, error) {
+func (s *sqsBroker) receiveInput(_ context.Context, queue wsqs.QueueURL) (*sqs.ReceiveMessageInput, error) {
 	return &sqs.ReceiveMessageInput{
 		QueueUrl: aws.String(string(queue)), MessageAttributeNames: []string{"All"},
 		WaitTimeSeconds: int32(sqsWait / time.Second), MaxNumberOfMessages: sqsBatch,
@@ -193,7 +197,7 @@ func (s *amazonSQS) receiveInput(_ context.Context, queue wsqs.QueueURL) (*sqs.R
 	}, nil
 }
 
-func (s *amazonSQS) publish(_ context.Context, topic string, messages []*message.Message) error {
+func (s *sqsBroker) publish(_ context.Context, topic string, messages []*message.Message) error {
 	s.mu.Lock()
 	p := s.publisher
 	s.mu.Unlock()
@@ -203,7 +207,7 @@ func (s *amazonSQS) publish(_ context.Context, topic string, messages []*message
 	return p.Publish(topic, messages...)
 }
 
-// sendInput gives a message its place in the order of a FIFO queue.
+// sendInput sets the group and the deduplication ID of a message for a FIFO queue.
 func sendInput(ctx context.Context, queue wsqs.QueueURL, m *types.Message) (*sqs.SendMessageInput, error) {
 	in, err := wsqs.GenerateSendMessageInputDefault(ctx, queue, m)
 	if err != nil || !strings.HasSuffix(string(queue), fifo) {
@@ -214,22 +218,22 @@ func sendInput(ctx context.Context, queue wsqs.QueueURL, m *types.Message) (*sqs
 	return in, nil
 }
 
-func (s *amazonSQS) concurrency() int { return sqsPublishers }
+func (s *sqsBroker) concurrency() int { return sqsPublishers }
 
-func (s *amazonSQS) maxMessage() int { return sqsMessage }
+func (s *sqsBroker) maxMessage() int { return sqsMessage }
 
-// upkeep has nothing to do: SQS deletes what is acknowledged.
-func (s *amazonSQS) upkeep(context.Context) error { return nil }
+// maintain does nothing because SQS deletes acknowledged messages.
+func (s *sqsBroker) maintain(context.Context) error { return nil }
 
-func (s *amazonSQS) close() error { return nil }
+func (s *sqsBroker) close() error { return nil }
 
-// lenientMessage reads what Watermill wrote, and what any other program sent: the
-// body is enough.
+// lenientMessage reads messages sent by Watermill or by any other program. Only the body
+// is required.
 type lenientMessage struct{}
 
-// Unmarshal reads a message; it never fails.
+// Unmarshal reads a message. It never returns an error.
 func (lenientMessage) Unmarshal(m *types.Message) (*message.Message, error) {
-	id := aws.ToString(m.MessageId) // SQS's own, the same in every delivery
+	id := aws.ToString(m.MessageId) // SQS's own ID, the same in every delivery
 	if a, ok := m.MessageAttributes[wsqs.UUIDAttribute]; ok {
 		id = aws.ToString(a.StringValue)
 	}

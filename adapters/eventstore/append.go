@@ -5,98 +5,89 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
-	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
 )
 
-// Append implements event.Log. While the store is away it repeats the same
-// append with the same ids, which the store takes once.
+// Append implements event.Log. While a store that a URL names is unavailable, it repeats
+// the same append with the same IDs, which the store accepts once.
 func (l *Log) Append(
-	ctx context.Context, stream string, expected event.Expected, events ...event.New,
+	ctx context.Context, stream string, expected event.Expected, events ...event.Proposed,
 ) (event.Appended, error) {
-	data, key, err := l.encode(ctx, stream, events)
+	encoded, key, err := l.encode(ctx, stream, events)
 	if err != nil {
 		return event.Appended{}, err
 	}
-	if done, answered, err := l.pipeline.append(ctx, stream, expected, data); answered {
-		if err == nil && l.noRoom.Load() != 0 {
+	done, err := l.backend.append(ctx, stream, expected, encoded)
+	switch {
+	case err == nil:
+		if l.noRoom.Load() != 0 { // usually it is, and a load does not contend
 			l.noRoom.Store(0)
 		}
 		done.Key = key
-		return done, err
-	}
-	opts := esdb.AppendToStreamOptions{ExpectedRevision: expectedRevision(expected)}
-	var result *esdb.WriteResult
-	err = l.call(ctx, "append to "+stream, maxTries, func(ctx context.Context, c *connection) (err error) {
-		ctx, leave, ok := c.enter(ctx)
-		if !ok {
-			return errRetired
-		}
-		defer leave()
-		result, err = c.client.AppendToStream(ctx, stream, opts, data...)
-		return err
-	})
-	switch {
-	case err == nil:
-		l.noRoom.Store(0)
-		return event.Appended{
-			Revision: event.Revision(result.NextExpectedVersion),
-			Position: event.Position(result.CommitPosition),
-			Key:      key,
-		}, nil
-	case hasCode(err, esdb.ErrorCodeWrongExpectedVersion):
-		return event.Appended{}, &event.WrongRevisionError{Stream: stream, Expected: expected}
-	case refusedAsTooLarge(err):
-		return event.Appended{}, fmt.Errorf("%w: %w", event.ErrTooLarge, err)
-	case errors.Is(err, event.ErrNoRoom):
+		return done, nil
+	case errors.Is(err, event.ErrDiskFull):
 		l.noRoom.Store(time.Now().UnixNano())
 	}
 	return event.Appended{}, err
 }
 
-// encode also answers the data key of the first event that has personal data.
-func (l *Log) encode(ctx context.Context, stream string, events []event.New) ([]esdb.EventData, event.KeyID, error) {
+// encodingAtOnce is the number of events of one append that are encoded concurrently.
+// Each may have to request the data key of its recipient, and concurrent requests share
+// a round trip. A few events, as in a decision on one message, are encoded in turn.
+const (
+	encodingAtOnce = 128
+	encodedInTurn  = 8
+)
+
+// encode also returns the data key of the first event that has personal data.
+func (l *Log) encode(ctx context.Context, stream string, events []event.Proposed) ([]proposal, event.KeyID, error) {
 	if len(events) == 0 {
 		return nil, "", fmt.Errorf("append to %s: no events", stream)
 	}
-	var first event.KeyID
+	encoded, keys, errs := make([]proposal, len(events)), make([]event.KeyID, len(events)), make([]error, len(events))
+	one := func(i int) { encoded[i], keys[i], errs[i] = l.encodeOne(ctx, stream, events[i]) }
+	if len(events) <= encodedInTurn {
+		for i := range events {
+			one(i)
+		}
+	} else {
+		var wg sync.WaitGroup
+		slots := make(chan struct{}, encodingAtOnce)
+		for i := range events {
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				one(i)
+			})
+		}
+		wg.Wait()
+	}
 	size := 0
-	encoded := make([]esdb.EventData, 0, len(events))
-	for _, e := range events {
-		if e.ID == uuid.Nil {
-			return nil, "", fmt.Errorf("append to %s: %s has no id", stream, e.Event.EventType())
+	for i := range encoded {
+		if errs[i] != nil {
+			return nil, "", fmt.Errorf("append to %s: %w", stream, errs[i])
 		}
-		data, meta, key, err := l.codec.Encode(ctx, stream, e)
-		if err != nil {
-			return nil, "", fmt.Errorf("append to %s: %w", stream, err)
-		}
-		first = cmp.Or(first, key)
-		size += len(data) + len(meta)
-		encoded = append(encoded, esdb.EventData{
-			EventID:     e.ID,
-			EventType:   e.Event.EventType(),
-			ContentType: esdb.ContentTypeJson,
-			Data:        data,
-			Metadata:    meta,
-		})
+		size += len(encoded[i].data) + len(encoded[i].meta)
 	}
-	// The client loses the store's answer if the store stops reading half-way.
+	// The client loses the store's response if the store stops reading halfway.
 	if size > l.maxAppendBytes {
-		return nil, "", fmt.Errorf("append to %s: %w: %d bytes, at most %d", stream, event.ErrTooLarge, size, l.maxAppendBytes)
+		return nil, "", fmt.Errorf("append to %s: %w: must be at most %[4]d bytes, got %[3]d", stream, event.ErrTooLarge, size, l.maxAppendBytes)
 	}
-	return encoded, first, nil
+	return encoded, cmp.Or(keys...), nil
 }
 
-func expectedRevision(e event.Expected) esdb.ExpectedRevision {
-	if r, exact := e.Revision(); exact {
-		return esdb.Revision(uint64(r))
+func (l *Log) encodeOne(ctx context.Context, stream string, e event.Proposed) (proposal, event.KeyID, error) {
+	if e.ID == uuid.Nil {
+		return proposal{}, "", fmt.Errorf("%s has no ID", e.Event.EventType())
 	}
-	if e.IsNoStream() {
-		return esdb.NoStream{}
+	data, meta, key, err := l.codec.Encode(ctx, stream, e)
+	if err != nil {
+		return proposal{}, "", err
 	}
-	return esdb.Any{}
+	return proposal{id: e.ID, eventType: e.Event.EventType(), data: data, meta: meta}, key, nil
 }

@@ -27,18 +27,18 @@ import (
 )
 
 const (
-	// window is how many appends a batchWriter has under way at most. The store
-	// decides them in the order in which they are sent.
+	// window is the maximum number of appends that a batchWriter has in flight. The
+	// store decides them in the order in which they are sent.
 	window = 200
-	// batchDeadline is how long the store may take for one of them.
+	// batchDeadline is the store's time limit for one of them.
 	batchDeadline = 30 * time.Second
-	// contentTypeJSON is what the official client calls JSON.
+	// contentTypeJSON is the official client's name for JSON.
 	contentTypeJSON = "application/json"
 )
 
-// batchWriter writes events in their order without waiting for each, over the
-// store's call for many appends, which the official client does not have. It is
-// used by one goroutine and must be closed.
+// batchWriter writes events in order without waiting for each one, over the store's
+// call for many appends, which the official client does not have. Exactly one goroutine
+// uses it, and it must be closed.
 type batchWriter struct {
 	conn *grpc.ClientConn
 	call streams.Streams_BatchAppendClient
@@ -50,12 +50,13 @@ type batchWriter struct {
 	received sync.WaitGroup
 
 	mu      sync.Mutex
-	pending map[uint64]string // what was sent under a number, for errors
-	// refused is the first that the store refused, of those answered; the receiver's own.
+	pending map[uint64]string // appends in flight by number, for errors
+	// refused is the first rejected append among those with a response. Only the
+	// receiver uses it.
 	refused *batchError
 }
 
-// batchError is the store's refusal of one event.
+// batchError is the store's rejection of one event.
 type batchError struct {
 	number uint64
 	what   string
@@ -82,8 +83,8 @@ func newBatchWriter(ctx context.Context, config esdb.Configuration) (*batchWrite
 	return w, nil
 }
 
-// write sends one event to be appended to its stream: at its own revision, or at
-// any if anywhere. Errors may belong to an event sent before.
+// write sends one event to be appended to its stream at its own revision, or at any
+// revision if anywhere is true. An error may belong to an event sent earlier.
 func (w *batchWriter) write(e *esdb.RecordedEvent, anywhere bool) error {
 	select {
 	case w.slots <- struct{}{}:
@@ -101,7 +102,7 @@ func (w *batchWriter) write(e *esdb.RecordedEvent, anywhere bool) error {
 	case e.EventNumber == 0:
 		expected = event.NoStream()
 	default:
-		expected = event.At(event.Revision(e.EventNumber - 1))
+		expected = event.ExactRevision(event.Revision(e.EventNumber - 1))
 	}
 	contentType := e.ContentType
 	if contentType == "" {
@@ -125,7 +126,7 @@ func (w *batchWriter) write(e *esdb.RecordedEvent, anywhere bool) error {
 	return nil
 }
 
-// flush waits until everything sent is answered.
+// flush waits until the store has responded to every append.
 func (w *batchWriter) flush() error {
 	for range cap(w.slots) {
 		select {
@@ -140,7 +141,7 @@ func (w *batchWriter) flush() error {
 	return nil
 }
 
-// close gives up what is under way.
+// close abandons the appends in flight.
 func (w *batchWriter) close() error {
 	w.end(errClosed)
 	w.received.Wait()
@@ -170,15 +171,15 @@ func (w *batchWriter) answered(answer *streams.BatchAppendResp) error {
 	delete(w.pending, number)
 	w.mu.Unlock()
 	if !ok {
-		return fmt.Errorf("the store answers an append that was not sent: %s", answer.GetCorrelationId())
+		return fmt.Errorf("the store responded to an append that was not sent: %s", answer.GetCorrelationId())
 	}
-	// What stood in a stream that was deleted later does not matter any more.
+	// The content of a stream that was deleted later doesn't matter.
 	if refusal := answer.GetError(); refusal != nil && !hasDetail(refusal, (*shared.StreamDeleted)(nil)) {
 		w.refuse(&batchError{number: number, what: what, code: code.Code(refusal.GetCode()), text: refusal.GetMessage()})
 	}
 	err := w.refusal()
 	if err == nil {
-		<-w.slots // flush waits for it, and must not find all answered before the call has ended
+		<-w.slots // flush waits for it, and must not see all appends settled before the call has ended
 	}
 	return err
 }
@@ -189,8 +190,9 @@ func (w *batchWriter) refuse(e *batchError) {
 	}
 }
 
-// refusal is what the store refused first, once it has answered all that was sent
-// before: the answers come in any order, and the refusals behind the first follow from it.
+// refusal returns the first append that the store rejected, once the store has
+// responded to all appends sent before it: responses come in any order, and the later
+// rejections follow from the first.
 func (w *batchWriter) refusal() error {
 	if w.refused == nil {
 		return nil
@@ -216,7 +218,8 @@ func structured(id uuid.UUID) *shared.UUID {
 	}}}
 }
 
-// dialLeader connects to the one node, or to the one that the nodes call leader.
+// dialLeader connects to the only node, or to the one that the nodes report as the
+// leader.
 func dialLeader(ctx context.Context, config esdb.Configuration) (*grpc.ClientConn, error) {
 	var seeds []string
 	for _, seed := range config.GossipSeeds {
@@ -261,12 +264,16 @@ func leaderBy(ctx context.Context, config esdb.Configuration, node string) (_ st
 }
 
 func dial(config esdb.Configuration, address string) (*grpc.ClientConn, error) {
+	target, err := dialTarget(address)
+	if err != nil {
+		return nil, err
+	}
 	options := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 	if !config.DisableTLS {
 		settings := &tls.Config{
 			MinVersion:         tls.VersionTLS12,
 			RootCAs:            config.RootCAs,
-			InsecureSkipVerify: config.SkipCertificateVerification, //nolint:gosec // whoever asks for it in the URL gets it
+			InsecureSkipVerify: config.SkipCertificateVerification, //nolint:gosec // only if the URL asks for it
 		}
 		if config.UserCertFile != "" {
 			certificate, err := tls.LoadX509KeyPair(config.UserCertFile, config.UserKeyFile)
@@ -280,7 +287,7 @@ func dial(config esdb.Configuration, address string) (*grpc.ClientConn, error) {
 			options = append(options, grpc.WithPerRPCCredentials(basicAuth(config.Username+":"+config.Password)))
 		}
 	}
-	return grpc.NewClient(address, options...)
+	return grpc.NewClient(target, options...)
 }
 
 // basicAuth is name:password.

@@ -21,11 +21,11 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/waypost/waypost/adapters/eventstore"
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/app/event"
 )
 
-// deposed is the node of a cluster that its gossip still calls leader, until the
-// first append that it refuses.
+// deposed is a cluster node that is still the leader in its own gossip, until it rejects the first append.
 type deposed struct {
 	own, leader string
 	refused     atomic.Int64
@@ -92,16 +92,16 @@ func (n deposedStreams) Append(stream streams.Streams_AppendServer) error {
 	return status.Error(codes.NotFound, "this node is not the leader")
 }
 
-// Read says that the log is empty.
+// Read responds like a store with an empty log.
 func (n deposedStreams) Read(*streams.ReadReq, streams.Streams_ReadServer) error { return nil }
 
-// A node that leads no more is left for the one that does, by many callers at a time,
-// and each append is written once.
+// When a node is no longer the leader, many concurrent callers move on to the new leader, and each append is written
+// once.
 func TestNotLeader(t *testing.T) {
 	ctx := testContext(t)
 	st := startStore(t)
 	node := startDeposed(t, st.opts.Addr)
-	// The order in which seeds are asked is the client's choice, so only one gossips of the old times.
+	// The client chooses the order in which it asks the seeds, so only one of them sends outdated gossip.
 	log := openLog(t, "esdb://"+node.own+","+node.own+"?tls=false&gossipTimeout=1")
 	var all sync.WaitGroup
 	for n := range 50 {
@@ -124,8 +124,8 @@ func TestNotLeader(t *testing.T) {
 	inOrder(t, seen, 50)
 }
 
-// freezer is a proxy in front of a store that at will passes nothing on any more,
-// without closing anything: a store that hangs, or a network that swallows.
+// freezer is a proxy in front of a store that, on demand, stops passing anything on without closing connections: like a
+// store that hangs or a network that loses packets.
 type freezer struct {
 	listener net.Listener
 	target   string
@@ -171,7 +171,7 @@ func (f *freezer) accept() {
 	}
 }
 
-// pass drops what comes while it is frozen.
+// pass drops data that arrives while the proxy is frozen.
 func (f *freezer) pass(from, to net.Conn) {
 	defer from.Close()
 	defer to.Close()
@@ -200,8 +200,8 @@ func (f *freezer) drop() {
 	f.conns = nil
 }
 
-// A store that stops answering amid calls holds up nobody for longer than the call
-// timeout allows; when it answers again, everything goes on, each append once.
+// A store that stops responding during calls delays no caller for longer than the call timeout allows. When it responds
+// again, everything resumes, each append once.
 func TestStoreHangsAmidCalls(t *testing.T) {
 	ctx := testContext(t)
 	st := startStore(t)
@@ -218,14 +218,17 @@ func TestStoreHangsAmidCalls(t *testing.T) {
 				e := count(n)
 				expected := event.NoStream()
 				if n > 0 {
-					expected = event.At(event.Revision(n - 1))
+					expected = event.ExactRevision(event.Revision(n - 1))
 				}
-				done, err := log.Append(ctx, fmt.Sprintf("s-%d", w), expected, e)
-				for errors.Is(err, event.ErrUnavailable) && ctx.Err() == nil {
-					unavailable.Add(1)
-					time.Sleep(10 * time.Millisecond)
-					done, err = log.Append(ctx, fmt.Sprintf("s-%d", w), expected, e)
-				}
+				var done event.Appended
+				var err error
+				polltest.Retry(ctx, func() bool {
+					if done, err = log.Append(ctx, fmt.Sprintf("s-%d", w), expected, e); errors.Is(err, event.ErrUnavailable) {
+						unavailable.Add(1)
+						return false
+					}
+					return true
+				})
 				if err != nil || done.Revision != event.Revision(n) {
 					t.Errorf("append %d to s-%d: %+v, %v", n, w, done, err)
 					return
@@ -248,7 +251,7 @@ func TestStoreHangsAmidCalls(t *testing.T) {
 		_ = log.Ping(ctx) // fails as the others do
 	}
 	proxy.frozen.Store(false)
-	proxy.drop() // what was swallowed broke the connections for good
+	proxy.drop() // the connections cannot recover from the lost data
 	writing.Wait()
 	inOrder(t, <-result, writers*each)
 }

@@ -10,31 +10,34 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// failureLogged is the format of what the client logs when a call failed, on the
-// goroutine of that call and before it asks for a new discovery. It is the only
-// place where that discovery can be forestalled.
+// failureLogged is the format of the client's log message for a failed call. The client
+// logs it on the goroutine of that call, before it requests a new discovery. It is the
+// only place where that discovery can be prevented.
 const failureLogged = "unexpected exception: %v"
 
 // connection is one client, from its probe until its last call has returned.
 type connection struct {
 	client *esdb.Client
 
-	// entry is held for reading from before a call until it has got the client's
-	// gRPC connection, and for writing to retire. Thus, when retire returns, no
-	// call will ask the client for its gRPC connection any more, and none can
-	// set off a discovery.
+	// entry is held for reading from before a call until the call has the client's gRPC
+	// connection, and for writing by retire. So when retire returns, no call will ask
+	// the client for its gRPC connection, and none can trigger a discovery.
 	entry   sync.RWMutex
 	retired atomic.Bool
 
 	calls int // guarded by pool.mu
 }
 
-// connect makes a client and proves that the store answers it. It takes at most
+// connect creates a client and verifies that the store responds to it. It takes at most
 // the configuration's gossip timeout for each node, plus one discovery interval.
 func connect(config esdb.Configuration) (*connection, error) {
 	c := &connection{}
-	config.MaxDiscoverAttempts = 1 // the pool repeats, with a new client each time
+	config.MaxDiscoverAttempts = 1 // the pool retries, with a new client each time
 	config.Logger = c.observef
+	var err error
+	if config.Address, err = dialTarget(config.Address); err != nil {
+		return nil, err
+	}
 	client, err := esdb.NewClient(&config)
 	if err != nil {
 		return nil, err
@@ -48,8 +51,8 @@ func connect(config esdb.Configuration) (*connection, error) {
 	return c, nil
 }
 
-// observef is the client's logger. It logs nothing, since every failure is
-// returned or logged by this package, but retires the connection in time.
+// observef is the client's logger. It logs nothing, because this package returns or
+// logs every failure, but it retires the connection in time.
 func (c *connection) observef(level esdb.LogLevel, format string, args ...any) {
 	if level != esdb.LogError || format != failureLogged || len(args) != 1 {
 		return
@@ -59,9 +62,9 @@ func (c *connection) observef(level esdb.LogLevel, format string, args ...any) {
 	}
 }
 
-// enter begins a call. The context it gives must go to the client as it is, and
-// leave must be called when the client's method has returned. It is false if the
-// connection was retired meanwhile.
+// enter begins a call. The returned context must be passed to the client unchanged, and
+// leave must be called when the client's method has returned. The result is false if
+// the connection was retired in the meantime.
 func (c *connection) enter(ctx context.Context) (_ context.Context, leave func(), _ bool) {
 	c.entry.RLock()
 	if c.retired.Load() {
@@ -72,7 +75,7 @@ func (c *connection) enter(ctx context.Context) (_ context.Context, leave func()
 	return entered, entered.entered, true
 }
 
-// retire keeps new calls away from the client. Calls under way go on.
+// retire keeps new calls away from the client. Calls in progress continue.
 func (c *connection) retire() {
 	c.entry.Lock()
 	defer c.entry.Unlock()
@@ -80,12 +83,13 @@ func (c *connection) retire() {
 }
 
 func (c *connection) close() {
-	// Close only signals; it has no error to give.
+	// Close only signals and never returns an error.
 	_ = c.client.Close()
 }
 
-// enteringContext tells when the client has its gRPC connection: the next thing
-// it does is to derive the call's context, which asks this one for its deadline.
+// enteringContext detects when the client has its gRPC connection: the next thing that
+// the client does is to derive the call's context, which asks this one for its
+// deadline.
 type enteringContext struct {
 	context.Context //nolint:containedctx // it is a context
 	entered         func()

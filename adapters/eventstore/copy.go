@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"strings"
@@ -18,63 +17,66 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// A copy takes over every event with its id, stream, revision, data and metadata,
-// in the order of the log; positions are the target's own. It needs no notes of
-// its own to be resumed: where the last event of the target stands in the source
-// is where to go on. Appends are repeated by the same ids at the same revisions,
-// which the store takes once, so to go on from too early does no harm.
+// A copy contains every event with its ID, stream, revision, data, and metadata, in the order of the log. Positions are the
+// target's own. A copy resumes without any record of its progress: it continues at the position in the source of the
+// target's last event. Appends are repeated with the same IDs at the same revisions, which the store accepts once, so it
+// does no harm to resume too early.
 //
-// What is left out: the events of the source's own streams ("$…"), but for
-// metadata of streams that are copied, and the source's identity.
+// Not copied are the events of the source's own streams ("$…"), except the metadata of copied streams, and the source's
+// identity.
 
-// ErrNotACopy says that the target of a copy holds something else.
+// ErrNotACopy reports that the target of a copy contains something else.
 var ErrNotACopy = errors.New("the target is not a copy of the source: copy into an empty event store")
 
 const (
 	copyPage = 1000
-	// A copy is given up when it fails so often without getting any further: for
-	// reasons that may pass, and for others.
+	// A copy fails after this many failures without progress: for errors that may be
+	// temporary, and for others.
 	copyTries       = 12
 	copyTriesInVain = 2
 
 	copyCausation  = "copy of "
-	systemPrefix   = "$"
 	metadataPrefix = "$$"
 	typeTombstone  = "$streamDeleted"
 	typeMetadata   = "$metadata"
 )
 
-// CopyOptions say what a copy reads and writes. From, To and Now are required; the
-// codec of both logs must know event.Types.
+// CopyOptions configure a copy. From, To, and Now are required. Both logs must be opened
+// with a URL, and their codec must know event.Types.
 type CopyOptions struct {
 	From, To *Log
-	// Now is the time at which the target is opened, if it is new.
+	// Now is the time at which a new target is opened.
 	Now time.Time
-	// Progress is told after each page, on the copy's goroutine. It may be nil.
+	// Progress, if not nil, is called after each page, on the copy's goroutine.
 	Progress func(Copied)
-	// Logger gets interruptions that the copy goes on after; nothing is logged
-	// without one.
+	// Logger receives interruptions that the copy recovers from. If nil, nothing is
+	// logged.
 	Logger *slog.Logger
 }
 
-// Copied is how far a copy has come.
+// Copied reports the progress of a copy.
 type Copied struct {
-	// Events were written in this run.
+	// Events is the number of events written in this run.
 	Events int64
-	// Start, Position and End are positions in the source: where this run began,
-	// how far it has come, and where the log ended when it was last looked at.
+	// Start, Position, and End are positions in the source: where this run began, how
+	// much it has copied, and where the log ended when it was last checked.
 	Start, Position, End event.Position
-	// Identity is that of the target.
+	// Identity is the target's identity.
 	Identity uuid.UUID
 }
 
-// Copy makes one log the copy of another, or brings a copy up to it: as often as it
-// is called, it writes what the source has got meanwhile. The target gets an
-// identity of its own, so that cursors and read models of the source are not taken
-// for the target's. It goes on after interruptions of either store. Errors are
-// ErrNotACopy, those of the stores, and ctx's.
+// Copy makes one log a copy of another, or brings a copy up to date. Each call writes
+// the events that were added to the source since the last one. The target gets its own
+// identity, so that cursors and read models of the source are not mistaken for the
+// target's. Copy recovers from interruptions of either store. Its errors are
+// ErrNotACopy, errors of the stores, and ctx's error.
 func Copy(ctx context.Context, o CopyOptions) (Copied, error) {
-	c := &copier{CopyOptions: o}
+	from, isFrom := o.From.backend.(*client)
+	to, isTo := o.To.backend.(*client)
+	if !isFrom || !isTo {
+		return Copied{}, errors.New("copy: both logs must be opened with a URL")
+	}
+	c := &copier{CopyOptions: o, from: from, to: to}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -93,16 +95,16 @@ func Copy(ctx context.Context, o CopyOptions) (Copied, error) {
 		failures++
 		tries := copyTriesInVain
 		var refused *batchError
-		if mayPass(err) || errors.As(err, &refused) && refused.code != code.Code_ALREADY_EXISTS && refused.code != code.Code_INVALID_ARGUMENT {
+		if isRetryable(err) || errors.As(err, &refused) && refused.code != code.Code_ALREADY_EXISTS && refused.code != code.Code_INVALID_ARGUMENT {
 			tries = copyTries
 		}
 		if failures >= tries {
 			if refused != nil && refused.code == code.Code_ALREADY_EXISTS {
 				err = fmt.Errorf("%w: the beginning of its stream is missing in the source, or others write to the target", err)
 			}
-			return c.copied, failed(ctx, "copy", err)
+			return c.copied, wrapError(ctx, "copy", err)
 		}
-		c.Logger.WarnContext(ctx, "copy was interrupted, going on", "position", uint64(c.copied.Position), "error", err)
+		c.Logger.WarnContext(ctx, "copy was interrupted, resuming", "position", uint64(c.copied.Position), "error", err)
 		if !pause(ctx, failures) {
 			return c.copied, ctx.Err()
 		}
@@ -111,20 +113,21 @@ func Copy(ctx context.Context, o CopyOptions) (Copied, error) {
 
 type copier struct {
 	CopyOptions
-	copied Copied
-	// known is where the target's last event stands in the source: up to it, events
+	from, to *client // of From and To
+	copied   Copied
+	// known is the position in the source of the target's last event. Events up to it
 	// are only repeated.
 	known event.Position
 }
 
-// prepare gives a new target its identity, and holds another to being a copy.
+// prepare gives a new target its identity, and checks that any other target is a copy.
 func (c *copier) prepare(ctx context.Context) error {
 	source, found, err := c.From.identity(ctx)
 	if err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
 	if !found {
-		return fmt.Errorf("source: there is no log of Waypost in it (no stream %s)", event.LogStream)
+		return fmt.Errorf("source: it contains no event log of Waypost (no stream %s)", event.LogStream)
 	}
 	opened, err := c.To.ReadBackwards(ctx, event.LogStream, 1)
 	if err != nil {
@@ -134,7 +137,7 @@ func (c *copier) prepare(ctx context.Context) error {
 		identity, ok := opened[0].Event.(event.LogOpened)
 		switch {
 		case ok && identity.ID == source:
-			return errors.New("source and target are the same log: give another URL")
+			return errors.New("source and target are the same log: use another URL")
 		case !ok || opened[0].Meta.CausationID != copyCausation+source.String():
 			return ErrNotACopy
 		}
@@ -161,7 +164,7 @@ func (c *copier) run(ctx context.Context) (err error) {
 	if c.copied.Position == 0 {
 		c.copied.Start, c.copied.Position = after, after
 	}
-	w, err := newBatchWriter(ctx, c.To.commands.config)
+	w, err := newBatchWriter(ctx, c.to.commands.config)
 	if err != nil {
 		return err
 	}
@@ -170,7 +173,7 @@ func (c *copier) run(ctx context.Context) (err error) {
 		if c.copied.End, err = c.From.End(ctx); err != nil {
 			return err
 		}
-		page, more, err := c.From.page(ctx, after)
+		page, more, err := c.from.page(ctx, after)
 		if err != nil {
 			return err
 		}
@@ -179,8 +182,8 @@ func (c *copier) run(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		// What is not answered is counted as copied only when the run ends well;
-		// resumeAfter finds out by itself.
+		// Appends without a response count as copied only when the run succeeds.
+		// resumeAfter finds them on its own.
 		if len(page) > 0 {
 			after = event.Position(page[len(page)-1].Position.Commit)
 			c.copied.Position = max(c.copied.Position, after)
@@ -188,7 +191,7 @@ func (c *copier) run(ctx context.Context) (err error) {
 		if c.Progress != nil {
 			c.Progress(c.copied)
 		}
-		if !more { // others may still write to the source: their last events are for the next copy
+		if !more { // others may still write to the source: the next copy copies their last events
 			return w.flush()
 		}
 	}
@@ -199,11 +202,11 @@ func (c *copier) write(ctx context.Context, w *batchWriter, e *esdb.RecordedEven
 	case e.StreamID == event.LogStream, !taken(e):
 		return nil
 	case e.EventType == typeTombstone && e.EventNumber == math.MaxInt64:
-		// It has a call of its own, which must not overtake the others.
+		// It uses a separate call, which must not overtake the others.
 		if err := w.flush(); err != nil {
 			return err
 		}
-		return c.To.tombstone(ctx, e.StreamID)
+		return c.to.tombstone(ctx, e.StreamID)
 	}
 	if event.Position(e.Position.Commit) > c.known {
 		c.copied.Events++
@@ -211,18 +214,19 @@ func (c *copier) write(ctx context.Context, w *batchWriter, e *esdb.RecordedEven
 	return w.write(e, strings.HasPrefix(e.StreamID, metadataPrefix))
 }
 
-// taken tells what belongs to the source's users from what is the store's own.
+// taken reports whether an event belongs to the source's users rather than to the store
+// itself.
 func taken(e *esdb.RecordedEvent) bool {
 	original, isMeta := strings.CutPrefix(e.StreamID, metadataPrefix)
 	if isMeta {
-		return e.EventType == typeMetadata && !strings.HasPrefix(original, systemPrefix)
+		return e.EventType == typeMetadata && !isSystem(original)
 	}
-	return !strings.HasPrefix(e.StreamID, systemPrefix)
+	return !isSystem(e.StreamID)
 }
 
-// resumeAfter is the position in the source behind which the target may lack events.
-// The last ones may have been refused while others behind them were taken: at most
-// as many as are under way at a time.
+// resumeAfter returns the position in the source after which events may be missing in
+// the target. The last events may have been rejected while later ones were accepted: at
+// most as many as are in flight at a time.
 func (c *copier) resumeAfter(ctx context.Context) (event.Position, error) {
 	newest, err := c.newest(ctx, window+1)
 	if err != nil {
@@ -232,7 +236,7 @@ func (c *copier) resumeAfter(ctx context.Context) (event.Position, error) {
 		if i > 0 && i < window {
 			continue
 		}
-		original, err := c.From.recorded(ctx, e.StreamID, e.EventNumber)
+		original, err := c.from.recorded(ctx, e.StreamID, e.EventNumber)
 		if hasCode(err, esdb.ErrorCodeStreamDeleted) {
 			continue
 		}
@@ -253,12 +257,12 @@ func (c *copier) resumeAfter(ctx context.Context) (event.Position, error) {
 	return 0, nil
 }
 
-// newest are the target's last copied events, newest first, without metadata and
-// tombstones, whose revisions say nothing.
+// newest returns the target's last copied events, newest first, without metadata and
+// tombstones, whose revisions are not meaningful.
 func (c *copier) newest(ctx context.Context, n int) ([]*esdb.RecordedEvent, error) {
 	var found []*esdb.RecordedEvent
-	err := c.To.backwards(ctx, func(e *esdb.RecordedEvent) bool {
-		if taken(e) && e.StreamID != event.LogStream && e.EventType != typeTombstone && !strings.HasPrefix(e.StreamID, systemPrefix) {
+	err := c.to.backwards(ctx, func(e *esdb.RecordedEvent) bool {
+		if taken(e) && e.StreamID != event.LogStream && e.EventType != typeTombstone && !isSystem(e.StreamID) {
 			found = append(found, e)
 		}
 		return len(found) < n
@@ -266,16 +270,13 @@ func (c *copier) newest(ctx context.Context, n int) ([]*esdb.RecordedEvent, erro
 	return found, err
 }
 
-// page are the log's next events as they are recorded; more is false at its end.
-func (l *Log) page(ctx context.Context, after event.Position) (events []*esdb.RecordedEvent, more bool, err error) {
+// page returns the log's next events as recorded. more is false at its end.
+func (c *client) page(ctx context.Context, after event.Position) (events []*esdb.RecordedEvent, more bool, err error) {
 	opts := esdb.ReadAllOptions{Direction: esdb.Forwards, From: esdb.Start{}}
 	if after > 0 {
-		opts.From = esdb.Position{Commit: uint64(after), Prepare: uint64(after)}
+		opts.From = positionIn(after)
 	}
-	err = l.call(ctx, "read the log", maxTries, func(ctx context.Context, c *connection) (err error) {
-		events, err = readAllOnce(ctx, c, opts)
-		return err
-	})
+	events, err = c.readPage(ctx, opts)
 	more = len(events) == copyPage
 	if len(events) > 0 && event.Position(events[0].Position.Commit) <= after {
 		events = events[1:] // the position is inclusive
@@ -283,15 +284,12 @@ func (l *Log) page(ctx context.Context, after event.Position) (events []*esdb.Re
 	return events, more, err
 }
 
-// backwards visits the log's events from the last one on, until visit is false.
-func (l *Log) backwards(ctx context.Context, visit func(*esdb.RecordedEvent) bool) error {
+// backwards calls visit with the log's events, starting with the last one, until visit
+// returns false.
+func (c *client) backwards(ctx context.Context, visit func(*esdb.RecordedEvent) bool) error {
 	opts := esdb.ReadAllOptions{Direction: esdb.Backwards, From: esdb.End{}}
 	for {
-		var page []*esdb.RecordedEvent
-		err := l.call(ctx, "read the log", maxTries, func(ctx context.Context, c *connection) (err error) {
-			page, err = readAllOnce(ctx, c, opts)
-			return err
-		})
+		page, err := c.readPage(ctx, opts)
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -304,49 +302,16 @@ func (l *Log) backwards(ctx context.Context, visit func(*esdb.RecordedEvent) boo
 	}
 }
 
-func readAllOnce(ctx context.Context, c *connection, opts esdb.ReadAllOptions) ([]*esdb.RecordedEvent, error) {
-	ctx, leave, ok := c.enter(ctx)
-	if !ok {
-		return nil, errRetired
-	}
-	defer leave()
-	reader, err := c.client.ReadAll(ctx, opts, copyPage)
-	if err != nil {
-		return nil, err
-	}
-	defer reader.Close()
-	return drain(reader)
+func (c *client) readPage(ctx context.Context, opts esdb.ReadAllOptions) ([]*esdb.RecordedEvent, error) {
+	return c.readEvents(ctx, "read the log", func(ctx context.Context, client *esdb.Client) (*esdb.ReadStream, error) {
+		return client.ReadAll(ctx, opts, copyPage)
+	})
 }
 
-func drain(reader *esdb.ReadStream) (events []*esdb.RecordedEvent, _ error) {
-	for {
-		e, err := reader.Recv()
-		if errors.Is(err, io.EOF) || hasCode(err, esdb.ErrorCodeResourceNotFound) {
-			return events, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, e.OriginalEvent())
-	}
-}
-
-// recorded is one event of a stream, nil if there is none.
-func (l *Log) recorded(ctx context.Context, stream string, revision uint64) (*esdb.RecordedEvent, error) {
-	var events []*esdb.RecordedEvent
-	err := l.call(ctx, "read "+stream, maxTries, func(ctx context.Context, c *connection) error {
-		ctx, leave, ok := c.enter(ctx)
-		if !ok {
-			return errRetired
-		}
-		defer leave()
-		reader, err := c.client.ReadStream(ctx, stream, esdb.ReadStreamOptions{From: esdb.Revision(revision)}, 1)
-		if err != nil {
-			return err
-		}
-		defer reader.Close()
-		events, err = drain(reader)
-		return err
+// recorded returns one event of a stream, or nil if it does not exist.
+func (c *client) recorded(ctx context.Context, stream string, revision uint64) (*esdb.RecordedEvent, error) {
+	events, err := c.readEvents(ctx, "read "+stream, func(ctx context.Context, client *esdb.Client) (*esdb.ReadStream, error) {
+		return client.ReadStream(ctx, stream, esdb.ReadStreamOptions{From: esdb.Revision(revision)}, 1)
 	})
 	if err != nil || len(events) == 0 || events[0].EventNumber != revision {
 		return nil, err
@@ -354,15 +319,16 @@ func (l *Log) recorded(ctx context.Context, stream string, revision uint64) (*es
 	return events[0], nil
 }
 
-// tombstone deletes a stream for good; one that is deleted already is no error.
-func (l *Log) tombstone(ctx context.Context, stream string) error {
-	err := l.call(ctx, "tombstone "+stream, maxTries, func(ctx context.Context, c *connection) error {
-		ctx, leave, ok := c.enter(ctx)
+// tombstone permanently deletes a stream. It is not an error if the stream has already
+// been deleted.
+func (c *client) tombstone(ctx context.Context, stream string) error {
+	err := c.call(ctx, "tombstone "+stream, maxTries, func(ctx context.Context, conn *connection) error {
+		ctx, leave, ok := conn.enter(ctx)
 		if !ok {
 			return errRetired
 		}
 		defer leave()
-		_, err := c.client.TombstoneStream(ctx, stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Any{}})
+		_, err := conn.client.TombstoneStream(ctx, stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Any{}})
 		return err
 	})
 	if hasCode(err, esdb.ErrorCodeStreamDeleted) {
@@ -371,10 +337,14 @@ func (l *Log) tombstone(ctx context.Context, stream string) error {
 	return err
 }
 
-// Reopen gives the log another identity: for one that was restored, whose positions
-// will name other events than those of the log it was taken from. The codec must
-// know event.Types.
+// Reopen gives the log another identity. It is for a restored log, whose positions will
+// name other events than those of the log that it was taken from. The codec must know
+// event.Types. It returns an *event.NewerLogError if a newer version of Waypost wrote
+// the log.
 func (l *Log) Reopen(ctx context.Context, now time.Time) (uuid.UUID, error) {
+	if _, _, err := l.identity(ctx); err != nil {
+		return uuid.Nil, err
+	}
 	return l.open(ctx, event.Any(), now, "")
 }
 
@@ -382,15 +352,15 @@ func (l *Log) Reopen(ctx context.Context, now time.Time) (uuid.UUID, error) {
 func (l *Log) open(ctx context.Context, expected event.Expected, now time.Time, cause string) (uuid.UUID, error) {
 	fresh, err := uuid.NewV7()
 	if err != nil {
-		return uuid.Nil, fmt.Errorf("make the log's identity: %w", err)
+		return uuid.Nil, fmt.Errorf("create the log's identity: %w", err)
 	}
 	eventID, err := uuid.NewV7()
 	if err != nil {
-		return uuid.Nil, fmt.Errorf("make the log's identity: %w", err)
+		return uuid.Nil, fmt.Errorf("create the log's identity: %w", err)
 	}
-	_, err = l.Append(ctx, event.LogStream, expected, event.New{
+	_, err = l.Append(ctx, event.LogStream, expected, event.Proposed{
 		ID:    eventID,
-		Event: event.LogOpened{ID: fresh},
+		Event: event.LogOpened{ID: fresh, Format: event.LogFormat},
 		Meta:  event.Meta{RecordedAt: now, By: domain.Platform("log"), CausationID: cause},
 	})
 	if err != nil {

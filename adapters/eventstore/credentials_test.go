@@ -12,7 +12,7 @@ import (
 	"github.com/waypost/waypost/app/event"
 )
 
-// startProtected is a store with TLS and the user "way post", whose password needs escaping in a URL.
+// startProtected starts a store with TLS and the user "way post", whose password needs escaping in a URL.
 func startProtected(t testing.TB) (st *store, urlWith func(password string) string) {
 	t.Helper()
 	files, err := testcert.Write(t.TempDir())
@@ -43,10 +43,10 @@ func TestCredentialsInTheURL(t *testing.T) {
 	if _, err := log.Append(ctx, "a", event.NoStream(), count(1)); err != nil {
 		t.Fatal(err)
 	}
-	// They go along after a restart, too, and with subscriptions.
+	// They are also sent after a restart, and with subscriptions.
 	st.stop()
 	st.start()
-	if _, err := log.Append(ctx, "a", event.At(0), count(2)); err != nil {
+	if _, err := log.Append(ctx, "a", event.ExactRevision(0), count(2)); err != nil {
 		t.Fatal(err)
 	}
 	seen, err := collect(ctx, log, event.Subscription{}, func(seen []event.Recorded, _ event.Batch) bool { return len(seen) == 2 })
@@ -55,19 +55,22 @@ func TestCredentialsInTheURL(t *testing.T) {
 	}
 }
 
-// Whoever is refused is told so, at once: trying again would not help.
+// Rejected credentials are reported immediately, because a retry would not help.
 func TestWrongCredentials(t *testing.T) {
 	_, urlWith := startProtected(t)
-	for name, url := range map[string]string{
-		"wrong password": urlWith("p@ss"),
-		"none":           strings.Replace(urlWith(""), "way%20post:@", "", 1),
+	for name, c := range map[string]struct {
+		url  string
+		want error
+	}{
+		"wrong password": {urlWith("p@ss"), eventstore.ErrRefused},
+		"none":           {strings.Replace(urlWith(""), "way%20post:@", "", 1), eventstore.ErrForbidden},
 	} {
-		_, err := eventstore.Open(testContext(t), eventstore.Options{URL: url, Codec: newCodec(t)})
-		if !errors.Is(err, eventstore.ErrRefused) || errors.Is(err, event.ErrUnavailable) {
-			t.Errorf("%s: got %v, want a refusal", name, err)
+		_, err := eventstore.Open(testContext(t), eventstore.Options{URL: c.url, Codec: newCodec(t)})
+		if !errors.Is(err, c.want) || errors.Is(err, event.ErrUnavailable) {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 		if err != nil && strings.Contains(err.Error(), "p@ss") {
-			t.Errorf("%s: the password stands in the error: %v", name, err)
+			t.Errorf("%s: the error contains the password: %v", name, err)
 		}
 	}
 }

@@ -1,21 +1,27 @@
-// Package eventstore is the platform's log on an EventStoreDB, embedded or not:
-// it implements event.Log over the official client. Appends go over a call of their
-// own first, see pipeline; the client has the last word on those that fail.
+// Package eventstore implements event.Log on an event store: EventStoreDB, or the embedded
+// store of this process.
 //
-// The client (esdb v4.2.0) has traps that its callers must guard against. All
-// guards are in pool.go and connection.go; the rest of the package reaches the
-// client only through them:
+// Log contains everything that doesn't depend on how the store is reached: encoding and
+// decoding, the feed that subscriptions share, and the check for a log that has become
+// shorter. A backend moves encoded events. There are two:
 //
-//   - A client whose discovery failed is dead for ever, and calls that waited
-//     for the discovery hang without regard to their context. So a client is
-//     probed by one goroutine before anybody else gets it, and one that met
-//     Unavailable is replaced before it can begin another discovery.
-//   - Close during a call panics. So calls are counted and a client is closed
-//     when the last one has returned.
-//   - A connection carries about 100 calls at a time; further ones would wait in
-//     the transport. So calls are limited below that, and subscriptions have a
-//     client of their own.
-//   - A read that is not closed leaks, and a subscription that drops stays
-//     dropped. So reads are always closed, and subscriptions resume by themselves
-//     after the last position they handed over.
+//   - embedded calls the engine of an embedded store in this process.
+//   - client connects to the store that a URL names, with the official client. Appends first
+//     use one long-lived call (see pipeline). If that call is not open, or returns neither
+//     success nor a wrong-revision error, the append goes through the official client, whose
+//     result is final.
+//
+// The official client (esdb v4.2.0) has pitfalls. All workarounds are in pool.go and
+// connection.go; the rest of the package uses it only through them:
+//
+//   - After a failed discovery, a client never recovers, and calls waiting for the
+//     discovery hang regardless of their context. So one goroutine probes a client before
+//     anyone else gets it, and a client that met Unavailable is replaced before it can
+//     start another discovery.
+//   - Close panics during a call. So calls are counted, and a client is closed when the
+//     last one has returned.
+//   - A connection carries about 100 concurrent calls; more would wait in the transport. So
+//     calls are limited below that, and subscriptions have their own client.
+//   - An unclosed read leaks, and a dropped subscription stays dropped. So reads are always
+//     closed, and subscriptions resume automatically after the last position they delivered.
 package eventstore

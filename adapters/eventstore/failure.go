@@ -14,21 +14,24 @@ import (
 	"github.com/waypost/waypost/app/event"
 )
 
-// ErrRefused says that the store does not let this user in: the name or the
-// password in the URL is wrong or missing, or the user may not do this.
-var ErrRefused = errors.New("the event store refuses the user and password of its URL")
-
 var (
-	// errRetired says that the connection was retired before the call could begin.
+	// ErrRefused reports that the user or the password in the URL is wrong.
+	ErrRefused = errors.New("the event store rejects the user and password in its URL")
+	// ErrForbidden reports that the event store doesn't allow its user to do something
+	// that Waypost needs. CheckRights finds out what.
+	ErrForbidden = errors.New("the event store doesn't allow its user to do this (if the URL names no user, add one); " +
+		"waypost doctor lists the rights that are missing and how to grant them")
+
+	// errRetired reports that the connection was retired before the call could begin.
 	errRetired = errors.New("connection was retired")
-	// errClosed says that the Log was closed by its owner.
+	// errClosed reports that the Log was closed by its owner.
 	errClosed = fmt.Errorf("%w: its client is closed", event.ErrUnavailable)
-	// errNoAnswer says that one try took longer than the call timeout.
-	errNoAnswer = fmt.Errorf("%w: no answer in time", event.ErrUnavailable)
+	// errNoAnswer reports that one try took longer than the call timeout.
+	errNoAnswer = fmt.Errorf("%w: no response in time", event.ErrUnavailable)
 )
 
-// codeOf is the gRPC code behind an error of the client, which gives it either as
-// an *esdb.Error, wrapped or not, or as the plain gRPC error.
+// codeOf returns the gRPC code of a client error, which is either an *esdb.Error,
+// wrapped or not, or the plain gRPC error.
 func codeOf(err error) codes.Code {
 	var e *esdb.Error
 	if errors.As(err, &e) {
@@ -41,7 +44,7 @@ func codeOf(err error) codes.Code {
 			return codes.Aborted
 		case esdb.ErrorCodeResourceNotFound:
 			return codes.NotFound
-		default: // the gRPC error behind it tells more
+		default: // the gRPC error inside is more precise
 		}
 		if e.Err() == nil {
 			return codes.Unknown
@@ -49,7 +52,8 @@ func codeOf(err error) codes.Code {
 		err = e.Err()
 	}
 	if errors.Is(err, io.EOF) {
-		// The stream ended while the client was still sending; it does not say why.
+		// The stream ended while the client was still sending, and the error contains
+		// no reason.
 		return codes.Unavailable
 	}
 	if s, ok := status.FromError(err); ok {
@@ -58,8 +62,8 @@ func codeOf(err error) codes.Code {
 	return status.FromContextError(err).Code()
 }
 
-// mayPass reports whether the same call may succeed a little later.
-func mayPass(err error) bool {
+// isRetryable reports whether the same call may succeed a little later.
+func isRetryable(err error) bool {
 	if errors.Is(err, errClosed) {
 		return false
 	}
@@ -68,35 +72,37 @@ func mayPass(err error) bool {
 	}
 	code := codeOf(err)
 	return code == codes.Unavailable || code == codes.DeadlineExceeded || code == codes.Aborted ||
-		code == codes.Canceled // by the client, which closes a connection under other calls when it is told of another leader
+		code == codes.Canceled // by the client, which closes a connection during other calls when it learns of another leader
 }
 
-// failed turns an error of a call into one of the log. what names the call.
-func failed(ctx context.Context, what string, err error) error {
+// wrapError turns the error of a call into an error of the log. what names the call.
+func wrapError(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
-		// The caller finds its own reason in it; what the store made of the call is not known.
+		// The error contains the caller's own reason. The outcome of the call in the
+		// store is unknown.
 		return fmt.Errorf("%s: %w: %w: %w", what, event.ErrUnavailable, context.Cause(ctx), err)
 	}
 	if errors.Is(err, event.ErrUnavailable) {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	code := codeOf(err)
-	err = plain(err)
+	err = unwrapUnknown(err)
 	switch code {
 	case codes.ResourceExhausted:
-		return fmt.Errorf("%s: %w: %w: %w", what, event.ErrUnavailable, event.ErrNoRoom, err)
+		return fmt.Errorf("%s: %w: %w: %w", what, event.ErrUnavailable, event.ErrDiskFull, err)
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Canceled:
 		return fmt.Errorf("%s: %w: %w", what, event.ErrUnavailable, err)
-	case codes.Unauthenticated, codes.PermissionDenied:
+	case codes.Unauthenticated:
 		return fmt.Errorf("%s: %w: %w", what, ErrRefused, err)
+	case codes.PermissionDenied:
+		return fmt.Errorf("%s: %w: %w", what, ErrForbidden, err)
 	default:
 		return fmt.Errorf("%s: %w", what, err)
 	}
 }
 
-// plain is an error of which the client's own has nothing to say but that it does not
-// know it.
-func plain(err error) error {
+// unwrapUnknown returns the cause of an error that the client reports only as unknown.
+func unwrapUnknown(err error) error {
 	var e *esdb.Error
 	if errors.As(err, &e) && e.Code() == esdb.ErrorCodeUnknown && e.Err() != nil {
 		return e.Err()
@@ -104,8 +110,8 @@ func plain(err error) error {
 	return err
 }
 
-// refusedAsTooLarge reports whether the store refused an append for its size. It
-// says so in trailers, which the client drops, so that only the text is left.
+// refusedAsTooLarge reports whether the store rejected an append because of its size.
+// The store sends that in trailers, which the client drops, so only the text is left.
 func refusedAsTooLarge(err error) bool {
 	return codeOf(err) == codes.InvalidArgument && strings.Contains(strings.ToLower(err.Error()), "maximum")
 }

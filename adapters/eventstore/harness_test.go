@@ -15,9 +15,10 @@ import (
 	"github.com/waypost/waypost/adapters/loopback"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/sender"
 )
 
-// patience bounds every wait of the tests; none takes a noticeable part of it.
+// patience limits every wait of the tests. No wait should take a noticeable part of it.
 const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,7 +46,7 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
-// store is an embedded server that can be restarted on its port and folder.
+// store is an embedded server that can be restarted with the same port and directory.
 type store struct {
 	t    testing.TB
 	opts eventstored.Options
@@ -59,7 +60,7 @@ func startStore(t testing.TB, change ...func(*eventstored.Options)) *store {
 		t.Fatal(err)
 	}
 	st := &store{t: t, opts: eventstored.Options{
-		Dir: t.TempDir(), Addr: addr, Logger: slog.New(slog.DiscardHandler),
+		Dir: t.TempDir(), Addr: addr, Insecure: true, Logger: slog.New(slog.DiscardHandler),
 	}}
 	for _, c := range change {
 		c(&st.opts)
@@ -91,7 +92,7 @@ func (st *store) url() string { return "esdb://" + st.opts.Addr + "?tls=false&go
 
 func newCodec(t testing.TB, more ...domain.Type) *event.Codec {
 	t.Helper()
-	codec, err := event.NewCodec(event.Types(), []domain.Type{domain.TypeOf[counted](), domain.TypeOf[noted]()}, more)
+	codec, err := event.NewCodec(event.Types(), []domain.Type{domain.TypeOf[counted](), domain.TypeOf[noted]()}, sender.Types(), more)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,16 +117,36 @@ func openLog(t testing.TB, url string, change ...func(*eventstore.Options)) *eve
 	return log
 }
 
-func count(n int) event.New { return fresh(counted{N: n}) }
+// opener opens a log of a store in one of the two ways.
+type opener func(t testing.TB, st *store, change ...func(*options)) *eventstore.Log
 
-func fresh(e domain.Event) event.New {
-	return event.New{
+// onBoth runs a test with a client of the store's server, and with the store in this process.
+func onBoth(t *testing.T, test func(t *testing.T, open opener)) {
+	t.Helper()
+	t.Run("client", func(t *testing.T) {
+		test(t, func(t testing.TB, st *store, change ...func(*options)) *eventstore.Log {
+			t.Helper()
+			return openLog(t, st.url(), change...)
+		})
+	})
+	t.Run("in process", func(t *testing.T) {
+		test(t, func(t testing.TB, st *store, change ...func(*options)) *eventstore.Log {
+			t.Helper()
+			return openLog(t, "", append(change, func(o *options) { o.Store = st.s.Store() })...)
+		})
+	})
+}
+
+func count(n int) event.Proposed { return fresh(counted{N: n}) }
+
+func fresh(e domain.Event) event.Proposed {
+	return event.Proposed{
 		ID: uuid.Must(uuid.NewV7()), Event: e,
 		Meta: event.Meta{RecordedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), By: domain.Platform("test")},
 	}
 }
 
-// listenSilently accepts connections and never answers, until the test ends.
+// listenSilently accepts connections and never responds, until the test ends.
 func listenSilently(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -11,10 +11,12 @@ import (
 	"github.com/waypost/waypost/app/event"
 )
 
-// EnsureOpened gives the log's identity. A log without one gets it: of several
-// callers at a time, one names it and all get the same. The codec must know
-// event.Types.
-func (l *Log) EnsureOpened(ctx context.Context, now time.Time) (uuid.UUID, error) {
+// EnsureOpened returns the log's identity. If the log has none, it creates one. Of
+// several concurrent callers, one creates it, and all return the same. The codec must
+// know event.Types. It returns an *event.NewerLogError if a newer version of Waypost
+// wrote the log.
+func (l *Log) EnsureOpened(ctx context.Context, now time.Time) (id uuid.UUID, err error) {
+	defer func() { l.shortening.logID.Store(&id) }()
 	id, found, err := l.identity(ctx)
 	if err != nil || found {
 		return id, err
@@ -31,8 +33,8 @@ func (l *Log) EnsureOpened(ctx context.Context, now time.Time) (uuid.UUID, error
 	return fresh, err
 }
 
-// identity is what the newest event of the log's own stream says: a log that was
-// restored was opened more than once.
+// identity returns the identity in the newest event of the log's own stream. A restored
+// log was opened more than once.
 func (l *Log) identity(ctx context.Context) (id uuid.UUID, found bool, err error) {
 	events, err := l.ReadBackwards(ctx, event.LogStream, 1)
 	if err != nil || len(events) == 0 {
@@ -42,6 +44,9 @@ func (l *Log) identity(ctx context.Context) (id uuid.UUID, found bool, err error
 	if !ok || opened.ID == uuid.Nil {
 		return uuid.Nil, false, fmt.Errorf("stream %s ends with %s, not with the log's identity: "+
 			"the event store belongs to something else", event.LogStream, events[0].Type)
+	}
+	if opened.Format > event.LogFormat {
+		return uuid.Nil, false, &event.NewerLogError{Format: opened.Format}
 	}
 	return opened.ID, true, nil
 }

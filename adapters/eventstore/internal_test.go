@@ -22,7 +22,7 @@ import (
 
 func connected(t *testing.T, change ...func(*eventstored.Options)) (*connection, *eventstored.Server) {
 	t.Helper()
-	options := eventstored.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}
+	options := eventstored.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
 	for _, c := range change {
 		c(&options)
 	}
@@ -35,7 +35,7 @@ func connected(t *testing.T, change ...func(*eventstored.Options)) (*connection,
 			t.Error(err)
 		}
 	})
-	config, err := esdb.ParseConnectionString(s.URL())
+	config, err := parseURL(s.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,9 +47,9 @@ func connected(t *testing.T, change ...func(*eventstored.Options)) (*connection,
 	return c, s
 }
 
-// A call that meets Unavailable must retire its connection before the client can
-// begin a discovery: calls that wait for a discovery that fails hang for ever.
-// This also holds the client to the text by which the failure is noticed.
+// A call that meets Unavailable must retire its connection before the client can begin
+// a discovery: calls that wait for a failing discovery hang forever. This test also
+// checks the text by which the failure is detected.
 func TestUnavailableRetiresTheConnectionFirst(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), pipelinePatience)
 	defer cancel()
@@ -67,8 +67,8 @@ func TestUnavailableRetiresTheConnectionFirst(t *testing.T) {
 	}
 }
 
-// Retiring must wait for calls that are about to get the gRPC connection, and not
-// for those that have it, however long they take.
+// Retiring must wait for calls that are about to get the gRPC connection, but not for
+// those that have it, however long they take.
 func TestRetireWaitsForEnteringCallsOnly(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), pipelinePatience)
 	defer cancel()
@@ -79,7 +79,7 @@ func TestRetireWaitsForEnteringCallsOnly(t *testing.T) {
 	}
 	defer leave()
 	if c.entry.TryLock() {
-		t.Fatal("a call about to enter does not hold off retiring")
+		t.Fatal("a call that is about to enter does not delay retiring")
 	}
 	sub, err := c.client.SubscribeToAll(entered, esdb.SubscribeToAllOptions{})
 	if err != nil {
@@ -87,12 +87,12 @@ func TestRetireWaitsForEnteringCallsOnly(t *testing.T) {
 	}
 	defer sub.Close()
 	if !c.entry.TryLock() {
-		t.Fatal("a call under way holds off retiring")
+		t.Fatal("a call in progress delays retiring")
 	}
 	c.entry.Unlock()
 }
 
-// Checkpoints without events come to the handler once a second, and at once when
+// Checkpoints without events reach the handler once per second, and immediately when
 // the subscription becomes live.
 func TestCheckpointsAreHandedOverSparingly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestCheckpointsAreHandedOverSparingly(t *testing.T) {
 	})
 }
 
-// The store answers the appends of a batch in any order.
+// The store responds to the appends of a batch in any order.
 func TestBatchWriterEndsWithTheFirstRefusalAndKeepsItsSlot(t *testing.T) {
 	const sent = 4
 	rapid.Check(t, func(t *rapid.T) {
@@ -165,7 +165,7 @@ func TestBatchWriterEndsWithTheFirstRefusalAndKeepsItsSlot(t *testing.T) {
 			t.Fatalf("ended with %v, want the refusal of %d", err, slices.Min(refused))
 		}
 		if len(w.slots) == 0 {
-			t.Fatal("all slots are free: a flush would end well")
+			t.Fatal("all slots are free: a flush would succeed")
 		}
 	})
 }

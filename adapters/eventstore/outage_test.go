@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/adapters/eventstore"
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/app/event"
 )
 
-// Every append is answered for good, none is lost or doubled, and a subscription
-// sees each once, while the store goes away and comes back on the same address.
+// Every append gets a final response, none is lost or duplicated, and a subscription
+// sees each one once, while the store becomes unavailable and comes back on the same
+// address.
 func TestRestartsAmidAppendsAndSubscriptions(t *testing.T) {
 	ctx := testContext(t)
 	st := startStore(t)
@@ -44,7 +46,7 @@ func TestRestartsAmidAppendsAndSubscriptions(t *testing.T) {
 					t.Errorf("append %d to %s: %+v, %v", n, stream, done, err)
 					return
 				}
-				expected = event.At(done.Revision)
+				expected = event.ExactRevision(done.Revision)
 				appended.Add(1)
 			}
 		})
@@ -63,16 +65,18 @@ func TestRestartsAmidAppendsAndSubscriptions(t *testing.T) {
 	}()
 	for range restarts {
 		before := appended.Load()
-		for appended.Load() < before+100 && ctx.Err() == nil {
-			time.Sleep(time.Millisecond)
-		}
+		polltest.Until(t, "100 more events are appended", func() bool { return appended.Load() >= before+100 })
 		st.stop()
-		time.Sleep(30 * time.Millisecond) // calls meet a closed port
+		polltest.Until(t, "a call meets the closed port", func() bool {
+			short, cancel := context.WithTimeout(ctx, 30*time.Millisecond)
+			defer cancel()
+			return log.Ping(short) != nil
+		})
 		st.start()
 	}
 	close(stop)
 	writing.Wait()
-	// One more append wakes the subscription if it has seen all others already.
+	// One additional append wakes the subscription if it has already seen all others.
 	total.Store(appended.Load() + 1)
 	if _, err := log.Append(ctx, "last", event.NoStream(), count(0)); err != nil {
 		t.Fatal(err)
@@ -88,7 +92,7 @@ func TestRestartsAmidAppendsAndSubscriptions(t *testing.T) {
 	}
 }
 
-// A store that is away for longer than calls are repeated does not leave anybody
+// A store that is unavailable for longer than calls are repeated leaves no caller
 // hanging, and is found again when it is back.
 func TestOutageEndsEveryCall(t *testing.T) {
 	ctx := testContext(t)
@@ -99,12 +103,12 @@ func TestOutageEndsEveryCall(t *testing.T) {
 	for range 40 {
 		all.Go(func() {
 			if _, err := log.Append(ctx, "a", event.Any(), count(1)); !errors.Is(err, event.ErrUnavailable) {
-				t.Errorf("append while the store is away: %v", err)
+				t.Errorf("append while the store is unavailable: %v", err)
 			}
 		})
 		all.Go(func() {
 			if err := log.Ping(ctx); !errors.Is(err, event.ErrUnavailable) {
-				t.Errorf("ping while the store is away: %v", err)
+				t.Errorf("ping while the store is unavailable: %v", err)
 			}
 		})
 	}
@@ -145,65 +149,67 @@ func TestOpenRefusesBadOptions(t *testing.T) {
 }
 
 func TestCloseAmidCalls(t *testing.T) {
-	ctx := testContext(t)
-	log := openLog(t, startStore(t).url())
-	var appended atomic.Int64
-	var all sync.WaitGroup
-	for w := range 32 {
-		all.Go(func() {
-			for {
-				_, err := log.Append(ctx, fmt.Sprintf("s-%d", w), event.Any(), count(1))
-				if err != nil {
-					if !errors.Is(err, event.ErrUnavailable) {
-						t.Error(err)
+	onBoth(t, func(t *testing.T, open opener) {
+		ctx := testContext(t)
+		log := open(t, startStore(t))
+		var appended atomic.Int64
+		var all sync.WaitGroup
+		for w := range 32 {
+			all.Go(func() {
+				for {
+					_, err := log.Append(ctx, fmt.Sprintf("s-%d", w), event.Any(), count(1))
+					if err != nil {
+						if !errors.Is(err, event.ErrUnavailable) {
+							t.Error(err)
+						}
+						return
 					}
-					return
+					appended.Add(1)
 				}
-				appended.Add(1)
+			})
+		}
+		all.Go(func() {
+			err := log.Subscribe(ctx, event.Subscription{}, func(context.Context, event.Batch) error { return nil })
+			if !errors.Is(err, event.ErrUnavailable) {
+				t.Error(err)
 			}
 		})
-	}
-	all.Go(func() {
-		err := log.Subscribe(ctx, event.Subscription{}, func(context.Context, event.Batch) error { return nil })
-		if !errors.Is(err, event.ErrUnavailable) {
+		polltest.Until(t, "200 events are appended", func() bool { return appended.Load() >= 200 })
+		if err := log.Close(ctx); err != nil {
 			t.Error(err)
 		}
+		all.Wait()
+		if err := log.Ping(ctx); !errors.Is(err, event.ErrUnavailable) {
+			t.Errorf("ping after close: %v", err)
+		}
 	})
-	for appended.Load() < 200 && ctx.Err() == nil {
-		time.Sleep(time.Millisecond)
-	}
-	if err := log.Close(ctx); err != nil {
-		t.Error(err)
-	}
-	all.Wait()
-	if err := log.Ping(ctx); !errors.Is(err, event.ErrUnavailable) {
-		t.Errorf("ping after close: %v", err)
-	}
 }
 
 func TestCloseGivesUpWhenItsContextEnds(t *testing.T) {
-	ctx := testContext(t)
-	log := openLog(t, startStore(t).url())
-	release := make(chan struct{})
-	entered := make(chan struct{})
-	var all sync.WaitGroup
-	all.Go(func() {
-		var once sync.Once
-		_ = log.Subscribe(ctx, event.Subscription{}, func(context.Context, event.Batch) error {
-			once.Do(func() { close(entered) })
-			<-release // a handler that does not listen
-			return nil
+	onBoth(t, func(t *testing.T, open opener) {
+		ctx := testContext(t)
+		log := open(t, startStore(t))
+		release := make(chan struct{})
+		entered := make(chan struct{})
+		var all sync.WaitGroup
+		all.Go(func() {
+			var once sync.Once
+			_ = log.Subscribe(ctx, event.Subscription{}, func(context.Context, event.Batch) error {
+				once.Do(func() { close(entered) })
+				<-release // a handler that ignores its context
+				return nil
+			})
 		})
+		<-entered
+		short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+		defer cancel()
+		if err := log.Close(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("close: %v", err)
+		}
+		close(release)
+		all.Wait()
+		if err := log.Close(ctx); err != nil {
+			t.Error(err)
+		}
 	})
-	<-entered
-	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
-	defer cancel()
-	if err := log.Close(short); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("close: %v", err)
-	}
-	close(release)
-	all.Wait()
-	if err := log.Close(ctx); err != nil {
-		t.Error(err)
-	}
 }

@@ -25,27 +25,28 @@ import (
 )
 
 const (
-	// maxPipelined bounds the appends under way on the one call. The embedded store
-	// takes 256 of a call at a time.
+	// maxPipelined limits the appends in flight on the one call. The embedded store
+	// accepts 256 of a call at a time.
 	maxPipelined = 200
-	// pipelineAgain is when the call is opened anew after it ended: soon, for the
-	// appends meanwhile cost more, and not at once, for they go the other way.
-	pipelineAgain = time.Second
+	// reopenDelay is the time after which an ended call is opened again: soon, because
+	// appends through the client cost more, but not immediately, because they work as
+	// well.
+	reopenDelay = time.Second
 )
 
 // pipeline appends over one call that stays open, EventStoreDB's BatchAppend, as its
-// .NET client does by itself. The Go client opens a call for each append, and both
-// sides have more work with that call than with the append.
+// .NET client does automatically. The Go client opens a call for each append, which
+// costs both sides more than the append itself.
 //
-// It never has the last word on what went wrong: an append that is not answered with
-// success, or that its stream has moved on, is made again through the client, with the
-// same event ids, which the store takes once. So it needs no retries and no errors of its
+// The pipeline never has the last word on errors: an append that gets neither success
+// nor a wrong-revision error is repeated through the client with the same event IDs,
+// which the store accepts once. So the pipeline needs no retries and no errors of its
 // own.
 type pipeline struct {
 	config  esdb.Configuration
-	timeout time.Duration // for an answer
+	timeout time.Duration // for a response
 
-	// life ends when appends under way must be given up.
+	// life ends when the appends in flight must be cancelled.
 	life context.Context //nolint:containedctx // the pipeline's own life, not a call's
 	end  context.CancelCauseFunc
 
@@ -63,11 +64,11 @@ func newPipeline(config esdb.Configuration, timeout time.Duration) *pipeline {
 	return p
 }
 
-// append appends events. answered is false if the client has to be asked.
+// append appends events. answered is false if the append must go through the client.
 func (p *pipeline) append(
-	ctx context.Context, stream string, expected event.Expected, events []esdb.EventData,
+	ctx context.Context, stream string, expected event.Expected, events []proposal,
 ) (done event.Appended, answered bool, err error) {
-	c := p.take()
+	c := p.acquireCall()
 	if c == nil {
 		return done, false, nil
 	}
@@ -82,15 +83,16 @@ func (p *pipeline) append(
 	case hasDetail(answer.GetError(), (*shared.WrongExpectedVersion)(nil)):
 		return done, true, &event.WrongRevisionError{Stream: stream, Expected: expected}
 	case answer != nil:
-		// The store has no room, say, or the node is not the leader any more.
-		c.end(fmt.Errorf("append refused: %s", code.Code(answer.GetError().GetCode())))
+		// For example, the store has no disk space, or the node is no longer the
+		// leader.
+		c.end(fmt.Errorf("append rejected: %s", code.Code(answer.GetError().GetCode())))
 	}
 	return done, false, nil
 }
 
-// take gives the open call, and has one opened if there is none. Who gets one has to
-// say running.Done.
-func (p *pipeline) take() *pipelineCall {
+// acquireCall returns the open call, or nil if there is none. In that case, it starts
+// opening one. The caller must call running.Done on a non-nil result.
+func (p *pipeline) acquireCall() *pipelineCall {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -101,7 +103,7 @@ func (p *pipeline) take() *pipelineCall {
 			p.running.Add(1)
 			return c
 		}
-		p.current, p.openAt = nil, time.Now().Add(pipelineAgain)
+		p.current, p.openAt = nil, time.Now().Add(reopenDelay)
 	}
 	if !p.opening && !time.Now().Before(p.openAt) {
 		p.opening = true
@@ -110,7 +112,7 @@ func (p *pipeline) take() *pipelineCall {
 	return nil
 }
 
-// open opens a call and reads its answers until it ends.
+// open opens a call and reads its responses until it ends.
 func (p *pipeline) open() {
 	ctx, end := context.WithCancelCause(p.life)
 	defer end(nil)
@@ -118,7 +120,7 @@ func (p *pipeline) open() {
 	p.mu.Lock()
 	p.opening = false
 	if err != nil {
-		p.openAt = time.Now().Add(pipelineAgain)
+		p.openAt = time.Now().Add(reopenDelay)
 		p.mu.Unlock()
 		return
 	}
@@ -129,8 +131,8 @@ func (p *pipeline) open() {
 	end(c.receive())
 }
 
-// close takes nothing more and waits for what is under way, but gives it up when ctx
-// ends. It may be called again.
+// close rejects new appends and waits for those in flight, but cancels them when ctx
+// ends. It can be called more than once.
 func (p *pipeline) close(ctx context.Context) {
 	p.mu.Lock()
 	p.closed = true
@@ -152,14 +154,14 @@ type pipelineCall struct {
 
 	timeout time.Duration
 	slots   chan struct{}
-	sending chan struct{} // held by who sends: a lock that can be waited for with a context
+	sending chan struct{} // held by the sender: a lock that can be waited for with a context
 
 	mu      sync.Mutex
 	sent    uint64
 	pending map[uint64]*pipelined
 }
 
-// pipelined is an append that waits for its answer.
+// pipelined is an append that waits for its response.
 type pipelined struct {
 	since  time.Time
 	answer chan *streams.BatchAppendResp // of capacity 1
@@ -184,11 +186,12 @@ func openCall(ctx context.Context, end context.CancelCauseFunc, config esdb.Conf
 	return c, nil
 }
 
-// append answers what the store says; nil if it says nothing before the call or ctx ends.
+// append returns the store's response, or nil if the call or ctx ends before it
+// arrives.
 func (c *pipelineCall) append(
-	ctx context.Context, stream string, expected event.Expected, events []esdb.EventData,
+	ctx context.Context, stream string, expected event.Expected, events []proposal,
 ) *streams.BatchAppendResp {
-	if !enter(ctx, c.ctx, c.slots) {
+	if !acquireSlot(ctx, c.ctx, c.slots) {
 		return nil
 	}
 	defer func() { <-c.slots }()
@@ -200,7 +203,7 @@ func (c *pipelineCall) append(
 	c.mu.Unlock()
 	defer c.forget(number)
 	request := batchRequest(number, stream, expected, events, c.timeout)
-	if !enter(ctx, c.ctx, c.sending) {
+	if !acquireSlot(ctx, c.ctx, c.sending) {
 		return nil
 	}
 	err := c.call.Send(request)
@@ -217,8 +220,8 @@ func (c *pipelineCall) append(
 	return nil
 }
 
-// enter takes a place; false if either context ended first.
-func enter(ctx, other context.Context, places chan struct{}) bool {
+// acquireSlot acquires a slot. It returns false if either context ended first.
+func acquireSlot(ctx, other context.Context, places chan struct{}) bool {
 	select {
 	case places <- struct{}{}:
 		return true
@@ -234,7 +237,7 @@ func (c *pipelineCall) forget(number uint64) {
 	delete(c.pending, number)
 }
 
-// receive passes answers on until the call ends, and says why it did.
+// receive passes responses on until the call ends, and returns the reason for the end.
 func (c *pipelineCall) receive() error {
 	for {
 		answer, err := c.call.Recv()
@@ -249,14 +252,14 @@ func (c *pipelineCall) receive() error {
 		p := c.pending[number]
 		delete(c.pending, number)
 		c.mu.Unlock()
-		if p != nil { // else nobody waits for it any more
+		if p != nil { // otherwise no one waits for it
 			p.answer <- answer
 		}
 	}
 }
 
 // watch ends the call when an append has waited for longer than the timeout, at most a
-// quarter more: one timer for all appends.
+// quarter more. It uses one timer for all appends.
 func (c *pipelineCall) watch() {
 	tick := time.NewTicker(c.timeout / 4)
 	defer tick.Stop()
@@ -272,7 +275,8 @@ func (c *pipelineCall) watch() {
 	}
 }
 
-// oldest is since when an append has waited; now if none does.
+// oldest returns the time since which the oldest append has waited, or now if there is
+// none.
 func (c *pipelineCall) oldest(now time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -284,26 +288,26 @@ func (c *pipelineCall) oldest(now time.Time) time.Time {
 	return now
 }
 
-// idle waits until no append is under way, or ctx or the call ends.
+// idle waits until no append is in flight, or until ctx or the call ends.
 func (c *pipelineCall) idle(ctx context.Context) {
 	for range cap(c.slots) {
-		if !enter(ctx, c.ctx, c.slots) {
+		if !acquireSlot(ctx, c.ctx, c.slots) {
 			return
 		}
 	}
 }
 
-// batchRequest asks for an append under a number.
+// batchRequest returns the request for an append with a number.
 func batchRequest(
-	number uint64, stream string, expected event.Expected, events []esdb.EventData, timeout time.Duration,
+	number uint64, stream string, expected event.Expected, events []proposal, timeout time.Duration,
 ) *streams.BatchAppendReq {
 	proposed := make([]*streams.BatchAppendReq_ProposedMessage, len(events))
 	for i, e := range events {
 		proposed[i] = &streams.BatchAppendReq_ProposedMessage{
-			Id:             structured(e.EventID),
-			Metadata:       map[string]string{"type": e.EventType, "content-type": contentTypeJSON},
-			CustomMetadata: e.Metadata,
-			Data:           e.Data,
+			Id:             structured(e.id),
+			Metadata:       map[string]string{"type": e.eventType, "content-type": contentTypeJSON},
+			CustomMetadata: e.meta,
+			Data:           e.data,
 		}
 	}
 	return &streams.BatchAppendReq{
@@ -311,7 +315,7 @@ func batchRequest(
 	}
 }
 
-// batchOptions are those of an append that the store has so long for.
+// batchOptions returns the options of an append with a deadline.
 func batchOptions(stream string, expected event.Expected, deadline time.Duration) *streams.BatchAppendReq_Options {
 	options := &streams.BatchAppendReq_Options{
 		StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(stream)},
@@ -327,7 +331,7 @@ func batchOptions(stream string, expected event.Expected, deadline time.Duration
 	return options
 }
 
-// hasDetail reports whether a refusal has a detail of the type of m.
+// hasDetail reports whether a rejection has a detail of the type of m.
 func hasDetail(refusal *rpcstatus.Status, m proto.Message) bool {
 	return slices.ContainsFunc(refusal.GetDetails(), func(d *anypb.Any) bool { return d.MessageIs(m) })
 }

@@ -16,16 +16,17 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/app/event"
 )
 
 const pipelinePatience = 2 * time.Minute
 
-// opened is a pipeline to a store, with its call open.
+// opened returns a pipeline to a store, with its call open.
 func opened(t *testing.T, change ...func(*eventstored.Options)) (*pipeline, *connection) {
 	t.Helper()
 	c, store := connected(t, change...)
-	config, err := esdb.ParseConnectionString(store.URL())
+	config, err := parseURL(store.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,24 +38,24 @@ func opened(t *testing.T, change ...func(*eventstored.Options)) (*pipeline, *con
 
 func awaitOpen(t *testing.T, p *pipeline) {
 	t.Helper()
-	for until := time.Now().Add(pipelinePatience); time.Now().Before(until); time.Sleep(time.Millisecond) {
-		if c := p.take(); c != nil {
-			p.running.Done()
-			return
+	polltest.Until(t, "the pipeline's call is open", func() bool {
+		if p.acquireCall() == nil {
+			return false
 		}
-	}
-	t.Fatal("the pipeline does not open")
+		p.running.Done()
+		return true
+	})
 }
 
-func happened(n int) []esdb.EventData {
-	events := make([]esdb.EventData, n)
+func happened(n int) []proposal {
+	events := make([]proposal, n)
 	for i := range events {
-		events[i] = esdb.EventData{EventID: uuid.New(), EventType: "Happened", ContentType: esdb.ContentTypeJson, Data: []byte(`{}`)}
+		events[i] = proposal{id: uuid.New(), eventType: "Happened", data: []byte(`{}`)}
 	}
 	return events
 }
 
-// The pipeline appends what the client would have, and answers the same.
+// The pipeline appends what the client would have appended, with the same result.
 func TestPipelineAnswersAsTheClient(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), pipelinePatience)
 	defer cancel()
@@ -63,33 +64,33 @@ func TestPipelineAnswersAsTheClient(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		expected event.Expected
-		events   []esdb.EventData
+		events   []proposal
 		revision event.Revision
 		wrong    bool
 	}{
 		{"no stream", event.NoStream(), first, 1, false},
-		{"the same again", event.NoStream(), first, 1, false},
+		{"repeated", event.NoStream(), first, 1, false},
 		{"no stream, others", event.NoStream(), happened(1), 0, true},
-		{"exact", event.At(1), happened(1), 2, false},
-		{"too early", event.At(0), happened(1), 0, true},
-		{"too late", event.At(9), happened(1), 0, true},
+		{"exact", event.ExactRevision(1), happened(1), 2, false},
+		{"too early", event.ExactRevision(0), happened(1), 0, true},
+		{"too late", event.ExactRevision(9), happened(1), 0, true},
 		{"any", event.Any(), happened(1), 3, false},
 	} {
 		done, answered, err := p.append(ctx, "s", test.expected, test.events)
 		var wrong *event.WrongRevisionError
 		switch {
 		case !answered:
-			t.Fatalf("%s: not answered", test.name)
+			t.Fatalf("%s: the append did not get a response from the call", test.name)
 		case test.wrong:
 			if !errors.As(err, &wrong) || wrong.Stream != "s" || wrong.Expected != test.expected {
 				t.Errorf("%s: %v", test.name, err)
 			}
 		case err != nil || done.Revision != test.revision:
 			t.Errorf("%s: %+v, %v", test.name, done, err)
-		default: // the client has the same append for a repetition
-			again, err := c.client.AppendToStream(ctx, "s", esdb.AppendToStreamOptions{ExpectedRevision: expectedRevision(test.expected)}, test.events...)
+		default: // the client treats the same append as a repetition
+			again, err := c.client.AppendToStream(ctx, "s", esdb.AppendToStreamOptions{ExpectedRevision: expectedRevision(test.expected)}, eventData(test.events)...)
 			if err != nil || event.Revision(again.NextExpectedVersion) != done.Revision || event.Position(again.CommitPosition) != done.Position {
-				t.Errorf("%s: the client answers %+v, %v; the pipeline %+v", test.name, again, err, done)
+				t.Errorf("%s: the client returns %+v, %v; the pipeline %+v", test.name, again, err, done)
 			}
 		}
 	}
@@ -99,23 +100,24 @@ func TestPipelineAnswersAsTheClient(t *testing.T) {
 	}
 	defer reader.Close()
 	e, err := reader.Recv()
-	if err != nil || e.Event.EventID != first[0].EventID || e.Event.EventType != "Happened" || string(e.Event.Data) != "{}" || e.Event.ContentType != "application/json" {
+	if err != nil || e.Event.EventID != first[0].id || e.Event.EventType != "Happened" || string(e.Event.Data) != "{}" || e.Event.ContentType != "application/json" {
 		t.Errorf("recorded %+v, %v", e, err)
 	}
 }
 
-// Whatever else the store says is left to the client, and later the call is opened anew.
+// The client handles every other response of the store, and the call is opened again
+// later.
 func TestPipelineLeavesRefusalsToTheClient(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), pipelinePatience)
 	defer cancel()
 	p, _ := opened(t, func(o *eventstored.Options) { o.MaxAppendBytes = 100 })
 	large := happened(1)
-	large[0].Data = make([]byte, 200)
+	large[0].data = make([]byte, 200)
 	if _, answered, err := p.append(ctx, "s", event.Any(), large); answered || err != nil {
-		t.Errorf("a refusal was answered: %v", err)
+		t.Errorf("a rejection was returned: %v", err)
 	}
-	if p.take() != nil {
-		t.Error("the call goes on")
+	if p.acquireCall() != nil {
+		t.Error("the call continues")
 	}
 	awaitOpen(t, p)
 	if done, answered, err := p.append(ctx, "s", event.NoStream(), happened(1)); !answered || err != nil || done.Revision != 0 {
@@ -123,46 +125,46 @@ func TestPipelineLeavesRefusalsToTheClient(t *testing.T) {
 	}
 }
 
-// mute is a call whose appends are never answered.
+// mute is a call whose appends never get a response.
 type mute struct {
 	streams.Streams_BatchAppendClient
 }
 
 func (mute) Send(*streams.BatchAppendReq) error { return nil }
 
-// An append that is given up ends, wherever it waits.
+// A cancelled append ends, wherever it waits.
 func TestPipelineLeavesWhatIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, waits := range []string{"for a place", "to be sent", "for its answer"} {
+		for _, waits := range []string{"for a slot", "to be sent", "for its response"} {
 			c := &pipelineCall{
 				call: mute{}, ctx: context.Background(), timeout: pipelinePatience,
 				slots: make(chan struct{}, 1), sending: make(chan struct{}, 1), pending: map[uint64]*pipelined{},
 			}
 			switch waits {
-			case "for a place":
+			case "for a slot":
 				c.slots <- struct{}{}
 			case "to be sent":
 				c.sending <- struct{}{}
 			}
 			ctx, leave := context.WithTimeout(t.Context(), time.Second)
 			if answer := c.append(ctx, "s", event.Any(), happened(1)); answer != nil || ctx.Err() == nil || len(c.pending) > 0 {
-				t.Errorf("one that waits %s: answer %v, %d pending", waits, answer, len(c.pending))
+				t.Errorf("an append waiting %s: response %v, %d pending", waits, answer, len(c.pending))
 			}
 			leave()
 		}
 	})
 }
 
-// At a time when there is no call, appends are not answered.
+// While there is no call, appends get no response.
 func TestPipelineWithoutAnswers(t *testing.T) {
 	p, _ := opened(t)
 	p.close(context.Background())
 	if _, answered, _ := p.append(context.Background(), "s", event.Any(), happened(1)); answered {
-		t.Error("answered after the end")
+		t.Error("a response after the end")
 	}
 }
 
-// A store that keeps silent, or knows no such call, keeps nobody waiting.
+// A store that does not respond, or does not know this call, does not delay anyone.
 func TestPipelineToOtherStores(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -182,18 +184,22 @@ func TestPipelineToOtherStores(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := newPipeline(*config, 50*time.Millisecond)
-		for range 100 {
-			if _, answered, _ := p.append(context.Background(), "s", event.Any(), happened(1)); answered {
-				t.Errorf("%s: answered", name)
-			}
-			time.Sleep(time.Millisecond)
+		const timeout = 50 * time.Millisecond
+		p := newPipeline(*config, timeout)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*timeout) // while it opens its call and fails to
+		answered := polltest.Retry(ctx, func() bool {
+			_, answered, _ := p.append(context.Background(), "s", event.Any(), happened(1))
+			return answered
+		})
+		cancel()
+		if answered {
+			t.Errorf("%s: an append got a response", name)
 		}
 		p.close(context.Background())
 	}
 }
 
-// The call ends when an append has had no answer for longer than the timeout.
+// The call ends when an append has had no response for longer than the timeout.
 func TestPipelineGivesSilentCallsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const timeout = 10 * time.Second
@@ -203,7 +209,7 @@ func TestPipelineGivesSilentCallsUp(t *testing.T) {
 		go c.watch()
 		time.Sleep(10 * timeout)
 		if ctx.Err() != nil {
-			t.Fatal("a call without appends was given up")
+			t.Fatal("a call without appends was ended")
 		}
 		c.mu.Lock()
 		c.pending[1] = &pipelined{since: time.Now()}
@@ -211,12 +217,12 @@ func TestPipelineGivesSilentCallsUp(t *testing.T) {
 		since := time.Now()
 		<-ctx.Done()
 		if waited := time.Since(since); !errors.Is(context.Cause(ctx), errNoAnswer) || waited <= timeout || waited > timeout*5/4 {
-			t.Errorf("given up after %v: %v", waited, context.Cause(ctx))
+			t.Errorf("ended after %v: %v", waited, context.Cause(ctx))
 		}
 	})
 }
 
-// Closing waits for what is under way: each append is answered, or was not begun.
+// Closing waits for the appends in flight: each one gets a response or was not started.
 func TestPipelineClosesUnderLoad(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), pipelinePatience)
 	defer cancel()
@@ -235,21 +241,19 @@ func TestPipelineClosesUnderLoad(t *testing.T) {
 					t.Errorf("append %d to %s: %+v, %v", n, stream, done, err)
 					return
 				}
-				next = event.At(n)
+				next = event.ExactRevision(n)
 			}
 		})
 	}
-	for last := "s-" + strconv.Itoa(writers-1); ctx.Err() == nil; time.Sleep(time.Millisecond) {
-		reader, err := c.client.ReadStream(ctx, last, esdb.ReadStreamOptions{}, 1)
+	polltest.Until(t, "the last writer has appended", func() bool {
+		reader, err := c.client.ReadStream(ctx, "s-"+strconv.Itoa(writers-1), esdb.ReadStreamOptions{}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer reader.Close()
 		_, err = reader.Recv()
-		reader.Close()
-		if err == nil {
-			break
-		}
-	}
+		return err == nil
+	})
 	p.close(ctx)
 	writing.Wait()
 }

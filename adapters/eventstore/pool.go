@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"google.golang.org/grpc/codes"
@@ -12,52 +11,38 @@ import (
 	"github.com/waypost/waypost/app/event"
 )
 
-// maxCalls bounds the calls at a time on one connection. EventStoreDB takes 100;
-// above that, calls wait in the transport.
-const maxCalls = 80
-
-// pool hands out the current connection and replaces it when it was retired.
+// pool provides the current connection and replaces it when it was retired.
 type pool struct {
 	config esdb.Configuration
-	slots  chan struct{}
+	turns  turns
 
-	// life ends when calls must be given up.
-	life context.Context //nolint:containedctx // the pool's own life, not a call's
-	end  context.CancelCauseFunc
+	*lifetime // of calls and attempts; its mu also guards the fields below
 
-	mu      sync.Mutex
-	closed  bool
 	current *connection
 	attempt *attempt
-	running sync.WaitGroup // calls and attempts; grows only under mu while not closed
 }
 
-// attempt is a connection in the making. Its fields are set before done closes.
+// attempt is a connection being opened. Its fields are set before done closes.
 type attempt struct {
 	done chan struct{}
 	err  error
 }
 
 func newPool(config esdb.Configuration) *pool {
-	p := &pool{config: config, slots: make(chan struct{}, maxCalls)}
-	p.life, p.end = context.WithCancelCause(context.Background()) //nolint:forbidigo // the pool's life is the Log's, which Close ends
-	return p
+	return &pool{config: config, turns: newTurns(), lifetime: newLifetime()}
 }
 
-// do runs one call on a proven connection. call gets a context that ends with
-// ctx or with the pool, and may use the connection until it returns. Its errors
-// are as the client gives them; do adds those of connecting and of waiting.
+// do runs one call on a verified connection. call receives a context that ends with ctx
+// or with the pool, and can use the connection until it returns. do returns the
+// client's errors unchanged and adds errors of connecting and of waiting.
 func (p *pool) do(ctx context.Context, call func(context.Context, *connection) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := p.bind(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(p.life, func() { cancel(errClosed) })()
-
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	release, err := p.turns.take(ctx)
+	if err != nil {
+		return err
 	}
+	defer release()
 	for {
 		c, err := p.take(ctx)
 		if err != nil {
@@ -76,16 +61,16 @@ func (p *pool) run(ctx context.Context, c *connection, call func(context.Context
 	if err == nil {
 		return nil
 	}
-	// The next call gets another connection if the store or the way to it may be
-	// gone. A caller that was in a hurry proves nothing.
+	// The next call gets another connection if the store or the network to it may be
+	// down. A caller's short deadline proves nothing.
 	reason := context.Cause(ctx)
 	switch {
 	case hasCode(err, esdb.ErrorCodeNotLeader):
-		// The client is on its way to the leader by itself, whom calls that enter now
-		// wait for; so must not this one.
+		// The client is already connecting to the leader, and calls that enter now
+		// would wait for that. This connection must not be used for them.
 		c.retired.Store(true)
 	case codeOf(err) == codes.Unavailable, errors.Is(err, errNoAnswer), errors.Is(reason, errNoAnswer),
-		codeOf(err) == codes.Canceled && reason == nil: // by the client, on its way to a leader
+		codeOf(err) == codes.Canceled && reason == nil: // by the client, which is connecting to a leader
 		c.retire()
 	}
 	if errors.Is(reason, errClosed) || errors.Is(reason, errNoAnswer) {
@@ -94,8 +79,8 @@ func (p *pool) run(ctx context.Context, c *connection, call func(context.Context
 	return err
 }
 
-// take gives the current connection, or waits for the one in the making. Every
-// connection taken must be released.
+// take returns the current connection, or waits for the one being opened. The caller
+// must release it.
 func (p *pool) take(ctx context.Context) (*connection, error) {
 	for {
 		p.mu.Lock()
@@ -128,7 +113,7 @@ func (p *pool) take(ctx context.Context) (*connection, error) {
 	}
 }
 
-// connect makes the next connection. It alone talks to the client until then.
+// connect opens the next connection. No other goroutine uses the client until then.
 func (p *pool) connect(a *attempt) {
 	defer p.running.Done()
 	c, err := connect(p.config)
@@ -143,7 +128,7 @@ func (p *pool) connect(a *attempt) {
 	case p.closed:
 		c.close()
 	default:
-		p.current = c // the one before was retired; its last call closes it
+		p.current = c // the previous one was retired; its last call closes it
 	}
 }
 
@@ -162,8 +147,8 @@ func (p *pool) release(c *connection) {
 	p.running.Done()
 }
 
-// close refuses new calls and waits for those under way, but gives them up when
-// ctx ends. It may be called again.
+// close rejects new calls and waits for those in progress, but cancels them when ctx
+// ends. It can be called more than once.
 func (p *pool) close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed = true
@@ -177,19 +162,7 @@ func (p *pool) close(ctx context.Context) error {
 	if idle != nil {
 		idle.close()
 	}
-
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		p.running.Wait()
-	}()
-	defer p.end(errClosed)
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("close event store client: calls were given up: %w", context.Cause(ctx))
-	}
+	return p.lifetime.close(ctx)
 }
 
 func address(config esdb.Configuration) string {

@@ -2,112 +2,125 @@ package eventstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-
-	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"log/slog"
+	"strings"
 
 	"github.com/waypost/waypost/app/event"
 )
 
-// Read implements event.Log. An event of a known type that cannot be decoded is
-// an error: a history with holes must not be decided on.
+// Read implements event.Log. It returns an error for an event of a known type that
+// cannot be decoded, because no decision must be based on an incomplete history.
 func (l *Log) Read(ctx context.Context, stream string, from event.Revision, limit int) ([]event.Recorded, error) {
-	opts := esdb.ReadStreamOptions{Direction: esdb.Forwards, From: esdb.Revision(uint64(from))}
-	return l.read(ctx, stream, opts, limit)
-}
-
-// ReadBackwards implements event.Log. Errors are those of Read.
-func (l *Log) ReadBackwards(ctx context.Context, stream string, limit int) ([]event.Recorded, error) {
-	opts := esdb.ReadStreamOptions{Direction: esdb.Backwards, From: esdb.End{}}
-	return l.read(ctx, stream, opts, limit)
-}
-
-func (l *Log) read(
-	ctx context.Context, stream string, opts esdb.ReadStreamOptions, limit int,
-) (events []event.Recorded, err error) {
 	if limit <= 0 {
 		return nil, nil
 	}
-	err = l.call(ctx, "read "+stream, maxTries, func(ctx context.Context, c *connection) (err error) {
-		events, err = l.readOnce(ctx, c, stream, opts, limit)
-		return err
-	})
+	found, err := l.backend.read(ctx, stream, from, limit)
 	if err != nil {
 		return nil, err
+	}
+	return l.decodeHistory(ctx, stream, found)
+}
+
+// ReadBackwards implements event.Log. Its errors are those of Read.
+func (l *Log) ReadBackwards(ctx context.Context, stream string, limit int) ([]event.Recorded, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	found, err := l.backend.readBackwards(ctx, stream, limit)
+	if err != nil {
+		return nil, err
+	}
+	return l.decodeHistory(ctx, stream, found)
+}
+
+// decodeHistory decodes all events of a read or fails.
+func (l *Log) decodeHistory(ctx context.Context, stream string, found []record) ([]event.Recorded, error) {
+	if len(found) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.callTimeout)
+	defer cancel()
+	data := make([][]byte, len(found))
+	for i := range found {
+		data[i] = found[i].data
+	}
+	// Without their keys, personal data stays sealed. Code that needs the data reports
+	// that.
+	_ = l.codec.PrefetchKeys(ctx, data...)
+	events := make([]event.Recorded, len(found))
+	for i := range found {
+		var err error
+		if events[i], err = l.decode(ctx, &found[i]); err != nil {
+			return nil, fmt.Errorf("read %s: decode: %w", stream, err)
+		}
 	}
 	return events, nil
 }
 
-func (l *Log) readOnce(
-	ctx context.Context, c *connection, stream string, opts esdb.ReadStreamOptions, limit int,
-) ([]event.Recorded, error) {
-	ctx, leave, ok := c.enter(ctx)
-	if !ok {
-		return nil, errRetired
-	}
-	defer leave()
-	reader, err := c.client.ReadStream(ctx, stream, opts, uint64(limit))
+// ReadAllBackwards reads the global order backwards: at most limit events before a
+// position, or before the end of the log if the position is 0. It returns Waypost's own
+// events, newest first, and the position that it reached, which is 0 at the beginning
+// of the log. An event that cannot be decoded is logged and returned with a nil Event.
+func (l *Log) ReadAllBackwards(
+	ctx context.Context, before event.Position, limit int,
+) (events []event.Recorded, reached event.Position, err error) {
+	found, err := l.backend.readAllBackwards(ctx, before, limit)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	defer reader.Close()
-	var found []*esdb.ResolvedEvent
-	for {
-		e, err := reader.Recv()
-		if errors.Is(err, io.EOF) || hasCode(err, esdb.ErrorCodeResourceNotFound) {
-			break
+	for i := range found {
+		if isSystem(found[i].eventType) || isSystem(found[i].stream) {
+			continue
 		}
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, e)
+		events = append(events, l.decodeOrLog(ctx, &found[i], l.decode))
 	}
-	// Keys that cannot be had leave personal data locked; what needs them says so.
-	_ = l.fetchKeys(ctx, found)
-	var events []event.Recorded
-	for _, e := range found {
-		r, err := l.decode(ctx, e)
-		if err != nil {
-			return nil, fmt.Errorf("decode: %w", err)
-		}
-		events = append(events, r)
+	if len(found) == limit && limit > 0 {
+		reached = found[len(found)-1].position
 	}
-	return events, nil
+	return events, reached, nil
 }
 
-// fetchKeys makes the data keys of these events ready, so that decode does not
-// ask for one at a time.
-func (l *Log) fetchKeys(ctx context.Context, events []*esdb.ResolvedEvent) error {
-	data := make([][]byte, len(events))
-	for i, e := range events {
-		data[i] = e.OriginalEvent().Data
-	}
-	return l.codec.Fetch(ctx, data...)
-}
+const systemPrefix = "$"
 
-// decode also gives what is known of an event that it cannot decode.
-func (l *Log) decode(ctx context.Context, e *esdb.ResolvedEvent) (event.Recorded, error) {
-	r := recordedOf(e)
-	err := l.codec.Decode(ctx, &r, e.OriginalEvent().Data, e.OriginalEvent().UserMetadata)
+// isSystem reports whether a stream or an event type belongs to the store itself.
+func isSystem(name string) bool { return strings.HasPrefix(name, systemPrefix) }
+
+// decode also returns what is known of an event that it cannot decode.
+func (l *Log) decode(ctx context.Context, found *record) (event.Recorded, error) {
+	r := recordedOf(found)
+	err := l.codec.Decode(ctx, &r, found.data, found.meta)
 	return r, err
 }
 
-// decodeSealed is decode without the personal data.
-func (l *Log) decodeSealed(ctx context.Context, e *esdb.ResolvedEvent) (event.Recorded, error) {
-	r := recordedOf(e)
-	err := l.codec.DecodeSealed(ctx, &r, e.OriginalEvent().Data, e.OriginalEvent().UserMetadata)
+// decodeSealed is like decode, without the personal data.
+func (l *Log) decodeSealed(ctx context.Context, found *record) (event.Recorded, error) {
+	r := recordedOf(found)
+	err := l.codec.DecodeSealed(ctx, &r, found.data, found.meta)
 	return r, err
 }
 
-func recordedOf(e *esdb.ResolvedEvent) event.Recorded {
-	o := e.OriginalEvent()
+// decodeOrLog decodes an event with decode. An event that cannot be decoded is logged and
+// returned with a nil Event.
+func (l *Log) decodeOrLog(
+	ctx context.Context, found *record, decode func(context.Context, *record) (event.Recorded, error),
+) event.Recorded {
+	r, err := decode(ctx, found)
+	if err != nil {
+		l.logger.LogAttrs(ctx, slog.LevelError, "event cannot be decoded",
+			slog.String("stream", r.Stream), slog.Uint64("revision", uint64(r.Revision)),
+			slog.String("type", r.Type), slog.Any("error", err))
+		r.Event = nil
+	}
+	return r
+}
+
+func recordedOf(found *record) event.Recorded {
 	return event.Recorded{
-		ID:       o.EventID,
-		Stream:   o.StreamID,
-		Revision: event.Revision(o.EventNumber),
-		Position: event.Position(o.Position.Commit),
-		Type:     o.EventType,
+		ID:       found.id,
+		Stream:   found.stream,
+		Revision: found.revision,
+		Position: found.position,
+		Type:     found.eventType,
 	}
 }

@@ -3,83 +3,69 @@ package eventstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"regexp"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 
 	"github.com/waypost/waypost/app/event"
 )
 
 const (
 	defaultMaxBatch = 1000
-	// checkpointPause is the least time between two batches without events.
+	// checkpointPause is the minimum time between two batches without events.
 	checkpointPause = time.Second
 )
 
-// Subscribe implements event.Log. A dropped subscription resumes after the last
-// batch that was handed over, for as long as ctx lasts. Live stays set through
-// that, since what stood in the log at the start has been seen. An event that
-// cannot be decoded is logged and handed over with Event nil. Closing the Log
-// ends the subscription with event.ErrUnavailable.
+// Subscribe implements event.Log. A dropped subscription resumes after the last event
+// that it received, until ctx ends. Events that were received but not delivered yet are
+// kept. A subscription that has caught up shares the Log's feed and needs no
+// subscription of its own in the store. Live stays set throughout, because the events
+// that were in the log at the start have been delivered. The store is never asked for
+// events after a position beyond the end of its log: EventStoreDB would send live
+// events then, and omit those in between. An event that cannot be decoded is logged and
+// delivered with a nil Event. Closing the Log ends the subscription with
+// event.ErrUnavailable.
 func (l *Log) Subscribe(
 	ctx context.Context, sub event.Subscription, handle func(context.Context, event.Batch) error,
 ) error {
-	filter, err := filterOf(sub.Filter)
-	if err != nil {
-		return err
+	if len(sub.Filter.StreamPrefixes) > 0 && len(sub.Filter.Types) > 0 {
+		return errors.New("subscribe: the filter contains stream prefixes and event types, which exclude each other")
 	}
 	s := &subscription{
-		log: l, filter: filter, handle: handle, position: sub.After,
-		maxBatch: defaultMaxBatch, sealed: sub.Sealed, gather: sub.Gather, urgent: sub.Urgent,
+		log: l, sub: sub, wants: wantsOf(sub.Filter), handle: handle, position: sub.After,
+		maxBatch: defaultMaxBatch, sealed: sub.Sealed, gather: sub.BatchInterval, urgent: sub.Urgent,
 	}
 	if sub.MaxBatch > 0 {
 		s.maxBatch = sub.MaxBatch
 	}
 	if sub.FromEnd {
 		// A position to resume from is needed even before the first event.
-		if s.position, err = l.endEventually(ctx); err != nil {
+		end, err := l.endEventually(ctx)
+		if err != nil {
 			return s.ended(ctx, err)
 		}
+		s.position = end
 	}
-	for failures := 0; ; {
-		err := l.subscriptions.do(ctx, s.run)
-		var refused *handlerError
-		switch {
-		case errors.As(err, &refused):
-			return refused.err
-		case ctx.Err() != nil, errors.Is(err, errClosed):
-			return s.ended(ctx, err)
-		}
-		if s.received {
-			failures, s.received = 0, false
-		}
-		failures++
-		l.logger.LogAttrs(ctx, levelOf(err, failures), "subscription dropped, resuming",
-			slog.Uint64("position", uint64(s.position)), slog.Int("failures", failures), slog.Any("error", err))
-		if !pause(ctx, failures) {
-			return ctx.Err()
-		}
-	}
+	return s.run(ctx)
 }
 
-// endEventually is End for as long as the store is away and ctx lasts.
+// endEventually is like End, but retries while the store is unavailable, until ctx
+// ends.
 func (l *Log) endEventually(ctx context.Context) (event.Position, error) {
 	for failures := 1; ; failures++ {
 		last, err := l.End(ctx)
-		if err == nil || !mayPass(err) || !pause(ctx, failures) {
+		if err == nil || !isRetryable(err) || !pause(ctx, failures) {
 			return last, err
 		}
 	}
 }
 
-// levelOf tells a restart of the store from what an operator must look at.
+// levelOf returns a lower level for a restart of the store than for errors that an
+// operator must check.
 func levelOf(err error, failures int) slog.Level {
 	switch {
-	case !mayPass(err):
+	case !isRetryable(err):
 		return slog.LevelError
 	case failures == 1:
 		return slog.LevelInfo
@@ -88,22 +74,23 @@ func levelOf(err error, failures int) slog.Level {
 	}
 }
 
-// subscription is one call of Subscribe over all its resumptions.
+// subscription is one call of Subscribe over all its resumptions. One goroutine
+// receives, one decodes, and one batches the items.
 type subscription struct {
 	log      *Log
-	filter   *esdb.SubscriptionFilter
+	sub      event.Subscription
+	wants    func(stream, eventType string) bool // events that sub.Filter matches
 	handle   func(context.Context, event.Batch) error
 	maxBatch int
-	sealed   bool // personal data are not wanted
+	sealed   bool // personal data is not wanted
 	gather   time.Duration
 	urgent   []string
 
-	position event.Position // of the last batch handed over
+	position event.Position // of the last batch delivered
 	live     bool
-	received bool // anything at all since the last failure
 }
 
-// handlerError carries the handler's error past those of the client.
+// handlerError distinguishes the handler's error from the client's.
 type handlerError struct{ err error }
 
 func (e *handlerError) Error() string { return e.err.Error() }
@@ -112,101 +99,218 @@ func (s *subscription) ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return failed(ctx, "subscribe", err)
+	return fmt.Errorf("subscribe: %w", err)
 }
 
-// item is what the reader passes on: an event, as it came and then decoded, or a
-// checkpoint, or that the subscription has become live.
+// item is passed on by the reader: an event, first encoded and then decoded, or a
+// checkpoint, or the notice that the subscription has become live.
 type item struct {
-	raw      *esdb.ResolvedEvent
+	raw      *record
 	event    *event.Recorded
 	position event.Position // of the event or the checkpoint
 	caughtUp bool
+	restart  bool // the log became shorter, and the subscription starts again at position
 }
 
-// run subscribes once, until the subscription drops, ctx ends or the handler fails.
-func (s *subscription) run(ctx context.Context, c *connection) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	opened, err := s.open(ctx, cancel, c)
-	if err != nil {
-		return err
+// run receives, decodes, and delivers until ctx ends, the Log is closed, or the handler
+// fails.
+func (s *subscription) run(parent context.Context) error {
+	if !s.log.subscriptions.begin() {
+		return s.ended(parent, errClosed)
 	}
+	defer s.log.subscriptions.running.Done()
+	ctx, cancel := s.log.subscriptions.bind(parent)
+	defer cancel(nil)
 	received, items := make(chan item, s.maxBatch), make(chan item, s.maxBatch)
-	dropped := make(chan error, 1)
+	ended := make(chan error, 1)
 	go func() {
 		defer close(received)
-		dropped <- s.receive(ctx, opened, received)
+		r := receiver{subscription: s, start: s.position, position: s.position, seen: s.position, to: received}
+		ended <- r.run(ctx)
 	}()
 	go func() {
 		defer close(items)
 		s.decode(ctx, received, items)
 	}()
-	err = s.deliver(ctx, items)
-	cancel()
-	_ = opened.Close() // it only cancels
-	for range items {  // the readers end when nothing more can be sent
+	err := s.deliver(ctx, items)
+	cancel(nil)
+	for range items { // the readers end when nothing can be sent
 		continue
 	}
 	for range received { // decode may have ended first
 		continue
 	}
-	if err != nil {
-		return err
+	receiveErr := <-ended
+	var refused *handlerError
+	var shorter *event.ShorterError
+	switch {
+	case errors.As(err, &refused):
+		return refused.err
+	case errors.As(receiveErr, &shorter):
+		return shorter
 	}
-	return <-dropped
+	return s.ended(parent, receiveErr)
 }
 
-// open bounds the wait for the store's confirmation, which the client does not.
-func (s *subscription) open(ctx context.Context, cancel func(), c *connection) (*esdb.Subscription, error) {
-	late := time.AfterFunc(s.log.callTimeout, cancel)
-	entered, leave, ok := c.enter(ctx)
-	if !ok {
-		return nil, errRetired
-	}
-	defer leave()
-	opts := esdb.SubscribeToAllOptions{From: esdb.Start{}, Filter: s.filter}
-	if s.position > 0 {
-		opts.From = esdb.Position{Commit: uint64(s.position), Prepare: uint64(s.position)}
-	}
-	opened, err := c.client.SubscribeToAll(entered, opts)
-	if !late.Stop() {
-		// Nothing is heard on this connection: let the next try have another one.
-		return nil, errNoAnswer
-	}
-	return opened, err
+// receiver receives a subscription's events: from the store until it has caught up, and
+// then from the feed.
+type receiver struct {
+	*subscription
+
+	to       chan<- item
+	start    event.Position // where it began
+	position event.Position // of the last item sent: an event or a checkpoint
+	seen     event.Position // of the last event up to which everything was sent
+	caughtUp bool
 }
 
-// receive passes on what the store sends, and says why that ended.
-func (s *subscription) receive(ctx context.Context, from *esdb.Subscription, to chan<- item) error {
-	for {
-		e := from.Recv()
-		var next item
+// run receives until ctx ends, the Log is closed, or the log is found to be shorter
+// than it was.
+func (r *receiver) run(ctx context.Context) error {
+	if r.sub.FromEnd { // there is nothing to catch up with
+		r.log.feed.await(ctx)
+		if err := r.sendCaughtUp(ctx); err != nil {
+			return err
+		}
+		if err := r.follow(ctx, r.log.feed.join(r.seen, r.wants)); !errors.Is(err, errBehind) {
+			return err
+		}
+	}
+	for failures := 0; ; {
+		before := r.position
+		var joined *follower
+		err := r.checkPosition(ctx)
+		if err == nil {
+			joined, err = r.catchUp(ctx)
+		}
+		if err == nil {
+			failures = 0
+			err = r.follow(ctx, joined)
+		}
+		var shorter *event.ShorterError
 		switch {
-		case e.EventAppeared != nil:
-			next = item{raw: e.EventAppeared, position: positionOf(e.EventAppeared)}
-		case e.CheckPointReached != nil:
-			next = item{position: event.Position(e.CheckPointReached.Commit)}
-		case e.CaughtUp != nil:
-			next = item{caughtUp: true}
-		case e.SubscriptionDropped != nil:
-			return e.SubscriptionDropped.Error
-		default:
+		case ctx.Err() != nil, errors.Is(err, errClosed), errors.As(err, &shorter):
+			return err
+		case errors.Is(err, errBehind):
+			continue
+		case r.position > before:
+			failures = 0
+		}
+		failures++
+		r.log.logger.LogAttrs(ctx, levelOf(err, failures), "subscription dropped, resuming",
+			slog.Uint64("position", uint64(r.position)), slog.Int("failures", failures), slog.Any("error", err))
+		if failures > 1 && !pause(ctx, failures-1) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+var (
+	// errJoined ends catching up because the feed keeps the next event.
+	errJoined = errors.New("the feed keeps the next event")
+	// errMissed ends catching up because the feed has already dropped the next event. The
+	// next time, there are fewer events to catch up with.
+	errMissed = errors.New("the feed has dropped the next event")
+)
+
+// catchUp receives from the store until the feed keeps the next event.
+func (r *receiver) catchUp(ctx context.Context) (joined *follower, err error) {
+	// The events that the feed received before the subscription is opened are in the
+	// log, so they have been considered once the subscription has caught up.
+	fed := r.log.feed.await(ctx)
+	live := false
+	err = r.log.backend.subscribe(ctx, r.position, r.sub.Filter, func(n notice) error {
+		if n.caughtUp {
+			live = true
+			r.seen = max(r.seen, fed)
+			if err := r.sendCaughtUp(ctx); err != nil {
+				return err
+			}
+			n.position = fed
+		}
+		if n.event != nil || n.position > r.position {
+			if err := r.send(ctx, item{raw: n.event, position: n.position}); err != nil {
+				return err
+			}
+		}
+		if live {
+			joined = r.log.feed.join(r.seen, r.wants)
+		}
+		switch {
+		case joined != nil:
+			return errJoined
+		case n.caughtUp && fed > 0:
+			return errMissed
+		}
+		return nil
+	})
+	if errors.Is(err, errJoined) || errors.Is(err, errMissed) {
+		return joined, nil
+	}
+	return nil, err
+}
+
+// follow receives from the feed until it no longer keeps the next event, and then
+// returns errBehind. A nil follower is behind from the start.
+func (r *receiver) follow(ctx context.Context, joined *follower) error {
+	if joined == nil {
+		return errBehind
+	}
+	defer r.log.feed.leave(joined)
+	var items []item
+	for {
+		var position event.Position
+		var err error
+		if items, position, err = r.log.feed.take(joined, items[:0], r.maxBatch); err != nil {
+			return err
+		}
+		for _, next := range items {
+			if err := r.send(ctx, next); err != nil {
+				return err
+			}
+		}
+		if position > r.position {
+			if err := r.send(ctx, item{position: position}); err != nil {
+				return err
+			}
+		}
+		if len(items) > 0 {
 			continue
 		}
 		select {
-		case to <- next:
+		case <-joined.wake:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// decodeBatch is how many events' data keys are asked for at once.
+func (r *receiver) sendCaughtUp(ctx context.Context) error {
+	if r.caughtUp {
+		return nil
+	}
+	r.caughtUp = true
+	return r.send(ctx, item{caughtUp: true})
+}
+
+func (r *receiver) send(ctx context.Context, next item) error {
+	r.position = max(r.position, next.position)
+	if next.raw != nil {
+		r.seen = max(r.seen, next.position)
+	}
+	select {
+	case r.to <- next:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// decodeBatch is the number of events whose data keys are requested at once.
 const decodeBatch = 256
 
-// decode decodes what comes, until nothing more does. It works ahead of deliver,
-// and takes what waits at once so that data keys are read in batches.
+// decode decodes received items until from is closed. It works ahead of deliver and
+// takes all waiting items at once, so that data keys are read in batches.
 func (s *subscription) decode(ctx context.Context, from <-chan item, to chan<- item) {
 	for first := range from {
 		batch := append(make([]item, 0, min(1+len(from), decodeBatch)), first)
@@ -230,8 +334,9 @@ func (s *subscription) decode(ctx context.Context, from <-chan item, to chan<- i
 	}
 }
 
-// decodeAll decodes the events of a batch. While their data keys cannot be had it
-// waits, unless they are not wanted; false if ctx ended meanwhile.
+// decodeAll decodes the events of a batch. While their data keys are unavailable, it
+// waits, unless personal data is not wanted. It returns false if ctx ended in the
+// meantime.
 func (s *subscription) decodeAll(ctx context.Context, batch []item) bool {
 	decode := s.log.decode
 	if s.sealed {
@@ -243,28 +348,22 @@ func (s *subscription) decodeAll(ctx context.Context, batch []item) bool {
 		if batch[i].raw == nil {
 			continue
 		}
-		r, err := decode(ctx, batch[i].raw)
-		if err != nil {
-			s.log.logger.LogAttrs(ctx, slog.LevelError, "event cannot be decoded",
-				slog.String("stream", r.Stream), slog.Uint64("revision", uint64(r.Revision)),
-				slog.String("type", r.Type), slog.Any("error", err))
-			r.Event = nil
-		}
+		r := s.log.decodeOrLog(ctx, batch[i].raw, decode)
 		batch[i].event, batch[i].raw = &r, nil
 	}
 	return true
 }
 
-// awaitKeys makes the batch's data keys ready; false if ctx ended before they were.
+// awaitKeys fetches the batch's data keys. It returns false if ctx ended first.
 func (s *subscription) awaitKeys(ctx context.Context, batch []item) bool {
-	var events []*esdb.ResolvedEvent
+	var data [][]byte
 	for _, i := range batch {
 		if i.raw != nil {
-			events = append(events, i.raw)
+			data = append(data, i.raw.data)
 		}
 	}
 	for failures := 1; ; failures++ {
-		err := s.log.fetchKeys(ctx, events)
+		err := s.log.codec.PrefetchKeys(ctx, data...)
 		if err == nil {
 			return true
 		}
@@ -277,14 +376,14 @@ func (s *subscription) awaitKeys(ctx context.Context, batch []item) bool {
 	}
 }
 
-// deliver makes batches of what comes until nothing more does. A batch is handed
-// over as soon as nothing more waits, and the gathering is over. Checkpoints without
-// events wait up to checkpointPause, unless the subscription has just become live.
+// deliver batches decoded items until items is closed. It delivers a batch as soon as
+// no item waits and the batch interval is over. Checkpoints without events wait up to
+// checkpointPause, unless the subscription has just become live.
 func (s *subscription) deliver(ctx context.Context, items <-chan item) error {
-	var due time.Time // when what is at hand is handed over; zero if nothing waits
+	var due time.Time // when the current batch is delivered; zero if it is empty
 	timer := time.NewTimer(checkpointPause)
 	defer timer.Stop()
-	var begun time.Time // when the last batch of events was handed over
+	var begun time.Time // when the last batch of events was delivered
 	size := 0           // of that batch
 	batch := event.Batch{Position: s.position}
 	caughtUp := false // seen on this connection
@@ -300,7 +399,7 @@ func (s *subscription) deliver(ctx context.Context, items <-chan item) error {
 				return nil
 			}
 			if batch.Events == nil && first.event != nil {
-				batch.Events = make([]event.Recorded, 0, min(max(1+len(items), size), s.maxBatch)) // events are large: no growing
+				batch.Events = make([]event.Recorded, 0, min(max(1+len(items), size), s.maxBatch)) // events are large, so avoid growing
 			}
 			urgent = s.add(&batch, first, &caughtUp)
 			for len(batch.Events) < s.maxBatch {
@@ -333,7 +432,7 @@ func (s *subscription) deliver(ctx context.Context, items <-chan item) error {
 	}
 }
 
-// poll takes what waits, if anything does.
+// poll returns a waiting item, if there is one.
 func poll(items <-chan item) (item, bool) {
 	select {
 	case next, ok := <-items:
@@ -343,9 +442,14 @@ func poll(items <-chan item) (item, bool) {
 	}
 }
 
-// add puts an item into the batch; true if it must be handed over at once.
+// add adds an item to the batch. It returns true if the batch must be delivered
+// immediately.
 func (s *subscription) add(batch *event.Batch, next item, caughtUp *bool) (urgent bool) {
-	s.received = true
+	if next.restart {
+		*batch, s.position = event.Batch{Position: next.position}, next.position
+		*caughtUp, s.live = false, false
+		return false
+	}
 	if next.event != nil {
 		batch.Events = append(batch.Events, *next.event)
 		urgent = slices.Contains(s.urgent, next.event.Type)
@@ -369,22 +473,4 @@ func (s *subscription) hand(ctx context.Context, batch *event.Batch) error {
 	s.position = batch.Position
 	*batch = event.Batch{Position: s.position}
 	return nil
-}
-
-// filterOf makes the store leave out what is not wanted.
-func filterOf(f event.Filter) (*esdb.SubscriptionFilter, error) {
-	switch {
-	case len(f.StreamPrefixes) > 0 && len(f.Types) > 0:
-		return nil, errors.New("subscribe: the filter gives stream prefixes and event types, which exclude each other")
-	case len(f.StreamPrefixes) > 0:
-		return &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Prefixes: f.StreamPrefixes}, nil
-	case len(f.Types) > 0:
-		types := make([]string, 0, len(f.Types))
-		for _, t := range f.Types {
-			types = append(types, regexp.QuoteMeta(t))
-		}
-		return &esdb.SubscriptionFilter{Type: esdb.EventFilterType, Regex: "^(" + strings.Join(types, "|") + ")$"}, nil
-	default:
-		return esdb.ExcludeSystemEventsFilter(), nil
-	}
 }

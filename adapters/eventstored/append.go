@@ -3,6 +3,7 @@ package eventstored
 import (
 	"errors"
 	"io"
+	"math"
 	"slices"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
@@ -24,7 +25,7 @@ type streamsService struct {
 	store  *store.Store
 }
 
-// streamsServiceDesc is the service as generated, but that Read gets its request as it came.
+// streamsServiceDesc returns the generated service description, except that Read receives its request undecoded.
 func streamsServiceDesc() *grpc.ServiceDesc {
 	desc := streams.Streams_ServiceDesc
 	desc.Streams = slices.Clone(desc.Streams)
@@ -38,8 +39,8 @@ func streamsServiceDesc() *grpc.ServiceDesc {
 	return &desc
 }
 
-// Append reads the whole request before it answers, also when it refuses: if the server ended the call early, the client
-// would see an end of file instead of the reason.
+// Append reads the whole request before it responds, even if it rejects it: if the server ended the call early, the
+// client would see an end of file instead of the reason.
 func (s *streamsService) Append(stream streams.Streams_AppendServer) error {
 	var req appendRequest
 	var refused error
@@ -85,7 +86,10 @@ func wrongRevisionResponse(e *store.WrongRevisionError) *streams.AppendResp {
 		w.ExpectedRevisionOption = &streams.AppendResp_WrongExpectedVersion_ExpectedStreamExists{
 			ExpectedStreamExists: &shared.Empty{},
 		}
-	case store.NoStream: // unknown to clients of 20.6
+	case store.NoStream: // clients of version 20.6 send the greatest revision
+		w.ExpectedRevisionOption_20_6_0 = &streams.AppendResp_WrongExpectedVersion_ExpectedRevision_20_6_0{
+			ExpectedRevision_20_6_0: math.MaxUint64,
+		}
 		w.ExpectedRevisionOption = &streams.AppendResp_WrongExpectedVersion_ExpectedNoStream{ExpectedNoStream: &shared.Empty{}}
 	default:
 		revision := uint64(e.Expected)
@@ -129,7 +133,7 @@ const (
 	appendedResponseMaxSize = 64
 )
 
-// appendedResponse encodes an AppendResp that tells of success.
+// appendedResponse encodes an AppendResp that reports success.
 func appendedResponse(w store.Written) rawMessage {
 	success := encodedSuccess(w)
 	out := make([]byte, 0, appendedResponseMaxSize)
@@ -137,7 +141,7 @@ func appendedResponse(w store.Written) rawMessage {
 	return protowire.AppendBytes(out, success)
 }
 
-// encodedSuccess encodes the Success of an AppendResp, which is that of a BatchAppendResp.
+// encodedSuccess encodes the Success of an AppendResp, which is also that of a BatchAppendResp.
 func encodedSuccess(w store.Written) []byte {
 	success := make([]byte, 0, appendedResponseMaxSize)
 	if w.Revision < 0 {
@@ -158,7 +162,7 @@ func encodedSuccess(w store.Written) []byte {
 	return success
 }
 
-// appendPosition encodes the fields of a Position message; all of the protocol's have the same two.
+// appendPosition encodes the fields of a Position message. All such messages of the protocol have the same two fields.
 func appendPosition(dst []byte, position uint64) []byte {
 	dst = protowire.AppendTag(dst, fieldPositionCommit, protowire.VarintType)
 	dst = protowire.AppendVarint(dst, position)
@@ -175,17 +179,17 @@ type appendRequest struct {
 	size       int
 }
 
-// add takes the next message of the call, an encoded AppendReq. The events keep pointing into it.
+// add adds the next message of the call, an encoded AppendReq. The events keep pointing into it.
 func (r *appendRequest) add(b []byte, maxBytes int) error {
 	f, _, ok := nextField(b)
 	switch {
 	case !ok:
-		return status.Error(codes.InvalidArgument, "append: message is cut off")
+		return status.Error(codes.InvalidArgument, "append: message is truncated")
 	case f.is(fieldAppendOptions, protowire.BytesType) && !r.hasOptions:
 		return r.setOptions(f.bytes)
 	case f.is(fieldAppendProposed, protowire.BytesType) && r.hasOptions:
 		if r.size += len(f.bytes); r.size > maxMessageBytes {
-			return &store.TooLargeError{Size: r.size, Max: maxBytes} // keep no more of a call that goes on and on
+			return &store.TooLargeError{Size: r.size, Max: maxBytes} // so that an endless call does not fill the memory
 		}
 		e, err := parseProposed(f.bytes)
 		if err != nil {
@@ -221,7 +225,7 @@ func (r *appendRequest) setOptions(body []byte) error {
 	return err
 }
 
-// parseProposed reads a ProposedMessage. Data and metadata of the event point into it.
+// parseProposed parses a ProposedMessage. The event's data and metadata point into it.
 func parseProposed(b []byte) (store.Event, error) {
 	var e store.Event
 	var hasID, hasType, hasContentType bool
@@ -260,7 +264,7 @@ func parseProposed(b []byte) (store.Event, error) {
 	}
 	switch {
 	case !hasID || e.ID == uuid.Nil:
-		return e, status.Error(codes.InvalidArgument, "append: event id is missing")
+		return e, status.Error(codes.InvalidArgument, "append: event ID is missing")
 	case !hasType:
 		return e, missingSystemMetadata(keyType)
 	case !hasContentType:

@@ -11,8 +11,7 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// FuzzAppendRequest: whatever bytes a client sends as a message of an append, they are taken as protobuf's own types take
-// them, or refused.
+// FuzzAppendRequest checks that any message of an append is parsed as protobuf's own types parse it, or rejected.
 func FuzzAppendRequest(f *testing.F) {
 	event := &streams.AppendReq{Content: &streams.AppendReq_ProposedMessage_{ProposedMessage: &streams.AppendReq_ProposedMessage{
 		Id:             structuredUUID(uuid.New()),
@@ -42,11 +41,11 @@ func FuzzAppendRequest(f *testing.F) {
 		}
 		var want streams.AppendReq
 		if err := proto.Unmarshal(b, &want); err != nil || want.GetProposedMessage() == nil {
-			return // a message with parts after it that protobuf refuses; nobody sends that
+			return // a message with trailing parts that protobuf rejects; no client sends that
 		}
 		got, p := r.events[0], want.GetProposedMessage()
 		if len(b) != proto.Size(&want) {
-			return // fields that come twice or are unknown: both read them in their own way
+			return // duplicate or unknown fields: each parser handles them in its own way
 		}
 		wantEvent := store.Event{
 			Type: p.GetMetadata()[keyType], JSON: p.GetMetadata()[keyContentType] == contentTypeJSON,

@@ -23,15 +23,15 @@ import (
 )
 
 const (
-	// maxBatchPending bounds the appends of one call that wait for the rest of their events, and those under way.
+	// maxBatchPending limits the appends of one call that wait for the rest of their events, and those in progress.
 	maxBatchPending = 256
-	// defaultBatchDeadline holds for appends that come without a deadline.
+	// defaultBatchDeadline applies to appends without a deadline.
 	defaultBatchDeadline = 10 * time.Second
 )
 
-// BatchAppend takes many appends over one call. The messages of an append share a correlation id; it is written when the
-// last has come, and answered when it is synced. Appends are decided in the order in which they became complete. Those
-// under way are answered before the call ends.
+// BatchAppend accepts many appends over one call. The messages of an append share a correlation ID. An append is
+// written when its last message has arrived, and the response is sent when it is synced. Appends are decided in the
+// order in which they became complete. Appends in progress get their responses before the call ends.
 func (s *streamsService) BatchAppend(stream streams.Streams_BatchAppendServer) error {
 	call := &batchCall{
 		service: s,
@@ -48,7 +48,7 @@ func (s *streamsService) BatchAppend(stream streams.Streams_BatchAppendServer) e
 	defer cancel()
 	defer call.finishAll()
 	ended := make(chan error, 1)
-	// Receiving ends when this call has ended, so its goroutine is waited for by the server.
+	// Receiving ends when this call has ended, so the server waits for its goroutine.
 	s.server.served.Go(func() { ended <- call.receive(ctx) })
 	for {
 		select {
@@ -68,20 +68,21 @@ type batchCall struct {
 	stream  streams.Streams_BatchAppendServer
 	sending sync.Mutex
 
-	// Of the receiving goroutine: what is incomplete, and how many bytes that is.
+	// Owned by the receiving goroutine: the incomplete appends, and their total size in bytes.
 	pending map[uuid.UUID]*batchAppend
 	bytes   int
 
-	// An append under way has a slot, the tag of its answer. Whoever holds a slot owns its place in underWay.
+	// An append in progress has a slot, which is the tag of its response. The holder of a slot owns its place in
+	// underWay.
 	free     chan uint64
 	underWay [maxBatchPending]*batchAppend
 	answers  chan store.Answer
-	over     chan struct{} // closed when nothing more is started
+	over     chan struct{} // closed when finishAll begins
 }
 
-// batchAppend is an append whose events are still coming, or that is under way.
+// batchAppend is an append whose events are still arriving, or that is in progress.
 type batchAppend struct {
-	correlation []byte // as it came
+	correlation []byte // as received
 	options     *streams.BatchAppendReq_Options
 	stream      string
 	expected    store.Expected
@@ -97,13 +98,9 @@ const (
 	fieldBatchProposed    = 3
 	fieldBatchFinal       = 4
 
-	fieldBatchSuccess        = 3
-	fieldBatchStream         = 4
-	fieldBatchStreamPosition = 5
-	fieldBatchNoStream       = 6
-	fieldBatchAny            = 7
-	fieldBatchStreamExists   = 8
-	fieldStreamName          = 3 // of StreamIdentifier
+	fieldBatchSuccess = 3
+	fieldBatchStream  = 4
+	fieldStreamName   = 3 // of StreamIdentifier
 )
 
 func (c *batchCall) receive(ctx context.Context) error {
@@ -122,7 +119,7 @@ func (c *batchCall) receive(ctx context.Context) error {
 	}
 }
 
-// take adds a message to its append, and starts the append with the last one.
+// take adds a message to its append, and starts the append with the last message.
 func (c *batchCall) take(ctx context.Context, message []byte) error {
 	var correlation []byte
 	final := false
@@ -130,7 +127,7 @@ func (c *batchCall) take(ctx context.Context, message []byte) error {
 		f, rest, ok := nextField(b)
 		switch {
 		case !ok:
-			return status.Error(codes.InvalidArgument, "batch append: message is cut off")
+			return status.Error(codes.InvalidArgument, "batch append: message is truncated")
 		case f.is(fieldBatchCorrelation, protowire.BytesType):
 			correlation = f.bytes
 		case f.is(fieldBatchFinal, protowire.VarintType):
@@ -140,7 +137,7 @@ func (c *batchCall) take(ctx context.Context, message []byte) error {
 	}
 	id, err := store.ParseUUID(correlation)
 	if err != nil || len(correlation) == 0 {
-		return status.Error(codes.InvalidArgument, "batch append: correlation id is missing")
+		return status.Error(codes.InvalidArgument, "batch append: correlation ID is missing")
 	}
 	a := c.pending[id]
 	if a == nil {
@@ -170,12 +167,12 @@ func (c *batchCall) forget(id uuid.UUID, a *batchAppend) {
 	c.bytes -= a.bytes
 }
 
-// add takes in a message, whose form has been checked. The events keep pointing into it.
+// add adds a message whose format has been checked. The events keep pointing into it.
 func (a *batchAppend) add(message []byte, now func() time.Time) error {
 	for b := message; len(b) > 0; {
 		f, rest, _ := nextField(b)
 		switch {
-		case f.is(fieldBatchOptions, protowire.BytesType):
+		case f.is(fieldBatchOptions, protowire.BytesType) && a.options == nil: // the first options take effect
 			if err := a.setOptions(f.bytes, now()); err != nil {
 				return err
 			}
@@ -224,7 +221,7 @@ func (a *batchAppend) setOptions(body []byte, now time.Time) error {
 	return err
 }
 
-// start hands an append to the store; finish gets what becomes of it.
+// start submits an append to the store. finish handles its outcome.
 func (c *batchCall) start(ctx context.Context, a *batchAppend) error {
 	var slot uint64
 	select {
@@ -244,8 +241,8 @@ func (c *batchCall) start(ctx context.Context, a *batchAppend) error {
 	return nil
 }
 
-// dueContext ends at a time of the server's clock. It tells whoever asks, and wakes nobody: what waits for the disk is
-// not worth a timer of its own.
+// dueContext expires at a time of the server's clock. It reports that when asked, and wakes no one: a wait for the disk
+// is not worth its own timer.
 type dueContext struct {
 	context.Context //nolint:containedctx // it is a context
 
@@ -263,7 +260,7 @@ func (c dueContext) Err() error {
 	return nil
 }
 
-// finish answers an append. When the answer cannot be sent the call is over, and receive says so.
+// finish sends the response to an append. If that fails, the call is over, and receive reports it.
 func (c *batchCall) finish(answer store.Answer) {
 	a := c.underWay[answer.Tag]
 	c.underWay[answer.Tag] = nil
@@ -275,7 +272,7 @@ func (c *batchCall) finish(answer store.Answer) {
 	_ = c.send(a.succeeded(answer.Written))
 }
 
-// finishAll starts nothing more and answers what is under way, unless the store does not.
+// finishAll stops starting appends and sends the responses of those in progress, unless the store does not respond.
 func (c *batchCall) finishAll() {
 	close(c.over)
 	for len(c.free) < cap(c.free) {
@@ -294,7 +291,7 @@ func (c *batchCall) send(m any) error {
 	return c.stream.SendMsg(m)
 }
 
-// succeeded encodes a BatchAppendResp.
+// succeeded encodes a BatchAppendResp. Like EventStoreDB, it does not repeat the expected revision.
 func (a *batchAppend) succeeded(w store.Written) rawMessage {
 	success := encodedSuccess(w)
 	out := make([]byte, 0, 2*appendedResponseMaxSize+len(a.correlation)+len(a.stream))
@@ -305,24 +302,10 @@ func (a *batchAppend) succeeded(w store.Written) rawMessage {
 	out = protowire.AppendTag(out, fieldBatchStream, protowire.BytesType)
 	out = protowire.AppendVarint(out, uint64(protowire.SizeTag(fieldStreamName)+protowire.SizeBytes(len(a.stream))))
 	out = protowire.AppendTag(out, fieldStreamName, protowire.BytesType)
-	out = protowire.AppendString(out, a.stream)
-	switch a.expected {
-	case store.NoStream:
-		out = protowire.AppendTag(out, fieldBatchNoStream, protowire.BytesType)
-		return protowire.AppendVarint(out, 0)
-	case store.Any:
-		out = protowire.AppendTag(out, fieldBatchAny, protowire.BytesType)
-		return protowire.AppendVarint(out, 0)
-	case store.StreamExists:
-		out = protowire.AppendTag(out, fieldBatchStreamExists, protowire.BytesType)
-		return protowire.AppendVarint(out, 0)
-	default:
-		out = protowire.AppendTag(out, fieldBatchStreamPosition, protowire.VarintType)
-		return protowire.AppendVarint(out, uint64(a.expected))
-	}
+	return protowire.AppendString(out, a.stream)
 }
 
-// refuse answers an append with its error: the call goes on.
+// refuse responds to an append with its error. The call continues.
 func (c *batchCall) refuse(a *batchAppend, refusal error) error {
 	failure, err := batchFailure(a, refusal)
 	if err != nil {
@@ -333,38 +316,30 @@ func (c *batchCall) refuse(a *batchAppend, refusal error) error {
 		Result: &streams.BatchAppendResp_Error{Error: failure},
 	}
 	if err := proto.Unmarshal(a.correlation, resp.GetCorrelationId()); err != nil {
-		return status.Errorf(codes.InvalidArgument, "batch append: correlation id: %v", err)
-	}
-	switch v := a.options.GetExpectedStreamPosition().(type) {
-	case *streams.BatchAppendReq_Options_StreamPosition:
-		resp.ExpectedStreamPosition = &streams.BatchAppendResp_StreamPosition{StreamPosition: v.StreamPosition}
-	case *streams.BatchAppendReq_Options_NoStream:
-		resp.ExpectedStreamPosition = &streams.BatchAppendResp_NoStream{NoStream: &emptypb.Empty{}}
-	case *streams.BatchAppendReq_Options_StreamExists:
-		resp.ExpectedStreamPosition = &streams.BatchAppendResp_StreamExists{StreamExists: &emptypb.Empty{}}
-	case *streams.BatchAppendReq_Options_Any:
-		resp.ExpectedStreamPosition = &streams.BatchAppendResp_Any{Any: &emptypb.Empty{}}
+		return status.Errorf(codes.InvalidArgument, "batch append: correlation ID: %v", err)
 	}
 	return c.send(resp)
 }
 
-// batchFailure tells of a refusal inside a response: the call goes on.
+// batchFailure returns the error of an append for a response, so that the call continues. Messages are those of
+// EventStoreDB. The details contain more.
 func batchFailure(a *batchAppend, err error) (*rpcstatus.Status, error) {
 	var deleted *store.StreamDeletedError
 	var wrong *store.WrongRevisionError
 	var large *store.TooLargeError
 	var kind code.Code
 	var detail proto.Message
+	message := err.Error()
 	switch {
 	case errors.As(err, &wrong):
-		kind, detail = code.Code_ALREADY_EXISTS, batchWrongVersion(wrong)
+		kind, detail, message = code.Code_ALREADY_EXISTS, batchWrongVersion(wrong), "WrongExpectedVersion"
 	case errors.As(err, &deleted):
-		kind, detail = code.Code_NOT_FOUND, &shared.StreamDeleted{StreamIdentifier: a.options.GetStreamIdentifier()}
+		kind, detail, message = code.Code_NOT_FOUND, &shared.StreamDeleted{StreamIdentifier: a.options.GetStreamIdentifier()}, "StreamDeleted"
 	case errors.As(err, &large):
 		kind, detail = code.Code_INVALID_ARGUMENT, &shared.MaximumAppendSizeExceeded{MaxAppendSize: uint32(large.Max)}
 	case errors.Is(err, context.DeadlineExceeded):
 		kind, detail = code.Code_DEADLINE_EXCEEDED, &shared.Timeout{}
-	case errors.Is(err, store.ErrStreamName), status.Code(err) == codes.InvalidArgument:
+	case errors.Is(err, store.ErrStreamName), errors.Is(err, store.ErrEventType), status.Code(err) == codes.InvalidArgument:
 		kind, detail = code.Code_INVALID_ARGUMENT, &shared.BadRequest{Message: err.Error()}
 	case errors.Is(err, store.ErrDiskFull):
 		kind, detail = code.Code_RESOURCE_EXHAUSTED, &shared.Unknown{}
@@ -375,7 +350,7 @@ func batchFailure(a *batchAppend, err error) (*rpcstatus.Status, error) {
 	if packErr != nil {
 		return nil, packErr
 	}
-	return &rpcstatus.Status{Code: int32(kind), Message: err.Error(), Details: []*anypb.Any{details}}, nil
+	return &rpcstatus.Status{Code: int32(kind), Message: message, Details: []*anypb.Any{details}}, nil
 }
 
 func batchWrongVersion(e *store.WrongRevisionError) *shared.WrongExpectedVersion {

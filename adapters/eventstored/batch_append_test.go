@@ -19,7 +19,8 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// The Go client has no call for these, others have; so the tests speak gRPC themselves.
+// The Go client has no call for these, but other clients do. So the tests use gRPC
+// directly.
 func dial(t *testing.T, addr string) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -80,7 +81,7 @@ func TestBatchAppend(t *testing.T) {
 		return stringUUID(ids[name])
 	}
 
-	// Two appends whose parts come interleaved; options only with the first part.
+	// Two appends whose parts are interleaved. Only the first part has options.
 	one, two := begin("one", "revision 2"), begin("two", "revision 0")
 	send(&streams.BatchAppendReq{CorrelationId: one, Options: batchOptions("one"), ProposedMessages: batchMessages(2)})
 	send(&streams.BatchAppendReq{CorrelationId: two, Options: batchOptions("two")})
@@ -147,11 +148,11 @@ func TestBatchAppend(t *testing.T) {
 		delete(want, id)
 	}
 	if len(want) != 0 {
-		t.Errorf("%d appends were not answered", len(want))
+		t.Errorf("%d appends got no response", len(want))
 	}
 }
 
-// What readers of other languages ask for: ids as text.
+// Clients in other languages ask for IDs as text.
 func TestReadWithTextIDs(t *testing.T) {
 	s, c := start(t)
 	e := newEvent("Happened")
@@ -182,7 +183,7 @@ func TestGossipNamesTheAddressThatWasDialled(t *testing.T) {
 		fmt.Sprintf("%s:%d", m[0].GetHttpEndPoint().GetAddress(), m[0].GetHttpEndPoint().GetPort()) != s.Addr() {
 		t.Fatalf("got %v", info)
 	}
-	// And the client finds its node through it.
+	// The client finds its node through it.
 	c := connect(t, "esdb://"+s.Addr()+","+s.Addr()+"?tls=false")
 	mustAppend(t, c, "s", esdb.NoStream{}, newEvent("Happened"))
 }

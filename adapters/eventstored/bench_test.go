@@ -19,10 +19,10 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored"
 )
 
-// manyStreams lets one client have more calls under way than a cluster would.
+// manyStreams allows one client more concurrent calls than a cluster would.
 func manyStreams(o *eventstored.Options) { o.MaxConcurrentStreams = 1000 }
 
-// payload is about what a message's events weigh.
+// payload is about as large as the events of a message.
 var payload = []byte(`{"to":"+4915112345678","template":"order_update","language":"en","parameters":["Ada","A-1029","Tuesday"],` +
 	`"priority":"TRANSACTIONAL","attempt":1,"callback":"0190c3f2-7b7a-7c3e-9a51-1d2f3a4b5c6d","queuedAt":"2026-01-01T00:00:00Z"}`)
 
@@ -30,7 +30,8 @@ func payloadEvent(eventType string) esdb.EventData {
 	return esdb.EventData{EventID: uuid.New(), EventType: eventType, ContentType: esdb.ContentTypeJson, Data: payload}
 }
 
-// asTheProgram sets Go's runtime as the program does, see cmd/waypost/runtime.go, unless the environment says otherwise.
+// asTheProgram configures Go's runtime as the waypost command does (see cmd/waypost/internal/platform/runtime.go), unless the environment
+// overrides it.
 func asTheProgram(b *testing.B) {
 	b.Helper()
 	if os.Getenv("GOGC") == "" {
@@ -43,7 +44,7 @@ func asTheProgram(b *testing.B) {
 	}
 }
 
-// cpuTime is what the process has used so far.
+// cpuTime returns the CPU time that the process has used so far.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
@@ -53,8 +54,8 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkAppend appends one event to a new stream each, by so many writers on one connection. cpu-us/op is client,
-// server and store together.
+// BenchmarkAppend appends one event to a new stream in each operation, with several writers on one connection.
+// cpu-us/op includes client, server, and store.
 func BenchmarkAppend(b *testing.B) {
 	for _, writers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
@@ -84,7 +85,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkReadStream reads a stream of five events, by so many readers on one connection.
+// BenchmarkReadStream reads a stream of five events, with several readers on one connection.
 func BenchmarkReadStream(b *testing.B) {
 	for _, readers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("readers=%d", readers), func(b *testing.B) {
@@ -116,8 +117,8 @@ func BenchmarkReadStream(b *testing.B) {
 	}
 }
 
-// BenchmarkAppendToSubscriber is the time from the start of an append to its event at a live subscriber of $all, one at a
-// time: the median and the 99th of a hundred.
+// BenchmarkAppendToSubscriber measures the time from the start of an append until a live subscriber of $all receives
+// its event, one append at a time: the median and the 99th percentile.
 func BenchmarkAppendToSubscriber(b *testing.B) {
 	asTheProgram(b)
 	_, c := start(b)
@@ -148,7 +149,8 @@ func BenchmarkAppendToSubscriber(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 }
 
-// BenchmarkCatchUp delivers the log to one subscriber of $all; an operation is one event. Filtered, half of them match.
+// BenchmarkCatchUp delivers the log to one subscriber of $all. An operation is one event. With the filter, half of the
+// events match.
 func BenchmarkCatchUp(b *testing.B) {
 	const total = 100_000
 	dir := b.TempDir()
@@ -161,7 +163,7 @@ func BenchmarkCatchUp(b *testing.B) {
 		}
 		mustAppend(b, c, fmt.Sprintf("message-%d", i), esdb.Any{}, batch...)
 	}
-	if err := s.Close(testContext(b)); err != nil { // from disk, not from the newest in memory
+	if err := s.Close(testContext(b)); err != nil { // so that reads come from disk, not from the newest records in memory
 		b.Fatal(err)
 	}
 	_, c = start(b, inDir)
@@ -192,7 +194,7 @@ func BenchmarkCatchUp(b *testing.B) {
 	}
 }
 
-// parallel runs do b.N times, by so many goroutines.
+// parallel runs do b.N times, on the given number of goroutines.
 func parallel(b *testing.B, workers int, do func(i int) error) {
 	b.Helper()
 	var next atomic.Int64

@@ -7,14 +7,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// rawMessage is an encoded message, sent as it is.
+// rawMessage is an encoded message, which is sent unchanged.
 type rawMessage []byte
 
-// frame receives an encoded message. Its bytes are its own.
+// frame receives an encoded message. It owns the bytes.
 type frame struct{ bytes []byte }
 
-// codec is gRPC's protobuf codec that lets encoded messages pass. It spares the hot calls, Append and Read, the work of
-// protobuf's generated types.
+// codec is gRPC's protobuf codec, except that it passes encoded messages through. It saves the hot calls, Append and
+// Read, the cost of protobuf's generated types.
 type codec struct{}
 
 func (codec) Name() string { return "proto" }

@@ -17,8 +17,8 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// A store with a damaged file does not start, or is found damaged by verify if only events are damaged that nobody
-// reads at the start; either way the error names the file.
+// A store with a damaged file does not start. If only events that the start does not read are damaged, verify finds the
+// damage. Either way, the error names the file.
 func TestDamageIsNamed(t *testing.T) {
 	sound := t.TempDir()
 	inSound := func(o *eventstored.Options) { o.Dir = sound }
@@ -81,7 +81,7 @@ func TestDamageIsNamed(t *testing.T) {
 				t.Fatalf("no %s: %v", tt.pattern, err)
 			}
 			path := tt.which(paths)
-			named, _, _ := strings.Cut(filepath.Base(path), ".0") // a marker's name goes on with what nobody knows any more
+			named, _, _ := strings.Cut(filepath.Base(path), ".0") // ignore the rest of a marker's name, which is not known after its loss
 			if err := tt.damage(path); err != nil {
 				t.Fatal(err)
 			}
@@ -102,7 +102,7 @@ func TestDamageIsNamed(t *testing.T) {
 func openAndVerify(t *testing.T, dir string) error {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	s, err := eventstored.Open(context.Background(), eventstored.Options{Dir: dir, Addr: "127.0.0.1:0", Logger: quiet})
+	s, err := eventstored.Open(context.Background(), eventstored.Options{Dir: dir, Addr: "127.0.0.1:0", Insecure: true, Logger: quiet})
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}

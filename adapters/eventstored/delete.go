@@ -24,7 +24,7 @@ func (s *streamsService) Delete(ctx context.Context, req *streams.DeleteReq) (*s
 	}}}, nil
 }
 
-// Tombstone deletes a stream for ever.
+// Tombstone permanently deletes a stream.
 func (s *streamsService) Tombstone(ctx context.Context, req *streams.TombstoneReq) (*streams.TombstoneResp, error) {
 	o := req.GetOptions()
 	expected, err := tombstoneExpected(o)
@@ -47,7 +47,7 @@ type unaryTrailer struct {
 }
 
 func (u unaryTrailer) SetTrailer(md metadata.MD) {
-	if err := grpc.SetTrailer(u.ctx, md); err != nil { // only outside of a call
+	if err := grpc.SetTrailer(u.ctx, md); err != nil { // only fails outside of a call
 		u.server.opts.Logger.Error("event store: trailers are lost", "error", err)
 	}
 }

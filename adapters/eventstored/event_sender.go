@@ -16,7 +16,7 @@ import (
 
 const typeLink = "$>"
 
-// eventSender sends records in the form that the reader asked for.
+// eventSender sends records in the form that the reader requested.
 type eventSender struct {
 	stream       grpc.ServerStream
 	store        *store.Store
@@ -24,7 +24,7 @@ type eventSender struct {
 	stringIDs    bool
 }
 
-// send sends a record: as it is stored, if nothing else was asked for.
+// send sends a record. It sends the stored form unless another form was requested.
 func (s *eventSender) send(r store.Record) error {
 	if !s.resolveLinks && !s.stringIDs {
 		return s.stream.SendMsg(rawMessage(r.Wire))
@@ -64,12 +64,16 @@ func (s *eventSender) send(r store.Record) error {
 	return s.stream.SendMsg(resp)
 }
 
-// resolve makes the event a link and puts in its place what it points to, if that can still be read.
+// resolve turns the event into a link and puts its target in its place, if the target can still be read. A link with
+// malformed data remains an ordinary event.
 func (s *eventSender) resolve(e *streams.ReadResp_ReadEvent) error {
-	e.Link, e.Event = e.GetEvent(), nil
-	target, ok, err := readLinked(s.stream.Context(), s.store, string(e.GetLink().GetData()))
-	if err != nil || !ok {
+	target, state, err := readLinked(s.stream.Context(), s.store, e.GetEvent().GetData())
+	if err != nil || state == linkMalformed {
 		return err
+	}
+	e.Link, e.Event = e.GetEvent(), nil
+	if state == linkGone {
+		return nil
 	}
 	resp, err := decodeRecord(target)
 	if err != nil {
@@ -79,25 +83,42 @@ func (s *eventSender) resolve(e *streams.ReadResp_ReadEvent) error {
 	return nil
 }
 
-// readLinked reads the event that a link's data, "revision@stream", points to; false if it is gone or was never there.
-func readLinked(ctx context.Context, st *store.Store, link string) (store.Record, bool, error) {
-	revisionText, stream, ok := strings.Cut(link, "@")
-	revision, malformed := strconv.ParseInt(revisionText, 10, 64)
-	if !ok || malformed != nil || revision < 0 {
-		return store.Record{}, false, nil //nolint:nilerr // a link may hold anything
+// linkState is the state of a link.
+type linkState int
+
+const (
+	// linkMalformed means that the link's data is not the address of an event.
+	linkMalformed linkState = iota
+	// linkGone means that the event can no longer be read, or never existed.
+	linkGone
+	// linkFound means that the event can be read.
+	linkFound
+)
+
+// newestLinked is the revision by which a link points to the last event of a stream.
+const newestLinked = -1
+
+// readLinked reads the event that a link's data, "revision@stream", points to.
+func readLinked(ctx context.Context, st *store.Store, data []byte) (store.Record, linkState, error) {
+	revisionText, stream, ok := strings.Cut(string(data), "@")
+	revision, malformed := strconv.ParseInt(strings.TrimSpace(revisionText), 10, 64)
+	if !ok || malformed != nil || revision < newestLinked {
+		return store.Record{}, linkMalformed, nil //nolint:nilerr // a link can contain anything
 	}
 	view, err := st.Stream(ctx, stream)
 	switch {
 	case errors.Is(err, store.ErrStreamName):
-		return store.Record{}, false, nil
+		return store.Record{}, linkMalformed, nil
 	case err != nil || view.State() != store.StreamReadable:
-		return store.Record{}, false, err
+		return store.Record{}, linkGone, err
+	case revision == newestLinked:
+		revision = view.Last()
 	}
 	records, next, _, err := view.Read(revision, 1)
 	if err != nil || len(records) == 0 || next != revision+1 {
-		return store.Record{}, false, err // truncated or expired: the first that is left is another one
+		return store.Record{}, linkGone, err // truncated or expired: the first remaining event is another one
 	}
-	return records[0], true, nil
+	return records[0], linkFound, nil
 }
 
 func decodeRecord(r store.Record) (*streams.ReadResp, error) {

@@ -7,16 +7,17 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 )
 
-// serverVersion is the EventStoreDB version whose protocol this server speaks. Clients take 23 and later to send
-// CaughtUp, and 25 and later to offer appends to several streams at once.
+// serverVersion is the EventStoreDB version whose protocol this server speaks. Clients assume that servers of version
+// 23 and later send CaughtUp, and that those of version 25 and later support appends to several streams at once.
 const serverVersion = "24.10.0"
 
 const (
 	streamsServiceName    = "event_store.client.streams.streams"
+	operationsName        = "event_store.client.operations.operations"
 	persistentServiceName = "event_store.client.persistent_subscriptions.persistentsubscriptions"
 )
 
-// featuresService tells clients what the server can do. It is their first call.
+// featuresService reports to clients what the server supports. It is the first service they call.
 type featuresService struct {
 	serverfeatures.UnimplementedServerFeaturesServer
 }
@@ -41,6 +42,10 @@ func (featuresService) GetSupportedMethods(context.Context, *shared.Empty) (*ser
 			method(persistentServiceName, "replayparked", "stream", "all"),
 			method(persistentServiceName, "list", "stream", "all"),
 			method(persistentServiceName, "restartsubsystem"),
+			method(operationsName, "startscavenge"),
+			method(operationsName, "stopscavenge"),
+			method(operationsName, "mergeindexes"),
+			method(operationsName, "restartpersistentsubscriptions"),
 			method("event_store.client.gossip.gossip", "read"),
 			method("event_store.client.server_features.serverfeatures", "getsupportedmethods"),
 		},

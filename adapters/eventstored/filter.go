@@ -12,48 +12,51 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// defaultWindow is EventStoreDB's search window when the client sets no maximum.
+// defaultWindow is EventStoreDB's search window if the client sets no maximum.
 const defaultWindow = 32
 
-// filter selects events of $all by the name of their stream or by their type. A nil filter lets everything pass.
+// filter selects events of $all by the name of their stream or by their type. A nil filter matches everything, an empty
+// one nothing.
 type filter struct {
 	byStream bool
-	prefixes [][]byte // any of them, or
-	regex    *regexp.Regexp
+	regex    *regexp.Regexp // or, if nil, any of
+	prefixes [][]byte
 
 	mu sync.Mutex
-	// types are those that regex has been held against: a log has few, and each event one of them.
+	// types caches which types regex matches: a log has few types.
 	types map[string]bool
 }
 
-// rememberedTypes bounds filter.types.
+// rememberedTypes limits filter.types.
 const rememberedTypes = 256
 
-// filterSpec is a filter as it was asked for.
+// filterSpec is a filter as requested.
 type filterSpec struct {
 	ByStream bool     `json:"byStream"`
 	Prefixes []string `json:"prefixes,omitempty"`
 	Regex    string   `json:"regex,omitempty"`
 }
 
-// compile makes the filter. EventStoreDB takes .NET's regular expressions; here those work that Go knows too, which
-// leaves out look-around and back references.
+// compile returns the filter. If there is a regular expression, prefixes are ignored. EventStoreDB uses .NET's regular
+// expressions. Here, only those that Go also supports work, so lookaround and back references are not available.
 func (s filterSpec) compile() (*filter, error) {
 	f := &filter{byStream: s.ByStream}
-	for _, p := range s.Prefixes {
-		f.prefixes = append(f.prefixes, []byte(p))
-	}
-	if len(f.prefixes) == 0 {
+	if s.Regex != "" {
 		regex, err := regexp.Compile(s.Regex)
 		if err != nil {
 			return nil, status.Errorf(codes.InvalidArgument, "filter: %v", err)
 		}
 		f.regex = regex
+		return f, nil
+	}
+	for _, p := range s.Prefixes {
+		f.prefixes = append(f.prefixes, []byte(p))
 	}
 	return f, nil
 }
 
-// parseFilter also returns after how many considered events a subscription sends a checkpoint.
+// parseFilter also returns the number of considered events after which a subscription sends a checkpoint, or 0 if the
+// request does not contain it. Reads have no checkpoints, and some clients send 0 with them.
 func parseFilter(o *streams.ReadReq_Options_FilterOptions) (*filter, uint64, error) {
 	var spec filterSpec
 	switch v := o.GetFilter().(type) {
@@ -62,7 +65,7 @@ func parseFilter(o *streams.ReadReq_Options_FilterOptions) (*filter, uint64, err
 	case *streams.ReadReq_Options_FilterOptions_EventType:
 		spec = filterSpec{Prefixes: v.EventType.GetPrefix(), Regex: v.EventType.GetRegex()}
 	default:
-		return nil, 0, status.Error(codes.InvalidArgument, "filter: neither by stream nor by event type")
+		return nil, 0, status.Error(codes.InvalidArgument, "filter: must be by stream or by event type")
 	}
 	f, err := spec.compile()
 	if err != nil {
@@ -76,24 +79,23 @@ func parseFilter(o *streams.ReadReq_Options_FilterOptions) (*filter, uint64, err
 	default:
 		return nil, 0, status.Error(codes.InvalidArgument, "filter: window is missing")
 	}
-	every := window * uint64(o.GetCheckpointIntervalMultiplier())
-	if every == 0 {
-		return nil, 0, status.Error(codes.InvalidArgument, "filter: window and checkpoint interval must be greater than 0")
+	if window == 0 {
+		return nil, 0, status.Error(codes.InvalidArgument, "filter: window must be greater than 0")
 	}
-	return f, every, nil
+	return f, window * uint64(o.GetCheckpointIntervalMultiplier()), nil
 }
 
-// hiddenHint is how far into a record the name of its stream can begin to be: the head of a record is a few numbers and
-// an event id.
+// hiddenHint is the maximum offset in a record at which the name of its stream begins: a record starts with a few
+// numbers and an event ID.
 const hiddenHint = 96
 
-// visibleInAll leaves out the records that are not part of $all: what groups on $all keep for themselves.
+// visibleInAll removes the records that are not part of $all, which are the internal events of groups on $all.
 func visibleInAll(records []store.Record) ([]store.Record, error) {
 	visible := records
 	for i, r := range records {
 		head := r.Wire[:min(len(r.Wire), hiddenHint)]
 		hidden := false
-		if bytes.Contains(head, []byte(hiddenStreamPrefix)) { // cheap; it may also be the name of a type
+		if bytes.Contains(head, []byte(hiddenStreamPrefix)) { // a cheap check; it can also match the name of a type
 			stream, _, err := r.Names()
 			if err != nil {
 				return nil, err

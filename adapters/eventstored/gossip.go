@@ -12,15 +12,15 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// gossipService presents the server as a cluster of one, for clients that discover their node (esdb+discover, or several
-// hosts).
+// gossipService presents the server as a cluster of one node, for clients that discover their node (esdb+discover, or
+// several hosts).
 type gossipService struct {
 	gossip.UnimplementedGossipServer
 	server *Server
 }
 
 func (g gossipService) Read(ctx context.Context, _ *shared.Empty) (*gossip.ClusterInfo, error) {
-	host, portText, err := net.SplitHostPort(g.dialled(ctx))
+	host, portText, err := net.SplitHostPort(g.dialed(ctx))
 	if err != nil {
 		return nil, status.Errorf(codes.Internal, "own address: %v", err)
 	}
@@ -37,8 +37,8 @@ func (g gossipService) Read(ctx context.Context, _ *shared.Empty) (*gossip.Clust
 	}}}, nil
 }
 
-// dialled is the address as the client knows it: it may have come through a forwarded port.
-func (g gossipService) dialled(ctx context.Context) string {
+// dialed returns the address as the client knows it. The client may have connected through a forwarded port.
+func (g gossipService) dialed(ctx context.Context) string {
 	if md, ok := metadata.FromIncomingContext(ctx); ok {
 		if authority := md.Get(":authority"); len(authority) == 1 {
 			if _, _, err := net.SplitHostPort(authority[0]); err == nil {

@@ -15,11 +15,13 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// group hands the events of a stream, or of $all, to competing consumers and keeps track of what they have done. Its
-// own goroutine, which runs while it has consumers, reads, parks and writes checkpoints; consumers only touch its state.
+// group distributes the events of a stream, or of $all, among competing consumers and tracks their progress. Its own
+// goroutine, which runs while the group has consumers, reads, parks, and writes checkpoints. Consumers only access its
+// state.
 //
-// A message is unread, waiting (read, or to be sent again), in flight (at a consumer) or done. The checkpoint is the
-// first place that is not done: whoever resumes there misses nothing and may see again what was done beyond it.
+// A message is unread, waiting (read, or to be sent again), in flight (at a consumer), or done. The checkpoint is the
+// first place that is not done: a group that resumes there misses nothing, and may see messages again that were done after
+// it.
 type group struct {
 	store  *store.Store
 	logger *slog.Logger
@@ -32,48 +34,54 @@ type group struct {
 	filter    *filter
 	consumers []*groupConsumer
 	turn      int // round robin
-	// next is the first place that was not read. It is known once the checkpoint was loaded.
-	next     uint64
-	loaded   bool
+	// next is the first place that has not been read. It is valid once the checkpoint has been loaded.
+	next   uint64
+	loaded bool
+	// live reports whether the group's goroutine has read everything that a read of the stream returns. From then on,
+	// it reads every event, as a live subscription does. Only that goroutine uses it.
+	live     bool
 	waiting  []*message
 	again    []*message // waiting, to be sent before the others
 	toPark   []*message
 	inFlight int
-	// Parked messages from replayNext up to replayEnd are to be sent again.
+	// Parked messages from replayNext up to replayEnd must be sent again.
 	replayNext, replayEnd int64
 
 	sinceCheckpoint int32
-	checkpointAt    time.Time // when the last was written
+	checkpointAt    time.Time // when the last checkpoint was written
 	checkpoint      uint64
 	hasCheckpoint   bool
 	total           int64
 
-	// ended is closed by the newest goroutine; active while it has consumers.
+	// ended is closed by the newest goroutine, which is active while the group has consumers.
 	ended  chan struct{}
 	stop   context.CancelFunc
 	active bool
-	// retired groups were deleted or replaced, and take no consumers.
+	// retired groups were deleted or replaced and accept no consumers.
 	retired bool
 }
 
 // message is an event on its way through a group.
 type message struct {
 	record   store.Record
-	id       uuid.UUID
+	id       uuid.UUID // the ID that a consumer acknowledges: the link's ID, if there is a link
 	stream   string
 	revision int64
 	place    uint64
-	replayed bool // from the parked ones: it has no part in the checkpoint
-	retries  int32
-	reason   string
+	// link is the parked event of a message that is replayed. Such a message is not part of the checkpoint.
+	link    store.Record
+	retries int32
+	reason  string
 }
+
+func (m *message) replayed() bool { return m.link.Wire != nil }
 
 // groupConsumer is one connected client of a group.
 type groupConsumer struct {
 	name  string // of the client, for reports
 	slots int
 	out   chan *message // of capacity slots
-	// dropped gets the reason when the group ends the connection.
+	// dropped receives the reason when the group ends the connection.
 	dropped  chan error
 	inFlight map[uuid.UUID]*delivery
 	total    int64
@@ -81,7 +89,7 @@ type groupConsumer struct {
 
 type delivery struct {
 	*message
-	due time.Time // zero: never
+	due time.Time // zero means never
 }
 
 var (
@@ -89,7 +97,7 @@ var (
 	errGroupFull    = errors.New("maximum number of subscribers is reached")
 )
 
-// join adds a consumer and starts the group's goroutine with the first one.
+// join adds a consumer. With the first consumer, it starts the group's goroutine.
 func (g *group) join(ctx context.Context, name string, slots int) (*groupConsumer, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -120,8 +128,8 @@ func (g *group) join(ctx context.Context, name string, slots int) (*groupConsume
 	return c, nil
 }
 
-// leave takes a consumer away; what it did not answer goes to others. With the last one the group stops, after its
-// checkpoint was written.
+// leave removes a consumer. The messages that it did not acknowledge go to other consumers. With the last consumer, the
+// group stops after writing its checkpoint.
 func (g *group) leave(c *groupConsumer) {
 	g.mu.Lock()
 	ended := g.remove(c)
@@ -132,7 +140,8 @@ func (g *group) leave(c *groupConsumer) {
 	signal(g.wake)
 }
 
-// remove is called with mu held. It returns what to wait for when the group has no consumer left.
+// remove removes a consumer and returns a channel to wait for if the group has no consumer left. The caller must hold
+// mu.
 func (g *group) remove(c *groupConsumer) <-chan struct{} {
 	i := slices.Index(g.consumers, c)
 	if i < 0 {
@@ -140,6 +149,7 @@ func (g *group) remove(c *groupConsumer) <-chan struct{} {
 	}
 	g.consumers = slices.Delete(g.consumers, i, i+1)
 	for _, d := range c.inFlight {
+		d.retries++ // so that it is not parked because of this
 		g.again = append(g.again, d.message)
 	}
 	g.inFlight -= len(c.inFlight)
@@ -153,15 +163,11 @@ func (g *group) remove(c *groupConsumer) <-chan struct{} {
 	return g.ended
 }
 
-// retire ends all connections for ever and waits for the group's goroutine.
+// retire permanently ends all connections and waits for the group's goroutine.
 func (g *group) retire() {
 	g.mu.Lock()
 	g.retired = true
-	for len(g.consumers) > 0 {
-		c := g.consumers[0]
-		c.dropped <- errGroupDropped // the only one it gets
-		g.remove(c)
-	}
+	g.dropAll()
 	ended := g.ended
 	g.mu.Unlock()
 	if ended != nil {
@@ -169,13 +175,13 @@ func (g *group) retire() {
 	}
 }
 
-// answer takes a consumer's verdict on messages.
+// answer applies a consumer's verdict on messages.
 func (g *group) answer(c *groupConsumer, ids []uuid.UUID, v verdict, reason string) {
 	g.mu.Lock()
 	for _, id := range ids {
 		d := c.inFlight[id]
 		if d == nil {
-			continue // timed out meanwhile, or never sent
+			continue // timed out in the meantime, or never sent
 		}
 		delete(c.inFlight, id)
 		g.inFlight--
@@ -204,7 +210,7 @@ const (
 
 func (g *group) done(m *message) {
 	g.total++
-	if !m.replayed {
+	if !m.replayed() {
 		g.sinceCheckpoint++
 	}
 }
@@ -233,7 +239,13 @@ func (g *group) run(ctx context.Context) {
 	defer endWatch()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	g.live = false
+	changed := true // the stream may have changed
 	for {
+		if changed {
+			changed = false
+			g.dropIfDeleted(ctx)
+		}
 		progress, pause, err := g.step(ctx)
 		if ctx.Err() != nil {
 			g.finish(ctx)
@@ -252,21 +264,46 @@ func (g *group) run(ctx context.Context) {
 			return
 		case <-g.wake:
 		case <-news:
+			changed = true
 		case <-timer.C:
 		}
 	}
 }
 
+// dropIfDeleted ends all connections if the group's stream has been tombstoned.
+func (g *group) dropIfDeleted(ctx context.Context) {
+	if g.settings.all() {
+		return
+	}
+	view, err := g.store.Stream(ctx, g.settings.Stream)
+	if err != nil || view.State() != store.StreamTombstoned { // reading meets and reports the same error
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.dropAll()
+}
+
+// dropAll ends all connections. The caller must hold mu.
+func (g *group) dropAll() {
+	for len(g.consumers) > 0 {
+		c := g.consumers[0]
+		c.dropped <- errGroupDropped // the consumer gets no other value
+		g.remove(c)
+	}
+}
+
 const (
-	// groupErrorPause spaces attempts while the store refuses, for instance on a full disk.
+	// groupErrorPause is the time between attempts while the store rejects them, for example on a full disk.
 	groupErrorPause = time.Second
-	// groupIdlePause bounds the sleep of a group that waits for nothing in particular.
+	// groupIdlePause limits the sleep of a group that waits for nothing specific.
 	groupIdlePause = time.Minute
-	// groupFinishTimeout bounds the last checkpoint of a group that stops.
+	// groupFinishTimeout limits the time for the last checkpoint of a group that stops.
 	groupFinishTimeout = 2 * time.Second
 )
 
-// step does what there is to do. It returns whether there may be more, and else when to look again at the latest.
+// step does all work that is due. It returns whether there may be more, and if not, the maximum time until the next
+// step.
 func (g *group) step(ctx context.Context) (progress bool, pause time.Duration, err error) {
 	if err := g.load(ctx); err != nil {
 		return false, 0, err
@@ -308,11 +345,11 @@ func (g *group) finish(ctx context.Context) {
 		err = errors.Join(err, g.writeCheckpoint(ctx))
 	}
 	if err != nil && !errors.Is(err, store.ErrClosed) {
-		g.logger.WarnContext(ctx, "persistent subscription: last checkpoint", "stream", g.settings.Stream, "group", g.settings.Name, "error", err)
+		g.logger.WarnContext(ctx, "persistent subscription: last checkpoint failed", "stream", g.settings.Stream, "group", g.settings.Name, "error", err)
 	}
 }
 
-// expire takes back what consumers did not answer in time.
+// expire takes back the messages that consumers did not acknowledge in time.
 func (g *group) expire() {
 	now := time.Now()
 	for _, c := range g.consumers {
@@ -326,7 +363,7 @@ func (g *group) expire() {
 	}
 }
 
-// untilDue is how long nothing is to be done if nothing happens.
+// untilDue returns the time until the next work is due if nothing else happens.
 func (g *group) untilDue() time.Duration {
 	now, next := time.Now(), groupIdlePause
 	for _, c := range g.consumers {
@@ -342,7 +379,7 @@ func (g *group) untilDue() time.Duration {
 	return max(next, time.Millisecond)
 }
 
-// dispatch gives waiting messages to consumers that have room.
+// dispatch sends waiting messages to consumers with free slots.
 func (g *group) dispatch() {
 	g.again = g.dispatchFrom(g.again)
 	if len(g.again) == 0 {
@@ -372,19 +409,19 @@ func (g *group) dispatchFrom(queue []*message) []*message {
 	return queue
 }
 
-// choose returns the consumer for a message, nil if it has to wait.
+// choose returns the consumer for a message, or nil if the message must wait.
 func (g *group) choose(m *message) *groupConsumer {
 	n := len(g.consumers)
 	if n == 0 {
 		return nil
 	}
 	free := func(c *groupConsumer) bool {
-		_, same := c.inFlight[m.id] // an id twice could not be told apart in the answer
+		_, same := c.inFlight[m.id] // the same ID twice would make an acknowledgment ambiguous
 		return !same && len(c.inFlight) < c.slots && len(c.out) < c.slots
 	}
 	switch g.settings.Strategy {
 	case pinned, pinnedByCorrelation:
-		// A stream's messages go to one consumer as long as the consumers stay the same.
+		// A stream's messages go to one consumer as long as the set of consumers does not change.
 		if c := g.consumers[int(maphash.String(g.seed, m.stream)%uint64(n))]; free(c) {
 			return c
 		}
@@ -412,11 +449,11 @@ func (g *group) checkpointDue() bool {
 		since >= g.settings.MinCheckpointCount && time.Since(g.checkpointAt) >= g.settings.checkpointAfter())
 }
 
-// firstUndone is where to resume. It is called with mu held.
+// firstUndone returns the place to resume from. The caller must hold mu.
 func (g *group) firstUndone() uint64 {
 	first := g.next
 	consider := func(m *message) {
-		if !m.replayed {
+		if !m.replayed() {
 			first = min(first, m.place)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// configStream holds, in its last event, the settings of all groups.
+// configStream contains, in its last event, the settings of all groups.
 const (
 	configStream = "$persistentSubscriptionConfig"
 	typeConfig   = "$PersistentConfig"
@@ -32,7 +32,7 @@ var (
 	errGroupMissing = errors.New("persistent subscription does not exist")
 )
 
-// groupRegistry knows all groups.
+// groupRegistry contains all groups.
 type groupRegistry struct {
 	store  *store.Store
 	logger *slog.Logger
@@ -84,7 +84,7 @@ func (r *groupRegistry) get(key groupKey) (*group, error) {
 	return g, nil
 }
 
-// list returns the groups of a stream, or all if it is "".
+// list returns the groups of a stream, or all groups if stream is empty.
 func (r *groupRegistry) list(stream string) []*group {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -117,7 +117,7 @@ func (r *groupRegistry) create(ctx context.Context, s groupSettings) error {
 	return nil
 }
 
-// update replaces a group's settings and ends its connections; clients connect again. Its filter stays.
+// update replaces a group's settings, except its filter, and ends its connections. Clients connect again.
 func (r *groupRegistry) update(ctx context.Context, s groupSettings) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -153,7 +153,7 @@ func (r *groupRegistry) remove(ctx context.Context, key groupKey) error {
 	return g.deleteStreams(ctx)
 }
 
-// restart ends all connections and begins anew from the checkpoints.
+// restart ends all connections. The groups start again from their checkpoints.
 func (r *groupRegistry) restart() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -168,7 +168,7 @@ func (r *groupRegistry) restart() error {
 	return nil
 }
 
-// save writes the settings of all groups, with those of one replaced, or left out when s is nil.
+// save writes the settings of all groups, with the settings of one group replaced by s, or removed if s is nil.
 func (r *groupRegistry) save(ctx context.Context, key groupKey, s *groupSettings) error {
 	config := groupConfig{Groups: []groupSettings{}}
 	for k, g := range r.groups {

@@ -13,7 +13,8 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// What a group keeps, it keeps in the log: its checkpoint and its parked messages are streams.
+// A group stores its state in the log: its checkpoint and its parked messages are
+// streams.
 
 const (
 	typeCheckpoint = "$SubscriptionCheckpoint"
@@ -24,7 +25,7 @@ type checkpointData struct {
 	ResumeAt uint64 `json:"resumeAt"`
 }
 
-// load finds where the group resumes, once.
+// load finds the place where the group resumes, once.
 func (g *group) load(ctx context.Context) error {
 	g.mu.Lock()
 	loaded := g.loaded
@@ -83,10 +84,10 @@ func (g *group) writeCheckpoint(ctx context.Context) error {
 	return nil
 }
 
-// read fetches more messages when few are left, and tells whether it got on.
+// read fetches more messages when few are left, and reports whether it made progress.
 func (g *group) read(ctx context.Context) (bool, error) {
 	g.mu.Lock()
-	from, batch := g.next, int(g.settings.ReadBatchSize)
+	from, batch := g.next, g.settings.readBatch()
 	enough := len(g.waiting)+len(g.again)+len(g.toPark)+g.inFlight >= min(max(int(g.settings.HistoryBufferSize), batch), maxGroupBuffer) ||
 		len(g.waiting) >= batch || len(g.consumers) == 0
 	g.mu.Unlock()
@@ -121,7 +122,7 @@ func newMessage(r store.Record, v *store.RecordView, place uint64) *message {
 	return &message{record: r, id: v.ID, stream: string(v.Stream), revision: v.Revision, place: place}
 }
 
-// readSource returns records from a place on, and the place to go on from.
+// readSource returns records from a place on, and the place to continue from.
 func (g *group) readSource(ctx context.Context, from, limit uint64) ([]store.Record, uint64, error) {
 	if g.settings.all() {
 		records, _, err := g.store.ReadAll(from, limit)
@@ -133,20 +134,30 @@ func (g *group) readSource(ctx context.Context, from, limit uint64) ([]store.Rec
 		return visible, next, err
 	}
 	view, err := g.store.Stream(ctx, g.settings.Stream)
-	if err != nil || view.State() != store.StreamReadable || from > uint64(view.Last()) {
+	if err != nil {
 		return nil, from, err
 	}
-	records, next, _, err := view.Read(int64(from), limit)
-	return records, uint64(next), err
+	if g.live {
+		view = view.Live()
+	}
+	end := uint64(view.Last() + 1)
+	if view.State() != store.StreamReadable || from >= end {
+		g.live = true
+		return nil, max(from, end), nil
+	}
+	records, revision, _, err := view.Read(int64(from), limit)
+	next := min(uint64(revision), end) // the first readable one may not exist yet
+	g.live = g.live || next == end
+	return records, next, err
 }
 
-// parkedMetadata says why a message was parked.
+// parkedMetadata contains the reason why a message was parked.
 type parkedMetadata struct {
 	Added  time.Time `json:"added"`
 	Reason string    `json:"reason"`
 }
 
-// park writes links to the messages that were given up.
+// park writes links to the messages that will not be retried.
 func (g *group) park(ctx context.Context) error {
 	for {
 		g.mu.Lock()
@@ -173,7 +184,8 @@ func (g *group) park(ctx context.Context) error {
 	}
 }
 
-// parked returns the first parked message and the one after the last.
+// parked returns the revision of the first parked message and the revision after the
+// last one.
 func (g *group) parked(ctx context.Context) (first, end int64, err error) {
 	view, err := g.store.Stream(ctx, g.settings.parkedStream())
 	if err != nil || view.State() != store.StreamReadable {
@@ -182,7 +194,8 @@ func (g *group) parked(ctx context.Context) (first, end int64, err error) {
 	return view.First(), view.Last() + 1, nil
 }
 
-// replayParked has the group send parked messages again: the first so many, or all.
+// replayParked makes the group send parked messages again: the first limit messages, or
+// all.
 func (g *group) replayParked(ctx context.Context, limit int64) error {
 	first, end, err := g.parked(ctx)
 	if err != nil {
@@ -199,11 +212,11 @@ func (g *group) replayParked(ctx context.Context, limit int64) error {
 	return nil
 }
 
-// replay moves a batch of parked messages back among those that wait.
+// replay moves a batch of parked messages back to the waiting ones.
 func (g *group) replay(ctx context.Context) error {
 	g.mu.Lock()
 	next, end := g.replayNext, g.replayEnd
-	enough := len(g.again) >= int(g.settings.ReadBatchSize)
+	enough := len(g.again) >= g.settings.readBatch()
 	g.mu.Unlock()
 	if next >= end || enough {
 		return nil
@@ -212,7 +225,7 @@ func (g *group) replay(ctx context.Context) error {
 	if err != nil || view.State() != store.StreamReadable {
 		return err
 	}
-	links, after, _, err := view.Read(next, min(uint64(end-next), uint64(g.settings.ReadBatchSize)))
+	links, after, _, err := view.Read(next, min(uint64(end-next), uint64(g.settings.readBatch())))
 	if err != nil {
 		return err
 	}
@@ -222,19 +235,19 @@ func (g *group) replay(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		target, ok, err := readLinked(ctx, g.store, string(v.Data))
+		target, state, err := readLinked(ctx, g.store, v.Data)
 		if err != nil {
 			return err
 		}
-		if !ok {
-			continue // deleted meanwhile
+		if state != linkFound {
+			continue // the event was deleted
 		}
 		tv, err := target.View()
 		if err != nil {
 			return err
 		}
 		m := newMessage(target, &tv, g.settings.place(&tv))
-		m.replayed = true
+		m.link, m.id = link, v.ID
 		messages = append(messages, m)
 	}
 	data := fmt.Appendf(nil, `{"$tb":%d}`, after)
@@ -250,7 +263,7 @@ func (g *group) replay(ctx context.Context) error {
 	return nil
 }
 
-// deleteStreams removes what a group kept.
+// deleteStreams removes the group's streams.
 func (g *group) deleteStreams(ctx context.Context) error {
 	var errs []error
 	for _, stream := range []string{g.settings.checkpointStream(), g.settings.parkedStream()} {

@@ -15,7 +15,7 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored"
 )
 
-// patience bounds every wait of the tests; none takes a noticeable part of it.
+// patience limits every wait of the tests. No wait should take a noticeable part of it.
 const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) {
@@ -30,12 +30,12 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
-// startServer runs a server in its own folder until the test ends.
+// startServer runs a server in its own directory until the test ends.
 func startServer(t testing.TB, change ...func(*eventstored.Options)) *eventstored.Server {
 	t.Helper()
 	opts := eventstored.Options{
-		Dir:    t.TempDir(),
-		Addr:   "127.0.0.1:0",
+		Dir:  t.TempDir(),
+		Addr: "127.0.0.1:0", Insecure: true,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {
@@ -78,7 +78,7 @@ func connect(t testing.TB, url string) *esdb.Client {
 func start(t testing.TB, change ...func(*eventstored.Options)) (*eventstored.Server, *esdb.Client) {
 	t.Helper()
 	s := startServer(t, change...)
-	return s, connect(t, s.URL())
+	return s, connect(t, s.TCPURL())
 }
 
 func newEvent(eventType string) esdb.EventData {

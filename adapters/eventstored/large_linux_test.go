@@ -26,13 +26,13 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// largeEvents names the number of events that BenchmarkLargeStore fills a store with. 10,000,000 take some 4 GB of disk
-// and several minutes; all of it is removed at the end.
+// largeEvents names the variable with the number of events that BenchmarkLargeStore writes to a store. 10,000,000
+// events take about 4 GB of disk and several minutes. Everything is removed at the end.
 const largeEvents = "EVENTSTORED_LARGE"
 
 const (
 	eventsPerStream = 5
-	// largeInterleave streams are written at a time, as messages under way are.
+	// largeInterleave is the number of streams that are written at a time, like messages in progress.
 	largeInterleave = 1000
 	largeRounds     = 5
 	largeOps        = 20_000 // of each kind in a round
@@ -40,16 +40,16 @@ const (
 	largeWorkers    = 64
 )
 
-// BenchmarkLargeStore measures what many events cost: opening the store, its memory, and the CPU of an append, of reading
-// a stream of this round, and of reading any stream, against a store that began empty. The first two do the same on both
-// stores; any stream of the empty one is one of a few that are always in memory. Servers are processes of their own, with
-// the settings of `waypost eventstore`, used in turns; ratios are medians of the rounds.
+// BenchmarkLargeStore measures the cost of many events: opening the store, its memory, and the CPU time of an append, of
+// reading a stream of this round, and of reading any stream, compared with a store that began empty. The first two do the
+// same on both stores. On the empty store, any stream is one of a few that are always in memory. The servers are processes
+// of their own, with the settings of `waypost eventstore`, and are used in turns. Ratios are medians of the rounds.
 //
 //	EVENTSTORED_LARGE=10000000 go test ./adapters/eventstored -run '^$' -bench LargeStore -benchtime 1x -timeout 60m
 func BenchmarkLargeStore(b *testing.B) {
 	total, err := strconv.Atoi(os.Getenv(largeEvents))
 	if err != nil {
-		b.Skipf("%s does not say with how many events", largeEvents)
+		b.Skipf("%s is not set to a number of events", largeEvents)
 	}
 	for name, value := range map[string]string{"GOGC": "300", "GOMEMLIMIT": "400MiB", "GOMAXPROCS": "3"} {
 		b.Setenv(name, value)
@@ -58,13 +58,13 @@ func BenchmarkLargeStore(b *testing.B) {
 	large, small := filepath.Join(root, "large"), filepath.Join(root, "small")
 	begin := time.Now()
 	fillLarge(b, large, total)
-	fillLarge(b, small, 200*eventsPerStream) // what is read has to be somewhere
+	fillLarge(b, small, 200*eventsPerStream) // the streams to read must exist
 	b.Logf("%d events in %d streams filled in %s, %d MiB on disk", total, total/eventsPerStream,
 		time.Since(begin).Round(time.Second), diskUsage(b, large)>>20)
 	settle(b, large)
 
 	full, empty := openMeasured(b, large, total), openMeasured(b, small, 200*eventsPerStream)
-	b.Logf("opened in %s, first append answered after %s (empty: %s, %s)",
+	b.Logf("opened in %s, first append took %s (empty: %s, %s)",
 		full.opened, full.ready, empty.opened, empty.ready)
 	b.ReportMetric(full.opened.Seconds(), "open-s")
 	b.ReportMetric(float64(full.status(b, "VmRSS")>>20), "open-MiB")
@@ -109,7 +109,7 @@ func fillLarge(b *testing.B, dir string, total int) {
 	}
 }
 
-// largeLog is a log as the platform writes it: the events of a message lie among those of others.
+// largeLog returns a log as Waypost writes it: the events of a message are interleaved with those of others.
 func largeLog(total int) iter.Seq2[store.LoadedEvent, error] {
 	types := [eventsPerStream]string{"Queued", "SendAttempted", "Sent", "Delivered", "Read"}
 	return func(yield func(store.LoadedEvent, error) bool) {
@@ -138,7 +138,7 @@ func largeStream(i int) string {
 	return fmt.Sprintf("message-%08x-0000-7000-8000-%012x", i, i*2654435761)
 }
 
-// settle serves the store until it has done what filling it has left to do.
+// settle serves the store until it has finished the work that filling it left.
 func settle(b *testing.B, dir string) {
 	b.Helper()
 	s, _ := startChild(b, dir)
@@ -147,8 +147,10 @@ func settle(b *testing.B, dir string) {
 		_ = s.Wait()
 	}()
 	const quiet = 20 * time.Millisecond // of CPU in a second
+	sample := time.NewTicker(time.Second)
+	defer sample.Stop()
 	for begin, before := time.Now(), processCPU(b, s.Process.Pid); time.Since(begin) < 10*time.Minute; {
-		time.Sleep(time.Second)
+		<-sample.C
 		now := processCPU(b, s.Process.Pid)
 		if now-before < quiet {
 			b.Logf("settled after %s", time.Since(begin).Round(time.Second))
@@ -212,7 +214,7 @@ func (s *measuredServer) read(stream string) error {
 	return err
 }
 
-// measure gives the CPU time of one operation in microseconds: of client and server, and of the server alone.
+// measure returns the CPU time of one operation in microseconds: of client and server together, and of the server only.
 func (s *measuredServer) measure(b *testing.B, do func(n int) error) (total, server float64) {
 	b.Helper()
 	pid := s.process.Process.Pid
@@ -238,7 +240,7 @@ func (s *measuredServer) measure(b *testing.B, do func(n int) error) (total, ser
 
 func micros(d time.Duration) float64 { return float64(d.Microseconds()) / largeOps }
 
-// processCPU is what a process has used so far, to the hundredth of a second.
+// processCPU returns the CPU time that a process has used so far, to the hundredth of a second.
 func processCPU(b *testing.B, pid int) time.Duration {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -257,7 +259,7 @@ func processCPU(b *testing.B, pid int) time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// status is a field of the server's /proc/PID/status, in bytes.
+// status returns a field of the server's /proc/PID/status, in bytes.
 func (s *measuredServer) status(b *testing.B, field string) int64 {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Process.Pid))

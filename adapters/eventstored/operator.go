@@ -3,8 +3,6 @@ package eventstored
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,72 +10,47 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// A running server takes orders from its operator, another process of the same user on the same machine, over HTTP on a
-// loopback port of its own. Where that is, and the token that is asked for, stand in a file of the data folder, which
-// nobody else can read. EventStoreDB has no such calls that its official client knows.
+// A running server accepts orders from its operator, another process of the same user on the same machine, over HTTP on
+// a second Unix socket. EventStoreDB's official client has no calls for these orders.
 
-// operatorFile is in the data folder while a server runs.
-const operatorFile = "operator.json"
-
-// maxOrderBytes bounds an order: it holds a path.
+// maxOrderBytes limits the size of an order, which contains a path.
 const maxOrderBytes = 64 << 10
-
-// operatorAccess is the content of the file.
-type operatorAccess struct {
-	Addr  string `json:"addr"`
-	Token string `json:"token"`
-}
 
 type backupOrder struct {
 	To string `json:"to"`
 }
 
-// operatorAnswer is an answer: an error or what the order gave.
+// operatorAnswer is the response to an order: an error or the result.
 type operatorAnswer struct {
 	Error     string               `json:"error,omitempty"`
 	Scavenged store.ScavengeReport `json:"scavenged"`
 }
 
-// operatorPort is the server's side.
-type operatorPort struct {
+// operatorService is the server side.
+type operatorService struct {
 	server *http.Server
-	file   string
-	token  string
 	end    context.CancelFunc
 }
 
-// openOperatorPort begins to take orders.
-func (s *Server) openOperatorPort(ctx context.Context) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("event store: port for its operator: %w", err)
-	}
-	p := &operatorPort{file: filepath.Join(s.opts.Dir, operatorFile), token: rand.Text()}
-	access, err := json.Marshal(operatorAccess{Addr: listener.Addr().String(), Token: p.token})
-	if err == nil {
-		err = errors.Join(os.RemoveAll(p.file), os.WriteFile(p.file, access, 0o600)) // its mode counts when it is made
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("event store: access for its operator: %w", err), listener.Close())
-	}
+// serveOperator starts to accept orders.
+func (s *Server) serveOperator(ctx context.Context) {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	p.end = end
+	p := &operatorService{end: end}
 	orders := http.NewServeMux()
-	orders.HandleFunc("POST /backup", p.take(func(_ context.Context, body []byte) (operatorAnswer, error) {
+	orders.HandleFunc("POST /backup", takeOrder(func(_ context.Context, body []byte) (operatorAnswer, error) {
 		var order backupOrder
 		if err := json.Unmarshal(body, &order); err != nil {
 			return operatorAnswer{}, err
 		}
 		return operatorAnswer{}, s.store.Backup(order.To)
 	}))
-	orders.HandleFunc("POST /scavenge", p.take(func(ctx context.Context, _ []byte) (operatorAnswer, error) {
-		report, err := s.store.Scavenge(ctx)
+	orders.HandleFunc("POST /scavenge", takeOrder(func(ctx context.Context, _ []byte) (operatorAnswer, error) {
+		report, err := s.Scavenge(ctx)
 		return operatorAnswer{Scavenged: report}, err
 	}))
 	p.server = &http.Server{
@@ -88,20 +61,15 @@ func (s *Server) openOperatorPort(ctx context.Context) error {
 	}
 	s.operator = p
 	s.served.Go(func() {
-		if err := p.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.opts.Logger.WarnContext(life, "event store takes no more orders of its operator", "error", err)
+		if err := p.server.Serve(s.sockets.operator); !errors.Is(err, http.ErrServerClosed) {
+			s.opts.Logger.WarnContext(life, "event store no longer accepts orders from its operator", "error", err)
 		}
 	})
-	return nil
 }
 
-// take lets only who knows the token give an order.
-func (p *operatorPort) take(do func(ctx context.Context, body []byte) (operatorAnswer, error)) http.HandlerFunc {
+// takeOrder returns the handler of an order.
+func takeOrder(do func(ctx context.Context, body []byte) (operatorAnswer, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+p.token)) != 1 {
-			http.Error(w, "wrong token", http.StatusUnauthorized)
-			return
-		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOrderBytes))
 		var answer operatorAnswer
 		if err == nil {
@@ -115,42 +83,41 @@ func (p *operatorPort) take(do func(ctx context.Context, body []byte) (operatorA
 	}
 }
 
-// close ends orders under way.
-func (p *operatorPort) close(ctx context.Context) error {
+// close cancels orders in progress.
+func (p *operatorService) close(ctx context.Context) error {
 	p.end()
-	var err error
 	if p.server.Shutdown(ctx) != nil { // out of time
-		err = p.server.Close()
+		return p.server.Close()
 	}
-	return errors.Join(err, os.RemoveAll(p.file))
+	return nil
 }
 
-// Operator gives orders to the server that runs on a data folder, from another process.
-type Operator struct {
-	access operatorAccess
-	client *http.Client
-}
+// Operator sends orders from another process to the server that runs on a data directory.
+type Operator struct{ client *http.Client }
 
-// NewOperator finds the server that runs on a data folder. It fails if there is none, or one of another user.
+// NewOperator returns an Operator for the server that runs on a data directory. It fails if there is none, or if the
+// server belongs to another user.
 func NewOperator(dir string) (*Operator, error) {
-	text, err := os.ReadFile(filepath.Join(dir, operatorFile))
+	path, err := findSocket(dir, operatorSocket)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("event store in %s: the program that uses it cannot be asked: %w", dir, err)
+		return nil, fmt.Errorf("event store in %s: cannot reach the process that uses it: %w", dir, err)
 	}
-	o := &Operator{client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
-	if err := json.Unmarshal(text, &o.access); err != nil {
-		return nil, fmt.Errorf("event store in %s: %s: %w", dir, operatorFile, err)
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}
-	return o, nil
+	return &Operator{client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}}, nil
 }
 
-// Backup is Server.Backup; to must be an absolute path, where the server may write.
+// Backup is like Server.Backup. to must be an absolute path that the server can write to.
 func (o *Operator) Backup(ctx context.Context, to string) error {
 	_, err := o.order(ctx, "backup", backupOrder{To: to})
 	return err
 }
 
-// Scavenge is Server.Scavenge.
+// Scavenge is like Server.Scavenge.
 func (o *Operator) Scavenge(ctx context.Context) (store.ScavengeReport, error) {
 	answer, err := o.order(ctx, "scavenge", struct{}{})
 	return answer.Scavenged, err
@@ -161,11 +128,10 @@ func (o *Operator) order(ctx context.Context, what string, order any) (answer op
 	if err != nil {
 		return answer, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+o.access.Addr+"/"+what, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://operator/"+what, bytes.NewReader(body))
 	if err != nil {
 		return answer, err
 	}
-	req.Header.Set("Authorization", "Bearer "+o.access.Token)
 	res, err := o.client.Do(req)
 	if err != nil {
 		return answer, fmt.Errorf("ask the running event store for a %s: %w", what, err)

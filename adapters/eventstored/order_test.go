@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// With any number of writers on any number of streams: positions in $all grow strictly, the events of one append are
-// adjacent, each stream's revisions follow each other, and $all and the streams tell the same.
+// With any number of writers on any number of streams, positions in $all strictly increase, the events of one append
+// are adjacent, each stream's revisions are consecutive, and $all and the streams agree.
 func TestOrderOfAllUnderConcurrentWriters(t *testing.T) {
 	_, c := start(t)
 	run := 0
@@ -63,7 +63,7 @@ func TestOrderOfAllUnderConcurrentWriters(t *testing.T) {
 			for j := range size {
 				e := all[k].Event
 				if want := fmt.Sprintf("%d/%d/%d/%d", w, i, j, size); e.EventType != want {
-					rt.Fatalf("%s stands inside of %s", e.EventType, want)
+					rt.Fatalf("%s is inside of %s", e.EventType, want)
 				}
 				if e.EventNumber != uint64(len(byStream[e.StreamID])) {
 					rt.Fatalf("%s: revision %d after %d events", e.StreamID, e.EventNumber, len(byStream[e.StreamID]))
@@ -75,7 +75,7 @@ func TestOrderOfAllUnderConcurrentWriters(t *testing.T) {
 		for stream, want := range byStream {
 			events, err := readStream(t, c, stream, esdb.ReadStreamOptions{})
 			if err != nil || !slices.Equal(positions(events), want) {
-				rt.Fatalf("%s tells other positions than $all, %v", stream, err)
+				rt.Fatalf("%s has other positions than $all, %v", stream, err)
 			}
 		}
 	})

@@ -28,23 +28,32 @@ type persistentService struct {
 
 const (
 	trailerGroupName = "group-name"
-	// maxGroupSlots bounds the messages in flight to one consumer.
-	maxGroupSlots = 1000
-	// maxReceivedAnswers bounds the answers of a consumer that were received and not yet taken.
+	trailerReason    = "reason"
+	// maxGroupSlots limits the messages in flight to one consumer. A group never has more in memory.
+	maxGroupSlots = maxGroupBuffer
+	// maxReceivedAnswers limits the acknowledgments of a consumer that were received but not processed yet.
 	maxReceivedAnswers = 16
 )
 
-// refuseGroup turns an error into a status with the trailers by which clients know it.
+// refuseGroup turns an error into a status with the trailers by which clients recognize it.
 func refuseGroup(t trailerSetter, key groupKey, err error) error {
 	var exception string
 	var code codes.Code
+	var failed *groupSettingsError
 	switch {
+	case errors.As(err, &failed):
+		t.SetTrailer(metadata.Pairs(trailerException, "persistent-subscription-failed", trailerStreamName, key.Stream,
+			trailerGroupName, key.Name, trailerReason, failed.reason))
+		return status.Errorf(codes.Internal, "group %q of %s: %s", key.Name, key.Stream, failed.reason)
 	case errors.Is(err, errGroupExists):
 		exception, code = "persistent-subscription-exists", codes.AlreadyExists
 	case errors.Is(err, errGroupMissing):
 		exception, code = "persistent-subscription-does-not-exist", codes.NotFound
 	case errors.Is(err, errGroupFull):
-		exception, code = "maximum-subscribers-reached", codes.FailedPrecondition
+		t.SetTrailer(metadata.Pairs(trailerException, "maximum-subscribers-reached", trailerStreamName, key.Stream, trailerGroupName, key.Name))
+		// This is the text of EventStoreDB, because the Python client parses it.
+		return status.Errorf(codes.FailedPrecondition, "Maximum subscriptions reached for subscription group %s on stream %s",
+			key.Name, key.Stream)
 	case errors.Is(err, errGroupDropped):
 		exception, code = "persistent-subscription-dropped", codes.Canceled
 	default:
@@ -85,7 +94,7 @@ func (p *persistentService) Delete(ctx context.Context, req *persistent.DeleteRe
 	return &persistent.DeleteResp{}, nil
 }
 
-// requestedKey: requests name $all by leaving the stream out.
+// requestedKey returns the key of the requested group. Requests for $all contain no stream.
 func requestedKey(stream *shared.StreamIdentifier, group string) groupKey {
 	if stream == nil {
 		return groupKey{Stream: allStream, Name: group}
@@ -115,7 +124,7 @@ func (p *persistentService) RestartSubsystem(context.Context, *shared.Empty) (*s
 	return &shared.Empty{}, nil
 }
 
-// Read connects a consumer: messages go out, answers come in.
+// Read connects a consumer: it sends messages and receives acknowledgments.
 func (p *persistentService) Read(stream persistent.PersistentSubscriptions_ReadServer) error {
 	first, err := stream.Recv()
 	if err != nil {
@@ -125,8 +134,8 @@ func (p *persistentService) Read(stream persistent.PersistentSubscriptions_ReadS
 	if o == nil {
 		return status.Error(codes.InvalidArgument, "persistent subscription: options must come first")
 	}
-	if o.GetBufferSize() <= 0 || o.GetBufferSize() > maxGroupSlots {
-		return status.Errorf(codes.InvalidArgument, "persistent subscription: buffer size must be 1 to %d", maxGroupSlots)
+	if o.GetBufferSize() <= 0 {
+		return status.Errorf(codes.InvalidArgument, "persistent subscription: buffer size must be at least 1, got %d", o.GetBufferSize())
 	}
 	key := requestedKey(o.GetStreamIdentifier(), o.GetGroupName())
 	g, err := p.groups.get(key)
@@ -137,7 +146,7 @@ func (p *persistentService) Read(stream persistent.PersistentSubscriptions_ReadS
 	if client, ok := peer.FromContext(stream.Context()); ok {
 		from = client.Addr.String()
 	}
-	c, err := g.join(stream.Context(), from, int(o.GetBufferSize()))
+	c, err := g.join(stream.Context(), from, min(int(o.GetBufferSize()), maxGroupSlots))
 	if err != nil {
 		return refuseGroup(stream, key, err)
 	}
@@ -162,7 +171,7 @@ func (p *persistentService) serveConsumer(
 	}
 	answers := make(chan *persistent.ReadReq, maxReceivedAnswers)
 	ended := make(chan error, 1)
-	// Recv ends when this call has ended, so its goroutine is waited for by the server.
+	// Recv ends when this call has ended, so the server waits for its goroutine.
 	p.server.served.Go(func() { ended <- receiveAnswers(ctx, stream, answers) })
 	for {
 		select {
@@ -205,7 +214,7 @@ func receiveAnswers(
 
 func takeAnswer(g *group, c *groupConsumer, req *persistent.ReadReq) error {
 	var wire []*shared.UUID
-	v, reason, stop := verdictAck, "", false
+	v, reason := verdictAck, ""
 	switch a := req.GetContent().(type) {
 	case *persistent.ReadReq_Ack_:
 		wire = a.Ack.GetIds()
@@ -214,10 +223,8 @@ func takeAnswer(g *group, c *groupConsumer, req *persistent.ReadReq) error {
 		switch a.Nack.GetAction() {
 		case persistent.ReadReq_Nack_Park:
 			v = verdictPark
-		case persistent.ReadReq_Nack_Skip:
+		case persistent.ReadReq_Nack_Skip, persistent.ReadReq_Nack_Stop: // EventStoreDB does not stop anything either
 			v = verdictSkip
-		case persistent.ReadReq_Nack_Stop:
-			v, stop = verdictRetry, true
 		default:
 			v = verdictRetry
 		}
@@ -233,9 +240,6 @@ func takeAnswer(g *group, c *groupConsumer, req *persistent.ReadReq) error {
 		ids[i] = id
 	}
 	g.answer(c, ids, v, reason)
-	if stop {
-		return errGroupDropped
-	}
 	return nil
 }
 
@@ -246,24 +250,19 @@ func (p *persistentService) sendMessage(
 	if err != nil {
 		return err
 	}
-	if g.resolveLinks() && e.GetEvent().GetMetadata()[keyType] == typeLink {
-		e.Link, e.Event = e.GetEvent(), nil
-		target, ok, err := readLinked(stream.Context(), g.store, string(e.GetLink().GetData()))
+	switch {
+	case m.link.Wire != nil:
+		link, err := decodePersistent(m.link)
 		if err != nil {
 			return err
 		}
-		if ok {
-			t, err := decodePersistent(target)
-			if err != nil {
-				return err
-			}
-			e.Event = t.GetEvent()
+		e.Link = link.GetEvent()
+	case g.resolveLinks() && e.GetEvent().GetMetadata()[keyType] == typeLink:
+		if err := resolvePersistent(stream.Context(), g.store, e); err != nil {
+			return err
 		}
 	}
-	e.Count = &persistent.ReadResp_ReadEvent_NoRetryCount{NoRetryCount: &shared.Empty{}}
-	if m.retries > 0 {
-		e.Count = &persistent.ReadResp_ReadEvent_RetryCount{RetryCount: m.retries}
-	}
+	e.Count = &persistent.ReadResp_ReadEvent_RetryCount{RetryCount: m.retries}
 	if stringIDs {
 		for _, r := range []*persistent.ReadResp_ReadEvent_RecordedEvent{e.GetEvent(), e.GetLink()} {
 			if r == nil {
@@ -279,7 +278,25 @@ func (p *persistentService) sendMessage(
 	return stream.Send(&persistent.ReadResp{Content: &persistent.ReadResp_Event{Event: e}})
 }
 
-// decodePersistent reads a record as a message of a persistent subscription: its fields have the same numbers.
+// resolvePersistent is like eventSender.resolve, for a message of a persistent subscription.
+func resolvePersistent(ctx context.Context, st *store.Store, e *persistent.ReadResp_ReadEvent) error {
+	target, state, err := readLinked(ctx, st, e.GetEvent().GetData())
+	if err != nil || state == linkMalformed {
+		return err
+	}
+	e.Link, e.Event = e.GetEvent(), nil
+	if state == linkGone {
+		return nil
+	}
+	resolved, err := decodePersistent(target)
+	if err != nil {
+		return err
+	}
+	e.Event = resolved.GetEvent()
+	return nil
+}
+
+// decodePersistent decodes a record as a message of a persistent subscription, whose fields have the same numbers.
 func decodePersistent(r store.Record) (*persistent.ReadResp_ReadEvent, error) {
 	var resp persistent.ReadResp
 	if err := proto.Unmarshal(r.Wire, &resp); err != nil {
@@ -288,7 +305,7 @@ func decodePersistent(r store.Record) (*persistent.ReadResp_ReadEvent, error) {
 	return resp.GetEvent(), nil
 }
 
-// startAt finds the first revision or position of a group.
+// startAt returns the first revision or position of a group.
 func (p *persistentService) startAt(ctx context.Context, s *groupSettings, from start) error {
 	switch from.kind {
 	case fromStart:
@@ -371,7 +388,8 @@ func (s *groupSettings) target(o *persistent.CreateReq_Options) (start, error) {
 	}
 }
 
-// oldStart: before there was an option for it, the greatest number meant the end.
+// oldStart returns the start that an old client requests. Before there was an option for it, the greatest number meant
+// the end.
 func oldStart(revision uint64) start {
 	if revision == math.MaxUint64 {
 		return start{kind: fromEnd}
@@ -386,7 +404,7 @@ func groupFilter(f *persistent.CreateReq_AllOptions_FilterOptions) (*filterSpec,
 	case *persistent.CreateReq_AllOptions_FilterOptions_EventType:
 		return &filterSpec{Prefixes: v.EventType.GetPrefix(), Regex: v.EventType.GetRegex()}, nil
 	default:
-		return nil, status.Error(codes.InvalidArgument, "filter: neither by stream nor by event type")
+		return nil, status.Error(codes.InvalidArgument, "filter: must be by stream or by event type")
 	}
 }
 
@@ -429,7 +447,7 @@ func (p *persistentService) updateSettings(ctx context.Context, o *persistent.Up
 
 func (p *persistentService) complete(ctx context.Context, s *groupSettings, from start) error {
 	if err := s.check(); err != nil {
-		return status.Errorf(codes.InvalidArgument, "persistent subscription: %v", err)
+		return err
 	}
 	return p.startAt(ctx, s, from)
 }

@@ -42,7 +42,7 @@ func (p *persistentService) List(ctx context.Context, req *persistent.ListReq) (
 
 func (g *group) resolveLinks() bool { return g.settings.ResolveLinks }
 
-// info reports what the group is and does. Rates are not measured.
+// info reports the settings and the state of the group. Rates are not measured.
 func (g *group) info(ctx context.Context) (*persistent.SubscriptionInfo, error) {
 	if err := g.load(ctx); err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (g *group) info(ctx context.Context) (*persistent.SubscriptionInfo, error) 
 	return info, nil
 }
 
-// lastKnown is the newest place of what the group reads.
+// lastKnown returns the newest place in the group's source.
 func (g *group) lastKnown(ctx context.Context) (place uint64, ok bool, err error) {
 	if g.settings.all() {
 		newest, err := g.store.ReadAllBackwards(g.store.End(), 1)

@@ -50,7 +50,7 @@ func parkedCount(t *testing.T, c *esdb.Client) int64 {
 	return info.Stats.ParkedMessagesCount
 }
 
-// Competing consumers get every message once between them.
+// Competing consumers receive every message exactly once between them.
 func TestGroupSharesMessages(t *testing.T) {
 	_, c := start(t)
 	createGroup(t, c, func(*esdb.PersistentSubscriptionSettings) {})
@@ -88,7 +88,7 @@ func TestGroupSharesMessages(t *testing.T) {
 	slices.Sort(seen)
 	for i, r := range seen {
 		if r != uint64(i) {
-			t.Fatalf("message %d came as number %d", r, i)
+			t.Fatalf("message %d was received as number %d", r, i)
 		}
 	}
 	if len(seen) != total || slices.Contains(share, 0) {
@@ -103,13 +103,13 @@ func mustDropGroup(t *testing.T, c *esdb.Client) {
 	}
 }
 
-// What is not answered in time is sent again, and parked in the end; replayed it comes once more.
+// A message that is not acknowledged in time is sent again, and finally parked. Replayed, it comes once again.
 func TestGroupRetriesParksAndReplays(t *testing.T) {
 	_, c := start(t)
 	mustAppend(t, c, "s", esdb.NoStream{}, newEvents(2)...)
 	createGroup(t, c, func(s *esdb.PersistentSubscriptionSettings) { s.MessageTimeout, s.MaxRetryCount = 200, 2 })
 	sub := consume(t, c, 1)
-	for want := range 3 { // once, and two retries; never answered
+	for want := range 3 { // once, and two retries; never acknowledged
 		if e, retries := receive(t, sub); e.OriginalEvent().EventNumber != 0 || retries != want {
 			t.Fatalf("got event %d, retry %d; want event 0, retry %d", e.OriginalEvent().EventNumber, retries, want)
 		}
@@ -133,7 +133,7 @@ func TestGroupRetriesParksAndReplays(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, retries := receive(t, sub)
-	for e.OriginalEvent().EventNumber == 1 && retries > 0 { // sent again before the answer to it had come
+	for e.OriginalEvent().EventNumber == 1 && retries > 0 { // sent again before its acknowledgment arrived
 		e, retries = receive(t, sub)
 	}
 	if e.OriginalEvent().EventNumber != 0 {
@@ -158,7 +158,7 @@ func waitFor(t *testing.T, ok func() bool) bool {
 	return false
 }
 
-// A group goes on where it was after a restart of the server: nothing unanswered is lost.
+// After a restart of the server, a group continues where it was: no unacknowledged message is lost.
 func TestGroupResumesAfterRestart(t *testing.T) {
 	dir := t.TempDir()
 	inDir := func(o *eventstored.Options) { o.Dir = dir }
@@ -182,21 +182,21 @@ func TestGroupResumesAfterRestart(t *testing.T) {
 		return info.Stats.TotalInFlightMessages == 2
 	}
 	if !waitFor(t, inFlight) {
-		t.Fatal("the answers do not arrive")
+		t.Fatal("the acknowledgments do not arrive")
 	}
 	if err := s.Close(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
 	_, c = start(t, inDir)
 	sub = consume(t, c, 10)
-	for want := uint64(4); want < 10; want++ { // from the first that was not answered
+	for want := uint64(4); want < 10; want++ { // from the first unacknowledged message
 		if e, _ := receive(t, sub); e.OriginalEvent().EventNumber != want {
 			t.Fatalf("got event %d, want %d", e.OriginalEvent().EventNumber, want)
 		}
 	}
 }
 
-// What a consumer did not answer goes to another one when it leaves.
+// When a consumer leaves, its unacknowledged messages go to another one.
 func TestGroupGivesMessagesBack(t *testing.T) {
 	_, c := start(t)
 	mustAppend(t, c, "s", esdb.NoStream{}, newEvents(3)...)
@@ -216,7 +216,7 @@ func TestGroupGivesMessagesBack(t *testing.T) {
 	}
 }
 
-// A group on $all is not given what it writes itself.
+// A group on $all does not receive its own events.
 func TestGroupOnAll(t *testing.T) {
 	_, c := start(t)
 	settings := esdb.SubscriptionSettingsDefault()

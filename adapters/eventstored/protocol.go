@@ -47,11 +47,11 @@ func parseUUID(u *shared.UUID) (uuid.UUID, error) {
 		}
 		return id, nil
 	default:
-		return uuid.Nil, status.Error(codes.InvalidArgument, "event id is missing")
+		return uuid.Nil, status.Error(codes.InvalidArgument, "event ID is missing")
 	}
 }
 
-// revisionExpected turns a revision from the wire into an expectation.
+// revisionExpected turns an encoded revision into an expectation.
 func revisionExpected(revision uint64) (store.Expected, error) {
 	if revision > math.MaxInt64 {
 		return 0, status.Errorf(codes.InvalidArgument, "expected revision %d is too large", revision)
@@ -93,7 +93,7 @@ func missingSystemMetadata(key string) error {
 	return status.Error(codes.InvalidArgument, fmt.Sprintf("required metadata %q is missing", key))
 }
 
-// wireField is a field of an encoded message: a number or bytes, as its type says.
+// wireField is a field of an encoded message: a number or bytes, depending on its type.
 type wireField struct {
 	number protowire.Number
 	typ    protowire.Type
@@ -105,7 +105,8 @@ func (f *wireField) is(number protowire.Number, typ protowire.Type) bool {
 	return f.number == number && f.typ == typ
 }
 
-// nextField takes the first field off an encoded message; false if the message is malformed.
+// nextField removes the first field from an encoded message. It returns false if the
+// message is malformed.
 func nextField(b []byte) (f wireField, rest []byte, ok bool) {
 	number, typ, n := protowire.ConsumeTag(b)
 	if n < 0 {

@@ -26,7 +26,7 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored"
 )
 
-// What clients may send, or rely on, though the Go client never does.
+// These tests cover what clients can send or rely on although the Go client never does.
 
 func appendOptions(stream string) *streams.AppendReq {
 	return &streams.AppendReq{Content: &streams.AppendReq_Options_{Options: &streams.AppendReq_Options{
@@ -47,7 +47,7 @@ func proposedMessage(change ...func(*streams.AppendReq_ProposedMessage)) *stream
 	return &streams.AppendReq{Content: &streams.AppendReq_ProposedMessage_{ProposedMessage: m}}
 }
 
-// sendAppend sends all messages of an append; the server must take them whatever it thinks of them.
+// sendAppend sends all messages of an append. The server must receive them even if it rejects the append.
 func sendAppend(
 	t *testing.T, c streams.StreamsClient, messages ...*streams.AppendReq,
 ) (_ *streams.AppendResp, trailer metadata.MD, _ error) {
@@ -58,7 +58,7 @@ func sendAppend(
 	}
 	for i, m := range messages {
 		if err := call.Send(m); err != nil {
-			t.Fatalf("message %d is not taken: %v", i, err)
+			t.Fatalf("message %d is not received: %v", i, err)
 		}
 	}
 	resp, err := call.CloseAndRecv()
@@ -75,7 +75,7 @@ func TestAppendsThatAreRefused(t *testing.T) {
 	unexpected.GetOptions().ExpectedStreamRevision = nil
 	tooLate := appendOptions("s")
 	tooLate.GetOptions().ExpectedStreamRevision = &streams.AppendReq_Options_Revision{Revision: math.MaxUint64}
-	// More than flow control lets a client send to a server that does not read.
+	// This is more than flow control lets a client send to a server that does not read.
 	lengthy := []*streams.AppendReq{appendOptions("$$")}
 	for range 100 {
 		lengthy = append(lengthy, proposedMessage(func(m *streams.AppendReq_ProposedMessage) { m.Data = make([]byte, 20_000) }))
@@ -88,6 +88,7 @@ func TestAppendsThatAreRefused(t *testing.T) {
 		"revision too large":   {tooLate, proposedMessage()},
 		"no type":              {appendOptions("s"), without("type")},
 		"no content type":      {appendOptions("s"), without("content-type")},
+		"empty type":           {appendOptions("s"), proposedMessage(func(m *streams.AppendReq_ProposedMessage) { m.GetMetadata()["type"] = "" })},
 		"no id":                {appendOptions("s"), proposedMessage(func(m *streams.AppendReq_ProposedMessage) { m.Id = nil })},
 		"bad id": {appendOptions("s"), proposedMessage(func(m *streams.AppendReq_ProposedMessage) {
 			m.Id = &shared.UUID{Value: &shared.UUID_String_{String_: "nonsense"}}
@@ -99,12 +100,12 @@ func TestAppendsThatAreRefused(t *testing.T) {
 			t.Errorf("%s: got %v, want invalid argument", name, err)
 		}
 	}
-	if _, err := readStream(t, connect(t, s.URL()), "s", esdb.ReadStreamOptions{}); err == nil {
-		t.Error("a part of a refused append was written")
+	if _, err := readStream(t, connect(t, s.TCPURL()), "s", esdb.ReadStreamOptions{}); err == nil {
+		t.Error("a part of a rejected append was written")
 	}
 }
 
-// A refusal names its cause in trailers.
+// An error names its cause in trailers.
 func TestRefusalsNameTheirCause(t *testing.T) {
 	s, c := start(t)
 	mustAppend(t, c, "s", esdb.NoStream{}, newEvents(3)...)
@@ -186,7 +187,7 @@ func TestRefusalsNameTheirCause(t *testing.T) {
 	}
 }
 
-// A wrong expected revision is told twice: as old clients read it and as new ones do.
+// A wrong expected revision is reported twice: for old clients and for new ones.
 func TestWrongRevisionIsToldToOldClients(t *testing.T) {
 	s, c := start(t)
 	mustAppend(t, c, "s", esdb.NoStream{}, newEvents(3)...)
@@ -200,7 +201,7 @@ func TestWrongRevisionIsToldToOldClients(t *testing.T) {
 		}
 		w := resp.GetWrongExpectedVersion()
 		if w.GetExpectedRevision() != 7 || w.GetExpectedRevision_20_6_0() != 7 {
-			t.Errorf("%s: expected revision is told as %v", stream, w)
+			t.Errorf("%s: expected revision is reported as %v", stream, w)
 		}
 		missing := stream == "missing"
 		if got := w.GetCurrentNoStream() != nil && w.GetNoStream_20_6_0() != nil; got != missing {
@@ -212,7 +213,7 @@ func TestWrongRevisionIsToldToOldClients(t *testing.T) {
 	}
 }
 
-// readRequest asks for all of stream s.
+// readRequest returns a request for all events of stream s.
 func readRequest(change ...func(*streams.ReadReq_Options)) *streams.ReadReq {
 	o := &streams.ReadReq_Options{
 		StreamOption: &streams.ReadReq_Options_Stream{Stream: &streams.ReadReq_Options_StreamOptions{
@@ -240,7 +241,7 @@ func subscribed(o *streams.ReadReq_Options) {
 	o.CountOption = &streams.ReadReq_Options_Subscription{Subscription: &streams.ReadReq_Options_SubscriptionOptions{}}
 }
 
-// filtered lets types that begin with "Wanted" pass; the window is the server's own.
+// filtered matches types that begin with "Wanted". The window is the server's default.
 func filtered(multiplier uint32) func(*streams.ReadReq_Options) {
 	return func(o *streams.ReadReq_Options) {
 		o.FilterOption = &streams.ReadReq_Options_Filter{Filter: &streams.ReadReq_Options_FilterOptions{
@@ -284,7 +285,8 @@ func TestReadsThatAreRefused(t *testing.T) {
 	}
 }
 
-// A filtered read of $all, which the Go client cannot ask for, counts what matches.
+// A filtered read of $all, which the Go client cannot request, counts matching events. It has no checkpoints, and the
+// .NET client sends 0 for their interval.
 func TestFilteredReadOfAll(t *testing.T) {
 	s, c := start(t)
 	for range 4 {
@@ -294,7 +296,7 @@ func TestFilteredReadOfAll(t *testing.T) {
 	for direction, want := range map[streams.ReadReq_Options_ReadDirection][]uint64{
 		streams.ReadReq_Options_Forwards: {0, 2, 4}, streams.ReadReq_Options_Backwards: {6, 4, 2},
 	} {
-		read, err := raw.Read(testContext(t), readRequest(ofAll, filtered(1), func(o *streams.ReadReq_Options) {
+		read, err := raw.Read(testContext(t), readRequest(ofAll, filtered(0), func(o *streams.ReadReq_Options) {
 			o.ReadDirection, o.CountOption = direction, &streams.ReadReq_Options_Count{Count: 3}
 			if direction == streams.ReadReq_Options_Backwards {
 				o.GetAll().AllOption = &streams.ReadReq_Options_AllOptions_End{End: &shared.Empty{}}
@@ -320,20 +322,20 @@ func TestFilteredReadOfAll(t *testing.T) {
 	}
 }
 
-// Without a window of the client's a checkpoint comes every 32 considered events, times the interval.
+// If the client sets no window, a checkpoint comes every 32 considered events times the interval.
 func TestCheckpointsWithoutWindow(t *testing.T) {
 	s, c := start(t)
 	mustAppend(t, c, "s", esdb.NoStream{}, newEvents(150)...)
 	log := positions(readAll(t, c, esdb.ReadAllOptions{From: esdb.Start{}}, everything))
 	sub := openSubscription(t, s, ofAll, filtered(2))
-	for _, considered := range []int{64, 128, 150} { // the last on going live
+	for _, considered := range []int{64, 128, 150} { // the last one when it goes live
 		if got := receiveFrom(t, sub).GetCheckpoint().GetCommitPosition(); got != log[considered-1] {
 			t.Errorf("checkpoint at %d, want %d", got, log[considered-1])
 		}
 	}
 }
 
-// openSubscription subscribes to stream s, unless changed, and takes the confirmation.
+// openSubscription subscribes to stream s, unless changed, and receives the confirmation.
 func openSubscription(
 	t *testing.T, s *eventstored.Server, changes ...func(*streams.ReadReq_Options),
 ) streams.Streams_ReadClient {
@@ -345,7 +347,7 @@ func openSubscription(
 		t.Fatal(err)
 	}
 	if id := receiveFrom(t, sub).GetConfirmation().GetSubscriptionId(); id == "" {
-		t.Fatal("the first message is no confirmation")
+		t.Fatal("the first message is not a confirmation")
 	}
 	return sub
 }
@@ -359,7 +361,7 @@ func receiveFrom(t *testing.T, sub streams.Streams_ReadClient) *streams.ReadResp
 	return resp
 }
 
-// Newer clients read in CaughtUp when and where that was; the older ones' message has no fields.
+// Newer clients read from CaughtUp when and where that was. In older clients, the message has no fields.
 func TestCaughtUpTellsWhenAndWhere(t *testing.T) {
 	now := time.Unix(1_700_000_000, 123)
 	s, c := start(t, func(o *eventstored.Options) { o.Now = func() time.Time { return now } })
@@ -390,7 +392,7 @@ func TestCaughtUpTellsWhenAndWhere(t *testing.T) {
 	}
 }
 
-// What deletions leave in the log is what EventStoreDB leaves.
+// Deletions write the same events as in EventStoreDB.
 func TestDeletionsInTheLog(t *testing.T) {
 	_, c := start(t)
 	mustAppend(t, c, "soft", esdb.NoStream{}, newEvent("Happened"))
@@ -406,8 +408,7 @@ func TestDeletionsInTheLog(t *testing.T) {
 	}
 }
 
-// Clients ping every 10 s, also when they have nothing to say. With gRPC's defaults that would be rude, and the third
-// time the end of the connection.
+// Clients ping every 10 s, even when idle. With gRPC's defaults, the third such ping would end the connection.
 func TestPingsAreWelcome(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -426,9 +427,11 @@ func TestPingsAreWelcome(t *testing.T) {
 	if err := framer.WriteSettings(); err != nil {
 		t.Fatal(err)
 	}
+	pace := time.NewTicker(1100 * time.Millisecond) // the server allows one ping per second
+	defer pace.Stop()
 	for i := range 5 {
 		if i > 0 {
-			time.Sleep(1100 * time.Millisecond) // what the server allows is one a second
+			<-pace.C
 		}
 		if err := framer.WritePing(false, [8]byte{byte(i)}); err != nil {
 			t.Fatal(err)

@@ -57,18 +57,51 @@ func (s *streamsService) readStream(stream grpc.ServerStream, out *eventSender, 
 	if r.backwards {
 		read = view.ReadBackwards
 	}
+	first := r.bounds && !r.backwards
 	for more := true; more && r.limit > 0; {
 		var page []store.Record
+		from := next
 		page, next, more, err = read(next, r.limit)
 		if err != nil {
 			return err
+		}
+		if first {
+			first = false
+			if err := sendFirst(stream, view, from, r.limit, page); err != nil {
+				return err
+			}
 		}
 		if err := s.sendPage(out, page); err != nil {
 			return err
 		}
 		r.limit -= uint64(len(page))
 	}
+	if r.bounds {
+		return stream.SendMsg(&streams.ReadResp{Content: &streams.ReadResp_LastStreamPosition{
+			LastStreamPosition: uint64(view.Last()),
+		}})
+	}
 	return nil
+}
+
+// firstWithin is the number of revisions that EventStoreDB looks up first when it reads a stream.
+const firstWithin = 32
+
+// sendFirst sends where a read of limit events from a revision begins, or would begin, unless EventStoreDB finds that
+// event in its first lookup.
+func sendFirst(stream grpc.ServerStream, view store.StreamView, from int64, limit uint64, page []store.Record) error {
+	first, near := view.Last()+1, from
+	if len(page) > 0 {
+		v, err := page[0].View()
+		if err != nil {
+			return err
+		}
+		first, near = v.Revision, from+int64(min(limit, firstWithin))-1
+	}
+	if from <= first && first <= near {
+		return nil
+	}
+	return stream.SendMsg(&streams.ReadResp{Content: &streams.ReadResp_FirstStreamPosition{FirstStreamPosition: uint64(first)}})
 }
 
 func (s *streamsService) readAll(stream grpc.ServerStream, out *eventSender, r readRequest) error {
@@ -76,7 +109,7 @@ func (s *streamsService) readAll(stream grpc.ServerStream, out *eventSender, r r
 	if r.from.kind == fromEnd {
 		from = math.MaxUint64
 	}
-	end := s.store.End() // a read ends even while others write
+	end := s.store.End() // so that a read ends even while others write
 	for r.limit > 0 {
 		limit := r.limit
 		if r.filter != nil {

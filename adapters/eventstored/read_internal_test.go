@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// plainReads are the requests that the official client makes to read a stream.
+// plainReads returns the requests that the official client makes to read a stream.
 func plainReads() []*streams.ReadReq {
 	var all []*streams.ReadReq
 	for _, direction := range []streams.ReadReq_Options_ReadDirection{streams.ReadReq_Options_Forwards, streams.ReadReq_Options_Backwards} {
@@ -44,12 +44,12 @@ func encoded(t testing.TB, m proto.Message) []byte {
 func TestPlainReadsAreRecognised(t *testing.T) {
 	for _, req := range plainReads() {
 		if _, ok := parsePlainRead(encoded(t, req)); !ok {
-			t.Errorf("%v takes the long way", req)
+			t.Errorf("%v is not parsed as a plain read", req)
 		}
 	}
 }
 
-// FuzzReadRequest: what is taken for a plain read asks for the same when protobuf's types read it.
+// FuzzReadRequest checks that a request parsed as a plain read means the same to protobuf's types.
 func FuzzReadRequest(f *testing.F) {
 	for _, req := range plainReads() {
 		f.Add(encoded(f, req))
@@ -74,7 +74,7 @@ func FuzzReadRequest(f *testing.F) {
 		}
 		var req streams.ReadReq
 		if err := proto.Unmarshal(b, &req); err != nil {
-			t.Fatalf("protobuf refuses it: %v", err)
+			t.Fatalf("protobuf rejects it: %v", err)
 		}
 		want, err := readRequestOf(req.GetOptions())
 		if err != nil || got != want {

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// readRequest is a checked ReadReq.
+// readRequest is a validated ReadReq.
 type readRequest struct {
 	all       bool
 	stream    string // unless all
@@ -20,10 +20,12 @@ type readRequest struct {
 	subscribe bool
 	limit     uint64 // unless subscribe
 	filter    *filter
-	// every considered events a filtered subscription sends a checkpoint.
+	// checkpointEvery is the number of considered events after which a filtered subscription sends a checkpoint.
 	checkpointEvery uint64
 	resolveLinks    bool
 	stringIDs       bool
+	// bounds reports whether a read of a stream also returns the stream's bounds. Not all clients support them.
+	bounds bool
 }
 
 // start is where a read begins.
@@ -40,7 +42,7 @@ const (
 	fromGiven
 )
 
-// parseRead reads an encoded ReadReq.
+// parseRead parses an encoded ReadReq.
 func parseRead(b []byte) (readRequest, error) {
 	if r, ok := parsePlainRead(b); ok {
 		return r, nil
@@ -52,8 +54,8 @@ func parseRead(b []byte) (readRequest, error) {
 	return readRequestOf(req.GetOptions())
 }
 
-// parsePlainRead reads what most requests are: for so many events of one stream, and nothing else. That takes a tenth of
-// the time that protobuf's types take, which read all the others.
+// parsePlainRead parses the most common requests, which ask for a number of events of one stream and nothing else. It
+// takes a tenth of the time of protobuf's types, which parse all other requests.
 func parsePlainRead(b []byte) (r readRequest, ok bool) {
 	options, rest, ok := nextField(b)
 	if !ok || !options.is(fieldReadOptions, protowire.BytesType) || len(rest) > 0 {
@@ -86,7 +88,7 @@ func parsePlainRead(b []byte) (r readRequest, ok bool) {
 	return r, seen.has(fieldOptionsStream) && seen.has(fieldOptionsCount) && seen.has(fieldOptionsIDs)
 }
 
-// setPlainStream reads the stream's name and where to begin in it.
+// setPlainStream parses the stream's name and the start of the read.
 func (r *readRequest) setPlainStream(b []byte) (ok bool) {
 	var seen fieldSet
 	for len(b) > 0 {
@@ -111,11 +113,11 @@ func (r *readRequest) setPlainStream(b []byte) (ok bool) {
 			return false
 		}
 	}
-	const nameAndStart = 2 // of the three starts, one
+	const nameAndStart = 2 // one of the three starts
 	return seen.has(fieldStreamIdentifier) && seen.count() == nameAndStart
 }
 
-// Field numbers of ReadReq and of what it is made of.
+// Field numbers of ReadReq and its parts.
 const (
 	fieldReadOptions      = 1
 	fieldOptionsStream    = 1
@@ -130,13 +132,13 @@ const (
 	fieldIdentifierName   = 3
 )
 
-// structuredIDs is a UUIDOption that asks for ids as numbers: its field 1, empty.
+// structuredIDs is a UUIDOption that requests IDs as numbers: its field 1, empty.
 const structuredIDs = "\x0a\x00"
 
 // fieldSet is a set of the first 63 field numbers.
 type fieldSet uint64
 
-// add is false if the number was there already, or is greater.
+// add adds a number. It returns false if the number was already in the set or is greater than 63.
 func (s *fieldSet) add(number protowire.Number) bool {
 	if number > 63 || s.has(number) {
 		return false
@@ -152,6 +154,7 @@ func readRequestOf(o *streams.ReadReq_Options) (readRequest, error) {
 	r := readRequest{
 		backwards:    o.GetReadDirection() == streams.ReadReq_Options_Backwards,
 		resolveLinks: o.GetResolveLinks(),
+		bounds:       o.GetControlOption().GetCompatibility() >= 1,
 	}
 	switch o.GetUuidOption().GetContent().(type) {
 	case *streams.ReadReq_Options_UUIDOption_Structured:
@@ -180,6 +183,9 @@ func readRequestOf(o *streams.ReadReq_Options) (readRequest, error) {
 		}
 		var err error
 		r.filter, r.checkpointEvery, err = parseFilter(f.Filter)
+		if err == nil && r.subscribe && r.checkpointEvery == 0 {
+			err = status.Error(codes.InvalidArgument, "filter: checkpoint interval multiplier must be greater than 0")
+		}
 		return r, err
 	}
 	return r, nil
@@ -212,12 +218,12 @@ func (r *readRequest) parseTarget(o *streams.ReadReq_Options) error {
 			return status.Error(codes.InvalidArgument, "read: position option is missing")
 		}
 	default:
-		return status.Error(codes.InvalidArgument, "read: neither a stream nor $all is asked for")
+		return status.Error(codes.InvalidArgument, "read: must name a stream or $all")
 	}
 	return nil
 }
 
-// revision is the revision to read from, with end for the end of a stream.
+// revision returns the revision to read from, with end as the end of a stream.
 func (s start) revision(end int64) int64 {
 	switch s.kind {
 	case fromStart:

@@ -23,21 +23,24 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// childDir names the folder in whose store a child process of the test serves until it is killed.
+// childDir names the variable with the directory whose store a child process of the test serves until it is killed.
 const childDir = "EVENTSTORED_TEST_CHILD_DIR"
 
-// runChild makes this process the server when it was started as a child.
+// runChild turns this process into the server if it was started as a child.
 func runChild() {
+	if path := os.Getenv(childSocket); path != "" {
+		runDialer(path)
+	}
 	dir := os.Getenv(childDir)
 	if dir == "" {
 		return
 	}
-	s, err := eventstored.Open(context.Background(), eventstored.Options{Dir: dir, Addr: "127.0.0.1:0"})
+	s, err := eventstored.Open(context.Background(), eventstored.Options{Dir: dir, Addr: "127.0.0.1:0", Insecure: true})
 	if err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1)
 	}
-	fmt.Println(s.URL())
+	fmt.Println(s.TCPURL())
 	<-s.Err()
 	os.Exit(1)
 }
@@ -60,13 +63,13 @@ func startChild(t testing.TB, dir string) (cmd *exec.Cmd, url string) {
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || !strings.HasPrefix(line, "esdb://") {
-		t.Fatalf("child says %q, %v", line, err)
+		t.Fatalf("child printed %q, %v", line, err)
 	}
 	return cmd, strings.TrimSpace(line)
 }
 
-// kill -9 under load, again and again, at any moment: whatever was acknowledged stands there afterwards, once, where it
-// was said to be; what was not acknowledged is there as a whole or not at all. For a longer run:
+// kill -9 under load, repeatedly, at any moment: every acknowledged event is in the store afterward, once, at the
+// acknowledged place. An unacknowledged append is there as a whole or not at all. For a longer run:
 //
 //	EVENTSTORED_KILLS=200 go test ./adapters/eventstored -run TestKilledUnderLoad -v -timeout 60m
 func TestKilledUnderLoad(t *testing.T) {
@@ -91,7 +94,8 @@ func TestKilledUnderLoad(t *testing.T) {
 		reached := sync.OnceFunc(func() { close(enough) })
 		killAt := 1 + rand.IntN(200) // appends of the fastest writer
 		for w := range writers {
-			// A client each: calls that share one can hang for ever, past their context, when its server goes.
+			// Each writer has its own client: calls that share one can hang forever, past their context, when its
+			// server dies.
 			client := connect(t, url)
 			wg.Go(func() {
 				stream := fmt.Sprintf("r%d-w%d", round, w)
@@ -113,13 +117,13 @@ func TestKilledUnderLoad(t *testing.T) {
 		select {
 		case <-enough:
 		case <-ctx.Done():
-			t.Errorf("round %d: no writer came to %d appends", round, killAt)
+			t.Errorf("round %d: no writer reached %d appends", round, killAt)
 		}
 		if err := child.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		_ = child.Wait() // killed, so it says so
-		wg.Wait()        // every client gives up after ten attempts to find its server, about a second
+		_ = child.Wait() // killed, so it returns an error
+		wg.Wait()        // every client stops after ten attempts to find its server, about a second
 		cancel()
 	}
 
@@ -150,20 +154,20 @@ func TestKilledUnderLoad(t *testing.T) {
 				i++
 			}
 			if last := events[i-1].Event; last.EventNumber != a.revision || last.Position.Commit != a.position {
-				t.Fatalf("%s: acknowledged at %d/%d, stands at %d/%d", stream, a.revision, a.position, last.EventNumber, last.Position.Commit)
+				t.Fatalf("%s: acknowledged at %d/%d, stored at %d/%d", stream, a.revision, a.position, last.EventNumber, last.Position.Commit)
 			}
 			total++
 		}
-		// At most the one append whose answer was cut off may stand there beyond.
+		// At most the one append whose response was lost can follow.
 		if rest := len(events) - i; rest != 0 && rest != 1+len(appends)%3 {
-			t.Errorf("%s: %d events stand there that nobody was told of", stream, rest)
+			t.Errorf("%s: %d unacknowledged events are stored", stream, rest)
 		}
 	}
 	t.Logf("%d appends acknowledged over %d kills", total, rounds)
 }
 
-// A crash may leave the end of the log torn: half a block, or garbage. What was synced before it is there, and the store
-// goes on.
+// A crash can leave a torn end of the log: half a block, or garbage. The store then opens with everything that was
+// synced before it. If an acknowledged append is torn, the store does not open.
 func TestTornEndOfLog(t *testing.T) {
 	for name, tear := range map[string]func(f *os.File, size int64) error{
 		"cut off": func(f *os.File, size int64) error { return f.Truncate(size - 7) },
@@ -186,17 +190,26 @@ func TestTornEndOfLog(t *testing.T) {
 			if err := child.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
-			_ = child.Wait() // killed, so it says so
+			_ = child.Wait() // killed, so it returns an error
 			newestLog(t, dir, tear)
 
-			_, c := start(t, func(o *eventstored.Options) { o.Dir = dir })
+			want := 40
+			accept := name == "cut off" // the last append was removed completely
+			if accept {
+				want = 38
+				_, err := eventstored.Open(testContext(t), eventstored.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+				var shorter *store.ShorterError
+				if !errors.As(err, &shorter) {
+					t.Fatalf("opens with an acknowledged append cut off: %v", err)
+				}
+			}
+			s, c := start(t, func(o *eventstored.Options) { o.Dir, o.AcceptShorterLog = dir, accept })
+			if (s.Shorter() != nil) != accept {
+				t.Errorf("it reports that %v is missing", s.Shorter())
+			}
 			events, err := readStream(t, c, "s", esdb.ReadStreamOptions{})
 			if err != nil {
 				t.Fatal(err)
-			}
-			want := 40
-			if name == "cut off" { // the last append was really cut: as a whole
-				want = 38
 			}
 			if len(events) != want {
 				t.Errorf("%d events, want %d", len(events), want)
@@ -206,7 +219,7 @@ func TestTornEndOfLog(t *testing.T) {
 	}
 }
 
-// newestLog applies tear to the end of what was written to the newest write-ahead log.
+// newestLog applies tear to the end of the written part of the newest write-ahead log.
 func newestLog(t *testing.T, dir string, tear func(f *os.File, size int64) error) {
 	t.Helper()
 	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
@@ -229,7 +242,7 @@ func newestLog(t *testing.T, dir string, tear func(f *os.File, size int64) error
 
 func TestOpenTellsWhatIsWrong(t *testing.T) {
 	open := func(change func(*eventstored.Options)) error {
-		opts := eventstored.Options{Dir: filepath.Join(t.TempDir(), "data"), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}
+		opts := eventstored.Options{Dir: filepath.Join(t.TempDir(), "data"), Addr: "127.0.0.1:0", Insecure: true, Logger: slog.New(slog.DiscardHandler)}
 		change(&opts)
 		s, err := eventstored.Open(context.Background(), opts)
 		if err == nil {
@@ -252,22 +265,22 @@ func TestOpenTellsWhatIsWrong(t *testing.T) {
 	}{
 		"port taken": {
 			func(o *eventstored.Options) { o.Addr = running.Addr() }, syscall.EADDRINUSE,
-			"address " + running.Addr() + " is taken by another program",
+			"address " + running.Addr() + " is in use by another program",
 		},
-		"folder in use": {
+		"directory in use": {
 			func(o *eventstored.Options) { o.Dir = inUse }, store.ErrLocked,
-			inUse + ": data folder is in use by another process",
+			inUse + ": data directory is in use by another process",
 		},
 		"a file in the way": {
 			func(o *eventstored.Options) { o.Dir = filepath.Join(file, "data") }, syscall.ENOTDIR,
-			"cannot be made, a part of its path is a file",
+			"part of its path is a file",
 		},
 		"disk full": {
 			func(o *eventstored.Options) { o.MinFreeBytes = 1 << 60 }, store.ErrDiskFull,
 			"disk is full",
 		},
-		"no folder":  {func(o *eventstored.Options) { o.Dir = "" }, nil, "no data folder given"},
-		"no address": {func(o *eventstored.Options) { o.Addr = "nonsense" }, nil, `cannot listen on "nonsense"`},
+		"no directory": {func(o *eventstored.Options) { o.Dir, o.Addr = "", "" }, nil, "no data directory configured"},
+		"no address":   {func(o *eventstored.Options) { o.Addr = "nonsense" }, nil, `cannot listen on "nonsense"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := open(tt.change)
@@ -283,8 +296,8 @@ func TestOpenTellsWhatIsWrong(t *testing.T) {
 
 func TestFolderThatIsNotWritable(t *testing.T) {
 	if os.Geteuid() == 0 {
-		// Root may write everywhere but where the system says otherwise.
-		_, err := eventstored.Open(context.Background(), eventstored.Options{Dir: "/proc/waypost", Addr: "127.0.0.1:0"})
+		// Root can write everywhere except where the system forbids it.
+		_, err := eventstored.Open(context.Background(), eventstored.Options{Dir: "/proc/waypost", Addr: "127.0.0.1:0", Insecure: true})
 		if err == nil || !strings.Contains(err.Error(), "/proc/waypost") {
 			t.Fatalf("got %v", err)
 		}
@@ -294,7 +307,7 @@ func TestFolderThatIsNotWritable(t *testing.T) {
 	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	_, err := eventstored.Open(context.Background(), eventstored.Options{Dir: dir, Addr: "127.0.0.1:0"})
+	_, err := eventstored.Open(context.Background(), eventstored.Options{Dir: dir, Addr: "127.0.0.1:0", Insecure: true})
 	if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "is not writable") {
 		t.Fatalf("got %v", err)
 	}
@@ -307,15 +320,16 @@ func TestSecondProcessIsRefused(t *testing.T) {
 		if err := child.Process.Kill(); err != nil {
 			t.Error(err)
 		}
-		_ = child.Wait() // killed, so it says so
+		_ = child.Wait() // killed, so it returns an error
 	})
-	_, err := eventstored.Open(context.Background(), eventstored.Options{Dir: dir, Addr: "127.0.0.1:0"})
+	_, err := eventstored.Open(context.Background(), eventstored.Options{Dir: dir, Addr: "127.0.0.1:0", Insecure: true})
 	if !errors.Is(err, store.ErrLocked) {
 		t.Fatalf("got %v, want %v", err, store.ErrLocked)
 	}
 }
 
-// Damage in the middle of the data is found at the start, or at the first read of what is damaged, and named.
+// Damage in the middle of the data is found at the start, or at the first read of the damaged part, and the error names
+// the file.
 func TestDamagedFiles(t *testing.T) {
 	dir := t.TempDir()
 	inDir := func(o *eventstored.Options) { o.Dir = dir }
@@ -347,7 +361,7 @@ func TestDamagedFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, err = eventstored.Open(context.Background(), eventstored.Options{Dir: dir, Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	s, err = eventstored.Open(context.Background(), eventstored.Options{Dir: dir, Addr: "127.0.0.1:0", Insecure: true, Logger: slog.New(slog.DiscardHandler)})
 	if err == nil {
 		err = <-s.Err()
 		if closeErr := s.Close(testContext(t)); closeErr != nil {

@@ -17,44 +17,72 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
-// ErrUnprotected is wrapped by Open when others than this machine could reach a server without TLS or without users.
-var ErrUnprotected = errors.New("anybody on the network could read and write it")
+// ErrUnprotected is wrapped by Open if its address would be open to others without TLS or without users.
+var ErrUnprotected = errors.New("every client that reaches it could read and write")
 
-// checkProtection holds a server that others can reach to TLS and users.
+// checkProtection requires TLS and users for a TCP address, unless Options allow it without. EventStoreDB's clients
+// send a password only over TLS, so users without TLS would protect nothing.
 func (o *Options) checkProtection(at net.Addr) error {
-	if o.Authenticate != nil && o.Certificate == nil {
-		return errors.New("event store: users without TLS are of no use, since clients send no password over an open connection: " +
-			"give a certificate, too")
-	}
-	if tcp, ok := at.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+	if o.Certificate != nil && o.Authenticate != nil {
 		return nil
 	}
-	switch {
-	case o.Certificate == nil:
-		return fmt.Errorf("event store on %s has no TLS and no users: %w; give both, or listen on 127.0.0.1", at, ErrUnprotected)
-	case o.Authenticate == nil:
-		return fmt.Errorf("event store on %s has no users: %w; give some, or listen on 127.0.0.1", at, ErrUnprotected)
+	if tcp, ok := at.(*net.TCPAddr); o.Insecure && ok && tcp.IP.IsLoopback() {
+		if o.Authenticate != nil {
+			return fmt.Errorf("event store on %s has users but no TLS, and clients send no password without it: %w; also configure a certificate", at, ErrUnprotected)
+		}
+		return nil
 	}
-	return nil
+	var lacks string
+	switch {
+	case o.Certificate == nil && o.Authenticate == nil:
+		lacks = "no TLS and no users"
+	case o.Certificate == nil:
+		lacks = "users but no TLS, and clients send no password without it"
+	default:
+		lacks = "no users"
+	}
+	return fmt.Errorf("event store on %s has %s: %w; configure a certificate and users", at, lacks, ErrUnprotected)
 }
 
-// securityOptions are those of the gRPC server.
+// securityOptions returns the options of the gRPC server on the TCP address. Clients of the Unix socket need no
+// credentials.
 func (o *Options) securityOptions() []grpc.ServerOption {
 	var options []grpc.ServerOption
 	if o.Certificate != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(&tls.Config{
+		options = append(options, grpc.Creds(exceptSocket{credentials.NewTLS(&tls.Config{
 			MinVersion:     tls.VersionTLS12,
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return o.Certificate() },
-		})))
+		})}))
 	}
 	if o.Authenticate != nil {
 		options = append(options, grpc.UnaryInterceptor(o.authorizeUnary), grpc.StreamInterceptor(o.authorizeStream))
 	}
 	return options
+}
+
+// unixNetwork is the network of connections to the socket.
+const unixNetwork = "unix"
+
+// exceptSocket requires TLS on all connections except those to the socket.
+type exceptSocket struct {
+	credentials.TransportCredentials
+}
+
+func (c exceptSocket) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	if conn.LocalAddr().Network() == unixNetwork {
+		return insecure.NewCredentials().ServerHandshake(conn)
+	}
+	return c.TransportCredentials.ServerHandshake(conn)
+}
+
+func (c exceptSocket) Clone() credentials.TransportCredentials {
+	return exceptSocket{c.TransportCredentials.Clone()}
 }
 
 func (o *Options) authorizeUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
@@ -83,7 +111,8 @@ func (o *Options) authorizeStream(srv any, stream grpc.ServerStream, info *grpc.
 	return err
 }
 
-// drain takes what a client still sends, so that it gets to see why it is refused; see streamsService.Append.
+// drain receives what a client still sends, so that the client sees why the call is rejected (see
+// streamsService.Append).
 func drain(stream grpc.ServerStream) {
 	for size := 0; size < maxMessageBytes; {
 		var f frame
@@ -94,11 +123,14 @@ func drain(stream grpc.ServerStream) {
 	}
 }
 
-// openServices are asked by clients before they send credentials.
+// openServices are the services that clients call before they send credentials.
 var openServices = []string{"/event_store.client.server_features.ServerFeatures/", "/event_store.client.gossip.Gossip/"}
 
-// authorize refuses who names no user or a wrong password.
+// authorize rejects calls without a user or with a wrong password, unless they came over the socket.
 func (o *Options) authorize(ctx context.Context, method string) error {
+	if p, ok := peer.FromContext(ctx); ok && p.Addr.Network() == unixNetwork {
+		return nil
+	}
 	md, _ := metadata.FromIncomingContext(ctx)
 	header := md.Get("authorization")
 	if len(header) == 0 {
@@ -135,11 +167,11 @@ func parseBasic(header string) (name, password string, ok bool) {
 	return strings.Cut(string(raw), ":")
 }
 
-// Users are those who may do everything, by name, with a digest of their password.
+// Users maps the names of users, who have all rights, to a digest of their password.
 type Users map[string][sha256.Size]byte
 
-// ParseUsers reads users written as name:password, separated by commas or line ends. A password thus holds neither; it
-// may hold colons.
+// ParseUsers parses users written as name:password, separated by commas or line ends. So a password can contain colons,
+// but neither of these.
 func ParseUsers(text string) (Users, error) {
 	users := Users{}
 	for entry := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
@@ -148,12 +180,12 @@ func ParseUsers(text string) (Users, error) {
 		case !ok || name == "" || password == "":
 			return nil, fmt.Errorf("user %d is not of the form name:password", len(users)+1)
 		case users.has(name):
-			return nil, fmt.Errorf("user %q is given twice", name)
+			return nil, fmt.Errorf("user %q is listed twice", name)
 		}
 		users[name] = sha256.Sum256([]byte(password))
 	}
 	if len(users) == 0 {
-		return nil, errors.New("there are no users; give them as name:password, separated by commas")
+		return nil, errors.New("there are no users; list them as name:password, separated by commas")
 	}
 	return users, nil
 }
@@ -170,11 +202,11 @@ func (u Users) Authenticate(name, password string) bool {
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && known
 }
 
-// certificateCheck is how often the files of a certificate are looked at for a change.
+// certificateCheck is how often the files of a certificate are checked for a change.
 const certificateCheck = time.Second
 
-// CertificateFile is a certificate and its key in PEM files. They are read again when they change, so that renewing them
-// needs no restart; while what is there cannot be used, the one before stays.
+// CertificateFile is a certificate and its key in PEM files. They are read again when they change, so that a renewal
+// needs no restart. While the new files are not usable, the previous certificate stays in use.
 type CertificateFile struct {
 	certPath, keyPath string
 
@@ -199,7 +231,7 @@ func LoadCertificate(certPath, keyPath string) (*CertificateFile, error) {
 	return f, nil
 }
 
-// Certificate is the certificate as it is now; it is meant for Options.
+// Certificate returns the current certificate. It is meant for Options.
 func (f *CertificateFile) Certificate() (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -215,7 +247,7 @@ func (f *CertificateFile) reload() {
 	if err != nil || changed == f.changed {
 		return
 	}
-	// The files are replaced one after the other, so for a moment they may not fit.
+	// The files are replaced one after the other, so they may not match for a moment.
 	if cert, err := tls.LoadX509KeyPair(f.certPath, f.keyPath); err == nil {
 		f.current, f.changed = &cert, changed
 	}

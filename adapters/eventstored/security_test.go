@@ -1,12 +1,14 @@
 package eventstored_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/waypost/waypost/adapters/eventstored"
 	"github.com/waypost/waypost/adapters/eventstored/testcert"
+	"github.com/waypost/waypost/adapters/polltest"
 )
 
 func certificates(t testing.TB) testcert.Files {
@@ -49,7 +52,7 @@ func withUsers(t testing.TB, text string) func(*eventstored.Options) {
 	return func(o *eventstored.Options) { o.Authenticate = users.Authenticate }
 }
 
-// urlOf is the connection string of a server with TLS, for a user.
+// urlOf returns the connection string of a server with TLS for a user.
 func urlOf(s *eventstored.Server, user string, files testcert.Files) string {
 	if user != "" {
 		user += "@"
@@ -57,21 +60,29 @@ func urlOf(s *eventstored.Server, user string, files testcert.Files) string {
 	return "esdb://" + user + s.Addr() + "?tls=true&tlsCAFile=" + files.CA
 }
 
-func TestUnprotectedServersStayOnLoopback(t *testing.T) {
+// openToAll opens the TCP address without protection.
+func openToAll(o *eventstored.Options) { o.Insecure = true }
+
+func TestAddressesAreProtected(t *testing.T) {
 	tls, users := withTLS(t, certificates(t)), withUsers(t, "ops:secret")
 	for name, tt := range map[string]struct {
 		addr    string
 		options []func(*eventstored.Options)
-		want    string // empty: it opens
+		want    string // if empty, the server opens
 	}{
-		"loopback, open":         {"127.0.0.1:0", nil, ""},
-		"loopback, TLS only":     {"127.0.0.1:0", []func(*eventstored.Options){tls}, ""},
-		"loopback, users only":   {"127.0.0.1:0", []func(*eventstored.Options){users}, "users without TLS are of no use"},
-		"everywhere, open":       {"0.0.0.0:0", nil, "has no TLS and no users"},
-		"everywhere, by default": {":0", nil, "has no TLS and no users"},
-		"everywhere, TLS only":   {"0.0.0.0:0", []func(*eventstored.Options){tls}, "has no users"},
-		"everywhere, users only": {"0.0.0.0:0", []func(*eventstored.Options){users}, "users without TLS are of no use"},
-		"everywhere, both":       {"0.0.0.0:0", []func(*eventstored.Options){tls, users}, ""},
+		"none":                         {"", nil, ""},
+		"loopback, open":               {"127.0.0.1:0", nil, "has no TLS and no users"},
+		"loopback, TLS only":           {"127.0.0.1:0", []func(*eventstored.Options){tls}, "has no users"},
+		"loopback, users only":         {"127.0.0.1:0", []func(*eventstored.Options){users}, "has users but no TLS"},
+		"loopback, both":               {"127.0.0.1:0", []func(*eventstored.Options){tls, users}, ""},
+		"loopback, insecure":           {"127.0.0.1:0", []func(*eventstored.Options){openToAll}, ""},
+		"loopback, insecure with TLS":  {"127.0.0.1:0", []func(*eventstored.Options){openToAll, tls}, ""},
+		"loopback, insecure and users": {"127.0.0.1:0", []func(*eventstored.Options){openToAll, users}, "has users but no TLS"},
+		"everywhere, insecure":         {"0.0.0.0:0", []func(*eventstored.Options){openToAll}, "has no TLS and no users"},
+		"everywhere, by default":       {":0", []func(*eventstored.Options){openToAll}, "has no TLS and no users"},
+		"everywhere, TLS only":         {"0.0.0.0:0", []func(*eventstored.Options){openToAll, tls}, "has no users"},
+		"everywhere, users only":       {"0.0.0.0:0", []func(*eventstored.Options){openToAll, users}, "has users but no TLS"},
+		"everywhere, both":             {"0.0.0.0:0", []func(*eventstored.Options){tls, users}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts := eventstored.Options{Dir: t.TempDir(), Addr: tt.addr, Logger: slog.New(slog.DiscardHandler)}
@@ -91,7 +102,7 @@ func TestUnprotectedServersStayOnLoopback(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 				t.Fatalf("got %v, want one line with %q", err, tt.want)
 			}
-			if strings.Contains(tt.want, "has no") && !errors.Is(err, eventstored.ErrUnprotected) {
+			if !errors.Is(err, eventstored.ErrUnprotected) {
 				t.Errorf("%v does not wrap ErrUnprotected", err)
 			}
 		})
@@ -108,7 +119,7 @@ func TestCredentials(t *testing.T) {
 		"right":                        {"ops:se:cret", codes.OK},
 		"another user":                 {"reader:other", codes.OK},
 		"wrong password":               {"ops:other", codes.Unauthenticated},
-		"unknown user":                 {"nobody:se:cret", codes.Unauthenticated},
+		"unknown user":                 {"unknown:se:cret", codes.Unauthenticated},
 		"no credentials":               {"", codes.PermissionDenied},
 		"the beginning of a password":  {"ops:se", codes.Unauthenticated},
 		"a password with more to it":   {"ops:se:cret:", codes.Unauthenticated},
@@ -152,7 +163,7 @@ func readAllOnce(t testing.TB, c *esdb.Client) ([]*esdb.ResolvedEvent, error) {
 	return collect(r)
 }
 
-// grpcCode is the code under an error of the client.
+// grpcCode returns the gRPC code of a client error.
 func grpcCode(err error) codes.Code {
 	if err == nil {
 		return codes.OK
@@ -164,7 +175,7 @@ func grpcCode(err error) codes.Code {
 	return status.Code(err)
 }
 
-// Other clients send what the Go client never does: no header at all on a batch append, or one that is not Basic.
+// Other clients send what the Go client never does: no header at all on a batch append, or a header that is not Basic.
 func TestCredentialsOfOtherClients(t *testing.T) {
 	files := certificates(t)
 	s := startServer(t, withTLS(t, files), withUsers(t, "ops:secret"))
@@ -217,7 +228,7 @@ func TestCredentialsOfOtherClients(t *testing.T) {
 	}
 }
 
-// A client that trusts another authority, or none of the server's, does not come in; nor does one without TLS.
+// A client that trusts another authority, or none, cannot connect. Neither can a client without TLS.
 func TestCertificateIsChecked(t *testing.T) {
 	files := certificates(t)
 	s := startServer(t, withTLS(t, files), withUsers(t, "ops:secret"))
@@ -227,7 +238,7 @@ func TestCertificateIsChecked(t *testing.T) {
 		"no TLS":            "esdb://" + s.Addr() + "?tls=false&maxDiscoverAttempts=1",
 	} {
 		if _, err := readAllOnce(t, connect(t, url)); err == nil {
-			t.Errorf("%s: a client got in", name)
+			t.Errorf("%s: a client connected", name)
 		}
 	}
 	if _, err := readAllOnce(t, connect(t, urlOf(s, "ops:secret", files))); err != nil {
@@ -235,45 +246,66 @@ func TestCertificateIsChecked(t *testing.T) {
 	}
 }
 
-// A renewed certificate is used for new connections without a restart, and one that is half-written is not.
+// A renewed certificate is used for new connections without a restart. A half-written one is not used.
 func TestCertificateIsReadAgain(t *testing.T) {
+	t.Parallel()
 	files, renewed := certificates(t), certificates(t)
 	s := startServer(t, withTLS(t, files), withUsers(t, "ops:secret"))
-	replace := func(to, from string) {
-		t.Helper()
-		content, err := os.ReadFile(from)
-		if err == nil {
-			err = os.WriteFile(to, content, 0o600)
-		}
-		if err == nil {
-			later := time.Now().Add(time.Minute)
-			err = os.Chtimes(to, later, later)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	replace(files.Cert, renewed.Cert) // without its key
-	time.Sleep(1100 * time.Millisecond)
+	replaceFile(t, files.Cert, renewed.Cert)
 	if _, err := readAllOnce(t, connect(t, urlOf(s, "ops:secret", files))); err != nil {
 		t.Fatalf("with half of a new certificate: %v", err)
 	}
-	replace(files.Key, renewed.Key)
-	if !eventuallyTrue(func() bool {
+	replaceFile(t, files.Key, renewed.Key)
+	polltest.Until(t, "the new certificate is used", func() bool {
 		_, err := readAllOnce(t, connect(t, urlOf(s, "ops:secret", renewed)+"&maxDiscoverAttempts=1"))
 		return err == nil
-	}) {
-		t.Fatal("the new certificate is not used")
-	}
+	})
 }
 
-func eventuallyTrue(ok func() bool) bool {
-	for deadline := time.Now().Add(patience / 2); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		if ok() {
-			return true
+// TestCertificateWithoutItsKeyIsNotUsed renews the two files one after the other.
+func TestCertificateWithoutItsKeyIsNotUsed(t *testing.T) {
+	t.Parallel()
+	files, renewed := certificates(t), certificates(t)
+	synctest.Test(t, func(t *testing.T) {
+		f, err := eventstored.LoadCertificate(files.Cert, files.Key)
+		if err != nil {
+			t.Fatal(err)
 		}
+		current := func() []byte {
+			t.Helper()
+			time.Sleep(time.Minute) // until the files are checked again
+			c, err := f.Certificate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c.Certificate[0]
+		}
+		before := current()
+		replaceFile(t, files.Cert, renewed.Cert)
+		if !bytes.Equal(current(), before) {
+			t.Error("half of a new certificate is used")
+		}
+		replaceFile(t, files.Key, renewed.Key)
+		if bytes.Equal(current(), before) {
+			t.Error("the new certificate is not used")
+		}
+	})
+}
+
+// replaceFile replaces a file's content with another file's and changes its time.
+func replaceFile(t *testing.T, to, from string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, content, 0o600)
 	}
-	return false
+	if err == nil {
+		later := time.Now().Add(time.Minute)
+		err = os.Chtimes(to, later, later)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestParseUsers(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// Trailers in which clients look for the cause of a refusal.
+// Trailers in which clients look for the cause of an error.
 const (
 	trailerException       = "exception"
 	trailerStreamName      = "stream-name"
@@ -21,9 +21,12 @@ const (
 	trailerMaxAppendSize   = "maximum-append-size"
 )
 
+// errTooSlow ends a live subscription with too many waiting events. The text is that of EventStoreDB.
+var errTooSlow = status.Error(codes.Aborted, "Consumer too slow")
+
 var errClosing = status.Error(codes.Unavailable, "event store is shutting down")
 
-// statusOf turns an error of the store into what the protocol says: trailers that name the cause, and a status.
+// statusOf converts an error of the store to the protocol: trailers that name the cause, and a status.
 func statusOf(err error) (metadata.MD, error) {
 	var deleted *store.StreamDeletedError
 	var wrong *store.WrongRevisionError
@@ -31,17 +34,19 @@ func statusOf(err error) (metadata.MD, error) {
 	switch {
 	case errors.As(err, &deleted):
 		return metadata.Pairs(trailerException, "stream-deleted", trailerStreamName, deleted.Stream),
-			status.Error(codes.FailedPrecondition, err.Error())
+			status.Errorf(codes.FailedPrecondition, "Event stream '%s' is deleted.", deleted.Stream)
 	case errors.As(err, &wrong):
 		return metadata.Pairs(
-			trailerException, "wrong-expected-version", trailerStreamName, wrong.Stream,
-			trailerExpectedVersion, strconv.FormatInt(int64(wrong.Expected), 10),
-			trailerActualVersion, strconv.FormatInt(wrong.Current, 10),
-		), status.Error(codes.FailedPrecondition, err.Error())
+				trailerException, "wrong-expected-version", trailerStreamName, wrong.Stream,
+				trailerExpectedVersion, strconv.FormatInt(int64(wrong.Expected), 10),
+				trailerActualVersion, strconv.FormatInt(wrong.Current, 10),
+				// This is the text of EventStoreDB, because the Python client parses it.
+			), status.Errorf(codes.FailedPrecondition, "Delete failed due to WrongExpectedVersion. Stream: %s, Expected version: %d, Actual version: %d",
+				wrong.Stream, int64(wrong.Expected), wrong.Current)
 	case errors.As(err, &large):
 		return metadata.Pairs(trailerException, "maximum-append-size-exceeded", trailerMaxAppendSize, strconv.Itoa(large.Max)),
 			status.Error(codes.InvalidArgument, err.Error())
-	case errors.Is(err, store.ErrStreamName):
+	case errors.Is(err, store.ErrStreamName), errors.Is(err, store.ErrEventType):
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	case errors.Is(err, store.ErrDiskFull):
 		// Not Unavailable: clients would look for another node and find this one again.
@@ -59,10 +64,10 @@ func statusOf(err error) (metadata.MD, error) {
 	return nil, status.Error(codes.Internal, err.Error())
 }
 
-// trailerSetter is what streaming calls offer for setting trailers.
+// trailerSetter is implemented by streaming calls.
 type trailerSetter interface{ SetTrailer(md metadata.MD) }
 
-// refuse sets the trailers that belong to an error and returns its status.
+// refuse sets the trailers of an error and returns its status.
 func refuse(stream trailerSetter, err error) error {
 	trailer, err := statusOf(err)
 	if trailer != nil {

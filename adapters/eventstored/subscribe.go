@@ -11,9 +11,9 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// A subscription is a loop over the log, the same one for the past and for live events, so there is neither a gap nor a
-// queue between them: it reads a page, sends it, and waits for news when there is none. A slow client only makes its own
-// loop read from disk. A subscription starts after the position or revision that the client names.
+// A subscription is one loop over the log for past and live events, so there is neither a gap nor a queue between them:
+// it reads a page, sends it, and waits for new events if there are none. A slow client only makes its own loop read
+// from disk. A subscription starts after the position or revision that the client names.
 
 func confirm(stream grpc.ServerStream) error {
 	return stream.SendMsg(&streams.ReadResp{Content: &streams.ReadResp_Confirmation{
@@ -29,8 +29,8 @@ func (s *streamsService) subscribeAll(stream grpc.ServerStream, out *eventSender
 	case fromStart:
 	case fromEnd:
 		next = s.store.End()
-	case fromGiven:
-		next = max(r.from.at, r.from.at+1) // the greatest position has no successor
+	case fromGiven: // a position beyond the end means the end
+		next = min(max(r.from.at, r.from.at+1), s.store.End()) // the greatest position has no successor
 	}
 	if err := confirm(stream); err != nil {
 		return err
@@ -39,7 +39,7 @@ func (s *streamsService) subscribeAll(stream grpc.ServerStream, out *eventSender
 	if r.filter != nil {
 		checkpoint = checkpoints{every: r.checkpointEvery}
 	}
-	next, err := s.sendFew(out, r.filter, next)
+	next, err := s.sendSparse(out, r.filter, next)
 	if err != nil {
 		return err
 	}
@@ -52,6 +52,11 @@ func (s *streamsService) subscribeAll(stream grpc.ServerStream, out *eventSender
 		visible, err := visibleInAll(page)
 		if err != nil {
 			return err
+		}
+		if live {
+			if err := s.checkPace(r.filter, visible); err != nil {
+				return err
+			}
 		}
 		for _, record := range visible {
 			ok, err := r.filter.matches(record)
@@ -89,48 +94,44 @@ func (s *streamsService) subscribeAll(stream grpc.ServerStream, out *eventSender
 	}
 }
 
-const (
-	// longStretch is how many bytes of the log are more than it takes to look streams up. fewEvents bounds what is found
-	// that way: each event is a read of its own.
-	longStretch = 4 << 20
-	fewEvents   = 10_000
-)
-
-// sendFew sends the events of a long log that a filter by names of streams lets pass, if they are few, without reading
-// what lies between them, and returns where to go on.
-func (s *streamsService) sendFew(out *eventSender, f *filter, next uint64) (uint64, error) {
-	end := s.store.End()
-	if f == nil || !f.byStream || f.regex != nil || end < next || end-next < longStretch {
-		return next, nil
+// checkPace returns errTooSlow if more events wait for a live subscription than Options.LiveBuffer allows.
+func (s *streamsService) checkPace(f *filter, waiting []store.Record) error {
+	most := s.server.opts.LiveBuffer
+	if most <= 0 || len(waiting) <= most {
+		return nil
 	}
-	positions, few, err := s.store.Few(f.prefixes, next, end, fewEvents)
-	if err != nil || !few {
-		return next, err
-	}
-	for _, position := range positions {
-		record, found, err := s.store.At(position)
+	count := 0
+	for _, record := range waiting {
+		ok, err := f.matches(record)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		if !found {
-			continue // scavenged meanwhile
-		}
-		visible, err := visibleInAll([]store.Record{record})
-		if err != nil {
-			return 0, err
-		}
-		if err := s.sendPage(out, visible); err != nil {
-			return 0, err
+		if ok {
+			count++
 		}
 	}
-	last, err := s.store.ReadAllBackwards(end, 1)
-	if err != nil || len(last) == 0 {
-		return next, err
+	if count > most {
+		return errTooSlow
 	}
-	return last[0].Position + 1, nil // a position that an event has
+	return nil
 }
 
-// wentLive tells a subscriber of $all that it has everything before next.
+// sendSparse sends the events of a long log that a filter by stream names matches, if they are few, without reading the
+// events between them. It returns the position to continue from.
+func (s *streamsService) sendSparse(out *eventSender, f *filter, next uint64) (uint64, error) {
+	if f == nil || !f.byStream || f.regex != nil {
+		return next, nil
+	}
+	return s.store.VisitFew(f.prefixes, next, func(record store.Record) error {
+		visible, err := visibleInAll([]store.Record{record})
+		if err != nil {
+			return err
+		}
+		return s.sendPage(out, visible)
+	})
+}
+
+// wentLive notifies a subscriber of $all that it has received everything before next.
 func (s *streamsService) wentLive(stream grpc.ServerStream, next uint64, filtered bool) error {
 	var position uint64
 	if next > 0 {
@@ -166,7 +167,8 @@ func (s *streamsService) subscribeStream(stream grpc.ServerStream, out *eventSen
 	if err != nil {
 		return err
 	}
-	if view.State() == store.StreamTombstoned {
+	deleted := view.State() == store.StreamTombstoned
+	if deleted && r.from.kind != fromEnd {
 		return &store.StreamDeletedError{Stream: r.stream}
 	}
 	next := r.from.revision(view.Last())
@@ -176,34 +178,46 @@ func (s *streamsService) subscribeStream(stream grpc.ServerStream, out *eventSen
 	if err := confirm(stream); err != nil {
 		return err
 	}
-	live := false
+	if next, err = s.sendPast(out, view, next); err != nil {
+		return err
+	}
+	if err := stream.SendMsg(s.caughtUpStream(next - 1)); err != nil {
+		return err
+	}
 	for {
-		if view.State() == store.StreamTombstoned {
-			return s.endWithTombstone(out, view, r.stream)
-		}
-		for more := view.State() == store.StreamReadable; more; {
-			var page []store.Record
-			page, next, more, err = view.Read(next, math.MaxUint64)
-			if err != nil {
-				return err
-			}
-			if err := s.sendPage(out, page); err != nil {
-				return err
-			}
-		}
-		if !live {
-			live = true
-			if err := stream.SendMsg(s.caughtUpStream(next - 1)); err != nil {
-				return err
-			}
-		}
 		if err := s.wait(stream, news); err != nil {
 			return err
+		}
+		if deleted {
+			continue // nothing can come
 		}
 		if view, err = s.store.Stream(stream.Context(), r.stream); err != nil {
 			return err
 		}
+		if view = view.Live(); view.State() == store.StreamTombstoned {
+			return s.endWithTombstone(out, view, r.stream)
+		}
+		if next, err = s.sendPast(out, view, next); err != nil {
+			return err
+		}
 	}
+}
+
+// sendPast sends the events that a view of a stream shows from a revision on, and returns where to continue: at the
+// first revision that the stream does not have yet, because events that the view does not show also belong to the past.
+func (s *streamsService) sendPast(out *eventSender, view store.StreamView, from int64) (int64, error) {
+	next := from
+	for more := view.State() == store.StreamReadable; more; {
+		var page []store.Record
+		var err error
+		if page, next, more, err = view.Read(next, math.MaxUint64); err != nil {
+			return 0, err
+		}
+		if err := s.sendPage(out, page); err != nil {
+			return 0, err
+		}
+	}
+	return max(from, view.Last()+1), nil
 }
 
 func (s *streamsService) endWithTombstone(out *eventSender, view store.StreamView, name string) error {
@@ -228,8 +242,8 @@ func (s *streamsService) wait(stream grpc.ServerStream, news <-chan struct{}) er
 	}
 }
 
-// Field numbers of ReadResp and of the newer form of CaughtUp, which clients of other versions read: timestamp and the
-// revision or position reached.
+// Field numbers of ReadResp and of the newer form of CaughtUp, which contains a timestamp and the revision or position
+// reached. Clients of other versions read them.
 const (
 	fieldRespCheckpoint    = 3
 	fieldRespCaughtUp      = 8

@@ -38,7 +38,7 @@ func subscribeStream(t testing.TB, c *esdb.Client, stream string, from esdb.Stre
 	return sub
 }
 
-// nextEvent skips checkpoints and CaughtUp.
+// nextEvent returns the next event, skipping checkpoints and CaughtUp.
 func nextEvent(t testing.TB, sub *esdb.Subscription) *esdb.RecordedEvent {
 	t.Helper()
 	for {
@@ -142,8 +142,8 @@ func TestSubscribeToAllStarts(t *testing.T) {
 	}
 }
 
-// From the past into the present, while many write: every event once, in order, on filtered and unfiltered
-// subscriptions that begin at different times.
+// From the past into the present, while many clients write: each subscription receives every event once, in order,
+// whether filtered or not and whenever it begins.
 func TestCatchUpToLiveWithoutGapOrRepeat(t *testing.T) {
 	const writers, each, subscribers = 8, 150, 4
 	_, c := start(t)
@@ -248,7 +248,7 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// Of a long log, few streams are found by their names; what comes is the same as when every event is looked at.
+// In a long log, few streams are found by their names. The result is the same as when every event is read.
 func TestFewStreamsOfALongLog(t *testing.T) {
 	_, c := start(t)
 	filler := newEvents(100)
@@ -293,7 +293,7 @@ func TestFewStreamsOfALongLog(t *testing.T) {
 			}
 			want := list(&esdb.SubscriptionFilter{Regex: "^hook-"})
 			got := list(&esdb.SubscriptionFilter{Prefixes: []string{"hook-", "hook-a", "nothing-"}})
-			want = append(want[:len(want)-1], got[len(got)-2:]...) // the one that the first added
+			want = append(want[:len(want)-1], got[len(got)-2:]...) // the one that the first subscription added
 			if !slices.Equal(got, want) || len(got) < 16 {
 				t.Errorf("got  %v\nwant %v", got, want)
 			}
@@ -340,8 +340,8 @@ func TestFiltersThatAreRefused(t *testing.T) {
 	}
 }
 
-// A checkpoint comes every so many considered events, whether they matched or not, and on going live; who resumes from
-// one misses nothing and sees nothing twice.
+// A checkpoint comes after a fixed number of considered events, whether they matched or not, and on going live. A
+// subscriber that resumes from one misses nothing and sees nothing twice.
 func TestCheckpoints(t *testing.T) {
 	_, c := start(t)
 	const n, window, interval = 100, 4, 3
@@ -377,14 +377,14 @@ func TestCheckpoints(t *testing.T) {
 	}
 }
 
-// A subscriber that does not read costs the writers nothing, and gets everything when it reads on.
+// A subscriber that does not read costs the writers nothing, and receives everything when it reads again.
 func TestSlowSubscriber(t *testing.T) {
 	_, c := start(t)
 	sub := subscribeAll(t, c, esdb.SubscribeToAllOptions{From: esdb.Start{}})
 	streamSub := subscribeStream(t, c, "s", esdb.Start{})
 	const n, batch = 60, 40
 	large := make([]byte, 20_000)
-	for range n { // 48 MB: more than flow control and the newest records in memory hold
+	for range n { // 48 MB: more than flow control and the newest records in memory can hold
 		events := newEvents(batch)
 		for i := range events {
 			events[i].Data = large
@@ -399,13 +399,13 @@ func TestSlowSubscriber(t *testing.T) {
 			t.Fatalf("event %d of the stream has revision %d", i, got)
 		}
 	}
-	if got := kindOf(sub.Recv()); got != "caught up" { // again: it had fallen behind
+	if got := kindOf(sub.Recv()); got != "caught up" { // once again, because it had fallen behind
 		t.Errorf("got %s, want caught up", got)
 	}
 }
 
-// The same of one stream: subscribers that begin in its past, at its end or before it exists have every event behind their
-// start once and in order, while several write.
+// The same for one stream: subscribers that begin in its past, at its end, or before it exists receive every later
+// event once and in order, while several clients write.
 func TestStreamCatchUpToLiveWithoutGapOrRepeat(t *testing.T) {
 	const writers, each = 6, 80
 	_, c := start(t)
@@ -446,14 +446,14 @@ func TestStreamCatchUpToLiveWithoutGapOrRepeat(t *testing.T) {
 		})
 	}
 	writing.Wait()
-	mustAppend(t, c, "s", esdb.Any{}, newEvent("Last")) // for who subscribed at the very end
+	mustAppend(t, c, "s", esdb.Any{}, newEvent("Last")) // for clients that subscribed at the very end
 	reading.Wait()
 }
 
-// A subscriber that reads nothing does not hold up those that do.
+// A subscriber that reads nothing does not delay those that do.
 func TestSlowSubscriberHoldsUpNobody(t *testing.T) {
 	s, c := start(t)
-	subscribeAll(t, connect(t, s.URL()), esdb.SubscribeToAllOptions{From: esdb.Start{}}) // never read
+	subscribeAll(t, connect(t, s.TCPURL()), esdb.SubscribeToAllOptions{From: esdb.Start{}}) // never read
 	fast := subscribeAll(t, c, esdb.SubscribeToAllOptions{From: esdb.Start{}})
 	large := make([]byte, 50_000)
 	for i := range uint64(400) { // 20 MB
@@ -511,7 +511,7 @@ func TestCloseEndsSubscriptions(t *testing.T) {
 	}
 }
 
-// Close must not wait for a client that takes nothing.
+// Close must not wait for a client that receives nothing.
 func TestCloseDoesNotWaitForStuckClients(t *testing.T) {
 	s, c := start(t, func(o *eventstored.Options) { o.MaxAppendBytes = 16 << 20 })
 	subscribeAll(t, c, esdb.SubscribeToAllOptions{From: esdb.Start{}})
@@ -539,5 +539,51 @@ func TestSubscriptionEndsWithItsContext(t *testing.T) {
 	e := sub.Recv()
 	if e.SubscriptionDropped == nil || !errors.Is(ctx.Err(), context.Canceled) {
 		t.Fatalf("got %s", kindOf(e))
+	}
+}
+
+// With a live buffer, a live subscription is dropped when more events wait for it, as in EventStoreDB. One that is
+// catching up is not.
+func TestLiveBuffer(t *testing.T) {
+	ctx := testContext(t)
+	_, client := start(t, func(o *eventstored.Options) { o.LiveBuffer = 4 })
+	appendMany := func(count int) {
+		t.Helper()
+		events := make([]esdb.EventData, count)
+		for i := range events {
+			events[i] = esdb.EventData{EventID: uuid.New(), EventType: "Counted", ContentType: esdb.ContentTypeJson, Data: []byte("{}")}
+		}
+		if _, err := client.AppendToStream(ctx, "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, events...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	appendMany(10)
+	sub, err := client.SubscribeToAll(ctx, esdb.SubscribeToAllOptions{From: esdb.Start{}, Filter: esdb.ExcludeSystemEventsFilter()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	received := 0
+	next := func() *esdb.SubscriptionEvent {
+		for {
+			e := sub.Recv()
+			if e.EventAppeared != nil {
+				received++
+			}
+			if e.CaughtUp != nil || e.SubscriptionDropped != nil || e.EventAppeared != nil && received == 14 {
+				return e
+			}
+		}
+	}
+	if e := next(); e.CaughtUp == nil || received != 10 {
+		t.Fatalf("%d events and then %+v, want 10 and that it caught up", received, e)
+	}
+	appendMany(4)
+	if e := next(); e.EventAppeared == nil {
+		t.Fatalf("with 4 events waiting: %+v", e)
+	}
+	appendMany(5)
+	if e := next(); e.SubscriptionDropped == nil || status.Code(e.SubscriptionDropped.Error) != codes.Aborted || received != 14 {
+		t.Fatalf("with 5 events waiting, after %d in all: %+v, want Aborted", received, e)
 	}
 }

@@ -15,44 +15,44 @@ import (
 
 	"github.com/waypost/waypost/adapters/hooks"
 	"github.com/waypost/waypost/app/alerts"
-	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/ports/egress"
 )
 
-// tellAlerts has a process tell url of alerts until the test ends, or it is stopped.
-func (r *rig) tellAlerts(url, secret string, format egress.AlertFormat, now func() time.Time) (stop func()) {
+// startAlerts starts a process that sends alerts to url until the test ends or stop is called.
+func (r *rig) startAlerts(url, secret string, format egress.AlertFormat, now func() time.Time) (stop func()) {
 	client := hooks.NewClient(loopback())
-	tell := egress.NewAlerts(egress.AlertOptions{
+	sender := egress.NewAlerts(egress.AlertOptions{
 		URL: func() string { return url }, Secret: func() string { return secret }, Format: format, Client: client,
 		Load: alerts.New(r.log, time.Now, newID).LoadAt, Log: r.log, LogID: r.logID, Places: r.places, Process: newID(), Now: now,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	running, cancel := context.WithCancel(r.ctx)
 	var part sync.WaitGroup
-	part.Go(func() { _ = tell.Run(running) })
+	part.Go(func() { _ = sender.Run(running) })
 	stop = func() { cancel(); part.Wait(); client.Close() }
 	r.t.Cleanup(stop)
-	r.eventually("the place to be kept", func() bool {
-		at, err := r.places.Place(r.ctx, "alerts")
+	r.eventually("the checkpoint is saved", func() bool {
+		at, err := r.places.Load(r.ctx, "alerts")
 		return err == nil && at.LogID != ""
 	})
 	return stop
 }
 
-// settled waits until the place says that all of the log was told.
+// settled waits until the checkpoint has reached the end of the event log.
 func (r *rig) settled() {
 	r.t.Helper()
 	end, err := r.log.End(r.ctx)
 	must(r.t, err)
-	r.eventually("the place to move on", func() bool {
-		at, err := r.places.Place(r.ctx, "alerts")
+	r.eventually("the checkpoint reaches the end of the event log", func() bool {
+		at, err := r.places.Load(r.ctx, "alerts")
 		return err == nil && at.Position >= end
 	})
 }
 
-// raise raises an alert, has a person acknowledge it and resolves it.
+// raise raises an alert, acknowledges it as an operator, and resolves it.
 func (r *rig) raise(rule string) uuid.UUID {
 	r.t.Helper()
 	all := alerts.New(r.log, time.Now, newID)
@@ -61,7 +61,7 @@ func (r *rig) raise(rule string) uuid.UUID {
 		Rule: rule, Kind: alert.ErrorRate, Severity: alert.Critical, Sender: "shop", Summary: "too many fail", Value: 0.5, Threshold: 0.02,
 	})
 	must(r.t, err)
-	person := command.Cause{By: domain.Actor{Kind: domain.ActorKey, ID: "key-7"}}
+	person := event.Cause{By: domain.Actor{Kind: domain.ActorKey, ID: "key-7"}}
 	_, err = all.Acknowledge(r.ctx, id, "on it", person, func(alert.Alert) bool { return true })
 	must(r.t, err)
 	_, err = all.Resolve(r.ctx, id, "it is over")
@@ -71,8 +71,9 @@ func (r *rig) raise(rule string) uuid.UUID {
 
 func accept(int, *http.Request) int { return http.StatusOK }
 
-// told are the states that a receiver was told of an alert, each event once.
-func told(all []received, id uuid.UUID) (states []string) {
+// transitionsOf returns the delivered transitions of an alert, in order and without repeated
+// events.
+func transitionsOf(all []received, id uuid.UUID) (states []string) {
 	seen := map[string]bool{}
 	for _, d := range all {
 		var n struct {
@@ -89,38 +90,39 @@ func told(all []received, id uuid.UUID) (states []string) {
 
 var transitions = []string{"alert.raised RAISED", "alert.acknowledged ACKNOWLEDGED", "alert.resolved RESOLVED"}
 
-// Two processes are told to tell; each transition comes once, signed, as it was then.
+// Two processes send alerts to the same receiver. Each transition is delivered once, signed,
+// with the alert's state at that time.
 func TestAlertsAreToldSignedByOneProcess(t *testing.T) {
 	t.Parallel()
 	r, rec, secret := setup(t, time.Hour), receive(t, accept), hooks.NewSecret()
-	r.raise("before anyone is told")
-	stop := r.tellAlerts(rec.URL, secret, egress.FormatWaypost, time.Now)
-	r.tellAlerts(rec.URL, secret, egress.FormatWaypost, time.Now)
+	r.raise("raised before the start")
+	stop := r.startAlerts(rec.URL, secret, egress.FormatWaypost, time.Now)
+	r.startAlerts(rec.URL, secret, egress.FormatWaypost, time.Now)
 	first := r.raise("one")
 	r.settled()
-	stop() // whichever of the two has the lease, the other goes on where it stands
+	stop() // if this process holds the lease, the other continues from its checkpoint
 	second := r.raise("two")
 	r.settled()
 	all := rec.all()
 	if len(all) != 6 {
-		t.Errorf("it came %d times; want each of six once", len(all))
+		t.Errorf("got %d deliveries, want each of the six events once", len(all))
 	}
 	for _, id := range []uuid.UUID{first, second} {
-		if got := told(all, id); !slices.Equal(got, transitions) {
-			t.Errorf("told %v; want %v", got, transitions)
+		if got := transitionsOf(all, id); !slices.Equal(got, transitions) {
+			t.Errorf("got transitions %v, want %v", got, transitions)
 		}
-		events, err := r.log.Read(r.ctx, alerts.Stream(id), 0, 10)
+		events, err := r.log.Read(r.ctx, event.AlertStream(id), 0, 10)
 		must(t, err)
 		for _, e := range events {
 			if !slices.ContainsFunc(all, func(d received) bool { return d.id == e.ID.String() && d.verified(secret) }) {
-				t.Errorf("%s was not told under its id, signed", e.Type)
+				t.Errorf("%s was not delivered with its ID and a valid signature", e.Type)
 			}
 		}
 	}
 }
 
-// A receiver that is away for a while holds up nobody who raises, and is told all of it
-// in order once it is back, also by a process that was started meanwhile.
+// A receiver that is unavailable for a while doesn't block raising alerts. Once it is back,
+// it receives all transitions in order, even from a process that started in between.
 func TestAlertsAreToldOnceTheReceiverIsBack(t *testing.T) {
 	t.Parallel()
 	var back sync.Map
@@ -131,26 +133,26 @@ func TestAlertsAreToldOnceTheReceiverIsBack(t *testing.T) {
 		return http.StatusServiceUnavailable
 	})
 	r, secret := setup(t, time.Hour), hooks.NewSecret()
-	stop := r.tellAlerts(rec.URL, secret, egress.FormatWaypost, time.Now)
-	id := r.raise("away") // all three are recorded while nobody answers
-	r.eventually("some tries", func() bool { return len(rec.all()) >= 2 })
+	stop := r.startAlerts(rec.URL, secret, egress.FormatWaypost, time.Now)
+	id := r.raise("away") // all three transitions are recorded while the receiver fails
+	r.eventually("delivery is tried twice", func() bool { return len(rec.all()) >= 2 })
 	stop()
 	tried := len(rec.all())
 	for _, d := range rec.all() {
 		if !strings.Contains(string(d.body), "alert.raised") {
-			t.Errorf("told out of order: %s", d.body)
+			t.Errorf("delivered out of order: %s", d.body)
 		}
 	}
 	back.Store("now", true)
-	r.tellAlerts(rec.URL, secret, egress.FormatWaypost, time.Now)
-	r.eventually("all to be told", func() bool { return len(told(rec.all()[tried:], id)) == 3 })
-	if got := told(rec.all()[tried:], id); !slices.Equal(got, transitions) {
-		t.Errorf("told %v; want %v", got, transitions)
+	r.startAlerts(rec.URL, secret, egress.FormatWaypost, time.Now)
+	r.eventually("all transitions are delivered", func() bool { return len(transitionsOf(rec.all()[tried:], id)) == 3 })
+	if got := transitionsOf(rec.all()[tried:], id); !slices.Equal(got, transitions) {
+		t.Errorf("got transitions %v, want %v", got, transitions)
 	}
 }
 
-// Slack and PagerDuty are told in their words. What one refuses for good holds up
-// nothing behind it.
+// Slack and PagerDuty are notified in their own formats. A permanently rejected
+// notification doesn't block the following ones.
 func TestAlertsInTheWordsOfOthers(t *testing.T) {
 	t.Parallel()
 	for format, words := range map[egress.AlertFormat][]string{
@@ -161,40 +163,40 @@ func TestAlertsInTheWordsOfOthers(t *testing.T) {
 			t.Parallel()
 			rec := receive(t, func(n int, _ *http.Request) int {
 				if n <= 4 {
-					return http.StatusBadRequest // the first, for good
+					return http.StatusBadRequest // rejects the first one permanently
 				}
 				return http.StatusAccepted
 			})
 			r := setup(t, time.Hour)
-			r.tellAlerts(rec.URL, "R0UT1NG", format, time.Now)
+			r.startAlerts(rec.URL, "R0UT1NG", format, time.Now)
 			r.raise("refused")
-			r.eventually("what follows to be told", func() bool { return len(rec.all()) >= 6 })
+			r.eventually("the following transitions are delivered", func() bool { return len(rec.all()) >= 6 })
 			var text strings.Builder
 			for _, d := range rec.all() {
 				if d.signature != "" {
-					t.Error("it is signed with another's key")
+					t.Error("the notification has a Standard Webhooks signature")
 				}
 				text.Write(d.body)
 			}
 			for _, w := range words {
 				if !strings.Contains(text.String(), w) {
-					t.Errorf("%s is not in %s", w, text.String())
+					t.Errorf("%s is missing in %s", w, text.String())
 				}
 			}
 		})
 	}
 }
 
-// What is a day old is no news.
+// Transitions that are a day old are not delivered.
 func TestOldAlertsAreNotTold(t *testing.T) {
 	t.Parallel()
 	rec := receive(t, accept)
 	r := setup(t, time.Hour)
-	r.tellAlerts(rec.URL, hooks.NewSecret(), egress.FormatWaypost, func() time.Time { return time.Now().Add(25 * time.Hour) })
+	r.startAlerts(rec.URL, hooks.NewSecret(), egress.FormatWaypost, func() time.Time { return time.Now().Add(25 * time.Hour) })
 	r.raise("old")
 	r.settled()
 	if all := rec.all(); len(all) != 0 {
-		t.Errorf("%d were told", len(all))
+		t.Errorf("%d old transitions were delivered", len(all))
 	}
 }
 

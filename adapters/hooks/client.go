@@ -1,9 +1,12 @@
-// Package hooks tells outgoing webhooks of events over HTTP, and keeps the log of
-// that. Deliveries are signed as Standard Webhooks says. Alerts leave by it too.
+// Package hooks delivers events to outgoing webhooks over HTTP and records the
+// deliveries. It signs them as specified by Standard Webhooks. It also delivers alert
+// notifications.
 //
-// Its invariants: no connection goes to an internal address unless the operator
-// allowed its network, whatever a name resolves to; redirects are not followed; every
-// delivery is bounded in time and in what is read of its answer.
+// # Invariants
+//   - No connection goes to an internal address unless the operator allowed its network,
+//     whatever a name resolves to.
+//   - Redirects are not followed.
+//   - The duration of every delivery and the number of response bytes read are limited.
 package hooks
 
 import (
@@ -21,25 +24,25 @@ import (
 )
 
 const (
-	// deliveryTimeout bounds a delivery: Standard Webhooks asks for 15 to 30 s.
+	// deliveryTimeout limits a delivery. Standard Webhooks recommends 15 to 30 s.
 	deliveryTimeout = 15 * time.Second
-	// maxAnswer is how much of an answer is read, so that its connection can be used
-	// again, in bytes.
+	// maxAnswer is the maximum number of response bytes to read. Reading the response
+	// allows its connection to be reused.
 	maxAnswer = 64 << 10
-	// connsPerHost and idleConns bound connections.
+	// connsPerHost and idleConns limit the number of connections.
 	connsPerHost, idleConns = 16, 100
 )
 
-// Client delivers. It is safe for concurrent use.
+// A Client delivers webhooks. It is safe for concurrent use.
 type Client struct{ http *http.Client }
 
-// NewClient makes a client that reaches public addresses, and those of the allowed
+// NewClient returns a client that can reach public addresses and addresses in the allowed
 // networks.
 func NewClient(allowed []netip.Prefix) *Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, Control: guard{allowed}.control}
 	return &Client{http: &http.Client{
 		Transport: &http.Transport{
-			Proxy:       nil, // a proxy would resolve names on its own
+			Proxy:       nil, // a proxy would resolve names itself
 			DialContext: dialer.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 5 * time.Second,
 			MaxConnsPerHost: connsPerHost, MaxIdleConnsPerHost: connsPerHost, MaxIdleConns: idleConns, IdleConnTimeout: time.Minute,
 			ResponseHeaderTimeout: deliveryTimeout, MaxResponseHeaderBytes: maxAnswer,
@@ -49,9 +52,9 @@ func NewClient(allowed []netip.Prefix) *Client {
 	}}
 }
 
-// Deliver posts body under an id, signed by each of the secrets at a time, and
-// answers the HTTP status. The error says why no answer came, without the URL, which
-// may hold a key.
+// Deliver posts body with the given ID and time, signed with each of the secrets, and
+// returns the HTTP status. If there was no response, the error describes why. It doesn't
+// contain the URL, which can include a key.
 func (c *Client) Deliver(ctx context.Context, address string, secrets []string, id, contentType string, at time.Time, body []byte) (int, error) {
 	signature, err := sign(secrets, id, at, body)
 	if err != nil {
@@ -59,7 +62,7 @@ func (c *Client) Deliver(ctx context.Context, address string, secrets []string, 
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
-		return 0, errors.New("the URL cannot be used")
+		return 0, errors.New("invalid URL")
 	}
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("User-Agent", "waypost")
@@ -69,22 +72,23 @@ func (c *Client) Deliver(ctx context.Context, address string, secrets []string, 
 	return c.do(req)
 }
 
-// Post posts a body of another service's own form.
+// Post posts an unsigned body in the format of another service and returns the HTTP status.
 func (c *Client) Post(ctx context.Context, address, contentType string, body []byte) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
-		return 0, errors.New("the URL cannot be used")
+		return 0, errors.New("invalid URL")
 	}
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("User-Agent", "waypost")
 	return c.do(req)
 }
 
-// Forward posts a webhook of WhatsApp as it came, with WhatsApp's own signature.
+// Forward posts a WhatsApp webhook unchanged, with WhatsApp's signature, and returns the
+// HTTP status.
 func (c *Client) Forward(ctx context.Context, address, signature string, body []byte) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
-		return 0, errors.New("the URL cannot be used")
+		return 0, errors.New("invalid URL")
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "waypost")
@@ -99,12 +103,12 @@ func (c *Client) do(req *http.Request) (int, error) {
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
-		return 0, fmt.Errorf("no answer: %w", err)
+		return 0, fmt.Errorf("no response: %w", err)
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer)) // what it says does not matter
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer)) // the content doesn't matter
 	return res.StatusCode, nil
 }
 
-// Close ends idle connections.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }

@@ -11,34 +11,50 @@ import (
 	"github.com/waypost/waypost/app/query"
 )
 
-// keptFor is how long deliveries are kept.
+// keptFor is the retention period of deliveries.
 const keptFor = 7 * 24 * time.Hour
 
-// clearedAtOnce bounds how many one statement deletes.
+// clearedAtOnce is the maximum number of deliveries that one statement deletes.
 const clearedAtOnce = 10_000
 
-// Deliveries is the log of deliveries, in the platform's own Postgres.
-type Deliveries struct{ pool *pgxpool.Pool }
+// Deliveries stores the delivery log in Waypost's own Postgres.
+type Deliveries struct {
+	DeliveryReader
 
-// NewDeliveries keeps it in the database of pool, which belongs to the caller.
-func NewDeliveries(pool *pgxpool.Pool) *Deliveries { return &Deliveries{pool: pool} }
+	pool *pgxpool.Pool
+}
 
-// Add keeps a delivery; its ID is given here.
+// NewDeliveries returns the delivery log in the database of pool. The caller owns pool.
+func NewDeliveries(pool *pgxpool.Pool) *Deliveries { return &Deliveries{DeliveryReader{pool}, pool} }
+
+// Add records a delivery. It ignores e.ID because the database assigns the ID.
 func (d *Deliveries) Add(ctx context.Context, e query.HookDelivery) error {
 	_, err := d.pool.Exec(ctx, `
 		INSERT INTO waypost_egress.hook_delivery (hook, event, event_type, message, attempt, at, took_us, status, error, outcome)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 		e.HookID, e.EventID, e.EventType, e.MessageID, e.Attempt, e.At, e.Took.Microseconds(), e.Status, e.Error, string(e.Outcome))
 	if err != nil {
-		return fmt.Errorf("keep the delivery to outgoing webhook %s: %w", e.HookID, err)
+		return fmt.Errorf("record the delivery to outgoing webhook %s: %w", e.HookID, err)
 	}
 	return nil
 }
 
-// HookDeliveries answers a page of deliveries, the latest first, before an id if one
-// is given, and only those that failed if failed is set.
-func (d *Deliveries) HookDeliveries(ctx context.Context, hookID string, failed bool, first int, before int64) (query.HookDeliveryPage, error) {
-	rows, err := d.pool.Query(ctx, `
+// A DeliveryReader reads the delivery log.
+type DeliveryReader struct{ from querier }
+
+// A querier runs queries, for example a connection pool.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// NewDeliveryReader returns a reader that uses from. The caller owns from.
+func NewDeliveryReader(from querier) *DeliveryReader { return &DeliveryReader{from} }
+
+// HookDeliveries returns a page of up to first deliveries to a webhook, newest first. If
+// before is not zero, only deliveries with a lower ID are returned. If failed is true, only
+// failed deliveries are returned.
+func (d *DeliveryReader) HookDeliveries(ctx context.Context, hookID string, failed bool, first int, before int64) (query.HookDeliveryPage, error) {
+	rows, err := d.from.Query(ctx, `
 		SELECT id, hook, event, event_type, message, attempt, at, took_us, status, error, outcome
 		FROM waypost_egress.hook_delivery
 		WHERE hook = $1 AND ($2 = 0 OR id < $2) AND (NOT $3 OR outcome <> 'DELIVERED')
@@ -62,13 +78,13 @@ func (d *Deliveries) HookDeliveries(ctx context.Context, hookID string, failed b
 	return page, nil
 }
 
-// Clear deletes what is older than a week.
+// Clear deletes deliveries that are older than a week, up to clearedAtOnce of them.
 func (d *Deliveries) Clear(ctx context.Context, now time.Time) error {
 	_, err := d.pool.Exec(ctx, `
 		DELETE FROM waypost_egress.hook_delivery WHERE id IN (
 			SELECT id FROM waypost_egress.hook_delivery WHERE at < $1 ORDER BY at LIMIT $2)`, now.Add(-keptFor), clearedAtOnce)
 	if err != nil {
-		return fmt.Errorf("clear old deliveries: %w", err)
+		return fmt.Errorf("delete old deliveries: %w", err)
 	}
 	return nil
 }

@@ -7,20 +7,21 @@ import (
 	"syscall"
 )
 
-// ForbiddenAddressError says that a host leads to where no outgoing webhook may go.
+// A ForbiddenAddressError reports that a host resolves to an address that outgoing
+// webhooks may not reach.
 type ForbiddenAddressError struct{ Addr netip.Addr }
 
 func (e *ForbiddenAddressError) Error() string {
-	return fmt.Sprintf("%s is an address of an internal network; allow it with WAYPOST_HOOK_NETWORKS if it is meant", e.Addr)
+	return fmt.Sprintf("%s is in an internal network; to allow it, add the network to WAYPOST_HOOK_NETWORKS", e.Addr)
 }
 
-// guard lets connections go to public addresses, and to the networks that the
-// operator allowed. It looks at the address that is dialled, so that neither a name
-// that resolves to an internal one nor one that resolves differently the second
-// time gets through.
+// A guard allows connections to public addresses and to the networks that the operator
+// allowed. It checks the address that is dialed. So it also blocks a name that resolves to
+// an internal address, and a name that resolves differently the second time.
 type guard struct{ allowed []netip.Prefix }
 
-// control is net.Dialer's: it is called with the resolved address of each try.
+// control implements net.Dialer.Control, which is called with the resolved address of each
+// connection attempt.
 func (g guard) control(_, address string, _ syscall.RawConn) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -46,8 +47,8 @@ func (g guard) check(a netip.Addr) error {
 	return nil
 }
 
-// internal are the networks of IANA's special-purpose registries that lead to
-// somewhere inside, or to nowhere, beyond those that netip knows.
+// internal returns the networks in IANA's special-purpose registries that are internal or
+// unreachable and that netip's methods don't cover.
 func internal() []netip.Prefix {
 	return []netip.Prefix{
 		netip.MustParsePrefix("0.0.0.0/8"),
@@ -58,10 +59,10 @@ func internal() []netip.Prefix {
 		netip.MustParsePrefix("198.51.100.0/24"),
 		netip.MustParsePrefix("203.0.113.0/24"),
 		netip.MustParsePrefix("240.0.0.0/4"),
-		netip.MustParsePrefix("64:ff9b::/96"),   // NAT64: an IPv4 address in disguise
-		netip.MustParsePrefix("64:ff9b:1::/48"), // the same, local
+		netip.MustParsePrefix("64:ff9b::/96"),   // NAT64, which embeds an IPv4 address
+		netip.MustParsePrefix("64:ff9b:1::/48"), // local NAT64
 		netip.MustParsePrefix("100::/64"),
-		netip.MustParsePrefix("2001::/32"), // Teredo, and 6to4 below: the same
+		netip.MustParsePrefix("2001::/32"), // Teredo; like 6to4 (2002::/16), it embeds an IPv4 address
 		netip.MustParsePrefix("2001:db8::/32"),
 		netip.MustParsePrefix("2002::/16"),
 		netip.MustParsePrefix("fec0::/10"),

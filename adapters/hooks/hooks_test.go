@@ -27,6 +27,7 @@ import (
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/eventstored"
 	"github.com/waypost/waypost/adapters/hooks"
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 	"github.com/waypost/waypost/adapters/vault"
@@ -40,7 +41,7 @@ import (
 	"github.com/waypost/waypost/ports/egress"
 )
 
-// patience bounds every wait of the tests.
+// patience limits every wait in the tests.
 const patience = time.Minute
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
@@ -56,7 +57,7 @@ func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 
 func loopback() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} }
 
-// receiver is a program that is told, and answers as it is set.
+// A receiver records requests and responds with the status that answer returns.
 type receiver struct {
 	*httptest.Server
 
@@ -91,8 +92,8 @@ func (r *receiver) all() []received {
 	return slices.Clone(r.got)
 }
 
-// verified reports whether one of the signatures is by the secret, as a receiver
-// checks it by the words of Standard Webhooks.
+// verified reports whether one of the signatures was made with secret. It follows the
+// Standard Webhooks specification for receivers.
 func (d received) verified(secret string) bool {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil {
@@ -103,13 +104,13 @@ func (d received) verified(secret string) bool {
 	return slices.Contains(strings.Fields(d.signature), "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
-// rig runs outgoing webhooks over real stores.
+// A rig runs outgoing webhooks on real stores.
 type rig struct {
 	t          *testing.T
 	ctx        context.Context
 	log        *eventstore.Log
 	logID      uuid.UUID
-	places     *broker.Places
+	places     *broker.Checkpoints
 	hooks      *command.Hooks
 	deliveries *hooks.Deliveries
 }
@@ -118,7 +119,7 @@ func setup(t *testing.T, disableAfter time.Duration) *rig {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	t.Cleanup(cancel)
-	server, err := eventstored.Open(ctx, eventstored.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	server, err := eventstored.Open(ctx, eventstored.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Close(context.Background())) })
 	codec, err := event.NewCodec(event.Types(), message.Types(), hook.Types(), alert.Types())
@@ -128,22 +129,21 @@ func setup(t *testing.T, disableAfter time.Duration) *rig {
 	t.Cleanup(func() { must(t, log.Close(context.Background())) })
 	logID, err := log.EnsureOpened(ctx, time.Now())
 	must(t, err)
-	url := postgrestest.New(t)
-	must(t, postgres.Up(ctx, url))
+	url := postgrestest.Migrated(t)
 	pool, err := postgres.Open(ctx, url)
 	must(t, err)
 	t.Cleanup(pool.Close)
 	keys, err := vault.LoadOrMakeKeys(t.TempDir() + "/secret.key")
 	must(t, err)
 	tokens := vault.NewTokens(pool, keys, newID)
-	r := &rig{t: t, ctx: ctx, log: log, logID: logID, places: broker.NewPlaces(pool), deliveries: hooks.NewDeliveries(pool), hooks: command.NewHooks(log, time.Now, newID, tokens, hooks.NewSecret)}
-	tell := egress.NewHooks(egress.HookOptions{
+	r := &rig{t: t, ctx: ctx, log: log, logID: logID, places: broker.NewCheckpoints(pool), deliveries: hooks.NewDeliveries(pool), hooks: command.NewHooks(log, time.Now, newID, tokens, hooks.NewSecret)}
+	sender := egress.NewHooks(egress.HookOptions{
 		Hooks: r.hooks.List, Client: hooks.NewClient(loopback()), Deliveries: r.deliveries,
 		Secret: func(ctx context.Context, hookID, secretID string) (string, error) {
 			return tokens.Get(ctx, command.SecretOwner(hookID), secretID)
 		},
 		GiveUp: func(ctx context.Context, hookID, reason string) error {
-			_, err := r.hooks.GiveUp(ctx, hookID, reason, cause())
+			_, err := r.hooks.AutoDisable(ctx, hookID, reason, cause())
 			return err
 		},
 		Log: log, LogID: logID, Places: r.places, Process: newID(), DisableAfter: disableAfter,
@@ -152,14 +152,14 @@ func setup(t *testing.T, disableAfter time.Duration) *rig {
 	running, stop := context.WithCancel(ctx)
 	var parts sync.WaitGroup
 	parts.Go(func() { _ = r.hooks.Run(running) })
-	parts.Go(func() { _ = tell.Run(running) })
+	parts.Go(func() { _ = sender.Run(running) })
 	t.Cleanup(func() { stop(); parts.Wait() })
 	return r
 }
 
-func cause() command.Cause { return command.Cause{By: domain.Platform("test")} }
+func cause() event.Cause { return event.Cause{By: domain.Platform("test")} }
 
-// queue records a message of a sender and answers its id.
+// queue records a message of a sender and returns the message ID.
 func (r *rig) queue(sender string) uuid.UUID {
 	r.t.Helper()
 	id := newID()
@@ -170,44 +170,41 @@ func (r *rig) queue(sender string) uuid.UUID {
 	return id
 }
 
-func (r *rig) event(sender string, e domain.Event) event.New {
-	return event.New{ID: newID(), Event: e, Meta: event.Meta{RecordedAt: time.Now(), Sender: sender, By: domain.Platform("test")}}
+func (r *rig) event(sender string, e domain.Event) event.Proposed {
+	return event.Proposed{ID: newID(), Event: e, Meta: event.Meta{RecordedAt: time.Now(), Sender: sender, By: domain.Platform("test")}}
 }
 
 func (r *rig) eventually(what string, ok func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			r.t.Fatalf("waited %s in vain until %s", patience, what)
-		}
-	}
+	polltest.Until(r.t, what, ok)
 }
 
 func TestAHookIsToldWhatItWantsSigned(t *testing.T) {
 	t.Parallel()
 	r := setup(t, time.Hour)
-	r.queue("shop") // before it was registered
+	r.queue("shop") // before the webhook is registered
 	rec := receive(t, func(int, *http.Request) int { return http.StatusNoContent })
 	h, secret, err := r.hooks.Register(r.ctx, hook.Spec{URL: rec.URL, Types: []string{"Queued"}, Senders: []string{"shop"}}, cause())
 	must(t, err)
 	first := r.queue("shop")
 	r.queue("other")
-	r.eventually("it is told", func() bool { return len(rec.all()) == 1 })
+	r.eventually("the event is delivered", func() bool { return len(rec.all()) == 1 })
 	d := rec.all()[0]
 	var e egress.CloudEvent
 	must(t, json.Unmarshal(d.body, &e))
 	if e.Subject != first.String() || e.Type != "waypost.Queued" || e.ID != d.id || strings.Contains(string(e.Data), "personal") {
-		t.Errorf("it was told %s under %s", d.body, d.id)
+		t.Errorf("got %s with ID %s", d.body, d.id)
 	}
 	if !d.verified(secret) {
-		t.Errorf("the signature %q is not by its secret", d.signature)
+		t.Errorf("the signature %q was not made with the webhook's secret", d.signature)
 	}
 
 	_, newSecret, err := r.hooks.Rotate(r.ctx, h.ID, cause())
 	must(t, err)
-	r.eventually("it is told with both signatures", func() bool {
+	r.eventually("deliveries have both signatures", func() bool {
+		before := len(rec.all())
 		r.queue("shop")
-		time.Sleep(100 * time.Millisecond)
+		r.eventually("the event is delivered", func() bool { return len(rec.all()) > before })
 		all := rec.all()
 		last := all[len(all)-1]
 		return last.verified(newSecret) && last.verified(secret)
@@ -215,7 +212,7 @@ func TestAHookIsToldWhatItWantsSigned(t *testing.T) {
 	page, err := r.deliveries.HookDeliveries(r.ctx, h.ID, false, 1, 0)
 	must(t, err)
 	if len(page.Deliveries) != 1 || !page.HasNextPage || page.Deliveries[0].Status != http.StatusNoContent || page.Deliveries[0].Outcome != query.HookDelivered {
-		t.Errorf("the log of deliveries has %+v", page)
+		t.Errorf("got deliveries %+v", page)
 	}
 }
 
@@ -231,15 +228,15 @@ func TestAHookThatFailsIsToldAgainInOrder(t *testing.T) {
 	h, _, err := r.hooks.Register(r.ctx, hook.Spec{URL: rec.URL}, cause())
 	must(t, err)
 	r.queue("shop")
-	r.eventually("both events came", func() bool { return len(rec.all()) == 4 })
+	r.eventually("both events are delivered", func() bool { return len(rec.all()) == 4 })
 	all := rec.all()
 	if all[0].id != all[1].id || all[1].id != all[2].id || all[3].id == all[0].id {
-		t.Errorf("it was told %v", all)
+		t.Errorf("got %v", all)
 	}
 	page, err := r.deliveries.HookDeliveries(r.ctx, h.ID, true, 10, 0)
 	must(t, err)
 	if len(page.Deliveries) != 2 || page.Deliveries[0].Attempt != 2 || page.Deliveries[0].Outcome != query.HookRetried {
-		t.Errorf("failed deliveries are %+v", page.Deliveries)
+		t.Errorf("got failed deliveries %+v", page.Deliveries)
 	}
 }
 
@@ -257,14 +254,14 @@ func TestARefusedEventHoldsUpNoOther(t *testing.T) {
 	h, _, err := r.hooks.Register(r.ctx, hook.Spec{URL: rec.URL}, cause())
 	must(t, err)
 	r.queue("shop")
-	r.eventually("the next event came", func() bool {
+	r.eventually("the next event is delivered", func() bool {
 		all := rec.all()
 		return len(all) > 0 && all[len(all)-1].id != poison.Load()
 	})
 	page, err := r.deliveries.HookDeliveries(r.ctx, h.ID, true, 10, 0)
 	must(t, err)
 	if len(page.Deliveries) != 4 || page.Deliveries[0].Outcome != query.HookGivenUp {
-		t.Errorf("failed deliveries are %+v", page.Deliveries)
+		t.Errorf("got failed deliveries %+v", page.Deliveries)
 	}
 }
 
@@ -281,22 +278,22 @@ func TestAHookIsDisabledAfterLongFailureAndMissesNothing(t *testing.T) {
 	h, _, err := r.hooks.Register(r.ctx, hook.Spec{URL: rec.URL, Types: []string{"Queued"}}, cause())
 	must(t, err)
 	r.queue("shop")
-	r.eventually("it is disabled", func() bool { return r.hooks.List()[0].Disabled() })
+	r.eventually("the webhook is disabled", func() bool { return r.hooks.List()[0].Disabled() })
 	if reason := r.hooks.List()[0].DisabledReason; !strings.Contains(reason, "500") {
-		t.Errorf("it was disabled for %q", reason)
+		t.Errorf("the webhook was disabled because of %q", reason)
 	}
-	if given := r.hooks.GivenUp(); len(given) != 1 || given[0].ID != h.ID {
-		t.Errorf("given up are %+v; want that hook", given)
+	if given := r.hooks.AutoDisabled(); len(given) != 1 || given[0].ID != h.ID {
+		t.Errorf("got disabled webhooks %+v, want only this one", given)
 	}
 	r.queue("shop")
 	up.Store(true)
 	before := len(rec.all())
 	_, err = r.hooks.Enable(r.ctx, h.ID, cause())
 	must(t, err)
-	if given := r.hooks.GivenUp(); len(given) != 0 {
-		t.Errorf("enabled, %+v are given up", given)
+	if given := r.hooks.AutoDisabled(); len(given) != 0 {
+		t.Errorf("%+v is still disabled after Enable", given)
 	}
-	r.eventually("what it missed came", func() bool {
+	r.eventually("the missed events are delivered", func() bool {
 		seen := map[string]bool{}
 		for _, d := range rec.all()[before:] {
 			seen[d.id] = true
@@ -320,12 +317,12 @@ func TestNoDeliveryReachesInternalAddresses(t *testing.T) {
 		}
 	}
 	if n := len(rec.all()); n != 0 {
-		t.Errorf("%d deliveries came through", n)
+		t.Errorf("%d deliveries reached the server", n)
 	}
 	open := hooks.NewClient(loopback())
 	t.Cleanup(open.Close)
 	if status, err := open.Deliver(t.Context(), redirect.URL, []string{hooks.NewSecret()}, "id", "application/json", time.Now(), nil); err != nil || status != http.StatusFound || len(rec.all()) != 0 {
-		t.Errorf("a redirect gave %d, %v and %d deliveries", status, err, len(rec.all()))
+		t.Errorf("the redirect returned %d, %v, and caused %d deliveries", status, err, len(rec.all()))
 	}
 }
 
@@ -354,21 +351,16 @@ func TestForwardPassesWebhooksOnAsTheyCame(t *testing.T) {
 	for n := range 20 {
 		f.Add(fmt.Appendf(nil, `{"n":%d}`, n), fmt.Sprint("sha256=", n))
 	}
-	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	passedOn := func() (int, error) {
 		mu.Lock()
-		n := len(got)
-		mu.Unlock()
-		if n == 20 {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d of 20 webhooks were passed on", n)
-		}
+		defer mu.Unlock()
+		return len(got), nil
 	}
+	polltest.Value(t, "all webhooks are forwarded", passedOn, func(n int) bool { return n == 20 })
 	cancel()
 	running.Wait()
 	if got[`{"n":7}`] != "sha256=7" || f.Dropped() != 0 {
-		t.Errorf("passed on with %q, %d dropped", got[`{"n":7}`], f.Dropped())
+		t.Errorf("webhook 7 was forwarded with signature %q, and %d webhooks were dropped", got[`{"n":7}`], f.Dropped())
 	}
 }
 
@@ -377,9 +369,9 @@ func TestForwardNeverWaits(t *testing.T) {
 	f := egress.NewForward(hooks.NewClient(nil), "http://127.0.0.1:9/", slog.New(slog.DiscardHandler))
 	large := make([]byte, 4<<20)
 	for range 20 {
-		f.Add(large, "sha256=x") // nobody takes them out
+		f.Add(large, "sha256=x") // Run is not running, so the queue fills up
 	}
 	if n := f.Dropped(); n != 4 {
-		t.Errorf("%d of 80 MiB were dropped in parts of 4 MiB, want 4", n)
+		t.Errorf("%d of 20 webhooks of 4 MiB were dropped, want 4", n)
 	}
 }

@@ -1,5 +1,5 @@
-// Package loopback chooses addresses of this machine for servers that are started
-// again at the one they had.
+// Package loopback chooses local addresses for servers that are restarted at the same
+// address.
 package loopback
 
 import (
@@ -10,23 +10,23 @@ import (
 	"syscall"
 )
 
-// Ports are chosen from lowest up to highest. Whoever connects, or listens on port 0,
-// is given one of net.ipv4.ip_local_port_range, which is 32768 to 60999 if nobody
-// changed it: a port in there may be gone while its server is down.
+// Ports are chosen from lowest to highest. The system assigns ports of
+// net.ipv4.ip_local_port_range, by default 32768 to 60999, to processes that connect or
+// listen on port 0. So a port in that range may be taken while its server is down.
 const (
 	lowest  = 10_000
 	highest = 32_000
 )
 
-// given are the ports that this process was given. Their servers need not listen yet,
-// or may be down.
+// given are the ports that this process has received. Their servers may not be
+// listening yet, or may be down.
 var (
 	mu    sync.Mutex
 	given = map[int]bool{}
 )
 
-// FreeAddr is a loopback address, host:port, that nothing listens on and that it gave
-// to nobody else in this process.
+// FreeAddr returns a loopback address, host:port, that nothing listens on and that it
+// has not returned before in this process.
 func FreeAddr() (string, error) {
 	mu.Lock()
 	defer mu.Unlock()

@@ -16,11 +16,11 @@ func TestFreeAddr(t *testing.T) {
 			t.Fatal(err)
 		}
 		if given[addr] {
-			t.Errorf("%s is given twice", addr)
+			t.Errorf("%s is returned twice", addr)
 		}
 		given[addr] = true
 		if at := netip.MustParseAddrPort(addr); !at.Addr().IsLoopback() || at.Port() < 10_000 || at.Port() > 32_000 {
-			t.Errorf("%s is no port of its own", addr)
+			t.Errorf("%s has no port of its own", addr)
 		}
 		l, err := net.Listen("tcp", addr)
 		if err != nil {

@@ -21,56 +21,55 @@ import (
 )
 
 const (
-	// askTimeout bounds one request to the issuer.
+	// askTimeout limits one request to the issuer.
 	askTimeout = 5 * time.Second
-	// askPause is how long an issuer that did not answer is left alone.
+	// askPause is how long an issuer that did not respond is not asked again.
 	askPause = 5 * time.Second
 )
 
-// Options say whose tokens count.
+// Options define which tokens are accepted.
 type Options struct {
 	// Issuer is the issuer's URL, as in the claim "iss".
 	Issuer string
-	// Audience has to stand in the claim "aud".
+	// Audience must be in the claim "aud".
 	Audience string
-	// Clock tells the time by which tokens end.
+	// Clock returns the time used for the expiry of tokens.
 	Clock func() time.Time
-	// Logger gets what is wrong with the issuer; nothing is logged without one.
+	// Logger receives problems with the issuer. If nil, nothing is logged.
 	Logger *slog.Logger
 }
 
-// Person is whom a token stands for.
+// Person is the person that a token stands for.
 type Person struct {
-	// Subject is the claim "sub": who it is at the issuer.
+	// Subject is the claim "sub": the person's ID at the issuer.
 	Subject string
-	// Name is what the issuer calls them; empty if it does not say.
+	// Name is the person's name at the issuer. Empty if the token contains none.
 	Name      string
 	Scopes    []access.Scope
 	ExpiresAt time.Time
 }
 
-// Verifier verifies tokens of one issuer. It may be used by any number of
-// goroutines.
+// Verifier verifies tokens of one issuer. Any number of goroutines can use it.
 type Verifier struct {
 	opts   Options
 	client *http.Client
 
 	mu     sync.Mutex
-	asking chan struct{} // closed when the request to the issuer under way is over
-	next   time.Time     // when the issuer may be asked again
+	asking chan struct{} // closed when the current request to the issuer is over
+	next   time.Time     // when the issuer can be asked again
 	proven *goidc.IDTokenVerifier
 }
 
-// New makes a verifier. It asks the issuer nothing yet.
+// New returns a verifier. It does not contact the issuer yet.
 func New(o Options) (*Verifier, error) {
 	u, err := url.Parse(o.Issuer)
 	switch {
 	case err != nil || u.Host == "":
-		return nil, fmt.Errorf("issuer %q is no URL", o.Issuer)
+		return nil, fmt.Errorf("issuer %q is not a URL", o.Issuer)
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
-		return nil, errors.New("the issuer's URL must begin with https: its keys decide who gets in")
+		return nil, errors.New("the issuer's URL must begin with https: its keys decide who has access")
 	case o.Audience == "":
-		return nil, errors.New("an audience is required: without one, tokens made for other programs would count")
+		return nil, errors.New("an audience is required: without one, tokens for other programs would be accepted")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -83,9 +82,9 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// Verify answers whom a token stands for. A token that does not count is a
-// *domain.Error of CodeUnauthenticated; without an answer of the issuer it is
-// CodeUnavailable.
+// Verify returns the person that a token stands for. For an invalid token, it returns a
+// *domain.Error with CodeUnauthenticated. If the issuer does not respond, it returns
+// one with CodeUnavailable.
 func (v *Verifier) Verify(ctx context.Context, token string) (Person, error) {
 	verifier, err := v.verifier(ctx)
 	if err != nil {
@@ -105,7 +104,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Person, error) {
 		Scope    scopes `json:"scope"`
 	}
 	if err := t.Claims(&claims); err != nil || t.Subject == "" {
-		return Person{}, unauthenticated("the token's claims cannot be read, or it names nobody")
+		return Person{}, unauthenticated("the token's claims cannot be read, or it names no subject")
 	}
 	p := Person{Subject: t.Subject, Name: claims.Name, Scopes: claims.Scope, ExpiresAt: t.Expiry}
 	if p.Name == "" {
@@ -114,8 +113,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Person, error) {
 	return p, nil
 }
 
-// scopes reads the claim "scope": words separated by blanks, as OAuth has it, or a
-// list of words. Words that are no scope of the platform are other programs'.
+// scopes is the claim "scope": words separated by spaces, as in OAuth, or a list of
+// words. Words that are not scopes of Waypost belong to other programs.
 type scopes []access.Scope
 
 func (s *scopes) UnmarshalJSON(data []byte) error {
@@ -124,7 +123,7 @@ func (s *scopes) UnmarshalJSON(data []byte) error {
 	if json.Unmarshal(data, &text) == nil {
 		words = strings.Fields(text)
 	} else if err := json.Unmarshal(data, &words); err != nil {
-		return errors.New("scope is neither a text nor a list of texts")
+		return errors.New("scope must be a string or a list of strings")
 	}
 	for _, w := range words {
 		for _, known := range access.Scopes() {
@@ -139,21 +138,21 @@ func (s *scopes) UnmarshalJSON(data []byte) error {
 func refusal(err error) error {
 	var expired *goidc.TokenExpiredError
 	if errors.As(err, &expired) {
-		return unauthenticated("the token has ended; sign in again")
+		return unauthenticated("the token has expired; sign in again")
 	}
-	return unauthenticated("the token does not count: its signature, issuer, audience or times are not right")
+	return unauthenticated("the token is invalid: check its signature, issuer, audience, and times")
 }
 
-func away() error { return domain.Unavailable("the issuer of tokens does not answer; try again") }
+func away() error { return domain.Unavailable("the token issuer does not respond; try again") }
 
-// fetching is how the error of a key set begins that could not be fetched. The
-// library has no other sign of it, and its verifier drops what it wraps.
+// fetching is the beginning of the error of a key set that could not be fetched. The
+// library gives no other indication, and its verifier drops the wrapped error.
 const fetching = "fetching keys"
 
 type signatureKey struct{}
 
-// keySet keeps the error of a verification, so that an issuer that does not answer
-// is told from a signature that is wrong.
+// keySet records the error of a verification, to distinguish an issuer that does not
+// respond from a wrong signature.
 type keySet struct{ goidc.KeySet }
 
 func (k keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
@@ -168,8 +167,8 @@ func unauthenticated(message string) error {
 	return &domain.Error{Code: domain.CodeUnauthenticated, Message: message}
 }
 
-// verifier is the one made of what the issuer says of itself. One caller asks the
-// issuer; the others wait for that, and for a while none asks again.
+// verifier returns the verifier for the issuer's configuration. One caller asks the
+// issuer. The others wait for the result, and none asks again for a while.
 func (v *Verifier) verifier(ctx context.Context) (*goidc.IDTokenVerifier, error) {
 	for {
 		v.mu.Lock()
@@ -196,9 +195,9 @@ func (v *Verifier) verifier(ctx context.Context) (*goidc.IDTokenVerifier, error)
 	}
 }
 
-// ask asks the issuer what it says of itself.
+// ask fetches the issuer's configuration.
 func (v *Verifier) ask(ctx context.Context) {
-	// It is kept for fetching keys later on.
+	// The context is kept for fetching keys later.
 	ctx = goidc.ClientContext(context.WithoutCancel(ctx), v.client)
 	proven, err := v.discover(ctx)
 	v.mu.Lock()
@@ -207,7 +206,7 @@ func (v *Verifier) ask(ctx context.Context) {
 	v.asking, v.proven = nil, proven
 	if err != nil {
 		v.next = v.opts.Clock().Add(askPause)
-		v.opts.Logger.WarnContext(ctx, "the issuer of tokens does not answer as it must; tokens are refused until it does",
+		v.opts.Logger.WarnContext(ctx, "the token issuer does not respond correctly; tokens are rejected until it does",
 			"issuer", v.opts.Issuer, "error", err.Error())
 	}
 }
@@ -229,7 +228,7 @@ func (v *Verifier) discover(ctx context.Context) (*goidc.IDTokenVerifier, error)
 	}), nil
 }
 
-// signing leaves out what signs nothing, or with a secret that is shared.
+// signing removes the algorithms that do not sign, or that sign with a shared secret.
 func signing(announced []string) []string {
 	return slices.DeleteFunc(announced, func(a string) bool { return a == "none" || strings.HasPrefix(a, "HS") })
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -15,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/waypost/waypost/adapters/oidc"
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/access"
 )
@@ -29,7 +31,7 @@ type issuer struct {
 	mu      sync.Mutex
 	key     *rsa.PrivateKey
 	id      string
-	away    bool
+	down    bool
 	fetches int // of the keys
 }
 
@@ -57,7 +59,7 @@ func (i *issuer) answering(answer func() any) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		if i.away {
+		if i.down {
 			http.Error(w, "away", http.StatusBadGateway)
 			return
 		}
@@ -66,10 +68,10 @@ func (i *issuer) answering(answer func() any) http.HandlerFunc {
 	}
 }
 
-func (i *issuer) setAway(away bool) {
+func (i *issuer) setDown(down bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.away = away
+	i.down = down
 }
 
 func (i *issuer) rotate(id string) {
@@ -89,7 +91,7 @@ func (i *issuer) fetched() int {
 	return i.fetches
 }
 
-// token is one that counts, but for what change does to its claims.
+// token returns a valid token, except for the changes that change makes to its claims.
 func (i *issuer) token(change func(map[string]any)) string {
 	i.t.Helper()
 	i.mu.Lock()
@@ -146,7 +148,7 @@ func TestTokenThatCounts(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// Twice if the second token came before the first one's keys were kept.
+	// Twice if the second token came before the first one's keys were stored.
 	if n := i.fetched(); n > 2 {
 		t.Errorf("the keys were fetched %d times for twelve tokens", n)
 	}
@@ -167,13 +169,14 @@ func TestTokensThatDoNotCount(t *testing.T) {
 	for name, token := range map[string]string{
 		"of another issuer":    i.token(func(c map[string]any) { c["iss"] = "https://evil.example" }),
 		"for another audience": i.token(func(c map[string]any) { c["aud"] = "other" }),
-		"that has ended":       i.token(func(c map[string]any) { c["exp"] = time.Now().Add(-time.Hour).Unix() }),
-		"of nobody":            i.token(func(c map[string]any) { delete(c, "sub") }),
-		"with a scope that is none": i.token(func(c map[string]any) {
+		"that has expired":     i.token(func(c map[string]any) { c["exp"] = time.Now().Add(-time.Hour).Unix() }),
+		"without a subject":    i.token(func(c map[string]any) { delete(c, "sub") }),
+		"with an unknown scope": i.token(func(c map[string]any) {
 			c["scope"] = 7
 		}),
 		"signed by a stranger": sign(t, jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: stranger, KeyID: i.id}}, i.claims(nil)),
-		// The public key is known to everybody: it must not count as a shared secret.
+		// The public key is known to everyone, so it must not be accepted as a shared
+		// secret.
 		"signed with the public key": sign(t, jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: pub.N.Bytes(), KeyID: i.id}}, i.claims(nil)),
 		"unsigned":                   "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1In0.",
 		"no token":                   "a.b.c",
@@ -197,36 +200,33 @@ func TestKeysAreFetchedAgainWhenTheyWereRotated(t *testing.T) {
 	if _, err := v.Verify(t.Context(), i.token(nil)); err != nil {
 		t.Errorf("a token under the new key: %v", err)
 	}
-	verifies(t, v, "a token under the key that was taken back", older, domain.CodeUnauthenticated)
-	// Away with a key that is not known: nobody can say whether the token counts.
+	verifies(t, v, "a token under the revoked key", older, domain.CodeUnauthenticated)
+	// If the issuer is unavailable and the key is unknown, the token can be neither
+	// accepted nor rejected.
 	i.rotate("third")
-	i.setAway(true)
+	i.setDown(true)
 	verifies(t, v, "a token under a key that cannot be fetched", i.token(nil), domain.CodeUnavailable)
-	i.setAway(false)
+	i.setDown(false)
 	verifies(t, v, "once the issuer is back", i.token(nil), "")
 }
 
-// verifies waits until a token has the outcome, for a second at most. The library
-// answers those who wait for the issuer's keys a moment before the keys are those
-// of everybody: until then others have the keys, or the error, of before.
+// verifies waits until a token has the outcome. The library returns to the callers that
+// wait for the issuer's keys a moment before it shares the keys with all callers: until
+// then, other callers get the earlier keys or the earlier error.
 func verifies(t *testing.T, v *oidc.Verifier, what, token string, outcome domain.Code) {
 	t.Helper()
-	deadline := time.Now().Add(time.Second)
-	_, err := v.Verify(t.Context(), token)
-	for domain.CodeOf(err) != outcome && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
-		_, err = v.Verify(t.Context(), token)
+	verify := func() (error, error) {
+		_, err := v.Verify(t.Context(), token)
+		return err, nil
 	}
-	if domain.CodeOf(err) != outcome {
-		t.Errorf("%s: %v", what, err)
-	}
+	polltest.Value(t, fmt.Sprintf("%s has the outcome %q", what, outcome), verify, func(err error) bool { return domain.CodeOf(err) == outcome })
 }
 
-// An issuer that is away at the start is asked again, though not by every caller.
+// An issuer that is unavailable at the start is asked again, but not by every caller.
 func TestIssuerThatComesLate(t *testing.T) {
 	t.Parallel()
 	i := startIssuer(t)
-	i.setAway(true)
+	i.setDown(true)
 	var mu sync.Mutex
 	now := time.Now()
 	v := newVerifier(t, i, func() time.Time {
@@ -236,12 +236,12 @@ func TestIssuerThatComesLate(t *testing.T) {
 	})
 	for range 2 {
 		if _, err := v.Verify(t.Context(), i.token(nil)); domain.CodeOf(err) != domain.CodeUnavailable {
-			t.Fatalf("with the issuer away: %v", err)
+			t.Fatalf("with the issuer unavailable: %v", err)
 		}
 	}
-	i.setAway(false)
+	i.setDown(false)
 	if _, err := v.Verify(t.Context(), i.token(nil)); domain.CodeOf(err) != domain.CodeUnavailable {
-		t.Errorf("asked again at once: %v", err)
+		t.Errorf("asked again immediately: %v", err)
 	}
 	mu.Lock()
 	now = now.Add(time.Minute)
@@ -259,7 +259,7 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		"without audience": {Issuer: "https://accounts.example.com"},
 	} {
 		if _, err := oidc.New(o); err == nil {
-			t.Errorf("an issuer %s is taken", name)
+			t.Errorf("an issuer %s is accepted", name)
 		}
 	}
 }

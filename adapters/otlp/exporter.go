@@ -21,50 +21,53 @@ import (
 )
 
 const (
-	// queued bounds the spans that wait: those of a second at 1,000 messages a second, of
-	// some seven spans each.
+	// queued limits the waiting spans: those of one second at 1,000 messages per
+	// second, with about seven spans each.
 	queued = 8192
-	// batch is how many leave at once, batchEvery how long one may wait for others.
+	// batch is the number of spans sent at once, batchEvery how long a span can wait
+	// for others.
 	batch      = 512
 	batchEvery = time.Second
-	// exportTimeout bounds a batch with its retries; what is not taken by then is lost.
+	// exportTimeout limits a batch with its retries. Spans that are not accepted by
+	// then are lost.
 	exportTimeout = 10 * time.Second
-	// defaultPath is where a collector takes traces, for an endpoint without a path.
+	// defaultPath is the path where a collector accepts traces, for an endpoint without
+	// a path.
 	defaultPath = "/v1/traces"
 )
 
-// Options say where spans go.
+// Options configure an Exporter.
 type Options struct {
-	// Endpoint is the collector's URL. Without a path it is that of OTLP: /v1/traces.
+	// Endpoint is the collector's URL. If it has no path, OTLP's is used: /v1/traces.
 	Endpoint string
-	// Headers are sent along, such as a vendor's key.
+	// Headers are sent with the spans, for example a vendor's key.
 	Headers map[string]string
-	// Ratio is which part of the traces that begin here are recorded, from 0 to 1. Traces
-	// that a caller began are recorded if the caller says so.
+	// Ratio is the fraction of traces to record among those that begin here, from 0 to
+	// 1. A trace that a caller began is recorded if the caller asks for it.
 	Ratio float64
-	// Version is that of the program.
+	// Version is the version of Waypost.
 	Version string
-	// Instance tells this process from others.
+	// Instance distinguishes this process from others.
 	Instance string
 	Logger   *slog.Logger
 }
 
-// Exporter records spans and sends them. It is a trace.Recorder.
+// Exporter records spans and sends them. It implements trace.Recorder.
 type Exporter struct {
 	provider *sdk.TracerProvider
 	tracer   otel.Tracer
 }
 
-// Check says whether the endpoint can be one.
+// Check returns an error if the endpoint is invalid.
 func Check(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return errors.New("it is no http or https URL; give one like http://localhost:4318")
+		return errors.New("must be an http or https URL such as http://localhost:4318")
 	}
 	return nil
 }
 
-// Open makes an exporter. The collector need not be there yet.
+// Open returns an exporter. The collector need not be available yet.
 func Open(ctx context.Context, o Options) (*Exporter, error) {
 	if err := Check(o.Endpoint); err != nil {
 		return nil, err
@@ -94,7 +97,7 @@ func Open(ctx context.Context, o Options) (*Exporter, error) {
 	return &Exporter{provider: provider, tracer: provider.Tracer("github.com/waypost/waypost")}, nil
 }
 
-// Close sends what waits, at most until ctx ends.
+// Close sends the waiting spans, at most until ctx ends.
 func (e *Exporter) Close(ctx context.Context) error {
 	if err := e.provider.Shutdown(ctx); err != nil {
 		return fmt.Errorf("traces: the last spans were not sent: %w", err)
@@ -102,7 +105,7 @@ func (e *Exporter) Close(ctx context.Context) error {
 	return nil
 }
 
-// logged logs when spans stop to leave and when they leave again, not each time.
+// logged logs when sending spans begins to fail and when it works again, not each time.
 type logged struct {
 	sdk.SpanExporter
 
@@ -116,27 +119,27 @@ func (l *logged) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) erro
 	switch {
 	case err == nil:
 		if n := l.lost.Swap(0); n > 0 {
-			l.logger.InfoContext(ctx, "traces leave again", "lost", n)
+			l.logger.InfoContext(ctx, "sending traces resumed", "lost", n)
 		}
 	case l.lost.Add(int64(len(spans))) == int64(len(spans)):
-		l.logger.WarnContext(ctx, "traces cannot leave; they are lost until the collector answers", "error", err)
+		l.logger.WarnContext(ctx, "failed to send traces; they are lost until the collector responds", "error", err)
 	}
 	return nil // the SDK would write it to its own log
 }
 
-// kinds are OpenTelemetry's.
+// kinds maps to OpenTelemetry's kinds.
 var kinds = [...]otel.SpanKind{
 	trace.Server: otel.SpanKindServer, trace.Client: otel.SpanKindClient,
 	trace.Producer: otel.SpanKindProducer, trace.Consumer: otel.SpanKindConsumer,
 }
 
-// Begin begins a span and answers the context that is inside of it.
+// Begin begins a span and returns a context that contains it.
 func (e *Exporter) Begin(ctx context.Context, s trace.Start) (context.Context, trace.Recording) {
 	around := otel.SpanContextFromContext(ctx)
 	from := around
 	if parent := parse(ctx, s.Parent); parent.IsValid() {
 		from = parent
-		if parent.SpanID() != around.SpanID() { // else it is the span that ctx is inside of
+		if parent.SpanID() != around.SpanID() { // otherwise it is the span in ctx
 			ctx = otel.ContextWithRemoteSpanContext(ctx, parent)
 		}
 	}
@@ -153,7 +156,7 @@ func (e *Exporter) Begin(ctx context.Context, s trace.Start) (context.Context, t
 	return ctx, recording{span}                          //nolint:spancheck // as above
 }
 
-// parse reads a traceparent.
+// parse parses a traceparent.
 func parse(ctx context.Context, traceparent string) otel.SpanContext {
 	if traceparent == "" {
 		return otel.SpanContext{}
@@ -162,10 +165,10 @@ func parse(ctx context.Context, traceparent string) otel.SpanContext {
 	return otel.SpanContextFromContext(propagation.TraceContext{}.Extract(outside, carrier{traceparent: traceparent}))
 }
 
-// carrier carries a traceparent to and from its form.
+// carrier passes a traceparent to and from the propagator.
 type carrier struct{ traceparent string }
 
-// Get answers it.
+// Get returns the traceparent.
 func (c carrier) Get(key string) string {
 	if key == "traceparent" {
 		return c.traceparent
@@ -176,31 +179,31 @@ func (c carrier) Get(key string) string {
 // Set is not used for reading.
 func (carrier) Set(string, string) {}
 
-// Keys are those that there are.
+// Keys returns the available keys.
 func (carrier) Keys() []string { return []string{"traceparent"} }
 
 // recording is a span of the SDK.
 type recording struct{ span otel.Span }
 
-// Traceparent names it.
+// Traceparent returns the traceparent of the span.
 func (r recording) Traceparent() string {
 	c := r.span.SpanContext()
 	return "00-" + c.TraceID().String() + "-" + c.SpanID().String() + "-" + c.TraceFlags().String()
 }
 
-// In is ctx inside of it.
-func (r recording) In(ctx context.Context) context.Context {
+// ContextWithSpan returns a copy of ctx that contains the span.
+func (r recording) ContextWithSpan(ctx context.Context) context.Context {
 	return otel.ContextWithSpan(ctx, r.span)
 }
 
-// Text sets an attribute.
-func (r recording) Text(key, value string) { r.span.SetAttributes(attribute.String(key, value)) }
+// SetString sets an attribute.
+func (r recording) SetString(key, value string) { r.span.SetAttributes(attribute.String(key, value)) }
 
-// Number sets an attribute.
-func (r recording) Number(key string, value int) { r.span.SetAttributes(attribute.Int(key, value)) }
+// SetInt sets an attribute.
+func (r recording) SetInt(key string, value int) { r.span.SetAttributes(attribute.Int(key, value)) }
 
-// Fail sets the status.
-func (r recording) Fail(reason string) { r.span.SetStatus(codes.Error, reason) }
+// SetError sets the status.
+func (r recording) SetError(reason string) { r.span.SetStatus(codes.Error, reason) }
 
-// End ends it.
+// End ends the span.
 func (r recording) End() { r.span.End() }

@@ -109,8 +109,8 @@ func TestSpansGoOnWithTheirTraces(t *testing.T) {
 	_, one := tracer.Begin(ctx, trace.Start{Kind: trace.Producer, Name: "one", Parent: request.Traceparent()})
 	_, many := tracer.Begin(ctx, trace.Start{Kind: trace.Producer, Name: "one of many", Parent: request.Traceparent(), Root: true})
 	_, later := tracer.Begin(ctx, trace.Start{Kind: trace.Consumer, Name: "later", Parent: many.Traceparent()})
-	later.Number("n", 3)
-	later.Fail("lost")
+	later.SetInt("n", 3)
+	later.SetError("lost")
 	for _, s := range []trace.Span{later, many, one, request} {
 		s.End()
 	}
@@ -135,10 +135,10 @@ func TestSpansGoOnWithTheirTraces(t *testing.T) {
 	s := spans["later"]
 	if id(s.GetTraceId()) != id(own.GetTraceId()) || id(s.GetParentSpanId()) != id(own.GetSpanId()) ||
 		len(s.GetLinks()) != 1 || id(s.GetLinks()[0].GetSpanId()) != id(req.GetSpanId()) {
-		t.Errorf("in another's trace, linked to where it was found: %v", s)
+		t.Errorf("in another trace, linked to where it was found: %v", s)
 	}
 	if s.GetStatus().GetCode() != traces.Status_STATUS_CODE_ERROR || s.GetAttributes()[0].GetValue().GetIntValue() != 3 {
-		t.Errorf("what it tells: %v", s)
+		t.Errorf("its attributes: %v", s)
 	}
 	if r.headers.Get("X-Key") != "k" {
 		t.Errorf("headers %v", r.headers)
@@ -153,8 +153,8 @@ func TestWhetherItIsRecordedIsDecidedAtTheBeginning(t *testing.T) {
 	_, own := tracer.Begin(t.Context(), trace.Start{Name: "own"})
 	_, wanted := tracer.Begin(t.Context(), trace.Start{Name: "wanted", Parent: sampled})
 	_, unwanted := tracer.Begin(t.Context(), trace.Start{Name: "unwanted", Parent: unsampled})
-	if trace.Parent(own.Traceparent()) == "" || !strings.HasSuffix(own.Traceparent(), "-00") {
-		t.Errorf("others are told %q; want a traceparent that says so", own.Traceparent())
+	if trace.ParseTraceparent(own.Traceparent()) == "" || !strings.HasSuffix(own.Traceparent(), "-00") {
+		t.Errorf("propagated %q; want a traceparent that reports it", own.Traceparent())
 	}
 	for _, s := range []trace.Span{own, wanted, unwanted} {
 		s.End()
@@ -165,7 +165,7 @@ func TestWhetherItIsRecordedIsDecidedAtTheBeginning(t *testing.T) {
 	}
 }
 
-// A collector that hangs holds up nothing: what finds the queue full is dropped.
+// A collector that hangs delays nothing: spans that find the queue full are dropped.
 func TestACollectorThatHangsHoldsUpNothing(t *testing.T) {
 	t.Parallel()
 	hung := make(chan struct{})
@@ -190,7 +190,7 @@ func TestACollectorThatHangsHoldsUpNothing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := e.Close(ctx); err == nil {
-		t.Error("it says that all was sent")
+		t.Error("it reports that everything was sent")
 	}
 }
 
@@ -205,7 +205,7 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// BenchmarkOn is what a span costs that is recorded.
+// BenchmarkOn measures the cost of a recorded span.
 func BenchmarkOn(b *testing.B) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	defer server.Close()
@@ -217,8 +217,8 @@ func BenchmarkOn(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_, s := tracer.Begin(b.Context(), trace.Start{Kind: trace.Consumer, Name: "send message", Parent: sampled})
-		s.Text("waypost.message.id", "0193")
-		s.Number("waypost.call", 1)
+		s.SetString("waypost.message.id", "0193")
+		s.SetInt("waypost.call", 1)
 		_ = s.Traceparent()
 		s.End()
 	}

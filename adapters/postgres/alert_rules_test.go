@@ -35,7 +35,7 @@ func (s *script) sender(second int, id string, events ...domain.Event) {
 	})
 }
 
-// message is one that is called at once; what comes of it is given.
+// message queues a message, calls it in that second, and adds the given outcome.
 func (s *script) message(second int, of string, outcome ...domain.Event) {
 	id := uuid.New()
 	s.events(second, id, append([]domain.Event{queued(of, id.String()), attempt(1, second)}, outcome...)...)
@@ -45,10 +45,13 @@ func delivered(calledAt, second int) message.Delivered {
 	return message.Delivered{Call: 1, At: at(second), CalledAt: at(calledAt)}
 }
 
-// The rules as they are at the start, held against what real stores tell of a quarter of
-// an hour in which something is wrong with most senders.
+// The default rules, evaluated on the data of real stores for a quarter of an hour in which
+// most senders have a problem.
 func TestRulesAgainstRealFigures(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("one goroutine works for long")
+	}
 	k := known{setup(t)}
 	s := &script{k: k, steps: map[int][]func(){}}
 	const end = 780
@@ -87,7 +90,7 @@ func TestRulesAgainstRealFigures(t *testing.T) {
 		for i := range 20 {
 			s.events(second, uuid.New(), queued("full", fmt.Sprint("more", second, i)))
 		}
-		for range 15 { // one a second
+		for range 15 { // one per second
 			s.message(second, "full", accepted(1, second), delivered(second, second+1))
 		}
 		for i := range 5 {
@@ -130,7 +133,7 @@ func TestRulesAgainstRealFigures(t *testing.T) {
 	s.at(100, func() { must(t, postgres.NewLeases(k.pool).AddRejections(k.ctx, at(100), 10)) })
 	s.message(400, "silent", accepted(1, 400), delivered(400, 401))
 
-	told := k.watch(s, end)
+	raised := k.watch(s, end)
 	for what, want := range map[string][2]int{ // raised and resolved not before
 		"ERROR_RATE/errs/CRITICAL":        {110, 400},
 		"DELIVERY_LATENCY/slow/CRITICAL":  {80, 360},
@@ -143,14 +146,14 @@ func TestRulesAgainstRealFigures(t *testing.T) {
 		"WEBHOOK_SILENCE/silent/CRITICAL": {121, 400},
 		"WEBHOOK_REJECTED//WARNING":       {100, 400},
 	} {
-		got := told[what]
+		got := raised[what]
 		if len(got) != 2 || got[0] < want[0] || got[0] > want[0]+30 || got[1] < want[1] {
 			t.Errorf("%s was raised and resolved at %v; want about %v", what, got, want)
 		}
-		delete(told, what)
+		delete(raised, what)
 	}
-	if len(told) != 0 {
-		t.Errorf("raised as well: %v", told)
+	if len(raised) != 0 {
+		t.Errorf("also raised: %v", raised)
 	}
 }
 
@@ -165,15 +168,15 @@ func (k known) cancelAll(second int, of string) {
 	}
 }
 
-// watch plays the script and holds the rules against the figures every five seconds, as
-// who evaluates them does every one. It answers when each thing was raised and resolved.
+// watch plays the script and evaluates the rules every five seconds; the evaluator does so
+// every second. It returns when each alert was raised and resolved.
 func (k known) watch(s *script, end int) map[string][]int {
 	k.tb.Helper()
 	rules := alert.Rules(nil)
 	read := postgres.NewReadModel(k.pool)
 	watches := map[string]*alert.Watch{}
 	open := map[string][]alert.Key{}
-	told := map[string][]int{}
+	raised := map[string][]int{}
 	for second := range end + 1 {
 		for _, do := range s.steps[second] {
 			do()
@@ -187,7 +190,7 @@ func (k known) watch(s *script, end int) map[string][]int {
 		for _, r := range rules {
 			findings, known := alert.Assess(r, facts, nil)
 			if !known {
-				k.tb.Fatalf("%s cannot be told", r.Kind)
+				k.tb.Fatalf("%s cannot be assessed", r.Kind)
 			}
 			if watches[r.ID] == nil {
 				watches[r.ID] = alert.NewWatch()
@@ -197,14 +200,14 @@ func (k known) watch(s *script, end int) map[string][]int {
 				key := alert.Key{Rule: r.ID, Sender: f.Sender, Severity: f.Severity}
 				open[r.ID] = append(open[r.ID], key)
 				what := fmt.Sprintf("%s/%s/%s", r.Kind, f.Sender, f.Severity)
-				told[what] = append(told[what], second)
+				raised[what] = append(raised[what], second)
 			}
 			for _, key := range resolve {
 				open[r.ID] = slices.DeleteFunc(open[r.ID], func(o alert.Key) bool { return o == key })
 				what := fmt.Sprintf("%s/%s/%s", r.Kind, key.Sender, key.Severity)
-				told[what] = append(told[what], second)
+				raised[what] = append(raised[what], second)
 			}
 		}
 	}
-	return told
+	return raised
 }

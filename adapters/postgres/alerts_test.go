@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/adapters/postgres"
-	"github.com/waypost/waypost/app/alerts"
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/domain/sender"
@@ -20,13 +20,13 @@ func TestAlertsAreProjected(t *testing.T) {
 		return alert.AlertRaised{Rule: rule, Kind: alert.ErrorRate, Severity: alert.Critical, Sender: of, Summary: "too many"}
 	}
 	first, second := uuid.New(), uuid.New()
-	b.append(alerts.Stream(first), raised("error-rate", "acme"))
-	b.append(alerts.Stream(second), raised("error-rate", ""))
+	b.append(event.AlertStream(first), raised("error-rate", "acme"))
+	b.append(event.AlertStream(second), raised("error-rate", ""))
 	b.project()
-	b.append(alerts.Stream(first), alert.AlertAcknowledged{Note: "looking"})
-	b.append(alerts.Stream(second), alert.AlertResolved{Reason: "over"})
-	b.append(alerts.Stream(first), alert.AlertAcknowledged{Note: "found"})
-	b.append(alerts.RuleStream("error-rate"), alert.RuleChanged{
+	b.append(event.AlertStream(first), alert.AlertAcknowledged{Note: "looking"})
+	b.append(event.AlertStream(second), alert.AlertResolved{Reason: "over"})
+	b.append(event.AlertStream(first), alert.AlertAcknowledged{Note: "found"})
+	b.append(event.RuleStream("error-rate"), alert.RuleChanged{
 		Rule: "error-rate", Kind: alert.ErrorRate, Enabled: true, Threshold: 0.5, Statistic: alert.Average, WindowSeconds: 60, Severity: alert.Warning,
 	})
 	b.project()
@@ -81,7 +81,7 @@ func TestFactsOfAlerts(t *testing.T) {
 	k.append("sender-acme", sender.SenderRegistered{Sender: "acme", Name: "Acme", PhoneNumberID: "1", MessagesPerSecond: 80})
 	k.append("sender-acme", sender.SenderPaused{Priorities: []string{"TRANSACTIONAL"}, Reason: "test"},
 		sender.SenderHeld{Fault: sender.Fault{Category: "auth", Message: "token expired"}})
-	for i := range 15 { // enough that somebody asks how the queue has grown
+	for i := range 15 { // enough that the growth of the queue is read
 		k.at(210+i, uuid.New(), queued("acme", "more"))
 	}
 	id := uuid.New() // sent after the last status
@@ -129,16 +129,16 @@ func TestDutyIsOneProcesss(t *testing.T) {
 	first, second := uuid.New(), uuid.New()
 	take := func(p uuid.UUID, ttl time.Duration, want bool) {
 		t.Helper()
-		got, err := leases.TakeDuty(b.ctx, "test", p, ttl)
+		got, err := leases.AcquireLeaderLease(b.ctx, "test", p, ttl)
 		must(t, err)
 		expect(t, "taken", got, want)
 	}
 	take(first, time.Hour, true)
 	take(second, time.Hour, false)
 	take(first, time.Hour, true)
-	must(t, leases.LeaveDuty(b.ctx, "test", second)) // not its own
+	must(t, leases.ReleaseLeaderLease(b.ctx, "test", second)) // not its own
 	take(second, time.Hour, false)
-	must(t, leases.LeaveDuty(b.ctx, "test", first))
+	must(t, leases.ReleaseLeaderLease(b.ctx, "test", first))
 	take(second, 0, true)
 	take(first, time.Hour, true) // the other's lease has ended
 }
@@ -147,7 +147,7 @@ func TestLanesAreTold(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	until := at(5)
-	must(t, postgres.NewLeases(b.pool).TellLanes(b.ctx, map[string]query.LaneStatus{
+	must(t, postgres.NewLeases(b.pool).PublishLaneStatus(b.ctx, map[string]query.LaneStatus{
 		"acme": {EffectiveRate: 12.5, ThrottledUntil: &until}, "bolt": {NextProbeAt: &until},
 	}))
 	lanes, err := postgres.NewReadModel(b.pool).Lanes(b.ctx)
@@ -157,7 +157,7 @@ func TestLanesAreTold(t *testing.T) {
 	}
 }
 
-// Whoever takes a work item away, the books notice.
+// If a work item is removed, the ledger no longer balances.
 func TestLostWorkItemUnbalancesTheBooks(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

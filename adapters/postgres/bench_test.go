@@ -15,8 +15,8 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// lifecycle is what most messages go through, as batches of so many messages at the
-// same stage, or of whole lives one after the other.
+// lifecycle returns the events of typical messages, as batches of messages at the same
+// stage, or of whole lives one after the other.
 func lifecycle(messages int, staged bool) []event.Batch {
 	var position event.Position
 	now := start
@@ -67,8 +67,8 @@ func lifecycle(messages int, staged bool) []event.Batch {
 	return batches
 }
 
-// BenchmarkProjector reports events projected a second. staged is the dear case: each
-// event of a message comes in a batch of its own, so each writes its row.
+// BenchmarkProjector reports events projected per second. staged is the expensive case: each
+// event of a message comes in a separate batch, so each writes its row.
 func BenchmarkProjector(b *testing.B) {
 	for _, group := range postgres.Groups() {
 		for _, staged := range []bool{true, false} {
@@ -90,16 +90,16 @@ func BenchmarkProjector(b *testing.B) {
 	}
 }
 
-// BenchmarkFetch reads 80 fresh items of each of 50 lanes, in front of a million others.
+// BenchmarkFetch reads 80 fresh items of each of 50 lanes, with a million others after them.
 func BenchmarkFetch(b *testing.B) {
 	h := setup(b)
 	h.project()
 	_, err := h.pool.Exec(h.ctx, `INSERT INTO work_item SELECT gen_random_uuid(), 's' || n % 50, 1, 0, true, now(), NULL, '', 0, 0,
 		'RESEND', '', 0, n, n FROM generate_series(1, 1000000) n; ANALYZE work_item`)
 	must(b, err)
-	var wants []work.Want
+	var wants []work.FetchRequest
 	for i := range 50 {
-		wants = append(wants, work.Want{Sender: fmt.Sprint("s", i), Priority: message.PriorityTransactional, Fresh: 80, Timed: 80, After: 1000})
+		wants = append(wants, work.FetchRequest{Sender: fmt.Sprint("s", i), Priority: message.PriorityTransactional, Fresh: 80, Timed: 80, After: 1000})
 	}
 	list := postgres.NewWorkList(h.pool)
 	b.ResetTimer()

@@ -1,20 +1,20 @@
-// Package postgres keeps Waypost's read models in Postgres: the projections that
-// fill them from the log, the queries that read them, and the leases by which
-// processes share the work.
+// Package postgres keeps Waypost's read models in Postgres: the projections that fill them
+// from the event log, the queries that read them, and the leases that distribute work
+// among processes.
 //
 // # Invariants
 //
-//   - A table is written by one projection alone. Rows and the position they stand
-//     at are one transaction, fenced by the position before: two runs of the same
-//     group can't both write, and a batch handed over twice changes nothing.
-//   - The status of a message is [message.Next] of the one before, here as in the
-//     aggregate.
-//   - The send work-list has one row for each open message and for no other.
-//   - Nothing personal stands in the clear. A message's row holds it sealed under the
-//     data key of its events, and keyed hashes to look it up by; an erasure blanks
-//     both. A work item names its recipient by that key. What is in the schema waypost
-//     can be dropped and built again from the log, erased or not, and comes out equal.
+//   - Exactly one projection writes each table. Its rows and its position change in one
+//     transaction, fenced by the previous position: two runs of the same group can't both
+//     write, and applying a batch twice changes nothing.
+//   - A message's status is [message.Next] of the previous one, here as in the aggregate,
+//     and its work item is what work.Apply gives.
+//   - The work list has one row for each open message and for no other.
+//   - No personal data is in plain text. A message's row contains it sealed under the data
+//     key of its events, and keyed hashes to look it up by; an erasure removes both. A work
+//     item names its recipient by that key. Everything in the schema waypost can be dropped
+//     and rebuilt from the event log, erased or not, with equal rows.
 //
-// The read model is written with synchronous_commit off: what a crash of Postgres
-// takes, rows and position alike, is projected again. Leases are written with it on.
+// The read model is written with synchronous_commit off: what a crash of Postgres loses,
+// rows and positions alike, is projected again. Leases are written with it on.
 package postgres

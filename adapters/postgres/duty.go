@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// TakeDuty makes the process the one that does a duty, or keeps it so, until ttl from
-// now by Postgres's clock. It answers false while another does it.
-func (l *Leases) TakeDuty(ctx context.Context, duty string, process uuid.UUID, ttl time.Duration) (bool, error) {
+// AcquireLeaderLease makes the process the one that does a duty, or extends its lease, until
+// ttl from now by Postgres's clock. It returns false while another process holds the lease.
+func (l *Leases) AcquireLeaderLease(ctx context.Context, duty string, process uuid.UUID, ttl time.Duration) (bool, error) {
 	var mine bool
 	err := l.durably(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `INSERT INTO waypost_run.duty AS d (name, owner, expires_at) VALUES ($1, $2, clock_timestamp() + $3::interval)
@@ -21,16 +21,16 @@ func (l *Leases) TakeDuty(ctx context.Context, duty string, process uuid.UUID, t
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("take the duty %s: %w", duty, err)
+		return false, fmt.Errorf("acquire the duty %s: %w", duty, err)
 	}
 	return mine, nil
 }
 
-// LeaveDuty lets another process take a duty at once.
-func (l *Leases) LeaveDuty(ctx context.Context, duty string, process uuid.UUID) error {
+// ReleaseLeaderLease lets another process take a duty immediately.
+func (l *Leases) ReleaseLeaderLease(ctx context.Context, duty string, process uuid.UUID) error {
 	_, err := l.pool.Exec(ctx, `UPDATE waypost_run.duty SET expires_at = clock_timestamp() WHERE name = $1 AND owner = $2`, duty, process)
 	if err != nil {
-		return fmt.Errorf("leave the duty %s: %w", duty, err)
+		return fmt.Errorf("release the duty %s: %w", duty, err)
 	}
 	return nil
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/waypost/waypost/app/work"
 )
 
-// WorkList is the send work-list, as dispatch reads it.
+// WorkList is the work list as dispatch reads it.
 type WorkList struct{ pool *pgxpool.Pool }
 
-// NewWorkList makes the work-list that stands in pool's read model.
+// NewWorkList returns the work list of pool's read model.
 func NewWorkList(pool *pgxpool.Pool) *WorkList { return &WorkList{pool: pool} }
 
-// openSenders are the senders with items. Each of them is one look into each of three
-// partial indexes, which hold every item between them; a DISTINCT would read all.
+// openSenders selects the senders with items. Each takes one look-up in each of three
+// partial indexes, which contain every item between them; a DISTINCT would read all items.
 const openSenders = `(
 	WITH RECURSIVE open (sender) AS (
 		SELECT least((SELECT min(sender) FROM work_item WHERE fresh),
@@ -35,23 +35,23 @@ const openSenders = `(
 const workColumns = `w.message_id, w.sender, w.priority, w.state, w.fresh, w.due_at, w.expires_at, w.recipient, w.attempt, w.call,
 	w.on_ambiguous, w.template, w.revision, w.position, w.queued_position`
 
-// wanted are the items that a want neither leaves out nor passes over.
+// wanted selects the items that a request doesn't exclude.
 const wanted = `(lane.recipient IS NULL OR i.recipient = lane.recipient)
 						AND (lane.template IS NULL OR i.template = lane.template)
 						AND (lane.not_to IS NULL OR i.recipient <> ALL (string_to_array(lane.not_to, E'\x1f')))
 						AND (lane.not_of IS NULL OR i.template <> ALL (string_to_array(lane.not_of, E'\x1f')))`
 
-// joined makes one text of a list, nil of an empty one: arrays of arrays must all
-// be of one length.
+// joined returns a list as one text, or nil if it is empty. In Postgres, the arrays in an
+// array must have the same length.
 func joined(list []string) *string {
 	return textOrNil(strings.Join(list, "\x1f"))
 }
 
-// Fetch answers what is ready at now, lane by lane in the order of wants: first what
-// has become due, by due time, then what is fresh behind the lane's cursor, by the
-// position of Queued. The position is that of the work-list, of the same instant: it
-// has seen all that was recorded up to there.
-func (l *WorkList) Fetch(ctx context.Context, now time.Time, wants []work.Want) ([]work.Item, event.Position, error) {
+// Fetch returns the items that are ready at now, lane by lane in the order of the requests:
+// first due ones by due time, then fresh ones after the lane's cursor by the position of
+// Queued. The returned position belongs to the same snapshot: the work list includes
+// everything recorded up to it.
+func (l *WorkList) Fetch(ctx context.Context, now time.Time, wants []work.FetchRequest) ([]work.Item, event.Position, error) {
 	items, position, err := l.fetch(ctx, `
 		LEFT JOIN (unnest($2::text[], $3::smallint[], $4::integer[], $5::integer[], $6::bigint[],
 				$7::text[], $8::text[], $9::text[], $10::text[])
@@ -70,24 +70,25 @@ func (l *WorkList) Fetch(ctx context.Context, now time.Time, wants []work.Want) 
 		WHERE p.name = 'worklist'
 		ORDER BY lane.place, w.part, CASE w.part WHEN 0 THEN w.due_at END, w.queued_position`,
 		now,
-		column(wants, func(w work.Want) string { return w.Sender }),
-		column(wants, func(w work.Want) int16 { return int16(w.Priority.Rank()) }),
-		column(wants, func(w work.Want) int32 { return int32(w.Timed) }),
-		column(wants, func(w work.Want) int32 { return int32(w.Fresh) }),
-		column(wants, func(w work.Want) int64 { return int64(w.After) }),
-		column(wants, func(w work.Want) *string { return joined(w.SkipRecipients) }),
-		column(wants, func(w work.Want) *string { return joined(w.SkipTemplates) }),
-		column(wants, func(w work.Want) *string { return textOrNil(w.Recipient) }),
-		column(wants, func(w work.Want) *string { return textOrNil(w.Template) }))
+		column(wants, func(w work.FetchRequest) string { return w.Sender }),
+		column(wants, func(w work.FetchRequest) int16 { return int16(w.Priority.Rank()) }),
+		column(wants, func(w work.FetchRequest) int32 { return int32(w.Timed) }),
+		column(wants, func(w work.FetchRequest) int32 { return int32(w.Fresh) }),
+		column(wants, func(w work.FetchRequest) int64 { return int64(w.After) }),
+		column(wants, func(w work.FetchRequest) *string { return joined(w.SkipRecipients) }),
+		column(wants, func(w work.FetchRequest) *string { return joined(w.SkipTemplates) }),
+		column(wants, func(w work.FetchRequest) *string { return textOrNil(w.Recipient) }),
+		column(wants, func(w work.FetchRequest) *string { return textOrNil(w.Template) }))
 	if err != nil {
 		return nil, 0, fmt.Errorf("fetch work: %w", err)
 	}
 	return items, position, nil
 }
 
-// Overdue answers at most limit items, the oldest first, of those whose call should
-// have been answered or settled by now and of those that expired before they were
-// called: of these senders, or of all if none is named. They take no slot of a lane.
+// Overdue returns at most limit items, oldest first: those whose call should have had a
+// response or been settled by now, and those that expired before they were called. It
+// returns items of the given senders, or of all if none is given. Such items need no slot of
+// a lane.
 func (l *WorkList) Overdue(
 	ctx context.Context, now time.Time, senders []string, limit int,
 ) ([]work.Item, event.Position, error) {
@@ -110,16 +111,16 @@ func (l *WorkList) Overdue(
 	return items, position, nil
 }
 
-// Position is how far the work-list has come.
+// Position returns the position that the work list has reached.
 func (l *WorkList) Position(ctx context.Context) (event.Position, error) {
 	_, position, err := l.fetch(ctx, `LEFT JOIN work_item w ON false WHERE p.name = 'worklist'`)
 	if err != nil {
-		return 0, fmt.Errorf("read the work-list's position: %w", err)
+		return 0, fmt.Errorf("read the position of the work list: %w", err)
 	}
 	return position, nil
 }
 
-// fetch reads items together with the position; tail joins them as w, outer.
+// fetch reads items together with the position. tail joins them as w, with an outer join.
 func (l *WorkList) fetch(ctx context.Context, tail string, args ...any) ([]work.Item, event.Position, error) {
 	rows, err := l.pool.Query(ctx, `SELECT p.position, `+workColumns+` FROM projection p `+tail, args...)
 	if err != nil {

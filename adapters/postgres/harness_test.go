@@ -28,12 +28,12 @@ import (
 // patience bounds every wait of the tests.
 const patience = time.Minute
 
-// start is when the clock of the histories stands; Postgres keeps microseconds.
+// start is where the clock of the histories starts. Postgres stores microseconds.
 var start = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
-// bundle is a read model beside the log that it is made of, both empty.
+// bundle is an empty read model with the empty log that it is built from.
 type bundle struct {
 	tb    testing.TB
 	ctx   context.Context
@@ -41,8 +41,12 @@ type bundle struct {
 	pool  *pgxpool.Pool
 	log   *eventstore.Log
 	logID string
-	now   time.Time
-	vault *vault.DataKeys // nil: personal data stand in the clear, and rows have none
+	// storeURL is the URL of the event store.
+	storeURL string
+	now      time.Time
+	vault    *vault.DataKeys // if nil, personal data is not sealed, and rows have none
+	// keepLostProbes plants the defect of that name in all projectors.
+	keepLostProbes bool
 }
 
 func setup(tb testing.TB) *bundle {
@@ -61,7 +65,7 @@ func setupSealed(tb testing.TB) *bundle {
 	return b
 }
 
-// model is the read model as this bundle can read it.
+// model returns the read model with this bundle's vault.
 func (b *bundle) model() *postgres.ReadModel {
 	if b.vault == nil {
 		return postgres.NewReadModel(b.pool)
@@ -73,15 +77,14 @@ func setupWith(tb testing.TB, keys *vault.DataKeys) *bundle {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
 	tb.Cleanup(cancel)
-	b := &bundle{tb: tb, ctx: ctx, url: postgrestest.New(tb), now: start, vault: keys}
-	must(tb, postgres.Up(ctx, b.url))
+	b := &bundle{tb: tb, ctx: ctx, url: postgrestest.Migrated(tb), now: start, vault: keys}
 	var err error
 	b.pool, err = postgres.Open(ctx, b.url)
 	must(tb, err)
 	tb.Cleanup(b.pool.Close)
 
 	server, err := eventstored.Open(ctx, eventstored.Options{
-		Dir: tb.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
+		Dir: tb.TempDir(), Logger: slog.New(slog.DiscardHandler),
 	})
 	must(tb, err)
 	tb.Cleanup(func() {
@@ -92,9 +95,10 @@ func setupWith(tb testing.TB, keys *vault.DataKeys) *bundle {
 	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), inbound.Types(), alert.Types())
 	must(tb, err)
 	if keys != nil {
-		codec = codec.Sealing(keys)
+		codec = codec.WithVault(keys)
 	}
-	b.log, err = eventstore.Open(ctx, eventstore.Options{URL: server.URL(), Codec: codec})
+	b.storeURL = server.URL()
+	b.log, err = eventstore.Open(ctx, eventstore.Options{URL: b.storeURL, Codec: codec})
 	must(tb, err)
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -112,7 +116,7 @@ func (b *bundle) projector(group postgres.Group) *postgres.Projector {
 	return b.projectorHolding(group, 0)
 }
 
-// projectorHolding is a projector that holds so many rows back.
+// projectorHolding returns a projector that holds a number of rows back.
 func (b *bundle) projectorHolding(group postgres.Group, rows int) *postgres.Projector {
 	b.tb.Helper()
 	p, err := postgres.NewProjector(b.projectorOptions(group).Holding(rows))
@@ -127,11 +131,14 @@ func (b *bundle) projectorOptions(group postgres.Group) postgres.ProjectorOption
 	if b.vault != nil {
 		o.Vault = b.vault
 	}
+	if b.keepLostProbes {
+		o = o.KeepingLostProbes()
+	}
 	return o
 }
 
-// views is a projector of the views that goes on for as long as nobody else projects
-// them, and remembers so many rows.
+// views returns a projector of the views that remembers a number of rows. It can continue
+// for as long as no other process projects them.
 func (b *bundle) views(rows int) *postgres.Projector {
 	b.tb.Helper()
 	p, err := postgres.NewProjector(b.projectorOptions(postgres.Views).Remembering(rows))
@@ -141,8 +148,8 @@ func (b *bundle) views(rows int) *postgres.Projector {
 	return p
 }
 
-// goOn has p project what is new, as if started again if someone else came between.
-func (b *bundle) goOn(p *postgres.Projector) {
+// projectWith makes p project new events. If another process has projected some, p starts again.
+func (b *bundle) projectWith(p *postgres.Projector) {
 	b.tb.Helper()
 	var fenced *postgres.FencedError
 	for _, batch := range b.read(p.Position()) {
@@ -150,14 +157,14 @@ func (b *bundle) goOn(p *postgres.Projector) {
 		if errors.As(err, &fenced) {
 			_, err = p.Prepare(b.ctx)
 			must(b.tb, err)
-			b.goOn(p)
+			b.projectWith(p)
 			return
 		}
 		must(b.tb, err)
 	}
 }
 
-// project brings both groups up to the log.
+// project brings both groups up to the end of the log.
 func (b *bundle) project() {
 	b.tb.Helper()
 	for _, g := range postgres.Groups() {
@@ -165,15 +172,22 @@ func (b *bundle) project() {
 	}
 }
 
-// append records events a second after the ones before.
+// append records events, one second after the previous ones.
 func (b *bundle) append(stream string, events ...domain.Event) event.Appended {
 	b.tb.Helper()
+	return b.appendUnder("", stream, events...)
+}
+
+// appendUnder is append with the data key of the message's recipient, which Queued
+// creates.
+func (b *bundle) appendUnder(key event.KeyID, stream string, events ...domain.Event) event.Appended {
+	b.tb.Helper()
 	b.now = b.now.Add(time.Second)
-	list := make([]event.New, len(events))
+	list := make([]event.Proposed, len(events))
 	for i, e := range events {
-		list[i] = event.New{ID: uuid.Must(uuid.NewV7()), Event: e, Meta: event.Meta{
+		list[i] = event.Proposed{ID: uuid.Must(uuid.NewV7()), Event: e, Meta: event.Meta{
 			RecordedAt: b.now, Sender: "acme", By: domain.Platform("test"),
-		}}
+		}, Subject: event.Subject{Key: key}}
 		if q, ok := e.(message.Queued); ok {
 			list[i].Subject.People = []string{q.Personal.To}
 		}
@@ -197,7 +211,7 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-// read answers what the log has of messages, senders and erasures.
+// read returns the events of messages, senders, and erasures in the log.
 func (b *bundle) read(from event.Position) []event.Batch {
 	b.tb.Helper()
 	end, err := b.log.End(b.ctx)

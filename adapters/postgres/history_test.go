@@ -3,11 +3,15 @@ package postgres_test
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"strings"
+	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -27,102 +31,255 @@ func failure() message.Failure {
 	return message.Failure{Code: &code, Category: message.CategoryServer, Class: message.ClassTransient, Message: "something went wrong"}
 }
 
-// history draws what may happen to one message, append by append.
+// history draws what can happen to one message, append by append. The aggregate decides, so
+// every history is one that the log can have, in the shape of this version or of an
+// older one.
 type history struct {
 	id      uuid.UUID
 	sender  string
-	status  message.Status
-	calls   int
-	attempt int
+	key     event.KeyID // its recipient's, once it is queued
+	message message.Message
 	records []message.Record
 }
 
 func (h *history) record(at time.Time, events ...domain.Event) {
 	for _, e := range events {
-		h.status = message.Next(h.status, e.(message.Event))
-		h.records = append(h.records, message.Record{Event: e, At: at})
+		r := message.Record{Event: e, At: at}
+		h.message = h.message.Apply(r)
+		h.records = append(h.records, r)
 	}
 }
 
-// next draws the events of the message's next append; none if it is over.
-func (h *history) next(t *rapid.T, now time.Time) []domain.Event {
-	soon := now.Add(time.Duration(rapid.IntRange(1, 60).Draw(t, "delay")) * time.Second)
-	one := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "what") }
-	failed := message.Failed{Call: h.calls, Attempt: h.attempt, Failure: failure(), At: now}
-	sent := message.Sent{
-		Call: h.calls, At: now, By: message.ByAnswer,
-		Personal: message.SentPersonal{WhatsAppID: fmt.Sprintf("wamid.%s.%d", h.id, h.calls)},
+func (h *history) String() string {
+	var s strings.Builder
+	for _, r := range h.records {
+		data, err := json.Marshal(r.Event)
+		fmt.Fprintf(&s, "\n%s %s %s %v", r.At.Format(time.TimeOnly), r.Event.EventType(), data, err)
 	}
-	dead := message.DeadLettered{Attempts: h.attempt, Failure: failure()}
-	switch h.status {
-	case "":
-		q := queued(h.sender, h.id.String())
-		q.Priority = rapid.SampledFrom(message.Priorities()).Draw(t, "priority")
-		if rapid.Bool().Draw(t, "scheduled") {
-			q.SendAt = soon
+	return s.String()
+}
+
+// next draws the events of the message's next append. It returns none if nothing more
+// happened.
+func (h *history) next(t *rapid.T, now time.Time) []domain.Event {
+	if !h.message.Exists() {
+		return []domain.Event{h.queued(t, now)}
+	}
+	for range 5 {
+		var decided []message.Event
+		if len(h.message.Calls) > 0 && rapid.IntRange(0, 2).Draw(t, "of a status") == 0 {
+			decided, _ = message.RecordStatusUpdate(h.message, h.statusUpdate(t, now))
+		} else {
+			decided = h.decide(t, now)
 		}
-		if rapid.Bool().Draw(t, "expires") {
-			q.ExpiresAt = now.Add(time.Hour)
+		if len(decided) > 0 {
+			return asRecorded(t, decided)
 		}
-		return []domain.Event{q}
-	case message.StatusQueued, message.StatusRetrying:
-		switch one(8) {
-		case 0:
-			return []domain.Event{message.Cancelled{Reason: "no"}}
-		case 1:
-			return []domain.Event{message.Expired{}}
-		}
-		h.calls++
-		h.attempt++
-		return []domain.Event{message.SendAttempted{Call: h.calls, Attempt: h.attempt, AnswerBy: soon}}
-	case message.StatusSending:
-		switch one(7) {
-		case 0:
-			return []domain.Event{failed, message.RetryScheduled{Attempt: h.attempt, DueAt: soon}}
-		case 1:
-			failed.Final = true
-			return []domain.Event{failed}
-		case 2:
-			return []domain.Event{failed, dead}
-		case 3:
-			h.attempt--
-			return []domain.Event{message.Deferred{Call: h.calls, Attempt: h.attempt, Reason: message.DeferThrottled, DueAt: soon}}
-		case 4:
-			return []domain.Event{message.OutcomeUnknown{Call: h.calls, Cause: "timeout", SettleBy: soon}}
-		}
-		return []domain.Event{sent}
-	case message.StatusAmbiguous:
-		switch one(4) {
-		case 0:
-			return []domain.Event{message.RetryScheduled{Attempt: h.attempt, DueAt: soon}}
-		case 1:
-			return []domain.Event{dead}
-		case 2:
-			return []domain.Event{message.Expired{}}
-		}
-		sent.By, sent.Again = message.ByStatus, h.calls > 1
-		return []domain.Event{sent}
-	case message.StatusSent, message.StatusDelivered, message.StatusRead:
-		switch one(5) {
-		case 0:
-			return []domain.Event{message.Confirmed{Call: h.calls, At: now}}
-		case 1:
-			failed.AfterAcceptance = true
-			if h.status == message.StatusSent {
-				return []domain.Event{failed, dead}
-			}
-			return []domain.Event{failed}
-		case 2:
-			return []domain.Event{message.Read{Call: h.calls, At: now, CalledAt: now}}
-		}
-		return []domain.Event{message.Delivered{Call: h.calls, At: now, CalledAt: now}}
-	case message.StatusDeadLettered:
-		if one(2) == 0 {
-			h.attempt = 0
-			return []domain.Event{message.Requeued{Reason: "again"}}
-		}
-		return []domain.Event{message.Discarded{Reason: "no"}}
-	case message.StatusFailed, message.StatusCancelled, message.StatusExpired, message.StatusDiscarded:
 	}
 	return nil
+}
+
+// asRecorded returns the events as this version or an older one recorded them.
+func asRecorded(t *rapid.T, decided []message.Event) []domain.Event {
+	events := make([]domain.Event, len(decided))
+	for i, e := range decided {
+		if lost, ok := e.(message.OutcomeUnknown); ok && rapid.Bool().Draw(t, "by an older version") {
+			lost.Attempt = nil
+			e = lost
+		}
+		events[i] = e
+	}
+	return events
+}
+
+func (h *history) queued(t *rapid.T, now time.Time) message.Queued {
+	q := queued(h.sender, h.id.String())
+	q.Priority = rapid.SampledFrom(message.Priorities()).Draw(t, "priority")
+	q.OnAmbiguous = rapid.SampledFrom([]message.AmbiguityPolicy{message.AmbiguityResend, message.AmbiguityDeadLetter}).Draw(t, "onAmbiguous")
+	if rapid.Bool().Draw(t, "template") {
+		q.Kind, q.Template = message.KindTemplate, "spring_sale"
+	}
+	if rapid.Bool().Draw(t, "fingerprint is personal") {
+		q.Fingerprint, q.Personal.Fingerprint = "", q.Fingerprint
+	}
+	if rapid.Bool().Draw(t, "scheduled") {
+		q.SendAt = now.Add(time.Duration(rapid.IntRange(1, 60).Draw(t, "delay"))*time.Second + drawFraction(t))
+	}
+	if rapid.Bool().Draw(t, "expires") {
+		q.ExpiresAt = now.Add(time.Hour)
+	}
+	return q
+}
+
+// drawFraction draws a part of a second.
+func drawFraction(t *rapid.T) time.Duration {
+	return rapid.OneOf(
+		rapid.SampledFrom([]time.Duration{0, 1, time.Microsecond, 400 * time.Millisecond, time.Second - time.Microsecond, time.Second - 1}),
+		rapid.Custom(func(t *rapid.T) time.Duration {
+			return time.Duration(rapid.IntRange(0, int(time.Second)-1).Draw(t, "nanoseconds"))
+		}),
+	).Draw(t, "fraction of a second")
+}
+
+// decide draws a decision other than about a status.
+func (h *history) decide(t *rapid.T, now time.Time) (events []message.Event) {
+	m := h.message
+	policy := message.Policy{
+		RetryDelays: []time.Duration{time.Second, 2 * time.Second}, CallTimeout: 30 * time.Second, SettleAfter: 30 * time.Second,
+		ThrottleLimit: 2,
+	}
+	later := now
+	if m.DueAt.After(now) {
+		later = m.DueAt
+	}
+	reason := rapid.SampledFrom([]string{"", "no"}).Draw(t, "reason")
+	what := rapid.IntRange(0, 9).Draw(t, "what")
+	switch {
+	case m.Status == message.StatusSending && what > 0:
+		return message.FinishCall(m, len(m.Calls), h.result(t, now), policy, now)
+	case m.Status == message.StatusAmbiguous && what < 3 && len(m.Calls) > 0:
+		return message.FinishCall(m, rapid.IntRange(1, len(m.Calls)).Draw(t, "call"), h.accepted(t, len(m.Calls)), policy, now)
+	case m.Status == message.StatusDeadLettered && what < 5:
+		events, _ = message.Requeue(m, reason, now.Add(time.Minute))
+	case m.Status == message.StatusDeadLettered:
+		events, _ = message.Discard(m, reason, now)
+	case what == 0:
+		events, _ = message.Cancel(m, reason)
+	case what == 1 && !m.ExpiresAt.IsZero():
+		return message.Advance(m, policy, false, m.ExpiresAt)
+	default:
+		return message.Advance(m, policy, rapid.Bool().Draw(t, "probe"), later)
+	}
+	return events
+}
+
+func (h *history) wamid(call int) string { return fmt.Sprintf("wamid.%s.%d", h.id, call) }
+
+func (h *history) accepted(t *rapid.T, call int) message.Accepted {
+	return message.Accepted{WhatsAppID: h.wamid(call), Held: rapid.SampledFrom([]string{"", "paused"}).Draw(t, "held")}
+}
+
+// result draws the result of the last call.
+func (h *history) result(t *rapid.T, now time.Time) message.CallResult {
+	switch rapid.IntRange(0, 9).Draw(t, "result") {
+	case 0, 1, 2:
+		return h.accepted(t, len(h.message.Calls))
+	case 3, 4, 5:
+		return message.Lost{Cause: "timeout", HTTPStatus: rapid.SampledFrom([]int{0, 502}).Draw(t, "HTTP status")}
+	case 6:
+		return message.NotCalled{}
+	case 7:
+		p := message.Postponed{DueAt: now.Add(time.Second), Reason: rapid.SampledFrom([]message.Deferral{
+			message.DeferThrottled, message.DeferPair, message.DeferSenderHeld, message.DeferProbeFailed, message.DeferTemplateHeld,
+		}).Draw(t, "deferral")}
+		if rapid.Bool().Draw(t, "has a code") {
+			p.Code, p.Scope = new(130429), message.ScopeNumber
+		}
+		return p
+	}
+	return message.Refused{
+		Failure: drawFailure(t), Scope: rapid.SampledFrom([]message.ThrottleScope{message.ScopePair, message.ScopeApp}).Draw(t, "scope"),
+		RetryAfterSeconds: rapid.IntRange(0, 5).Draw(t, "retry after"), Unreachable: rapid.Bool().Draw(t, "unreachable"),
+		Personal: message.FailurePersonal{Details: "details of " + h.id.String()},
+	}
+}
+
+func drawFailure(t *rapid.T) message.Failure {
+	f := failure()
+	f.Class = rapid.SampledFrom([]message.Class{
+		message.ClassTransient, message.ClassTransient, message.ClassPermanent, message.ClassSender, message.ClassThrottled,
+	}).Draw(t, "class")
+	if rapid.Bool().Draw(t, "no code") {
+		f.Code, f.Category = nil, message.CategoryNetwork
+	}
+	return f
+}
+
+func (h *history) statusUpdate(t *rapid.T, now time.Time) message.StatusUpdate {
+	call := rapid.IntRange(1, len(h.message.Calls)).Draw(t, "call")
+	u := message.StatusUpdate{
+		Call: call, WhatsAppID: h.wamid(call), At: now.Add(-time.Second).Truncate(time.Second),
+		Kind: rapid.SampledFrom([]message.StatusKind{
+			message.ReportSent, message.ReportDelivered, message.ReportRead, message.ReportFailed, message.ReportFailed, message.ReportOther,
+		}).Draw(t, "status"),
+	}
+	if rapid.Bool().Draw(t, "priced") {
+		u.Pricing = &message.Pricing{Model: "PMP", Category: "utility"}
+	}
+	switch u.Kind {
+	case message.ReportFailed:
+		u.Failure = drawFailure(t)
+		u.Personal.Details = "status of " + h.id.String()
+	case message.ReportOther:
+		u.About = message.About{Type: "payment", Status: "captured", Raw: "{}"}
+	case message.ReportSent, message.ReportDelivered, message.ReportRead:
+	}
+	return u
+}
+
+// coverage collects which event types, and which values of their optional members and
+// flags, histories have.
+type coverage map[string]bool
+
+func (c coverage) add(e domain.Event) {
+	v := reflect.ValueOf(e)
+	c[e.EventType()] = true
+	for field, value := range v.Fields() {
+		if optional(field) {
+			c[fmt.Sprintf("%s.%s set: %t", e.EventType(), field.Name, !value.IsZero())] = true
+		}
+	}
+}
+
+// optional reports whether an event can lack a member, or have it as a flag.
+func optional(field reflect.StructField) bool {
+	return strings.Contains(field.Tag.Get("json"), ",omit") || field.Type.Kind() == reflect.Bool
+}
+
+// missing returns what the histories lack: a registered type of event, or one of the two
+// states of a flag or an optional member.
+func (c coverage) missing(types []domain.Type) []string {
+	var list []string
+	want := func(name string) {
+		if !c[name] {
+			list = append(list, name)
+		}
+	}
+	for _, t := range types {
+		want(t.Name)
+		e, err := t.Decode([]byte("{}"))
+		if err != nil {
+			return []string{err.Error()}
+		}
+		for field := range reflect.ValueOf(e).Fields() {
+			if optional(field) {
+				want(fmt.Sprintf("%s.%s set: true", t.Name, field.Name))
+				want(fmt.Sprintf("%s.%s set: false", t.Name, field.Name))
+			}
+		}
+	}
+	return list
+}
+
+// The histories have every event type of a message, with and without each flag and
+// optional member. A new one must be drawn, or this fails.
+func TestHistoriesHaveEveryEventAndFlag(t *testing.T) {
+	t.Parallel()
+	lives := rapid.Custom(func(t *rapid.T) *history {
+		h, now := &history{id: uuid.NewSHA1(uuid.Nil, []byte("a")), sender: "acme"}, start
+		for range 30 {
+			now = now.Add(time.Second)
+			h.record(now, h.next(t, now)...)
+		}
+		return h
+	})
+	seen := make(coverage)
+	for seed := range 1000 {
+		for _, r := range lives.Example(seed).records {
+			seen.add(r.Event)
+		}
+	}
+	if missing := seen.missing(message.Types()); len(missing) > 0 {
+		t.Errorf("no history has %s; draw a decision that returns it in history.decide", strings.Join(missing, ", "))
+	}
 }

@@ -10,12 +10,11 @@ import (
 	"github.com/waypost/waypost/app/query"
 )
 
-// laneStatusTTL is how long what an owner told of its lane is taken for true. Owners
-// tell every second.
+// laneStatusTTL is how long a lane status is valid. Owners publish it every second.
 const laneStatusTTL = 5 * time.Second
 
-// TellLanes tells how the lanes of this process stand.
-func (l *Leases) TellLanes(ctx context.Context, lanes map[string]query.LaneStatus) error {
+// PublishLaneStatus publishes the status of this process's lanes.
+func (l *Leases) PublishLaneStatus(ctx context.Context, lanes map[string]query.LaneStatus) error {
 	if len(lanes) == 0 {
 		return nil
 	}
@@ -35,17 +34,17 @@ func (l *Leases) TellLanes(ctx context.Context, lanes map[string]query.LaneStatu
 		column(senders, func(s string) *time.Time { return lanes[s].ThrottledUntil }),
 		column(senders, func(s string) *time.Time { return lanes[s].NextProbeAt }))
 	if err != nil {
-		return fmt.Errorf("tell how the lanes stand: %w", err)
+		return fmt.Errorf("publish the lane status: %w", err)
 	}
 	return nil
 }
 
-// Lanes answers how lanes stand, of those whose owner has told of late.
+// Lanes returns the status of the lanes whose owner published it recently.
 func (r *ReadModel) Lanes(ctx context.Context) (map[string]query.LaneStatus, error) {
 	rows, err := r.pool.Query(ctx, `SELECT sender, effective_rate, throttled_until, next_probe_at FROM waypost_run.lane_status
 		WHERE updated_at > clock_timestamp() - $1::interval`, laneStatusTTL)
 	if err != nil {
-		return nil, fmt.Errorf("read how the lanes stand: %w", err)
+		return nil, fmt.Errorf("read the lane status: %w", err)
 	}
 	lanes := make(map[string]query.LaneStatus)
 	var id string
@@ -54,7 +53,7 @@ func (r *ReadModel) Lanes(ctx context.Context) (map[string]query.LaneStatus, err
 		lanes[id] = s
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("read how the lanes stand: %w", err)
+		return nil, fmt.Errorf("read the lane status: %w", err)
 	}
 	return lanes, nil
 }

@@ -13,23 +13,23 @@ import (
 	"github.com/waypost/waypost/app/work"
 )
 
-// RoleDispatch and RoleWebhook are the roles of a process that leases go by.
+// RoleDispatch and RoleWebhook are the roles of a process that leases depend on.
 const (
 	RoleDispatch = work.RoleDispatch
 	RoleWebhook  = work.RoleWebhook
 )
 
-// Leases says which processes are alive and who of them sends for which sender. All
-// times are those of Postgres's clock, which all processes share.
+// Leases records which processes are alive and which of them sends for which sender. All
+// times are by Postgres's clock, which all processes share.
 type Leases struct{ pool *pgxpool.Pool }
 
-// NewLeases makes the leases that stand in the Postgres of pool.
+// NewLeases returns the leases in the Postgres of pool.
 func NewLeases(pool *pgxpool.Pool) *Leases { return &Leases{pool: pool} }
 
-// Heartbeat prolongs the process's lease to ttl from now. A process whose lease has
-// ended gets a new one and owns no lane with it, whatever it owned: by its own
-// monotonic clock it has stopped before, and it claims anew. recordingSince is since
-// when it can record webhooks without a break, zero while it can't.
+// Heartbeat extends the process's lease to ttl from now. A process whose lease has expired
+// gets a new one without any lanes, because by its own monotonic clock it has stopped
+// before; it must claim lanes again. recordingSince is the time since which it has recorded
+// webhooks without interruption, or zero if it can't.
 func (l *Leases) Heartbeat(
 	ctx context.Context, process uuid.UUID, roles []string, recordingSince time.Time, ttl time.Duration,
 ) error {
@@ -40,7 +40,7 @@ func (l *Leases) Heartbeat(
 		if err != nil || tag.RowsAffected() == 1 {
 			return err
 		}
-		// Its lanes go with the old row.
+		// Its lanes are deleted with the old row.
 		if _, err := tx.Exec(ctx, `DELETE FROM waypost_run.process WHERE id = $1`, process); err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func (l *Leases) Heartbeat(
 	return nil
 }
 
-// Release ends the process's lease and gives up its lanes.
+// Release ends the process's lease and frees its lanes.
 func (l *Leases) Release(ctx context.Context, process uuid.UUID) error {
 	err := l.durably(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM waypost_run.process WHERE id = $1`, process)
@@ -67,24 +67,24 @@ func (l *Leases) Release(ctx context.Context, process uuid.UUID) error {
 	return nil
 }
 
-// ErrLapsed says that a process without a lease asked for lanes.
+// ErrLapsed reports that a process without a lease claimed lanes.
 var ErrLapsed = errors.New("process has no lease: it needs a heartbeat first")
 
-// Claim takes lanes of the given senders that nobody alive owns, up to the process's
-// share, and answers all that it owns. Lanes of processes whose lease has ended are
-// free; a heartbeat that is under way meanwhile decides first. ErrLapsed if the
-// process has no lease.
+// Claim takes lanes of the given senders that no live process owns, up to the process's
+// share, and returns all lanes that it owns. Lanes of processes with an expired lease are
+// free; a concurrent heartbeat of such a process takes precedence. It returns ErrLapsed if
+// the process has no lease.
 func (l *Leases) Claim(ctx context.Context, process uuid.UUID, senders []string) ([]string, error) {
 	var owned []string
 	err := l.durably(ctx, func(tx pgx.Tx) error {
-		// Lanes go with their owner's row. One that is locked has a heartbeat under way,
-		// or another claim ends it.
+		// Lanes are deleted with their owner's row. A locked row has a heartbeat in
+		// progress, or another claim deletes it.
 		if _, err := tx.Exec(ctx, `DELETE FROM waypost_run.process WHERE id IN (
 			SELECT id FROM waypost_run.process WHERE expires_at <= clock_timestamp() AND id <> $1 FOR UPDATE SKIP LOCKED)`,
 			process); err != nil {
 			return err
 		}
-		// The lock keeps the lease from being ended by others until the claims stand.
+		// The lock prevents others from ending the lease until the claims are committed.
 		var alive bool
 		err := tx.QueryRow(ctx, `SELECT expires_at > clock_timestamp() FROM waypost_run.process WHERE id = $1 FOR UPDATE`, process).Scan(&alive)
 		if errors.Is(err, pgx.ErrNoRows) || err == nil && !alive {
@@ -97,7 +97,7 @@ func (l *Leases) Claim(ctx context.Context, process uuid.UUID, senders []string)
 		if err != nil {
 			return err
 		}
-		// In the order of names, so that two claims never wait for each other.
+		// Ordered by name, so that two claims never wait for each other.
 		if _, err := tx.Exec(ctx, `INSERT INTO waypost_run.lane (sender, owner)
 			SELECT s, $1 FROM unnest($2::text[]) AS s
 			WHERE NOT EXISTS (SELECT FROM waypost_run.lane l WHERE l.sender = s)
@@ -115,8 +115,8 @@ func (l *Leases) Claim(ctx context.Context, process uuid.UUID, senders []string)
 	return owned, nil
 }
 
-// Share is how many of so many senders each living dispatcher should own, the
-// process counted among them: who owns more gives some back, by ReleaseLanes.
+// Share returns how many of the given number of senders each live dispatcher should own,
+// including this process. A process that owns more frees some with ReleaseLanes.
 func (l *Leases) Share(ctx context.Context, process uuid.UUID, senders int) (int, error) {
 	share, err := shareOf(ctx, l.pool, process, senders)
 	if err != nil {
@@ -133,7 +133,7 @@ func shareOf(ctx context.Context, q querier, process uuid.UUID, senders int) (in
 	return (senders + dispatchers - 1) / dispatchers, err
 }
 
-// ReleaseLanes gives up lanes, once nothing of theirs is in flight any more.
+// ReleaseLanes frees lanes. The caller must have no call in flight on them.
 func (l *Leases) ReleaseLanes(ctx context.Context, process uuid.UUID, senders []string) error {
 	err := l.durably(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM waypost_run.lane WHERE owner = $1 AND sender = ANY ($2)`, process, senders)
@@ -145,23 +145,24 @@ func (l *Leases) ReleaseLanes(ctx context.Context, process uuid.UUID, senders []
 	return nil
 }
 
-// RecordingSince is since when this installation could record webhooks without a
-// break, by the process that can longest; false if none can now.
+// RecordingSince returns the time since which webhooks could be recorded without
+// interruption, by the process that has done so for longest. It returns false if no process
+// can now.
 func (l *Leases) RecordingSince(ctx context.Context) (time.Time, bool, error) {
 	var since *time.Time
 	err := l.pool.QueryRow(ctx, `SELECT min(recording_since) FROM waypost_run.process
 		WHERE expires_at > clock_timestamp() AND $1 = ANY (roles)`, RoleWebhook).Scan(&since)
 	if err != nil {
-		return time.Time{}, false, fmt.Errorf("read since when webhooks are recorded: %w", err)
+		return time.Time{}, false, fmt.Errorf("read the start of webhook recording: %w", err)
 	}
 	return orZero(since), since != nil, nil
 }
 
-// inboundKept is how long counts of inbound messages are kept; lanes look back a second.
+// inboundKept is how long counts of inbound messages are kept. Lanes need the last second.
 const inboundKept = time.Minute
 
-// AddInbound counts messages that came in for senders within the second of at, and
-// forgets those of long ago.
+// AddInbound counts messages received for senders in the second of at, and deletes old
+// counts.
 func (l *Leases) AddInbound(ctx context.Context, at time.Time, bySender map[string]int) error {
 	var senders []string
 	var numbers []int32
@@ -179,9 +180,9 @@ func (l *Leases) AddInbound(ctx context.Context, at time.Time, bySender map[stri
 	return nil
 }
 
-// InboundSince answers how many messages came in for each sender, over all
-// processes, from at on. Counts are kept by the second: of the second in which at
-// lies, so much counts as lies behind it.
+// InboundSince returns the number of messages received for each sender since at, over all
+// processes. Counts are per second: of the second that contains at, the fraction after at is
+// counted.
 func (l *Leases) InboundSince(ctx context.Context, at time.Time) (map[string]int, error) {
 	rows, err := l.pool.Query(ctx, `SELECT sender, ceil(sum(count *
 			least(1, 1 - extract(epoch FROM $1::timestamptz - second))))::bigint FROM waypost_run.inbound
@@ -201,8 +202,8 @@ func (l *Leases) InboundSince(ctx context.Context, at time.Time) (map[string]int
 	return counts, nil
 }
 
-// durably runs a transaction that is on disk once it is acknowledged: a lane that a
-// crash of Postgres took back would have two owners.
+// durably runs a transaction that is on disk once it is acknowledged. If a crash of Postgres
+// undid a claim, the lane would have two owners.
 func (l *Leases) durably(ctx context.Context, do func(pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SET LOCAL synchronous_commit = on`); err != nil {

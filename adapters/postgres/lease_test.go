@@ -10,15 +10,14 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 )
 
 func leases(t *testing.T) *postgres.Leases {
 	t.Helper()
-	url := postgrestest.New(t)
-	must(t, postgres.Up(t.Context(), url))
-	pool, err := postgres.Open(t.Context(), url)
+	pool, err := postgres.Open(t.Context(), postgrestest.Migrated(t))
 	must(t, err)
 	t.Cleanup(pool.Close)
 	return postgres.NewLeases(pool)
@@ -70,11 +69,13 @@ func TestLaneGoesOnWhenItsOwnerEnds(t *testing.T) {
 	must(t, l.Heartbeat(t.Context(), dead, dispatch, time.Time{}, time.Hour))
 	claim(t, l, dead, []string{"a"}, "a")
 	must(t, l.Heartbeat(t.Context(), dead, dispatch, time.Time{}, time.Millisecond))
-	time.Sleep(100 * time.Millisecond) // Postgres's clock decides
 	must(t, l.Heartbeat(t.Context(), left, dispatch, time.Time{}, time.Hour))
+	polltest.Value(t, "the lease has expired by Postgres's clock",
+		func() ([]string, error) { return l.Claim(t.Context(), left, []string{"a"}) },
+		func(owned []string) bool { return slices.Equal(owned, []string{"a"}) })
 	claim(t, l, left, []string{"a", "b"}, "a", "b")
 
-	// The one that was thought dead is back, and owns nothing.
+	// The process that was presumed dead is back, and owns nothing.
 	must(t, l.Heartbeat(t.Context(), dead, dispatch, time.Time{}, time.Hour))
 	claim(t, l, dead, []string{"a", "b"})
 	must(t, l.ReleaseLanes(t.Context(), left, []string{"b"}))

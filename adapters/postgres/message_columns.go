@@ -12,8 +12,8 @@ import (
 // messageColumn is a column of the table message.
 type messageColumn struct {
 	name string
-	// typ is that of the elements which travel in an array for unnest. Arrays of arrays
-	// are rectangular in Postgres: such elements travel as text and are cast.
+	// typ is the type of the elements of the array for unnest. In Postgres, arrays of
+	// arrays are rectangular, so elements that are lists are passed as text and cast.
 	typ, cast string
 	array     func(rows []*messageRow) any
 	value     func(r *messageRow) any // for COPY
@@ -42,8 +42,8 @@ func listColumn[V any](name, typ string, text func([]V) *string, value func(*mes
 	}
 }
 
-// changingColumns may change with each event, the first of them is the key.
-// lastingColumns are set by the first event.
+// changingColumns can change with each event; the first of them is the key. lastingColumns
+// are set by the first event.
 var (
 	changingColumns = []messageColumn{
 		plainColumn("id", "uuid", func(r *messageRow) uuid.UUID { return r.ID }),
@@ -103,7 +103,7 @@ func castNames(of string, list []messageColumn) string {
 	return strings.Join(column(list, func(c messageColumn) string { return of + "." + c.name + c.cast }), ", ")
 }
 
-// unnested is the rows of arrays, as u.
+// unnested returns a FROM item with the rows of the arrays, as u.
 func unnested(list []messageColumn) string {
 	arrays := make([]string, len(list))
 	for i, c := range list {
@@ -112,7 +112,7 @@ func unnested(list []messageColumn) string {
 	return `unnest(` + strings.Join(arrays, ", ") + `) AS u (` + columnNames(list) + `)`
 }
 
-// arraysOf are the arguments of unnested.
+// arraysOf returns the arguments of unnested.
 func arraysOf(list []messageColumn, rows []*messageRow) []any {
 	return column(list, func(c messageColumn) any { return c.array(rows) })
 }

@@ -13,35 +13,35 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// messageRows keeps the rows of messages.
+// messageRows stores the rows of messages.
 type messageRows interface {
-	// load answers the rows of the messages that the events go on with.
+	// load returns the rows of the messages that the events continue.
 	load(ctx context.Context, tx pgx.Tx, events []event.Recorded) (map[uuid.UUID]*messageRow, error)
-	// write takes the rows as the batch leaves them. all says that tables have to hold
+	// write receives the rows as the batch leaves them. If all is set, tables must contain
 	// every row when writes are sent.
 	write(ctx context.Context, tx pgx.Tx, touched []*messageRow, all bool, writes *pgx.Batch) error
-	// committed is told that what was written last stands, and forget that others may
-	// have written since.
+	// committed is called when the last write is committed, and forget when another process
+	// may have written since.
 	committed()
 	forget()
-	// flush writes what is kept elsewhere than in tables.
+	// flush writes rows that are not yet in tables.
 	flush(ctx context.Context, tx pgx.Tx, writes *pgx.Batch) error
 }
 
-// recentAtMost bounds how many rows a projector remembers, each some 1 KB: those of two
-// seconds at full load. From its call to its status most messages are heard of again
-// within that.
+// recentAtMost bounds the number of rows that a projector remembers, about 1 KB each: those
+// of two seconds at full load. Most messages get their next event within that time, from
+// their call to their status.
 const recentAtMost = 4000
 
-// recentRows keeps rows in tables, and remembers the last ones that it wrote, so that
-// they need not be read again. That is for tables which nobody else writes: the position
-// and the epoch that each batch's transaction steps from tell whether someone did.
+// recentRows stores rows in tables and remembers the last ones that it wrote, so that they
+// need not be read again. It is for tables that no other process writes: the position and
+// the epoch in each batch's transaction show whether one did.
 type recentRows struct {
 	most int
-	// young has what was written last, old what was so before young was full.
+	// young has the rows written last, and old the rows written before young was full.
 	young, old map[uuid.UUID]*storedMessage
-	// touched is what write was given last, and changed whether what followed it changed
-	// rows in the tables.
+	// touched is the argument of the last write, and changed reports whether a later
+	// statement changed rows in the tables.
 	touched []*messageRow
 	changed bool
 }
@@ -104,16 +104,16 @@ func (r *recentRows) forget() {
 
 func (r *recentRows) flush(context.Context, pgx.Tx, *pgx.Batch) error { return nil }
 
-// heldAtMost bounds how many rows a rebuild holds, each some 1.5 KB.
+// heldAtMost bounds the number of rows that a rebuild holds, about 1.5 KB each.
 const heldAtMost = 40_000
 
-// heldRows hold rows back until nothing more is expected of their messages, or too many
-// are held: most messages are then written once. That is for tables which are complete
-// only when all is flushed, and which nobody else writes.
+// heldRows holds rows back until nothing more is expected of their messages or too many are
+// held, so that most messages are written once. It is for tables that are complete only
+// after a flush and that no other process writes.
 type heldRows struct {
 	most int
 	held map[uuid.UUID]*messageRow
-	// What write was given and wrote, until that stands.
+	// The argument of the last write and the rows that it wrote, until they are committed.
 	touched, written []*messageRow
 }
 
@@ -122,7 +122,7 @@ func newHeldRows(most int) *heldRows {
 }
 
 func (h *heldRows) load(ctx context.Context, tx pgx.Tx, events []event.Recorded) (map[uuid.UUID]*messageRow, error) {
-	h.touched, h.written = nil, nil // of an attempt that failed
+	h.touched, h.written = nil, nil // from a failed attempt
 	ids := known(events)
 	rows, err := loadMessages(ctx, tx, slices.DeleteFunc(slices.Clone(ids), func(id uuid.UUID) bool { return h.held[id] != nil }))
 	if err != nil {
@@ -130,7 +130,7 @@ func (h *heldRows) load(ctx context.Context, tx pgx.Tx, events []event.Recorded)
 	}
 	for _, id := range ids {
 		if row := h.held[id]; row != nil {
-			again := *row // the batch may fail
+			again := *row // because the batch can fail
 			again.before, again.twice = row.Status, row.SentTwice
 			rows[id] = &again
 		}
@@ -158,7 +158,7 @@ func (h *heldRows) write(ctx context.Context, tx pgx.Tx, touched []*messageRow, 
 	return copyMessages(ctx, tx, h.written, writes)
 }
 
-// over reports whether nothing more is expected of a message.
+// over reports whether no further events are expected for a message.
 func over(s message.Status) bool {
 	switch s {
 	case message.StatusRead, message.StatusFailed, message.StatusDeadLettered, message.StatusCancelled, message.StatusExpired,
@@ -180,7 +180,7 @@ func (h *heldRows) committed() {
 	h.touched, h.written = nil, nil
 }
 
-// forget has nothing to do: what is held was never written.
+// forget does nothing: held rows were never written.
 func (h *heldRows) forget() {}
 
 func (h *heldRows) flush(ctx context.Context, tx pgx.Tx, writes *pgx.Batch) error {
@@ -188,8 +188,8 @@ func (h *heldRows) flush(ctx context.Context, tx pgx.Tx, writes *pgx.Batch) erro
 	return copyMessages(ctx, tx, h.written, writes)
 }
 
-// copyMessages writes thousands of rows at once: COPY takes half of what INSERT does,
-// and Postgres stores the first of them while the last are encoded.
+// copyMessages writes thousands of rows at once. COPY takes half the time of INSERT, and
+// Postgres stores the first rows while the last are encoded.
 func copyMessages(ctx context.Context, tx pgx.Tx, rows []*messageRow, writes *pgx.Batch) error {
 	inserts, updates := split(rows)
 	if len(inserts) > 0 {
@@ -213,7 +213,7 @@ func copyMessages(ctx context.Context, tx pgx.Tx, rows []*messageRow, writes *pg
 	return nil
 }
 
-// writeBeside writes all but the rows of new messages.
+// writeBeside writes everything except the rows of new messages.
 func writeBeside(inserts, updates []*messageRow, writes *pgx.Batch) {
 	if len(inserts) > 0 {
 		writeLabels(inserts, writes)
@@ -236,13 +236,13 @@ func split(rows []*messageRow) (inserts, updates []*messageRow) {
 	return inserts, updates
 }
 
-// known are the messages of the events that began before them.
+// known returns the messages of the events that began before them.
 func known(events []event.Recorded) []uuid.UUID {
 	var ids []uuid.UUID
 	asked := make(map[uuid.UUID]bool, len(events))
 	for _, r := range events {
-		// A stream begins with Queued, so its row can't stand yet.
-		if id, ok := event.MessageOf(r.Stream); ok && !asked[id] {
+		// A stream begins with Queued, so its row can't exist yet.
+		if id, ok := event.ParseMessageStream(r.Stream); ok && !asked[id] {
 			asked[id] = true
 			if r.Revision > 0 {
 				ids = append(ids, id)

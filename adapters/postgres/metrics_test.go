@@ -16,8 +16,7 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// known is a log whose figures can be counted by hand: what is recorded so many
-// seconds after start.
+// known is a log whose metrics can be computed by hand. Times are in seconds after start.
 type known struct {
 	*bundle
 }
@@ -45,7 +44,7 @@ func accepted(call, second int) message.Sent {
 	return message.Sent{Call: call, At: at(second), By: message.ByAnswer}
 }
 
-// record writes the known log and answers a message that is sent and not delivered.
+// record writes the known log and returns a message that is sent and not delivered.
 func (k known) record() (undelivered uuid.UUID) {
 	var m [11]uuid.UUID
 	for i := range m {
@@ -57,15 +56,15 @@ func (k known) record() (undelivered uuid.UUID) {
 	k.at(-602, m[0], text(0))
 	k.at(-600, m[0], attempt(1, -600))
 	k.at(-599, m[0], accepted(1, -599))
-	// Read after all that can go well; lags of 1, 2 and 1 s, latency 2 s.
+	// Read, with everything as it should be; lags of 1, 2 and 1 s, latency 2 s.
 	k.at(10, m[1], text(1))
 	k.at(11, m[1], attempt(1, 11))
 	k.at(12, m[1], accepted(1, 12))
 	k.at(14, m[1], message.Confirmed{Call: 1, At: at(13)})
 	k.at(15, m[1], message.Delivered{Call: 1, At: at(13), CalledAt: at(11)})
 	k.at(20, m[1], message.Read{Call: 1, At: at(19), CalledAt: at(11)})
-	// Retried once; read without a delivered: lag 1 s, latency 5 s. The delivered that
-	// comes late adds a status and a lag of 1 s.
+	// Retried once; read without a delivered: lag 1 s, latency 5 s. The late delivered adds
+	// a status and a lag of 1 s.
 	k.at(21, m[2], text(2))
 	k.at(22, m[2], attempt(1, 22))
 	k.at(23, m[2], failed(1, 131000, message.ClassTransient, message.CategoryServer), message.RetryScheduled{Attempt: 1, DueAt: at(24)})
@@ -81,7 +80,7 @@ func (k known) record() (undelivered uuid.UUID) {
 	k.at(34, m[3], attempt(2, 34))
 	k.at(35, m[3], message.OutcomeUnknown{Call: 2, Cause: "timeout", SettleBy: at(65)})
 	k.at(40, m[3], message.Sent{Call: 2, At: at(34), By: message.ByStatus}, message.Delivered{Call: 2, At: at(36), CalledAt: at(34)})
-	// Failed for good; failed after acceptance by a policy cap; dead.
+	// Failed finally; failed after acceptance by a policy cap; dead.
 	k.at(41, m[4], text(4))
 	k.at(42, m[4], attempt(1, 42))
 	k.at(43, m[4], failed(1, 131026, message.ClassPermanent, message.CategoryRecipient))
@@ -95,7 +94,7 @@ func (k known) record() (undelivered uuid.UUID) {
 	k.at(52, m[6], attempt(1, 52))
 	last := failed(1, 131000, message.ClassTransient, message.CategoryServer)
 	k.at(53, m[6], last, message.DeadLettered{Attempts: 1, Failure: last.Failure})
-	// Scheduled; due and left alone; expired.
+	// Scheduled; due and never called; expired.
 	scheduled := text(7)
 	scheduled.SendAt = at(1000)
 	k.at(54, m[7], scheduled)
@@ -236,14 +235,14 @@ func TestSeriesOfAKnownLog(t *testing.T) {
 	if !minutes[3].From.Equal(at(180)) || minutes[3].OldestDueAge != nil {
 		t.Errorf("a past point is %+v", minutes[3])
 	}
-	// Up to now, 20 minutes on: what was scheduled has become due.
+	// Up to now, 20 minutes later: scheduled messages have become due.
 	last := series(900, 1200, time.Minute)
 	expect(t, "depth before it is due", last[0].QueueDepth, 1)
 	expect(t, "scheduled before it is due", last[0].Scheduled, 1)
 	expect(t, "depth once it is due", last[1].QueueDepth, 2)
 	expect(t, "scheduled once it is due", last[1].Scheduled, 0)
 
-	// By the second the figures are the same.
+	// Per second, the metrics are the same.
 	var sum, bySecond int64
 	for _, p := range minutes {
 		sum += p.Queued + 10*p.Sent + 100*p.Delivered + 1000*p.Calls + 10000*p.Statuses
@@ -253,7 +252,7 @@ func TestSeriesOfAKnownLog(t *testing.T) {
 	}
 	expect(t, "sum by the second", bySecond, sum)
 
-	// What comes late changes no past figure.
+	// A late event changes no past metric.
 	k.at(400, undelivered, message.Delivered{Call: 2, At: at(66), CalledAt: at(64)})
 	k.project()
 	if again := series(0, 300, time.Minute); !reflect.DeepEqual(again, minutes) {
@@ -263,8 +262,7 @@ func TestSeriesOfAKnownLog(t *testing.T) {
 	expect(t, "delivered late", late[0].Delivered, 1)
 }
 
-// Seconds are forgotten after some hours; what a window shows stays the same, by the
-// minute.
+// Seconds are deleted after some hours. A window then shows the same, per minute.
 func TestSecondsAreForgotten(t *testing.T) {
 	t.Parallel()
 	k := known{setup(t)}
@@ -285,8 +283,8 @@ func TestSecondsAreForgotten(t *testing.T) {
 	expect(t, "dead", m.DeadLettered, 1)
 }
 
-// Whatever happens, and wherever batches end: what became due less what left is what
-// is due, and what is scheduled comes out the same way.
+// Whatever happens, and wherever batches end: the messages that became due minus those that
+// left are the due messages, and the same holds for scheduled messages.
 func TestFlowsAddUpToTheQueues(t *testing.T) {
 	b := setup(t)
 	read := postgres.NewReadModel(b.pool)
@@ -298,7 +296,7 @@ func TestFlowsAddUpToTheQueues(t *testing.T) {
 		for range rapid.IntRange(1, 15).Draw(rt, "appends") {
 			h := rapid.SampledFrom(histories).Draw(rt, "message")
 			if events := h.next(rt, b.now); len(events) > 0 {
-				if _, calls := events[0].(message.SendAttempted); calls && h.calls == 1 { // never before sendAt
+				if _, calls := events[0].(message.SendAttempted); calls && len(h.message.Calls) == 0 { // never before sendAt
 					if q := h.records[0].Event.(message.Queued); q.SendAt.After(b.now) {
 						b.now = q.SendAt
 					}
@@ -308,8 +306,14 @@ func TestFlowsAddUpToTheQueues(t *testing.T) {
 			}
 		}
 		b.project()
-		for _, now := range []time.Time{b.now.Add(time.Second), b.now.Add(30 * time.Second), b.now.Add(time.Hour)} {
-			now = now.Add(time.Millisecond) // a window ends before its end
+		ends := []time.Time{b.now.Add(time.Second), b.now.Add(30 * time.Second), b.now.Add(time.Hour)}
+		for _, h := range histories { // also within the second of a sendAt, before and after it
+			if second := h.message.SendAt.Truncate(time.Second); second.After(b.now) {
+				ends = append(ends, second, h.message.SendAt)
+			}
+		}
+		for _, end := range ends {
+			now := end.Add(time.Microsecond) // a window doesn't include its end
 			m, err := read.Metrics(b.ctx, nil, 24*time.Hour, now)
 			if err != nil {
 				rt.Fatal(err)

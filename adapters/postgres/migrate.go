@@ -23,17 +23,17 @@ const (
 	stateVersions     = runSchema + ".schema_version"
 	egressVersions    = egressSchema + ".schema_version"
 
-	// Two programs that start at once migrate one after the other. The numbers are
-	// arbitrary; they only have to differ from each other and from the user's.
+	// Two processes that start together migrate one after the other. The numbers are
+	// arbitrary, but must differ from each other and from the user's.
 	readModelLock = 0x7761790001
 	stateLock     = 0x7761790002
 	egressLock    = 0x7761790004
 
-	// lockPatience is how long a migration of another program is waited for, in seconds.
+	// lockPatience is how long to wait for a migration of another process, in seconds.
 	lockPatience = 300
 )
 
-// Migration is a migration and whether it was applied.
+// A Migration is a migration and whether it was applied.
 type Migration struct {
 	// Set is "readmodel", "state" or "egress".
 	Set     string
@@ -42,16 +42,48 @@ type Migration struct {
 	Applied bool
 }
 
-// Up brings the tables of the read model and of the state to this program's version.
+// NewerSchemaError reports that a newer version of Waypost has migrated the database.
+type NewerSchemaError struct {
+	// Set is the set of migrations, as in Migration.
+	Set string
+	// Applied is the newest migration in the database, Known the newest that this program has.
+	Applied, Known int64
+}
+
+func (e *NewerSchemaError) Error() string {
+	return fmt.Sprintf("the database is from a newer version of Waypost: its %s tables are at migration %d, and this version knows migrations up to %d; "+
+		"run that version or a later one, or restore a backup made before the upgrade", e.Set, e.Applied, e.Known)
+}
+
+// Up migrates the tables of the read model and of the state to this version. It returns a
+// *NewerSchemaError, and changes nothing, if they are from a newer version.
 func Up(ctx context.Context, url string) error {
+	if err := CheckNotNewer(ctx, url); err != nil {
+		return err
+	}
 	return eachSet(ctx, url, func(s migrationSet) error {
 		_, err := s.provider.Up(ctx)
 		return err
 	})
 }
 
-// Down takes back the last migration of the read model, or of the state and the egress
-// if state is set. What the log doesn't hold, tokens among it, is lost with them.
+// CheckNotNewer returns a *NewerSchemaError if the database has migrations that this
+// program doesn't know: it would misread the tables, or damage what it writes to them.
+func CheckNotNewer(ctx context.Context, url string) error {
+	return eachSet(ctx, url, func(s migrationSet) error {
+		applied, known, err := s.provider.GetVersions(ctx)
+		if err != nil {
+			return err
+		}
+		if applied > known {
+			return &NewerSchemaError{Set: s.name, Applied: applied, Known: known}
+		}
+		return nil
+	})
+}
+
+// Down reverts the last migration of the read model, or of the state and the egress if state
+// is set. Data that isn't in the event log, such as tokens, is lost with them.
 func Down(ctx context.Context, url string, state bool) error {
 	return eachSet(ctx, url, func(s migrationSet) error {
 		if state != (s.name != "readmodel") {
@@ -107,6 +139,10 @@ func eachSet(ctx context.Context, url string, do func(migrationSet) error) error
 		{"egress", egressSchema, egressVersions, migrations.Egress, egressLock},
 	} {
 		err := withProvider(ctx, url, set.schema, set.name, set.versions, set.files, set.lockID, do)
+		var newer *NewerSchemaError
+		if errors.As(err, &newer) {
+			return err
+		}
 		if err != nil {
 			return fmt.Errorf("migrate the %s tables: %w", set.name, err)
 		}
@@ -114,7 +150,7 @@ func eachSet(ctx context.Context, url string, do func(migrationSet) error) error
 	return nil
 }
 
-// migrateReadModel makes the read model's tables in a schema of any name.
+// migrateReadModel creates the read model's tables in a schema of any name.
 func migrateReadModel(ctx context.Context, url, schema string) error {
 	return withProvider(ctx, url, schema, "readmodel", readModelVersions, migrations.ReadModel, readModelLock,
 		func(s migrationSet) error {
@@ -138,8 +174,8 @@ func withProvider(
 	if err := createSchema(ctx, db, schema); err != nil {
 		return err
 	}
-	// Nodes that start together look one after the other, each for some milliseconds;
-	// by default one that finds the lock taken asks again after 5 s.
+	// Nodes that start together check one after the other, each for a few milliseconds. By
+	// default, a node that finds the lock taken retries only after 5 s.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID), lock.WithLockTimeout(1, lockPatience))
 	if err != nil {
 		return err
@@ -156,8 +192,8 @@ func withProvider(
 	return do(migrationSet{name: name, provider: provider})
 }
 
-// createSchema makes the schema that holds the version table. CREATE … IF NOT EXISTS
-// alone fails when two programs do it at once.
+// createSchema creates the schema for the version table. CREATE … IF NOT EXISTS on its own
+// fails when two processes run it at once.
 func createSchema(ctx context.Context, db *sql.DB, schema string) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

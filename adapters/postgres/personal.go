@@ -16,24 +16,24 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// Vault seals what is personal in rows and opens it again. The keys are those of the
-// events, so that a row is forgotten with them.
+// A Vault seals and opens personal data in rows. The keys are those of the events, so that
+// erasing them erases the row.
 type Vault interface {
-	// Fetch makes keys ready for OpenValue in one go.
+	// Fetch loads keys for OpenValue in one call.
 	Fetch(ctx context.Context, keys []event.KeyID) error
-	// SealValue gives the same bytes for the same value in the same place, and
-	// nothing if the key is destroyed.
+	// SealValue returns the same bytes for the same value in the same place, and nothing if
+	// the key is destroyed.
 	SealValue(ctx context.Context, key event.KeyID, about string, plain []byte) ([]byte, error)
-	// OpenValue fails with *event.ErasedError if the key is destroyed and with
-	// event.ErrLocked if it is not at hand.
+	// OpenValue returns *event.ErasedError if the key is destroyed and event.ErrLocked if
+	// it is not available.
 	OpenValue(ctx context.Context, key event.KeyID, about string, sealed []byte) ([]byte, error)
-	// Blind is the keyed hash by which a value is looked up.
-	Blind(kind, value string) []byte
-	// KeysOf are the keys of a person.
+	// BlindIndex returns the keyed hash by which a value is looked up.
+	BlindIndex(kind, value string) []byte
+	// KeysOf returns the keys of a person.
 	KeysOf(ctx context.Context, person string) ([]event.KeyID, error)
 }
 
-// The places that values of a row are bound to.
+// The places that sealed values of a row are bound to.
 const (
 	placePersonal = "message row"
 	placeWamid    = "message wamid"
@@ -42,7 +42,7 @@ const (
 
 func place(of string, id uuid.UUID) string { return of + "\n" + id.String() }
 
-// personalRow is what a message's row holds sealed in one.
+// personalRow is the personal data that a message's row stores in one sealed value.
 type personalRow struct {
 	To             string          `json:"to"`
 	IdempotencyKey string          `json:"idempotencyKey,omitempty"`
@@ -50,7 +50,7 @@ type personalRow struct {
 	Labels         []message.Label `json:"labels,omitempty"`
 }
 
-// sealed are the columns of a message's row with what is personal.
+// sealed has the columns of a message's row with personal data.
 type sealed struct {
 	key             event.KeyID
 	personal        []byte
@@ -62,8 +62,8 @@ type sealed struct {
 	events          int
 }
 
-// sealer seals the personal data of rows. Without a vault, or for an event in the
-// clear, a row has none.
+// sealer seals the personal data of rows. Without a vault, or for an event that isn't
+// sealed, a row has none.
 type sealer struct {
 	ctx   context.Context //nolint:containedctx // it lives for one batch
 	vault Vault
@@ -80,7 +80,7 @@ func (s sealer) seal(key event.KeyID, place string, plain []byte) ([]byte, error
 	return out, nil
 }
 
-// queued fills the columns that Queued sets.
+// queued returns the columns that Queued sets.
 func (s sealer) queued(r event.Recorded, id uuid.UUID, p message.QueuedPersonal) (sealed, error) {
 	c := sealed{key: r.Key}
 	if p.To == "" || s.vault == nil {
@@ -94,7 +94,7 @@ func (s sealer) queued(r event.Recorded, id uuid.UUID, p message.QueuedPersonal)
 		return c, err
 	}
 	if p.IdempotencyKey != "" {
-		c.idempotencyHash = s.vault.Blind("idempotency key", p.IdempotencyKey)
+		c.idempotencyHash = s.vault.BlindIndex("idempotency key", p.IdempotencyKey)
 	}
 	for _, l := range p.Labels {
 		c.labelHashes = append(c.labelHashes, labelHash(s.vault, l))
@@ -102,10 +102,10 @@ func (s sealer) queued(r event.Recorded, id uuid.UUID, p message.QueuedPersonal)
 	return c, nil
 }
 
-func labelHash(v Vault, l message.Label) []byte { return v.Blind("label", l.Name+"\x00"+l.Value) }
+func labelHash(v Vault, l message.Label) []byte { return v.BlindIndex("label", l.Name+"\x00"+l.Value) }
 
-// apply takes up what an event says. The row has one key, that of Queued; an event
-// may have another of the same person.
+// apply updates the columns with an event. A row has one key, the key of Queued; an event
+// can have another key of the same person.
 func (s sealer) apply(c *sealed, r event.Recorded, id uuid.UUID, e message.Event) (err error) {
 	if r.Key != "" {
 		c.events++
@@ -125,8 +125,8 @@ func (s sealer) apply(c *sealed, r event.Recorded, id uuid.UUID, e message.Event
 	return err
 }
 
-// openRows completes messages by what is sealed in their rows. What is erased, or
-// cannot be read at the moment, stays nil.
+// openRows adds the personal data that is sealed in rows to messages. Data that was erased,
+// or can't be opened at the moment, stays nil.
 func openRows(ctx context.Context, v Vault, rows []storedMessage) ([]query.Message, error) {
 	list := make([]query.Message, len(rows))
 	var keys []event.KeyID
@@ -185,8 +185,8 @@ func openRow(ctx context.Context, v Vault, c sealed, m *query.Message) error {
 	return err
 }
 
-// erase blanks the rows of messages whose keys are destroyed. What is sealed in them
-// cannot be read any more; the hashes go here.
+// erase clears the rows of messages whose keys are destroyed. Sealed values can no longer be
+// opened; this removes the hashes.
 func erase(writes *pgx.Batch, r event.Recorded, e event.PersonalErased) {
 	writes.Queue(`DELETE FROM message_wamid WHERE wamid_hash IN
 		(SELECT unnest(wamid_hashes) FROM message WHERE data_key = ANY ($1))`, e.Keys)
@@ -199,13 +199,14 @@ func erase(writes *pgx.Batch, r event.Recorded, e event.PersonalErased) {
 		WHERE data_key = ANY ($1) AND erased_at IS NULL`, e.Keys, r.Meta.RecordedAt)
 }
 
-// personalFold counts the events outside of messages that each key has sealed.
-func personalFold() fold {
-	return fold{
+// personalFold returns the projection that counts, for each key, the sealed events outside
+// of messages.
+func personalFold() projection {
+	return projection{
 		name:   "personal events",
 		tables: []string{"personal_event"},
 		types:  typeNames(inbound.Types()),
-		apply: func(_ context.Context, _ pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.Arrival, error) {
+		apply: func(_ context.Context, _ pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.NewWork, error) {
 			var keys []string
 			for _, r := range events {
 				if r.Key != "" {
@@ -222,20 +223,20 @@ func personalFold() fold {
 	}
 }
 
-// CountSealed answers how many messages, and how many events in all, these keys have
-// sealed, as far as the read model has come.
+// CountSealed returns the number of messages, and of events in total, that these keys have
+// sealed, according to the read model.
 func (r *ReadModel) CountSealed(ctx context.Context, keys []event.KeyID) (messages, events int64, err error) {
 	err = r.pool.QueryRow(ctx, `SELECT
 			(SELECT count(*) FROM message WHERE data_key = ANY ($1)),
 			(SELECT coalesce(sum(personal_events), 0) FROM message WHERE data_key = ANY ($1))
 			+ (SELECT coalesce(sum(count), 0) FROM personal_event WHERE data_key = ANY ($1))`, keys).Scan(&messages, &events)
 	if err != nil {
-		return 0, 0, fmt.Errorf("count what data keys have sealed: %w", err)
+		return 0, 0, fmt.Errorf("count values sealed under data keys: %w", err)
 	}
 	return messages, events, nil
 }
 
-// OpenKeys are those of the keys that a message needs which may still be sent.
+// OpenKeys returns the keys that are needed by a message that can still be sent.
 func (r *ReadModel) OpenKeys(ctx context.Context, keys []event.KeyID) ([]event.KeyID, error) {
 	open := []message.Status{message.StatusQueued, message.StatusSending, message.StatusRetrying, message.StatusAmbiguous}
 	found, err := collect[event.KeyID](ctx, r.pool, `SELECT DISTINCT data_key FROM message
@@ -246,7 +247,19 @@ func (r *ReadModel) OpenKeys(ctx context.Context, keys []event.KeyID) ([]event.K
 	return found, nil
 }
 
-// ViewsPosition answers how far the read models of messages have come.
+// Unsent returns the messages sealed under the keys that are still to be sent, and have
+// no call in flight: at most limit, in the order of their IDs, after one of them.
+func (r *ReadModel) Unsent(ctx context.Context, keys []event.KeyID, after uuid.UUID, limit int) ([]uuid.UUID, error) {
+	found, err := collect[uuid.UUID](ctx, r.pool, `SELECT id FROM message
+		WHERE data_key = ANY ($1) AND status = ANY ($2) AND id > $3 ORDER BY id LIMIT $4`,
+		keys, []message.Status{message.StatusQueued, message.StatusRetrying}, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("find the messages of data keys that are still to be sent: %w", err)
+	}
+	return found, nil
+}
+
+// ViewsPosition returns the position that the read models of messages have reached.
 func (r *ReadModel) ViewsPosition(ctx context.Context) (event.Position, error) {
 	var p event.Position
 	if err := r.pool.QueryRow(ctx, `SELECT position FROM projection WHERE name = $1`, Views).Scan(&p); err != nil {

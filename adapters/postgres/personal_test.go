@@ -16,9 +16,9 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// about appends events of a person's data; the first says whose, the others follow
+// about appends events with a person's data. The first names the person, and the others use
 // its key.
-func (b *bundle) about(stream, person string, events ...event.New) event.KeyID {
+func (b *bundle) about(stream, person string, events ...event.Proposed) event.KeyID {
 	b.tb.Helper()
 	var key event.KeyID
 	for _, e := range events {
@@ -36,7 +36,7 @@ func (b *bundle) about(stream, person string, events ...event.New) event.KeyID {
 	return key
 }
 
-// dump is every row of the read model as Postgres writes it.
+// dump returns every row of the read model in Postgres's text form.
 func (b *bundle) dump() string {
 	b.tb.Helper()
 	var all bytes.Buffer
@@ -63,21 +63,21 @@ func TestRowsHoldNothingPersonalAndForgetWithTheLog(t *testing.T) {
 		q.Personal.To, q.Personal.Labels = person, []message.Label{{Name: "campaign", Value: "for " + person}}
 		f := message.FailurePersonal{Details: "number " + person + " is not on WhatsApp"}
 		dataKey := b.about(event.MessageStream(id), person,
-			event.New{Event: q}, event.New{Event: message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now}},
-			event.New{Event: message.Sent{Call: 1, At: b.now, Personal: message.SentPersonal{WhatsAppID: "wamid." + person}}},
-			event.New{Event: message.Failed{Call: 1, Failure: failure(), AfterAcceptance: true, Final: true, At: b.now, Personal: f}})
+			event.Proposed{Event: q}, event.Proposed{Event: message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now}},
+			event.Proposed{Event: message.Sent{Call: 1, At: b.now, Personal: message.SentPersonal{WhatsAppID: "wamid." + person}}},
+			event.Proposed{Event: message.Failed{Call: 1, Failure: failure(), AfterAcceptance: true, Final: true, At: b.now, Personal: f}})
 		return id, dataKey
 	}
 	toAnna, annasKey := write(anna, "order-of-anna")
 	toBen, _ := write(ben, "order-of-ben")
-	b.about(event.InboundStream("1"), anna, event.New{Event: inbound.InboundReceived{
+	b.about(event.InboundStream("1"), anna, event.Proposed{Event: inbound.InboundReceived{
 		PhoneNumberID: "1", At: b.now, Personal: inbound.InboundPersonal{WhatsAppID: "wamid.in", From: anna, Message: []byte(`{}`)},
 	}})
-	must(t, b.vault.Settle(b.ctx))
+	must(t, b.vault.FlushAllProcesses(b.ctx))
 	b.project()
 	for _, word := range []string{anna[1:], ben[1:], "order-of", "campaign", "wamid.", "not on WhatsApp"} {
 		if strings.Contains(b.dump(), word) {
-			t.Errorf("%q stands in the read model", word)
+			t.Errorf("%q is in the read model", word)
 		}
 	}
 	model := b.model()
@@ -124,7 +124,7 @@ func TestRowsHoldNothingPersonalAndForgetWithTheLog(t *testing.T) {
 		t.Errorf("Ben was forgotten too: %+v", m)
 	}
 	expect("after", 0)
-	// Built again from a log of which a part can be read no more, it is the same.
+	// Rebuilt from a log that can only be read in part, it is the same.
 	whole := postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard(), Vault: b.vault}
 	for _, o := range []postgres.RebuildOptions{whole, whole.InSmallSteps()} {
 		done, err := postgres.Rebuild(b.ctx, o)
@@ -135,8 +135,8 @@ func TestRowsHoldNothingPersonalAndForgetWithTheLog(t *testing.T) {
 	}
 }
 
-// What is heard of a message after its recipient was forgotten brings nothing back, though
-// the projector remembers its row, and if the erasure could be projected only later.
+// Events of a message after its recipient was erased restore nothing, even if the projector
+// remembers its row and the erasure is projected only later.
 func TestForgottenRowsStayForgotten(t *testing.T) {
 	t.Parallel()
 	for name, parked := range map[string]bool{"at once": false, "later": true} {
@@ -148,32 +148,32 @@ func TestForgottenRowsStayForgotten(t *testing.T) {
 			q := queued("acme", "order-of-anna")
 			q.Personal.To = anna
 			key := b.about(event.MessageStream(id), anna,
-				event.New{Event: q}, event.New{Event: message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now}},
-				event.New{Event: message.Sent{Call: 1, At: b.now, Personal: message.SentPersonal{WhatsAppID: "wamid.anna"}}})
-			must(t, b.vault.Settle(b.ctx))
+				event.Proposed{Event: q}, event.Proposed{Event: message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now}},
+				event.Proposed{Event: message.Sent{Call: 1, At: b.now, Personal: message.SentPersonal{WhatsAppID: "wamid.anna"}}})
+			must(t, b.vault.FlushAllProcesses(b.ctx))
 			p := b.views(10)
-			b.goOn(p)
+			b.projectWith(p)
 			if parked {
 				_, err := b.pool.Exec(b.ctx, `ALTER TABLE message ADD CONSTRAINT lasting CHECK (erased_at IS NULL)`)
 				must(t, err)
 			}
 			b.append(event.ErasureStream(uuid.Must(uuid.NewV7())), event.PersonalErased{Keys: []event.KeyID{key}, Cause: event.ErasedOnRequest})
-			b.goOn(p)
+			b.projectWith(p)
 			for _, e := range []message.Event{message.Confirmed{Call: 1, At: b.now}, message.Delivered{Call: 1, At: b.now, CalledAt: b.now}} {
 				b.append(event.MessageStream(id), e)
-				b.goOn(p)
+				b.projectWith(p)
 			}
 			if parked {
 				_, err := b.pool.Exec(b.ctx, `ALTER TABLE message DROP CONSTRAINT lasting`)
 				must(t, err)
-				mended, err := p.RetryParked(b.ctx)
+				projected, err := p.RetryParked(b.ctx)
 				must(t, err)
-				if mended != 1 {
-					t.Fatalf("%d streams were mended, want the erasure's", mended)
+				if projected != 1 {
+					t.Fatalf("%d streams were projected, want the erasure's", projected)
 				}
 			}
 			b.append(event.MessageStream(id), message.Read{Call: 1, At: b.now, CalledAt: b.now})
-			b.goOn(p)
+			b.projectWith(p)
 			var read, blank bool
 			must(t, b.pool.QueryRow(b.ctx, `SELECT status = 'READ', personal IS NULL AND whatsapp_id IS NULL AND wamid_hashes IS NULL
 				AND label_hashes IS NULL AND idempotency_hash IS NULL AND erased_at IS NOT NULL FROM message WHERE id = $1`, id).Scan(&read, &blank))

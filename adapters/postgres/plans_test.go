@@ -16,7 +16,7 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// statements keeps what a pool is asked.
+// statements records the statements sent to a pool.
 type statements struct{ list []statement }
 
 type statement struct {
@@ -42,7 +42,7 @@ func (s *statements) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQ
 
 func (s *statements) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
-// planned is a node of a plan that was carried out, as EXPLAIN tells it.
+// planned is a node of an executed plan, as EXPLAIN returns it.
 type planned struct {
 	Type     string    `json:"Node Type"`
 	Relation string    `json:"Relation Name"`
@@ -53,14 +53,14 @@ type planned struct {
 }
 
 const (
-	// manyRows is from how many rows on a table is large.
+	// manyRows is the number of rows from which a table is large.
 	manyRows = 20_000
-	// fewRows is how many a page or a figure may touch.
+	// fewRows is the maximum number of rows that a page or a metric may read.
 	fewRows = 10_000
 )
 
-// touched is how many rows were read from tables, and the large ones that were read
-// from one end to the other.
+// touched returns the number of rows that were read from tables, and the large tables that
+// were read completely.
 func (p planned) touched(large map[string]bool) (rows float64, whole []string) {
 	if p.Relation != "" {
 		rows = (p.Rows + p.Removed) * p.Loops
@@ -75,8 +75,8 @@ func (p planned) touched(large map[string]bool) (rows float64, whole []string) {
 	return rows, whole
 }
 
-// fillTables makes rows of 200,000 messages of ten senders, some of them still open, as
-// the projections would have left them.
+// fillTables inserts rows of 200,000 messages of ten senders, some of them still open, as
+// the projections would have written them.
 func (b *bundle) fillTables() {
 	b.tb.Helper()
 	for _, sql := range []string{
@@ -107,10 +107,13 @@ func (b *bundle) fillTables() {
 	}
 }
 
-// TestPagesAndFiguresReadNoLargeTableWhole holds the queries of lists and figures to
-// plans whose cost does not grow with the messages.
+// TestPagesAndFiguresReadNoLargeTableWhole checks that the cost of the plans for lists and
+// metrics doesn't grow with the messages.
 func TestPagesAndFiguresReadNoLargeTableWhole(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("one goroutine works for long")
+	}
 	b := setupSealed(t)
 	b.fillTables()
 	large := map[string]bool{}
@@ -121,9 +124,9 @@ func TestPagesAndFiguresReadNoLargeTableWhole(t *testing.T) {
 			t.Fatalf("%s has only %d rows", table, n)
 		}
 	}
-	var asked statements
+	var queries statements
 	config := b.pool.Config()
-	config.ConnConfig.Tracer = &asked
+	config.ConnConfig.Tracer = &queries
 	pool, err := pgxpool.NewWithConfig(b.ctx, config)
 	must(t, err)
 	t.Cleanup(pool.Close)
@@ -177,10 +180,10 @@ func TestPagesAndFiguresReadNoLargeTableWhole(t *testing.T) {
 		calls["messages of a sender by "+name] = func() error { _, err := model.Messages(b.ctx, of, page); return err }
 	}
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
-		asked.list = nil
+		queries.list = nil
 		must(t, calls[name]())
 		found := 0
-		for _, s := range asked.list {
+		for _, s := range queries.list {
 			if len(s.args) == 0 {
 				continue // the transaction's
 			}
@@ -195,7 +198,7 @@ func TestPagesAndFiguresReadNoLargeTableWhole(t *testing.T) {
 	}
 }
 
-// plan is how Postgres answers.
+// plan returns the plan that Postgres executes.
 func (b *bundle) plan(s statement) planned {
 	b.tb.Helper()
 	var text []byte

@@ -16,10 +16,10 @@ import (
 	"github.com/waypost/waypost/domain/alert"
 )
 
-// alertsFold fills the tables of alerts and of their rules. They are few, so each event
-// is folded into the row as it stands.
-func alertsFold() fold {
-	return fold{
+// alertsFold returns the projection that fills the tables of alerts and of their rules. They
+// are few, so each event updates the current row.
+func alertsFold() projection {
+	return projection{
 		name:   "alerts",
 		tables: []string{"alert", "alert_rule"},
 		types:  typeNames(alert.Types()),
@@ -27,22 +27,22 @@ func alertsFold() fold {
 	}
 }
 
-func applyAlerts(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.Arrival, error) {
+func applyAlerts(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.NewWork, error) {
 	loaded := make(map[uuid.UUID]query.Alert)
 	for _, r := range events {
 		if e, ok := r.Event.(alert.RuleChanged); ok {
-			data, err := json.Marshal(e)
+			data, err := storableJSON(e)
 			if err != nil {
 				return nil, &dataError{err}
 			}
 			writes.Queue(`INSERT INTO alert_rule (id, revision, position, data) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE
 				SET revision = excluded.revision, position = excluded.position, data = excluded.data`,
-				e.Rule, r.Revision, r.Position, string(data))
+				storableKey(e.Rule), r.Revision, r.Position, data)
 			continue
 		}
-		id, ok := alerts.Of(r.Stream)
+		id, ok := event.ParseAlertStream(r.Stream)
 		if !ok {
-			return nil, &dataError{fmt.Errorf("%s in %s, which is no alert's stream", r.Type, r.Stream)}
+			return nil, &dataError{fmt.Errorf("%s in %s, which is not an alert's stream", r.Type, r.Stream)}
 		}
 		a, ok := loaded[id]
 		if !ok && r.Revision > 0 {
@@ -58,19 +58,19 @@ func applyAlerts(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes
 		a.ID = id
 		a = alerts.Apply(a, r)
 		loaded[id] = a
-		data, err := json.Marshal(a.Alert)
+		data, err := storableJSON(a.Alert)
 		if err != nil {
 			return nil, &dataError{err}
 		}
 		writes.Queue(`INSERT INTO alert (id, revision, position, at, rule, kind, severity, sender, state, data)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,
 				position = excluded.position, at = excluded.at, state = excluded.state, data = excluded.data`,
-			a.ID, a.Revision, a.Position, a.At, a.Rule, a.Kind, a.Severity, a.Sender, a.State, string(data))
+			a.ID, a.Revision, a.Position, a.At, a.Rule, a.Kind, a.Severity, a.Sender, a.State, data)
 	}
 	return nil, nil
 }
 
-// selectAlerts reads alerts; tail follows FROM alert.
+// selectAlerts reads alerts. tail follows FROM alert.
 func selectAlerts(ctx context.Context, q querier, tail string, args ...any) ([]query.Alert, error) {
 	rows, err := q.Query(ctx, `SELECT id, revision, position, at, data FROM alert `+tail, args...)
 	if err != nil {

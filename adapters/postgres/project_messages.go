@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,21 +19,21 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// Counters of message_count beside the statuses.
+// Counters of message_count in addition to the statuses.
 const (
 	countQueued    = "queued"
 	countSentTwice = "sent_twice"
 )
 
-// messagesFold fills the tables of messages, the counts of the ledger and the figures.
-// rows is where their rows are kept.
-func messagesFold(vault Vault, rows messageRows) fold {
+// messagesFold returns the projection that fills the tables of messages, the ledger's
+// counts, and the metrics. rows is where the rows of messages are stored.
+func messagesFold(vault Vault, rows messageRows) projection {
 	var sweep secondsSweep
-	return fold{
+	return projection{
 		name:   "messages",
 		tables: append([]string{"message", "message_exception", "message_wamid", "message_label", "message_time", "message_count"}, metricTables()...),
 		types:  append(typeNames(message.Types()), event.PersonalErased{}.EventType()),
-		apply: func(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.Arrival, error) {
+		apply: func(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.NewWork, error) {
 			figures := newTally()
 			if err := applyMessages(ctx, tx, rows, sealer{ctx, vault}, events, writes, figures); err != nil {
 				return nil, err
@@ -49,9 +48,8 @@ func messagesFold(vault Vault, rows messageRows) fold {
 	}
 }
 
-// messageRow is a message as it stands and as a batch leaves it. The fold is that of
-// the aggregate itself, on a message without its calls: they don't bear on what a
-// row holds but for their number.
+// messageRow is a message before and after a batch. The fold is the aggregate's own, on a
+// message without its calls: except for their number, a row doesn't depend on them.
 type messageRow struct {
 	storedMessage
 
@@ -127,7 +125,7 @@ func applyMessages(
 		return err
 	}
 	writeWamids(wamids, writes)
-	for _, r := range erasures { // last: they bear on the rows as the batch leaves them
+	for _, r := range erasures { // last, because they change the rows that the batch leaves
 		if e, ok := r.Event.(event.PersonalErased); ok {
 			erase(writes, r, e)
 		}
@@ -144,7 +142,7 @@ func newMessageRow(id uuid.UUID, r event.Recorded, e message.Queued) *messageRow
 	}}}
 }
 
-// loadedRow takes up what a row keeps of the folded message.
+// loadedRow returns a row with what it stores of the folded message.
 func loadedRow(m storedMessage) *messageRow {
 	f := message.Message{
 		Sender: m.SenderID, Status: m.Status, Attempts: m.Attempts, DueAt: orZero(m.RetryAt),
@@ -164,11 +162,11 @@ func (row *messageRow) apply(r event.Recorded, e message.Event) {
 	if attempted, ok := e.(message.SendAttempted); ok {
 		row.Calls = max(row.Calls, attempted.Call)
 	}
-	m := row.folded.With(message.Record{Event: e, At: r.Meta.RecordedAt})
+	m := row.folded.Apply(message.Record{Event: e, At: r.Meta.RecordedAt})
 	m.Calls = nil // the row keeps only their number
 	row.folded = m
 	row.Status, row.Attempts, row.SentTwice = m.Status, m.Attempts, m.SentTwice
-	row.StatusReason = textOrNil(m.Reason)
+	row.StatusReason = textOrNil(storableText(m.Reason))
 	row.SentAt, row.DeliveredAt, row.ReadAt = timeOrNil(m.SentAt), timeOrNil(m.DeliveredAt), timeOrNil(m.ReadAt)
 	row.DeadLetteredAt, row.RetryAt, row.Failure = timeOrNil(m.DeadLetteredAt), nil, nil
 	if m.Status == message.StatusRetrying {
@@ -179,8 +177,8 @@ func (row *messageRow) apply(r event.Recorded, e message.Event) {
 	}
 }
 
-// exceptional reports whether a message stands in message_exception: most have been
-// delivered and never failed. What waits to be sent has a work item instead.
+// exceptional reports whether a message has a row in message_exception. Most messages have
+// been delivered and never failed. Those that wait to be sent have a work item instead.
 func exceptional(m query.Message) bool { return m.Failure != nil || exceptionalStatus(m.Status) }
 
 func exceptionalStatus(s message.Status) bool {
@@ -193,7 +191,7 @@ func exceptionalStatus(s message.Status) bool {
 	return true
 }
 
-// writeLabels lists new messages under their labels.
+// writeLabels adds new messages to the lists of their labels.
 func writeLabels(inserts []*messageRow, writes *pgx.Batch) {
 	var hashes [][]byte
 	var positions []int64
@@ -211,10 +209,10 @@ func writeLabels(inserts []*messageRow, writes *pgx.Batch) {
 		ON CONFLICT DO NOTHING`, hashes, positions, senders)
 }
 
-// timeStep is how exactly message_time tells positions by times.
+// timeStep is the precision with which message_time maps times to positions.
 const timeStep = 10 * time.Second
 
-// writeTimes notes between which positions new messages were queued when.
+// writeTimes records the positions between which new messages were queued, by time.
 func writeTimes(inserts []*messageRow, writes *pgx.Batch) {
 	type reach struct{ first, last int64 }
 	found := make(map[time.Time]reach)
@@ -272,7 +270,7 @@ func writeExceptions(order []*messageRow, writes *pgx.Batch) {
 				if r.Failure == nil || r.Failure.Code == nil {
 					return nil
 				}
-				code := int32(*r.Failure.Code)
+				code := int32(storableInt(*r.Failure.Code))
 				return &code
 			}),
 			column(stand, func(r row) *time.Time { return r.DeadLetteredAt }),
@@ -286,8 +284,8 @@ type wamidRow struct {
 	call    int
 }
 
-// wamidHash is the key of a WhatsApp id in message_wamid: the first 16 bytes of its
-// SHA-256, which are as good as unique.
+// wamidHash returns the key of a WhatsApp ID in message_wamid: the first 16 bytes of its
+// SHA-256, which are unique in practice.
 func wamidHash(whatsAppID string) uuid.UUID {
 	sum := sha256.Sum256([]byte(whatsAppID))
 	return uuid.UUID(sum[:16])
@@ -326,7 +324,7 @@ func (c counts) write(writes *pgx.Batch) {
 	}
 }
 
-// uuidsOrNil is an array as Postgres reads it.
+// uuidsOrNil returns an array in Postgres's text form, or nil if it is empty.
 func uuidsOrNil(ids []uuid.UUID) *string {
 	if len(ids) == 0 {
 		return nil
@@ -339,7 +337,7 @@ func uuidsOrNil(ids []uuid.UUID) *string {
 	return &s
 }
 
-// hashesOrNil is an array of bytes as Postgres reads it.
+// hashesOrNil returns an array of bytes in Postgres's text form, or nil if it is empty.
 func hashesOrNil(hashes [][]byte) *string {
 	if len(hashes) == 0 {
 		return nil
@@ -352,15 +350,14 @@ func hashesOrNil(hashes [][]byte) *string {
 	return &s
 }
 
-// jsonOrNil is v as JSON; what it is given here can always be encoded.
+// jsonOrNil returns v as JSON. Its arguments here can always be encoded.
 func jsonOrNil(v any, isNil bool) *string {
 	if isNil {
 		return nil
 	}
-	data, err := json.Marshal(v)
+	s, err := storableJSON(v)
 	if err != nil {
 		return nil
 	}
-	s := string(data)
 	return &s
 }

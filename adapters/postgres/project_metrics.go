@@ -37,42 +37,43 @@ const (
 	figDueChange
 	figDrained
 	figScheduledChange
-	figures // how many there are
+	figures // the number of figures
 )
 
-// figureColumns are the columns by their figure.
+// figureColumns are the names of the columns.
 var figureColumns = [figures]string{
 	"queued", "sent", "delivered", "read", "failed", "dead_lettered", "expired", "faults", "retried", "throttled",
 	"ambiguous", "settled", "sent_twice", "calls", "statuses", "latency_us", "lag_us", "due_change", "drained",
 	"scheduled_change",
 }
 
-// Widths of the spans that figures are kept for, in seconds.
+// Widths of the spans that metrics are stored for, in seconds.
 const (
 	widthAll    = 0 // all time
 	widthSecond = 1
 	widthMinute = 60
 )
 
-// allSenders is the name under which the figures of all senders together stand. No
-// sender has it: ids are not empty.
+// allSenders is the name under which the metrics of all senders together are stored. No
+// sender has it, because IDs are not empty.
 const allSenders = ""
 
-// metricTables are written together with the tables of messages: what a figure
-// counts is a change of a message, and nothing but its row tells whether it is one.
+// metricTables returns the tables of metrics. They are written together with those of
+// messages, because metrics count changes of messages, and only the row shows whether an
+// event changes it.
 func metricTables() []string {
 	return []string{"metric", "metric_latency", "metric_cohort", "metric_error"}
 }
 
-// span is a span of time of a sender. It is a key, so its time is a number: instants
-// that are the same may differ as values of time.Time.
+// span is a time span of a sender. It is a map key, so its time is a number: equal instants
+// can differ as values of time.Time.
 type span struct {
 	sender string
 	width  int16
 	at     int64 // Unix time, in seconds
 }
 
-// secondOf is the second of a sender in which an instant lies.
+// secondOf returns the second of a sender that contains an instant.
 func secondOf(sender string, at time.Time) span { return span{sender, widthSecond, at.Unix()} }
 
 type (
@@ -90,7 +91,7 @@ type (
 	}
 )
 
-// tally is what a batch adds to the figures.
+// tally is what a batch adds to the metrics.
 type tally struct {
 	counts    map[span]*[figures]int64
 	latencies map[latencyKey]int64
@@ -106,7 +107,7 @@ func newTally() *tally {
 	}
 }
 
-// standing is what figures go by of a message as it was before an event.
+// standing is the part of a message's state before an event that metrics depend on.
 type standing struct {
 	status                message.Status
 	calls                 int
@@ -120,7 +121,7 @@ func (row *messageRow) standing() standing {
 	}
 }
 
-// add counts what an event changed of a message.
+// add counts the changes that an event makes to a message.
 func (t *tally) add(r event.Recorded, e message.Event, before standing, row *messageRow) {
 	at := r.Meta.RecordedAt
 	if at.After(t.newest) {
@@ -165,7 +166,7 @@ func (t *tally) add(r event.Recorded, e message.Event, before standing, row *mes
 		count(figCalls)
 		count(figAmbiguous)
 	case message.DeadLettered:
-		if e.Failure.Category == message.CategoryUnsettled { // no Failed goes before it
+		if e.Failure.Category == message.CategoryUnsettled { // no Failed precedes it
 			t.addFailure(row.SenderID, at, e.Failure.Class, string(e.Failure.Category), e.Failure.Code)
 		}
 	}
@@ -174,10 +175,10 @@ func (t *tally) add(r event.Recorded, e message.Event, before standing, row *mes
 }
 
 func (t *tally) addSent(e message.Sent, at time.Time, before standing, row *messageRow) {
-	last := e.Call == before.calls // of the calls made so far
+	last := e.Call == before.calls // of the calls so far
 	lost := before.status == message.StatusAmbiguous && last
 	switch {
-	case e.By == message.ByAnswer && last && !lost, // an answer that was given up has been counted as lost
+	case e.By == message.ByAnswer && last && !lost, // a response after the deadline was counted as lost
 		e.By == message.ByStatus && before.status == message.StatusSending && last:
 		t.count(row.SenderID, at, figCalls, 1)
 	case e.By == message.ByStatus && (!before.sent || e.Again):
@@ -193,15 +194,15 @@ func (t *tally) addSent(e message.Sent, at time.Time, before standing, row *mess
 	t.cohort(row.SenderID, e.At, at)[0]++
 }
 
-func (t *tally) addStatus(sender string, at, told time.Time) {
+func (t *tally) addStatus(sender string, at, reportedAt time.Time) {
 	t.count(sender, at, figStatuses, 1)
-	if !told.IsZero() {
-		t.count(sender, at, figLag, max(0, at.Sub(told)).Microseconds())
+	if !reportedAt.IsZero() {
+		t.count(sender, at, figLag, min(max(0, at.Sub(reportedAt)), maxLatency).Microseconds())
 	}
 }
 
 func (t *tally) addDelivery(row *messageRow, at time.Time, latency time.Duration) {
-	latency = max(0, latency) // WhatsApp's times are whole seconds
+	latency = min(max(0, latency), maxLatency) // WhatsApp's times are whole seconds
 	t.count(row.SenderID, at, figDelivered, 1)
 	t.count(row.SenderID, at, figLatency, latency.Microseconds())
 	t.latencies[latencyKey{secondOf(row.SenderID, at), int16(query.LatencyBucket(latency))}]++
@@ -227,7 +228,7 @@ func (t *tally) addDeferral(sender string, at time.Time, e message.Deferred) {
 		class, category = message.ClassPermanent, message.CategoryTemplate
 	}
 	if e.Code != nil {
-		category = "" // the code tells
+		category = "" // the code determines it
 	}
 	t.count(sender, at, figCalls, 1)
 	if class == message.ClassThrottled {
@@ -244,7 +245,7 @@ func (t *tally) addFailure(sender string, at time.Time, class message.Class, cat
 	t.errors[key]++
 }
 
-// addTransition counts how messages end.
+// addTransition counts the ends of messages.
 func (t *tally) addTransition(at time.Time, before standing, row *messageRow) {
 	if row.Status == before.status {
 		return
@@ -266,9 +267,9 @@ func (t *tally) addTransition(at time.Time, before standing, row *messageRow) {
 	}
 }
 
-// addFlow follows what is due and what is scheduled. A message that waits for its
-// sendAt becomes due without an event, so that change is counted ahead, in the span
-// of its sendAt, and taken back there if the message ends before.
+// addFlow tracks due and scheduled messages. A message that waits for its sendAt becomes due
+// without an event, so that change is counted in advance, in the span of its sendAt, and
+// undone there if the message ends before.
 func (t *tally) addFlow(r event.Recorded, e message.Event, before standing, row *messageRow) {
 	at := r.Meta.RecordedAt
 	waits := row.SendAt != nil && row.SendAt.After(at) && row.Calls == 0
@@ -313,7 +314,7 @@ func (t *tally) cohort(sender string, sentAt, recordedAt time.Time) *[2]int64 {
 	return c
 }
 
-// spans are the spans that a second of a sender adds to.
+// spans returns the spans that a second of a sender contributes to.
 func (s span) spans() [5]span {
 	minute := s.at - s.at%widthMinute
 	return [5]span{
@@ -329,17 +330,17 @@ func (s span) compare(o span) int {
 	return cmp.Or(cmp.Compare(s.width, o.width), cmp.Compare(s.sender, o.sender), cmp.Compare(s.at, o.at))
 }
 
-// kept reports whether a span is kept at the time of an event: of seconds, the last
-// hours.
+// kept reports whether a span is stored at the time of an event: seconds are stored for the
+// last hours only.
 func (s span) kept(now int64) bool {
 	return s.width != widthSecond || s.at >= secondsSince(time.Unix(now, 0)).Unix()
 }
 
-// secondsSince is since when figures are kept by the second, once something was
-// recorded at now.
+// secondsSince returns the time since which metrics are stored per second, given the time of
+// the newest event.
 func secondsSince(now time.Time) time.Time { return now.Truncate(time.Minute).Add(-query.SecondsKept) }
 
-// write adds the tally to the figures.
+// write adds the tally to the metrics.
 func (t *tally) write(writes *pgx.Batch) {
 	t.writeCounts(writes)
 	t.writeLatencies(writes)
@@ -467,11 +468,11 @@ func (t *tally) writeErrors(writes *pgx.Batch) {
 			column(keys, func(k errorKey) int64 { return sums[k] }))...)
 }
 
-// secondsSweep forgets the seconds that are kept no more, once a minute of the log.
+// secondsSweep deletes the seconds that are no longer stored, once per minute of the log.
 type secondsSweep struct{ done time.Time }
 
-// run goes behind a batch's own writes, so that what is left does not depend on where
-// batches end.
+// run adds its statements after the batch's own writes, so that the remaining rows do not
+// depend on where batches end.
 func (w *secondsSweep) run(newest time.Time, writes *pgx.Batch) {
 	since := secondsSince(newest)
 	if newest.IsZero() || !since.After(w.done) {
@@ -479,7 +480,7 @@ func (w *secondsSweep) run(newest time.Time, writes *pgx.Batch) {
 	}
 	w.done = since
 	for _, table := range metricTables() {
-		// By the names of senders, so that the primary key leads to each one's oldest.
+		// Selected by sender, so that the primary key leads to the oldest rows of each.
 		writes.Queue(`DELETE FROM `+table+` WHERE width = 1 AND at < $1
 			AND sender = ANY (ARRAY(SELECT sender FROM metric WHERE width = 0) || ''::text)`, since)
 	}

@@ -14,10 +14,10 @@ import (
 	"github.com/waypost/waypost/domain/sender"
 )
 
-// sendersFold fills the table of senders. They are few and change seldom, so each
-// event is folded into the state as it stands.
-func sendersFold() fold {
-	return fold{
+// sendersFold returns the projection that fills the table of senders. They are few and
+// rarely change, so each event updates the current state.
+func sendersFold() projection {
+	return projection{
 		name:   "senders",
 		tables: []string{"sender"},
 		types:  typeNames(sender.Types(), sender.NumberClaimed{}.EventType()),
@@ -25,17 +25,17 @@ func sendersFold() fold {
 	}
 }
 
-func applySenders(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.Arrival, error) {
+func applySenders(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.NewWork, error) {
 	states := make(map[string]sender.Sender)
 	for _, r := range events {
 		e, ok := r.Event.(sender.Event)
 		if !ok {
-			return nil, &dataError{fmt.Errorf("%s is not known as a sender's event", r.Type)}
+			return nil, &dataError{fmt.Errorf("%s is not an event of a sender", r.Type)}
 		}
+		id := storableKey(strings.TrimPrefix(r.Stream, event.SenderStreams))
 		state, loaded := states[r.Stream]
 		if !loaded {
 			var data []byte
-			id := strings.TrimPrefix(r.Stream, event.SenderStreams)
 			err := tx.QueryRow(ctx, `SELECT state FROM sender WHERE id = $1`, id).Scan(&data)
 			if err == nil {
 				err = json.Unmarshal(data, &state)
@@ -49,13 +49,13 @@ func applySenders(ctx context.Context, tx pgx.Tx, events []event.Recorded, write
 			return nil, &dataError{fmt.Errorf("%s of a sender that was not registered", r.Type)}
 		}
 		states[r.Stream] = state
-		data, err := json.Marshal(state)
+		data, err := storableJSON(state)
 		if err != nil {
 			return nil, &dataError{err}
 		}
 		writes.Queue(`INSERT INTO sender (id, revision, position, state) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE
 			SET revision = excluded.revision, position = excluded.position, state = excluded.state`,
-			state.ID, r.Revision, r.Position, string(data))
+			id, r.Revision, r.Position, data)
 	}
 	return nil, nil
 }

@@ -17,53 +17,55 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
 
 const (
-	// maxBatch is how many events one transaction projects at most.
+	// maxBatch is the maximum number of events that one transaction projects.
 	maxBatch = 1000
-	// gather is the least time between two transactions of a group while the log is
-	// busy; without it there were some fifty a second. A message's row, and the counts and
-	// figures of its sender, are written once for several events then, and queries are
-	// behind by up to so much more.
-	gather = 100 * time.Millisecond
+	// batchInterval is the minimum time between two transactions of a group while the log
+	// is busy. Without it there were about 50 per second. With it, a message's row and its
+	// sender's counts and metrics are written once for several events, and queries lag by
+	// up to this much more.
+	batchInterval = 100 * time.Millisecond
 
-	// applyTimeout bounds one transaction; Postgres is taken for away after it.
+	// applyTimeout bounds one transaction. After it, Postgres counts as unavailable.
 	applyTimeout = 30 * time.Second
 
-	// retryParkedEvery is how often what could not be projected is tried again.
+	// retryParkedEvery is the time between attempts to project parked streams.
 	retryParkedEvery = 10 * time.Minute
 
 	firstBackoff = 100 * time.Millisecond
 	maxBackoff   = 5 * time.Second
 )
 
-// Group is a set of projections that share a subscription and a position.
+// A Group is a set of projections that share a subscription and a position.
 type Group string
 
 // The groups of projections.
 const (
-	// Worklist fills the send work-list. It stands alone, so that dispatch never
-	// waits for the views.
+	// Worklist fills the work list. It is a group of its own, so that dispatch never waits
+	// for the views.
 	Worklist Group = "worklist"
-	// Views fills all that queries read.
+	// Views fills everything that queries read.
 	Views Group = "views"
 )
 
 // Groups lists the groups of projections.
 func Groups() []Group { return []Group{Worklist, Views} }
 
-// FencedError says that another run of the group writes the read model, or that it
-// was rebuilt or dropped. Run may be started again, as a standby.
+// A FencedError reports that another run of the group writes the read model, or that the
+// read model was rebuilt or dropped. Run can be started again, as a standby.
 type FencedError struct {
 	Group    Group
 	Position event.Position
-	// Anew says that the read model was rebuilt, or streams of it were mended: that nobody
-	// else need be running, and Run may be started at once.
-	Anew bool
+	// EpochChanged is set if the read model was rebuilt, or if parked streams of it were
+	// projected. No other process need be running, and Run can be started again
+	// immediately.
+	EpochChanged bool
 }
 
 func (e *FencedError) Error() string {
@@ -71,91 +73,99 @@ func (e *FencedError) Error() string {
 		e.Group, e.Position)
 }
 
-// Commit tells of a batch that has been projected.
+// A Commit describes a batch that has been projected.
 type Commit struct {
 	Group    Group
 	Position event.Position
-	// Arrivals are what the work-list has anew, in no order; none of another group's.
-	Arrivals []work.Arrival
+	// Arrivals are what is new in the work list, in no order. Other groups have none.
+	Arrivals []work.NewWork
 }
 
-// ProjectorOptions say what a projector reads and whom it tells.
+// ProjectorOptions configure a projector.
 type ProjectorOptions struct {
 	Group Group
 	Log   event.Log
 	Pool  *pgxpool.Pool
-	// LogID is the log's identity. The group is built again from the start when its
-	// rows come from a log of another identity.
+	// LogID is the log's identity. The group is rebuilt from the start if its rows come
+	// from a log with another identity.
 	LogID string
-	// OnCommit is called after each batch, on the projector's goroutine: it must not
-	// block. It may be nil.
+	// OnCommit is called after each batch, on the projector's goroutine, and must not
+	// block. It can be nil.
 	OnCommit func(Commit)
 	Logger   *slog.Logger
-	// Vault seals what is personal in rows; without one they have none of it.
+	// Vault seals personal data in rows. If nil, rows have none.
 	Vault Vault
 
-	// held is how many rows may be held back until flush is called, see heldRows; 0: none.
-	// recent is how many are remembered otherwise, see recentRows; 0: recentAtMost.
+	// held is the maximum number of rows held back until flush is called, see heldRows;
+	// none if zero. Otherwise, recent is the number of remembered rows, see recentRows;
+	// recentAtMost if zero.
 	held, recent int
+	// complete adds to events what older versions didn't record. If nil, withAttempts does;
+	// tests set it to plant defects.
+	complete func(context.Context, event.Log, []event.Recorded) ([]event.Recorded, error)
 }
 
-// Projector keeps one group's tables up to the log. Run it once at a time; the
-// other methods may be called from any goroutine.
+// A Projector keeps one group's tables in sync with the log. Run it once at a time; the
+// other methods can be called from any goroutine.
 type Projector struct {
 	options ProjectorOptions
-	folds   []fold
+	folds   []projection
 	types   []string
-	work    []string // the types that bear on the work-list
-	urgent  []string // the types that are not kept waiting for others
+	work    []string // types that change the work list
+	urgent  []string // types that don't wait for batchInterval
 
-	writing   sync.Mutex // one writes at a time: what comes, or what was parked
-	epoch     uuid.UUID  // of the rows as they were prepared: a rebuild and mended streams begin another
-	applied   []fold     // those that had a part in the last attempt
+	writing   sync.Mutex   // serializes new batches and retries of parked streams
+	epoch     uuid.UUID    // of the rows at Prepare; a rebuild and an unparked stream begin another
+	applied   []projection // projections that took part in the last attempt
 	mu        sync.Mutex
 	position  event.Position
 	live      bool
-	applying  time.Time // when the first event of the batch in hand was recorded
+	applying  time.Time // when the first event of the current batch was recorded
 	projected time.Time // when the last projected event was recorded
 	parked    map[string]bool
 	away      bool
 }
 
-// fold is a projection: the tables that it alone writes, the event types it wants,
-// and what makes statements of a batch of them.
-type fold struct {
+// projection is a projection: the tables that only it writes, the event types that it
+// handles, and the function that turns a batch of them into statements.
+type projection struct {
 	name   string
 	tables []string
 	types  []string
-	// apply may read through tx and adds its writes to the batch. It answers
-	// what lanes have to do anew. A *dataError says that the events can't be projected.
-	apply func(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.Arrival, error)
-	// committed is told that the last batch stands, forget that others may have written
-	// since, and flush writes what is held back. They are nil where nothing is kept.
+	// apply can read through tx and adds its writes to the batch. It returns what is new
+	// for lanes. A *dataError reports that the events can't be projected.
+	apply func(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.NewWork, error)
+	// committed is called when the last batch is committed, and forget when another process
+	// may have written since. flush writes rows that are held back. They are nil if nothing
+	// is kept in memory.
 	committed, forget func()
 	flush             func(ctx context.Context, tx pgx.Tx, writes *pgx.Batch) error
 }
 
-// dataError says that an event can't be projected, however often it is tried.
+// dataError reports that an event can't be projected, however often it is retried.
 type dataError struct{ err error }
 
 func (e *dataError) Error() string { return e.err.Error() }
 func (e *dataError) Unwrap() error { return e.err }
 
-// NewProjector makes the projector of a group.
+// NewProjector returns the projector of a group.
 func NewProjector(o ProjectorOptions) (*Projector, error) {
-	p := &Projector{options: o, work: workTypes(), parked: make(map[string]bool)}
+	p := &Projector{options: o, work: work.EventTypes(), parked: make(map[string]bool)}
 	switch o.Group {
 	case Worklist:
-		p.folds = []fold{worklistFold(o.Log)}
+		p.folds = []projection{worklistProjection(o.Log)}
 		p.urgent = []string{message.Queued{}.EventType(), message.Requeued{}.EventType(), message.Deferred{}.EventType()}
 	case Views:
 		var rows messageRows = newRecentRows(cmp.Or(o.recent, recentAtMost))
 		if o.held > 0 {
 			rows = newHeldRows(o.held)
 		}
-		p.folds = []fold{messagesFold(o.Vault, rows), sendersFold(), personalFold(), alertsFold()}
+		p.folds = []projection{messagesFold(o.Vault, rows), sendersFold(), personalFold(), alertsFold()}
 	default:
 		return nil, fmt.Errorf("there is no group of projections %q", o.Group)
+	}
+	if o.complete == nil {
+		p.options.complete = withAttempts
 	}
 	if o.OnCommit == nil {
 		p.options.OnCommit = func(Commit) {}
@@ -166,25 +176,25 @@ func NewProjector(o ProjectorOptions) (*Projector, error) {
 	return p, nil
 }
 
-// Group is the group that it projects.
+// Group returns the group that the projector projects.
 func (p *Projector) Group() Group { return p.options.Group }
 
-// Position is how far the group has come.
+// Position returns the position of the last event that the group has projected.
 func (p *Projector) Position() event.Position {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.position
 }
 
-// Live reports whether the group has seen all that stood in the log.
+// Live reports whether the group has reached the end of the log.
 func (p *Projector) Live() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.live
 }
 
-// Behind is how far the group is behind the log: 0 when it is live and nothing
-// waits, else the age of the oldest event in hand.
+// Behind returns the group's lag: 0 if it is live and no event waits,
+// otherwise the age of the oldest event in progress.
 func (p *Projector) Behind(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -197,24 +207,25 @@ func (p *Projector) Behind(now time.Time) time.Duration {
 	return max(0, now.Sub(p.projected))
 }
 
-// Run projects until ctx ends, which is no error, or answers a *FencedError. The
-// event store or Postgres may be away meanwhile, for however long.
+// Run projects events until ctx ends, and then returns nil, or until it is fenced, and then
+// returns a *FencedError. While the event store or Postgres is unavailable, it retries
+// without limit. If the log is shorter than what was projected, it projects nothing and
+// isn't live.
 func (p *Projector) Run(ctx context.Context) error {
-	backoff := firstBackoff
+	retries := retry.Backoff{First: firstBackoff, Max: maxBackoff}
 	for {
 		err := p.runOnce(ctx)
 		var fenced *FencedError
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // whoever cancelled knows why
+			return nil //nolint:nilerr // the caller that cancelled knows why
 		case errors.As(err, &fenced):
 			return err
 		}
 		p.setAway(ctx, err)
-		if !pause(ctx, backoff) {
-			return nil
+		if retries.Sleep(ctx) != nil {
+			return nil //nolint:nilerr // the caller that cancelled knows why
 		}
-		backoff = min(backoff*2, maxBackoff)
 	}
 }
 
@@ -228,7 +239,7 @@ func (p *Projector) runOnce(ctx context.Context) error {
 	group.Go(func() error {
 		return p.options.Log.Subscribe(ctx, event.Subscription{
 			After: position, Filter: event.Filter{Types: p.types}, MaxBatch: maxBatch, Sealed: p.options.Group == Worklist,
-			Gather: gather, Urgent: p.urgent,
+			BatchInterval: batchInterval, Urgent: p.urgent, Consumer: consumerOf(p.options.Group),
 		}, p.Apply)
 	})
 	return group.Wait()
@@ -239,14 +250,14 @@ func (p *Projector) retryParkedNowAndThen(ctx context.Context) error {
 		if _, err := p.RetryParked(ctx); err != nil {
 			return err
 		}
-		if !pause(ctx, retryParkedEvery) {
+		if retry.Sleep(ctx, retryParkedEvery) != nil {
 			return ctx.Err()
 		}
 	}
 }
 
-// Prepare reads how far the group has come, and empties its tables first if they
-// come from another log. Run does it by itself; who calls Apply directly has to.
+// Prepare reads the position that the group has reached. If the tables come from another
+// log, it empties them first. Run calls it; a caller of Apply must call it first.
 func (p *Projector) Prepare(ctx context.Context) (event.Position, error) {
 	p.writing.Lock()
 	defer p.writing.Unlock()
@@ -264,7 +275,7 @@ func (p *Projector) Prepare(ctx context.Context) (event.Position, error) {
 			return err
 		}
 		if logID != p.options.LogID {
-			p.options.Logger.WarnContext(ctx, "read model comes from another log and is built again", "group", p.options.Group)
+			p.options.Logger.WarnContext(ctx, "read model comes from another log; rebuilding it", "group", p.options.Group)
 			position = 0
 			if err := p.reset(ctx, tx); err != nil {
 				return err
@@ -302,8 +313,8 @@ func (p *Projector) reset(ctx context.Context, tx pgx.Tx) error {
 		WHERE name = $1 RETURNING epoch`, p.options.Group, p.options.LogID).Scan(&p.epoch)
 }
 
-// Apply projects a batch: it is what Run hands to the subscription. Events at or
-// before the position are passed over. It answers a *FencedError or ctx's error.
+// Apply projects a batch; Run passes it to the subscription. It skips events at or before
+// the position. It returns a *FencedError or ctx's error.
 func (p *Projector) Apply(ctx context.Context, b event.Batch) error {
 	p.writing.Lock()
 	defer p.writing.Unlock()
@@ -326,14 +337,14 @@ func (p *Projector) Apply(ctx context.Context, b event.Batch) error {
 		p.mu.Unlock()
 	}()
 
-	return p.applyHalves(ctx, b)
+	return p.applyBisecting(ctx, b)
 }
 
-// applyHalves commits the batch. If an event of it can't be projected, it commits one
-// half and then the other, down to that event, which is parked.
-func (p *Projector) applyHalves(ctx context.Context, b event.Batch) error {
-	// For as long as it takes Postgres to be back.
-	err := p.forever(ctx, b.Position, func(ctx context.Context) error { return p.commit(ctx, b) })
+// applyBisecting commits the batch. If one of its events can't be projected, it commits one
+// half and then the other, down to that event, which it parks.
+func (p *Projector) applyBisecting(ctx context.Context, b event.Batch) error {
+	// This retries until Postgres is available again.
+	err := p.retryUntilDone(ctx, b, func(ctx context.Context) error { return p.commit(ctx, b) })
 	var data *dataError
 	switch n := len(b.Events); {
 	case !errors.As(err, &data):
@@ -342,15 +353,15 @@ func (p *Projector) applyHalves(ctx context.Context, b event.Batch) error {
 		return p.park(ctx, b, data)
 	default:
 		first := event.Batch{Events: b.Events[:n/2], Position: b.Events[n/2-1].Position}
-		if err := p.applyHalves(ctx, first); err != nil {
+		if err := p.applyBisecting(ctx, first); err != nil {
 			return err
 		}
 		b.Events = b.Events[n/2:]
-		return p.applyHalves(ctx, b)
+		return p.applyBisecting(ctx, b)
 	}
 }
 
-// forget tells the folds that others may have written.
+// forget tells the projections that another process may have written.
 func (p *Projector) forget() {
 	for _, f := range p.folds {
 		if f.forget != nil {
@@ -359,7 +370,7 @@ func (p *Projector) forget() {
 	}
 }
 
-// committed tells the folds that what they wrote stands.
+// committed tells the projections that their writes are committed.
 func (p *Projector) committed() {
 	for _, f := range p.applied {
 		if f.committed != nil {
@@ -369,7 +380,7 @@ func (p *Projector) committed() {
 	p.applied = p.applied[:0]
 }
 
-// flush writes what folds hold back.
+// flush writes the rows that projections hold back.
 func (p *Projector) flush(ctx context.Context) error {
 	p.writing.Lock()
 	defer p.writing.Unlock()
@@ -390,14 +401,14 @@ func (p *Projector) flush(ctx context.Context) error {
 		return tx.SendBatch(ctx, &writes).Close()
 	})
 	if err != nil {
-		return fmt.Errorf("write what projections %s hold: %w", p.options.Group, err)
+		return fmt.Errorf("write the rows that projections %s hold: %w", p.options.Group, err)
 	}
 	p.committed()
 	return nil
 }
 
-func (p *Projector) forever(ctx context.Context, target event.Position, do func(context.Context) error) error {
-	from, backoff := p.Position(), firstBackoff
+func (p *Projector) retryUntilDone(ctx context.Context, b event.Batch, do func(context.Context) error) error {
+	from, retries := p.Position(), retry.Backoff{First: firstBackoff, Max: maxBackoff}
 	for retried := false; ; retried = true {
 		attempt, cancel := context.WithTimeout(ctx, applyTimeout)
 		err := do(attempt)
@@ -411,30 +422,30 @@ func (p *Projector) forever(ctx context.Context, target event.Position, do func(
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.As(err, &data):
-			p.applied = p.applied[:0] // it surely does not stand
+			p.applied = p.applied[:0] // it was certainly not committed
 			return err
 		case errors.As(err, &fenced):
-			// An attempt before, whose answer was lost, may have been committed.
-			if retried && p.stands(ctx, target) {
-				// Or another process has committed it: nothing that was made of the rows counts.
+			// An earlier attempt whose response was lost may have been committed.
+			if retried && p.storedPositionIs(ctx, b.Position) {
+				// Or another process has committed the batch: rows cached in memory are
+				// not reliable.
 				p.committed()
 				p.forget()
-				p.advance(event.Batch{Position: target})
+				p.advance(b)
 				p.setAway(ctx, nil)
 				return nil
 			}
-			return &FencedError{Group: p.options.Group, Position: from, Anew: p.anew(ctx)}
+			return &FencedError{Group: p.options.Group, Position: from, EpochChanged: p.epochChanged(ctx)}
 		}
 		p.setAway(ctx, err)
-		if !pause(ctx, backoff) {
-			return ctx.Err()
+		if err := retries.Sleep(ctx); err != nil {
+			return err
 		}
-		backoff = min(backoff*2, maxBackoff)
 	}
 }
 
-// Recorded is where the group stands in Postgres, whoever wrote it last.
-func (p *Projector) Recorded(ctx context.Context) (event.Position, error) {
+// StoredPosition returns the group's position in Postgres, whichever process wrote it last.
+func (p *Projector) StoredPosition(ctx context.Context) (event.Position, error) {
 	var at event.Position
 	err := p.options.Pool.QueryRow(ctx, `SELECT position FROM projection WHERE name = $1`, p.options.Group).Scan(&at)
 	if err != nil {
@@ -443,7 +454,7 @@ func (p *Projector) Recorded(ctx context.Context) (event.Position, error) {
 	return at, nil
 }
 
-func (p *Projector) stands(ctx context.Context, at event.Position) bool {
+func (p *Projector) storedPositionIs(ctx context.Context, at event.Position) bool {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	var same bool
@@ -452,8 +463,16 @@ func (p *Projector) stands(ctx context.Context, at event.Position) bool {
 	return err == nil && same
 }
 
-// anew reports whether the rows are of another epoch than this run began with.
-func (p *Projector) anew(ctx context.Context) bool {
+// fencedAnew is epochChanged for a caller that doesn't hold writing.
+func (p *Projector) fencedAnew(ctx context.Context) bool {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	return p.epochChanged(ctx)
+}
+
+// epochChanged reports whether the rows have another epoch than the one that this run
+// started with.
+func (p *Projector) epochChanged(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	var other bool
@@ -465,7 +484,7 @@ func (p *Projector) anew(ctx context.Context) bool {
 // commit projects the batch in one transaction.
 func (p *Projector) commit(ctx context.Context, b event.Batch) error {
 	var writes pgx.Batch
-	arrivals, err := p.write(ctx, p.wanted(b.Events), &writes, p.fence(&writes, b))
+	arrivals, err := p.write(ctx, p.withoutParked(b.Events), &writes, p.fence(&writes, b))
 	if err != nil {
 		return err
 	}
@@ -475,11 +494,16 @@ func (p *Projector) commit(ctx context.Context, b event.Batch) error {
 	return nil
 }
 
-// write projects events in one transaction, together with what stands in writes, and
-// answers what lanes have to do anew. What fenced points to is set by writes.
-func (p *Projector) write(ctx context.Context, events []event.Recorded, writes *pgx.Batch, fenced *bool) ([]work.Arrival, error) {
-	var arrivals []work.Arrival
-	err := pgx.BeginFunc(ctx, p.options.Pool, func(tx pgx.Tx) error {
+// write projects events in one transaction, together with the statements in writes, and
+// returns what is new for lanes. Executing writes sets *fenced.
+func (p *Projector) write(ctx context.Context, events []event.Recorded, writes *pgx.Batch, fenced *bool) ([]work.NewWork, error) {
+	events, err := p.options.complete(ctx, p.options.Log, events)
+	if err != nil {
+		return nil, err
+	}
+	events = storableEvents(events)
+	var arrivals []work.NewWork
+	err = pgx.BeginFunc(ctx, p.options.Pool, func(tx pgx.Tx) error {
 		if p.options.held > 0 {
 			if err := p.fenceFirst(ctx, tx); err != nil {
 				return err
@@ -487,7 +511,7 @@ func (p *Projector) write(ctx context.Context, events []event.Recorded, writes *
 		}
 		p.applied = p.applied[:0]
 		for _, f := range p.folds {
-			mine := of(events, f.types)
+			mine := filterByType(events, f.types)
 			if len(mine) == 0 {
 				continue
 			}
@@ -507,14 +531,14 @@ func (p *Projector) write(ctx context.Context, events []event.Recorded, writes *
 	return arrivals, classify(err)
 }
 
-// RetryParked tries again to project what was left out, and answers how many streams
-// stand now: a newer program may know what to make of their events.
-func (p *Projector) RetryParked(ctx context.Context) (mended int, err error) {
-	p.writing.Lock()
-	defer p.writing.Unlock()
+// RetryParked tries to project parked streams again and returns how many succeeded: a newer
+// version may be able to project their events. It tries one stream at a time, in the order
+// in which they were parked, and new events are projected in between. A stream that fails
+// again stays parked.
+func (p *Projector) RetryParked(ctx context.Context) (projected int, err error) {
 	streams, err := p.parkedStreams(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("read what is parked: %w", err)
+		return 0, fmt.Errorf("read parked streams: %w", err)
 	}
 	for _, s := range streams {
 		err := p.unpark(ctx, s.Stream, s.Revision)
@@ -524,14 +548,14 @@ func (p *Projector) RetryParked(ctx context.Context) (mended int, err error) {
 		case errors.As(err, &data), errors.Is(err, event.ErrLocked):
 			continue
 		case errors.As(err, &fenced):
-			return mended, &FencedError{Group: fenced.Group, Position: fenced.Position, Anew: p.anew(ctx)}
+			return projected, &FencedError{Group: fenced.Group, Position: fenced.Position, EpochChanged: p.fencedAnew(ctx)}
 		case err != nil:
-			return mended, err
+			return projected, err
 		}
-		mended++
-		p.options.Logger.InfoContext(ctx, "a stream that was left out is projected again", "group", p.options.Group, "stream", s.Stream)
+		projected++
+		p.options.Logger.InfoContext(ctx, "parked stream projected", "group", p.options.Group, "stream", s.Stream)
 	}
-	return mended, nil
+	return projected, nil
 }
 
 type parkedStream struct {
@@ -549,14 +573,16 @@ func (p *Projector) parkedStreams(ctx context.Context) ([]parkedStream, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[parkedStream])
 }
 
-// unpark projects a stream from its parked event up to where the group stands.
+// unpark projects a stream from its parked event up to the group's position.
 func (p *Projector) unpark(ctx context.Context, stream string, from event.Revision) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	position := p.Position()
 	var events []event.Recorded
 	for more := true; more; {
-		page, err := p.options.Log.Read(ctx, stream, from, streamPage)
+		page, err := readStream(ctx, p.options.Log, stream, from)
 		if err != nil {
 			return err
 		}
@@ -566,8 +592,8 @@ func (p *Projector) unpark(ctx context.Context, stream string, from event.Revisi
 				more = false
 				break
 			}
-			// A subscription waits for data keys, a read does not: without them the row
-			// would lack what is personal for good.
+			// A subscription waits for data keys, but a read doesn't. Without the key,
+			// the row would lack its personal data permanently.
 			if p.options.Group == Views && r.Personal == event.Locked {
 				return event.ErrLocked
 			}
@@ -597,12 +623,14 @@ func (p *Projector) unpark(ctx context.Context, stream string, from event.Revisi
 	return nil
 }
 
-// fence adds the step of the position. What it points to becomes true if the
-// position was not where this run left it; the transaction must not commit then.
+// fence adds the update that moves the group's position to that of b. The flag becomes true
+// if the stored position, log ID, or epoch is not the one that this run expects; the
+// transaction must not commit then.
 func (p *Projector) fence(writes *pgx.Batch, b event.Batch) *bool {
 	var recordedAt *time.Time
 	if n := len(b.Events); n > 0 {
-		recordedAt = &b.Events[n-1].Meta.RecordedAt
+		at := storableTime(b.Events[n-1].Meta.RecordedAt)
+		recordedAt = &at
 	}
 	var workPosition *event.Position
 	for i := range b.Events {
@@ -622,8 +650,8 @@ func (p *Projector) fence(writes *pgx.Batch, b event.Batch) *bool {
 	return fenced
 }
 
-// fenceFirst is fence for folds that copy rows before the batch is sent: rows of an
-// attempt whose answer was lost would look like events that can't be projected.
+// fenceFirst is fence for projections that copy rows before the batch is sent. Rows of an
+// attempt whose response was lost would look like events that can't be projected.
 func (p *Projector) fenceFirst(ctx context.Context, tx pgx.Tx) error {
 	var at event.Position
 	if err := tx.QueryRow(ctx, `SELECT position FROM projection WHERE name = $1 FOR UPDATE`, p.options.Group).Scan(&at); err != nil {
@@ -645,16 +673,16 @@ func (p *Projector) advance(b event.Batch) {
 	}
 }
 
-// park leaves out an event, and its stream from there on.
+// park excludes an event and the rest of its stream.
 func (p *Projector) park(ctx context.Context, one event.Batch, cause *dataError) error {
 	r := one.Events[0]
-	err := p.forever(ctx, one.Position, func(ctx context.Context) error {
+	err := p.retryUntilDone(ctx, one, func(ctx context.Context) error {
 		return pgx.BeginFunc(ctx, p.options.Pool, func(tx pgx.Tx) error {
 			var writes pgx.Batch
 			fenced := p.fence(&writes, one)
 			writes.Queue(`INSERT INTO parked_event (projection, stream, revision, position, type, error)
 				VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-				p.options.Group, r.Stream, r.Revision, r.Position, r.Type, cause.Error())
+				p.options.Group, storableText(r.Stream), r.Revision, r.Position, r.Type, storableText(cause.Error()))
 			err := tx.SendBatch(ctx, &writes).Close()
 			if *fenced {
 				return &FencedError{Group: p.options.Group, Position: p.Position()}
@@ -669,14 +697,14 @@ func (p *Projector) park(ctx context.Context, one event.Batch, cause *dataError)
 	p.mu.Lock()
 	p.parked[r.Stream] = true
 	p.mu.Unlock()
-	p.options.Logger.ErrorContext(ctx, "event cannot be projected, its stream is left out until it can be",
+	p.options.Logger.ErrorContext(ctx, "event cannot be projected; its stream is parked",
 		"group", p.options.Group, "stream", r.Stream, "revision", r.Revision, "type", r.Type, "error", cause)
 	p.options.OnCommit(Commit{Group: p.options.Group, Position: one.Position})
 	return nil
 }
 
-// wanted leaves out the events of parked streams.
-func (p *Projector) wanted(events []event.Recorded) []event.Recorded {
+// withoutParked returns the events without those of parked streams.
+func (p *Projector) withoutParked(events []event.Recorded) []event.Recorded {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.parked) == 0 {
@@ -690,16 +718,20 @@ func (p *Projector) setAway(ctx context.Context, err error) {
 	changed := p.away != (err != nil)
 	p.away = err != nil
 	p.mu.Unlock()
+	var shorter *event.ShorterError
 	switch {
+	case changed && errors.As(err, &shorter):
+		p.options.Logger.ErrorContext(ctx, "projections stopped", "group", p.options.Group, "error", err)
 	case changed && err != nil:
-		p.options.Logger.WarnContext(ctx, "projections wait until their stores are back", "group", p.options.Group, "error", err)
+		p.options.Logger.WarnContext(ctx, "projections are waiting for their stores", "group", p.options.Group, "error", err)
 	case changed:
-		p.options.Logger.InfoContext(ctx, "projections go on", "group", p.options.Group)
+		p.options.Logger.InfoContext(ctx, "projections resumed", "group", p.options.Group)
 	}
 }
 
-// of are the events of the types: events itself if all are, for they are large.
-func of(events []event.Recorded, types []string) []event.Recorded {
+// filterByType returns the events of the given types. It returns events itself if all match,
+// because they are large.
+func filterByType(events []event.Recorded, types []string) []event.Recorded {
 	n := 0
 	for i := range events {
 		if slices.Contains(types, events[i].Type) {
@@ -718,12 +750,15 @@ func of(events []event.Recorded, types []string) []event.Recorded {
 	return mine
 }
 
-// classify tells faults of the data from those of the store: SQLSTATE classes 22
-// (data exception) and 23 (integrity constraint) come back however often one tries.
+// dataFaults are the SQLSTATE classes of errors that recur on every retry: cardinality
+// violation, data exception, integrity constraint violation, program limit exceeded.
+var dataFaults = []string{"21", "22", "23", "54"}
+
+// classify distinguishes data errors from store errors.
 func classify(err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && (pg.Code[:2] == "22" || pg.Code[:2] == "23") {
-		// The detail may quote a row, and rows hold what is personal.
+	if errors.As(err, &pg) && len(pg.Code) > 2 && slices.Contains(dataFaults, pg.Code[:2]) {
+		// The detail can quote a row, and rows contain personal data.
 		return &dataError{fmt.Errorf("%s (SQLSTATE %s, table %s, constraint %s)", pg.Message, pg.Code, pg.TableName, pg.ConstraintName)}
 	}
 	return err
@@ -737,17 +772,6 @@ func typeNames(types []domain.Type, without ...string) []string {
 		}
 	}
 	return names
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 func collect[T any](ctx context.Context, q querier, sql string, args ...any) ([]T, error) {

@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// silenceLooksBack is how far back the last status of a sender is looked for: a
-	// rule's threshold is an hour at most.
+	// silenceLooksBack is the period in which the last status of a sender is searched for.
+	// A rule's threshold is at most an hour.
 	silenceLooksBack = 2 * time.Hour
-	// explainedFailures is how many types of failures an alert names.
+	// explainedFailures is the number of failure types that an alert names.
 	explainedFailures = 3
-	// growthVolume is below what nobody is asked how a queue has grown.
+	// growthVolume is the number of due messages below which growth is not read.
 	growthVolume = 10
 )
 
-// AlertFacts answers what the read model tells of all senders at now. How far it is
-// behind, the disk and the ledger are for others to add.
+// AlertFacts returns the facts about all senders at now that the read model has. The caller
+// adds its lag, the disk, and the ledger.
 func (r *ReadModel) AlertFacts(ctx context.Context, needs alert.Needs, now time.Time) (alert.Facts, error) {
 	f := alert.Facts{Senders: make(map[string]alert.SenderFacts), Rejected: make(map[time.Duration]int64)}
 	states, err := r.SenderStates(ctx)
@@ -111,8 +111,8 @@ func windowFigures(m query.Metrics) alert.Figures {
 	return f
 }
 
-// addFlows reads minute by minute how queues grew, of those that have waited for more
-// than one: seldom any.
+// addFlows reads how queues grew in each minute, for senders with a message that has waited
+// for more than one. Usually there is none.
 func (r *ReadModel) addFlows(ctx context.Context, facts map[string]*alert.SenderFacts, needs alert.Needs, now time.Time) error {
 	var ids []string
 	for id, s := range facts {
@@ -149,8 +149,8 @@ func (r *ReadModel) addFlows(ctx context.Context, facts map[string]*alert.Sender
 	return nil
 }
 
-// addSilence reads what was sent since the last status. The primary key leads from now
-// back to that: a few rows of a sender whose statuses come.
+// addSilence reads what was sent since the last status. The primary key leads backward from
+// now to that: a few rows for a sender that receives statuses.
 func (r *ReadModel) addSilence(ctx context.Context, facts map[string]*alert.SenderFacts, ids []string, now time.Time) error {
 	rows, err := r.pool.Query(ctx, `SELECT s.id, coalesce(sum(m.sent), 0)::bigint, min(m.at)
 		FROM unnest($1::text[]) AS s (id)
@@ -159,7 +159,7 @@ func (r *ReadModel) addSilence(ctx context.Context, facts map[string]*alert.Send
 		JOIN metric m ON m.sender = s.id AND m.width = 1 AND m.at > last.at AND m.at <= $3 AND m.sent > 0
 		GROUP BY s.id`, ids, now.Add(-silenceLooksBack), now)
 	if err != nil {
-		return fmt.Errorf("read since when no status came: %w", err)
+		return fmt.Errorf("read the time of the last status: %w", err)
 	}
 	var id string
 	var sent int64
@@ -170,13 +170,13 @@ func (r *ReadModel) addSilence(ctx context.Context, facts map[string]*alert.Send
 			facts[id].UnansweredFor = max(0, now.Sub(*since))
 		}
 	}); err != nil {
-		return fmt.Errorf("read since when no status came: %w", err)
+		return fmt.Errorf("read the time of the last status: %w", err)
 	}
 	return nil
 }
 
-// AddRejections counts webhooks that came without a right signature within the second
-// of at, and forgets those of long ago.
+// AddRejections counts webhooks received without a valid signature in the second of at, and
+// deletes old counts.
 func (l *Leases) AddRejections(ctx context.Context, at time.Time, n int) error {
 	var batch pgx.Batch
 	batch.Queue(`INSERT INTO waypost_run.webhook_rejection AS w (second, count) VALUES (date_trunc('second', $1::timestamptz), $2)

@@ -14,8 +14,7 @@ import (
 	"github.com/waypost/waypost/domain/alert"
 )
 
-// Alerts answers a page of the alerts that the filter finds, those first of which
-// something was recorded last.
+// Alerts returns a page of the alerts that match the filter, most recently changed first.
 func (r *ReadModel) Alerts(ctx context.Context, f query.AlertFilter, p query.Page) (query.AlertPage, error) {
 	c := conditions{}
 	if len(f.State) > 0 {
@@ -41,8 +40,8 @@ func (r *ReadModel) Alerts(ctx context.Context, f query.AlertFilter, p query.Pag
 	return query.AlertPage{Alerts: list[:min(len(list), p.First)], HasNextPage: more}, nil
 }
 
-// LatestAlert is the id of the alert that was raised last about a thing, and whether it
-// is open; uuid.Nil if none was.
+// LatestAlert returns the ID of the alert raised last about a subject, and whether it is
+// open; uuid.Nil if there is none.
 func (r *ReadModel) LatestAlert(ctx context.Context, k alert.Key) (id uuid.UUID, open bool, err error) {
 	err = r.pool.QueryRow(ctx, `SELECT id, state <> $4 FROM alert WHERE rule = $1 AND sender = $2 AND severity = $3
 		ORDER BY position DESC LIMIT 1`, k.Rule, k.Sender, k.Severity, alert.Resolved).Scan(&id, &open)
@@ -55,7 +54,7 @@ func (r *ReadModel) LatestAlert(ctx context.Context, k alert.Key) (id uuid.UUID,
 	return id, open, nil
 }
 
-// AlertRules answers all rules as they count now, the defaults among them.
+// AlertRules returns all current rules, including the defaults.
 func (r *ReadModel) AlertRules(ctx context.Context) ([]alert.Rule, error) {
 	list, err := collect[[]byte](ctx, r.pool, `SELECT data FROM alert_rule`)
 	if err != nil {
@@ -72,12 +71,12 @@ func (r *ReadModel) AlertRules(ctx context.Context) ([]alert.Rule, error) {
 	return alert.Rules(changed), nil
 }
 
-// AlertsPosition is how far the read model of alerts has come.
+// AlertsPosition returns the position that the read model of alerts has reached.
 func (r *ReadModel) AlertsPosition(ctx context.Context) (event.Position, error) {
 	var p event.Position
 	err := r.pool.QueryRow(ctx, `SELECT coalesce(max(position), 0) FROM projection WHERE name = $1`, Views).Scan(&p)
 	if err != nil {
-		return 0, fmt.Errorf("read how far the alerts are: %w", err)
+		return 0, fmt.Errorf("read the position of the alerts: %w", err)
 	}
 	return p, nil
 }

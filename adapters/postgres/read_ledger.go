@@ -9,23 +9,24 @@ import (
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/domain/message"
 )
 
 const (
-	// ledgerPatience is how long Ledger waits for both groups to stand at one position.
+	// ledgerPatience is how long Ledger waits for both groups to be at the same position.
 	ledgerPatience = 2 * time.Second
 
 	ledgerPoll = 20 * time.Millisecond
 )
 
-// Ledger answers where every accepted message of a sender is, of all senders if
-// senderID is nil, as one snapshot shows it.
+// Ledger returns how many accepted messages of a sender, or of all if senderID is nil, are
+// in each column, from one snapshot.
 //
-// The counts and the work-list are written by two groups that advance apart. They are
-// compared only when both have seen the same events that bear on the work-list: Ledger
-// looks again for up to 2 s until they have, which under steady load may not happen;
-// Compared then stays false.
+// Two groups write the counts and the work list, and advance independently. They are
+// compared only when both have seen the same events that change the work list. Ledger
+// retries for up to 2 s until they have, which might not happen under steady load; Compared
+// then stays false.
 func (r *ReadModel) Ledger(ctx context.Context, senderID *string, now time.Time) (query.Ledger, error) {
 	deadline := time.Now().Add(ledgerPatience)
 	for {
@@ -37,15 +38,15 @@ func (r *ReadModel) Ledger(ctx context.Context, senderID *string, now time.Time)
 		if ledger.Compared || time.Now().After(deadline) {
 			return ledger, nil
 		}
-		if !pause(ctx, ledgerPoll) {
+		if retry.Sleep(ctx, ledgerPoll) != nil {
 			return query.Ledger{}, ctx.Err()
 		}
 	}
 }
 
-// BalanceNow answers whether the books of all senders balance in this instant, without
-// waiting for the groups to stand at one position: compared is false if they don't,
-// and balanced then goes by the columns alone.
+// BalanceNow reports whether the ledger of all senders balances at this instant, without
+// waiting for the groups to be at the same position. If they aren't, compared is false, and
+// balanced depends on the columns only.
 func (r *ReadModel) BalanceNow(ctx context.Context) (balanced, compared bool, err error) {
 	l, err := r.ledger(ctx, nil)
 	if err != nil {
@@ -87,7 +88,7 @@ func (r *ReadModel) ledger(ctx context.Context, senderID *string) (query.Ledger,
 		}); err != nil {
 			return err
 		}
-		// The unsettled ones are few, and an index holds them.
+		// Unsettled messages are few, and an index contains them.
 		if err := tx.QueryRow(ctx, `SELECT coalesce((SELECT sum(count)::bigint FROM work_count WHERE $1::text IS NULL OR sender = $1), 0),
 				(SELECT count(*) FROM work_item WHERE state = 2 AND ($1::text IS NULL OR sender = $1))`, senderID).
 			Scan(&openRows, &unsettledRows); err != nil {
@@ -114,7 +115,7 @@ func (r *ReadModel) ledger(ctx context.Context, senderID *string) (query.Ledger,
 	return l, nil
 }
 
-// ReadModel answers how far the read models are, at now.
+// ReadModel returns the state of the read models at now.
 func (r *ReadModel) ReadModel(ctx context.Context, now time.Time) (query.ReadModel, error) {
 	var m query.ReadModel
 	var live bool
@@ -131,29 +132,29 @@ func (r *ReadModel) ReadModel(ctx context.Context, now time.Time) (query.ReadMod
 	return m, nil
 }
 
-// parkedShown bounds how many parked streams are listed.
+// parkedShown bounds the number of parked streams in a list.
 const parkedShown = 100
 
-// ParkedStreams answers what the projections leave out, the oldest first, at most 100.
+// ParkedStreams returns the streams that the projections leave out, oldest first, at most
+// 100.
 func (r *ReadModel) ParkedStreams(ctx context.Context) ([]query.ParkedStream, error) {
 	rows, err := r.pool.Query(ctx, `SELECT projection, stream, revision, type, error, parked_at FROM parked_event
 		ORDER BY position, projection LIMIT $1`, parkedShown)
 	if err != nil {
-		return nil, fmt.Errorf("list what is parked: %w", err)
+		return nil, fmt.Errorf("list parked streams: %w", err)
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[query.ParkedStream])
 	if err != nil {
-		return nil, fmt.Errorf("list what is parked: %w", err)
+		return nil, fmt.Errorf("list parked streams: %w", err)
 	}
 	return list, nil
 }
 
-// Projected answers how far each group of projections has come; 0 for one that never
-// ran.
+// Projected returns the position of each group of projections, 0 for one that never ran.
 func (r *ReadModel) Projected(ctx context.Context) ([]query.Projected, error) {
 	rows, err := r.pool.Query(ctx, `SELECT name, position FROM projection`)
 	if err != nil {
-		return nil, fmt.Errorf("read how far the read models are: %w", err)
+		return nil, fmt.Errorf("read the positions of the read models: %w", err)
 	}
 	positions := make(map[string]event.Position)
 	var name string
@@ -162,7 +163,7 @@ func (r *ReadModel) Projected(ctx context.Context) ([]query.Projected, error) {
 		positions[name] = position
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("read how far the read models are: %w", err)
+		return nil, fmt.Errorf("read the positions of the read models: %w", err)
 	}
 	var list []query.Projected
 	for _, g := range Groups() {

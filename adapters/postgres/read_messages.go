@@ -20,20 +20,30 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// ReadModel answers queries from the read models.
+// ReadModel runs queries on the read models.
 type ReadModel struct {
-	pool  *pgxpool.Pool
+	pool  reads
 	vault Vault
 }
 
-// NewReadModel makes the queries over pool's read model.
+// reads is the part of a pool that queries need: *pgxpool.Pool or Queries.
+type reads interface {
+	querier
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error)
+}
+
+// NewReadModel returns the queries on pool's read model.
 func NewReadModel(pool *pgxpool.Pool) *ReadModel { return &ReadModel{pool: pool} }
 
-// WithVault is the read model with what is personal in it: without a vault messages
-// are listed without it, and found by nothing of it.
+// NewQueryModel is NewReadModel for queries of callers.
+func NewQueryModel(q *Queries) *ReadModel { return &ReadModel{pool: q} }
+
+// WithVault returns the read model with personal data. Without a vault, messages are listed
+// without it and can't be found by it.
 func (r *ReadModel) WithVault(v Vault) *ReadModel { return &ReadModel{pool: r.pool, vault: v} }
 
-// Messages answers a page of the messages that the filter finds, newest first.
+// Messages returns a page of the messages that match the filter, newest first.
 func (r *ReadModel) Messages(ctx context.Context, f query.MessageFilter, p query.Page) (query.MessagePage, error) {
 	c, err := r.messageConditions(ctx, f)
 	if err != nil {
@@ -46,7 +56,7 @@ func (r *ReadModel) Messages(ctx context.Context, f query.MessageFilter, p query
 	return query.MessagePage{Messages: list, HasNextPage: more}, nil
 }
 
-// MessagesByID answers the messages with these ids that are known, in no order.
+// MessagesByID returns the known messages with these IDs, in no order.
 func (r *ReadModel) MessagesByID(ctx context.Context, ids []uuid.UUID) ([]query.Message, error) {
 	rows, err := selectMessages(ctx, r.pool, `WHERE m.id = ANY ($1)`, ids)
 	if err != nil {
@@ -55,8 +65,8 @@ func (r *ReadModel) MessagesByID(ctx context.Context, ids []uuid.UUID) ([]query.
 	return openRows(ctx, r.vault, rows)
 }
 
-// MessageCounts answers how many messages the filter finds, by status; a status
-// without any is left out.
+// MessageCounts returns how many messages match the filter, by status, without statuses that
+// have none.
 func (r *ReadModel) MessageCounts(ctx context.Context, f query.MessageFilter) ([]query.StatusCount, error) {
 	var rows pgx.Rows
 	var err error
@@ -92,8 +102,8 @@ func (r *ReadModel) MessageCounts(ctx context.Context, f query.MessageFilter) ([
 	return list, nil
 }
 
-// onlySender answers the senders that the filter is about, nil for all, if it
-// restricts nothing else but the status: the ledger's counts then have the answer.
+// onlySender returns the senders that the filter names, or nil for all, if it restricts
+// nothing else but the status. The ledger's counts then have the result.
 func onlySender(f query.MessageFilter) ([]string, bool) {
 	senders := f.SenderIDs
 	if f.SenderID != nil {
@@ -108,8 +118,8 @@ func onlySender(f query.MessageFilter) ([]string, bool) {
 	return senders, !restricted
 }
 
-// MessageByWhatsAppID answers the message and the call that WhatsApp gave this id;
-// false if none is known yet.
+// MessageByWhatsAppID returns the message and the call that WhatsApp gave this ID, or false
+// if none is known yet.
 func (r *ReadModel) MessageByWhatsAppID(ctx context.Context, whatsAppID string) (query.MessageCall, bool, error) {
 	var found query.MessageCall
 	err := r.pool.QueryRow(ctx, `SELECT message_id, call FROM message_wamid WHERE wamid_hash = $1`, wamidHash(whatsAppID)).
@@ -123,18 +133,37 @@ func (r *ReadModel) MessageByWhatsAppID(ctx context.Context, whatsAppID string) 
 	return found, true, nil
 }
 
-// MessageOf is the message that WhatsApp gave this id; false if none is known yet.
-func (r *ReadModel) MessageOf(ctx context.Context, whatsAppID string) (uuid.UUID, bool, error) {
-	found, ok, err := r.MessageByWhatsAppID(ctx, whatsAppID)
-	return found.MessageID, ok, err
+// MessagesOf returns the messages that WhatsApp gave these IDs. Those that are not
+// known yet are missing from the result.
+func (r *ReadModel) MessagesOf(ctx context.Context, whatsAppIDs []string) (map[string]uuid.UUID, error) {
+	hashes := make([]uuid.UUID, len(whatsAppIDs))
+	for i, id := range whatsAppIDs {
+		hashes[i] = wamidHash(id)
+	}
+	rows, err := r.pool.Query(ctx, `SELECT asked.n - 1, m.message_id FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (wamid_hash, n)
+		JOIN message_wamid m USING (wamid_hash)`, hashes)
+	if err != nil {
+		return nil, fmt.Errorf("find messages by their whatsapp ids: %w", err)
+	}
+	found := make(map[string]uuid.UUID)
+	var n int
+	var id uuid.UUID
+	_, err = pgx.ForEachRow(rows, []any{&n, &id}, func() error {
+		found[whatsAppIDs[n]] = id
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find messages by their whatsapp ids: %w", err)
+	}
+	return found, nil
 }
 
-// DeadLetters answers a page of the dead letters that the filter finds, newest first,
-// and how many there are of each category.
+// DeadLetters returns a page of the dead letters that match the filter, newest first, and
+// their number by category.
 func (r *ReadModel) DeadLetters(ctx context.Context, f query.DeadLetterFilter, p query.Page) (query.DeadLetterPage, error) {
 	var page query.DeadLetterPage
 	c := r.deadLetterConditions(f)
-	// One snapshot, so that the counts are those of the page.
+	// One snapshot, so that the counts and the page match.
 	err := pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT coalesce(x.error_category, $`+strconv.Itoa(len(c.args)+1)+`), count(*)
 			FROM message_exception x WHERE `+strings.Join(c.parts, ` AND `)+` GROUP BY 1 ORDER BY 2 DESC, 1`,
@@ -183,19 +212,20 @@ func (r *ReadModel) pageOf(ctx context.Context, q querier, c conditions, p query
 	return list, more, err
 }
 
-// conditions are the parts of a WHERE over message m, and what they are given.
+// conditions are the parts of a WHERE clause over message m, and their arguments.
 type conditions struct {
 	vault Vault
-	// by is the table that the list is read from, in its order; message if empty.
+	// by is the table that the list is read from, in its order. If empty, message.
 	by    listed
 	parts []string
 	args  []any
-	// each are statuses whose messages are listed one by one and then merged: no index
-	// has those of several in their order. All parts are about message_exception then.
+	// each has statuses whose messages are listed separately and then merged, because no
+	// index has those of several statuses in order. All parts are then about
+	// message_exception.
 	each []message.Status
 }
 
-// listed is a table that has a part of the messages in their order.
+// listed is a table that has some of the messages in their order.
 type listed string
 
 const (
@@ -213,13 +243,13 @@ func (l listed) join() string {
 	return ""
 }
 
-// column is that of the table from which the list is read, so that an index of it
-// leads to the rows: from a join the planner knows of equal columns only.
+// column is the column of the table that the list is read from, so that one of its indexes
+// leads to the rows. From a join, the planner derives only equalities.
 func (c *conditions) column(name string) string { return cmp.Or(string(c.by), "m") + "." + name }
 
 func (c *conditions) order() string { return c.column("queued_position") }
 
-// add adds a condition that names its one argument $1.
+// add adds a condition that refers to its one argument as $1.
 func (c *conditions) add(sql string, arg any) {
 	c.args = append(c.args, arg)
 	c.parts = append(c.parts, strings.ReplaceAll(sql, "$1", "$"+strconv.Itoa(len(c.args))))
@@ -246,10 +276,10 @@ func (c *conditions) label(l message.Label) {
 	c.add(`EXISTS (SELECT FROM message_label b WHERE b.label_hash = $1 AND b.queued_position = `+c.order()+`)`, labelHash(c.vault, l))
 }
 
-// queued bounds the time at which messages were queued, and with it their positions.
-// These are read before, so that the planner knows how much lies between them.
+// queued bounds the time at which messages were queued, and with it their positions. The
+// positions are read first, so that the planner knows how many rows lie between them.
 func (r *ReadModel) queued(ctx context.Context, c *conditions, after, before *time.Time) error {
-	// Clocks differ by less than the thousand steps of message_time that are looked at.
+	// Clocks differ by less than the thousand steps of message_time that are read.
 	const bound = `SELECT %s FROM (SELECT * FROM message_time WHERE at %s $1::timestamptz ORDER BY at %s LIMIT 1000) t`
 	add := func(condition string, at time.Time, position, of, order string, value time.Time) error {
 		var found *int64
@@ -282,17 +312,18 @@ func (c *conditions) where() string {
 	return c.by.join() + ` WHERE ` + strings.Join(c.parts, ` AND `)
 }
 
-// ofEach joins the first messages of each status, the statuses being argument n.
+// ofEach joins the first messages of each status. The statuses are argument n.
 func (c *conditions) ofEach(n int, limit string) string {
 	return fmt.Sprintf(`JOIN (SELECT found.* FROM unnest($%d::text[]) AS s (status)
 			CROSS JOIN LATERAL (SELECT * FROM message_exception x WHERE x.status = s.status AND %s%s) found) x
 		ON x.message_id = m.id`, n, strings.Join(c.parts, ` AND `), limit)
 }
 
-// deadLetterConditions are about message_exception alone.
+// deadLetterConditions returns conditions about message_exception only.
 func (r *ReadModel) deadLetterConditions(f query.DeadLetterFilter) conditions {
 	c := conditions{vault: r.vault, by: byException}
-	// In the statement's text, so that any plan of it may use the indexes of these alone.
+	// The status is in the statement's text, so that any plan of it can use the indexes of
+	// dead letters.
 	c.parts = append(c.parts, `x.status = '`+string(message.StatusDeadLettered)+`'`)
 	c.senders(f.SenderID, f.SenderIDs)
 	if f.Category != nil {
@@ -341,7 +372,8 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 		default:
 			c.add(`m.status = ANY ($1)`, f.Status)
 			if !slices.ContainsFunc(f.Status, func(s message.Status) bool { return !s.Open() }) {
-				// Few among millions, unless a backlog waits: the planner knows.
+				// These are few among millions, unless there is a backlog; the planner
+				// knows.
 				c.parts = append(c.parts, `EXISTS (SELECT FROM work_item w WHERE w.message_id = m.id)`)
 			}
 		}
@@ -365,7 +397,7 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 	if f.IdempotencyKey != nil {
 		hash := []byte{}
 		if r.vault != nil {
-			hash = r.vault.Blind("idempotency key", *f.IdempotencyKey)
+			hash = r.vault.BlindIndex("idempotency key", *f.IdempotencyKey)
 		}
 		c.add(`m.idempotency_hash = $1`, hash)
 	}
@@ -387,7 +419,7 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 	return c, r.queued(ctx, &c, f.QueuedAfter, f.QueuedBefore)
 }
 
-// ofExceptions reports whether message_exception alone answers the filter.
+// ofExceptions reports whether message_exception is sufficient for the filter.
 func ofExceptions(f query.MessageFilter) bool {
 	return f.To == nil && f.IdempotencyKey == nil && f.WhatsAppID == nil && len(f.Labels) == 0 && f.Type == nil &&
 		f.Priority == nil && f.Template == nil && f.QueuedAfter == nil && f.QueuedBefore == nil

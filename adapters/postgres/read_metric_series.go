@@ -11,13 +11,13 @@ import (
 	"github.com/waypost/waypost/app/query"
 )
 
-// MetricSeries answers the figures of a sender, or of all, point by point: one for
-// each step of the span, the last of them ending with it or before. The caller has
-// checked that there is at least one and not too many.
+// MetricSeries returns the metrics of a sender, or of all, point by point: one for each step
+// of the span, the last one ending with the span or before it. The caller has checked that
+// the number of points is between one and the limit.
 //
-// Steps of whole minutes that begin with one are read by the minute, others by the
-// second. By the second nothing is known that lies more than query.SecondsKept back;
-// a span of minutes that doesn't begin with one is then cut at full minutes.
+// Steps of whole minutes that start with a minute are read per minute, others per second.
+// Data per second is not available for times more than query.SecondsKept back; a span of
+// minutes that doesn't start with one is then cut at full minutes.
 func (r *ReadModel) MetricSeries(
 	ctx context.Context, senderID *string, from, to time.Time, step time.Duration, now time.Time,
 ) ([]query.Metrics, error) {
@@ -32,8 +32,8 @@ func (r *ReadModel) MetricSeries(
 	if byMinute {
 		width = widthMinute
 	}
-	// A span belongs to the point in which it begins; one that begins before the first
-	// point and reaches into it belongs to that.
+	// A span belongs to the point that it starts in. One that starts before the first point
+	// and reaches into it belongs to that point.
 	const place = `greatest(0, floor(extract(epoch FROM m.at - $3) / $5))::integer`
 	const condition = ` m WHERE m.sender = $1 AND m.width = $2 AND m.at < $4
 		AND m.at >= date_trunc(CASE $2 WHEN 60 THEN 'minute' ELSE 'second' END, $3::timestamptz) `
@@ -55,8 +55,7 @@ func (r *ReadModel) MetricSeries(
 			var n int64
 			return eachRow(rows, []any{&i, &bucket, &n}, func() { points[i].Latencies[bucket] = n })
 		})
-	// What was delivered after the point's end is none of its figures: a past one never
-	// changes.
+	// Deliveries after the point's end are not part of it, so a past point never changes.
 	batch.Queue(`SELECT `+place+`, sum(m.sent)::bigint, sum(m.delivered)::bigint FROM metric_cohort`+condition+`
 			AND floor(extract(epoch FROM m.recorded_at - $3) / $5) <= `+place+` GROUP BY 1`, args...).
 		Query(func(rows pgx.Rows) error {
@@ -78,8 +77,8 @@ func (r *ReadModel) MetricSeries(
 	return points, r.addLevels(ctx, points, senderID, now)
 }
 
-// addLevels makes levels of the changes of the queues: those at now, and from there
-// back. Points that end later show what is known now.
+// addLevels computes levels from the changes of the queues, backward from the levels at now.
+// Points that end later have the levels known now.
 func (r *ReadModel) addLevels(ctx context.Context, points []query.Metrics, senderID *string, now time.Time) error {
 	var level query.Metrics
 	if err := r.addQueue(ctx, &level, senderID, now); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/waypost/waypost/app/query"
 )
 
-// MetricTotals answers the figures of each sender since the beginning of the log.
+// MetricTotals returns the metrics of each sender since the start of the log.
 func (r *ReadModel) MetricTotals(ctx context.Context, now time.Time) (map[string]query.Metrics, error) {
 	epoch := time.Unix(0, 0).UTC()
 	ids, err := collect[string](ctx, r.pool, `SELECT id FROM sender`)

@@ -13,15 +13,15 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// reach is a run of spans of one width.
+// reach is a sequence of spans of one width.
 type reach struct {
 	width        int16
 	since, until time.Time
 }
 
-// reaches cover the time from the second of from until to: whole minutes as such, the
-// rest by the second, so that a window of any length is some 120 rows and its
-// minutes. What lies before oldest is known by the minute alone.
+// reaches returns the spans that cover the time from the second of from until to: whole
+// minutes as minutes, the rest per second. So a window of any length is about 120 rows plus
+// its minutes. Before oldest, only minutes are available.
 func reaches(from, to, oldest time.Time) []reach {
 	from = from.Truncate(time.Second)
 	if from.Before(oldest) {
@@ -49,9 +49,9 @@ func reachArgs(list []reach) []any {
 	}
 }
 
-// within is the spans of each of some senders within reaches: $1 senders, $2 to $4 the
-// reaches. OFFSET keeps each to its stretch of the key: the planner, which does not know
-// how short they are, would rather read the whole table.
+// within selects the spans of some senders within reaches: $1 has the senders, $2 to $4 the
+// reaches. OFFSET keeps each to its range of the key. Otherwise the planner, which doesn't
+// know how short the ranges are, would read the whole table.
 func within(table string) string {
 	return ` FROM unnest($1::text[]) AS s (id) CROSS JOIN unnest($2::smallint[], $3::timestamptz[], $4::timestamptz[])
 			AS r (width, since, until)
@@ -59,7 +59,7 @@ func within(table string) string {
 			WHERE t.sender = s.id AND t.width = r.width AND t.at >= r.since AND t.at < r.until OFFSET 0) m `
 }
 
-// sumFigures sums the table metric, in the order of the figures.
+// sumFigures sums the columns of the table metric, in their order.
 var sumFigures = func() string {
 	sums := make([]string, figures)
 	for f, name := range figureColumns {
@@ -68,7 +68,7 @@ var sumFigures = func() string {
 	return strings.Join(sums, ", ")
 }()
 
-// Metrics answers the figures of the window that ends now, of a sender or of all.
+// Metrics returns the metrics of the window that ends now, of a sender or of all.
 func (r *ReadModel) Metrics(ctx context.Context, senderID *string, window time.Duration, now time.Time) (query.Metrics, error) {
 	found, err := r.metrics(ctx, []string{orAll(senderID)}, now.Add(-window), now)
 	if err != nil {
@@ -81,8 +81,8 @@ func (r *ReadModel) Metrics(ctx context.Context, senderID *string, window time.D
 	return m, nil
 }
 
-// SenderMetrics answers the figures of the window that ends now of each of the
-// senders, without what their queues hold.
+// SenderMetrics returns the metrics of the window that ends now for each of the senders,
+// without the contents of their queues.
 func (r *ReadModel) SenderMetrics(
 	ctx context.Context, senderIDs []string, window time.Duration, now time.Time,
 ) (map[string]query.Metrics, error) {
@@ -96,7 +96,7 @@ func orAll(senderID *string) string {
 	return *senderID
 }
 
-// addQueue adds what the queues hold at now.
+// addQueue adds the contents of the queues at now.
 func (r *ReadModel) addQueue(ctx context.Context, m *query.Metrics, senderID *string, now time.Time) error {
 	var ids []string
 	if senderID != nil {
@@ -116,7 +116,7 @@ func (r *ReadModel) addQueue(ctx context.Context, m *query.Metrics, senderID *st
 	return nil
 }
 
-// metrics reads the figures of a span of time of some senders, in one exchange.
+// metrics reads the metrics of a time span for some senders, in one round trip.
 func (r *ReadModel) metrics(ctx context.Context, ids []string, from, to time.Time) (map[string]query.Metrics, error) {
 	found := make(map[string]query.Metrics, len(ids))
 	for _, id := range ids {

@@ -14,35 +14,35 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-var errAnotherLog = errors.New("the read models are not of this log yet")
+var errAnotherLog = errors.New("the read models are not yet built from this log")
 
-// Around answers two positions of a log between which an instant lies, if times are out
-// of the log's order by skew at most. It goes by the messages queued around it, whose
-// positions an index has in their order: some forty look-ups among millions. Read models
-// that are still of another log tell nothing.
-func (r *ReadModel) Around(ctx context.Context, logID string, at time.Time, skew time.Duration) (low, high event.Position, err error) {
+// PositionsAround returns two positions of a log with an instant between them, if times are
+// at most skew out of order in the log. It uses the messages queued around the instant,
+// whose positions are in order in an index: about forty look-ups among millions. Read models
+// that are still of another log give no result.
+func (r *ReadModel) PositionsAround(ctx context.Context, logID string, at time.Time, skew time.Duration) (low, high event.Position, err error) {
 	var same bool
 	err = r.pool.QueryRow(ctx, `SELECT coalesce(bool_and(log_id = $1), false) FROM projection WHERE name = $2`, logID, Views).Scan(&same)
 	if err == nil && !same {
 		err = errAnotherLog
 	}
 	if err != nil {
-		return 0, event.Last, fmt.Errorf("look for a time in the log: %w", err)
+		return 0, event.MaxPosition, fmt.Errorf("find a time in the log: %w", err)
 	}
 	if low, _, err = r.queuedBefore(ctx, at.Add(-skew)); err != nil {
-		return 0, event.Last, fmt.Errorf("look for a time in the log: %w", err)
+		return 0, event.MaxPosition, fmt.Errorf("find a time in the log: %w", err)
 	}
 	_, high, err = r.queuedBefore(ctx, at.Add(skew+time.Millisecond))
 	if err != nil {
-		return 0, event.Last, fmt.Errorf("look for a time in the log: %w", err)
+		return 0, event.MaxPosition, fmt.Errorf("find a time in the log: %w", err)
 	}
 	return low, high, nil
 }
 
-// queuedBefore answers the positions of a message queued before an instant and of the
-// next one, which was not: 0 and event.Last where there is none.
+// queuedBefore returns the positions of the last message queued before an instant and of the
+// next message: 0 and event.MaxPosition if there is none.
 func (r *ReadModel) queuedBefore(ctx context.Context, at time.Time) (before, next event.Position, err error) {
-	next = event.Last
+	next = event.MaxPosition
 	var from, to event.Position // what is looked through: from the one to before the other
 	err = r.pool.QueryRow(ctx, `SELECT coalesce(min(queued_position), 0), coalesce(max(queued_position) + 1, 0) FROM message`).Scan(&from, &to)
 	for err == nil && from < to {
@@ -64,9 +64,9 @@ func (r *ReadModel) queuedBefore(ctx context.Context, at time.Time) (before, nex
 	return before, next, err
 }
 
-// PastMessages counts the messages of a sender, of all for nil, that were queued before
-// high and of which nothing was recorded behind low. It lists the others that were queued
-// before high, at most limit of them.
+// PastMessages counts the messages of a sender, or of all if nil, that were queued before
+// high and have no event after low. It lists the other messages queued before high, at most
+// limit of them.
 func (r *ReadModel) PastMessages(
 	ctx context.Context, senderID *string, low, high event.Position, limit int,
 ) (query.PastMessages, error) {

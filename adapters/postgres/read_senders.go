@@ -8,18 +8,29 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
 )
 
-// Senders answers all senders with what waits for them at now, by id.
+// Senders returns all senders with their queues at now, by ID.
 func (r *ReadModel) Senders(ctx context.Context, now time.Time) ([]query.Sender, error) {
 	return r.senders(ctx, now, nil)
 }
 
-// SenderStates answers all senders without what waits for them, by id: what
-// dispatch reads every second, however long the queues are.
+// SenderIDs returns the IDs of all senders that projections know, including those whose
+// streams are parked.
+func (r *ReadModel) SenderIDs(ctx context.Context) ([]string, error) {
+	ids, err := collect[string](ctx, r.pool, `SELECT id FROM sender
+		UNION SELECT substr(stream, length($1) + 1) FROM parked_event WHERE starts_with(stream, $1)`, event.SenderStreams)
+	if err != nil {
+		return nil, fmt.Errorf("list senders: %w", err)
+	}
+	return ids, nil
+}
+
+// SenderStates returns all senders without their queues, by ID.
 func (r *ReadModel) SenderStates(ctx context.Context) ([]sender.Sender, error) {
 	rows, err := r.pool.Query(ctx, `SELECT state FROM sender ORDER BY id`)
 	if err != nil {
@@ -39,7 +50,7 @@ func (r *ReadModel) SenderStates(ctx context.Context) ([]sender.Sender, error) {
 	return list, nil
 }
 
-// Sender answers a sender with what waits for it at now; false if there is none.
+// Sender returns a sender with its queue at now, or false if there is none.
 func (r *ReadModel) Sender(ctx context.Context, id string, now time.Time) (query.Sender, bool, error) {
 	list, err := r.senders(ctx, now, []string{id})
 	if err != nil || len(list) == 0 {
@@ -78,9 +89,9 @@ func (r *ReadModel) senders(ctx context.Context, now time.Time, ids []string) ([
 	return list, nil
 }
 
-// QueueDepths answers how much each of the senders has to send at now, of all that
-// have anything if ids is nil. A retry that waits for its time is due: only sendAt
-// makes a message scheduled.
+// QueueDepths returns how much each of the senders has to send at now, or, if ids is nil,
+// each sender that has something to send. A retry that waits for its time is due; only
+// sendAt makes a message scheduled.
 func (r *ReadModel) QueueDepths(ctx context.Context, now time.Time, ids []string) (map[string]query.QueueDepth, error) {
 	rows, err := r.pool.Query(ctx, `SELECT sender, priority, due, scheduled, least(
 			(SELECT i.due_at FROM work_item i WHERE i.sender = c.sender AND i.priority = c.priority AND i.fresh

@@ -21,43 +21,46 @@ const (
 	oldSchema   = ReadModelSchema + "_old"
 )
 
-// RebuildOptions say what a rebuild or a verification reads.
+// RebuildOptions configure a rebuild or a verification.
 type RebuildOptions struct {
-	// URL is that of the Postgres, Log and LogID are those of the log.
+	// URL is the URL of Postgres. Log and LogID are the event log and its identity.
 	URL    string
 	Log    event.Log
 	LogID  string
 	Logger *slog.Logger
-	// Vault seals what is personal in rows; see ProjectorOptions.
+	// Vault seals personal data in rows; see ProjectorOptions.
 	Vault Vault
-	// OnProgress is told how much of the log has been projected, over all groups. It
-	// may be nil.
+	// OnProgress receives how much of the log has been projected, over all groups. It can
+	// be nil.
 	OnProgress func(done, all event.Position)
 
-	// batch and held are for tests; 0: rebuildBatch, heldAtMost.
+	// batch and held are for tests. If zero, rebuildBatch and heldAtMost are used.
 	batch, held int
+	// complete is passed on to the projectors, and withoutFold makes Verify compare the
+	// live rows only with rebuilt ones; both are for tests.
+	complete    func(context.Context, event.Log, []event.Recorded) ([]event.Recorded, error)
+	withoutFold bool
 }
 
-// ErrRebuilding says that another rebuild or verification is under way.
-var ErrRebuilding = errors.New("another rebuild or verification of the read model is under way: wait until it has ended")
+// ErrRebuilding reports that another rebuild or verification is running.
+var ErrRebuilding = errors.New("another rebuild or verification of the read model is running; wait until it has finished")
 
-// rebuildLock is as arbitrary as the locks of migrations.
+// rebuildLock is an arbitrary number, like the locks of migrations.
 const rebuildLock = 0x7761790003
 
-// Rebuilt tells what a rebuild found and made: the digests of the model that stood and
-// of the fresh one, both at the same positions. They differ if the old one was wrong.
-// Before is empty if nothing of this log had been projected.
+// Rebuilt has the digests of the old model and of the fresh one, both at the same positions.
+// They differ if the old model was wrong. Before is empty if nothing of this log had been
+// projected.
 type Rebuilt struct{ Before, After []Digest }
 
-// Rebuild projects the whole log into a fresh schema beside the live one and then puts
-// it in the place of that, in one transaction: queries never see a half-built model,
-// nor one that is older than what they saw. Projectors of the live model are fenced by
-// the swap, and have to be run again.
+// Rebuild projects the whole log into a fresh schema alongside the live one and then swaps
+// them in one transaction. Queries never see an incomplete model, nor one older than what
+// they saw before. The swap fences projectors of the live model; they must be run again.
 func Rebuild(ctx context.Context, o RebuildOptions) (Rebuilt, error) {
 	var done Rebuilt
-	err := beside(ctx, o, func(ctx context.Context, f *freshModel) error {
-		err := f.compared(ctx, func(tx pgx.Tx) error {
-			// Digests are the work of one core, and leave the tables to whoever makes indexes.
+	err := withFreshModel(ctx, o, func(ctx context.Context, f *freshModel) error {
+		err := f.withSharedSnapshot(ctx, func(tx pgx.Tx) error {
+			// Digests use one core and don't touch the tables that get their indexes.
 			group, ctx := errgroup.WithContext(ctx)
 			group.Go(func() error { return f.finish(ctx) })
 			group.Go(func() (err error) {
@@ -78,9 +81,9 @@ func Rebuild(ctx context.Context, o RebuildOptions) (Rebuilt, error) {
 		if err != nil {
 			return err
 		}
-		err = f.aligned(ctx, func(tx pgx.Tx) error {
-			// A batch may wait for the row of its group. It would step the old one, and then
-			// write into the fresh tables.
+		err = f.withLivePaused(ctx, func(tx pgx.Tx) error {
+			// A batch can be waiting for the row of its group. It would update the old
+			// row and then write into the fresh tables.
 			if _, err := tx.Exec(ctx, `UPDATE `+ReadModelSchema+`.projection SET epoch = gen_random_uuid()`); err != nil {
 				return err
 			}
@@ -91,7 +94,7 @@ func Rebuild(ctx context.Context, o RebuildOptions) (Rebuilt, error) {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("put the rebuilt read model in place: %w", err)
+			return fmt.Errorf("swap in the rebuilt read model: %w", err)
 		}
 		return nil
 	})
@@ -101,9 +104,9 @@ func Rebuild(ctx context.Context, o RebuildOptions) (Rebuilt, error) {
 	return done, nil
 }
 
-// beside builds a fresh model up to the positions of the live one, hands it to do, and
-// drops what was left over.
-func beside(ctx context.Context, o RebuildOptions, do func(context.Context, *freshModel) error) (err error) {
+// withFreshModel builds a fresh model up to the positions of the live one, passes it to do,
+// and drops what remains.
+func withFreshModel(ctx context.Context, o RebuildOptions, do func(context.Context, *freshModel) error) (err error) {
 	pool, err := Open(ctx, o.URL)
 	if err != nil {
 		return err
@@ -121,15 +124,15 @@ func beside(ctx context.Context, o RebuildOptions, do func(context.Context, *fre
 	if !alone {
 		return ErrRebuilding
 	}
-	defer func() { // where it fails, the lock goes with the connection
+	defer func() { // if it fails, the lock ends with the connection
 		_, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, int64(rebuildLock))
 	}()
-	// What an earlier run left that was cut short.
+	// An interrupted run can have left these.
 	if err := dropSchemas(ctx, pool, freshSchema, oldSchema); err != nil {
 		return err
 	}
-	// Apart from the swap: it waits for whoever still reads the old tables, and they
-	// may wait for nothing that the swap holds.
+	// This is separate from the swap, because it waits for those who still read the old
+	// tables, and they must not wait for anything that the swap holds.
 	defer func() {
 		err = errors.Join(err, dropSchemas(context.WithoutCancel(ctx), pool, freshSchema, oldSchema))
 	}()
@@ -156,17 +159,17 @@ func dropSchemas(ctx context.Context, pool *pgxpool.Pool, schemas ...string) err
 	return nil
 }
 
-// freshModel is a model that is built beside the live one and never gets ahead of it,
-// so that both can be brought to the same positions.
+// freshModel is a model that is built alongside the live one and never gets ahead of it, so
+// that both can be brought to the same positions.
 type freshModel struct {
 	options    RebuildOptions
 	live, pool *pgxpool.Pool
 	groups     []*Projector
-	// indexes make again what build dropped; see dropIndexes.
+	// indexes are the statements that recreate the indexes dropped by dropIndexes.
 	indexes []string
 }
 
-// build projects the log up to where the live model is, or all of it where nothing of
+// build projects the log up to the positions of the live model, or all of it if nothing of
 // the log has been projected.
 func (f *freshModel) build(ctx context.Context) error {
 	end, err := f.options.Log.End(ctx)
@@ -185,7 +188,7 @@ func (f *freshModel) build(ctx context.Context) error {
 		all = max(all, targets[g])
 		p, err := NewProjector(ProjectorOptions{
 			Group: g, Log: f.options.Log, Pool: f.pool, LogID: f.options.LogID, Logger: f.options.Logger, Vault: f.options.Vault,
-			held: cmp.Or(f.options.held, heldAtMost),
+			held: cmp.Or(f.options.held, heldAtMost), complete: f.options.complete,
 		})
 		if err != nil {
 			return err
@@ -205,8 +208,8 @@ func (f *freshModel) build(ctx context.Context) error {
 	})
 }
 
-// autovacuum changes whether Postgres vacuums the tables by itself. While they are
-// built it would again and again, to find next to nothing.
+// autovacuum changes whether Postgres vacuums the tables automatically. While they are
+// built, it would do so repeatedly and find almost nothing.
 func (f *freshModel) autovacuum(ctx context.Context, change string) error {
 	tables, err := tables()
 	if err != nil {
@@ -220,11 +223,11 @@ func (f *freshModel) autovacuum(ctx context.Context, change string) error {
 	return nil
 }
 
-// unindexed are the indexes that projections go by themselves, to forget people.
+// unindexed is the index that projections use themselves, to erase a person's data.
 const unindexed = "message_data_key"
 
-// dropIndexes drops the indexes of messages that only queries need: all at once, from
-// the finished table, they are made several times faster.
+// dropIndexes drops the indexes of messages that only queries need. Created together on the
+// finished table, they take a fraction of the time.
 func (f *freshModel) dropIndexes(ctx context.Context) error {
 	rows, err := f.pool.Query(ctx, `SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
 		WHERE indrelid = ANY (ARRAY['message', 'message_exception']::regclass[]) AND NOT indisprimary
@@ -243,8 +246,8 @@ func (f *freshModel) dropIndexes(ctx context.Context) error {
 	return f.pool.SendBatch(ctx, &drop).Close()
 }
 
-// finish makes the model ready for queries: the indexes, and what the planner knows of
-// the tables.
+// finish prepares the model for queries: it creates the indexes and collects the planner's
+// statistics.
 func (f *freshModel) finish(ctx context.Context) error {
 	var group errgroup.Group
 	group.SetLimit(2) // each sorts in memory
@@ -264,14 +267,14 @@ func (f *freshModel) finish(ctx context.Context) error {
 	if _, err := f.pool.Exec(ctx, `ANALYZE `+strings.Join(tables, ", ")); err != nil {
 		return err
 	}
-	// Only then are dead letters counted from an index alone.
+	// Only then can dead letters be counted from an index without the table.
 	if _, err := f.pool.Exec(ctx, `VACUUM message_exception`); err != nil {
 		return err
 	}
 	return f.autovacuum(ctx, `RESET (autovacuum_enabled)`)
 }
 
-// positions are those of the groups that have projected something of this log.
+// positions returns the positions of the groups that have projected something of this log.
 func (f *freshModel) positions(ctx context.Context, q querier) (map[Group]event.Position, error) {
 	rows, err := q.Query(ctx, `SELECT name, position FROM `+ReadModelSchema+`.projection WHERE log_id = $1 AND position > 0`, f.options.LogID)
 	if err != nil {
@@ -287,11 +290,11 @@ func (f *freshModel) positions(ctx context.Context, q querier) (map[Group]event.
 	return found, err
 }
 
-// aligned brings the fresh model to the live one's positions and runs do with the live
-// projectors held there. It commits what do does.
-func (f *freshModel) aligned(ctx context.Context, do func(pgx.Tx) error) error {
+// withLivePaused brings the fresh model to the live one's positions and runs do while the
+// live projectors are paused there. It commits what do does.
+func (f *freshModel) withLivePaused(ctx context.Context, do func(pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, f.live, func(tx pgx.Tx) error {
-		// Each batch of a projector updates its row, so that none commits meanwhile.
+		// Each batch of a projector updates its row, so that none can commit now.
 		if _, err := tx.Exec(ctx, `SELECT FROM `+ReadModelSchema+`.projection FOR UPDATE`); err != nil {
 			return err
 		}
@@ -306,15 +309,15 @@ func (f *freshModel) aligned(ctx context.Context, do func(pgx.Tx) error) error {
 	})
 }
 
-// compared runs do on one snapshot in which both models stand at the same positions.
-// The live projectors are held only until it is taken.
-func (f *freshModel) compared(ctx context.Context, do func(pgx.Tx) error) error {
+// withSharedSnapshot runs do on one snapshot that has both models at the same positions. The
+// live projectors are paused only until it is taken.
+func (f *freshModel) withSharedSnapshot(ctx context.Context, do func(pgx.Tx) error) error {
 	snapshot, err := f.live.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = snapshot.Rollback(context.WithoutCancel(ctx)) }() // it only reads
-	err = f.aligned(ctx, func(pgx.Tx) error {
+	err = f.withLivePaused(ctx, func(pgx.Tx) error {
 		_, err := snapshot.Exec(ctx, `SELECT`) // the first statement takes the snapshot
 		return err
 	})
@@ -324,15 +327,15 @@ func (f *freshModel) compared(ctx context.Context, do func(pgx.Tx) error) error 
 	return do(snapshot)
 }
 
-// rebuildBatch is how many events a rebuild projects in one transaction: enough that
-// what Postgres is asked besides weighs nothing.
+// rebuildBatch is the number of events that a rebuild projects in one transaction. It is so
+// large that the other statements cost nothing in comparison.
 const rebuildBatch = 10_000
 
-// projectTo projects up to the positions of the groups and no further. The log is read
-// once for all of them, and the next batch while one is written.
+// projectTo projects up to the positions of the groups and no further. It reads the log once
+// for all groups, and reads the next batch while one is written.
 func (f *freshModel) projectTo(ctx context.Context, targets map[Group]event.Position, progress func(event.Position)) error {
 	var types []string
-	after, until := event.Last, event.Position(0)
+	after, until := event.MaxPosition, event.Position(0)
 	for _, p := range f.groups {
 		position, err := p.Prepare(ctx)
 		if err != nil {
@@ -379,7 +382,7 @@ func (f *freshModel) projectTo(ctx context.Context, targets map[Group]event.Posi
 
 func (f *freshModel) batch() int { return cmp.Or(f.options.batch, rebuildBatch) }
 
-// upTo is what of a batch stands up to a position.
+// upTo returns the part of a batch up to a position.
 func upTo(b event.Batch, target event.Position) event.Batch {
 	if b.Position <= target {
 		return b
@@ -388,7 +391,7 @@ func upTo(b event.Batch, target event.Position) event.Batch {
 	return event.Batch{Events: b.Events[:n], Position: target}
 }
 
-// errReached ends a subscription that has come far enough.
+// errReached ends a subscription that has reached its target.
 var errReached = errors.New("reached")
 
 // readTo reads the log up to a position and no further, in large batches.
@@ -406,8 +409,8 @@ func readTo(ctx context.Context, log event.Log, s event.Subscription, size int, 
 	}
 	err := log.Subscribe(ctx, s, func(ctx context.Context, b event.Batch) error {
 		events = append(events, b.Events...)
-		// Whatever is wanted up to the target stands in the log: what lies between the
-		// last of it and the target is of other types.
+		// All events up to the target that match the filter have been read: those between
+		// the last of them and the target are of other types.
 		if b.Position >= target || b.Live {
 			b.Position = target
 			events = slices.DeleteFunc(events, func(r event.Recorded) bool { return r.Position > target })
@@ -427,15 +430,15 @@ func readTo(ctx context.Context, log event.Log, s event.Subscription, size int, 
 	return err
 }
 
-// Digest is a sum over all rows of a table, whatever their order.
+// A Digest is a sum over all rows of a table, in any order.
 type Digest struct {
 	Table string
 	Rows  int64
 	Sum   string
 }
 
-// Digests answers the digest of each table of the read model but for positions: two
-// models built from the same events have the same. They are of one snapshot.
+// Digests returns the digest of each table of the read model, except the positions, from one
+// snapshot. Two models built from the same events have the same digests.
 func Digests(ctx context.Context, pool *pgxpool.Pool) ([]Digest, error) {
 	var list []Digest
 	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
@@ -457,7 +460,7 @@ func digests(ctx context.Context, tx pgx.Tx, schema string) ([]Digest, error) {
 	for _, table := range tables {
 		d := Digest{Table: table}
 		sql := `SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::text FROM ` +
-			pgx.Identifier{schema, table}.Sanitize() + ` t` + telling(table, "t")
+			pgx.Identifier{schema, table}.Sanitize() + ` t` + digestFilter(table, "t")
 		if err := tx.QueryRow(ctx, sql).Scan(&d.Rows, &d.Sum); err != nil {
 			return nil, fmt.Errorf("digest %s: %w", table, err)
 		}
@@ -466,16 +469,16 @@ func digests(ctx context.Context, tx pgx.Tx, schema string) ([]Digest, error) {
 	return list, nil
 }
 
-// telling leaves out rows that come and go with how events are batched: a counter that
-// went back to 0 is as none.
-func telling(table, alias string) string {
+// digestFilter returns a condition that excludes rows that depend on how events were
+// batched: a counter that is back at 0 is equal to none.
+func digestFilter(table, alias string) string {
 	if table == "message_count" || table == "work_count" {
 		return ` WHERE ` + alias + `.count <> 0`
 	}
 	return ""
 }
 
-// tables are those that projections write.
+// tables returns the tables that projections write.
 func tables() ([]string, error) {
 	var names []string
 	for _, g := range Groups() {

@@ -11,13 +11,13 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// storedMessage is a message as its row holds it.
+// storedMessage is a message as it is stored in its row.
 type storedMessage struct {
 	query.Message
 	sealed
 }
 
-// selectMessages reads messages; tail is all that follows FROM message m.
+// selectMessages reads messages. tail follows FROM message m.
 func selectMessages(ctx context.Context, q querier, tail string, args ...any) ([]storedMessage, error) {
 	rows, err := q.Query(ctx, `SELECT m.id, m.queued_position, m.revision, m.position, m.sender, m.kind, m.priority,
 			m.on_ambiguous, m.template, m.queued_at, m.send_at, m.expires_at, m.status,
@@ -52,7 +52,7 @@ func scanMessage(row pgx.CollectableRow) (storedMessage, error) {
 	return m, nil
 }
 
-// priorityOf is the priority of a rank, as tables hold it.
+// priorityOf returns the priority with a rank, which is what tables store.
 func priorityOf(rank int) message.Priority {
 	all := message.Priorities()
 	return all[min(max(rank, 0), len(all)-1)]

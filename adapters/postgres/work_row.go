@@ -37,7 +37,8 @@ func scanWork(rows pgx.Rows) (*work.Item, event.Position, error) {
 	}, position, nil
 }
 
-// stateRank is how work_item holds a state: 0 is ready, above 0 has been called.
+// stateRank returns a state as work_item stores it: 0 is ready, a greater number means that
+// it was called.
 func stateRank(s work.State) int16 {
 	switch s {
 	case work.Ready:

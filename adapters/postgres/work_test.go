@@ -53,29 +53,29 @@ func TestFetchAnswersWhatIsDueBeforeWhatIsFresh(t *testing.T) {
 	b.project()
 
 	list := postgres.NewWorkList(b.pool)
-	lane := work.Want{Sender: "acme", Priority: message.PriorityTransactional, Timed: 10, Fresh: 10}
+	lane := work.FetchRequest{Sender: "acme", Priority: message.PriorityTransactional, Timed: 10, Fresh: 10}
 	for name, test := range map[string]struct {
 		now   time.Time
-		wants []work.Want
+		wants []work.FetchRequest
 		want  []uuid.UUID
 	}{
 		"nothing wanted":    {base, nil, nil},
-		"fresh only":        {base, []work.Want{lane}, ids[:3]},
-		"retries first":     {base.Add(time.Hour / 2), []work.Want{lane}, []uuid.UUID{ids[4], ids[3], ids[0], ids[1], ids[2]}},
-		"sendAt has come":   {base.Add(2 * time.Hour), []work.Want{{Sender: "acme", Priority: lane.Priority, Timed: 5}}, []uuid.UUID{ids[4], ids[3], ids[5]}},
-		"behind the cursor": {base, []work.Want{{Sender: "acme", Priority: lane.Priority, Fresh: 5, After: positions[1]}}, ids[2:3]},
-		"bounded":           {base.Add(time.Hour / 2), []work.Want{{Sender: "acme", Priority: lane.Priority, Fresh: 1, Timed: 1}}, []uuid.UUID{ids[4], ids[0]}},
-		"lanes in order":    {base, []work.Want{{Sender: "bolt", Priority: lane.Priority, Fresh: 1}, lane}, []uuid.UUID{other, ids[0], ids[1], ids[2]}},
-		"no such lane":      {base, []work.Want{{Sender: "acme", Priority: message.PriorityOTP, Fresh: 5}}, nil},
-		"but for recipients": {base, []work.Want{{
+		"fresh only":        {base, []work.FetchRequest{lane}, ids[:3]},
+		"retries first":     {base.Add(time.Hour / 2), []work.FetchRequest{lane}, []uuid.UUID{ids[4], ids[3], ids[0], ids[1], ids[2]}},
+		"sendAt has come":   {base.Add(2 * time.Hour), []work.FetchRequest{{Sender: "acme", Priority: lane.Priority, Timed: 5}}, []uuid.UUID{ids[4], ids[3], ids[5]}},
+		"behind the cursor": {base, []work.FetchRequest{{Sender: "acme", Priority: lane.Priority, Fresh: 5, After: positions[1]}}, ids[2:3]},
+		"bounded":           {base.Add(time.Hour / 2), []work.FetchRequest{{Sender: "acme", Priority: lane.Priority, Fresh: 1, Timed: 1}}, []uuid.UUID{ids[4], ids[0]}},
+		"lanes in order":    {base, []work.FetchRequest{{Sender: "bolt", Priority: lane.Priority, Fresh: 1}, lane}, []uuid.UUID{other, ids[0], ids[1], ids[2]}},
+		"no such lane":      {base, []work.FetchRequest{{Sender: "acme", Priority: message.PriorityOTP, Fresh: 5}}, nil},
+		"except recipients": {base, []work.FetchRequest{{
 			Sender: "gated", Priority: lane.Priority, Fresh: 5, SkipRecipients: []string{"+14155550191", "+14155550100"},
 		}}, gated[1:]},
-		"but for a template": {base, []work.Want{{
+		"except a template": {base, []work.FetchRequest{{
 			Sender: "gated", Priority: lane.Priority, Fresh: 5, SkipTemplates: []string{"spring_sale"},
 		}}, []uuid.UUID{gated[0], gated[2]}},
-		"to one recipient":   {base, []work.Want{{Sender: "gated", Priority: lane.Priority, Fresh: 5, Recipient: "+14155550192"}}, gated[1:]},
-		"of one template":    {base, []work.Want{{Sender: "gated", Priority: lane.Priority, Fresh: 5, Template: "spring_sale"}}, gated[1:2]},
-		"lane that is given": {base, []work.Want{{Sender: "none", Priority: message.PriorityOTP, Fresh: 5}, lane}, ids[:3]},
+		"to one recipient":   {base, []work.FetchRequest{{Sender: "gated", Priority: lane.Priority, Fresh: 5, Recipient: "+14155550192"}}, gated[1:]},
+		"of one template":    {base, []work.FetchRequest{{Sender: "gated", Priority: lane.Priority, Fresh: 5, Template: "spring_sale"}}, gated[1:2]},
+		"lane that is given": {base, []work.FetchRequest{{Sender: "none", Priority: message.PriorityOTP, Fresh: 5}, lane}, ids[:3]},
 	} {
 		items, position, err := list.Fetch(b.ctx, test.now, test.wants)
 		must(t, err)
@@ -134,7 +134,7 @@ func TestOverdue(t *testing.T) {
 	}
 }
 
-// Dead letter and Requeued may come in one batch or in two: the row is the same.
+// DeadLettered and Requeued can be in one batch or in two; the row is the same.
 func TestRequeuedMessageHasAllFactsAgain(t *testing.T) {
 	t.Parallel()
 	for name, between := range map[string]func(*bundle){
@@ -153,7 +153,7 @@ func TestRequeuedMessageHasAllFactsAgain(t *testing.T) {
 			between(b)
 			requeued := b.append(stream, message.Requeued{})
 			b.project()
-			items, _, err := postgres.NewWorkList(b.pool).Fetch(b.ctx, b.now, []work.Want{
+			items, _, err := postgres.NewWorkList(b.pool).Fetch(b.ctx, b.now, []work.FetchRequest{
 				{Sender: "acme", Priority: message.PriorityTransactional, Timed: 9, Fresh: 9},
 			})
 			must(t, err)

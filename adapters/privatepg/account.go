@@ -12,15 +12,15 @@ import (
 	"syscall"
 )
 
-// account is the operating system's user that the cluster belongs to and runs as.
+// account is the operating system's user that owns the cluster and runs it.
 type account struct {
 	name     string
 	uid, gid int
-	switched bool // the program is root and this is another user
+	switched bool // the process runs as root and this is another user
 }
 
-// chooseAccount returns the program's own user or, since Postgres refuses to run
-// as root, for root the owner of the existing cluster, else postgres, else nobody.
+// chooseAccount returns the process's own user. Postgres refuses to run as root, so for
+// root it returns the owner of the existing cluster, else postgres, else nobody.
 func chooseAccount(cluster string) (account, error) {
 	owner, exists, err := ownerOf(cluster)
 	if err != nil {
@@ -28,7 +28,7 @@ func chooseAccount(cluster string) (account, error) {
 	}
 	if uid := os.Geteuid(); uid != 0 {
 		if exists && owner != uid {
-			return account{}, fmt.Errorf("%s belongs to user %s; run as that user or as root, or choose another data directory", cluster, userName(owner))
+			return account{}, fmt.Errorf("%s belongs to user %s; run Waypost as that user or as root, or choose another data directory", cluster, userName(owner))
 		}
 		return account{name: userName(uid), uid: uid, gid: os.Getegid()}, nil
 	}
@@ -44,7 +44,7 @@ func chooseAccount(cluster string) (account, error) {
 			return switchTo(u)
 		}
 	}
-	return account{}, errors.New("there is no user postgres or nobody that root could run Postgres as; run as an ordinary user")
+	return account{}, errors.New("root cannot run Postgres, and there is no user postgres or nobody to run it as; run Waypost as an ordinary user")
 }
 
 func switchTo(u *user.User) (account, error) {
@@ -59,9 +59,8 @@ func switchTo(u *user.User) (account, error) {
 	return account{name: u.Username, uid: uid, gid: gid, switched: true}, nil
 }
 
-// apply makes cmd run as the account, outside of the program's process group, so
-// that a Ctrl-C on the terminal reaches the program alone and it decides when
-// Postgres stops.
+// apply makes cmd run as the account, outside of Waypost's process group, so that a
+// Ctrl-C on the terminal reaches only Waypost, which decides when Postgres stops.
 func (a account) apply(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if a.switched {
@@ -69,8 +68,8 @@ func (a account) apply(cmd *exec.Cmd) {
 	}
 }
 
-// own gives a path and all that is under it to the account. What root has made,
-// or copied there, would be of no use to the account otherwise.
+// own changes the owner of a path and everything under it to the account. The account
+// could not use files that root has created or copied there.
 func (a account) own(path string) error {
 	if !a.switched {
 		return nil
@@ -79,11 +78,11 @@ func (a account) own(path string) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, a.uid, a.gid) //nolint:gosec // it is root's alone so far: nobody could put a link there
+		return os.Lchown(path, a.uid, a.gid) //nolint:gosec // only root can access it so far, so no one could have put a link there
 	})
 }
 
-// ownerOf returns the uid a path belongs to, and whether the path exists.
+// ownerOf returns the UID that owns a path, and whether the path exists.
 func ownerOf(path string) (uid int, exists bool, err error) {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -99,7 +98,7 @@ func ownerOf(path string) (uid int, exists bool, err error) {
 	return int(stat.Uid), true, nil
 }
 
-// userName returns the name of a uid, or the number if it has none.
+// userName returns the name of a UID, or the number if it has none.
 func userName(uid int) string {
 	u, err := user.LookupId(strconv.Itoa(uid))
 	if err != nil {

@@ -14,10 +14,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/adapters/privatepg"
 )
 
-// credential returns that of a user of the machine.
+// credential returns the credential of a user of the machine.
 func credential(t *testing.T, name string) *syscall.Credential {
 	t.Helper()
 	u, err := user.Lookup(name)
@@ -37,7 +38,7 @@ func needRoot(t *testing.T) {
 	}
 }
 
-// executable copies the test binary to where every user can run it.
+// executable copies the test binary to a place where every user can run it.
 func executable(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(openDir(t), "privatepg.test")
@@ -70,13 +71,13 @@ func startBystander(t *testing.T, dir string) (pid int, ended <-chan struct{}) {
 		_ = cmd.Wait() // it is always killed
 	}()
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have been killed by what is tested
+		_ = cmd.Process.Kill() // the tested code may have killed it
 		<-done
 	})
 	return cmd.Process.Pid, done
 }
 
-// All that depends on the user again, as it is for whoever is not root.
+// This runs everything that depends on the user again, as an ordinary user.
 func TestAsAnOrdinaryUser(t *testing.T) {
 	needRoot(t)
 	if testing.Short() {
@@ -87,7 +88,7 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	nobody := credential(t, "nobody")
 	must(t, os.Mkdir(temp, 0o700))
 	must(t, os.Chown(temp, int(nobody.Uid), int(nobody.Gid)))
-	cmd := exec.CommandContext(t.Context(), executable(t), "-test.v", "-test.timeout=5m", "-test.run=Restart|Second|Short|Kill|PIDFile|Outlived|Lingering|Folder|User")
+	cmd := exec.CommandContext(t.Context(), executable(t), "-test.v", "-test.short", "-test.timeout=5m", "-test.run=Restart|Second|Short|Kill|PIDFile|Outlived|Lingering|Folder|User")
 	cmd.Dir = temp
 	cmd.Env = append(os.Environ(), "TMPDIR="+temp, "HOME="+temp)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: nobody}
@@ -97,7 +98,7 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	}
 }
 
-// Root's data directories often lie where nobody else may go.
+// Root's data directories are often in directories that only root can enter.
 func TestFolderThatOnlyRootCanEnter(t *testing.T) {
 	needRoot(t)
 	t.Parallel()
@@ -106,11 +107,11 @@ func TestFolderThatOnlyRootCanEnter(t *testing.T) {
 	dir := filepath.Join(closed, "pg")
 	c := start(t, dir)
 	execute(t, connect(t, c.URL()), `CREATE TABLE kept AS SELECT 42 AS answer`)
-	// Sessions and their checkpoints reach the files, too.
+	// Sessions and their checkpoints also reach the files.
 	execute(t, connect(t, c.URL()), `CHECKPOINT`)
 	killed := c.PID()
 	must(t, syscall.Kill(killed, syscall.SIGKILL))
-	eventually(t, "it is back", func() bool { return c.PID() != killed })
+	polltest.Until(t, "it is back", func() bool { return c.PID() != killed })
 	stop(t, c)
 	if got := query[int](t, connect(t, start(t, dir).URL()), `SELECT answer FROM kept`); got != 42 {
 		t.Errorf("read back %d, want 42", got)
@@ -129,8 +130,8 @@ func TestCopyMadeByRootIsGivenToPostgres(t *testing.T) {
 	connect(t, start(t, dir).URL())
 }
 
-// The socket's folder keeps others out; should it ever be opened, the kernel's word
-// on who calls still does.
+// The socket's directory keeps other users out. If it is ever opened, the kernel's peer
+// credentials still do.
 func TestOtherUsersAreRefused(t *testing.T) {
 	needRoot(t)
 	t.Parallel()
@@ -145,12 +146,12 @@ func TestOtherUsersAreRefused(t *testing.T) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential(t, "nobody")}
 		out, err := cmd.CombinedOutput()
 		if err == nil {
-			t.Error("another user got in")
+			t.Error("another user connected")
 		}
 		return string(out)
 	}
 	if out := try(); !strings.Contains(out, "permission denied") {
-		t.Errorf("not kept out by the folder: %s", out)
+		t.Errorf("not kept out by the directory: %s", out)
 	}
 	must(t, os.Chmod(config.Host, 0o755))
 	must(t, os.Chmod(filepath.Join(config.Host, ".s.PGSQL.5432"), 0o777))
@@ -161,27 +162,27 @@ func TestOtherUsersAreRefused(t *testing.T) {
 
 func TestDataOfAnotherUserIsRefused(t *testing.T) {
 	if os.Geteuid() == 0 {
-		t.Skip("root may run any user's data; runs again as an ordinary user")
+		t.Skip("root can run any user's data; runs again as an ordinary user")
 	}
 	t.Parallel()
 	dir := clusterDir(t)
 	must(t, os.Mkdir(dir, 0o700))
-	must(t, os.Symlink("/etc", filepath.Join(dir, "cluster"))) // a link is its owner's, so go on by what is behind it
+	must(t, os.Symlink("/etc", filepath.Join(dir, "cluster"))) // the link belongs to this user, so its target decides
 	_, err := privatepg.Start(t.Context(), privatepg.Options{DataDir: dir})
 	if err == nil || !strings.Contains(err.Error(), "/cluster") {
-		t.Errorf("got %v, want an error that names the folder", err)
+		t.Errorf("got %v, want an error that names the directory", err)
 	}
 }
 
 func TestFolderThatCannotBeWritten(t *testing.T) {
 	if os.Geteuid() == 0 {
-		t.Skip("root may write everywhere; runs again as an ordinary user")
+		t.Skip("root can write everywhere; runs again as an ordinary user")
 	}
 	t.Parallel()
 	closed := t.TempDir()
 	must(t, os.Chmod(closed, 0o500))
 	_, err := privatepg.Start(t.Context(), privatepg.Options{DataDir: filepath.Join(closed, "pg")})
 	if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "choose another data directory") {
-		t.Errorf("got %v, want the refusal and a remedy", err)
+		t.Errorf("got %v, want the error and a remedy", err)
 	}
 }

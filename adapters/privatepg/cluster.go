@@ -11,64 +11,66 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost/waypost/adapters/datadir"
+	"github.com/waypost/waypost/app/retry"
 )
 
 const (
-	// superuser is the database role of the program, and database its database.
+	// superuser is Waypost's database role, and database its database.
 	superuser = "waypost"
 	database  = "waypost"
 
-	// stopTimeout is how long an orderly shutdown may take before it is cut short. It
+	// stopTimeout is how long an orderly shutdown can take before it is cut short. It
 	// writes at most shared_buffers (1 GB) and syncs them.
 	stopTimeout = 30 * time.Second
 
-	// A server that ended by itself is started again at most restartLimit times
-	// in a row; after restartQuiet of running well the count begins anew.
+	// A server that ended unexpectedly is restarted at most restartLimit times in a
+	// row. After it has run for restartQuiet, the count starts again.
 	restartLimit = 5
 	restartQuiet = time.Minute
 	restartDelay = 200 * time.Millisecond
 )
 
-// Options say where a cluster lives and how it is run.
+// Options configure where a cluster is stored and how it runs.
 type Options struct {
-	// DataDir is a folder for this cluster alone; it is made if it is missing.
+	// DataDir is a directory for this cluster only. It is created if it does not exist.
 	DataDir string
-	// Logger gets what Postgres itself reports: starts, stops, recoveries and
-	// fatal errors, never statements. Nil discards it.
+	// Logger receives Postgres's own reports: starts, stops, recoveries, and fatal
+	// errors, never statements. If nil, they are discarded.
 	Logger *slog.Logger
-	// Settings go before the package's own, by Postgres's names. They are for
+	// Settings override the package's own settings, by Postgres's names. They are for
 	// tests and measurements.
 	Settings map[string]string
 }
 
-// Cluster is a running private Postgres. Its methods may be called from any
-// goroutine.
+// Cluster is a running private Postgres. Any goroutine can call its methods.
 type Cluster struct {
 	options Options
 	log     *slog.Logger
-	lock    *os.File
-	data    folder
-	socket  socketDir
+	lock    *datadir.Lock
+	data    dataDir
+	socket  datadir.SocketDir
 	program program
 	account account
 
-	dead       chan error         // one error when the server is gone for good
+	dead       chan error         // one error when the server has ended permanently
 	stopWatch  context.CancelFunc // ends watch
 	watchEnded chan struct{}
 	stopOnce   sync.Once
 	stopErr    error
 
 	mu     sync.Mutex
-	server *server // the one that runs, or ran last
+	server *server // the running server, or the last one
 }
 
-// Start brings up the cluster under o.DataDir: it makes one if there is none,
-// stops a server that outlived its program, lets Postgres recover what a crash
-// left, and returns when connections are accepted. The context bounds the start,
-// not the cluster's life.
+// Start starts the cluster under o.DataDir: it creates one if there is none, stops a
+// server that outlived its Waypost process, lets Postgres recover from a crash, and
+// returns when the server accepts connections. The context limits the start, not the
+// cluster's life.
 //
-// Errors: [ErrNoBinaries], [ErrVersion], [ErrInUse], [ErrDiskFull], each with what
-// to do about it, or what Postgres itself reported.
+// Errors: [ErrNoBinaries], [ErrVersion], [ErrInUse], [ErrDiskFull], each with a remedy,
+// or Postgres's own error.
 func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 	c := &Cluster{options: o, log: o.Logger, dead: make(chan error, 1), watchEnded: make(chan struct{})}
 	if c.log == nil {
@@ -85,8 +87,8 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 		}
 	}()
 
-	// The folder may be passed through by the cluster's user, but not listed;
-	// what is inside is closed to all others.
+	// The cluster's user can enter the directory, but not list it. Everything inside is
+	// closed to all others.
 	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // see above
 		return nil, fmt.Errorf("%w; choose another data directory", err)
 	}
@@ -130,45 +132,44 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 	return c, nil
 }
 
-// reclaim makes an existing cluster ready to be started.
+// reclaim prepares an existing cluster for a start.
 func (c *Cluster) reclaim(ctx context.Context, cluster string) error {
 	if err := stopOrphan(ctx, cluster, c.log); err != nil {
 		return err
 	}
-	// Root's alone is a copy that root has made, from a backup say.
+	// Files owned by root are a copy that root has made, for example from a backup.
 	if owner, _, err := ownerOf(cluster); err != nil || owner != 0 {
 		return err
 	}
 	return c.account.own(cluster)
 }
 
-// URL returns the cluster's connection string, for pgx. It stays the same when
-// the server is started again.
+// URL returns the cluster's connection string, for pgx. It stays the same when the
+// server is restarted.
 func (c *Cluster) URL() string { return c.url(database) }
 
 func (c *Cluster) url(name string) string {
 	u := url.URL{Scheme: "postgres", Path: "/" + name, RawQuery: url.Values{
-		"host": {c.socket.path},
+		"host": {c.socket.Path()},
 		"user": {superuser},
 	}.Encode()}
 	return u.String()
 }
 
-// PID returns the process id of the server, of the last one if none runs.
+// PID returns the process ID of the server, or of the last one if none is running.
 func (c *Cluster) PID() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.server.pid
 }
 
-// Err returns a channel that gets one error if the server has ended and could
-// not be started again. After that the cluster is only good for Stop.
+// Err returns a channel that delivers one error if the server has ended and could not
+// be restarted. After that, only Stop can be called.
 func (c *Cluster) Err() <-chan error { return c.dead }
 
-// Stop shuts the server down: sessions are ended and everything is written, then
-// Stop returns. When ctx ends first, or after 30 s, the server is ended at once;
-// nothing committed is lost by that, the next start recovers it. Stop may be called
-// more than once.
+// Stop shuts the server down: it ends sessions and returns when everything is written.
+// If ctx ends first, or after 30 s, the server is ended immediately. No commit is lost
+// by that, because the next start recovers it. Stop can be called more than once.
 func (c *Cluster) Stop(ctx context.Context) error {
 	c.stopOnce.Do(func() {
 		c.stopWatch()
@@ -183,17 +184,17 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	return c.stopErr
 }
 
-// release gives back what Start took, except for the server.
+// release releases what Start acquired, except the server.
 func (c *Cluster) release() {
-	c.socket.remove()
+	c.socket.Remove()
 	c.data.close()
 	if c.lock != nil {
-		unlockDir(c.lock)
+		c.lock.Release()
 	}
 }
 
-// watch starts the server again when it ends without being told to: by the
-// kernel when memory ran out, or by somebody's kill -9.
+// watch restarts the server when it ends unexpectedly: killed by the kernel when memory
+// ran out, or by a manual kill -9.
 func (c *Cluster) watch(ctx context.Context, s *server) {
 	defer close(c.watchEnded)
 	started := time.Now()
@@ -212,13 +213,13 @@ func (c *Cluster) watch(ctx context.Context, s *server) {
 				c.dead <- fmt.Errorf("private Postgres in %s ended and did not come back after %d restarts: %w", c.options.DataDir, restartLimit, cause)
 				return
 			}
-			c.log.ErrorContext(ctx, "private Postgres ended, starting it again", "error", cause, "restart", restarts)
-			if !sleep(ctx, restartDelay<<(restarts-1)) {
+			c.log.ErrorContext(ctx, "private Postgres ended, restarting it", "error", cause, "restart", restarts)
+			if retry.Sleep(ctx, restartDelay<<(restarts-1)) != nil {
 				return
 			}
 			next, err := c.startServer(ctx)
 			if ctx.Err() != nil {
-				// Stop ends the server that runs, so it has to be this one.
+				// Stop ends the running server, so it must be this one.
 				if err == nil {
 					c.setServer(next)
 				}
@@ -241,7 +242,7 @@ func (c *Cluster) setServer(s *server) {
 	c.server = s
 }
 
-// createDatabase makes the program's database, once in a cluster's life.
+// createDatabase creates Waypost's database, once in a cluster's life.
 func (c *Cluster) createDatabase(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, c.url("postgres"))
 	if err != nil {
@@ -255,16 +256,4 @@ func (c *Cluster) createDatabase(ctx context.Context) error {
 	}
 	_, err = conn.Exec(ctx, `CREATE DATABASE `+database)
 	return err
-}
-
-// sleep waits for d and reports whether ctx lasted that long.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/adapters/privatepg"
 )
 
@@ -44,7 +45,8 @@ func TestSettingsThatEverythingRestsOn(t *testing.T) {
 		"TimeZone":           "UTC",
 		"log_min_messages":   "log",
 	} {
-		// lc_collate is no setting any more since Postgres 16, but the database's.
+		// Since Postgres 16, lc_collate is not a setting but a property of the
+		// database.
 		sql := `SELECT current_setting($1)`
 		if name == "lc_collate" {
 			sql = `SELECT datcollate FROM pg_database WHERE datname = current_database() AND $1 <> ''`
@@ -128,7 +130,7 @@ func TestStopEndsSessionsThatAreBusy(t *testing.T) {
 		ended <- err
 	}()
 	watcher := connect(t, c.URL())
-	eventually(t, "the session sleeps", func() bool {
+	polltest.Until(t, "the session sleeps", func() bool {
 		return query[bool](t, watcher, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')`)
 	})
 	stop(t, c)
@@ -159,7 +161,7 @@ func TestStopWithoutTimeIsImmediateAndLosesNothing(t *testing.T) {
 func TestStartCanBeCancelled(t *testing.T) {
 	t.Parallel()
 	dir := clusterDir(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // initdb alone takes longer
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // initdb takes longer
 	defer cancel()
 	if _, err := privatepg.Start(ctx, privatepg.Options{DataDir: dir}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %v, want a deadline exceeded", err)
@@ -167,14 +169,14 @@ func TestStartCanBeCancelled(t *testing.T) {
 	start(t, dir)
 }
 
-// A Ctrl-C on a terminal goes to the whole process group. The program drains first,
-// and needs its database for that.
+// A Ctrl-C on a terminal goes to the whole process group. Waypost drains first, and
+// needs its database for that.
 func TestServerIsOutsideOfTheProgramsProcessGroup(t *testing.T) {
 	t.Parallel()
 	group, err := syscall.Getpgid(start(t, clusterDir(t)).PID())
 	must(t, err)
 	if group == syscall.Getpgrp() {
-		t.Error("Postgres would get the program's Ctrl-C")
+		t.Error("Postgres would receive Waypost's Ctrl-C")
 	}
 }
 
@@ -196,7 +198,8 @@ func TestStatementsStayOutOfTheLog(t *testing.T) {
 			t.Fatalf("%s went well", sql)
 		}
 	}
-	// A crash of a session makes Postgres report what the session was running.
+	// When a session crashes, Postgres reports the statement that the session was
+	// running.
 	victim := connect(t, c.URL())
 	pid := query[int](t, victim, `SELECT pg_backend_pid()`)
 	ended := make(chan struct{})
@@ -204,12 +207,12 @@ func TestStatementsStayOutOfTheLog(t *testing.T) {
 		defer close(ended)
 		_, _ = victim.Exec(context.Background(), `SELECT pg_sleep(3600), '`+secret+`'`) // it is killed
 	}()
-	eventually(t, "the session sleeps", func() bool {
+	polltest.Until(t, "the session sleeps", func() bool {
 		return query[bool](t, conn, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep')`, pid)
 	})
 	must(t, syscall.Kill(pid, syscall.SIGKILL))
 	<-ended
-	eventually(t, "the crash is logged", func() bool { return strings.Contains(log.String(), "terminated by signal 9") })
+	polltest.Until(t, "the crash is logged", func() bool { return strings.Contains(log.String(), "terminated by signal 9") })
 	stop(t, c)
 	if got := log.String(); strings.Contains(got, secret) || strings.Contains(got, "pg_sleep") {
 		t.Errorf("the log quotes a statement:\n%s", got)

@@ -11,22 +11,22 @@ import (
 )
 
 var (
-	// ErrNoBinaries means that the machine has no Postgres that can be used. The
-	// error's text says what to install.
+	// ErrNoBinaries means that the machine has no usable Postgres. The error's text
+	// tells the operator what to install.
 	ErrNoBinaries = errors.New("no usable Postgres on this machine")
-	// ErrVersion means that the data was made by another major version of
-	// Postgres than those that the machine has.
+	// ErrVersion means that the data was created by a major version of Postgres that
+	// the machine does not have.
 	ErrVersion = errors.New("the data is of another Postgres version")
-	// ErrInUse means that another program holds the folder.
+	// ErrInUse means that another process uses the directory.
 	ErrInUse = errors.New("in use")
-	// ErrDamaged means that Postgres cannot make sense of the cluster's files.
+	// ErrDamaged means that Postgres cannot read the cluster's files.
 	ErrDamaged = errors.New("postgres cannot read its data")
-	// ErrDiskFull means that the disk has no room for the cluster.
+	// ErrDiskFull means that the disk has no space for the cluster.
 	ErrDiskFull = errors.New("disk full")
 )
 
-// installHint tells how the machine at hand gets the binaries of a major
-// version, or of any if it is 0.
+// installHint returns how to install the binaries of a major version on this machine,
+// or of any version if major is 0.
 func installHint(major int) string {
 	exists := func(path string) bool { _, err := os.Stat(path); return err == nil }
 	suffix := func(separator string) string {
@@ -51,12 +51,13 @@ func installHint(major int) string {
 	}
 }
 
-// reported turns what a Postgres program wrote before it ended into one line.
+// reported converts the output of a Postgres program before its end to a one-line
+// error.
 func reported(program string, lines []string, cause error) error {
 	line := lastComplaint(lines)
 	switch {
 	case errors.Is(cause, context.Canceled), errors.Is(cause, context.DeadlineExceeded):
-		return fmt.Errorf("%s: %w", program, cause) // it was ended, what it wrote is no complaint
+		return fmt.Errorf("%s: %w", program, cause) // it was ended, so its output is not a complaint
 	case strings.Contains(line, "No space left on device"):
 		return fmt.Errorf("%w: %s; free some space or choose another data directory", ErrDiskFull, line)
 	case line != "":
@@ -66,13 +67,13 @@ func reported(program string, lines []string, cause error) error {
 	}
 }
 
-// panicked reports whether Postgres gave up: it then ends itself by a signal.
+// panicked reports whether Postgres panicked. It then ends itself with a signal.
 func panicked(lines []string) bool {
 	return slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "PANIC:") })
 }
 
-// lastComplaint finds the line that says why: the last one of a severity that
-// ends a program, else the last one.
+// lastComplaint returns the line with the reason: the last line with a severity that
+// ends a program, or else the last line.
 func lastComplaint(lines []string) string {
 	for _, line := range slices.Backward(lines) {
 		for _, severity := range []string{"FATAL:", "PANIC:", "error:"} {
@@ -87,8 +88,7 @@ func lastComplaint(lines []string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// both joins an error and what went wrong in dealing with it, if anything did, on
-// one line.
+// both joins an error and an error in handling it, if there is one, on one line.
 func both(err, further error) error {
 	if further == nil {
 		return err

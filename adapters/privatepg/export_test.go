@@ -2,7 +2,7 @@ package privatepg
 
 import "context"
 
-// MajorVersion and LastComplaint are tested by themselves.
+// MajorVersion and LastComplaint are tested separately.
 var (
 	MajorVersion  = majorVersion
 	LastComplaint = lastComplaint
@@ -11,10 +11,10 @@ var (
 // Tail is the line-wise writer.
 type Tail = tail
 
-// Lines returns what the tail has kept.
+// Lines returns the lines that the tail has kept.
 func (t *tail) Lines() []string { return t.lines() }
 
-// FindProgram looks for a Postgres in the given folders alone.
+// FindProgram looks for a Postgres only in the given directories.
 func FindProgram(ctx context.Context, path, homes []string, version int) (dir string, err error) {
 	a, err := chooseAccount("/nonexistent")
 	if err != nil {
@@ -24,8 +24,8 @@ func FindProgram(ctx context.Context, path, homes []string, version int) (dir st
 	return p.dir, err
 }
 
-// StartOrphan runs a server on a stopped cluster that no program watches, and
-// returns its pid and a channel that is closed when it has ended.
+// StartOrphan runs a server on a stopped cluster without a Waypost process, and returns
+// its PID and a channel that is closed when it has ended.
 func StartOrphan(ctx context.Context, dir string) (pid int, ended <-chan struct{}, err error) {
 	c, err := Start(ctx, Options{DataDir: dir})
 	if err != nil {

@@ -7,28 +7,30 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/waypost/waypost/app/retry"
 )
 
 const (
-	// initdbTimeout bounds the making of a cluster, which takes 1–2 s and on slow
-	// disks ten times that.
+	// initdbTimeout limits the creation of a cluster, which takes 1–2 s, and ten times
+	// that on slow disks.
 	initdbTimeout = 3 * time.Minute
 
-	// leftoverTimeout bounds the wait for a process of a killed initdb to end.
+	// leftoverTimeout limits the wait for a process of a killed initdb to end.
 	leftoverTimeout = 3 * time.Second
 
-	// buildPrefix starts the names of the folders in which clusters are made.
+	// buildPrefix begins the names of the directories in which clusters are created.
 	buildPrefix = "initdb-"
 )
 
-// initdb makes a cluster owned by the account: in a folder of its own under dir,
-// which becomes the cluster at the end, when everything is on disk.
+// initdb creates a cluster owned by the account, in a temporary directory under dir,
+// which is renamed to cluster when everything is on disk.
 func (p program) initdb(ctx context.Context, a account, dir, cluster string) error {
 	build, err := os.MkdirTemp(dir, buildPrefix)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(build) // it is gone if all went well
+	defer os.RemoveAll(build) // already renamed if all went well
 	if err := a.own(build); err != nil {
 		return err
 	}
@@ -56,13 +58,13 @@ func (p program) initdb(ctx context.Context, a account, dir, cluster string) err
 	return syncPath(dir)
 }
 
-// removeBuilds clears away what interrupted starts have left. The last of them may be
-// a moment ago, with a process of its initdb still at work there; if that lasts, the
-// folder is left to the next start, it is in nobody's way.
+// removeBuilds removes the directories of interrupted starts. If a start was interrupted
+// only a moment ago, a process of its initdb may still be running there. If that process
+// keeps running, the directory, which does no harm, is left to the next start.
 func removeBuilds(ctx context.Context, dir string, log *slog.Logger) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		log.WarnContext(ctx, "cannot look for half-made Postgres clusters", "error", err)
+		log.WarnContext(ctx, "cannot check for half-created Postgres clusters", "error", err)
 	}
 	for _, entry := range entries {
 		if !strings.HasPrefix(entry.Name(), buildPrefix) {
@@ -70,18 +72,18 @@ func removeBuilds(ctx context.Context, dir string, log *slog.Logger) {
 		}
 		path := filepath.Join(dir, entry.Name())
 		err := os.RemoveAll(path)
-		for begun := time.Now(); err != nil && time.Since(begun) < leftoverTimeout && sleep(ctx, pollInterval); {
+		for begun := time.Now(); err != nil && time.Since(begun) < leftoverTimeout && retry.Sleep(ctx, pollInterval) == nil; {
 			err = os.RemoveAll(path)
 		}
 		if err != nil {
-			log.WarnContext(ctx, "a half-made Postgres cluster is left", "error", err)
+			log.WarnContext(ctx, "half-created Postgres cluster not removed", "error", err)
 		}
 	}
 }
 
-// writeAccess lets in, over the socket, root and the account, both as the cluster's
-// superuser, and nobody else. The kernel names the caller (peer), so there is no
-// password to keep.
+// writeAccess allows only root and the account to connect over the socket, both as the
+// cluster's superuser. The kernel identifies the caller (peer), so there is no password
+// to store.
 func writeAccess(cluster string, a account) error {
 	quote := func(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 	files := map[string]string{
@@ -89,7 +91,7 @@ func writeAccess(cluster string, a account) error {
 		"pg_ident.conf": "own " + quote(userName(0)) + " " + superuser + "\n" +
 			"own " + quote(a.name) + " " + superuser + "\n",
 	}
-	// The folder belongs to another user by now: as root, follow no link out of it.
+	// The directory already belongs to another user: as root, follow no link out of it.
 	root, err := os.OpenRoot(cluster)
 	if err != nil {
 		return err
@@ -113,7 +115,7 @@ func writeAccess(cluster string, a account) error {
 	return nil
 }
 
-// syncPath makes a folder's entries, or a file's content, safe against a power cut.
+// syncPath makes a directory's entries, or a file's content, survive a power failure.
 func syncPath(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

@@ -9,15 +9,16 @@ import (
 )
 
 const (
-	tailLines  = 30   // kept, to say why a process ended
-	lineLength = 1024 // of a line, in bytes; more is cut off
+	tailLines  = 30   // kept, to report why a process ended
+	lineLength = 1024 // in bytes; the rest of a line is cut off
 )
 
-// stopped is said by each session that a stop finds still there: nothing to know.
+// stopped is the message of each session that is still open at a stop. It is not
+// logged.
 const stopped = "terminating connection due to administrator command"
 
-// tail takes the output of a process line by line: it keeps the last lines and
-// passes each to the logger, if there is one.
+// tail receives the output of a process line by line: it keeps the last lines and
+// passes each line to the logger, if there is one.
 type tail struct {
 	logger *slog.Logger
 
@@ -55,7 +56,7 @@ func (t *tail) add(line string) {
 		if !found {
 			severity, text = "", line
 		}
-		report := t.logger.Debug // LOG, its ordinary talk
+		report := t.logger.Debug // LOG, ordinary messages
 		switch severity {
 		case "PANIC": // the server ends
 			report = t.logger.Error

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,15 +20,15 @@ import (
 	"github.com/waypost/waypost/adapters/privatepg"
 )
 
-// The test binary is also the program that tests kill: with one of these in its
-// environment it does that instead of running tests.
+// The test binary is also the process that tests kill: with one of these variables in
+// its environment, it does that instead of running tests.
 const (
-	asProgram = "PRIVATEPG_TEST_PROGRAM" // start a cluster in this folder, print its URL, wait for stdin's end
+	asProgram = "PRIVATEPG_TEST_PROGRAM" // start a cluster in this directory, print its URL, wait for stdin's end
 	asClient  = "PRIVATEPG_TEST_CLIENT"  // connect to this URL
 )
 
-// limit bounds every wait of a test.
-const limit = time.Minute
+// limit bounds every wait of a test, so that one that hangs is reported.
+const limit = 5 * time.Minute
 
 func TestMain(m *testing.M) {
 	switch {
@@ -128,7 +129,7 @@ func start(t testing.TB, dir string, logger ...*slog.Logger) *privatepg.Cluster 
 
 func stop(t testing.TB, c *privatepg.Cluster) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit) // also called when the test's own has ended
+	ctx, cancel := context.WithTimeout(context.Background(), limit) // also called when the test's own context has ended
 	defer cancel()
 	if err := c.Stop(ctx); err != nil {
 		t.Errorf("stop: %v", err)
@@ -163,18 +164,13 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// eventually polls until the condition holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(limit); !holds(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", limit, what)
-		}
-	}
-}
+// randomMoment blocks for a random part of the span, so that the fault that follows hits
+// another step in each round. It waits for nothing: any moment will do.
+func randomMoment(span time.Duration) { <-time.After(rand.N(span)) }
 
-// writeExecutable writes a file that is run later. No process is forked meanwhile: it
-// would hold the file open for writing, and running it would fail (text file busy).
+// writeExecutable writes a file that is run later. No process must be forked in the
+// meantime, because it would hold the file open for writing, and running the file would
+// fail (text file busy).
 func writeExecutable(t testing.TB, path string, content []byte) {
 	t.Helper()
 	syscall.ForkLock.RLock()
@@ -182,8 +178,8 @@ func writeExecutable(t testing.TB, path string, content []byte) {
 	must(t, os.WriteFile(path, content, 0o755))
 }
 
-// openDir returns a new folder that all users may enter, unlike the testing package's,
-// which stands in a closed one.
+// openDir returns a new directory that all users can enter, unlike the testing
+// package's, which is in a closed one.
 func openDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -191,7 +187,7 @@ func openDir(t testing.TB) string {
 	return dir
 }
 
-// clusterDir returns a folder for a cluster, not made yet.
+// clusterDir returns the path of a directory for a cluster, which does not exist yet.
 func clusterDir(t testing.TB) string {
 	t.Helper()
 	return filepath.Join(openDir(t), "pg")

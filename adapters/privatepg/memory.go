@@ -7,20 +7,24 @@ import (
 )
 
 const (
-	// minBuffers and maxBuffers bound shared_buffers, in bytes: what the first million
+	// minBuffers and maxBuffers limit shared_buffers, in bytes: what the first million
 	// messages need, and what five million use.
 	minBuffers = 128 << 20
 	maxBuffers = 1 << 30
-	// buffersOfMemory is which part of the memory they are. Postgres advises a fourth
-	// of a machine that has nothing else to do; this one runs everything.
+	// buffersOfMemory is the divisor of the memory. Postgres recommends a quarter of the
+	// memory of a machine that does nothing else. This machine runs all of Waypost.
 	buffersOfMemory = 16
-	// cachedOfBuffers is how many times as much the operating system is taken to cache.
+	// mostOfMemory is the divisor for the maximum. It takes precedence over minBuffers
+	// on a machine with less than 1 GiB.
+	mostOfMemory = 8
+	// cachedOfBuffers is the assumed size of the operating system's cache, as a
+	// multiple of shared_buffers.
 	cachedOfBuffers = 4
 )
 
-// usableMemory is the memory of the machine, or of the control group if that has less,
-// in bytes; 0 if nobody says.
-func usableMemory() uint64 {
+// UsableMemory returns the memory of the machine, or of the control group if it has
+// less, in bytes. It returns 0 if that is unknown.
+func UsableMemory() uint64 {
 	memory, err := memlimit.FromSystem()
 	if err != nil {
 		memory = 0
@@ -31,10 +35,13 @@ func usableMemory() uint64 {
 	return memory
 }
 
-// buffersFor is shared_buffers for so much memory, in bytes.
+// buffersFor returns shared_buffers for an amount of memory, both in bytes.
 func buffersFor(memory uint64) uint64 {
-	return min(max(memory/buffersOfMemory, minBuffers), maxBuffers)
+	if memory == 0 {
+		return minBuffers
+	}
+	return min(max(memory/buffersOfMemory, minBuffers), memory/mostOfMemory, maxBuffers)
 }
 
-// megabytes is a size in Postgres's notation.
+// megabytes returns a size in Postgres's notation.
 func megabytes(bytes uint64) string { return strconv.FormatUint(bytes>>20, 10) + "MB" }

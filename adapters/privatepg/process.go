@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// pipeGrace is how long the output of an ended process is waited for: children
-// that outlive it hold the pipe open.
+// pipeGrace is how long to wait for the output of an ended process: children that
+// outlive it hold the pipe open.
 const pipeGrace = time.Second
 
-// Signals, by what Postgres does on them.
+// Signals, named after their effect on Postgres.
 const (
-	fastShutdown      = syscall.SIGINT  // sessions are ended, everything is written
+	fastShutdown      = syscall.SIGINT  // ends sessions and writes everything
 	immediateShutdown = syscall.SIGQUIT // as in a crash
 )
 
@@ -25,13 +25,13 @@ type process struct {
 	pid    int
 	handle *os.Process
 	exited chan struct{} // closed when it has ended
-	err    error         // how it ended; read it after exited
+	err    error         // how it ended; read it after exited is closed
 }
 
-// launch starts a command that gets a signal when the program dies.
+// launch starts a command that receives a signal when this process dies.
 //
-// It starts and waits on an OS thread of its own: Linux sends that signal when the
-// starting thread ends, and Go ends threads as it sees fit.
+// It starts the command and waits for it on a separate OS thread: Linux sends that
+// signal when the starting thread ends, and Go ends threads as it sees fit.
 func launch(cmd *exec.Cmd, onDeath syscall.Signal) (*process, error) {
 	setDeathSignal(cmd.SysProcAttr, onDeath)
 	cmd.WaitDelay = pipeGrace
@@ -50,7 +50,7 @@ func launch(cmd *exec.Cmd, onDeath syscall.Signal) (*process, error) {
 		}
 		p.err = cmd.Wait()
 		if errors.Is(p.err, exec.ErrWaitDelay) {
-			p.err = nil // it ended well; a child of it still has the pipe
+			p.err = nil // it succeeded; one of its children still has the pipe
 		}
 		close(p.exited)
 	}()
@@ -60,6 +60,6 @@ func launch(cmd *exec.Cmd, onDeath syscall.Signal) (*process, error) {
 	return p, nil
 }
 
-// signal sends a signal. That the process may have ended is no error: whoever sends
-// one waits for exited.
+// signal sends a signal. It is not an error if the process has ended, because the
+// caller waits for exited.
 func (p *process) signal(s syscall.Signal) { _ = p.handle.Signal(s) }

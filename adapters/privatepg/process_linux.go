@@ -10,9 +10,9 @@ import (
 
 func setDeathSignal(attr *syscall.SysProcAttr, s syscall.Signal) { attr.Pdeathsig = s }
 
-// isServerOf reports whether a process is a Postgres that works in the cluster:
-// its binary is called postgres and its working folder is the cluster, which the
-// server makes it and the kernel tells. A pid that was used again fails this.
+// isServerOf reports whether a process is a Postgres that works in the cluster: its
+// binary is called postgres, and its working directory, which the server sets and the
+// kernel reports, is the cluster. A process with a reused PID fails this check.
 func isServerOf(pid int, cluster string) bool {
 	proc := fmt.Sprintf("/proc/%d/", pid)
 	binary, err := os.Readlink(proc + "exe")
@@ -31,8 +31,8 @@ func isServerOf(pid int, cluster string) bool {
 	return err == nil && os.SameFile(there, here)
 }
 
-// throughDescriptor returns the name by which a process reaches a folder that it
-// has inherited as its file descriptor fd, whatever stands above the folder.
+// throughDescriptor returns the name by which a process reaches a directory that it has
+// inherited as its file descriptor fd, regardless of the directories above.
 func throughDescriptor(fd int) (string, bool) {
 	return fmt.Sprintf("/proc/self/fd/%d", fd), true
 }

@@ -17,11 +17,10 @@ import (
 )
 
 const (
-	// oldestVersion is the oldest major version that the platform's SQL is
-	// written for.
+	// oldestVersion is the oldest major version that Waypost's SQL is written for.
 	oldestVersion = 14
 
-	// versionTimeout bounds `postgres --version`, which takes 10 ms.
+	// versionTimeout limits `postgres --version`, which takes 10 ms.
 	versionTimeout = 10 * time.Second
 )
 
@@ -33,9 +32,9 @@ type program struct {
 
 func (p program) path(name string) string { return filepath.Join(p.dir, name) }
 
-// command prepares one of the program's binaries to run as the account. Nothing of
-// the own environment reaches it: settings there (PGDATA, PGOPTIONS) would
-// change what it does, and secrets do not belong there.
+// command returns a command that runs one of the program's binaries as the account. It
+// inherits nothing from Waypost's environment: settings there (PGDATA, PGOPTIONS) would
+// change its behavior, and secrets do not belong there.
 func (p program) command(a account, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(p.path(name), args...) //nolint:noctx // run bounds the short ones, and the server outlives its start
 	cmd.Env = []string{"PATH=" + p.dir + ":/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}
@@ -44,12 +43,12 @@ func (p program) command(a account, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// places are the folders where Postgres's binaries may be: those of PATH and, for
-// packages that leave them out of PATH, the homes these give to each version.
+// places are the directories that can contain Postgres's binaries: those in PATH and,
+// for packages that are not in PATH, the directories of their versions.
 type places struct{ path, homes []string }
 
-// usualPlaces are PATH and the homes of Debian, Red Hat, Alpine, Homebrew and
-// Postgres.app.
+// usualPlaces returns PATH and the directories of Debian, Red Hat, Alpine, Homebrew,
+// and Postgres.app.
 func usualPlaces() places {
 	p := places{path: filepath.SplitList(os.Getenv("PATH"))}
 	for _, pattern := range []string{
@@ -67,8 +66,8 @@ func usualPlaces() places {
 	return p
 }
 
-// findProgram returns the Postgres to use: the first on the path, else the newest
-// elsewhere. If the data is of a certain version, only that version will do.
+// findProgram returns the Postgres to use: the first one in PATH, or else the newest
+// one elsewhere. If existing data requires a version, only that version is used.
 func findProgram(ctx context.Context, in places, a account, version int) (program, error) {
 	var found []program
 	look := func(dirs []string) {
@@ -88,7 +87,7 @@ func findProgram(ctx context.Context, in places, a account, version int) (progra
 		return program{}, err
 	}
 	if len(found) == 0 {
-		return program{}, fmt.Errorf("%w (looked for initdb and postgres, version %d or newer, in PATH and where packages put them); install it: %s",
+		return program{}, fmt.Errorf("%w (looked for initdb and postgres, version %d or newer, in PATH and in the directories of packages); install it: %s",
 			ErrNoBinaries, oldestVersion, installHint(version))
 	}
 	if version == 0 {
@@ -101,12 +100,12 @@ func findProgram(ctx context.Context, in places, a account, version int) (progra
 		}
 		versions = append(versions, strconv.Itoa(p.version))
 	}
-	return program{}, fmt.Errorf("%w: it was made by Postgres %d, the machine has %s; install that version (%s), or restore a backup into another data directory",
+	return program{}, fmt.Errorf("%w: it was created by Postgres %d, but the machine has %s; install that version (%s), or restore a backup into another data directory",
 		ErrVersion, version, strings.Join(versions, ", "), installHint(version))
 }
 
-// inspect tells what Postgres a folder holds, if any. A link in a folder of the
-// path stands for the place it leads to.
+// inspect returns the Postgres in a directory, if there is one. Links in the path are
+// resolved.
 func inspect(ctx context.Context, dir string, a account) (program, error) {
 	path, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres"))
 	if err != nil {
@@ -129,33 +128,34 @@ func inspect(ctx context.Context, dir string, a account) (program, error) {
 
 var versionNumber = regexp.MustCompile(`\d+`)
 
-// majorVersion reads the version of "postgres (PostgreSQL) 15.18 (Debian …)".
+// majorVersion parses the version in "postgres (PostgreSQL) 15.18 (Debian …)".
 func majorVersion(s string) (int, error) {
 	_, rest, found := strings.Cut(s, "(PostgreSQL) ")
 	number := versionNumber.FindString(rest)
 	if !found || number == "" {
-		return 0, fmt.Errorf("%q names no version of Postgres", s)
+		return 0, fmt.Errorf("%q contains no Postgres version", s)
 	}
 	return strconv.Atoi(number)
 }
 
-// dataVersion returns the major version that made the cluster, 0 if there is none.
+// dataVersion returns the major version that created the cluster, or 0 if there is
+// none.
 func dataVersion(cluster string) (int, error) {
 	if _, err := os.Stat(cluster); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
 	text, err := os.ReadFile(filepath.Join(cluster, "PG_VERSION"))
 	if err != nil {
-		return 0, fmt.Errorf("%s is no Postgres cluster: %w; move it away or restore it from a backup", cluster, err)
+		return 0, fmt.Errorf("%s is not a Postgres cluster: %w; move it away or restore it from a backup", cluster, err)
 	}
 	version, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
-		return 0, fmt.Errorf("%s/PG_VERSION is damaged: %w; restore the folder from a backup", cluster, err)
+		return 0, fmt.Errorf("%s/PG_VERSION is damaged: %w; restore the directory from a backup", cluster, err)
 	}
 	return version, nil
 }
 
-// run runs a short command to its end and returns the lines it wrote.
+// run runs a short command to its end and returns the lines that it wrote.
 func (p program) run(ctx context.Context, limit time.Duration, cmd *exec.Cmd) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -175,8 +175,9 @@ func (p program) run(ctx context.Context, limit time.Duration, cmd *exec.Cmd) ([
 	}
 }
 
-// Installed answers where the Postgres stands that a new private cluster would run,
-// and its major version. Without one the error says how to install it.
+// Installed returns the directory and the major version of the Postgres that a new
+// private cluster would run. If there is none, the error tells the operator how to
+// install it.
 func Installed(ctx context.Context) (dir string, version int, err error) {
 	p, err := findProgram(ctx, usualPlaces(), account{}, 0)
 	return p.dir, p.version, err

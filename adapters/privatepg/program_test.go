@@ -14,7 +14,7 @@ import (
 	"github.com/waypost/waypost/adapters/privatepg"
 )
 
-// install makes a folder that looks like an installed Postgres of a version.
+// install creates a directory that looks like an installed Postgres of a version.
 func install(t *testing.T, version string) (dir string) {
 	t.Helper()
 	dir = openDir(t)
@@ -35,14 +35,14 @@ func TestWhichPostgresIsUsed(t *testing.T) {
 		want        string
 		err         error
 	}{
-		"the first on the path":                     {path: []string{none, v14, v18}, homes: []string{v17}, want: v14},
-		"the newest elsewhere":                      {path: []string{none}, homes: []string{v14, v17, v16}, want: v17},
-		"one that is too old is passed over":        {path: []string{v13}, homes: []string{v14}, want: v14},
-		"existing data decides":                     {path: []string{v14}, homes: []string{v17, v16}, data: 16, want: v16},
-		"a version before its release":              {homes: []string{v18}, want: v18},
-		"none at all":                               {path: []string{none}, err: privatepg.ErrNoBinaries},
-		"only one that is too old":                  {path: []string{v13}, err: privatepg.ErrNoBinaries},
-		"not the version that the data was made by": {path: []string{v14}, homes: []string{v17}, data: 16, err: privatepg.ErrVersion},
+		"the first on the path":                 {path: []string{none, v14, v18}, homes: []string{v17}, want: v14},
+		"the newest elsewhere":                  {path: []string{none}, homes: []string{v14, v17, v16}, want: v17},
+		"one that is too old is skipped":        {path: []string{v13}, homes: []string{v14}, want: v14},
+		"existing data decides":                 {path: []string{v14}, homes: []string{v17, v16}, data: 16, want: v16},
+		"a version before its release":          {homes: []string{v18}, want: v18},
+		"none at all":                           {path: []string{none}, err: privatepg.ErrNoBinaries},
+		"only one that is too old":              {path: []string{v13}, err: privatepg.ErrNoBinaries},
+		"not the version that created the data": {path: []string{v14}, homes: []string{v17}, data: 16, err: privatepg.ErrVersion},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -57,7 +57,7 @@ func TestWhichPostgresIsUsed(t *testing.T) {
 	}
 }
 
-// Debian links nothing into PATH, but people do.
+// Debian does not link the binaries into PATH, but users do.
 func TestLinkOnThePathLeadsToTheBinaries(t *testing.T) {
 	t.Parallel()
 	installed, linked := install(t, "17.1"), openDir(t)
@@ -93,7 +93,7 @@ func TestMajorVersion(t *testing.T) {
 	}
 	for _, text := range []string{"", "postgres", "mysqld 8.0", "postgres (PostgreSQL) "} {
 		if got, err := privatepg.MajorVersion(text); err == nil {
-			t.Errorf("%q was read as %d", text, got)
+			t.Errorf("%q was parsed as %d", text, got)
 		}
 	}
 }

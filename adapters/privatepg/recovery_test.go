@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,13 +14,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/adapters/privatepg"
 )
 
-// rounds is how often each kind of kill is repeated: each hits another moment.
+// rounds is how often each kind of kill is repeated, each time at another moment.
 const rounds = 6
 
-// write commits numbers 1, 2, 3 … until the server goes away, and returns the last
+// write commits the numbers 1, 2, 3 … until the server is gone, and returns the last
 // one that was acknowledged.
 func write(t *testing.T, url string, from int64, acknowledged *atomic.Int64) {
 	t.Helper()
@@ -38,8 +38,8 @@ func write(t *testing.T, url string, from int64, acknowledged *atomic.Int64) {
 	}
 }
 
-// checkNumbers holds what is there against what was acknowledged and returns the
-// number to go on with. One more than acknowledged may be there.
+// checkNumbers compares the stored numbers with the acknowledged ones and returns the
+// number to continue with. One more than acknowledged can be there.
 func checkNumbers(t *testing.T, conn *pgx.Conn, acknowledged int64) (next int64) {
 	t.Helper()
 	highest := query[int64](t, conn, `SELECT coalesce(max(n), 0) FROM numbers`)
@@ -67,7 +67,7 @@ func TestKillOfPostgresThenProgram(t *testing.T) {
 	t.Parallel()
 	testKill(t, func(p *program) {
 		_ = syscall.Kill(p.pgPID, syscall.SIGKILL)
-		time.Sleep(time.Duration(rand.IntN(400)) * time.Millisecond) // somewhere in the restart
+		randomMoment(400 * time.Millisecond) // of the restart
 		p.kill()
 	})
 }
@@ -81,7 +81,11 @@ func testKill(t *testing.T, kill func(*program)) {
 
 	var acknowledged atomic.Int64
 	next := int64(1)
-	for range rounds {
+	n := rounds
+	if testing.Short() {
+		n = 1
+	}
+	for range n {
 		p := startProgram(t, dir)
 		next = checkNumbers(t, connect(t, p.url), acknowledged.Load())
 		ended := make(chan struct{})
@@ -89,7 +93,7 @@ func testKill(t *testing.T, kill func(*program)) {
 			defer close(ended)
 			write(t, p.url, next, &acknowledged)
 		}()
-		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
+		randomMoment(300 * time.Millisecond)
 		kill(p)
 		<-ended
 	}
@@ -111,22 +115,22 @@ func TestKilledPostgresComesBackUnderItsURL(t *testing.T) {
 			defer close(ended)
 			write(t, c.URL(), next, &acknowledged)
 		}()
-		time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
+		randomMoment(200 * time.Millisecond)
 		killed := c.PID()
 		must(t, syscall.Kill(killed, syscall.SIGKILL))
 		<-ended
-		eventually(t, "it is back", func() bool { return c.PID() != killed })
+		polltest.Until(t, "it is back", func() bool { return c.PID() != killed })
 	}
 	checkNumbers(t, connect(t, c.URL()), acknowledged.Load())
 	select {
 	case err := <-c.Err():
-		t.Errorf("given up: %v", err)
+		t.Errorf("the supervisor gave up: %v", err)
 	default:
 	}
 }
 
 // A session that outlives a killed server may still write to the files, so the next
-// server has to wait for it.
+// server must wait for it.
 func TestStartWaitsForALingeringSession(t *testing.T) {
 	t.Parallel()
 	dir := clusterDir(t)
@@ -143,7 +147,7 @@ func TestStartWaitsForALingeringSession(t *testing.T) {
 	case err := <-continued:
 		must(t, err)
 	default:
-		t.Error("started beside a session of the last server")
+		t.Error("started while a session of the last server was alive")
 	}
 }
 
@@ -156,7 +160,7 @@ func TestServerThatCannotComeBackIsReported(t *testing.T) {
 	select {
 	case err := <-c.Err():
 		if !strings.Contains(err.Error(), "pg_control") {
-			t.Errorf("the error does not say why: %v", err)
+			t.Errorf("the error contains no reason: %v", err)
 		}
 	case <-time.After(limit):
 		t.Fatal("not reported")
@@ -168,11 +172,11 @@ func TestKillWhileTheClusterIsMade(t *testing.T) {
 	dir := clusterDir(t)
 	for range 4 {
 		p, _ := launchProgram(t, dir)
-		eventually(t, "initdb works", func() bool {
+		polltest.Until(t, "initdb works", func() bool {
 			found, _ := filepath.Glob(filepath.Join(dir, "initdb-*", "*"))
 			return len(found) > 0
 		})
-		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
+		randomMoment(150 * time.Millisecond)
 		p.kill()
 		if _, err := os.Stat(filepath.Join(dir, "cluster")); err == nil {
 			break // it was quick; the other rounds have hit
@@ -180,7 +184,7 @@ func TestKillWhileTheClusterIsMade(t *testing.T) {
 	}
 	connect(t, start(t, dir).URL())
 	if left, _ := filepath.Glob(filepath.Join(dir, "initdb-*")); len(left) > 0 {
-		t.Errorf("half-made clusters are left: %v", left)
+		t.Errorf("half-created clusters are left: %v", left)
 	}
 }
 
@@ -198,8 +202,8 @@ func TestServerThatOutlivedItsProgramIsStopped(t *testing.T) {
 	connect(t, c.URL())
 }
 
-// A pid file whose number was used again by another process: in a container that is
-// so at every start.
+// The number in a PID file was reused by another process. In a container, that happens
+// at every start.
 func TestPIDFileOfAnotherProcessIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	dir := clusterDir(t)
@@ -237,6 +241,6 @@ func TestDamagedFilesAreNamedWithARemedy(t *testing.T) {
 		t.Fatal("it starts without its WAL")
 	}
 	if !errors.Is(err, privatepg.ErrDamaged) || !strings.Contains(err.Error(), "checkpoint") || !strings.Contains(err.Error(), "restore a backup") {
-		t.Errorf("it says %q", err)
+		t.Errorf("the error is %q", err)
 	}
 }

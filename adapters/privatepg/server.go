@@ -8,18 +8,20 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/waypost/waypost/app/retry"
 )
 
 const (
-	// startTimeout bounds a start. Replaying 1 GB of WAL (max_wal_size) after a
-	// crash takes seconds, on a slow disk a minute.
+	// startTimeout limits a start. Replaying 1 GB of WAL (max_wal_size) after a crash
+	// takes seconds, on a slow disk a minute.
 	startTimeout = 5 * time.Minute
 
-	// leftoversTimeout bounds the wait for sessions of a server that was killed:
-	// they notice it and end, unless one is stuck in the kernel.
+	// leftoversTimeout limits the wait for sessions of a killed server: they notice and
+	// end, unless one is stuck in the kernel.
 	leftoversTimeout = 15 * time.Second
 
-	// forcedStop is how long an immediate shutdown may take before SIGKILL.
+	// forcedStop is how long an immediate shutdown can take before SIGKILL.
 	forcedStop = 5 * time.Second
 
 	pollInterval = 5 * time.Millisecond
@@ -31,7 +33,7 @@ type server struct {
 	output *tail
 }
 
-// startServer starts postgres and waits until it takes connections.
+// startServer starts postgres and waits until it accepts connections.
 func (c *Cluster) startServer(ctx context.Context) (*server, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %v", startTimeout))
 	defer cancel()
@@ -48,32 +50,32 @@ func (c *Cluster) startServer(ctx context.Context) (*server, error) {
 			// It has accepted nothing yet, so there is nothing to wait for.
 			return nil, both(context.Cause(ctx), s.end())
 		}
-		// The sessions of a server that was killed still have its memory.
+		// The sessions of a killed server still have its memory.
 		if !strings.Contains(err.Error(), "pre-existing shared memory block") || time.Since(begun) > leftoversTimeout {
 			return nil, err
 		}
-		sleep(ctx, 20*pollInterval)
+		_ = retry.Sleep(ctx, 20*pollInterval)
 	}
 }
 
 func (c *Cluster) launchServer() (*server, error) {
-	// What a stop in disorder has left; another server is out of the question, this
-	// program has the folder's lock and has looked for one.
+	// An abnormal stop has left a PID file. There cannot be another server, because
+	// this process has the directory's lock and has checked for one.
 	if err := removeStalePIDFile(c.data.path); err != nil {
 		return nil, err
 	}
 	s := &server{output: &tail{logger: c.log}}
 	cmd := c.program.command(c.account, "postgres")
 	cmd.Args = append(cmd.Args, "-D", c.data.give(cmd))
-	cmd.Args = append(cmd.Args, serverArguments(c.options.Settings, map[string]string{"unix_socket_directories": c.socket.path})...)
+	cmd.Args = append(cmd.Args, serverArguments(c.options.Settings, map[string]string{"unix_socket_directories": c.socket.Path()})...)
 	cmd.Stderr = s.output
 	var err error
 	s.process, err = launch(cmd, fastShutdown)
 	return s, err
 }
 
-// awaitReady waits until the server says in its pid file that it is ready, which
-// asks nothing of it, unlike trying to connect.
+// awaitReady waits until the server reports in its PID file that it is ready. Unlike a
+// connection attempt, this does not load the server.
 func (s *server) awaitReady(ctx context.Context, cluster string) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
@@ -91,11 +93,11 @@ func (s *server) awaitReady(ctx context.Context, cluster string) error {
 	}
 }
 
-// failure says why a server that has ended did so.
+// failure returns the reason why a server has ended.
 func (s *server) failure() error {
 	switch ended := (*exec.ExitError)(nil); {
 	case s.err == nil:
-		return errors.New("postgres was shut down by somebody else")
+		return errors.New("postgres was shut down by another process")
 	case panicked(s.output.lines()):
 		err := reported("postgres", s.output.lines(), s.err)
 		if errors.Is(err, ErrDiskFull) {
@@ -103,26 +105,25 @@ func (s *server) failure() error {
 		}
 		return fmt.Errorf("%w: %w; if its files are damaged, restore a backup (see docs/operations.md)", ErrDamaged, err)
 	case errors.As(s.err, &ended) && ended.ExitCode() == -1:
-		return fmt.Errorf("postgres: %w", s.err) // by a signal: nothing it wrote explains that
+		return fmt.Errorf("postgres: %w", s.err) // ended by a signal: nothing in its output explains that
 	default:
 		return reported("postgres", s.output.lines(), s.err)
 	}
 }
 
-// stop shuts the server down in order; if ctx ends before that is done, at once.
+// stop shuts the server down in an orderly way, or immediately if ctx ends first.
 func (s *server) stop(ctx context.Context) error {
 	s.signal(fastShutdown)
 	select {
 	case <-s.exited:
 		return nil
 	case <-ctx.Done():
-		err := fmt.Errorf("an orderly stop took too long, the next start recovers: %w", context.Cause(ctx))
+		err := fmt.Errorf("an orderly stop took too long; the next start recovers: %w", context.Cause(ctx))
 		return both(err, s.end())
 	}
 }
 
-// end ends the server without waiting for anything to be written. What was
-// committed is in the WAL.
+// end ends the server without waiting for writes. Commits are in the WAL.
 func (s *server) end() error {
 	for _, signal := range []syscall.Signal{immediateShutdown, syscall.SIGKILL} {
 		s.signal(signal)
@@ -132,5 +133,5 @@ func (s *server) end() error {
 		case <-time.After(forcedStop):
 		}
 	}
-	return fmt.Errorf("process %d outlives SIGKILL", s.pid)
+	return fmt.Errorf("process %d survives SIGKILL", s.pid)
 }

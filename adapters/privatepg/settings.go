@@ -5,39 +5,39 @@ import (
 	"slices"
 )
 
-// settings returns what is given to the server at every start, so that a newer program
-// brings newer ones. They beat postgresql.conf.
+// settings returns the settings that are passed to the server at every start, so that a
+// newer version of Waypost brings newer settings. They override postgresql.conf.
 //
-// The machine is taken to be small and shared: two cores, on which the program,
-// the event store and often the load run as well.
+// The machine is assumed to be small and shared: two cores, which also run Waypost, the
+// event store, and often the load.
 func settings() map[string]string {
-	buffers := buffersFor(usableMemory())
+	buffers := buffersFor(UsableMemory())
 	return map[string]string{
-		// No network. The folder of the socket is 0700, too.
+		// No network. The directory of the socket also has mode 0700.
 		"listen_addresses":        "",
 		"port":                    "5432", // only names the socket
 		"unix_socket_permissions": "0700",
 
-		// Durability. A crash may tear no page and lose no commit: besides the read
-		// models, which can be built again, the cluster holds waypost_vault (the only
-		// copy of the data keys) and waypost_run (leases). So commits wait for the disk
-		// unless a connection says otherwise. The projections say so
-		// (synchronous_commit=off): rows and position commit together, hence losing the
-		// last half second of both only projects it again. It is set there, not here,
-		// because a Postgres that is given from outside defaults to on as well.
+		// Durability. A crash must tear no page and lose no commit: in addition to the
+		// read models, which can be rebuilt, the cluster contains waypost_vault (the
+		// only copy of the data keys) and waypost_run (leases). So commits wait for the
+		// disk unless a connection disables that. The projections do
+		// (synchronous_commit=off): rows and position commit together, so if the last
+		// half second of both is lost, it is only projected again. They disable it
+		// themselves because it is also on by default in an external Postgres.
 		"fsync":              "on",
 		"full_page_writes":   "on",
 		"synchronous_commit": "on",
 
-		// Nobody replicates from it. Minimal WAL also lets a rebuild COPY into the
-		// tables it has just created without logging the rows.
+		// There are no replicas. Minimal WAL also lets a rebuild COPY into the tables
+		// that it has just created without logging the rows.
 		"wal_level":                        "minimal",
 		"max_wal_senders":                  "0",
 		"max_logical_replication_workers":  "0",
 		"wal_buffers":                      "16MB", // one WAL segment: a batch of rows seldom waits for a write
-		"max_wal_size":                     "1GB",  // bounds the disk taken, and the time to recover
+		"max_wal_size":                     "1GB",  // limits the disk space and the recovery time
 		"min_wal_size":                     "128MB",
-		"checkpoint_timeout":               "15min", // each checkpoint is followed by full page images; max_wal_size comes first under load
+		"checkpoint_timeout":               "15min", // each checkpoint is followed by full-page images; under load, max_wal_size triggers one earlier
 		"max_connections":                  "60",
 		"shared_buffers":                   megabytes(buffers),
 		"effective_cache_size":             megabytes(cachedOfBuffers * buffers),
@@ -46,13 +46,13 @@ func settings() map[string]string {
 		"random_page_cost":                 "1.1", // SSD
 		"jit":                              "off", // compiling costs more than these queries
 		"max_worker_processes":             "2",
-		"max_parallel_workers_per_gather":  "0", // one dashboard query must not take both cores
+		"max_parallel_workers_per_gather":  "0", // one dashboard query must not use both cores
 		"max_parallel_maintenance_workers": "0",
 
-		// The work-list is small and every row of it lives for a second or so: looking
-		// once a minute, as the default does, leaves 100,000 dead rows for 1,000 live
-		// ones. The threshold keeps tables of a few rows (heartbeats) from being
-		// vacuumed at each look; large tables keep the default's 20 %.
+		// The work list is small, and every row in it lives for about a second. With
+		// the default check once per minute, there would be 100,000 dead rows for 1,000
+		// live ones. The threshold keeps tables of a few rows (heartbeats) from being
+		// vacuumed at each check. Large tables keep the default of 20%.
 		"autovacuum":                   "on",
 		"autovacuum_naptime":           "5s",
 		"autovacuum_max_workers":       "2",
@@ -61,9 +61,9 @@ func settings() map[string]string {
 		"autovacuum_vacuum_cost_limit": "1000",
 		"autovacuum_work_mem":          "32MB",
 
-		// What statements say is personal data. "log" leaves out the errors of
-		// sessions, which quote values (the session itself gets them), and "terse" the
-		// DETAIL lines, which quote the statement a crashed session ran.
+		// Statements contain personal data. "log" omits the errors of sessions, which
+		// quote values (the session itself receives them), and "terse" the DETAIL
+		// lines, which quote the statement of a crashed session.
 		"log_destination":             "stderr",
 		"logging_collector":           "off",
 		"log_line_prefix":             "",
@@ -85,8 +85,8 @@ func settings() map[string]string {
 	}
 }
 
-// serverArguments lists the settings as arguments of postgres, own ones and
-// those that go before them, in a fixed order.
+// serverArguments returns the settings as arguments of postgres, own ones and
+// overrides, in a fixed order.
 func serverArguments(overrides ...map[string]string) []string {
 	all := settings()
 	for _, o := range overrides {

@@ -22,30 +22,29 @@ import (
 
 const (
 	seedIDSize = 8
-	keyIDSize  = 12 // a seed's id and the key's number among those derived from it
+	keyIDSize  = 12 // the ID of a seed and the key's number among those derived from it
 	ownerSize  = 16
 
-	// cachedKeys bounds the data keys, and the people, kept in memory: some 40 MB
-	// together, and the recipients of a minute at full rate.
+	// cachedKeys limits the data keys, and the people, kept in memory: about 40 MB together, and the recipients of a
+	// minute at full rate.
 	cachedKeys = 100_000
-	// maxPending bounds the keys that wait to be stored while Postgres is away: some
-	// 100 MB, or five minutes of accepting at full rate if every message has another
-	// recipient.
+	// maxPending limits the keys that wait to be stored while Postgres is unavailable: about 100 MB, or five minutes of
+	// accepting at full rate if every message has a different recipient.
 	maxPending = 500_000
-	// storeBatch is how many keys one statement stores.
+	// storeBatch is the number of keys that one statement stores.
 	storeBatch = 5_000
 
-	// longestGeneration is for how long data are sealed under a key once it was
-	// made, if they are kept for ever: erasing then reaches back to whole months.
+	// longestGeneration is how long data is sealed under a key after its creation if data is kept forever. Erasing then
+	// reaches back to whole months.
 	longestGeneration = 30 * 24 * time.Hour
-	// generationsKept is how many generations of keys the retention spans: what is
-	// older is erased later by one generation at most.
+	// generationsKept is the number of key generations that the retention spans. Older data is erased at most one
+	// generation late.
 	generationsKept = 8
-	// longestKept bounds a generation if data are not kept for ever.
+	// longestKept limits a generation if data is not kept forever.
 	longestKept = 24 * time.Hour
 )
 
-// keyID is a data key's id as it is kept.
+// keyID is the ID of a data key as it is stored.
 type keyID [keyIDSize]byte
 
 func (k keyID) name() event.KeyID { return event.KeyID(base64.RawURLEncoding.EncodeToString(k[:])) }
@@ -59,10 +58,10 @@ func parseKeyID(id event.KeyID) (k keyID, ok bool) {
 
 type seedID [seedIDSize]byte
 
-// owner is a person, or what else data keys belong to, as a keyed hash.
+// owner identifies a person, or something else that data keys belong to, by a keyed hash.
 type owner [ownerSize]byte
 
-// dataKey is an opened key. A destroyed one has a time and no secret.
+// dataKey is an unwrapped key. A destroyed key has a time and no secret.
 type dataKey struct {
 	secret   [keySize]byte
 	erasedAt time.Time
@@ -70,13 +69,13 @@ type dataKey struct {
 
 func (k dataKey) erased() bool { return !k.erasedAt.IsZero() }
 
-// ownKey is the key that a person's data are sealed under now.
+// ownKey is the key that a person's data is currently sealed under.
 type ownKey struct {
 	id     keyID
 	madeAt time.Time
 }
 
-// ownerKind says how a key belongs to someone; as in data_key_owner.
+// ownerKind is how a key belongs to an owner, as in data_key_owner.
 type ownerKind int16
 
 const (
@@ -91,7 +90,7 @@ type pendingKey struct {
 	secret [keySize]byte
 	madeAt time.Time
 	owners []owner
-	// like names a key whose owners are not known here; this one belongs to them.
+	// like names a key whose owners are not known here. This key has the same owners.
 	like *keyID
 }
 
@@ -100,25 +99,25 @@ type pendingAlias struct {
 	key   keyID
 }
 
-// DataKeys are the keys that personal data are sealed under. They implement
-// event.Vault. It is safe for use by many at once; Run must run.
+// DataKeys manages the keys that personal data is sealed under. It implements event.Vault. It is safe for concurrent
+// use. Run must be running.
 type DataKeys struct {
 	keys   *Keys
 	clock  func() time.Time
 	logger *slog.Logger
-	// generation is for how long a key takes up new data.
+	// generation is how long a key is used for new data.
 	generation time.Duration
 
-	// pool, log and index are set by Start and fixed from then on.
+	// pool, log, and index are set by Start and do not change after that.
 	pool  *pgxpool.Pool
 	log   event.Log
 	index []byte
-	left  [][]byte // seeds that stood at the start and are nobody's
+	left  [][]byte // seeds that existed at the start and belong to no running process
 
 	wake   chan struct{}
-	asking chan struct{} // a slot: one question to Postgres at a time
+	asking chan struct{} // a slot: one query to Postgres at a time
 	asks   sync.WaitGroup
-	// storing serialises what changes the tables: storing, rotating, destroying.
+	// storing serializes changes of the tables: storing, rotating, destroying.
 	storing sync.Mutex
 
 	mu      sync.Mutex
@@ -133,16 +132,16 @@ type DataKeys struct {
 	awayTil time.Time
 }
 
-// Options say how data keys are kept.
+// Options configure DataKeys.
 type Options struct {
 	Keys *Keys
-	// Retention is how long personal data are kept at most; 0 is for ever.
+	// Retention is the maximum time that personal data is kept. Zero means forever.
 	Retention time.Duration
 	Clock     func() time.Time
 	Logger    *slog.Logger
 }
 
-// NewDataKeys makes the data keys. They cannot be used before Start.
+// NewDataKeys returns DataKeys that cannot be used before Start.
 func NewDataKeys(o Options) *DataKeys {
 	return &DataKeys{
 		keys: o.Keys, clock: o.Clock, logger: o.Logger, generation: generationOf(o.Retention),
@@ -161,7 +160,7 @@ func generationOf(retention time.Duration) time.Duration {
 
 var _ event.Vault = (*DataKeys)(nil)
 
-// errNotOpen says that Start has not been called, or Close has: the program is put together wrongly.
+// errNotOpen reports that Start has not been called, or that Close has: a programming error.
 var errNotOpen = errors.New("the vault of data keys is not open")
 
 // Seal implements event.Vault.
@@ -175,13 +174,13 @@ func (d *DataKeys) Seal(ctx context.Context, s event.Subject, about string, plai
 	}
 	id, ok := parseKeyID(s.Key)
 	if !ok {
-		return nil, "", fmt.Errorf("%q is no id of a data key", s.Key)
+		return nil, "", fmt.Errorf("%q is not a data key ID", s.Key)
 	}
 	key, err := d.find(ctx, id)
 	switch {
 	case errors.Is(err, event.ErrLocked):
-		// The log goes on without Postgres: a new key, whose owners are those of the
-		// one that is not at hand. They are found when it is stored.
+		// The log continues without Postgres: derive a new key with the owners of the one that is not cached. They are
+		// looked up when the key is stored.
 		fresh, key, err := d.derive(nil, &id)
 		if err != nil {
 			return nil, "", err
@@ -229,9 +228,8 @@ func (d *DataKeys) Fetch(ctx context.Context, names []event.KeyID) error {
 	return err
 }
 
-// SealValue encrypts a value of a read model under a key of the log. The same value
-// in the same place gives the same bytes, so that a read model that is built again
-// is equal to the one before. It gives nothing if the key is destroyed.
+// SealValue encrypts a value of a read model under a key of the log. The same value in the same place results in the
+// same bytes, so that a rebuilt read model equals the previous one. It returns nothing if the key is destroyed.
 func (d *DataKeys) SealValue(ctx context.Context, name event.KeyID, about string, plain []byte) ([]byte, error) {
 	key, err := d.lookUp(ctx, name)
 	var erased *event.ErasedError
@@ -241,15 +239,15 @@ func (d *DataKeys) SealValue(ctx context.Context, name event.KeyID, about string
 	if err != nil {
 		return nil, err
 	}
-	// The nonce is a hash of what it is for, under the key itself: it comes again
-	// for the same value in the same place alone.
+	// The nonce is a hash of the value's purpose, under the key itself. It repeats only for the same value in the same
+	// place.
 	mac := hmac.New(sha256.New, key.secret[:])
 	_, _ = mac.Write([]byte("value nonce v1\n" + about + "\n")) // a hash's Write never fails
 	_, _ = mac.Write(plain)
 	return key.encrypt(mac.Sum(nil)[:nonceSize], about, plain)
 }
 
-// OpenValue decrypts what SealValue made. Its errors are those of Open.
+// OpenValue decrypts the result of SealValue. Its errors are those of Open.
 func (d *DataKeys) OpenValue(ctx context.Context, name event.KeyID, about string, sealed []byte) ([]byte, error) {
 	key, err := d.lookUp(ctx, name)
 	if err != nil {
@@ -258,19 +256,19 @@ func (d *DataKeys) OpenValue(ctx context.Context, name event.KeyID, about string
 	return key.decrypt(about, sealed)
 }
 
-// Blind is the keyed hash by which a value is looked up where it must not stand
-// itself. kind keeps hashes of different things apart.
-func (d *DataKeys) Blind(kind, value string) []byte {
+// BlindIndex returns the keyed hash by which a value is looked up where the value itself must not be stored. kind
+// separates hashes for different purposes.
+func (d *DataKeys) BlindIndex(kind, value string) []byte {
 	mac := hmac.New(sha256.New, d.index)
 	_, _ = mac.Write([]byte(kind + "\n" + value)) // a hash's Write never fails
 	return mac.Sum(nil)[:ownerSize]
 }
 
-// lookUp is the key of this name. *event.ErasedError if it is destroyed.
+// lookUp returns the key with this name, or a *event.ErasedError if it is destroyed.
 func (d *DataKeys) lookUp(ctx context.Context, name event.KeyID) (dataKey, error) {
 	id, ok := parseKeyID(name)
 	if !ok {
-		return dataKey{}, fmt.Errorf("%q is no id of a data key", name)
+		return dataKey{}, fmt.Errorf("%q is not a data key ID", name)
 	}
 	key, err := d.find(ctx, id)
 	if err == nil && key.erased() {
@@ -292,14 +290,14 @@ func (d *DataKeys) find(ctx context.Context, id keyID) (dataKey, error) {
 	}
 	key, ok := answer.keys[id]
 	if !ok {
-		// Neither stored nor derivable: the vault is not the one of this log. It may
-		// be restored, so nothing is concluded.
+		// Neither stored nor derivable: the vault does not belong to this log. It may still be restored, so this proves
+		// nothing.
 		return dataKey{}, event.ErrLocked
 	}
 	return key, nil
 }
 
-// knownLocked is a key that is at hand, or can be derived here.
+// knownLocked returns a key that is cached or can be derived here. The caller must hold the lock.
 func (d *DataKeys) knownLocked(id keyID) (key dataKey, known bool) {
 	if key, ok := d.open.get(id); ok {
 		return key, true
@@ -312,8 +310,8 @@ func (d *DataKeys) knownLocked(id keyID) (key dataKey, known bool) {
 	return key, true
 }
 
-// keyFor is the key under which data about these people are sealed now, and who
-// they are. For several people at once it is always a new one.
+// keyFor returns the key that data about these people is currently sealed under, and the people's owner hashes. For
+// several people together, it is always a new key.
 func (d *DataKeys) keyFor(ctx context.Context, people []string) (keyID, dataKey, []owner, error) {
 	owners := d.ownersOf(people)
 	if len(owners) > 1 {
@@ -323,8 +321,8 @@ func (d *DataKeys) keyFor(ctx context.Context, people []string) (keyID, dataKey,
 	if id, key, ok := d.current(owners[0]); ok {
 		return id, key, owners, nil
 	}
-	// Postgres may know one. If it is away a person has one key more: that does no
-	// harm, for whoever is forgotten is forgotten with all keys.
+	// Postgres may know one. If it is unavailable, the person gets an additional key. That does no harm, because all
+	// keys of a person are destroyed together.
 	if _, err := d.query(ctx, nil, owners); err != nil && ctx.Err() != nil {
 		return keyID{}, dataKey{}, nil, context.Cause(ctx)
 	}
@@ -335,7 +333,7 @@ func (d *DataKeys) keyFor(ctx context.Context, people []string) (keyID, dataKey,
 	return id, key, owners, err
 }
 
-// current is the key a person's data are sealed under, if it is at hand.
+// current returns the key that a person's data is currently sealed under, if it is cached.
 func (d *DataKeys) current(o owner) (keyID, dataKey, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -354,7 +352,7 @@ func (d *DataKeys) currentLocked(o owner) (keyID, dataKey, bool) {
 	return have.id, key, true
 }
 
-// deriveOnce derives a key for a person unless another caller just did.
+// deriveOnce derives a key for a person, unless another caller just did.
 func (d *DataKeys) deriveOnce(o owner) (keyID, dataKey, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -370,14 +368,14 @@ func (d *DataKeys) derive(owners []owner, like *keyID) (keyID, dataKey, error) {
 	return d.deriveLocked(owners, like)
 }
 
-// deriveLocked makes a new key of the seed. It can be had again from the seed until
-// it is stored, so it may be used at once.
+// deriveLocked derives a new key from the seed. Until it is stored, it can be derived again from the seed, so it can be
+// used immediately. The caller must hold the lock.
 func (d *DataKeys) deriveLocked(owners []owner, like *keyID) (keyID, dataKey, error) {
 	if d.seed == nil {
 		return keyID{}, dataKey{}, errNotOpen
 	}
 	if len(d.pending) >= maxPending {
-		return keyID{}, dataKey{}, domain.Unavailable("Postgres is away and %d data keys wait to be stored; try again when it is back", maxPending)
+		return keyID{}, dataKey{}, domain.Unavailable("Postgres is unavailable and %d data keys wait to be stored; try again when it is back", maxPending)
 	}
 	id := keyID(binary.BigEndian.AppendUint32(d.seed.id[:], d.seed.next))
 	d.seed.next++
@@ -389,12 +387,12 @@ func (d *DataKeys) deriveLocked(owners []owner, like *keyID) (keyID, dataKey, er
 	}
 	d.pending = append(d.pending, pendingKey{id: id, secret: key.secret, madeAt: now, owners: owners, like: like})
 	if len(d.pending) == storeBatch {
-		d.nudge()
+		d.wakeUp()
 	}
 	return id, key, nil
 }
 
-// alias notes further names of the person whose key it is.
+// alias records further names of the key's owner.
 func (d *DataKeys) alias(id keyID, people []string) {
 	if len(people) == 0 {
 		return
@@ -411,7 +409,7 @@ func (d *DataKeys) alias(id keyID, people []string) {
 	}
 }
 
-// deriveKey is the key of this id: HMAC-SHA256 of the id under its seed.
+// deriveKey returns the key with this ID: HMAC-SHA256 of the ID under its seed.
 func deriveKey(secret [keySize]byte, id keyID) [keySize]byte {
 	mac := hmac.New(sha256.New, secret[:])
 	_, _ = mac.Write([]byte("waypost data key v1\n")) // a hash's Write never fails
@@ -419,17 +417,17 @@ func deriveKey(secret [keySize]byte, id keyID) [keySize]byte {
 	return [keySize]byte(mac.Sum(nil))
 }
 
-// nobody is who data belong to that are about no one person.
-const nobody = "installation"
+// installation is the owner of data that is about no individual person.
+const installation = "installation"
 
-// ownersOf are the people, each once; the installation if there are none.
+// ownersOf returns the owner hash of each person once, or of the installation if there are no people.
 func (d *DataKeys) ownersOf(people []string) []owner {
 	owners := make([]owner, 0, max(1, len(people)))
 	for _, p := range people {
 		if p = canonical(p); p == "" {
 			continue
 		}
-		o := owner(d.Blind("person", p))
+		o := owner(d.BlindIndex("person", p))
 		known := false
 		for _, have := range owners {
 			known = known || have == o
@@ -439,27 +437,27 @@ func (d *DataKeys) ownersOf(people []string) []owner {
 		}
 	}
 	if len(owners) == 0 {
-		owners = append(owners, owner(d.Blind("scope", nobody)))
+		owners = append(owners, owner(d.BlindIndex("scope", installation)))
 	}
 	return owners
 }
 
-// canonical is one notation of a person: a number's digits, whether it was given
-// with a plus or, as WhatsApp does, without one.
+// canonical returns a uniform notation of a person: a number's digits, whether it was written with a plus or, as
+// WhatsApp does, without one.
 func canonical(person string) string {
 	return strings.TrimPrefix(strings.TrimSpace(person), "+")
 }
 
 const (
 	nonceSize = 12
-	// maxOwners is how many people one event's data may be about; the header counts
-	// them in a byte.
+	// maxOwners is the maximum number of people that the data of one event can be about. The header stores the number
+	// in one byte.
 	maxOwners  = 250
 	headerLike = 255
 )
 
-// ownersHeader begins the sealed text of a key that may not be stored yet: whoever
-// finds it in the log, after a crash, can tell whose it is.
+// ownersHeader returns the beginning of text sealed under a key that may not be stored yet. After a crash, it
+// identifies the key's owners to the process that finds the text in the log.
 func ownersHeader(owners []owner) []byte {
 	header := []byte{byte(len(owners))}
 	for _, o := range owners {
@@ -470,7 +468,7 @@ func ownersHeader(owners []owner) []byte {
 
 func likeHeader(id keyID) []byte { return append([]byte{headerLike}, id[:]...) }
 
-var errHeader = errors.New("the sealed data are cut short")
+var errHeader = errors.New("the sealed data is truncated")
 
 func parseHeader(text []byte) (owners []owner, like *keyID, plain []byte, err error) {
 	if len(text) == 0 {
@@ -502,7 +500,7 @@ func (d *DataKeys) seal(id keyID, key dataKey, header []byte, about string, plai
 	return sealed, id.name(), err
 }
 
-// encrypt gives nonce and ciphertext.
+// encrypt returns nonce and ciphertext.
 func (k dataKey) encrypt(nonce []byte, about string, plain []byte) ([]byte, error) {
 	aead, err := newGCM(k.secret[:])
 	if err != nil {
@@ -513,7 +511,7 @@ func (k dataKey) encrypt(nonce []byte, about string, plain []byte) ([]byte, erro
 	return aead.Seal(out, out[:nonceSize], plain, []byte(about)), nil
 }
 
-var errChanged = errors.New("the sealed data were changed, or stand in another place than they were sealed for")
+var errChanged = errors.New("the sealed data was modified or moved from the place it was sealed for")
 
 func (k dataKey) decrypt(about string, sealed []byte) ([]byte, error) {
 	aead, err := newGCM(k.secret[:])
@@ -530,8 +528,8 @@ func (k dataKey) decrypt(about string, sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// nudge makes Run store what is pending soon.
-func (d *DataKeys) nudge() {
+// wakeUp makes Run store pending keys soon.
+func (d *DataKeys) wakeUp() {
 	select {
 	case d.wake <- struct{}{}:
 	default:

@@ -17,6 +17,7 @@ import (
 
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/adapters/vault"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
@@ -41,7 +42,7 @@ func note(text string) noted {
 	return n
 }
 
-// bench is a vault beside the log whose personal data it seals.
+// bench is a vault and the log whose personal data it seals.
 type bench struct {
 	tb    testing.TB
 	ctx   context.Context
@@ -54,7 +55,7 @@ func setup(tb testing.TB) *bench {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	tb.Cleanup(cancel)
-	server, err := eventstored.Open(ctx, eventstored.Options{Dir: tb.TempDir(), Addr: "127.0.0.1:0", Logger: discard()})
+	server, err := eventstored.Open(ctx, eventstored.Options{Dir: tb.TempDir(), Logger: discard()})
 	must(tb, err)
 	closing(tb, server.Close)
 	return &bench{tb: tb, ctx: ctx, pool: migrated(tb), url: server.URL(), clock: time.Now}
@@ -78,7 +79,7 @@ func closing(tb testing.TB, do func(context.Context) error) {
 	})
 }
 
-// process is one that uses the vault: its keys, and the log that it sees.
+// process is a process that uses the vault: its keys, and its view of the log.
 type process struct {
 	keys *vault.DataKeys
 	log  *eventstore.Log
@@ -92,14 +93,14 @@ func (b *bench) process(secret string, retention time.Duration, alone bool) *pro
 	})}
 	codec, err := event.NewCodec(event.Types(), []domain.Type{domain.TypeOf[noted]()})
 	must(b.tb, err)
-	p.log, err = eventstore.Open(b.ctx, eventstore.Options{URL: b.url, Codec: codec.Sealing(p.keys)})
+	p.log, err = eventstore.Open(b.ctx, eventstore.Options{URL: b.url, Codec: codec.WithVault(p.keys)})
 	must(b.tb, err)
 	closing(b.tb, p.log.Close)
 	must(b.tb, p.keys.Start(b.ctx, b.pool, p.log, alone))
 	return p
 }
 
-// run stores what the process derives until the test ends, or until stop.
+// run stores the keys that the process derives until the test ends, or until stop.
 func (b *bench) run(p *process) *process {
 	running, cancel := context.WithCancel(b.ctx)
 	var wg sync.WaitGroup
@@ -111,7 +112,7 @@ func (b *bench) run(p *process) *process {
 
 func (b *bench) append(p *process, stream, text string, s event.Subject) event.Appended {
 	b.tb.Helper()
-	done, err := p.log.Append(b.ctx, stream, event.Any(), event.New{
+	done, err := p.log.Append(b.ctx, stream, event.Any(), event.Proposed{
 		ID: uuid.Must(uuid.NewV7()), Event: note(text), Subject: s,
 		Meta: event.Meta{RecordedAt: b.clock(), By: domain.Platform("test")},
 	})
@@ -119,8 +120,8 @@ func (b *bench) append(p *process, stream, text string, s event.Subject) event.A
 	return done
 }
 
-// texts are what can be read of a stream: the text of each event, or the state of
-// its personal data.
+// texts returns the readable content of a stream: the text of each event, or the state
+// of its personal data.
 func (b *bench) texts(p *process, stream string) []string {
 	b.tb.Helper()
 	events, err := p.log.Read(b.ctx, stream, 0, 1000)
@@ -152,7 +153,7 @@ func about(people ...string) event.Subject { return event.Subject{People: people
 // forget destroys all keys of a person.
 func (b *bench) forget(p *process, person string) []event.KeyID {
 	b.tb.Helper()
-	must(b.tb, p.keys.Settle(b.ctx))
+	must(b.tb, p.keys.FlushAllProcesses(b.ctx))
 	keys, err := p.keys.KeysOf(b.ctx, person)
 	must(b.tb, err)
 	must(b.tb, p.keys.Destroy(b.ctx, keys, b.clock()))
@@ -165,10 +166,10 @@ func TestOnePersonIsForgottenEverywhereAndNobodyElse(t *testing.T) {
 	p, other := b.run(b.process(key('a'), 0, false)), b.run(b.process(key('a'), 0, false))
 	first := b.append(p, "a", "to Anna", about(anna))
 	b.append(p, "a", "to Anna again", event.Subject{Key: first.Key})
-	b.append(other, "a", "to Anna, by another process", about(anna[1:])) // as WhatsApp writes it
+	b.append(other, "a", "to Anna, by another process", about(anna[1:])) // in WhatsApp's notation
 	b.append(p, "b", "to Ben", about(ben))
 	b.append(p, "ab", "about both", about(anna, ben))
-	b.append(p, "none", "about nobody", about())
+	b.append(p, "none", "about no one", about())
 	b.expect(other, "a", "to Anna", "to Anna again", "to Anna, by another process")
 	b.expect(other, "ab", "about both")
 
@@ -179,14 +180,14 @@ func TestOnePersonIsForgottenEverywhereAndNobodyElse(t *testing.T) {
 		b.expect(reader, "a", "erased", "erased", "erased")
 		b.expect(reader, "ab", "erased")
 		b.expect(reader, "b", "to Ben")
-		b.expect(reader, "none", "about nobody")
+		b.expect(reader, "none", "about no one")
 	}
 	// A late event of a forgotten person's stream is forgotten from the start.
 	b.append(p, "a", "late", event.Subject{Key: first.Key})
-	// A new one is not.
+	// An event of a new stream is not.
 	again := b.append(p, "new", "to Anna, later", about(anna))
 	if again.Key == first.Key {
-		t.Error("the forgotten key took up new data")
+		t.Error("the forgotten key was used for new data")
 	}
 	b.expect(p, "new", "to Anna, later")
 	events, err := p.log.Read(b.ctx, "a", 0, 10)
@@ -200,7 +201,7 @@ func TestOnePersonIsForgottenEverywhereAndNobodyElse(t *testing.T) {
 	if keys := b.forget(p, ben); len(keys) != 0 {
 		t.Errorf("Ben has keys %v after he was forgotten", keys)
 	}
-	must(t, p.keys.Scrub(b.ctx))
+	must(t, p.keys.PurgeFiles(b.ctx))
 	b.expect(p, "new", "to Anna, later")
 }
 
@@ -208,7 +209,7 @@ func TestAnotherNameOfAPersonLeadsToAllTheirKeys(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	p := b.run(b.process(key('a'), 0, false))
-	const number, waID = "+525512345678", "5215512345678" // Mexico: WhatsApp's id differs
+	const number, waID = "+525512345678", "5215512345678" // Mexico: WhatsApp's ID differs
 	first := b.append(p, "m", "queued", about(number))
 	b.append(p, "m", "sent", event.Subject{Key: first.Key, People: []string{waID}})
 	b.append(p, "in", "an answer", about(waID))
@@ -224,12 +225,12 @@ func TestAnotherNameOfAPersonLeadsToAllTheirKeys(t *testing.T) {
 func TestKeysOfACrashedProcessAreFoundInTheLog(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	crashed := b.process(key('a'), 0, true) // Run never runs: nothing is stored
+	crashed := b.process(key('a'), 0, true) // Run never runs, so nothing is stored
 	b.append(crashed, "a", "to Anna", about(anna))
 	b.append(crashed, "ab", "about both", about(anna, ben))
 
 	p := b.process(key('a'), 0, true)
-	b.expect(p, "a", "to Anna") // the seed gives the key, though it is not stored
+	b.expect(p, "a", "to Anna") // the seed yields the key, although it is not stored
 	b.run(p)
 	b.eventually(func() bool {
 		var seeds int
@@ -242,16 +243,17 @@ func TestKeysOfACrashedProcessAreFoundInTheLog(t *testing.T) {
 	b.expect(p, "ab", "erased")
 }
 
-// As many keys as several transactions store are found, each of them, and their seed goes.
+// If there are more keys than one transaction stores, each of them is found, and their
+// seed is removed.
 func TestManyKeysOfACrashedProcessAreFound(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	crashed := b.process(key('a'), 0, true)
 	const streams, each = 12, 1000
 	for n := range streams {
-		var events []event.New
+		var events []event.Proposed
 		for i := range each {
-			events = append(events, event.New{
+			events = append(events, event.Proposed{
 				ID: uuid.Must(uuid.NewV7()), Event: note("hello"), Subject: about(fmt.Sprintf("+49170%07d", n*each+i)),
 				Meta: event.Meta{RecordedAt: b.clock(), By: domain.Platform("test")},
 			})
@@ -275,13 +277,7 @@ func TestManyKeysOfACrashedProcessAreFound(t *testing.T) {
 
 func (b *bench) eventually(is func() bool) {
 	b.tb.Helper()
-	for !is() {
-		select {
-		case <-b.ctx.Done():
-			b.tb.Fatal("it did not come to be in time")
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	polltest.Until(b.tb, "the condition holds", is)
 }
 
 func TestTheLogGoesOnWithoutPostgres(t *testing.T) {
@@ -289,9 +285,9 @@ func TestTheLogGoesOnWithoutPostgres(t *testing.T) {
 	b := setup(t)
 	p := b.run(b.process(key('a'), 0, false))
 	first := b.append(p, "a", "before", about(anna))
-	must(t, p.keys.Settle(b.ctx))
-	reader := b.process(key('a'), 0, false) // has no key at hand
-	// From here on nobody reads or writes the tables of keys.
+	must(t, p.keys.FlushAllProcesses(b.ctx))
+	reader := b.process(key('a'), 0, false) // has no cached key
+	// From here on, the tables of keys are not accessible.
 	hide := func(from, to string) {
 		_, err := b.pool.Exec(b.ctx, `ALTER SCHEMA `+from+` RENAME TO `+to)
 		must(t, err)
@@ -299,13 +295,13 @@ func TestTheLogGoesOnWithoutPostgres(t *testing.T) {
 	hide("waypost_vault", "away")
 	b.append(p, "a", "known", about(anna))
 	b.append(p, "b", "new", about(ben))
-	b.append(reader, "a", "of a stream whose key is not at hand", event.Subject{Key: first.Key})
+	b.append(reader, "a", "of a stream whose key is not cached", event.Subject{Key: first.Key})
 	b.expect(p, "b", "new")
 	b.expect(reader, "b", "locked")
 	hide("away", "waypost_vault")
 	b.run(reader)
 	b.eventually(func() bool { return fmt.Sprint(b.texts(reader, "b")) == "[new]" })
-	must(t, p.keys.Settle(b.ctx))
+	must(t, p.keys.FlushAllProcesses(b.ctx))
 	b.forget(p, anna)
 	b.expect(p, "a", "erased", "erased", "erased")
 }
@@ -317,19 +313,19 @@ func TestKeysTakeUpDataForAGenerationAndAreDueThereafter(t *testing.T) {
 	var mu sync.Mutex
 	b.clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
 	pass := func(d time.Duration) { mu.Lock(); now = now.Add(d); mu.Unlock() }
-	const retention = 8 * time.Hour // generations of an hour
+	const retention = 8 * time.Hour // generations of one hour
 	p := b.process(key('a'), retention, false)
 	first := b.append(p, "a", "first", about(anna))
 	pass(59 * time.Minute)
 	if same := b.append(p, "a", "same generation", about(anna)); same.Key != first.Key {
-		t.Error("a key was made within a generation")
+		t.Error("a key was created within a generation")
 	}
 	pass(time.Minute)
 	second := b.append(p, "a", "next", about(anna))
 	if second.Key == first.Key {
-		t.Error("a key took up data for longer than a generation")
+		t.Error("a key was used for longer than a generation")
 	}
-	must(t, p.keys.Settle(b.ctx))
+	must(t, p.keys.FlushAllProcesses(b.ctx))
 	due := func() []event.KeyID {
 		keys, err := p.keys.MadeBefore(b.ctx, b.clock().Add(-retention), "", 10)
 		must(t, err)
@@ -369,8 +365,8 @@ func TestRotationLeavesTheOldSecretKeyBehind(t *testing.T) {
 	b.expect(rotating, "a", "to Anna")
 	rows, err := rotating.keys.Rewrap(b.ctx)
 	must(t, err)
-	if rows < 3 { // the index, a data key and a token at least
-		t.Errorf("%d rows were wrapped anew", rows)
+	if rows < 3 { // at least the index, a data key, and a token
+		t.Errorf("%d rows were rewrapped", rows)
 	}
 	if rows, err := rotating.keys.Rewrap(b.ctx); err != nil || rows != 0 {
 		t.Errorf("again: %d rows, %v", rows, err)
@@ -413,7 +409,7 @@ func TestSealedDataOpenNowhereElse(t *testing.T) {
 	if _, err := p.keys.Open(b.ctx, "AAAAAAAAAAAAAAAA", "here", sealed); !errors.Is(err, event.ErrLocked) {
 		t.Errorf("a key that is not there: %v", err)
 	}
-	if bytes.Equal(p.keys.Blind("number", anna), p.keys.Blind("number", ben)) || bytes.Equal(p.keys.Blind("number", anna), p.keys.Blind("label", anna)) {
+	if bytes.Equal(p.keys.BlindIndex("number", anna), p.keys.BlindIndex("number", ben)) || bytes.Equal(p.keys.BlindIndex("number", anna), p.keys.BlindIndex("label", anna)) {
 		t.Error("different things have the same hash")
 	}
 }
@@ -437,7 +433,7 @@ func BenchmarkSealAndOpen(bm *testing.B) {
 		wg.Go(func() { _ = p.keys.Run(running) })
 		defer wg.Wait()
 		defer stop()
-		bm.SetParallelism(24) // 48 on two cores: as one request of many queues them
+		bm.SetParallelism(24) // 48 on two cores, as when one request queues many messages
 		bm.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
 				person := uuid.NewString()
@@ -456,4 +452,20 @@ func BenchmarkSealAndOpen(bm *testing.B) {
 			}
 		}
 	})
+}
+
+// TestAKeyIsFoundBeforeItIsStored looks up a person whose key is only derived so far.
+func TestAKeyIsFoundBeforeItIsStored(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.process(key('a'), 0, true) // it doesn't run, so it stores nothing
+	made := b.append(p, "a", "to Anna", about(anna))
+	for range 2 { // once before and once after the key is stored
+		keys, err := p.keys.KeysOf(b.ctx, anna)
+		must(t, err)
+		if len(keys) != 1 || keys[0] != made.Key {
+			t.Errorf("the keys are %v, want only %s", keys, made.Key)
+		}
+		must(t, p.keys.FlushAllProcesses(b.ctx))
+	}
 }

@@ -4,34 +4,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/domain"
 )
 
 const (
-	// settleTimeout is how long destroying waits for other processes to store the
-	// keys they have just derived: some heartbeats.
+	// settleTimeout is how long destroying waits for other processes to store the keys that they have just derived:
+	// several heartbeats.
 	settleTimeout = 15 * time.Second
 	settlePoll    = 100 * time.Millisecond
-	// scrubLock bounds the wait for a table that is to be rewritten.
-	scrubLock = "5s"
 )
 
-// Settle makes every process store the keys it has derived so far. domain.Unavailable
-// if one does not in time.
-func (d *DataKeys) Settle(ctx context.Context) error {
+// FlushAllProcesses makes every process store the keys that it has derived so far. It returns domain.Unavailable if a
+// process does not do so in time.
+func (d *DataKeys) FlushAllProcesses(ctx context.Context) error {
 	if err := d.rotate(ctx); err != nil {
 		return err
 	}
 	return d.retireOthers(ctx, `id <> $1`, d.seedID())
 }
 
-// retireOthers makes the processes whose seeds the condition names take new ones, and
-// waits until the old ones are gone.
+// retireOthers makes the processes whose seeds match the condition take new seeds, and waits until the old ones are
+// deleted.
 func (d *DataKeys) retireOthers(ctx context.Context, condition string, arg any) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
@@ -51,21 +51,19 @@ func (d *DataKeys) retireOthers(ctx context.Context, condition string, arg any) 
 		if left == 0 {
 			break
 		}
-		select {
-		case <-ctx.Done():
+		if retry.Sleep(ctx, settlePoll) != nil {
 			return domain.Unavailable("another process of this installation has not stored its data keys yet; try again in %s", abandonedAfter)
-		case <-time.After(settlePoll):
 		}
 	}
 	return nil
 }
 
-// KeysOf are all keys of a person, under whatever name data about them came. Call
-// Settle before.
+// KeysOf returns all keys of a person, under any name of the person: the stored ones, and the one that this process
+// currently uses for sealing, which may not be stored yet. To get all of them, call FlushAllProcesses first.
 func (d *DataKeys) KeysOf(ctx context.Context, person string) ([]event.KeyID, error) {
 	who := d.ownersOf([]string{person})[0]
-	// A number may be known to WhatsApp under another id: the keys of the one name
-	// the other. Keys that are shared with others lead to nobody else.
+	// WhatsApp may know a number under another ID. The keys of one name lead to the other name. Shared keys do not lead
+	// to other people.
 	rows, err := d.pool.Query(ctx, `WITH names AS (
 			SELECT $1::bytea AS owner
 			UNION
@@ -80,11 +78,14 @@ func (d *DataKeys) KeysOf(ctx context.Context, person string) ([]event.KeyID, er
 	if err != nil {
 		return nil, fmt.Errorf("find a person's data keys: %w", err)
 	}
+	if id, _, ok := d.current(who); ok && !slices.ContainsFunc(ids, func(have []byte) bool { return keyID(have) == id }) {
+		ids = append(ids, id[:])
+	}
 	return names(ids), nil
 }
 
-// MadeBefore are at most limit keys that took up nothing since a time and that are
-// not destroyed, the oldest first, made after a key that was answered before.
+// MadeBefore returns at most limit keys, oldest first, that have not been used for new data since a time and are not
+// destroyed. after is the last key of the previous page.
 func (d *DataKeys) MadeBefore(ctx context.Context, unused time.Time, after event.KeyID, limit int) ([]event.KeyID, error) {
 	var from []byte
 	if id, ok := parseKeyID(after); ok {
@@ -104,7 +105,7 @@ func (d *DataKeys) MadeBefore(ctx context.Context, unused time.Time, after event
 	return names(ids), nil
 }
 
-// Alive are those of the keys that are not destroyed.
+// Alive returns the keys that are not destroyed.
 func (d *DataKeys) Alive(ctx context.Context, keys []event.KeyID) ([]event.KeyID, error) {
 	ids, err := parseKeyIDs(keys)
 	if err != nil {
@@ -113,17 +114,18 @@ func (d *DataKeys) Alive(ctx context.Context, keys []event.KeyID) ([]event.KeyID
 	rows, err := d.pool.Query(ctx, `SELECT k.id FROM unnest($1::bytea[]) AS k (id)
 		LEFT JOIN waypost_vault.data_key d ON d.id = k.id WHERE d.erased_at IS NULL`, ids)
 	if err != nil {
-		return nil, fmt.Errorf("look at data keys: %w", err)
+		return nil, fmt.Errorf("check data keys: %w", err)
 	}
 	alive, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
 	if err != nil {
-		return nil, fmt.Errorf("look at data keys: %w", err)
+		return nil, fmt.Errorf("check data keys: %w", err)
 	}
 	return names(alive), nil
 }
 
-// Destroy destroys keys for good, as of a time. What they sealed can be read nowhere
-// when it returns; only their ids stay. Destroying a key again changes nothing.
+// Destroy permanently destroys keys, as of a time. When it returns, data sealed under them is unreadable everywhere.
+// Only the IDs of the keys remain. Destroying a key again changes nothing. From then on, traces in the files are due
+// for [DataKeys.PurgeFiles].
 func (d *DataKeys) Destroy(ctx context.Context, keys []event.KeyID, at time.Time) error {
 	ids, err := parseKeyIDs(keys)
 	if err != nil {
@@ -142,14 +144,17 @@ func (d *DataKeys) Destroy(ctx context.Context, keys []event.KeyID, at time.Time
 				ON CONFLICT (id) DO UPDATE SET wrapped = NULL, erased_at = excluded.erased_at WHERE d.erased_at IS NULL`, ids, at); err != nil {
 				return err
 			}
-			_, err := tx.Exec(ctx, `DELETE FROM waypost_vault.data_key_owner WHERE key_id = ANY ($1)`, ids)
+			if _, err := tx.Exec(ctx, `DELETE FROM waypost_vault.data_key_owner WHERE key_id = ANY ($1)`, ids); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `INSERT INTO waypost_vault.scrub_due DEFAULT VALUES`)
 			return err
 		})
 	}()
 	if err != nil {
 		return fmt.Errorf("destroy data keys: %w", err)
 	}
-	// As long as a key's seed stands, the key can be made again.
+	// As long as a key's seed exists, the key can be derived again.
 	seeds := make([][]byte, 0, len(ids))
 	for _, id := range ids {
 		seeds = append(seeds, id[:seedIDSize])
@@ -160,7 +165,7 @@ func (d *DataKeys) Destroy(ctx context.Context, keys []event.KeyID, at time.Time
 	return d.retireOthers(ctx, `id = ANY ($1)`, seeds)
 }
 
-// retireOwn takes a new seed if one of the keys comes from the one in use.
+// retireOwn takes a new seed if one of the keys comes from the current one.
 func (d *DataKeys) retireOwn(ctx context.Context, ids [][]byte) error {
 	own := seedID{}
 	copy(own[:], d.seedID())
@@ -172,7 +177,7 @@ func (d *DataKeys) retireOwn(ctx context.Context, ids [][]byte) error {
 	return nil
 }
 
-// Forget removes keys from memory: they were, or are about to be, destroyed.
+// Forget removes keys from memory that were, or are about to be, destroyed.
 func (d *DataKeys) Forget(keys []event.KeyID, at time.Time) {
 	gone := make(map[keyID]bool, len(keys))
 	for _, k := range keys {
@@ -185,7 +190,7 @@ func (d *DataKeys) Forget(keys []event.KeyID, at time.Time) {
 	for id := range gone {
 		d.open.put(id, dataKey{erasedAt: at})
 	}
-	d.own.clear() // rare, and soon filled again
+	d.own.clear() // rare, and quickly refilled
 	kept := d.pending[:0:0]
 	for _, p := range d.pending {
 		if !gone[p.id] {
@@ -193,34 +198,6 @@ func (d *DataKeys) Forget(keys []event.KeyID, at time.Time) {
 		}
 	}
 	d.pending = kept
-}
-
-// Scrub rewrites the tables that held keys, so that destroyed ones leave the files
-// too: Postgres overwrites nothing in place. What it may not do on a given server
-// (checkpoints are a privilege) it leaves to that server's own time.
-func (d *DataKeys) Scrub(ctx context.Context) error {
-	conn, err := d.pool.Acquire(ctx)
-	if err != nil {
-		return fmt.Errorf("rewrite the vault: %w", err)
-	}
-	defer conn.Release()
-	if _, err := conn.Exec(ctx, `SET lock_timeout = '`+scrubLock+`'`); err != nil {
-		return fmt.Errorf("rewrite the vault: %w", err)
-	}
-	defer conn.Exec(context.WithoutCancel(ctx), `RESET lock_timeout`) //nolint:errcheck // a connection that fails is closed
-	for _, table := range []string{"data_key", "data_key_owner", "key_seed"} {
-		if _, err := conn.Exec(ctx, `VACUUM (FULL) waypost_vault.`+table); err != nil {
-			return fmt.Errorf("rewrite the vault: %w", err)
-		}
-	}
-	// The log of the server's writes holds the old rows until it is cut: two
-	// checkpoints leave nothing before them.
-	for _, statement := range []string{`SELECT pg_switch_wal()`, `CHECKPOINT`, `SELECT pg_switch_wal()`, `CHECKPOINT`} {
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			return nil // see above
-		}
-	}
-	return nil
 }
 
 func names(ids [][]byte) []event.KeyID {
@@ -231,7 +208,7 @@ func names(ids [][]byte) []event.KeyID {
 	return out
 }
 
-var errKeyID = errors.New("is no id of a data key")
+var errKeyID = errors.New("is not a data key ID")
 
 func parseKeyIDs(keys []event.KeyID) ([][]byte, error) {
 	ids := make([][]byte, len(keys))
@@ -245,10 +222,10 @@ func parseKeyIDs(keys []event.KeyID) ([][]byte, error) {
 	return ids, nil
 }
 
-// sweepLock is as arbitrary as the locks of migrations.
+// sweepLock is an arbitrary number, like the locks of migrations.
 const sweepLock = 0x7761790010
 
-// Alone runs do unless another process of the installation is at it.
+// Alone runs do unless another process of the installation is running it.
 func (d *DataKeys) Alone(ctx context.Context, do func(context.Context) error) error {
 	conn, err := d.pool.Acquire(ctx)
 	if err != nil {
@@ -262,6 +239,6 @@ func (d *DataKeys) Alone(ctx context.Context, do func(context.Context) error) er
 	if !alone {
 		return nil
 	}
-	defer conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, int64(sweepLock)) //nolint:errcheck // it goes with the connection
+	defer conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, int64(sweepLock)) //nolint:errcheck // it is released with the connection
 	return do(ctx)
 }

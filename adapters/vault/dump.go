@@ -13,12 +13,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// dumpSuffix is that of a table's file in a dump: CSV with a header.
+// dumpSuffix is the suffix of a table's file in a dump: CSV with a header.
 const dumpSuffix = ".csv"
 
-// Dump writes every table of the vault into a folder that exists, one file each, all of
-// one instant. Keys and tokens in it are as they stand in the vault: wrapped by the
-// secret key, and worth nothing without it. Files can be read by their owner alone.
+// Dump writes every table of the vault into an existing directory, one file per table,
+// in one snapshot. Keys and tokens in it are as in the vault: wrapped by the secret
+// key, and worthless without it. Only the owner can read the files.
 func Dump(ctx context.Context, pool *pgxpool.Pool, dir string) error {
 	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		tables, err := vaultTables(ctx, tx)
@@ -47,8 +47,8 @@ func dumpTable(ctx context.Context, tx pgx.Tx, table, path string) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// Load fills an empty vault from a dump. It is an error if the vault holds anything, or
-// if the dump has a table that this version of the vault does not.
+// Load fills an empty vault from a dump. It fails if the vault contains anything, or if
+// the dump contains a table that this version of the vault does not have.
 func Load(ctx context.Context, pool *pgxpool.Pool, dir string) error {
 	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		tables, err := vaultTables(ctx, tx)
@@ -63,7 +63,7 @@ func Load(ctx context.Context, pool *pgxpool.Pool, dir string) error {
 				return err
 			}
 			if taken {
-				return fmt.Errorf("table %s is not empty: a vault is loaded into a new one only", table)
+				return fmt.Errorf("table %s is not empty: load the dump into a new vault", table)
 			}
 		}
 		files, err := os.ReadDir(dir)
@@ -72,7 +72,7 @@ func Load(ctx context.Context, pool *pgxpool.Pool, dir string) error {
 		}
 		for _, file := range files {
 			if !known[file.Name()] {
-				return fmt.Errorf("%s belongs to no table of the vault: use the version of the program that made the backup", file.Name())
+				return fmt.Errorf("%s does not belong to a table of the vault: use the version of Waypost that created the backup", file.Name())
 			}
 		}
 		for _, table := range tables {
@@ -91,7 +91,7 @@ func Load(ctx context.Context, pool *pgxpool.Pool, dir string) error {
 func loadTable(ctx context.Context, tx pgx.Tx, table, path string) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // an older vault had no such table
+		return nil // an older vault did not have this table
 	}
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func loadTable(ctx context.Context, tx pgx.Tx, table, path string) error {
 	return err
 }
 
-// header reads the columns of a dumped table and goes back to the beginning.
+// header returns the columns of a dumped table and rewinds the file.
 func header(f *os.File) (string, error) {
 	start := make([]byte, 4096)
 	n, err := f.ReadAt(start, 0)
@@ -123,7 +123,7 @@ func header(f *os.File) (string, error) {
 	return strings.Join(columns, ", "), nil
 }
 
-// schema is where the vault stands.
+// schema is the schema of the vault.
 const schema = "waypost_vault"
 
 func vaultTable(name string) string { return pgx.Identifier{schema, name}.Sanitize() }

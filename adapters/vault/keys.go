@@ -22,8 +22,8 @@ import (
 // keySize is the length of a secret key in bytes.
 const keySize = 32
 
-// The labels under which keys are derived. They are part of what is stored:
-// another label is another key.
+// The labels under which keys are derived. They are part of what is stored: another
+// label results in another key.
 const (
 	labelToken       = "waypost token v1"
 	labelWrap        = "waypost data key v1"
@@ -34,19 +34,19 @@ const (
 type Keys struct{ keys []derived }
 
 type derived struct {
-	id          string // the first bytes of a hash of the key, to find it again
+	id          string // the first bytes of a hash of the key, to identify it
 	token       cipher.AEAD
 	wrap        cipher.AEAD
 	fingerprint []byte
 }
 
-// ParseKeys reads secret keys: base64 of 32 bytes each, separated by commas.
+// ParseKeys parses secret keys: base64 of 32 bytes each, separated by commas.
 func ParseKeys(text string) (*Keys, error) {
 	var k Keys
 	for i, part := range strings.Split(strings.TrimSpace(text), ",") {
 		secret, err := base64.StdEncoding.DecodeString(strings.TrimSpace(part))
 		if err != nil || len(secret) != keySize {
-			return nil, fmt.Errorf("secret key %d is not base64 of %d bytes; make one with: openssl rand -base64 %d", i+1, keySize, keySize)
+			return nil, fmt.Errorf("secret key %d is not base64 of %d bytes; create one with: openssl rand -base64 %d", i+1, keySize, keySize)
 		}
 		d, err := derive(secret)
 		if err != nil {
@@ -57,8 +57,8 @@ func ParseKeys(text string) (*Keys, error) {
 	return &k, nil
 }
 
-// LoadOrMakeKeys reads the secret keys of a file, and makes the file with a new
-// key, mode 0600, if it is not there.
+// LoadOrMakeKeys reads the secret keys from a file. If the file does not exist, it
+// creates it with a new key and mode 0600.
 func LoadOrMakeKeys(path string) (*Keys, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,7 +69,7 @@ func LoadOrMakeKeys(path string) (*Keys, error) {
 	}
 	k, err := ParseKeys(string(text))
 	if err != nil { // another key would lock what this one has sealed
-		return nil, fmt.Errorf("%s is damaged: it is not base64 of %d bytes; put it back from a backup", path, keySize)
+		return nil, fmt.Errorf("%s is damaged: it is not base64 of %d bytes; restore it from a backup", path, keySize)
 	}
 	return k, nil
 }
@@ -83,14 +83,14 @@ func makeKeyFile(path string) ([]byte, error) {
 	return text, WriteSecret(path, text)
 }
 
-// WriteSecret writes a file of mode 0600 that is there whole and on disk, or
-// not at all.
+// WriteSecret writes a file with mode 0600 that is either completely on disk or does
+// not exist.
 func WriteSecret(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already when all went well
+	defer func() { _ = os.Remove(f.Name()) }() // already renamed if all went well
 	if _, err := f.Write(text); err != nil {
 		_ = f.Close()
 		return err
@@ -134,11 +134,12 @@ func newGCM(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// Fingerprint is the keyed hash of parts: HMAC-SHA256 over each with its length,
-// behind the id of the key.
+// Fingerprint returns the keyed hash of parts: the ID of the key, and HMAC-SHA256 over
+// each part with its length.
 func (k *Keys) Fingerprint(parts ...[]byte) string { return k.keys[0].mac(parts) }
 
-// Matches reports whether fingerprint is that of parts, under any of the keys.
+// Matches reports whether fingerprint is the fingerprint of parts under any of the
+// keys.
 func (k *Keys) Matches(fingerprint string, parts ...[]byte) bool {
 	for _, d := range k.keys {
 		if strings.HasPrefix(fingerprint, d.id+":") {
@@ -159,8 +160,8 @@ func (d derived) mac(parts [][]byte) string {
 	return d.id + ":" + hex.EncodeToString(h.Sum(nil))
 }
 
-// seal encrypts a token under the first key. about binds it to its place, so that
-// it opens nowhere else.
+// seal encrypts a token under the first key. about binds it to its place, so that it
+// cannot be opened anywhere else.
 func (k *Keys) seal(token, about string) ([]byte, error) {
 	return sealWith(k.keys[0].id, k.keys[0].token, []byte(token), about)
 }
@@ -170,7 +171,7 @@ func (k *Keys) wrap(secret []byte, about string) ([]byte, error) {
 	return sealWith(k.keys[0].id, k.keys[0].wrap, secret, about)
 }
 
-// sealWith gives key id, nonce, ciphertext.
+// sealWith returns key ID, nonce, and ciphertext.
 func sealWith(id string, aead cipher.AEAD, plain []byte, about string) ([]byte, error) {
 	nonce := make([]byte, aead.NonceSize())
 	if _, err := io.ReadFull(rand.Reader, nonce); err != nil {
@@ -181,8 +182,8 @@ func sealWith(id string, aead cipher.AEAD, plain []byte, about string) ([]byte, 
 }
 
 var (
-	errSealed = errors.New("was encrypted under a secret key that is not given, or was changed; give the key in WAYPOST_SECRET_KEY or set the token again with updateSender")
-	errWrap   = errors.New("is encrypted under a secret key that is not given, or was changed; add the key it was made under to WAYPOST_SECRET_KEY, behind a comma")
+	errSealed = errors.New("was encrypted under a secret key that is not configured, or was modified; add the key to WAYPOST_SECRET_KEY or set the token again with updateSender")
+	errWrap   = errors.New("is encrypted under a secret key that is not configured, or was modified; add its key to WAYPOST_SECRET_KEY, after a comma")
 )
 
 func (k *Keys) open(sealed []byte, about string) (string, error) {
@@ -215,5 +216,5 @@ func (k *Keys) openWith(use func(derived) cipher.AEAD, sealed []byte, about stri
 	return nil, false
 }
 
-// current is the id that begins whatever the first key encrypts.
+// current returns the ID that begins everything that the first key encrypts.
 func (k *Keys) current() string { return k.keys[0].id }

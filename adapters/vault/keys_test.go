@@ -77,7 +77,7 @@ func TestKeyFileIsMadeOnceAndPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !again.Matches(first.Fingerprint([]byte("x")), []byte("x")) {
-		t.Error("the second start made another key")
+		t.Error("the second start created another key")
 	}
 	info, err := os.Stat(path)
 	if err != nil {

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// askTimeout bounds a question to Postgres that someone waits for: an append
-	// goes on without an answer, a reader asks again.
+	// askTimeout limits a query to Postgres that a caller waits for. Without a result,
+	// an append continues and a reader tries again.
 	askTimeout = 500 * time.Millisecond
-	// awayPause is how long nobody asks again once there was no answer, so that
-	// accepting is not slowed down by a Postgres that is away.
+	// awayPause is how long this process does not query again after a query got no
+	// result, so that an unavailable Postgres does not slow down accepting.
 	awayPause = time.Second
 )
 
-// question is what several callers want to know at once. One is under way, the
-// next is gathered meanwhile.
+// question collects the keys and owners that several callers ask for, for one query. While a query is
+// in progress, callers join the next question.
 type question struct {
 	keys   map[keyID]bool
 	owners map[owner]bool
@@ -29,13 +29,14 @@ type question struct {
 	err    error
 }
 
-// answer has the keys that Postgres knows.
+// answer contains the keys that Postgres knows.
 type answer struct {
 	keys map[keyID]dataKey
 }
 
-// query asks Postgres for keys by their ids, and for the present keys of people.
-// What it finds is at hand afterwards. event.ErrLocked if there is no answer.
+// query asks Postgres for keys by their IDs, and for the current keys of people. Keys
+// that it finds are cached afterwards. It returns event.ErrLocked if there is no
+// response.
 func (d *DataKeys) query(ctx context.Context, keys []keyID, owners []owner) (answer, error) {
 	d.mu.Lock()
 	if d.pool == nil || d.clock().Before(d.awayTil) {
@@ -63,7 +64,8 @@ func (d *DataKeys) query(ctx context.Context, keys []keyID, owners []owner) (ans
 	}
 }
 
-// runQuestion asks when the question before is answered; callers join until then.
+// runQuestion queries Postgres after the previous query has returned. Until then,
+// callers join the question.
 func (d *DataKeys) runQuestion(ctx context.Context, q *question) {
 	d.asking <- struct{}{}
 	defer func() { <-d.asking }()
@@ -79,7 +81,7 @@ func (d *DataKeys) runQuestion(ctx context.Context, q *question) {
 		d.awayTil = d.clock().Add(awayPause)
 		d.mu.Unlock()
 		if first {
-			d.logger.WarnContext(ctx, "data keys cannot be read; new ones are made meanwhile", "error", q.err)
+			d.logger.WarnContext(ctx, "data keys cannot be read; new ones are used until they can", "error", q.err)
 		}
 		q.err = event.ErrLocked
 	}
@@ -92,7 +94,8 @@ func (d *DataKeys) askPostgres(ctx context.Context, q *question) error {
 		for id := range q.keys {
 			ids = append(ids, id[:])
 		}
-		// One statement, so one snapshot: a key is stored and its seed deleted at once.
+		// One statement, and so one snapshot: a key is stored and its seed deleted at
+		// the same time.
 		rows, err := d.pool.Query(ctx, `SELECT k.id, d.wrapped, d.erased_at, s.wrapped
 			FROM unnest($1::bytea[]) AS k (id)
 			LEFT JOIN waypost_vault.data_key d ON d.id = k.id
@@ -161,8 +164,8 @@ func (d *DataKeys) askOwners(ctx context.Context, q *question, found map[owner]o
 	for o := range q.owners {
 		owners = append(owners, o[:])
 	}
-	// OFFSET 0 keeps the planner to the two primary keys: an index on made_at would
-	// have it read through all keys for someone who has none.
+	// OFFSET 0 keeps the planner to the two primary keys. With an index on made_at, it
+	// would read all keys for a person without any.
 	rows, err := d.pool.Query(ctx, `SELECT u.owner, k.id, k.wrapped, k.made_at FROM unnest($1::bytea[]) AS u (owner)
 		CROSS JOIN LATERAL (SELECT key_id FROM waypost_vault.data_key_owner
 			WHERE owner = u.owner AND kind = $2 OFFSET 0) o

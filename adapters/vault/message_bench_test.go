@@ -17,8 +17,9 @@ import (
 )
 
 // BenchmarkMessage records and reads the events of a message's life as the log does,
-// sealed and in the clear: the difference is what encryption costs a message. It tells
-// CPU time, Postgres not included, since a busy machine says little by the clock.
+// sealed and in plain text. The difference is the cost of encryption per message. It
+// measures CPU time, without Postgres, because wall time means little on a busy
+// machine.
 func BenchmarkMessage(bm *testing.B) {
 	b := setup(bm)
 	p := b.process(key('a'), 0, false)
@@ -29,7 +30,7 @@ func BenchmarkMessage(bm *testing.B) {
 	defer stop()
 	plain, err := event.NewCodec(event.Types(), message.Types())
 	must(bm, err)
-	sealing := plain.Sealing(p.keys)
+	sealing := plain.WithVault(p.keys)
 	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 	life := func(bm *testing.B, c *event.Codec, to string) {
 		stream := "message-" + uuid.NewString()
@@ -44,7 +45,7 @@ func BenchmarkMessage(bm *testing.B) {
 			message.Delivered{Call: 1, At: at},
 			message.Read{Call: 1, At: at},
 		} {
-			data, meta, key, err := c.Encode(b.ctx, stream, event.New{Event: e, Subject: subject, Meta: event.Meta{RecordedAt: at}})
+			data, meta, key, err := c.Encode(b.ctx, stream, event.Proposed{Event: e, Subject: subject, Meta: event.Meta{RecordedAt: at}})
 			if err != nil {
 				bm.Fatal(err)
 			}
@@ -62,7 +63,7 @@ func BenchmarkMessage(bm *testing.B) {
 		codec *event.Codec
 		to    func(int) string
 	}{
-		{"in the clear", plain, func(int) string { return anna }},
+		{"in plain text", plain, func(int) string { return anna }},
 		{"sealed, recipient known", sealing, func(int) string { return anna }},
 		{"sealed, recipient new", sealing, func(n int) string { return fmt.Sprintf("+9198%08d", n) }},
 	} {
@@ -75,7 +76,7 @@ func BenchmarkMessage(bm *testing.B) {
 				bm.ReportMetric(float64((cpu(bm)-before).Nanoseconds())/1e3/float64(bm.N), "cpu-µs/message")
 				return
 			}
-			// As one request of a thousand queues them: 48 at a time.
+			// Like one request that queues a thousand messages: 48 at a time.
 			slots := make(chan struct{}, 48)
 			var all sync.WaitGroup
 			for n := range bm.N {
@@ -88,7 +89,7 @@ func BenchmarkMessage(bm *testing.B) {
 	}
 }
 
-// cpu is the processor time that this process has used.
+// cpu returns the CPU time that this process has used.
 func cpu(tb testing.TB) time.Duration {
 	tb.Helper()
 	var u syscall.Rusage

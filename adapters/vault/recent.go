@@ -1,7 +1,7 @@
 package vault
 
-// recent is a bounded map that forgets what was not used for long: what has been
-// used since half of the bound was filled stays.
+// recent is a bounded map that drops entries that have not been used for long. Entries
+// used since half of the limit was filled are kept.
 type recent[K comparable, V any] struct {
 	half     int
 	new, old map[K]V
@@ -29,5 +29,5 @@ func (r *recent[K, V]) put(k K, v V) {
 	r.new[k] = v
 }
 
-// clear forgets everything.
+// clear removes everything.
 func (r *recent[K, V]) clear() { r.new, r.old = make(map[K]V), nil }

@@ -7,12 +7,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// rewrapBatch is how many rows one transaction wraps anew.
+// rewrapBatch is the number of rows that one transaction rewraps.
 const rewrapBatch = 1000
 
-// Rewrap wraps everything in the vault anew that an older secret key has wrapped, and
-// answers how many rows it was. When it is done the older keys are not needed any
-// more. It may run beside everything else, and is alone at it in the installation.
+// Rewrap rewraps everything in the vault that an older secret key has wrapped, and
+// returns the number of rows. When it is done, the older keys are no longer needed. It
+// can run at any time. Only one process of the installation runs it at a time.
 func (d *DataKeys) Rewrap(ctx context.Context) (rows int, err error) {
 	if len(d.keys.keys) < 2 {
 		return 0, nil
@@ -27,7 +27,7 @@ func (d *DataKeys) Rewrap(ctx context.Context) (rows int, err error) {
 			n, err := d.rewrapTable(ctx, t)
 			rows += n
 			if err != nil {
-				return fmt.Errorf("wrap %s anew: %w", t.table, err)
+				return fmt.Errorf("rewrap %s: %w", t.table, err)
 			}
 		}
 		return nil
@@ -35,7 +35,8 @@ func (d *DataKeys) Rewrap(ctx context.Context) (rows int, err error) {
 	return rows, err
 }
 
-// rewrapped is a table with a wrapped column, and what each row's is bound to.
+// rewrapped is a table with a wrapped column, and the context that each row's value is
+// bound to.
 type rewrapped struct {
 	table, id, column, other string
 	about                    func(id, other []byte) string
@@ -59,7 +60,7 @@ func (d *DataKeys) rewrapToken(sealed []byte, about string) ([]byte, error) {
 }
 
 func (d *DataKeys) rewrapTable(ctx context.Context, t rewrapped) (rows int, err error) {
-	var after []byte // ids are bytes here, whatever their type: one order for all tables
+	var after []byte // IDs are bytes here, whatever their type: one order for all tables
 	id := t.id
 	if t.table == "installation_key" || t.table == "sender_token" {
 		id = `convert_to(` + t.id + `, 'UTF8')`
@@ -89,7 +90,7 @@ func (d *DataKeys) rewrapTable(ctx context.Context, t rewrapped) (rows int, err 
 			if err != nil {
 				return err
 			}
-			// A key that is destroyed meanwhile stays so.
+			// A key that was destroyed in the meantime stays destroyed.
 			tag, err := tx.Exec(ctx, `UPDATE waypost_vault.`+t.table+` t SET `+t.column+` = u.fresh
 				FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS u (id, old, fresh)
 				WHERE `+qualified(t, id)+` = u.id AND t.`+t.column+` = u.old`, ids, olds, fresh)

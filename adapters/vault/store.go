@@ -14,23 +14,24 @@ import (
 )
 
 const (
-	// storeEvery is how long a derived key waits to be stored, if Postgres is there.
+	// storeEvery is how long a derived key waits to be stored while Postgres is
+	// available.
 	storeEvery = 250 * time.Millisecond
-	// heartbeatEvery is how often a process says that its seed is in use, and looks
-	// whether it is to retire.
+	// heartbeatEvery is how often a process reports that its seed is in use and checks
+	// whether it must retire it.
 	heartbeatEvery = time.Second
-	// abandonedAfter is how long after its last heartbeat a seed belongs to nobody:
-	// its keys are then found in the log. A process that was cut off for longer and
-	// lives has stored them itself.
+	// abandonedAfter is the time after its last heartbeat when a seed counts as
+	// abandoned. Its keys are then found in the log. A living process that was cut off
+	// for longer has stored them itself.
 	abandonedAfter = 10 * time.Minute
-	// seedLife is how long keys are derived from one seed.
-	// After a crash as much of the log is searched for them.
+	// seedLife is how long keys are derived from one seed. After a crash, that much of
+	// the log is searched for them.
 	seedLife = 5 * time.Minute
-	// storeTimeout bounds one transaction.
+	// storeTimeout limits one transaction.
 	storeTimeout = 30 * time.Second
 )
 
-// seed is what this process derives its keys from.
+// seed is the secret that this process derives its keys from.
 type seed struct {
 	id     seedID
 	secret [keySize]byte
@@ -39,8 +40,9 @@ type seed struct {
 }
 
 // Start makes the keys ready for use: they are stored in pool, and log is what they
-// seal. It fails if the secret keys are not those of this vault. alone says that no
-// other process uses the vault, so that Run takes up at once what a crash left behind.
+// seal. It fails if the secret keys do not belong to this vault. alone means that no
+// other process uses the vault, so that Run immediately adopts the keys that a crash
+// left behind.
 func (d *DataKeys) Start(ctx context.Context, pool *pgxpool.Pool, log event.Log, alone bool) error {
 	index, err := d.installationKey(ctx, pool, "index")
 	if err != nil {
@@ -61,7 +63,7 @@ func (d *DataKeys) Start(ctx context.Context, pool *pgxpool.Pool, log event.Log,
 	return d.rotate(ctx)
 }
 
-// seeds are the ids of all seeds.
+// seeds returns the IDs of all seeds.
 func (d *DataKeys) seeds(ctx context.Context) ([][]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -72,8 +74,8 @@ func (d *DataKeys) seeds(ctx context.Context) ([][]byte, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[[]byte])
 }
 
-// Close stores what is pending and gives up the seed: no key can be made any more.
-// It is called when Run has ended; without it the next process finds the keys.
+// Close stores pending keys and retires the seed: no key can be derived any longer. It
+// must be called after Run has returned. Without it, the next process finds the keys.
 func (d *DataKeys) Close(ctx context.Context) error {
 	d.mu.Lock()
 	if d.seed == nil {
@@ -86,7 +88,7 @@ func (d *DataKeys) Close(ctx context.Context) error {
 	return d.store(ctx)
 }
 
-// installationKey reads a secret of the installation; the first to ask makes it.
+// installationKey returns a secret of the installation. The first caller creates it.
 func (d *DataKeys) installationKey(ctx context.Context, pool *pgxpool.Pool, name string) ([]byte, error) {
 	fresh := make([]byte, keySize)
 	if _, err := rand.Read(fresh); err != nil {
@@ -114,8 +116,8 @@ func (d *DataKeys) installationKey(ctx context.Context, pool *pgxpool.Pool, name
 	return secret, nil
 }
 
-// durably runs a transaction that is on disk when it returns. The pool may give up
-// durability for the read models; a key has no other copy.
+// durably runs a transaction that is on disk when it returns. The pool may trade
+// durability for speed for the read models, but a key has no other copy.
 func durably(ctx context.Context, pool *pgxpool.Pool, do func(pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -127,15 +129,16 @@ func durably(ctx context.Context, pool *pgxpool.Pool, do func(pgx.Tx) error) err
 	})
 }
 
-// Run stores new keys until ctx ends, and once more then. While Postgres is away
-// they wait; their seed, which stands there, gives them again after a crash.
+// Run stores new keys until ctx ends, and once more after that. While Postgres is
+// unavailable, they wait. After a crash, they can be derived again from their seed,
+// which is already stored.
 func (d *DataKeys) Run(ctx context.Context) error {
 	tick := time.NewTicker(storeEvery)
 	defer tick.Stop()
 	var beat time.Time
 	stored := d.reporter(ctx, "data keys wait to be stored")
 	found := d.reporter(ctx, "keys of a process that ended are not found yet")
-	// The log of minutes is searched for keys, beside the storing of others.
+	// Minutes of the log are searched for keys while other keys are being stored.
 	adopting, adopted := false, make(chan error, 1)
 	for ctx.Err() == nil {
 		select {
@@ -164,7 +167,7 @@ func (d *DataKeys) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// reporter logs an error that it is given, and not the same trouble again and again.
+// reporter returns a function that logs an error, but not the same problem repeatedly.
 func (d *DataKeys) reporter(ctx context.Context, message string) func(error) {
 	reported := false
 	return func(err error) {
@@ -175,14 +178,14 @@ func (d *DataKeys) reporter(ctx context.Context, message string) func(error) {
 	}
 }
 
-// store stores what is pending, and deletes the seeds that are not used any more.
+// store stores pending keys, and deletes the seeds that are no longer used.
 func (d *DataKeys) store(ctx context.Context) error {
 	d.storing.Lock()
 	defer d.storing.Unlock()
 	return d.storeLocked(ctx)
 }
 
-// storeLocked is store for who holds storing.
+// storeLocked is like store, for callers that hold storing.
 func (d *DataKeys) storeLocked(ctx context.Context) error {
 	for {
 		keys, links, retired := d.takePending(storeBatch)
@@ -203,8 +206,8 @@ func (d *DataKeys) storeLocked(ctx context.Context) error {
 	}
 }
 
-// takePending takes keys that wait. Aliases and the seeds that are to go come with
-// the last of them: they may name, or have given, keys before.
+// takePending takes keys that wait. Aliases and the seeds to delete come with the last
+// of them, because they may refer to earlier keys.
 func (d *DataKeys) takePending(limit int) (keys []pendingKey, links []pendingAlias, retired [][]byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -224,7 +227,7 @@ func (d *DataKeys) putBack(keys []pendingKey, links []pendingAlias, retired [][]
 	d.links, d.retired = append(links, d.links...), append(retired, d.retired...)
 }
 
-// insert stores keys. One that was destroyed meanwhile stays so.
+// insert stores keys. A key that was destroyed in the meantime stays destroyed.
 func (d *DataKeys) insert(ctx context.Context, tx pgx.Tx, keys []pendingKey, links []pendingAlias) error {
 	var ids, wrapped, owners, owned, liking, liked, aliases, aliased [][]byte
 	var madeAt []time.Time
@@ -259,10 +262,12 @@ func (d *DataKeys) insert(ctx context.Context, tx pgx.Tx, keys []pendingKey, lin
 		b.Queue(`INSERT INTO waypost_vault.data_key_owner (owner, key_id, kind)
 			SELECT o.owner, u.id, o.kind FROM unnest($1::bytea[], $2::bytea[]) AS u (id, other)
 			JOIN waypost_vault.data_key_owner o ON o.key_id = u.other ON CONFLICT DO NOTHING`, liking, liked)
-		// Whose key was destroyed while this one was made is forgotten with it.
-		b.Queue(`UPDATE waypost_vault.data_key d SET wrapped = NULL, erased_at = other.erased_at
+		// If the key whose owners this one shares was destroyed in the meantime, this
+		// one is destroyed with it.
+		b.Queue(`WITH gone AS (UPDATE waypost_vault.data_key d SET wrapped = NULL, erased_at = other.erased_at
 			FROM unnest($1::bytea[], $2::bytea[]) AS u (id, other) JOIN waypost_vault.data_key other ON other.id = u.other
-			WHERE d.id = u.id AND d.erased_at IS NULL AND other.erased_at IS NOT NULL`, liking, liked)
+			WHERE d.id = u.id AND d.erased_at IS NULL AND other.erased_at IS NOT NULL RETURNING d.id)
+			INSERT INTO waypost_vault.scrub_due (destroyed_at) SELECT now() WHERE EXISTS (SELECT FROM gone)`, liking, liked)
 	}
 	if len(aliases) > 0 {
 		b.Queue(`INSERT INTO waypost_vault.data_key_owner (owner, key_id, kind)
@@ -272,7 +277,7 @@ func (d *DataKeys) insert(ctx context.Context, tx pgx.Tx, keys []pendingKey, lin
 	return tx.SendBatch(ctx, &b).Close()
 }
 
-// heartbeat says that the seed is in use and takes another when it is time to.
+// heartbeat reports that the seed is in use, and takes a new one when it is time to.
 func (d *DataKeys) heartbeat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -287,7 +292,7 @@ func (d *DataKeys) heartbeat(ctx context.Context) error {
 	err := d.pool.QueryRow(ctx, `UPDATE waypost_vault.key_seed SET seen_at = now() WHERE id = $1 RETURNING retiring`, id[:]).Scan(&retiring)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		retiring = true // taken for abandoned: its keys are stored with the next seed
+		retiring = true // it was considered abandoned: its keys are stored with the next seed
 	case err != nil:
 		return err
 	}
@@ -299,8 +304,8 @@ func (d *DataKeys) heartbeat(ctx context.Context) error {
 	return nil
 }
 
-// rotate takes a new seed. The old one is deleted in the transaction that stores
-// the last of its keys: from then on each of them can be destroyed for itself.
+// rotate takes a new seed. The old one is deleted in the transaction that stores the
+// last of its keys: from then on, each of them can be destroyed individually.
 func (d *DataKeys) rotate(ctx context.Context) error {
 	d.storing.Lock()
 	defer d.storing.Unlock()
@@ -339,10 +344,11 @@ func (d *DataKeys) rotate(ctx context.Context) error {
 // errScanned ends a subscription that has seen the log.
 var errScanned = errors.New("the log was scanned")
 
-// adopt stores the keys of seeds that stood when this process, alone, was started, or
-// that nobody has used for a while: their process ended before it could. What they
-// sealed is found in the log, which says whose it is, and may take as long as it takes
-// to read the log since then. The seeds are deleted.
+// adopt stores the keys of seeds that existed when this process was started with no
+// other process running, or that have not been used for a while: their process ended
+// before it could store them. Data sealed under them is found in the log, which
+// contains their owners. This takes as long as reading the log since then. The seeds
+// are deleted.
 func (d *DataKeys) adopt(ctx context.Context) error {
 	abandoned, err := d.abandoned(ctx)
 	if err != nil || len(abandoned) == 0 {
@@ -358,12 +364,18 @@ func (d *DataKeys) adopt(ctx context.Context) error {
 		}
 		secrets[seedID(a.id)], ids, from = secret, append(ids, a.id), min(from, a.from)
 	}
-	keys, err := d.scan(ctx, secrets, event.Position(from))
+	end, err := d.log.End(ctx)
 	if err != nil {
 		return fmt.Errorf("find the keys of a process that ended: %w", err)
 	}
-	// There may be as many as waited while Postgres was away: what is stored stays so,
-	// and the seeds go with the last of them.
+	// A restored log may end before the seed was created. It contains none of the
+	// seed's keys then.
+	keys, err := d.scan(ctx, secrets, min(event.Position(from), end))
+	if err != nil {
+		return fmt.Errorf("find the keys of a process that ended: %w", err)
+	}
+	// There can be as many keys as waited while Postgres was unavailable. Stored keys
+	// stay stored, and the seeds are deleted with the last of them.
 	for len(keys) > storeBatch {
 		if err := d.storeFound(ctx, keys[:storeBatch], nil); err != nil {
 			return err
@@ -373,7 +385,7 @@ func (d *DataKeys) adopt(ctx context.Context) error {
 	return d.storeFound(ctx, keys, ids)
 }
 
-// storeFound stores keys and deletes seeds, both of a process that ended.
+// storeFound stores keys and deletes seeds of a process that ended.
 func (d *DataKeys) storeFound(ctx context.Context, keys []pendingKey, seeds [][]byte) error {
 	d.storing.Lock()
 	defer d.storing.Unlock()
@@ -390,7 +402,7 @@ func (d *DataKeys) storeFound(ctx context.Context, keys []pendingKey, seeds [][]
 	return nil
 }
 
-// abandoned are the seeds of processes that ended.
+// abandoned returns the seeds of processes that ended.
 func (d *DataKeys) abandoned(ctx context.Context) ([]seedRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -422,7 +434,7 @@ func (d *DataKeys) seedID() []byte {
 	return append([]byte(nil), d.seed.id[:]...)
 }
 
-// scan finds the keys of these seeds that were used behind a position.
+// scan finds the keys of these seeds that were used after a position.
 func (d *DataKeys) scan(ctx context.Context, secrets map[seedID][keySize]byte, from event.Position) ([]pendingKey, error) {
 	found := make(map[keyID]bool)
 	var keys []pendingKey
@@ -446,7 +458,7 @@ func (d *DataKeys) scan(ctx context.Context, secrets map[seedID][keySize]byte, f
 				return fmt.Errorf("%s/%d: %w", r.Stream, r.Revision, err)
 			}
 			if len(k.owners) == 0 && k.like == nil {
-				continue // a later event under a key that another one names the owners of
+				continue // a later event under a key whose owners another event names
 			}
 			found[id] = true
 			keys = append(keys, k)

@@ -14,11 +14,11 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// maxOpened bounds the tokens kept in memory.
+// maxOpened limits the tokens kept in memory.
 const maxOpened = 10_000
 
-// Tokens keeps the access tokens of senders in waypost_vault, encrypted. A token
-// is never changed: a new one gets a new id.
+// Tokens stores the access tokens of senders in waypost_vault, encrypted. A token is
+// never changed: a new one gets a new ID.
 type Tokens struct {
 	pool *pgxpool.Pool
 	keys *Keys
@@ -28,15 +28,16 @@ type Tokens struct {
 	opened map[string]string
 }
 
-// NewTokens makes the token store.
+// NewTokens returns the token store.
 func NewTokens(pool *pgxpool.Pool, keys *Keys, ids func() uuid.UUID) *Tokens {
 	return &Tokens{pool: pool, keys: keys, ids: ids, opened: make(map[string]string)}
 }
 
-// queryTimeout bounds one statement.
+// queryTimeout limits one statement.
 const queryTimeout = 5 * time.Second
 
-// Put keeps a sender's token and answers its id. It is on disk when Put returns.
+// Put stores a sender's token and returns its ID. The token is on disk when Put
+// returns.
 func (t *Tokens) Put(ctx context.Context, senderID, token string) (string, error) {
 	id := t.ids().String()
 	sealed, err := t.keys.seal(token, senderID+"\n"+id)
@@ -46,7 +47,8 @@ func (t *Tokens) Put(ctx context.Context, senderID, token string) (string, error
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	err = pgx.BeginFunc(ctx, t.pool, func(tx pgx.Tx) error {
-		// The pool may give up durability for the read models; a token has no other copy.
+		// The pool may trade durability for speed for the read models, but a token has
+		// no other copy.
 		if _, err := tx.Exec(ctx, `SET LOCAL synchronous_commit = on`); err != nil {
 			return err
 		}
@@ -54,12 +56,12 @@ func (t *Tokens) Put(ctx context.Context, senderID, token string) (string, error
 		return err
 	})
 	if err != nil {
-		return "", domain.Unavailable("the token of sender %s cannot be stored, Postgres is away; try again", senderID)
+		return "", domain.Unavailable("cannot store the token of sender %s: Postgres is unavailable; try again", senderID)
 	}
 	return id, nil
 }
 
-// Get is the token that stands under an id.
+// Get returns the token with an ID.
 func (t *Tokens) Get(ctx context.Context, senderID, id string) (string, error) {
 	t.mu.Lock()
 	token, ok := t.opened[id]

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 	"github.com/waypost/waypost/adapters/vault"
 )
@@ -18,11 +17,7 @@ func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
 func migrated(t testing.TB) *pgxpool.Pool {
 	t.Helper()
-	url := postgrestest.New(t)
-	if err := postgres.Up(context.Background(), url); err != nil {
-		t.Fatal(err)
-	}
-	pool, err := pgxpool.New(context.Background(), url)
+	pool, err := pgxpool.New(context.Background(), postgrestest.Migrated(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +29,7 @@ func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 
 func TestTokenIsStoredEncryptedAndOpensAfterRotation(t *testing.T) {
 	t.Parallel()
-	const token = "EAAG-a-token-nobody-may-see"
+	const token = "EAAG-a-secret-token"
 	pool, ctx := migrated(t), context.Background()
 	id, err := vault.NewTokens(pool, parse(t, key('a')), newID).Put(ctx, "shop", token)
 	if err != nil {
@@ -45,7 +40,7 @@ func TestTokenIsStoredEncryptedAndOpensAfterRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(sealed), token) {
-		t.Error("the token stands in the clear")
+		t.Error("the token is stored in plain text")
 	}
 	rotated := vault.NewTokens(pool, parse(t, key('b')+","+key('a')), newID)
 	if got, err := rotated.Get(ctx, "shop", id); err != nil || got != token {

@@ -7,18 +7,18 @@ import (
 	"github.com/google/uuid"
 )
 
-// callbackPrefix marks callback data as this platform's, in its first form.
+// callbackPrefix marks callback data as Waypost's, in its first format.
 const callbackPrefix = "wp1:"
 
-// CallbackData returns the string that a call carries and that every status of it echoes:
-// wp1:{message id}:{call}. It is ASCII and far below WhatsApp's 512 characters.
+// CallbackData returns the string that a call carries and that every status of the call echoes: wp1:{message
+// ID}:{call}. It is ASCII and far shorter than WhatsApp's limit of 512 characters.
 func CallbackData(messageID string, call int) string {
 	return callbackPrefix + messageID + ":" + strconv.Itoa(call)
 }
 
-// ParseCallbackData reads what CallbackData made. It is not ok for anything else: other systems may send
-// through the same number with callback data of their own. Whether that message exists, and whether its
-// sender has the number the status came for, is for the caller to see.
+// ParseCallbackData parses the result of CallbackData. ok is false for anything else, because other systems may send
+// through the same number with their own callback data. The caller must check that the message exists, and that its
+// sender has the number that the status came for.
 func ParseCallbackData(data string) (messageID string, call int, ok bool) {
 	rest, found := strings.CutPrefix(data, callbackPrefix)
 	if !found {

@@ -10,7 +10,7 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// apiError is the error member of an answer, or an entry of errors in a webhook. All of it may be missing.
+// apiError is the error member of a response, or an entry of errors in a webhook. Any part of it can be missing.
 type apiError struct {
 	Code        number          `json:"code"`
 	Subcode     number          `json:"error_subcode"`
@@ -23,8 +23,10 @@ type apiError struct {
 	TraceID     string          `json:"fbtrace_id"`
 }
 
-// details is what WhatsApp says beyond the code.
-func (e *apiError) details() string {
+// details returns what WhatsApp reports in addition to the code.
+func (e *apiError) details() string { return prose(e.said()) }
+
+func (e *apiError) said() string {
 	var data struct {
 		Details string `json:"details"`
 	}
@@ -41,9 +43,9 @@ func (e *apiError) details() string {
 	return e.Message
 }
 
-// lacksNumber tells whether the error says that the object called, a phone number, does not exist or is out
-// of the token's reach: code 100, mostly with subcode 33. The same is said of media and templates, then
-// with their id.
+// lacksNumber reports whether the error means that the requested object, a phone number, does not exist or is not
+// accessible with the token: code 100, usually with subcode 33. WhatsApp returns the same code for media and templates,
+// then with their ID.
 func (e *apiError) lacksNumber(phoneNumberID string) bool {
 	if !e.Code.known || e.Code.value != 100 {
 		return false
@@ -56,7 +58,7 @@ func (e *apiError) lacksNumber(phoneNumberID string) bool {
 	return id == phoneNumberID
 }
 
-// failure turns an error with a code into the domain's terms. httpStatus is 0 for one that came by webhook.
+// failure converts an error with a code to the domain's terms. httpStatus is 0 for an error from a webhook.
 func (t *ErrorTable) failure(e *apiError, httpStatus int, phoneNumberID string) (message.Failure, ErrorRow) {
 	code, subcode := e.Code.value, e.Subcode.pointer()
 	row, known := t.Lookup(code, subcode)
@@ -76,13 +78,13 @@ func (t *ErrorTable) failure(e *apiError, httpStatus int, phoneNumberID string) 
 	}
 	return message.Failure{
 		Code: &code, Subcode: subcode, Category: row.Category, Class: row.Class, Message: text, Advice: row.Advice,
-		FBTraceID: e.TraceID, HTTPStatus: httpStatus,
+		FBTraceID: line(e.TraceID), HTTPStatus: httpStatus,
 	}, row
 }
 
-// unknownClass decides what to do about a code that is not in the table: as WhatsApp says itself, else by
-// the status. One that came by webhook is taken as transient, so that its message ends among the dead
-// letters, where a person can send it again.
+// unknownClass returns the class of a code that is not in the table: the class that WhatsApp reports itself, or else
+// the class by the status. An error from a webhook is transient, so that its message becomes a dead letter, which an
+// operator can send again.
 func unknownClass(transient *bool, httpStatus int) message.Class {
 	switch {
 	case transient != nil && *transient:
@@ -95,8 +97,8 @@ func unknownClass(transient *bool, httpStatus int) message.Class {
 	return message.ClassTransient
 }
 
-// refusal is the failure of an answer without a code that can be read; it is not ok where such an answer
-// leaves open whether WhatsApp took the message.
+// refusal returns the failure of a response without a readable code. ok is false if such a response leaves open whether
+// WhatsApp accepted the message.
 func (t *ErrorTable) refusal(httpStatus int) (f message.Failure, row ErrorRow, ok bool) {
 	key := "none:http" + strconv.Itoa(httpStatus)
 	switch {
@@ -113,7 +115,7 @@ func (t *ErrorTable) refusal(httpStatus int) (f message.Failure, row ErrorRow, o
 	}, row, true
 }
 
-// result says what came of a call that was answered with this status and body.
+// result returns the outcome of a call with this response status and body.
 func (t *ErrorTable) result(httpStatus int, header http.Header, body []byte, phoneNumberID string) message.CallResult {
 	var answer struct {
 		Messages []struct {
@@ -126,13 +128,13 @@ func (t *ErrorTable) result(httpStatus int, header http.Header, body []byte, pho
 		} `json:"contacts"`
 		Error apiError `json:"error"`
 	}
-	// A body that is no JSON or has another form leaves members empty; more need not be known about it.
+	// A body that is not JSON or has another format leaves members empty, which is sufficient here.
 	_ = json.Unmarshal(body, &answer)
 
 	if answer.Error.Code.known {
 		f, row := t.failure(&answer.Error, httpStatus, phoneNumberID)
 		if f.FBTraceID == "" {
-			f.FBTraceID = header.Get("X-Fb-Trace-Id")
+			f.FBTraceID = line(header.Get("X-Fb-Trace-Id"))
 		}
 		return message.Refused{
 			Failure:           f,
@@ -146,8 +148,8 @@ func (t *ErrorTable) result(httpStatus int, header http.Header, body []byte, pho
 		if len(answer.Messages) == 0 || answer.Messages[0].ID == "" {
 			return message.Lost{Cause: CauseUnreadable, HTTPStatus: httpStatus}
 		}
-		accepted := message.Accepted{WhatsAppID: answer.Messages[0].ID}
-		if held := answer.Messages[0].Status; held != "accepted" {
+		accepted := message.Accepted{WhatsAppID: line(answer.Messages[0].ID)}
+		if held := line(answer.Messages[0].Status); held != "accepted" {
 			accepted.Held = held
 		}
 		if len(answer.Contacts) > 0 {
@@ -162,15 +164,15 @@ func (t *ErrorTable) result(httpStatus int, header http.Header, body []byte, pho
 	if !ok {
 		return message.Lost{Cause: CauseServer, HTTPStatus: httpStatus}
 	}
-	f.FBTraceID = header.Get("X-Fb-Trace-Id")
+	f.FBTraceID = line(header.Get("X-Fb-Trace-Id"))
 	return message.Refused{
 		Failure: f, Personal: message.FailurePersonal{Raw: rawText(body)},
 		Scope: row.Scope, RetryAfterSeconds: retryAfter(header, row.Scope),
 	}
 }
 
-// rawText is what an event keeps of a body: its first part, as UTF-8.
+// rawText returns the part of a body that an event keeps: its beginning, as UTF-8.
 func rawText(body []byte) string {
-	const few = 4 << 10 // as message.Cut; cut first, so that a large body is not copied
-	return message.Cut(string(bytes.ToValidUTF8(body[:min(len(body), few)], []byte("\uFFFD"))))
+	const few = 4 << 10 // as in message.TruncateRaw; truncated first, so that a large body is not copied
+	return message.TruncateRaw(string(bytes.ToValidUTF8(body[:min(len(body), few)], []byte("\uFFFD"))))
 }

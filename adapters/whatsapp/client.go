@@ -20,25 +20,25 @@ import (
 )
 
 const (
-	// DefaultURL is the base URL of Meta's API in the version this package was written against.
+	// DefaultURL is the base URL of Meta's API, in the version that this package was written for.
 	DefaultURL = "https://graph.facebook.com/v25.0"
-	// DefaultCallTimeout bounds a call. WhatsApp fetches media given by link before it answers.
+	// DefaultCallTimeout limits a call. WhatsApp downloads media given by link before it responds.
 	DefaultCallTimeout = 30 * time.Second
 
-	// maxAnswer is how much of an answer is read, in bytes. Real ones have less than 2 KiB.
+	// maxAnswer is the maximum number of bytes read from a response. Real ones have less than 2 KiB.
 	maxAnswer = 64 << 10
-	// connectTimeout bounds connecting, and the TLS handshake after it.
+	// connectTimeout limits connecting, and the TLS handshake after it.
 	connectTimeout = 10 * time.Second
-	// maxIdleConns is how many connections are kept for the next calls: as many calls as may be under way
-	// to an API that takes 50 ms at 20 numbers' full rate, and some. Fewer would mean a new connection, and
-	// a TLS handshake, for each call above.
+	// maxIdleConns is the number of connections kept for the next calls: as many as there can be calls in flight to an
+	// API that takes 50 ms at 20 numbers' full rate, and some more. With fewer, each call above the limit would need a
+	// new connection and a TLS handshake.
 	maxIdleConns = 2048
-	// maxStale is how many kept connections may turn out to be closed by the server, before anything was
-	// written to them, until a call counts as failed. The transport itself tries others in most such cases.
+	// maxStale is the number of kept connections that can turn out to be closed by the server, before anything was
+	// written to them, until a call counts as failed. In most such cases, the transport itself tries other connections.
 	maxStale = 4
 )
 
-// Causes of a lost answer.
+// Causes of a lost response. They are recorded in events.
 const (
 	CauseTimeout    = "no answer in time"
 	CauseCut        = "the connection ended before the answer"
@@ -47,20 +47,20 @@ const (
 	CauseUnreadable = "an answer that cannot be read"
 )
 
-// Options say how a Client calls.
+// Options configure a Client.
 type Options struct {
-	// URL is the base URL with the version. Empty: DefaultURL.
+	// URL is the base URL with the version. If empty, DefaultURL is used.
 	URL string
-	// Timeout bounds a call from its start to the end of its answer. 0: DefaultCallTimeout.
+	// Timeout limits a call from its start to the end of its response. If zero, DefaultCallTimeout is used.
 	Timeout time.Duration
-	// Errors is the table to classify by.
+	// Errors is the table that classifies errors.
 	Errors *ErrorTable
-	// Trace follows the calls; nil: nobody does.
+	// Trace traces the calls. If nil, calls are not traced.
 	Trace *trace.Tracer
 }
 
-// Client calls the Cloud API. It keeps connections for hundreds of calls under way and may be used by any
-// number of goroutines.
+// Client calls the Cloud API. It keeps connections for hundreds of concurrent calls. Any number of goroutines can use
+// it.
 type Client struct {
 	base    url.URL
 	timeout time.Duration
@@ -69,10 +69,10 @@ type Client struct {
 	http    *http.Client
 }
 
-// NewClient returns a client. It fails if the URL is none or carries credentials.
+// NewClient returns a client. It fails if the URL is invalid or contains credentials.
 func NewClient(o Options) (*Client, error) {
 	if o.Errors == nil {
-		return nil, errors.New("the table of errors is missing: give that of LoadErrorTable")
+		return nil, errors.New("the error table is missing: pass the result of LoadErrorTable")
 	}
 	if o.URL == "" {
 		o.URL = DefaultURL
@@ -84,8 +84,8 @@ func NewClient(o Options) (*Client, error) {
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.User != nil || base.RawQuery != "" {
 		return nil, fmt.Errorf("the base URL of the Cloud API must be like %s", DefaultURL)
 	}
-	// HTTP/1.1 alone: with HTTP/2 all calls share few connections, and when one breaks the answers of all
-	// calls on it are lost at once.
+	// Only HTTP/1.1 is used. With HTTP/2, all calls would share few connections, and when one breaks, the responses of
+	// all its calls are lost at once.
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	return &Client{
@@ -99,7 +99,7 @@ func NewClient(o Options) (*Client, error) {
 				MaxIdleConnsPerHost:    maxIdleConns,
 				IdleConnTimeout:        50 * time.Second, // below the minute after which proxies tend to close
 				MaxResponseHeaderBytes: 64 << 10,
-				DisableCompression:     true, // answers are small
+				DisableCompression:     true, // responses are small
 				Protocols:              &protocols,
 			},
 		},
@@ -109,33 +109,33 @@ func NewClient(o Options) (*Client, error) {
 // Close closes the connections that are not in use.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Call is one call to be made.
+// Call is one request to be sent.
 type Call struct {
-	// PhoneNumberID is the number it is sent from.
+	// PhoneNumberID is the number that the message is sent from.
 	PhoneNumberID string
 	// Token is the access token.
 	Token string
-	// Body is the message as Payload builds it. It must not be changed any more: a call that is given up may
-	// still be written for a moment after Send returned.
+	// Body is the message as Payload encodes it. The caller must not change it: a cancelled call can still be written
+	// for a moment after Send has returned.
 	Body []byte
-	// Written is told when the whole request was written to the connection, if it was; it may be nil. It
-	// runs on another goroutine than Send's, may do so after Send returned, and must be quick.
+	// Written, if not nil, is called when the whole request has been written to the connection. It runs on another
+	// goroutine than Send, possibly after Send has returned, and must be quick.
 	Written func()
 }
 
-// Send makes a call and says what came of it. It always ends, within the client's timeout. When ctx is
-// cancelled before anything may have been written the call was not made; after that its answer is lost.
+// Send makes a call and returns its outcome. It always ends within the client's timeout. If ctx is cancelled before
+// anything can have been written, the call was not made. After that, its response is lost.
 func (c *Client) Send(ctx context.Context, call Call) message.CallResult {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	ctx, span := c.traceCall(ctx)
 	defer span.End()
-	// Something of the request may have been written. The transport's writer has ended when Do returns an
-	// error, so what this says then is final.
+	// Whether part of the request may have been written. The transport's writer has ended when Do returns an error, so
+	// the value is final then.
 	var doubtful atomic.Bool
-	var reused atomic.Bool // the connection was one of those kept
+	var reused atomic.Bool // the connection was a kept one
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		// A second connection is tried only when nothing was written to the first.
+		// A second connection is tried only if nothing was written to the first.
 		GetConn:      func(string) { doubtful.Store(false) },
 		GotConn:      func(info httptrace.GotConnInfo) { reused.Store(info.Reused) },
 		WroteHeaders: func() { doubtful.Store(true) },
@@ -155,18 +155,18 @@ func (c *Client) Send(ctx context.Context, call Call) message.CallResult {
 		traceNoAnswer(span, result)
 		return result
 	}
-	span.Number("http.response.status_code", answer.StatusCode)
+	span.SetInt("http.response.status_code", answer.StatusCode)
 	if answer.StatusCode >= http.StatusBadRequest {
-		span.Fail("an answer with an error")
+		span.SetError("response with an error")
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
-		// What was read of it decides, which is nothing for an answer that says the message was taken.
+		// What was read so far decides. For a response that reports success, that is nothing.
 		body = nil
 	}
 	if len(body) == maxAnswer {
-		_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer) // so that the connection can be used again
+		_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer) // so that the connection can be reused
 	}
 	result := c.errors.result(answer.StatusCode, answer.Header, body, call.PhoneNumberID)
 	if lost, ok := result.(message.Lost); ok && err != nil {
@@ -176,30 +176,30 @@ func (c *Client) Send(ctx context.Context, call Call) message.CallResult {
 	return result
 }
 
-// traceCall begins the span of a call. WhatsApp is not told of the trace: it has no use
-// for it, documents no such header, and is outside of whom the trace is for.
+// traceCall begins the span of a call. The trace context is not sent to WhatsApp: it has no use for it, documents no
+// such header, and is outside the trace's audience.
 func (c *Client) traceCall(ctx context.Context) (context.Context, trace.Span) {
 	ctx, span := c.trace.Begin(ctx, trace.Start{Kind: trace.Client, Name: "POST /{phone_number_id}/messages"})
-	if span.On() {
-		span.Text("http.request.method", http.MethodPost)
-		span.Text("url.template", "/{phone_number_id}/messages")
-		span.Text("server.address", c.base.Hostname())
+	if span.IsRecording() {
+		span.SetString("http.request.method", http.MethodPost)
+		span.SetString("url.template", "/{phone_number_id}/messages")
+		span.SetString("server.address", c.base.Hostname())
 	}
 	return ctx, span
 }
 
-// traceNoAnswer says why there was none.
+// traceNoAnswer records why there was no response.
 func traceNoAnswer(span trace.Span, result message.CallResult) {
 	switch r := result.(type) {
 	case message.Lost:
-		span.Fail(r.Cause)
+		span.SetError(r.Cause)
 	case message.Refused:
-		span.Fail(r.Failure.Message)
+		span.SetError(r.Failure.Message)
 	}
 }
 
-// post builds the request. The URL is put together from its parts since parsing it for each call costs more
-// than all the rest of this.
+// post returns the request. The URL is assembled from its parts, because parsing it for each call costs more than
+// everything else here.
 func (c *Client) post(ctx context.Context, call Call) *http.Request {
 	target := c.base
 	target.Path += "/" + call.PhoneNumberID + "/messages"
@@ -213,14 +213,14 @@ func (c *Client) post(ctx context.Context, call Call) *http.Request {
 		},
 		ContentLength: int64(len(call.Body)),
 		Body:          io.NopCloser(bytes.NewReader(call.Body)),
-		// Lets the transport take another connection when the one it kept turns out to be closed before a
-		// byte was written to it. It does so for a POST in no other case.
+		// GetBody lets the transport take another connection if a kept one turns out to be closed before a byte was
+		// written to it. For a POST, it does so in no other case.
 		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(call.Body)), nil },
 	}
 	return request.WithContext(ctx)
 }
 
-// noAnswer says what came of a call that ended in err.
+// noAnswer returns the outcome of a call that ended in err.
 func (c *Client) noAnswer(ctx context.Context, err error, doubtful bool) message.CallResult {
 	if doubtful {
 		return message.Lost{Cause: lostCause(ctx, err)}
@@ -249,7 +249,7 @@ func lostCause(ctx context.Context, err error) string {
 	return CauseCut
 }
 
-// connectFault says in a few words why there was no connection.
+// connectFault returns a short reason why there was no connection.
 func connectFault(err error) string {
 	var dns *net.DNSError
 	var operation *net.OpError
@@ -268,7 +268,7 @@ func connectFault(err error) string {
 	return "the connection to the Cloud API ended before the request"
 }
 
-// rootCause is the error without the URL, which names the sender's number.
+// rootCause returns the error without the URL, which contains the sender's number.
 func rootCause(err error) string {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {

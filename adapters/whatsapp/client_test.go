@@ -28,7 +28,7 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-const phoneNumberID = "910200300400599" // the one that error_400_100_missing_object.json names
+const phoneNumberID = "910200300400599" // the one in error_400_100_missing_object.json
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -46,7 +46,7 @@ func send(t testing.TB, c *whatsapp.Client) message.CallResult {
 	return c.Send(t.Context(), whatsapp.Call{PhoneNumberID: phoneNumberID, Token: "secret-token", Body: []byte(`{"messaging_product":"whatsapp"}`)})
 }
 
-// serve answers every request with handler.
+// serve responds to every request with handler.
 func serve(t testing.TB, handler http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewServer(handler)
@@ -70,32 +70,32 @@ func refusedWith(class message.Class, scope message.ThrottleScope, category mess
 	}
 }
 
-// recorded is a trace.Recorder that keeps what it was told.
+// recorded is a trace.Recorder that keeps what was recorded.
 type recorded struct {
-	mu   sync.Mutex
-	told map[string]string
+	mu     sync.Mutex
+	values map[string]string
 }
 
 func (r *recorded) Begin(ctx context.Context, s trace.Start) (context.Context, trace.Recording) {
-	r.Text("name", s.Name)
+	r.SetString("name", s.Name)
 	return ctx, r
 }
 
 func (r *recorded) Traceparent() string {
 	return "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 }
-func (r *recorded) In(ctx context.Context) context.Context { return ctx }
-func (r *recorded) Number(key string, value int)           { r.Text(key, strconv.Itoa(value)) }
-func (r *recorded) Fail(reason string)                     { r.Text("failed", reason) }
-func (r *recorded) End()                                   { r.Text("ended", "yes") }
+func (r *recorded) ContextWithSpan(ctx context.Context) context.Context { return ctx }
+func (r *recorded) SetInt(key string, value int)                        { r.SetString(key, strconv.Itoa(value)) }
+func (r *recorded) SetError(reason string)                              { r.SetString("failed", reason) }
+func (r *recorded) End()                                                { r.SetString("ended", "yes") }
 
-func (r *recorded) Text(key, value string) {
+func (r *recorded) SetString(key, value string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.told[key] = value
+	r.values[key] = value
 }
 
-// WhatsApp is outside of whom a trace is for: it is not told of it.
+// WhatsApp is outside the trace's audience, so the trace context is not sent to it.
 func TestATracedCallLooksLikeAnyOther(t *testing.T) {
 	headers := make(chan http.Header, 2)
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -103,8 +103,8 @@ func TestATracedCallLooksLikeAnyOther(t *testing.T) {
 		w.WriteHeader(http.StatusTooManyRequests)
 	})
 	send(t, newClient(t, url, time.Minute))
-	told := &recorded{told: map[string]string{}}
-	c, err := whatsapp.NewClient(whatsapp.Options{URL: url, Timeout: time.Minute, Errors: table(t), Trace: trace.New(told)})
+	spans := &recorded{values: map[string]string{}}
+	c, err := whatsapp.NewClient(whatsapp.Options{URL: url, Timeout: time.Minute, Errors: table(t), Trace: trace.New(spans)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,13 +114,13 @@ func TestATracedCallLooksLikeAnyOther(t *testing.T) {
 		t.Errorf("with a trace it sends %v; want %v", traced, plain)
 	}
 	for key, want := range map[string]string{
-		"name": "POST /{phone_number_id}/messages", "http.response.status_code": "429", "failed": "an answer with an error", "ended": "yes",
+		"name": "POST /{phone_number_id}/messages", "http.response.status_code": "429", "failed": "response with an error", "ended": "yes",
 	} {
-		if told.told[key] != want {
-			t.Errorf("%s is %q; want %q", key, told.told[key], want)
+		if spans.values[key] != want {
+			t.Errorf("%s is %q; want %q", key, spans.values[key], want)
 		}
 	}
-	for key, value := range told.told {
+	for key, value := range spans.values {
 		if strings.Contains(value, phoneNumberID) || strings.Contains(value, "secret-token") {
 			t.Errorf("%s tells %q", key, value)
 		}
@@ -193,7 +193,7 @@ func TestAnswers(t *testing.T) {
 			})
 			got := send(t, newClient(t, url, time.Minute))
 			if !tc.want(got) {
-				t.Errorf("taken as %T %+v", got, got)
+				t.Errorf("classified as %T %+v", got, got)
 			}
 			refused, ok := got.(message.Refused)
 			if !ok {
@@ -237,13 +237,13 @@ func TestAnswersWithoutACode(t *testing.T) {
 		{200, `{"messages":[]}`, isLost(whatsapp.CauseUnreadable, 200)},
 		{200, `{"messages":[{"id":7}]}`, isLost(whatsapp.CauseUnreadable, 200)},
 		{200, strings.Repeat(" ", 70_000) + `{}`, isLost(whatsapp.CauseUnreadable, 200)},
-		// A readable error is one whatever the status says, and a code may come as a string.
+		// A readable error is an error whatever the status, and its code can be a string.
 		{200, `{"error":{"code":"131047"}}`, refusedWith(message.ClassPermanent, "", message.CategoryPolicy)},
 		{401, `{"error":{"code":138006}}`, refusedWith(message.ClassPermanent, "", message.CategoryParameter)},
 		{400, `{"error":{"code":139998,"is_transient":true}}`, refusedWith(message.ClassTransient, "", message.CategoryUnknown)},
 		{500, `{"error":{"code":139998,"is_transient":false}}`, refusedWith(message.ClassPermanent, "", message.CategoryUnknown)},
 		{400, `{"error":{"code":250}}`, refusedWith(message.ClassSender, "", message.CategoryAuth)},
-		// Subcode 33 is of the sender only if it is the sender's number that is missing.
+		// Subcode 33 concerns the sender only if it is the sender's number that is missing.
 		{400, `{"error":{"code":100,"error_subcode":33}}`, refusedWith(message.ClassSender, "", message.CategoryAccount)},
 		{400, `{"error":{"code":100,"message":"Unsupported post request. Object with ID '` + phoneNumberID + `' does not exist"}}`, refusedWith(message.ClassSender, "", message.CategoryAccount)},
 		{400, `{"error":{"code":100,"error_subcode":33,"message":"Unsupported get request. Object with ID '1200300400500600' does not exist"}}`, refusedWith(message.ClassPermanent, "", message.CategoryParameter)},
@@ -254,7 +254,7 @@ func TestAnswersWithoutACode(t *testing.T) {
 			io.WriteString(w, tc.body)
 		})
 		if got := send(t, newClient(t, url, time.Minute)); !tc.want(got) {
-			t.Errorf("%d %.60q was taken as %T %+v", tc.status, tc.body, got, got)
+			t.Errorf("%d %.60q was classified as %T %+v", tc.status, tc.body, got, got)
 		}
 	}
 }
@@ -282,15 +282,15 @@ func TestRequest(t *testing.T) {
 	}
 	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
 		if _, set := got.Header[name]; set {
-			t.Errorf("%s is set: net/http would write the request again by itself", name)
+			t.Errorf("%s is set: net/http would automatically write the request again", name)
 		}
 	}
 	if written.Load() != 1 {
-		t.Errorf("told %d times that the request was written", written.Load())
+		t.Errorf("notified %d times that the request was written", written.Load())
 	}
 }
 
-// cutAfterRequest accepts connections and ends them once a request was read, with answer written before.
+// cutAfterRequest accepts connections and closes them after reading a request, having written answer before.
 func cutAfterRequest(t *testing.T, answer string) (url string, requests *atomic.Int32) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -345,7 +345,7 @@ func TestLostAnswers(t *testing.T) {
 		release := make(chan struct{})
 		url := serve(t, func(http.ResponseWriter, *http.Request) { <-release })
 		defer close(release)
-		// It has to be written in that time.
+		// It must be written in that time.
 		if got := send(t, newClient(t, url, time.Second)); !isLost(whatsapp.CauseTimeout, 0)(got) {
 			t.Errorf("%T %+v", got, got)
 		}
@@ -363,8 +363,8 @@ func TestLostAnswers(t *testing.T) {
 	})
 }
 
-// The connection that a call reuses may have been closed by the server meanwhile. The call is then made on
-// another, or is lost; it is never made twice.
+// The server may have closed the connection that a call reuses. The call is then made on another connection, or is
+// lost. It is never made twice.
 func TestReusedConnection(t *testing.T) {
 	var calls atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -397,7 +397,7 @@ func TestReusedConnection(t *testing.T) {
 			t.Errorf("%T %+v", got, got)
 		}
 	}
-	if n := calls.Load(); n > accepted+lost || n < accepted || accepted == 0 { // nobody closes the first one's
+	if n := calls.Load(); n > accepted+lost || n < accepted || accepted == 0 { // the first one's connection is never closed
 		t.Errorf("%d calls arrived, %d accepted, %d lost", n, accepted, lost)
 	}
 }
@@ -418,11 +418,11 @@ func TestNoConnection(t *testing.T) {
 		"bad certificate": {untrusted.URL, "not trusted"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			told := false
+			written := false
 			c := newClient(t, tc.url, 10*time.Second)
-			got := c.Send(t.Context(), whatsapp.Call{PhoneNumberID: "910200300400500", Body: []byte("{}"), Written: func() { told = true }})
+			got := c.Send(t.Context(), whatsapp.Call{PhoneNumberID: "910200300400500", Body: []byte("{}"), Written: func() { written = true }})
 			refused, ok := got.(message.Refused)
-			if !ok || told || !refused.Unreachable || refused.Failure.Class != message.ClassTransient || refused.Failure.Category != message.CategoryNetwork || refused.Failure.Code != nil {
+			if !ok || written || !refused.Unreachable || refused.Failure.Class != message.ClassTransient || refused.Failure.Category != message.CategoryNetwork || refused.Failure.Code != nil {
 				t.Fatalf("%T %+v", got, got)
 			}
 			if !strings.Contains(refused.Failure.Message, tc.text) || strings.Contains(refused.Personal.Details, "910200300400500") {
@@ -441,7 +441,7 @@ func TestNoConnection(t *testing.T) {
 			t.Errorf("%T %+v", got, got)
 		}
 	})
-	t.Run("given up before", func(t *testing.T) {
+	t.Run("cancelled before", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		c := newClient(t, "http://"+closed, time.Minute)
@@ -486,6 +486,6 @@ func TestNewClientRefusesBadURLs(t *testing.T) {
 		}
 	}
 	if _, err := whatsapp.NewClient(whatsapp.Options{}); err == nil {
-		t.Error("taken without a table")
+		t.Error("accepted without a table")
 	}
 }

@@ -1,16 +1,15 @@
-// Package whatsapp speaks Meta's WhatsApp Cloud API: it builds the calls, makes them, says what came of
-// them in the domain's terms, and reads the webhooks.
+// Package whatsapp implements the client side of Meta's WhatsApp Cloud API: it builds and makes calls, converts their
+// outcome to the domain's terms, and parses webhooks.
 //
-// What it promises:
+// Guarantees:
 //
-//   - A call ends as accepted, refused, lost or not called, and "refused" is said only where the message is
-//     surely not with WhatsApp. Once any of the request may have been written, only an answer that can be
-//     read ends the doubt.
-//   - Failures are told apart by WhatsApp's error code. The HTTP status decides only where there is no code
-//     that can be read. What each code means stands in errors.csv and nowhere else.
-//   - A call is written at most once: no redirect is followed, and the header Idempotency-Key is never set,
-//     since net/http would take it as leave to write the request again.
-//   - Parsing a webhook never fails. What is understood is handed on, the rest is kept as it came.
+//   - A call ends as accepted, refused, lost, or not called. It is refused only if WhatsApp certainly did not accept the
+//     message. Once any part of the request may have been written, only a readable response settles the outcome.
+//   - Failures are distinguished by WhatsApp's error code. The HTTP status decides only if there is no readable code. The
+//     meaning of each code is defined only in errors.csv.
+//   - A call is written at most once: no redirect is followed, and the Idempotency-Key header is never set, because
+//     net/http would take it as permission to write the request again.
+//   - Parsing a webhook never fails. Everything understood is passed on, and the rest is kept unchanged.
 //
-// The package holds no clock of its own; times are those of WhatsApp, or are given.
+// The package has no clock of its own. Times come from WhatsApp or from the caller.
 package whatsapp

@@ -14,28 +14,28 @@ import (
 //go:embed errors.csv
 var errorsCSV string
 
-// ErrorRow is what is known of one error code of WhatsApp, or of one kind of answer without a code.
+// ErrorRow describes one error code of WhatsApp, or one kind of response without a code.
 type ErrorRow struct {
-	// Key is the code, "code/subcode", a range of codes, or "none:" and a word where there is no code.
+	// Key is the code, "code/subcode", a range of codes, or "none:" and a word if there is no code.
 	Key string
-	// HTTPStatuses are those the code is documented with; empty if none is.
+	// HTTPStatuses are the statuses documented for the code. Empty if there are none.
 	HTTPStatuses []int
 	Title        string
 	Description  string
 	Category     message.Category
-	// Class is empty for answers that leave the outcome open.
+	// Class is empty for responses that leave the outcome open.
 	Class message.Class
-	// Scope is how far a throttle reaches; set for the class THROTTLED alone.
+	// Scope is what a throttle applies to. It is set only for the class THROTTLED.
 	Scope message.ThrottleScope
-	// HoldsTemplate marks codes that say of a template, and not of a message, that it cannot be sent.
+	// HoldsTemplate marks codes which mean that a template, rather than a message, cannot be sent.
 	HoldsTemplate bool
-	// Advice is what a person can do, in a sentence.
+	// Advice describes how an operator can fix the problem.
 	Advice string
-	// Source names the pages and programs the row goes by, with their dates.
+	// Source names the pages and programs that the row is based on, with their dates.
 	Source string
 }
 
-// Keys of the rows for answers without a code.
+// Keys of the rows for responses without a code.
 const (
 	keyConnect     = "none:connect"
 	keyRedirect    = "none:http3xx"
@@ -45,10 +45,10 @@ const (
 	keyUnknownCode = "none:unknown_code"
 )
 
-// scopeTemplate stands in the table's column of scopes for ErrorRow.HoldsTemplate.
+// scopeTemplate in the scope column sets ErrorRow.HoldsTemplate.
 const scopeTemplate = "template"
 
-// ErrorTable says what the error codes of WhatsApp mean. It is made once and never changes.
+// ErrorTable defines the meaning of WhatsApp's error codes. It never changes after its creation.
 type ErrorTable struct {
 	rows   []ErrorRow
 	byKey  map[string]*ErrorRow
@@ -60,8 +60,8 @@ type codeRange struct {
 	row      *ErrorRow
 }
 
-// LoadErrorTable reads the table that is part of the program. An error means that the program was built
-// from a table with a mistake in it, and names its line.
+// LoadErrorTable parses the embedded table. An error means that the table of this build contains a mistake, and names
+// its row.
 func LoadErrorTable() (*ErrorTable, error) { return parseErrorTable(errorsCSV) }
 
 func parseErrorTable(text string) (*ErrorTable, error) {
@@ -76,7 +76,7 @@ func parseErrorTable(text string) (*ErrorTable, error) {
 			return nil, fmt.Errorf("errors.csv: row %d (%s): %w", i+2, record[0], err)
 		}
 		if t.byKey[row.Key] != nil {
-			return nil, fmt.Errorf("errors.csv: row %d: %s stands there twice", i+2, row.Key)
+			return nil, fmt.Errorf("errors.csv: row %d: %s is listed twice", i+2, row.Key)
 		}
 		t.rows = append(t.rows, row)
 		stored := &t.rows[len(t.rows)-1]
@@ -85,14 +85,14 @@ func parseErrorTable(text string) (*ErrorTable, error) {
 			from, err1 := strconv.Atoi(low)
 			to, err2 := strconv.Atoi(high)
 			if err1 != nil || err2 != nil || from > to {
-				return nil, fmt.Errorf("errors.csv: row %d: %s is no range of codes", i+2, row.Key)
+				return nil, fmt.Errorf("errors.csv: row %d: %s is not a range of codes", i+2, row.Key)
 			}
 			t.ranges = append(t.ranges, codeRange{from, to, stored})
 		}
 	}
 	for _, key := range []string{keyConnect, keyRedirect, keyOther4xx, keyServer, keyTimeout, keyUnknownCode} {
 		if t.byKey[key] == nil {
-			return nil, fmt.Errorf("errors.csv: the row %s is missing", key)
+			return nil, fmt.Errorf("errors.csv: row %s is missing", key)
 		}
 	}
 	return t, nil
@@ -109,7 +109,7 @@ var (
 	}
 )
 
-// parseErrorRow reads code, subcode, http_status, title, description, category, class, scope, advice, source.
+// parseErrorRow parses code, subcode, http_status, title, description, category, class, scope, advice, source.
 func parseErrorRow(record []string) (ErrorRow, error) {
 	row := ErrorRow{
 		Key: record[0], Title: record[3], Description: record[4], Category: message.Category(record[5]),
@@ -124,7 +124,7 @@ func parseErrorRow(record []string) (ErrorRow, error) {
 		}
 		number, err := strconv.Atoi(status)
 		if err != nil {
-			return ErrorRow{}, fmt.Errorf("http_status %q is no number", status)
+			return ErrorRow{}, fmt.Errorf("http_status %q is not a number", status)
 		}
 		row.HTTPStatuses = append(row.HTTPStatuses, number)
 	}
@@ -141,11 +141,11 @@ func parseErrorRow(record []string) (ErrorRow, error) {
 	} else {
 		row.Scope = message.ThrottleScope(record[7])
 		if known := slices.Contains(tableScopes, row.Scope); known != (row.Class == message.ClassThrottled) {
-			return ErrorRow{}, fmt.Errorf("scope %q does not go with class %q", record[7], record[6])
+			return ErrorRow{}, fmt.Errorf("scope %q does not match class %q", record[7], record[6])
 		}
 	}
 	if row.Title == "" || row.Advice == "" || row.Source == "" {
-		return ErrorRow{}, fmt.Errorf("title, advice and source must be given")
+		return ErrorRow{}, fmt.Errorf("title, advice, and source are required")
 	}
 	return row, nil
 }
@@ -153,7 +153,8 @@ func parseErrorRow(record []string) (ErrorRow, error) {
 // Rows returns all rows, in the order of the table.
 func (t *ErrorTable) Rows() []ErrorRow { return slices.Clone(t.rows) }
 
-// Lookup returns the row of a code: that of its subcode, else its own, else that of a range it falls in.
+// Lookup returns the row of a code: the row of its subcode if there is one, else its own, else that of a range that
+// contains it.
 func (t *ErrorTable) Lookup(code int, subcode *int) (ErrorRow, bool) {
 	if subcode != nil {
 		if row := t.byKey[strconv.Itoa(code)+"/"+strconv.Itoa(*subcode)]; row != nil {
@@ -171,12 +172,12 @@ func (t *ErrorTable) Lookup(code int, subcode *int) (ErrorRow, bool) {
 	return ErrorRow{}, false
 }
 
-// HoldsTemplate tells whether the code says that a template cannot be sent for now, or ever: 132015 and
-// 132016. Then the messages of that sender with that template wait, and not the sender.
+// HoldsTemplate reports whether the code means that a template cannot be sent temporarily or permanently: 132015 and
+// 132016. In that case, the sender's messages with that template wait, not the sender.
 func (t *ErrorTable) HoldsTemplate(code int) bool {
 	row, ok := t.Lookup(code, nil)
 	return ok && row.HoldsTemplate
 }
 
-// without returns the row for answers that have no code.
+// without returns the row for responses without a code.
 func (t *ErrorTable) without(key string) ErrorRow { return *t.byKey[key] }

@@ -63,7 +63,7 @@ func TestErrorTable(t *testing.T) {
 	}
 	for _, code := range []int{5, 199, 300, 139999, -1} {
 		if row, ok := rows.Lookup(code, nil); ok {
-			t.Errorf("%d is known as %s", code, row.Key)
+			t.Errorf("%d is found as %s", code, row.Key)
 		}
 	}
 	for code, want := range map[int]bool{132015: true, 132016: true, 132001: false, 131042: false, 139999: false} {
@@ -73,14 +73,14 @@ func TestErrorTable(t *testing.T) {
 	}
 }
 
-// What a person reads is a sentence, and what asks to slow down is never held against a message.
+// Advice is a sentence, and a request to slow down is never blamed on a message.
 func TestErrorTableRows(t *testing.T) {
 	throttles := []message.Category{message.CategoryRateLimit, message.CategoryPairRateLimit, message.CategoryCapacity}
 	for _, row := range table(t).Rows() {
 		if !strings.HasSuffix(row.Advice, ".") || strings.ToUpper(row.Advice[:1]) != row.Advice[:1] {
-			t.Errorf("%s: advice %q is no sentence", row.Key, row.Advice)
+			t.Errorf("%s: advice %q is not a sentence", row.Key, row.Advice)
 		}
-		// 133016 is a limit on registering numbers, which the platform does not do.
+		// 133016 is a limit on registering numbers, which Waypost does not do.
 		if slices.Contains(throttles, row.Category) && row.Class != message.ClassThrottled && row.Key != "133016" {
 			t.Errorf("%s: category %s, class %s", row.Key, row.Category, row.Class)
 		}

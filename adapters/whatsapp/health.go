@@ -11,19 +11,19 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// Health is what WhatsApp says about sending from a number.
+// Health is WhatsApp's report about sending from a number.
 type Health struct {
-	// CanSend is whether messages would be taken, if only some of them.
+	// CanSend reports whether messages would be accepted, even if only some of them.
 	CanSend bool
-	// Status is AVAILABLE, LIMITED or BLOCKED; empty if the question itself was refused.
+	// Status is AVAILABLE, LIMITED, or BLOCKED. Empty if the request itself was rejected.
 	Status string
-	// Failure says why sending is impossible or limited, where WhatsApp gives a reason.
+	// Failure is the reason why sending is impossible or limited, if WhatsApp reports one.
 	Failure *message.Failure
 }
 
-// Health asks WhatsApp whether the number may send with this token. An error means that nothing was learnt:
-// the network failed, or the answer cannot be read, or says to ask later. A refused token is no error but a
-// number that cannot send.
+// Health asks WhatsApp whether the number can send with this token. It returns an error if the answer is unknown: the
+// network failed, or the response is unreadable or asks to try later. A rejected token is not an error but a number
+// that cannot send.
 func (c *Client) Health(ctx context.Context, phoneNumberID, token string) (Health, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -32,18 +32,18 @@ func (c *Client) Health(ctx context.Context, phoneNumberID, token string) (Healt
 	target.RawQuery = "fields=health_status"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
-		return Health{}, errors.New("ask for the health of a number: its id does not make a URL")
+		return Health{}, errors.New("query the health of a number: the URL with its ID is invalid")
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
 	request.Header.Set("User-Agent", "waypost")
 	answer, err := c.http.Do(request)
 	if err != nil {
-		return Health{}, fmt.Errorf("ask for the health of a number: %s", rootCause(err))
+		return Health{}, fmt.Errorf("query the health of a number: %s", rootCause(err))
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
-		return Health{}, fmt.Errorf("ask for the health of a number: %w", err)
+		return Health{}, fmt.Errorf("query the health of a number: %w", err)
 	}
 	return c.errors.health(answer.StatusCode, answer.Header, body, phoneNumberID)
 }
@@ -66,7 +66,7 @@ func (t *ErrorTable) health(httpStatus int, header http.Header, body []byte, pho
 	if httpStatus != http.StatusOK || h.Status == "" {
 		refused, ok := t.result(httpStatus, header, body, phoneNumberID).(message.Refused)
 		if !ok || refused.Failure.Class == message.ClassTransient || refused.Failure.Class == message.ClassThrottled {
-			return Health{}, fmt.Errorf("ask for the health of a number: answered %d, which says nothing about it", httpStatus)
+			return Health{}, fmt.Errorf("query the health of a number: the response, status %d, contains no health", httpStatus)
 		}
 		return Health{Failure: &refused.Failure}, nil
 	}

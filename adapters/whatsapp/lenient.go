@@ -6,17 +6,26 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/waypost/waypost/domain"
 )
 
-// text is a string that WhatsApp sends also as a number, such as an id.
+const (
+	// maxLine limits an ID or a name, in bytes. A wamid has about 60.
+	maxLine = 1 << 10
+	// maxProse limits a human-readable text, in bytes.
+	maxProse = 4 << 10
+)
+
+// text is a string that WhatsApp also sends as a number, such as an ID or a name. It is cleaned, because it becomes
+// part of an event and cannot be rejected.
 type text string
 
-// UnmarshalJSON takes a string or a number, and anything else as empty.
+// UnmarshalJSON decodes a string or a number. Any other value results in an empty text.
 func (t *text) UnmarshalJSON(data []byte) error {
 	switch {
 	case len(data) > 1 && data[0] == '"':
-		if plain := data[1 : len(data)-1]; isPlain(plain) {
+		if plain := data[1 : len(data)-1]; len(plain) <= maxLine && isPlain(plain) {
 			*t = text(plain)
 			return nil
 		}
@@ -24,32 +33,38 @@ func (t *text) UnmarshalJSON(data []byte) error {
 		if err := json.Unmarshal(data, &s); err != nil {
 			return err
 		}
-		*t = text(s)
+		*t = text(domain.CleanLine(s, maxLine))
 	case len(data) > 0 && (data[0] == '-' || data[0] >= '0' && data[0] <= '9'):
-		*t = text(data)
+		*t = text(data[:min(len(data), maxLine)])
 	default:
 		*t = ""
 	}
 	return nil
 }
 
-// isPlain tells whether the inside of a JSON string is the string itself, as it is for ids.
+// isPlain reports whether the inside of a JSON string is the string itself, as it is for IDs.
 func isPlain(inside []byte) bool {
 	for _, c := range inside {
-		if c == '\\' || c >= utf8.RuneSelf {
+		if c == '\\' || c >= 0x7f {
 			return false
 		}
 	}
 	return true
 }
 
-// number is a whole number that may come as a string, or not at all.
+// line cleans an ID or a name that is decoded as a plain string.
+func line(s string) string { return domain.CleanLine(s, maxLine) }
+
+// prose cleans a human-readable text, which can have several lines.
+func prose(s string) string { return domain.CleanLines(s, maxProse) }
+
+// number is an integer that can be encoded as a string or be missing.
 type number struct {
 	value int
-	known bool // apart from the value, since 0 is an error code
+	known bool // separate from the value, because 0 is an error code
 }
 
-// UnmarshalJSON takes a number or a string with one, and anything else as none.
+// UnmarshalJSON decodes a number or a string that contains one. Any other value results in no number.
 func (n *number) UnmarshalJSON(data []byte) error {
 	value, err := strconv.Atoi(string(bytes.Trim(data, `"`)))
 	*n = number{value, err == nil}
@@ -68,13 +83,13 @@ func (n number) pointer() *int {
 type instant struct{ time.Time }
 
 const (
-	// firstMillis tells milliseconds from seconds: the year 33658 in seconds, 2001 in milliseconds.
+	// firstMillis separates milliseconds from seconds: it is the year 33658 in seconds, 2001 in milliseconds.
 	firstMillis = 1_000_000_000_000
-	// lastMillis bounds what is a time at all: the year 9999.
+	// lastMillis is the latest valid time: the year 9999.
 	lastMillis = 253_402_300_799_999
 )
 
-// UnmarshalJSON takes any value; what is no time gives the zero time.
+// UnmarshalJSON decodes any value. A value that is not a time results in the zero time.
 func (i *instant) UnmarshalJSON(data []byte) error {
 	whole, _, _ := strings.Cut(string(bytes.Trim(data, `"`)), ".")
 	n, err := strconv.ParseInt(whole, 10, 64)

@@ -8,23 +8,23 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// Payload is what a call sends.
+// Payload is the content of a call.
 type Payload struct {
-	// To is the recipient in E.164, with its plus: without one WhatsApp takes the number as one of the
-	// sender's own country.
+	// To is the recipient in E.164 with the plus. Without it, WhatsApp treats the number as one in the sender's own
+	// country.
 	To string
 	// Kind is the kind of the content.
 	Kind message.Kind
-	// Content is the object that the Cloud API has under the kind's name, as Queued keeps it.
+	// Content is the object under the kind's name in the Cloud API, as it is stored in Queued.
 	Content json.RawMessage
-	// ReplyTo is the wamid of the message that this one answers; empty for none.
+	// ReplyTo is the wamid of the message that this one replies to. Empty if there is none.
 	ReplyTo string
-	// CallbackData comes back with every status; see the function CallbackData.
+	// CallbackData is echoed in every status. See the function CallbackData.
 	CallbackData string
 }
 
-// JSON builds the body of the call. It fails for content that is no JSON and for a recipient without a
-// plus; whether WhatsApp takes the content is for the domain to say before, and for WhatsApp at last.
+// JSON returns the body of the call. It fails if the content is not JSON or the recipient has no plus. The domain has
+// already checked whether WhatsApp can accept the content, and WhatsApp has the last word.
 func (p Payload) JSON() ([]byte, error) {
 	kind := strings.ToLower(string(p.Kind))
 	if kind == "" || strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz") != "" || !isPhoneNumber(p.To) {

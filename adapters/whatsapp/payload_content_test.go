@@ -13,8 +13,8 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// Every documented request is what the platform makes of the content it accepts,
-// from the content's own check to the body of the call, and a Cloud API takes it.
+// Waypost builds every documented request from content that it accepts, from the check
+// of the content to the body of the call, and a Cloud API accepts it.
 func TestContentBecomesTheDocumentedRequests(t *testing.T) {
 	files, err := filepath.Glob("testdata/requests/*.json")
 	if err != nil || len(files) == 0 {
@@ -46,7 +46,7 @@ func TestContentBecomesTheDocumentedRequests(t *testing.T) {
 		}
 		result := client.Send(t.Context(), whatsapp.Call{PhoneNumberID: phoneNumberID, Token: "t", Body: body})
 		if _, ok := result.(message.Accepted); !ok {
-			t.Errorf("%s was answered %+v", file, result)
+			t.Errorf("%s: the simulator, which must know every type, responds %+v", file, result)
 		}
 		seen.add(t, content, p.ReplyTo)
 	}
@@ -56,7 +56,7 @@ func TestContentBecomesTheDocumentedRequests(t *testing.T) {
 	seen.demandAll(t)
 }
 
-// coverage is what of the content the documented requests have.
+// coverage is the set of content features in the documented requests.
 type coverage map[string]bool
 
 func (c coverage) add(t *testing.T, content message.Content, replyTo string) {
@@ -101,7 +101,7 @@ func (c coverage) demandAll(t *testing.T) {
 	}
 	for _, w := range slices.Compact(want) {
 		if !c[w] {
-			t.Errorf("no documented request has %s", w)
+			t.Errorf("no documented request has %s; add one to testdata/requests", w)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// document is a documented request, taken apart as a queued message is.
+// document returns a documented request, split as a queued message is.
 func document(t testing.TB, file string) (whatsapp.Payload, map[string]any) {
 	t.Helper()
 	body := fixture(t, strings.TrimPrefix(file, "testdata/"))

@@ -9,12 +9,12 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// maxRetryAfter bounds what an answer may ask for, in seconds: a mistake in a header must not stop a sender
-// for a day. When the hour is over, one call finds out.
+// maxRetryAfter limits the delay that a response can request, in seconds: a mistake in a header must not stop a sender
+// for a day. When the hour is over, one call checks.
 const maxRetryAfter = 3600
 
-// retryAfter returns how many seconds the answer asks to wait, 0 if it does not: by Retry-After in seconds
-// or as a date, counted from the answer's own Date; for the scopes account and app also by the minutes in
+// retryAfter returns the number of seconds that the response asks to wait, or 0: from Retry-After in seconds or as a
+// date, relative to the response's own Date, and for the scopes account and app also from the minutes in
 // X-Business-Use-Case-Usage.
 func retryAfter(h http.Header, scope message.ThrottleScope) int {
 	if given := h.Get("Retry-After"); given != "" {

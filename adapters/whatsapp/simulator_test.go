@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/adapters/whatsapp"
 	"github.com/waypost/waypost/adapters/whatsapp/simulator"
 	"github.com/waypost/waypost/app/webhook"
 	"github.com/waypost/waypost/domain/message"
 )
 
-// startSimulator brings up a Cloud API without latency or limits, and returns a client of it.
+// startSimulator starts a Cloud API without latency or limits and returns a client for it.
 func startSimulator(t testing.TB, webhookURL string, change func(*simulator.Control)) (*simulator.Simulator, *whatsapp.Client) {
 	t.Helper()
 	control := simulator.DefaultControl()
@@ -28,13 +29,17 @@ func startSimulator(t testing.TB, webhookURL string, change func(*simulator.Cont
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
 			t.Error(err)
 		}
 	})
-	return s, newClient(t, s.URL(), 300*time.Millisecond)
+	timeout := time.Minute
+	if len(control.HangNumbers) > 0 {
+		timeout = 2 * time.Second // the call must be written in that time
+	}
+	return s, newClient(t, s.URL(), timeout)
 }
 
 const textBody = `{"messaging_product":"whatsapp","recipient_type":"individual","to":"+12025550143","type":"text","text":{"body":"Hello"},"biz_opaque_callback_data":"wp1:0198c3f2-7d5e-7a31-9f0a-6b1f3a5f0c11:1"}`
@@ -121,16 +126,16 @@ func TestHealthUnknown(t *testing.T) {
 	} {
 		url := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(tc.status); io.WriteString(w, tc.body) })
 		if h, err := newClient(t, url, time.Minute).Health(t.Context(), "1", "t"); err == nil {
-			t.Errorf("%d %s told of %+v", tc.status, tc.body, h)
+			t.Errorf("%d %s reported %+v", tc.status, tc.body, h)
 		}
 	}
 	c := newClient(t, "http://127.0.0.1:1", time.Minute)
 	if _, err := c.Health(t.Context(), "1", "t"); err == nil {
-		t.Error("nobody answered, and no error")
+		t.Error("no server responded, and no error")
 	}
 }
 
-// The statuses of the simulator are read back as statuses of the message, with its callback data.
+// The simulator's statuses are parsed as statuses of the message, with its callback data.
 func TestStatusesOfACall(t *testing.T) {
 	rows := table(t)
 	var mu sync.Mutex
@@ -154,9 +159,7 @@ func TestStatusesOfACall(t *testing.T) {
 	if !ok {
 		t.Fatal("not accepted")
 	}
-	for deadline := time.Now().Add(10 * time.Second); s.Stats().WebhooksPending > 0 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
-	}
+	polltest.Until(t, "all webhooks are delivered", func() bool { return s.Stats().WebhooksPending == 0 })
 	mu.Lock()
 	defer mu.Unlock()
 	kinds := map[message.StatusKind]int{}
@@ -172,7 +175,7 @@ func TestStatusesOfACall(t *testing.T) {
 	}
 }
 
-// What a call costs, the simulator's part included: one process, connections kept, no latency.
+// BenchmarkSend measures the cost of a call, including the simulator's part: one process, kept connections, no latency.
 func BenchmarkSend(b *testing.B) {
 	_, c := startSimulator(b, "", nil)
 	call := whatsapp.Call{PhoneNumberID: phoneNumberID, Token: "t", Body: []byte(textBody)}

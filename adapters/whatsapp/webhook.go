@@ -1,8 +1,10 @@
 package whatsapp
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -10,8 +12,8 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// statusKinds maps the words of WhatsApp. "played", of a voice message, is read: it comes after it and the
-// platform's states end there.
+// statusKinds maps WhatsApp's words. "played", of a voice message, maps to read: it comes after read, which is the last
+// state in Waypost.
 var statusKinds = map[string]message.StatusKind{
 	"sent": message.ReportSent, "delivered": message.ReportDelivered, "read": message.ReportRead,
 	"played": message.ReportRead, "failed": message.ReportFailed,
@@ -43,17 +45,18 @@ type messagesValue struct {
 		UserID text `json:"user_id"`
 	} `json:"contacts"`
 	Messages []json.RawMessage `json:"messages"`
-	Statuses []statusObject    `json:"statuses"`
+	Statuses []json.RawMessage `json:"statuses"`
 	Errors   json.RawMessage   `json:"errors"`
 }
 
 type statusObject struct {
 	ID              text            `json:"id"`
 	Status          string          `json:"status"`
+	Type            json.RawMessage `json:"type"`
 	Timestamp       instant         `json:"timestamp"`
 	RecipientID     text            `json:"recipient_id"`
 	RecipientUserID text            `json:"recipient_user_id"`
-	CallbackData    string          `json:"biz_opaque_callback_data"`
+	CallbackData    text            `json:"biz_opaque_callback_data"`
 	Errors          json.RawMessage `json:"errors"`
 	Pricing         struct {
 		Model    string `json:"pricing_model"`
@@ -73,30 +76,44 @@ type messageObject struct {
 	} `json:"context"`
 }
 
-// ParseWebhook reads the body of a webhook, whose signature was checked before. It never fails: WhatsApp
-// repeats a whole webhook for days when one part of it is refused, so what cannot be understood is kept in
-// Parked and the rest is taken. Unknown members are ignored, unknown fields are changes, and a member of the
-// wrong type is taken as missing, with the whole around it parked as well.
+// ParseWebhook parses the body of a webhook whose signature has been checked. It never fails: WhatsApp repeats a whole
+// webhook for days if one part of it is rejected, so parts that cannot be understood are kept in Parked, and the rest
+// is processed. Unknown members are ignored, unknown fields become changes, and a member of the wrong type is treated
+// as missing, with the object around it parked as well.
+//
+// A webhook that is not UTF-8 is parked unchanged, and processed with U+FFFD in place of invalid bytes.
+//
+// The cost is linear in the size of the body, whatever it contains.
 func (t *ErrorTable) ParseWebhook(body []byte) webhook.Delivery {
 	var d webhook.Delivery
 	var e envelope
-	if err := json.Unmarshal(body, &e); err != nil {
-		park(&d, "", "the webhook", err, body)
-	} else if len(e.Entry) == 0 {
-		park(&d, "", "the webhook", errors.New("it has no entry"), body)
+	raw := body
+	if !utf8.Valid(raw) {
+		body = bytes.ToValidUTF8(raw, []byte(string(utf8.RuneError)))
 	}
+	if err := json.Unmarshal(body, &e); err != nil {
+		park(&d, "", "the webhook", err, raw)
+	} else if len(e.Entry) == 0 {
+		park(&d, "", "the webhook", errors.New("it has no entry"), raw)
+	} else if !utf8.Valid(raw) {
+		park(&d, "", "the webhook", errors.New("it is not valid UTF-8"), raw)
+	}
+	incomplete := false
 	for _, entry := range e.Entry {
 		account := string(entry.ID)
 		for _, change := range entry.Changes {
 			switch {
 			case len(change.Value) == 0 || change.Field == "":
-				park(&d, account, "a change", errors.New("it has no field or no value"), body)
+				if !incomplete { // once is enough, because the whole body is parked
+					park(&d, account, "a change", errors.New("it has no field or no value"), body)
+				}
+				incomplete = true
 			case change.Field == fieldMessages:
 				t.parseMessages(&d, account, change.Value)
 			default:
 				d.Changes = append(d.Changes, webhook.Change{
 					Origin: webhook.Origin{BusinessAccountID: account, PhoneNumberID: numberIn(change.Value)},
-					Field:  change.Field, At: entry.Time.Time, Value: change.Value,
+					Field:  line(change.Field), At: entry.Time.Time, Value: change.Value,
 				})
 			}
 		}
@@ -105,10 +122,10 @@ func (t *ErrorTable) ParseWebhook(body []byte) webhook.Delivery {
 }
 
 func park(d *webhook.Delivery, account, what string, err error, raw []byte) {
-	d.Parked = append(d.Parked, webhook.Parked{BusinessAccountID: account, Reason: what + " cannot be read: " + err.Error(), Raw: raw})
+	d.Parked = append(d.Parked, webhook.Parked{BusinessAccountID: account, Reason: what + " cannot be read: " + prose(err.Error()), Raw: raw})
 }
 
-// numberIn returns the phone number id in the metadata of a value, if there is one.
+// numberIn returns the phone number ID in the metadata of a value, if there is one.
 func numberIn(value json.RawMessage) string {
 	var v struct {
 		Metadata struct {
@@ -119,7 +136,7 @@ func numberIn(value json.RawMessage) string {
 	return string(v.Metadata.ID)
 }
 
-// parseMessages reads the value of the field messages.
+// parseMessages parses the value of the field messages.
 func (t *ErrorTable) parseMessages(d *webhook.Delivery, account string, value json.RawMessage) {
 	var v messagesValue
 	malformed := json.Unmarshal(value, &v)
@@ -130,15 +147,14 @@ func (t *ErrorTable) parseMessages(d *webhook.Delivery, account string, value js
 		BusinessAccountID: account, PhoneNumberID: string(v.Metadata.ID), DisplayPhoneNumber: string(v.Metadata.Display),
 	}
 	before := len(d.Statuses) + len(d.Inbound) + len(d.Changes) + len(d.Parked)
-	for i := range v.Statuses {
-		if s, ok := t.status(origin, &v.Statuses[i]); ok {
-			d.Statuses = append(d.Statuses, s)
-		} else if malformed == nil {
-			park(d, account, "a status", errors.New("it has no id, or says what is not known"), elementOf(value, i))
-		}
+	for _, raw := range v.Statuses {
+		t.parseStatus(d, origin, raw)
 	}
-	for _, raw := range v.Messages {
-		parseInbound(d, origin, raw, &v)
+	if len(v.Messages) > 0 {
+		names := namesIn(&v)
+		for _, raw := range v.Messages {
+			parseInbound(d, origin, raw, names)
+		}
 	}
 	if failures := t.failuresIn(v.Errors, origin.PhoneNumberID); len(failures) > 0 {
 		d.Changes = append(d.Changes, webhook.Change{Origin: origin, Field: webhook.FieldErrors, Value: value, Failures: failures})
@@ -148,19 +164,55 @@ func (t *ErrorTable) parseMessages(d *webhook.Delivery, account string, value js
 	}
 }
 
-// elementOf returns one of the statuses in value as it came.
-func elementOf(value json.RawMessage, i int) json.RawMessage {
-	var v struct {
-		Statuses []json.RawMessage `json:"statuses"`
+// parseStatus parses one status. If a member has the wrong type, it parks the status in addition to using what it could
+// parse.
+func (t *ErrorTable) parseStatus(d *webhook.Delivery, origin webhook.Origin, raw json.RawMessage) {
+	var o statusObject
+	malformed := json.Unmarshal(raw, &o)
+	s, ok := t.status(origin, &o, raw)
+	switch {
+	case malformed != nil:
+		park(d, origin.BusinessAccountID, "a status", malformed, raw)
+	case !ok:
+		park(d, origin.BusinessAccountID, "a status", errors.New("it has no ID or an unknown status"), raw)
 	}
-	if json.Unmarshal(value, &v) != nil || i >= len(v.Statuses) {
-		return value
+	if ok {
+		d.Statuses = append(d.Statuses, s)
 	}
-	return v.Statuses[i]
 }
 
-func (t *ErrorTable) status(origin webhook.Origin, o *statusObject) (webhook.Status, bool) {
-	kind, known := statusKinds[o.Status]
+// maxWord limits the words of WhatsApp that an event contains in plain text.
+const maxWord = 64
+
+// isWord reports whether text is a word of the kind that WhatsApp uses for types and statuses.
+func isWord(text string) bool {
+	for _, c := range []byte(text) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return text != "" && len(text) <= maxWord
+}
+
+// typeMessage is the type of statuses about the delivery of a message. Most of them have no type.
+const typeMessage = "message"
+
+// statusKind returns the kind of a status, and its type for message.ReportOther. It returns false if the status cannot
+// be understood.
+func statusKind(o *statusObject) (message.StatusKind, string, bool) {
+	kind := typeMessage
+	if len(o.Type) > 0 && string(o.Type) != "null" && json.Unmarshal(o.Type, &kind) != nil {
+		return "", "", false
+	}
+	if kind == typeMessage || kind == "" {
+		k, known := statusKinds[o.Status]
+		return k, "", known
+	}
+	return message.ReportOther, kind, isWord(kind) && isWord(o.Status) && !o.Timestamp.IsZero()
+}
+
+func (t *ErrorTable) status(origin webhook.Origin, o *statusObject, raw json.RawMessage) (webhook.Status, bool) {
+	kind, about, known := statusKind(o)
 	if o.ID == "" || !known {
 		return webhook.Status{}, false
 	}
@@ -168,22 +220,28 @@ func (t *ErrorTable) status(origin webhook.Origin, o *statusObject) (webhook.Sta
 		Origin: origin, Kind: kind, WhatsAppID: string(o.ID), At: o.Timestamp.Time,
 		RecipientID: string(o.RecipientID),
 	}
-	if id, call, ours := ParseCallbackData(o.CallbackData); ours {
+	id, call, ours := ParseCallbackData(string(o.CallbackData))
+	if ours {
 		s.MessageID, s.Call = uuid.MustParse(id), call
 	}
+	s.Foreign = o.CallbackData != "" && !ours
 	if s.RecipientID == "" {
 		s.RecipientID = string(o.RecipientUserID)
 	}
-	if p := (message.Pricing{Model: o.Pricing.Model, Type: o.Pricing.Type, Category: o.Pricing.Category}); p != (message.Pricing{}) {
+	if p := (message.Pricing{Model: line(o.Pricing.Model), Type: line(o.Pricing.Type), Category: line(o.Pricing.Category)}); p != (message.Pricing{}) {
 		s.Pricing = &p
 	}
-	if kind == message.ReportFailed {
+	switch kind {
+	case message.ReportFailed:
 		s.Failure, s.Personal = t.statusFailure(o.Errors, origin.PhoneNumberID)
+	case message.ReportOther:
+		s.About = message.About{Type: about, Status: o.Status, Raw: rawText(raw)}
+	case message.ReportSent, message.ReportDelivered, message.ReportRead:
 	}
 	return s, true
 }
 
-// statusFailure returns the first error of a failed status that has a code.
+// statusFailure returns the first error with a code in a failed status.
 func (t *ErrorTable) statusFailure(raw json.RawMessage, phoneNumberID string) (*message.Failure, message.FailurePersonal) {
 	personal := message.FailurePersonal{Raw: rawText(raw)}
 	for _, e := range errorsIn(raw) {
@@ -212,15 +270,28 @@ func (t *ErrorTable) failuresIn(raw json.RawMessage, phoneNumberID string) []mes
 
 func errorsIn(raw json.RawMessage) []apiError {
 	var list []apiError
-	_ = json.Unmarshal(raw, &list) // what has another form has no code
+	_ = json.Unmarshal(raw, &list) // a value in another format has no code
 	return list
 }
 
-func parseInbound(d *webhook.Delivery, origin webhook.Origin, raw json.RawMessage, v *messagesValue) {
+// namesIn returns the profile names in a value by the IDs of their users.
+func namesIn(v *messagesValue) map[text]string {
+	names := make(map[text]string)
+	for _, c := range v.Contacts {
+		for _, id := range []text{c.WaID, c.UserID} {
+			if _, known := names[id]; !known && id != "" {
+				names[id] = c.Profile.Name
+			}
+		}
+	}
+	return names
+}
+
+func parseInbound(d *webhook.Delivery, origin webhook.Origin, raw json.RawMessage, names map[text]string) {
 	var o messageObject
 	err := json.Unmarshal(raw, &o)
 	if err == nil && o.ID == "" {
-		err = errors.New("it has no id")
+		err = errors.New("it has no ID")
 	}
 	if err != nil {
 		park(d, origin.BusinessAccountID, "an inbound message", err, raw)
@@ -229,15 +300,15 @@ func parseInbound(d *webhook.Delivery, origin webhook.Origin, raw json.RawMessag
 		return
 	}
 	in := webhook.Inbound{
-		Origin: origin, WhatsAppID: string(o.ID), At: o.Timestamp.Time, From: string(o.From), Type: o.Type,
+		Origin: origin, WhatsAppID: string(o.ID), At: o.Timestamp.Time, From: string(o.From), Type: line(o.Type),
 		ContextID: string(o.Context.ID), Raw: raw,
 	}
 	if in.From == "" {
 		in.From = string(o.FromUserID)
 	}
-	for _, c := range v.Contacts {
-		if o.From != "" && c.WaID == o.From || o.FromUserID != "" && c.UserID == o.FromUserID {
-			in.Name = c.Profile.Name
+	for _, id := range []text{o.From, o.FromUserID} {
+		if name, ok := names[id]; ok {
+			in.Name = line(name)
 			break
 		}
 	}

@@ -15,9 +15,9 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// describe writes what a delivery brought, an item a line.
+// describe formats a delivery, one item per line.
 func describe(d webhook.Delivery) string {
 	var b strings.Builder
 	at := func(t time.Time) string {
@@ -30,6 +30,12 @@ func describe(d webhook.Delivery) string {
 		fmt.Fprintf(&b, "  status %s of %s for %s/%s at %s to %s", s.Kind, s.WhatsAppID, s.BusinessAccountID, s.PhoneNumberID, at(s.At), s.RecipientID)
 		if s.Call != 0 {
 			fmt.Fprintf(&b, " call %d of message %s", s.Call, s.MessageID)
+		}
+		if s.Foreign {
+			b.WriteString(" with callback data of another system")
+		}
+		if s.Kind == message.ReportOther {
+			fmt.Fprintf(&b, ": %s %s, %d bytes", s.About.Type, s.About.Status, len(s.About.Raw))
 		}
 		if s.Pricing != nil {
 			fmt.Fprintf(&b, " pricing %s/%s/%s", s.Pricing.Model, s.Pricing.Type, s.Pricing.Category)
@@ -125,16 +131,25 @@ func TestWebhookWithFaults(t *testing.T) {
 			"  status sent of w for 1/2 at - to \n  status sent of v for 1/2 at - to \n  status sent of u for 1/2 at - to \n",
 		},
 		{
-			"a good one beside a bad one", change(`"statuses":[{"id":"w","status":"sent"},{"status":"sent"},{"id":"v","status":"warning"}]`),
-			"  status sent of w for 1/2 at - to \n  parked for 1, 17 bytes: a status cannot be read: it has no id, or says what is not known\n  parked for 1, 29 bytes: a status cannot be read: it has no id, or says what is not known\n",
+			"valid and invalid statuses", change(`"statuses":[{"id":"w","status":"sent"},{"status":"sent"},{"id":"v","status":"warning"}]`),
+			"  status sent of w for 1/2 at - to \n  parked for 1, 17 bytes: a status cannot be read: it has no ID or an unknown status\n  parked for 1, 29 bytes: a status cannot be read: it has no ID or an unknown status\n",
 		},
 		{
-			"a good one beside one of a wrong type", change(`"statuses":[{"id":"w","status":"read"},"x",{"id":"v","status":"sent","pricing":"free"}]`),
-			"  status read of w for 1/2 at - to \n  status sent of v for 1/2 at - to \n  parked for 1, 124 bytes: messages cannot be read: json: cannot unmarshal string into Go struct field messagesValue.statuses of type whatsapp.statusObject\n",
+			"valid statuses and wrong types", change(`"statuses":[{"id":"w","status":"read"},"x",{"id":"v","status":"sent","pricing":"free"}]`),
+			"  status read of w for 1/2 at - to \n  status sent of v for 1/2 at - to \n  parked for 1, 3 bytes: a status cannot be read: json: cannot unmarshal string into Go value of type whatsapp.statusObject\n  parked for 1, 43 bytes: a status cannot be read: json: cannot unmarshal string into Go struct field statusObject.pricing of type struct { Model string \"json:\\\"pricing_model\\\"\"; Type string \"json:\\\"type\\\"\"; Category string \"json:\\\"category\\\"\" }\n",
 		},
+		{
+			"a payment", change(`"statuses":[{"id":"w","status":"failed","type":"payment","timestamp":"1772553600","recipient_id":"4","biz_opaque_callback_data":"order 7"},{"id":"w","status":"sent","type":"message"},{"id":"w","status":"read","type":null}]`),
+			"  status other of w for 1/2 at 2026-03-03T16:00:00Z to 4 with callback data of another system: payment failed, 126 bytes\n  status sent of w for 1/2 at - to \n  status read of w for 1/2 at - to \n",
+		},
+		{
+			"types that are no words", change(`"statuses":[{"id":"w","status":"failed","type":{}},{"id":"w","status":"failed","type":"a b","timestamp":"1772553600"},{"id":"w","status":"failed","type":"payment"}]`),
+			"  parked for 1, 38 bytes: a status cannot be read: it has no ID or an unknown status\n  parked for 1, 66 bytes: a status cannot be read: it has no ID or an unknown status\n  parked for 1, 45 bytes: a status cannot be read: it has no ID or an unknown status\n",
+		},
+		{"changes without a value", `{"entry":[{"id":"1","changes":[{"field":"x"},{"field":"y"}]},{"id":"2","changes":[{}]}]}`, "  parked for 1, 88 bytes: a change cannot be read: it has no field or no value\n"},
 		{
 			"inbound without id", change(`"messages":[{"type":"text"},{"id":"w","type":"text","from":5}]`),
-			"  inbound text w for 1/2 at - from 5\n  parked for 1, 15 bytes: an inbound message cannot be read: it has no id\n",
+			"  inbound text w for 1/2 at - from 5\n  parked for 1, 15 bytes: an inbound message cannot be read: it has no ID\n",
 		},
 		{"no value", `{"entry":[{"id":"1","changes":[{"field":"x"}]}]}`, "  parked for 1, 48 bytes: a change cannot be read: it has no field or no value\n"},
 		{"null", `{"entry":[{"id":"1","changes":[{"field":"messages","value":null}]}]}`, "  change messages for 1/ at -: null\n"},
@@ -165,7 +180,7 @@ func TestFailedWithUnknownCode(t *testing.T) {
 	}
 }
 
-// Whatever comes, parsing ends, and what comes of a webhook is complete in itself.
+// Parsing ends for any input, and the parts of its result are consistent.
 func FuzzParseWebhook(f *testing.F) {
 	files, err := filepath.Glob("testdata/webhooks/*.json")
 	if err != nil {

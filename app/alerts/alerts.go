@@ -1,75 +1,50 @@
-// Package alerts raises, acknowledges and resolves alerts and changes their rules: each
-// a decision of the domain and an append, made again when someone else came first.
+// Package alerts raises, acknowledges, and resolves alerts and changes their rules. Each
+// change is a decision of the domain and an append.
 package alerts
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 
-	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/alert"
 )
 
-const (
-	// AlertStreams is the prefix of the streams of alerts.
-	AlertStreams = "alert-"
-	// RuleStreams is the prefix of the streams of rules.
-	RuleStreams = "rule-"
+// maxHistory is the maximum number of events to read of one alert or rule. An alert has
+// three and some notes. A rule has one for each change by an operator.
+const maxHistory = 1000
 
-	maxConflicts = 10
-	// maxHistory is how many events of one alert or rule are read: an alert has three
-	// or some more notes, a rule as many as changes that people made.
-	maxHistory = 1000
-)
-
-// Stream is the stream of an alert.
-func Stream(id uuid.UUID) string { return AlertStreams + id.String() }
-
-// RuleStream is the stream of a rule.
-func RuleStream(id string) string { return RuleStreams + id }
-
-// Of is the alert a stream belongs to; false if it is no alert's.
-func Of(stream string) (uuid.UUID, bool) {
-	rest, ok := strings.CutPrefix(stream, AlertStreams)
-	if !ok {
-		return uuid.Nil, false
-	}
-	id, err := uuid.Parse(rest)
-	return id, err == nil
-}
-
-// Types are the events of alerts, without those of rules.
+// Types returns the event types of alerts, without those of rules.
 func Types() []string {
 	return []string{alert.AlertRaised{}.EventType(), alert.AlertAcknowledged{}.EventType(), alert.AlertResolved{}.EventType()}
 }
 
-// Alerts are the use cases.
+// Alerts are the commands and queries on alerts.
 type Alerts struct {
 	log   event.Log
-	clock command.Clock
-	ids   command.IDs
+	clock event.Clock
+	ids   event.IDs
 }
 
-// New makes the use cases.
-func New(log event.Log, clock command.Clock, ids command.IDs) *Alerts {
+// New returns the commands and queries.
+func New(log event.Log, clock event.Clock, ids event.IDs) *Alerts {
 	return &Alerts{log: log, clock: clock, ids: ids}
 }
 
-// Load folds an alert from its stream; domain.NotFound if there is none.
+// Load folds an alert from its stream. It returns domain.NotFound if there is no such
+// alert.
 func (a *Alerts) Load(ctx context.Context, id uuid.UUID) (query.Alert, error) {
 	return a.LoadAt(ctx, id, 0)
 }
 
-// LoadAt folds an alert up to a position of the log; 0 means all of it.
+// LoadAt folds an alert up to a log position. 0 means all of its events.
 func (a *Alerts) LoadAt(ctx context.Context, id uuid.UUID, until event.Position) (query.Alert, error) {
-	events, err := a.log.Read(ctx, Stream(id), 0, maxHistory)
+	events, err := a.log.Read(ctx, event.AlertStream(id), 0, maxHistory)
 	if err != nil {
 		return query.Alert{}, fmt.Errorf("load alert %s: %w", id, err)
 	}
@@ -86,7 +61,7 @@ func (a *Alerts) LoadAt(ctx context.Context, id uuid.UUID, until event.Position)
 	return found, nil
 }
 
-// Apply is the alert after one more event of its stream.
+// Apply returns the alert after one more event of its stream.
 func Apply(a query.Alert, e event.Recorded) query.Alert {
 	by := e.Meta.By
 	by.OnBehalfOf = e.Meta.OnBehalfOf
@@ -95,120 +70,121 @@ func Apply(a query.Alert, e event.Recorded) query.Alert {
 	return a
 }
 
-// Raise raises an alert and answers it as it stands. One of that id may stand already,
-// since another process was first: then false is answered.
-func (a *Alerts) Raise(ctx context.Context, id uuid.UUID, e alert.AlertRaised) (query.Alert, bool, error) {
-	cause := command.Cause{By: domain.Platform("alerts")}
-	_, err := a.log.Append(ctx, Stream(id), event.NoStream(), a.event(e, e.Sender, cause))
-	var wrong *event.WrongRevisionError
-	taken := errors.As(err, &wrong)
-	if err != nil && !taken {
+// Raise raises an alert and returns it. raised is false if an alert with that ID already
+// exists because another process was first.
+func (a *Alerts) Raise(ctx context.Context, id uuid.UUID, e alert.AlertRaised) (have query.Alert, raised bool, err error) {
+	_, err = a.append(ctx, event.AlertStream(id), event.NoStream(), e, e.Sender, platform())
+	exists := repository.IsConflict(err)
+	if err != nil && !exists {
 		return query.Alert{}, false, fmt.Errorf("raise an alert: %w", err)
 	}
-	raised, err := a.Load(ctx, id)
-	return raised, !taken, err
+	have, err = a.Load(ctx, id)
+	return have, !exists, err
 }
 
-// Resolve ends an alert, and answers it; one that is over stays so.
+// Resolve resolves an alert and returns it. A resolved alert is returned unchanged.
 func (a *Alerts) Resolve(ctx context.Context, id uuid.UUID, reason string) (query.Alert, error) {
-	return a.change(ctx, id, command.Cause{By: domain.Platform("alerts")}, func(have alert.Alert) ([]domain.Event, error) {
-		return alert.Resolve(have, reason), nil
+	return a.change(ctx, id, platform(), func(have query.Alert) ([]domain.Event, error) {
+		return alert.Resolve(have.Alert, reason), nil
 	})
 }
 
-// Acknowledge records that a person has taken note. may says whether that person sees
-// the alert at all; it answers as if there were none otherwise.
+// Acknowledge records that an operator has acknowledged the alert. sees reports whether
+// the operator can see the alert at all; if not, Acknowledge returns domain.NotFound.
 func (a *Alerts) Acknowledge(
-	ctx context.Context, id uuid.UUID, note string, cause command.Cause, may func(alert.Alert) bool,
+	ctx context.Context, id uuid.UUID, note string, cause event.Cause, sees func(alert.Alert) bool,
 ) (query.Alert, error) {
-	return a.change(ctx, id, cause, func(have alert.Alert) ([]domain.Event, error) {
-		if !may(have) {
+	return a.change(ctx, id, cause, func(have query.Alert) ([]domain.Event, error) {
+		if !sees(have.Alert) {
 			return nil, domain.NotFound("no alert %s", id)
 		}
-		return alert.Acknowledge(have, note)
+		return alert.Acknowledge(have.Alert, note)
 	})
 }
 
 func (a *Alerts) change(
-	ctx context.Context, id uuid.UUID, cause command.Cause, decide func(alert.Alert) ([]domain.Event, error),
+	ctx context.Context, id uuid.UUID, cause event.Cause, decide func(query.Alert) ([]domain.Event, error),
 ) (query.Alert, error) {
-	for range maxConflicts {
-		have, err := a.Load(ctx, id)
-		if err != nil {
-			return have, err
-		}
-		events, err := decide(have.Alert)
-		if err != nil || len(events) == 0 {
-			return have, err
-		}
-		done, err := a.log.Append(ctx, Stream(id), event.At(have.Revision), a.event(events[0], have.Sender, cause))
-		var wrong *event.WrongRevisionError
-		switch {
-		case err == nil:
-			return a.LoadAt(ctx, id, done.Position)
-		case !errors.As(err, &wrong):
-			return have, fmt.Errorf("append to alert %s: %w", id, err)
-		}
-	}
-	return query.Alert{}, domain.Unavailable("alert %s is being changed by too many at once; try again", id)
+	return repository.Execute(ctx, repository.Stream[query.Alert, domain.Event]{
+		Name: "alert " + id.String(),
+		Load: func(ctx context.Context) (query.Alert, error) { return a.Load(ctx, id) },
+		Append: func(ctx context.Context, have *query.Alert, events []domain.Event) error {
+			done, err := a.append(ctx, event.AlertStream(id), event.ExactRevision(have.Revision), events[0], have.Sender, cause)
+			if err != nil {
+				return fmt.Errorf("append to alert %s: %w", id, err)
+			}
+			*have, err = a.LoadAt(ctx, id, done.Position)
+			return err
+		},
+	}, decide)
+}
+
+// storedRule is a rule as its stream has it. If it has no stream, the rule is a default
+// one, or has only an ID.
+type storedRule struct {
+	alert.Rule
+
+	expected event.Expected
 }
 
 // SetRule changes a rule, or adds one if id is empty.
-func (a *Alerts) SetRule(ctx context.Context, id string, c alert.RuleChanges, cause command.Cause) (alert.Rule, error) {
+func (a *Alerts) SetRule(ctx context.Context, id string, c alert.RuleChanges, cause event.Cause) (alert.Rule, error) {
 	fresh := id == ""
 	if fresh {
 		id = a.ids().String()
 	}
-	for range maxConflicts {
-		have, expected, err := a.rule(ctx, id)
-		if err != nil {
-			return have, err
-		}
+	changed, err := repository.Execute(ctx, repository.Stream[storedRule, alert.RuleChanged]{
+		Name: "rule " + id,
+		Load: func(ctx context.Context) (storedRule, error) { return a.loadRule(ctx, id) },
+		Append: func(ctx context.Context, r *storedRule, events []alert.RuleChanged) error {
+			if _, err := a.append(ctx, event.RuleStream(id), r.expected, events[0], events[0].Sender, cause); err != nil {
+				return fmt.Errorf("append to rule %s: %w", id, err)
+			}
+			r.Rule = events[0].ToRule()
+			return nil
+		},
+	}, func(have storedRule) ([]alert.RuleChanged, error) {
 		if have.Kind == "" && !fresh {
-			return have, domain.NotFound("no rule %q", id)
+			return nil, domain.NotFound("no rule %q", id)
 		}
-		events, err := alert.Change(have, c)
+		events, err := alert.ChangeRule(have.Rule, c)
 		if err != nil {
-			return have, err
+			return nil, err
 		}
-		changed := events[0].(alert.RuleChanged).ToRule() //nolint:forcetypeassert // Change answers nothing else
-		if changed == have {
-			return have, nil
+		changed := events[0].(alert.RuleChanged) //nolint:forcetypeassert // Change returns exactly one event, of this type
+		if changed.ToRule() == have.Rule {
+			return nil, nil
 		}
-		_, err = a.log.Append(ctx, RuleStream(id), expected, a.event(events[0], changed.Sender, cause))
-		var wrong *event.WrongRevisionError
-		switch {
-		case err == nil:
-			return changed, nil
-		case !errors.As(err, &wrong):
-			return have, fmt.Errorf("append to rule %s: %w", id, err)
-		}
-	}
-	return alert.Rule{}, domain.Unavailable("rule %s is being changed by too many at once; try again", id)
+		return []alert.RuleChanged{changed}, nil
+	})
+	return changed.Rule, err
 }
 
-// rule is a rule as it stands, by the log; with its id alone if there is none.
-func (a *Alerts) rule(ctx context.Context, id string) (alert.Rule, event.Expected, error) {
-	events, err := a.log.ReadBackwards(ctx, RuleStream(id), 1)
+func (a *Alerts) loadRule(ctx context.Context, id string) (storedRule, error) {
+	events, err := a.log.ReadBackwards(ctx, event.RuleStream(id), 1)
 	if err != nil {
-		return alert.Rule{}, event.Any(), fmt.Errorf("load rule %s: %w", id, err)
+		return storedRule{}, fmt.Errorf("load rule %s: %w", id, err)
 	}
 	if len(events) == 1 {
 		if e, ok := events[0].Event.(alert.RuleChanged); ok {
-			return e.ToRule(), event.At(events[0].Revision), nil
+			return storedRule{e.ToRule(), event.ExactRevision(events[0].Revision)}, nil
 		}
 	}
 	for _, r := range alert.Rules(nil) {
 		if r.ID == id {
-			return r, event.NoStream(), nil
+			return storedRule{r, event.NoStream()}, nil
 		}
 	}
-	return alert.Rule{ID: id}, event.NoStream(), nil
+	return storedRule{alert.Rule{ID: id}, event.NoStream()}, nil
 }
 
-func (a *Alerts) event(e domain.Event, sender string, cause command.Cause) event.New {
-	return event.New{ID: a.ids(), Event: e, Meta: event.Meta{
-		RecordedAt: a.clock(), Sender: sender, CausationID: cause.CausationID, By: cause.By,
-		OnBehalfOf: cause.By.OnBehalfOf, Traceparent: cause.Traceparent,
-	}}
+func (a *Alerts) append(
+	ctx context.Context, stream string, expected event.Expected, e domain.Event, sender string, cause event.Cause,
+) (event.Appended, error) {
+	meta := cause.Meta(a.clock())
+	meta.Sender = sender
+	return a.log.Append(ctx, stream, expected, event.Propose(a.ids, meta, e)...)
 }
+
+// platform returns the cause of what Waypost does on its own.
+func platform() event.Cause { return event.Cause{By: domain.Platform("alerts")} }

@@ -13,19 +13,30 @@ import (
 	"github.com/waypost/waypost/app/query"
 )
 
-// missingTimeout bounds the look for what a read model lacks.
+// doubtsRead is the number of records of a shorter log to read.
+const doubtsRead = 10
+
+// missingTimeout bounds the search for what a read model lacks.
 const missingTimeout = 2 * time.Second
 
-// errSeen ends a subscription that has seen enough.
+// errSeen ends a subscription that has delivered enough.
 var errSeen = errors.New("seen")
 
-// Missing answers the alerts of which something was recorded behind a position, as they
-// are now, the latest last. It is how a list shows that its own read model stands
-// still. Behind a long backlog it answers what it found within two seconds.
+// Missing returns the alerts that changed after a position, in their current state, most
+// recently changed last. A list uses it to show alerts even if its own read model has
+// stopped. After a long backlog, Missing returns what it found within two seconds.
 func (a *Alerts) Missing(ctx context.Context, after event.Position) ([]query.Alert, error) {
 	end, err := a.log.End(ctx)
-	if err != nil || end <= after {
+	if err != nil || end == after {
 		return nil, err
+	}
+	// If the log is shorter than the read model, the alerts since it became so are missing.
+	if after > end {
+		shorter, err := a.shorter(ctx)
+		if err != nil || shorter == nil {
+			return nil, err
+		}
+		after = shorter.End
 	}
 	var order []uuid.UUID
 	latest := make(map[uuid.UUID]event.Position)
@@ -34,7 +45,7 @@ func (a *Alerts) Missing(ctx context.Context, after event.Position) ([]query.Ale
 	err = a.log.Subscribe(bounded, event.Subscription{After: after, Filter: event.Filter{Types: Types()}},
 		func(_ context.Context, b event.Batch) error {
 			for _, e := range b.Events {
-				if id, ok := Of(e.Stream); ok {
+				if id, ok := event.ParseAlertStream(e.Stream); ok {
 					order = append(order, id)
 					latest[id] = e.Position
 				}
@@ -45,7 +56,7 @@ func (a *Alerts) Missing(ctx context.Context, after event.Position) ([]query.Ale
 			return nil
 		})
 	if err != nil && !errors.Is(err, errSeen) && (bounded.Err() == nil || ctx.Err() != nil) {
-		return nil, fmt.Errorf("look for alerts behind the read model: %w", err)
+		return nil, fmt.Errorf("read alerts after the read model: %w", err)
 	}
 	var found []query.Alert
 	seen := make(map[uuid.UUID]bool)
@@ -62,4 +73,19 @@ func (a *Alerts) Missing(ctx context.Context, after event.Position) ([]query.Ale
 	}
 	slices.Reverse(found)
 	return found, nil
+}
+
+// shorter returns the newest record that the log is shorter than it was, or nil if there is
+// none.
+func (a *Alerts) shorter(ctx context.Context) (*event.PositionBeyondEnd, error) {
+	doubts, err := a.log.ReadBackwards(ctx, event.LogEndStream, doubtsRead)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range doubts {
+		if doubt, ok := r.Event.(event.PositionBeyondEnd); ok && r.Position < doubt.Position {
+			return &doubt, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // most logs were never shorter
 }

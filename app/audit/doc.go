@@ -1,4 +1,4 @@
-// Package audit reads the log as an auditor does, and records who did so.
+// Package audit reads the event log for auditors, and records who reads it.
 //
-// What it reads comes from the log itself, never from a read model.
+// It reads events only from the event log, never from a read model.
 package audit

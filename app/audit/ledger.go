@@ -16,34 +16,35 @@ import (
 )
 
 const (
-	// maxFolded is how many messages a ledger of the past folds from the log: those of
-	// which something was recorded since.
+	// maxFolded is the maximum number of messages that a past ledger folds from the log:
+	// those that changed since then.
 	maxFolded = 100_000
-	// ledgerSkew is skew for the ledger. What lies within it is folded, so it is shorter:
-	// at 1,600 messages a second that is 32,000 messages.
+	// ledgerSkew is skew for the ledger. It is shorter because messages within it are
+	// folded: 32,000 messages at 1,600 messages per second.
 	ledgerSkew = 10 * time.Second
-	// foldsAtOnce is how many are read side by side; a client's connection carries at
-	// most 100 streams.
+	// foldsAtOnce is the number of messages to read concurrently. A client's connection
+	// carries at most 100 streams.
 	foldsAtOnce = 48
 )
 
-// Past is what a read model tells of earlier times. It says where in the log to look;
-// what stood there is read from the log.
-type Past interface {
-	// Around answers two positions of a log between which an instant lies: all up to low was
-	// recorded before it, all from high on after it, if times are out of the log's order
-	// by skew at most. They may be far apart, 0 and event.Last at the most.
-	Around(ctx context.Context, logID string, at time.Time, skew time.Duration) (low, high event.Position, err error)
-	// PastMessages counts the messages of a sender, of all for nil, that were queued before
-	// high and of which nothing was recorded behind low. It lists the others that were
+// HistoryReader reads earlier times from a read model. It finds where to look in the event
+// log; the events themselves are read from the log.
+type HistoryReader interface {
+	// PositionsAround returns two positions of a log with an instant between them, if
+	// recording times deviate from the order of the log by at most skew. All events up to
+	// low were recorded before the instant, and all events from high on after it. The
+	// positions can be far apart, at most 0 and event.MaxPosition.
+	PositionsAround(ctx context.Context, logID string, at time.Time, skew time.Duration) (low, high event.Position, err error)
+	// PastMessages counts the messages that were queued before high and did not change
+	// after low, of one sender, or of all senders for nil. It lists the others that were
 	// queued before high, at most limit of them.
 	PastMessages(ctx context.Context, senderID *string, low, high event.Position, limit int) (query.PastMessages, error)
 }
 
-// Ledger answers where every message of a sender, of all for nil, was at an instant of
-// the past.
+// Ledger returns the ledger at an earlier instant, of one sender, or of all senders if
+// senderID is nil.
 func (r *Reader) Ledger(ctx context.Context, senderID *string, asOf time.Time) (query.Ledger, error) {
-	low, high, err := r.past.Around(ctx, r.logID, asOf, ledgerSkew)
+	low, high, err := r.past.PositionsAround(ctx, r.logID, asOf, ledgerSkew)
 	if err != nil {
 		return query.Ledger{}, err
 	}
@@ -52,7 +53,7 @@ func (r *Reader) Ledger(ctx context.Context, senderID *string, asOf time.Time) (
 		return query.Ledger{}, err
 	}
 	if len(found.Others) > maxFolded {
-		return query.Ledger{}, domain.Invalid("asOf", "of more than %d messages something was recorded since; give senderId, or a later instant", maxFolded)
+		return query.Ledger{}, domain.Invalid("asOf", "more than %d messages changed since then; set senderId, or a later time", maxFolded)
 	}
 	folded, err := r.foldAsOf(ctx, found.Others, asOf)
 	if err != nil {

@@ -13,51 +13,51 @@ import (
 	"github.com/waypost/waypost/app/event"
 )
 
-// MaxPage is how many events a page has at most.
+// MaxPage is the maximum number of events of a page.
 const MaxPage = 1000
 
 const (
-	// block is how many events are read of the log at a time.
+	// block is the number of events to read from the log at a time.
 	block = 1000
-	// patience bounds the search for a page. What was found by then is the page, and
-	// the next one goes on behind what was searched.
+	// patience bounds the search for a page. The events found by then are the page, and the
+	// next page continues after the searched part.
 	patience = 5 * time.Second
-	// narrowPatience bounds the look for where to begin.
+	// narrowPatience bounds the lookup of where to start.
 	narrowPatience = time.Second
-	// skew is how far recording times may be out of the log's order: processes append
-	// side by side, each by its own clock.
+	// skew is the maximum deviation of recording times from the order of the log, because
+	// processes append concurrently, each by its own clock.
 	skew = time.Minute
-	// maxStream is how many events of one message are read; it has some ten, and its
-	// budget of attempts keeps it below a few hundred.
+	// maxStream is the maximum number of events to read of one message. A message has about
+	// ten; its retry budget keeps it below a few hundred.
 	maxStream = 10_000
 )
 
-// Log is the event store as it is read here.
+// Log is the event store as the audit needs it.
 type Log interface {
 	event.Log
-	// ReadAllBackwards answers at most limit events of the global order that stand
-	// before a position (0: the end), the newest first, and how far it came (0: the
-	// beginning).
+	// ReadAllBackwards returns at most limit events of the global order before a position,
+	// newest first, and the position that it reached. A position of 0 is the end of the log
+	// as an argument, and its start as a result.
 	ReadAllBackwards(ctx context.Context, before event.Position, limit int) ([]event.Recorded, event.Position, error)
 }
 
-// Filter chooses events; all conditions that are given must hold.
+// Filter selects events. All conditions that are set must hold.
 type Filter struct {
-	// Stream and StreamPrefix go by the stream's name.
+	// Stream and StreamPrefix match the stream's name.
 	Stream, StreamPrefix string
-	// Types are names of events.
+	// Types are the names of event types.
 	Types []string
-	// MessageID is the message whose stream it is.
+	// MessageID selects the stream of a message.
 	MessageID uuid.UUID
-	// Senders are ids; nil for all.
+	// Senders are sender IDs. If nil, events of all senders match.
 	Senders []string
-	// CorrelationID is the message it belongs to, ActorID who caused it.
+	// CorrelationID is the message that an event belongs to. ActorID is who caused it.
 	CorrelationID, ActorID string
-	// From and To bound the time of recording: from the one, up to before the other.
+	// From and To bound the time of recording. From is inclusive, To is exclusive.
 	From, To time.Time
 }
 
-// Order is that of a page.
+// Order is the order of a page.
 type Order int
 
 // The orders.
@@ -66,37 +66,38 @@ const (
 	NewestFirst
 )
 
-// Page says which events are wanted: at most First, behind After in the order. 0 is
-// the beginning.
+// Page selects at most First events after the position After in the order. If After is 0,
+// the page starts at the beginning.
 type Page struct {
 	Order Order
 	First int
 	After event.Position
 }
 
-// Events is a page of the log.
+// Events is a page of events.
 type Events struct {
 	Events []event.Recorded
-	// More says that there may be further events; the next page goes on After. A page
-	// can have fewer events than were asked for and yet have More: the search is
+	// More reports whether there can be further events. The next page starts after After. A
+	// page can have fewer events than requested and still have More, because the search is
 	// bounded in time.
 	More  bool
 	After event.Position
 }
 
-// Reader reads the log.
+// Reader reads the event log.
 type Reader struct {
 	log   Log
 	logID string
-	past  Past
+	past  HistoryReader
 }
 
-// NewReader makes a Reader of a log. past may be away: then more of it is searched.
-func NewReader(log Log, logID uuid.UUID, past Past) *Reader {
+// NewReader returns a Reader of a log. While past is unavailable, the Reader searches more
+// of the log.
+func NewReader(log Log, logID uuid.UUID, past HistoryReader) *Reader {
 	return &Reader{log, logID.String(), past}
 }
 
-// Read answers a page.
+// Read returns a page.
 func (r *Reader) Read(ctx context.Context, f Filter, p Page) (Events, error) {
 	p = r.narrow(ctx, f, p)
 	var (
@@ -118,8 +119,8 @@ func (r *Reader) Read(ctx context.Context, f Filter, p Page) (Events, error) {
 	return found, nil
 }
 
-// narrow begins the search of a time where the log has it, instead of at the log's end or
-// beginning.
+// narrow moves the start of a search in time from the log's end or beginning to the
+// matching part of the log.
 func (r *Reader) narrow(ctx context.Context, f Filter, p Page) Page {
 	from, bounded := f.From, !f.From.IsZero()
 	if p.Order == NewestFirst {
@@ -130,19 +131,19 @@ func (r *Reader) narrow(ctx context.Context, f Filter, p Page) Page {
 	}
 	looking, stop := context.WithTimeout(ctx, narrowPatience)
 	defer stop()
-	low, high, err := r.past.Around(looking, r.logID, from, skew)
+	low, high, err := r.past.PositionsAround(looking, r.logID, from, skew)
 	switch {
-	case err != nil: // the search is longer, what it finds the same
+	case err != nil: // the search takes longer but finds the same
 	case p.Order == OldestFirst:
 		p.After = max(p.After, low)
-	case high != event.Last && (p.After == 0 || high < p.After):
+	case high != event.MaxPosition && (p.After == 0 || high < p.After):
 		p.After = high
 	}
 	return p
 }
 
-// oneStream is the one stream that all events the filter finds stand in, if it is
-// one; "" if the filter contradicts itself.
+// oneStream returns the only stream that can have matching events, if there is one. It
+// returns "" if the filter contradicts itself.
 func (f Filter) oneStream() (string, bool) {
 	stream := f.Stream
 	if f.MessageID != uuid.Nil {
@@ -158,7 +159,7 @@ func (f Filter) oneStream() (string, bool) {
 	return stream, stream != ""
 }
 
-// finds reports whether the filter finds e.
+// finds reports whether e matches the filter.
 func (f Filter) finds(e event.Recorded) bool {
 	stream, one := f.oneStream()
 	return (!one || e.Stream == stream) &&
@@ -171,7 +172,7 @@ func (f Filter) finds(e event.Recorded) bool {
 		(f.To.IsZero() || e.Meta.RecordedAt.Before(f.To))
 }
 
-// ofStream pages over a stream that is short enough to be read as a whole.
+// ofStream returns a page of a stream that is short enough to read as a whole.
 func (r *Reader) ofStream(ctx context.Context, stream string, f Filter, p Page) (Events, error) {
 	all, err := r.log.Read(ctx, stream, 0, maxStream)
 	if err != nil {
@@ -193,7 +194,7 @@ func (r *Reader) ofStream(ctx context.Context, stream string, f Filter, p Page) 
 	return found, nil
 }
 
-// passed reports whether a position stands before the page.
+// passed reports whether a position is before the page.
 func (p Page) passed(at event.Position) bool {
 	return p.After > 0 && (at == p.After || (at < p.After) == (p.Order == OldestFirst))
 }
@@ -202,11 +203,11 @@ func (e *Events) add(r event.Recorded) {
 	e.Events, e.After = append(e.Events, r), r.Position
 }
 
-// errPage ends a subscription that has seen enough.
+// errPage ends a subscription that has delivered enough.
 var errPage = errors.New("the page is complete")
 
-// forwards pages by a subscription that the store itself filters, as far as it can,
-// and that ends with the page.
+// forwards returns a page in the order of the log. It subscribes with a filter of the
+// store, as far as the store supports it, and ends with the page.
 func (r *Reader) forwards(ctx context.Context, f Filter, p Page) (Events, error) {
 	found := Events{After: p.After}
 	sub := event.Subscription{After: p.After, Filter: f.ofStore(), MaxBatch: min(p.First+1, block)}
@@ -236,7 +237,7 @@ func (r *Reader) forwards(ctx context.Context, f Filter, p Page) (Events, error)
 		return found, nil
 	case ctx.Err() == nil && searching.Err() != nil:
 		if found.After == p.After {
-			return Events{}, event.ErrUnavailable // nothing came at all
+			return Events{}, event.ErrUnavailable // nothing was delivered at all
 		}
 		found.More = true
 		return found, nil
@@ -245,7 +246,7 @@ func (r *Reader) forwards(ctx context.Context, f Filter, p Page) (Events, error)
 	}
 }
 
-// ofStore is what the store can filter by: streams or types, not both.
+// ofStore returns what the store can filter by: streams or types, not both.
 func (f Filter) ofStore() event.Filter {
 	stream, one := f.oneStream()
 	switch {
@@ -259,7 +260,7 @@ func (f Filter) ofStore() event.Filter {
 	return event.Filter{}
 }
 
-// backwards pages over the log's end. The store has no filter for that.
+// backwards returns a page from the end of the log. The store has no filter for that.
 func (r *Reader) backwards(ctx context.Context, f Filter, p Page) (Events, error) {
 	found := Events{After: p.After}
 	searching, stop := context.WithTimeout(ctx, patience)

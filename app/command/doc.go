@@ -1,7 +1,5 @@
-// Package command holds what can be done to Waypost: one file a use case, each
-// a load, a decision of the domain and an append.
+// Package command implements what can be done to Waypost, one file for each use case.
 //
-// The append carries the revision the decision was made from. When someone else
-// came first the whole of it is done again, a bounded number of times, and on
-// nothing but such a conflict.
+// A command loads an aggregate from its repository, lets the domain decide, and appends
+// the events. repository.Execute repeats this if another writer appended first.
 package command

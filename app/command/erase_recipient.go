@@ -3,85 +3,85 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
 
 const (
-	// MaxErasedKeys is how many keys one event of an erasure names.
+	// MaxErasedKeys is the maximum number of keys in one event of an erasure.
 	MaxErasedKeys = 1000
-	// maxErasureReason bounds what an operator writes, in bytes.
-	maxErasureReason = 1000
-	// erasurePatience is how long an erasure waits for the read models to forget.
+	// erasurePatience is how long an erasure waits for the read models to apply it.
 	erasurePatience = 10 * time.Second
 	erasurePoll     = 20 * time.Millisecond
 )
 
-// PersonKeys are the data keys of people.
+// PersonKeys are the data keys of recipients.
 type PersonKeys interface {
-	// Settle makes every process store the keys it has derived so far.
-	Settle(ctx context.Context) error
-	// KeysOf are the keys of a person, under whatever name data about them came.
+	// FlushAllProcesses makes every process store the keys that it has derived so far.
+	FlushAllProcesses(ctx context.Context) error
+	// KeysOf returns the keys of a person, for every name that the person is known by.
 	KeysOf(ctx context.Context, person string) ([]event.KeyID, error)
-	// Destroy destroys keys for good. Again it changes nothing.
+	// Destroy permanently destroys keys. Repeating the call changes nothing.
 	Destroy(ctx context.Context, keys []event.KeyID, at time.Time) error
-	// Scrub removes destroyed keys from the files they stood in.
-	Scrub(ctx context.Context) error
+	// PurgeFiles removes destroyed keys from the files that contain them.
+	PurgeFiles(ctx context.Context) error
 }
 
-// SealedReader knows from the read models what keys have sealed.
+// SealedReader finds what keys have sealed in the read models.
 type SealedReader interface {
-	// CountSealed answers of how many messages and events.
+	// CountSealed returns the number of messages and of events.
 	CountSealed(ctx context.Context, keys []event.KeyID) (messages, events int64, err error)
-	// ViewsPosition answers how far the read models of messages have come.
-	ViewsPosition(ctx context.Context) (event.Position, error)
+	UnsentReader
 }
 
-// EraseRecipient forgets people.
+// EraseRecipient erases the personal data of recipients.
 type EraseRecipient struct {
 	log      event.Log
 	messages *Messages
 	keys     PersonKeys
 	sealed   SealedReader
-	clock    Clock
+	clock    event.Clock
 	after    func(time.Duration) <-chan time.Time
-	ids      IDs
+	ids      event.IDs
 }
 
-// NewEraseRecipient makes the use case. after is time.After or its like.
+// NewEraseRecipient returns the use case. after is time.After, or a test's.
 func NewEraseRecipient(
-	log event.Log, messages *Messages, keys PersonKeys, sealed SealedReader, clock Clock,
-	after func(time.Duration) <-chan time.Time, ids IDs,
+	log event.Log, messages *Messages, keys PersonKeys, sealed SealedReader, clock event.Clock,
+	after func(time.Duration) <-chan time.Time, ids event.IDs,
 ) *EraseRecipient {
 	return &EraseRecipient{log: log, messages: messages, keys: keys, sealed: sealed, clock: clock, after: after, ids: ids}
 }
 
-// Erasure is what an erasure did.
+// Erasure is the result of an erasure.
 type Erasure struct {
 	ID uuid.UUID
 	At time.Time
-	// Messages and Events are those whose personal data can be read no more, as far as
-	// the read models know.
+	// Messages and Events are the numbers of messages and events whose personal data can
+	// no longer be read, as far as the read models know.
 	Messages, Events int64
 }
 
-// Handle forgets one person: what stands of them in the log and in the read models
-// can be read nowhere when it returns. Again it finds nothing and changes nothing;
-// that it was asked for is recorded each time. What comes of that person later is
-// not forgotten with it.
-func (h *EraseRecipient) Handle(ctx context.Context, to, reason string, cause Cause) (Erasure, error) {
+// Handle erases the personal data of one recipient. When it returns, the recipient's data
+// in the log and in the read models can no longer be read anywhere. Repeating the request
+// erases nothing further, but every request is recorded. Data that is recorded later is
+// not erased.
+func (h *EraseRecipient) Handle(ctx context.Context, to, reason string, cause event.Cause) (Erasure, error) {
 	number, err := message.ParseNumber(to)
 	if err != nil {
 		return Erasure{}, err
 	}
-	if reason = strings.TrimSpace(reason); reason == "" || len(reason) > maxErasureReason {
-		return Erasure{}, domain.Invalid("reason", "has %d bytes, 1 to %d are allowed", len(reason), maxErasureReason)
+	reason = strings.TrimSpace(reason)
+	if err := domain.CheckLines("reason", reason, 1, domain.MaxReason); err != nil {
+		return Erasure{}, err
 	}
 	keys, err := h.keysOf(ctx, number)
 	if err != nil {
@@ -94,21 +94,24 @@ func (h *EraseRecipient) Handle(ctx context.Context, to, reason string, cause Ca
 	}
 	h.messages.Forget(keys)
 	if err := h.keys.Destroy(ctx, keys, done.At); err != nil {
-		return Erasure{}, fmt.Errorf("erasure %s stands in the log and goes on by itself: %w", done.ID, err)
+		return Erasure{}, fmt.Errorf("erasure %s is recorded and continues automatically: %w", done.ID, err)
 	}
-	h.messages.Forget(keys) // what was being loaded while the keys were still there
+	h.messages.Forget(keys) // messages that were being loaded while the keys existed
 	h.await(ctx, recorded)
+	if err := h.messages.CancelErased(ctx, h.sealed, keys, cause); err != nil {
+		return Erasure{}, fmt.Errorf("erasure %s: %w", done.ID, err)
+	}
 	if done.Messages, done.Events, err = h.sealed.CountSealed(ctx, keys); err != nil {
 		return Erasure{}, fmt.Errorf("erasure %s: %w", done.ID, err)
 	}
-	if err := h.keys.Scrub(ctx); err != nil {
+	if err := h.keys.PurgeFiles(ctx); err != nil {
 		return Erasure{}, fmt.Errorf("erasure %s: %w", done.ID, err)
 	}
 	return done, nil
 }
 
 func (h *EraseRecipient) keysOf(ctx context.Context, number string) ([]event.KeyID, error) {
-	if err := h.keys.Settle(ctx); err != nil {
+	if err := h.keys.FlushAllProcesses(ctx); err != nil {
 		return nil, fmt.Errorf("erase a recipient: %w", err)
 	}
 	keys, err := h.keys.KeysOf(ctx, number)
@@ -118,30 +121,24 @@ func (h *EraseRecipient) keysOf(ctx context.Context, number string) ([]event.Key
 	return keys, nil
 }
 
-// record appends the erasure, several events if it has many keys.
-func (h *EraseRecipient) record(ctx context.Context, e Erasure, keys []event.KeyID, reason string, cause Cause) (event.Position, error) {
-	meta := event.Meta{
-		RecordedAt: e.At, CausationID: cause.CausationID, By: cause.By, OnBehalfOf: cause.By.OnBehalfOf, Traceparent: cause.Traceparent,
+// record appends the erasure. An erasure of many keys has several events.
+func (h *EraseRecipient) record(ctx context.Context, e Erasure, keys []event.KeyID, reason string, cause event.Cause) (event.Position, error) {
+	first := min(len(keys), MaxErasedKeys)
+	erased := []event.PersonalErased{{
+		Keys: keys[:first:first], Cause: event.ErasedOnRequest, Personal: event.ErasurePersonal{Reason: reason},
+	}}
+	for more := range slices.Chunk(keys[first:], MaxErasedKeys) {
+		erased = append(erased, event.PersonalErased{Keys: more, Cause: event.ErasedOnRequest})
 	}
-	first := event.PersonalErased{Cause: event.ErasedOnRequest, Personal: event.ErasurePersonal{Reason: reason}}
-	var news []event.New
-	for next := first; ; next = (event.PersonalErased{Cause: event.ErasedOnRequest}) {
-		n := min(len(keys), MaxErasedKeys)
-		next.Keys, keys = keys[:n:n], keys[n:]
-		news = append(news, event.New{ID: h.ids(), Event: next, Meta: meta})
-		if len(keys) == 0 {
-			break
-		}
-	}
-	done, err := h.log.Append(ctx, event.ErasureStream(e.ID), event.NoStream(), news...)
+	done, err := h.log.Append(ctx, event.ErasureStream(e.ID), event.NoStream(), event.Propose(h.ids, cause.Meta(e.At), erased...)...)
 	if err != nil {
 		return 0, fmt.Errorf("record an erasure: %w", err)
 	}
 	return done.Position, nil
 }
 
-// await waits a moment for the read models to come to a position. They are behind
-// while Postgres is: then they forget when they get there.
+// await waits up to erasurePatience for the read models to reach a position. They are
+// behind while Postgres is unavailable, and then apply the erasure when they get there.
 func (h *EraseRecipient) await(ctx context.Context, to event.Position) {
 	ctx, cancel := context.WithTimeout(ctx, erasurePatience)
 	defer cancel()
@@ -149,10 +146,8 @@ func (h *EraseRecipient) await(ctx context.Context, to event.Position) {
 		if at, err := h.sealed.ViewsPosition(ctx); err == nil && at >= to {
 			return
 		}
-		select {
-		case <-ctx.Done():
+		if retry.Wait(ctx, h.after, erasurePoll) != nil {
 			return
-		case <-h.after(erasurePoll):
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
@@ -24,12 +26,12 @@ const keysPatience = time.Minute
 
 func newKeyID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 
-// keyLog is a real log that knows keys.
+// keyLog opens a real event log that can contain keys.
 func keyLog(t *testing.T) *eventstore.Log {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), keysPatience)
 	defer cancel()
-	store, err := eventstored.Open(ctx, eventstored.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	store, err := eventstored.Open(ctx, eventstored.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,14 +53,26 @@ func keyLog(t *testing.T) *eventstore.Log {
 	return log
 }
 
-// process is the repository of one process, that follows the log. Its timers are
-// the test's: a value on flush records the use of keys.
+// readCounter counts the reads of streams.
+type readCounter struct {
+	event.Log
+
+	reads atomic.Int64
+}
+
+func (c *readCounter) Read(ctx context.Context, stream string, from event.Revision, limit int) ([]event.Recorded, error) {
+	c.reads.Add(1)
+	return c.Log.Read(ctx, stream, from, limit)
+}
+
+// process is the repository of one process that follows the log. The test triggers its
+// timers: a value on flush records the use of keys.
 type process struct {
 	*command.Keys
 	flush chan time.Time
 }
 
-func startProcess(t *testing.T, log event.Log, clock command.Clock) process {
+func startProcess(t *testing.T, log event.Log, clock event.Clock) process {
 	t.Helper()
 	p := process{command.NewKeys(log, clock, newKeyID, rand.Reader, slog.New(slog.DiscardHandler)), make(chan time.Time)}
 	ctx, stop := context.WithCancel(t.Context())
@@ -75,7 +89,7 @@ func startProcess(t *testing.T, log event.Log, clock command.Clock) process {
 
 var (
 	admin = access.Grant{Scopes: []access.Scope{access.ScopeAdmin}}
-	cause = command.Cause{By: domain.Platform("test")}
+	cause = event.Cause{By: domain.Platform("test")}
 )
 
 func (p process) mustCreate(t *testing.T, name string) (access.Key, string) {
@@ -87,18 +101,14 @@ func (p process) mustCreate(t *testing.T, name string) (access.Key, string) {
 	return k, secret
 }
 
-// until waits for what other processes and timers bring about.
+// until waits for an effect of other processes and timers.
 func until(t *testing.T, what string, happened func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(keysPatience); !happened(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
+	polltest.Until(t, what, happened)
 }
 
-// What one process revokes counts in no other, also when they use the key all the
-// time while it is revoked.
+// A key that one process revokes is rejected by all others, even if they use it all the
+// time.
 func TestKeyRevokedElsewhereCountsNoMore(t *testing.T) {
 	t.Parallel()
 	log := keyLog(t)
@@ -129,11 +139,11 @@ func TestKeyRevokedElsewhereCountsNoMore(t *testing.T) {
 	if _, err := here.Revoke(t.Context(), admin, k.ID, cause); err != nil {
 		t.Fatal(err)
 	}
-	// Where it was revoked it counts no more at once.
+	// The process that revoked the key rejects it immediately.
 	if _, err := here.Authenticate(t.Context(), secret); domain.CodeOf(err) != domain.CodeUnauthenticated {
 		t.Errorf("right after it was revoked: %v", err)
 	}
-	until(t, "the other process takes note", func() bool { return there.Standing(t.Context(), k.ID) != nil })
+	until(t, "the other process takes note", func() bool { return there.CheckActive(t.Context(), k.ID) != nil })
 	close(stop)
 	users.Wait()
 	for _, s := range []string{secret, tokenSecret} {
@@ -141,7 +151,7 @@ func TestKeyRevokedElsewhereCountsNoMore(t *testing.T) {
 			t.Errorf("in the other process: %v", err)
 		}
 	}
-	if err := there.Standing(t.Context(), token.ID); domain.CodeOf(err) != domain.CodeUnauthenticated {
+	if err := there.CheckActive(t.Context(), token.ID); domain.CodeOf(err) != domain.CodeUnauthenticated {
 		t.Errorf("the token of a revoked key: %v", err)
 	}
 }
@@ -150,8 +160,8 @@ func TestKeysAreListedFromTheLog(t *testing.T) {
 	t.Parallel()
 	log := keyLog(t)
 	p := startProcess(t, log, time.Now)
-	// One that was listed and then not made, as by a crash in between.
-	_, err := log.Append(t.Context(), event.KeysStream, event.Any(), event.New{ID: newKeyID(), Event: access.KeyListed{Key: uuid.NewString()}})
+	// A key that was listed but not created, for example because of a crash in between.
+	_, err := log.Append(t.Context(), event.KeysStream, event.Any(), event.Proposed{ID: newKeyID(), Event: access.KeyListed{Key: uuid.NewString()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,9 +217,9 @@ func TestSecretsOfNoKey(t *testing.T) {
 	}
 }
 
-// BenchmarkAuthenticate is what a key costs every request.
+// BenchmarkAuthenticate measures the cost of a key for every request.
 func BenchmarkAuthenticate(b *testing.B) {
-	store, err := eventstored.Open(b.Context(), eventstored.Options{Dir: b.TempDir(), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	store, err := eventstored.Open(b.Context(), eventstored.Options{Dir: b.TempDir(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -222,7 +232,8 @@ func BenchmarkAuthenticate(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = errors.Join(log.Close(context.Background()), store.Close(context.Background())) }()
-	keys := command.NewKeys(log, time.Now, newKeyID, rand.Reader, slog.New(slog.DiscardHandler))
+	counted := &readCounter{Log: log}
+	keys := command.NewKeys(counted, time.Now, newKeyID, rand.Reader, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- keys.Run(ctx, time.After) }()
@@ -231,10 +242,49 @@ func BenchmarkAuthenticate(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	time.Sleep(100 * time.Millisecond) // until the key streams are followed
+	polltest.Until(b, "the key streams are followed, so that keys are not read", func() bool {
+		before := counted.reads.Load()
+		_, err := keys.Authenticate(b.Context(), secret)
+		return err == nil && counted.reads.Load() == before
+	})
 	for b.Loop() {
 		if _, err := keys.Authenticate(b.Context(), secret); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// The number of access tokens of a key is limited. Expired tokens no longer count.
+func TestAccessTokensOfAKeyAreBounded(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	keys := command.NewKeys(keyLog(t), func() time.Time { return now }, newKeyID, rand.Reader, slog.New(slog.DiscardHandler))
+	issue := func(issuer string) error {
+		_, _, err := keys.CreateToken(t.Context(), access.Issuer{Grant: access.Grant{Scopes: []access.Scope{access.ScopeSend}}},
+			access.Request{Name: "token", Grant: access.Grant{Scopes: []access.Scope{access.ScopeSend}}}, time.Hour,
+			event.Cause{By: domain.Actor{Kind: domain.ActorKey, ID: issuer}})
+		return err
+	}
+	const most = 5_000
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			for range most / 50 {
+				if err := issue("a"); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := issue("a"); domain.CodeOf(err) != domain.CodeUnavailable {
+		t.Errorf("one more: %v", err)
+	}
+	if err := issue("b"); err != nil {
+		t.Errorf("another key: %v", err)
+	}
+	now = now.Add(time.Hour)
+	if err := issue("a"); err != nil {
+		t.Errorf("once they have ended: %v", err)
 	}
 }

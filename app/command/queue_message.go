@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strconv"
 	"sync"
 	"time"
@@ -11,67 +13,92 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
 
-// Fingerprinter makes and compares the keyed hash by which a repeat under the
-// same idempotency key is told from another message. It is keyed so that the
-// log cannot be searched for a number or a text by hashing guesses.
+// Fingerprinter computes and compares the keyed hash that distinguishes a repeated request
+// from another message under the same idempotency key. It is keyed so that no one can
+// search the log for a number or a text by hashing guesses.
 type Fingerprinter interface {
 	Fingerprint(parts ...[]byte) string
-	// Matches also knows fingerprints made under an older key.
+	// Matches reports whether the parts have the fingerprint, under the current key or an
+	// older one.
 	Matches(fingerprint string, parts ...[]byte) bool
 }
 
-// QueueMessage accepts messages: accepted means durably recorded.
+// QueueMessage accepts messages. An accepted message is durably recorded.
 type QueueMessage struct {
 	messages *Messages
 	senders  *Senders
 	prints   Fingerprinter
+	logger   *slog.Logger
+	warned   sync.Map // senders for which a key with its recipient's number was logged
 }
 
-// NewQueueMessage makes the use case.
+// NewQueueMessage returns the use case.
 func NewQueueMessage(messages *Messages, senders *Senders, prints Fingerprinter) *QueueMessage {
-	return &QueueMessage{messages: messages, senders: senders, prints: prints}
+	return &QueueMessage{messages: messages, senders: senders, prints: prints, logger: slog.New(slog.DiscardHandler)}
 }
 
-// Queued is the answer to a request: the message, and whether it stood already.
+// Logged makes h log warnings about requests that are accepted but should be changed, and
+// returns h.
+func (h *QueueMessage) Logged(l *slog.Logger) *QueueMessage {
+	h.logger = l
+	return h
+}
+
+// warnOfKey logs, once for each sender, an idempotency key that contains its recipient's
+// number. Such a key isn't rejected, because callers that have used such keys for years
+// could not send anything.
+func (h *QueueMessage) warnOfKey(ctx context.Context, r message.Request) {
+	if !message.NamesRecipient(r.IdempotencyKey, r.To) {
+		return
+	}
+	if _, known := h.warned.LoadOrStore(r.Sender, true); !known {
+		h.logger.WarnContext(ctx, "an idempotency key contains its recipient's number; message IDs are derived from keys and stay after an erasure, "+
+			"so use an order number or a random value, or an HMAC with the secret of the query idempotencySecret", "sender", r.Sender)
+	}
+}
+
+// Queued is the result of a request: the message, and whether it already existed.
 type Queued struct {
-	Loaded
+	repository.Loaded
+
 	Replayed bool
 }
 
-// Handle queues one message. r needs no Fingerprint and its To any notation of
-// a number with country code. Errors are *domain.Error for what the caller can
-// mend; a conflict carries the id of the message in the way.
-func (h *QueueMessage) Handle(ctx context.Context, r message.Request, cause Cause) (Queued, error) {
+// Handle queues one message. r needs no Fingerprint, and its To can have any notation of a
+// number with a country code. Errors that the caller can fix are *domain.Error. A conflict
+// contains the ID of the existing message.
+func (h *QueueMessage) Handle(ctx context.Context, r message.Request, cause event.Cause) (Queued, error) {
 	return h.traced(ctx, r, cause, false)
 }
 
-// traced is handle in a span: inside of the one that asked for it, or of a trace of its
-// own for a message that was one of many.
-func (h *QueueMessage) traced(ctx context.Context, r message.Request, cause Cause, ownTrace bool) (Queued, error) {
+// traced is handle in a span. The span is below the caller's, or starts its own trace if
+// the message is one of many.
+func (h *QueueMessage) traced(ctx context.Context, r message.Request, cause event.Cause, ownTrace bool) (Queued, error) {
 	ctx, span := h.messages.trace.Begin(ctx, trace.Start{
 		Kind: trace.Producer, Name: "queue message", Parent: cause.Traceparent, Root: ownTrace,
 	})
 	defer span.End()
 	cause.Traceparent = cmp.Or(span.Traceparent(), cause.Traceparent)
 	q, err := h.handle(ctx, r, cause)
-	if span.On() {
-		span.Text("waypost.sender.id", q.Message.Sender)
+	if span.IsRecording() {
+		span.SetString("waypost.sender.id", q.Message.Sender)
 		if err != nil {
-			span.Fail(string(domain.CodeOf(err)))
+			span.SetError(string(domain.CodeOf(err)))
 		} else {
-			span.Text("waypost.message.id", q.ID.String())
-			span.Text("waypost.message.replayed", strconv.FormatBool(q.Replayed))
+			span.SetString("waypost.message.id", q.ID.String())
+			span.SetString("waypost.message.replayed", strconv.FormatBool(q.Replayed))
 		}
 	}
 	return q, err
 }
 
-func (h *QueueMessage) handle(ctx context.Context, r message.Request, cause Cause) (Queued, error) {
+func (h *QueueMessage) handle(ctx context.Context, r message.Request, cause event.Cause) (Queued, error) {
 	if err := h.prepare(ctx, &r); err != nil {
 		return Queued{}, err
 	}
@@ -81,31 +108,51 @@ func (h *QueueMessage) handle(ctx context.Context, r message.Request, cause Caus
 	}
 	events, err := message.Queue(r, h.messages.clock())
 	if err != nil {
-		return h.lateReplay(ctx, id, r, err)
+		return h.lateReplay(ctx, r, err)
 	}
-	parts := fingerprintParts(events[0].(message.Queued)) //nolint:forcetypeassert // Queue answers it and no other
-	q := events[0].(message.Queued)                       //nolint:forcetypeassert // as above
+	q := events[0].(message.Queued) //nolint:forcetypeassert // Queue returns exactly one event, of this type
+	parts := fingerprintParts(q)
+	if earlier, err := h.replayOf(ctx, r.Sender, r.FormerKeys, parts); domain.CodeOf(err) != domain.CodeNotFound {
+		return earlier, err
+	}
 	q.Personal.Fingerprint = h.prints.Fingerprint(parts...)
-	l := Loaded{ID: id}
-	err = h.messages.append(ctx, &l, event.NoStream(), cause, []message.Event{q})
-	var wrong *event.WrongRevisionError
+	l := repository.Loaded{ID: id}
+	err = h.messages.Create(ctx, &l, cause, q)
 	switch {
 	case err == nil:
+		h.warnOfKey(ctx, r)
 		return Queued{Loaded: l}, nil
 	case errors.Is(err, event.ErrTooLarge):
 		return Queued{}, &domain.Error{Code: domain.CodeTooLarge, Field: "content", Message: "is too large to be recorded; send media by id or link"}
-	case !errors.As(err, &wrong):
+	case !repository.IsConflict(err):
 		return Queued{}, err
 	}
 	return h.replay(ctx, id, parts)
 }
 
-// lateReplay answers a request that is refused for its times: a repeat's are
-// ignored, and an expiresAt may have passed since the first request. Any other
-// request stays refused.
-func (h *QueueMessage) lateReplay(ctx context.Context, id uuid.UUID, r message.Request, refused error) (Queued, error) {
+// check decides on a request as handle does, and records nothing. It returns the
+// zero Queued for a message that would be queued.
+func (h *QueueMessage) check(ctx context.Context, r message.Request) (Queued, error) {
+	if err := h.prepare(ctx, &r); err != nil {
+		return Queued{}, err
+	}
+	events, err := message.Queue(r, h.messages.clock())
+	if err != nil {
+		return h.lateReplay(ctx, r, err)
+	}
+	earlier, err := h.replayOf(ctx, r.Sender, keysOf(r), fingerprintParts(events[0].(message.Queued))) //nolint:forcetypeassert // Queue returns exactly one event, of this type
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return Queued{}, nil
+	}
+	return earlier, err
+}
+
+// lateReplay handles a request that was rejected because of its times. A repeated
+// request's times are ignored, because its expiresAt can have passed since the first
+// request. lateReplay returns the rejection of any other request.
+func (h *QueueMessage) lateReplay(ctx context.Context, r message.Request, refused error) (Queued, error) {
 	var e *domain.Error
-	if r.IdempotencyKey == "" || !errors.As(refused, &e) || (e.Field != "expiresAt" && e.Field != "sendAt") {
+	if len(keysOf(r)) == 0 || !errors.As(refused, &e) || (e.Field != "expiresAt" && e.Field != "sendAt") {
 		return Queued{}, refused
 	}
 	r.SendAt, r.ExpiresAt = time.Time{}, time.Time{}
@@ -113,14 +160,34 @@ func (h *QueueMessage) lateReplay(ctx context.Context, id uuid.UUID, r message.R
 	if err != nil {
 		return Queued{}, err
 	}
-	q, err := h.replay(ctx, id, fingerprintParts(events[0].(message.Queued))) //nolint:forcetypeassert // Queue answers it and no other
+	q, err := h.replayOf(ctx, r.Sender, keysOf(r), fingerprintParts(events[0].(message.Queued))) //nolint:forcetypeassert // Queue returns exactly one event, of this type
 	if domain.CodeOf(err) == domain.CodeNotFound {
 		return Queued{}, refused
 	}
 	return q, err
 }
 
-// replay answers a request whose message stands already.
+// keysOf returns the keys under which the message of a request can exist.
+func keysOf(r message.Request) []string {
+	if r.IdempotencyKey == "" {
+		return r.FormerKeys
+	}
+	return append([]string{r.IdempotencyKey}, r.FormerKeys...)
+}
+
+// replayOf returns the result of a request whose message already exists, under the first
+// of the keys that has a message. It returns domain.NotFound if none has one.
+func (h *QueueMessage) replayOf(ctx context.Context, sender string, keys []string, parts [][]byte) (Queued, error) {
+	for _, key := range keys {
+		if q, err := h.replay(ctx, message.ID(sender, key), parts); domain.CodeOf(err) != domain.CodeNotFound {
+			return q, err
+		}
+	}
+	return Queued{}, domain.NotFound("no message under these keys")
+}
+
+// replay returns the result of a request whose message already exists. It returns an error
+// if the message has another recipient or content.
 func (h *QueueMessage) replay(ctx context.Context, id uuid.UUID, parts [][]byte) (Queued, error) {
 	l, err := h.messages.Load(ctx, id)
 	if err != nil {
@@ -129,7 +196,7 @@ func (h *QueueMessage) replay(ctx context.Context, id uuid.UUID, parts [][]byte)
 	if l.Message.Erased() {
 		return Queued{}, &domain.Error{
 			Code: domain.CodeConflict, Field: "idempotencyKey", MessageID: id.String(),
-			Message: "was used for a message whose personal data are erased, so that it cannot be compared; use another key",
+			Message: "was used for a message whose personal data was erased, so the messages cannot be compared; use another key",
 		}
 	}
 	if !h.prints.Matches(l.Message.Fingerprint, parts...) {
@@ -144,7 +211,7 @@ func (h *QueueMessage) replay(ctx context.Context, id uuid.UUID, parts [][]byte)
 func (h *QueueMessage) prepare(ctx context.Context, r *message.Request) error {
 	if _, err := h.senders.Load(ctx, r.Sender); err != nil {
 		if domain.CodeOf(err) == domain.CodeNotFound {
-			return domain.Invalid("senderId", "no sender %q is registered; register it with registerSender", r.Sender)
+			return domain.Invalid("senderId", "no sender %.64q is registered; register it with registerSender", r.Sender)
 		}
 		return err
 	}
@@ -158,26 +225,55 @@ func (h *QueueMessage) prepare(ctx context.Context, r *message.Request) error {
 			return err
 		}
 	}
+	if len(r.FormerKeys) > maxFormerKeys {
+		return domain.Invalid("formerKeys", "has %d keys, at most %d are allowed", len(r.FormerKeys), maxFormerKeys)
+	}
+	for i, key := range r.FormerKeys {
+		var e *domain.Error
+		if err := message.ValidateIdempotencyKey(key); errors.As(err, &e) {
+			return domain.Invalid(fmt.Sprintf("formerKeys.%d", i), "%s", e.Message)
+		}
+	}
 	return message.ValidateLabels(r.Labels)
 }
+
+// maxFormerKeys bounds the number of streams that one request reads.
+const maxFormerKeys = 4
 
 func fingerprintParts(q message.Queued) [][]byte {
 	return [][]byte{[]byte(q.Personal.To), []byte(q.Kind), q.Personal.Content, []byte(q.Personal.ReplyTo)}
 }
 
-// QueueResult is the answer to one request of many.
+// QueueResult is the result of one request of many.
 type QueueResult struct {
 	Queued
 	Err error
 }
 
-// queueConcurrency is how many messages of one request are appended at once: the
-// store commits them in groups, and a client's connection carries at most 100.
+// queueConcurrency is the number of messages of one request to append concurrently. The
+// event store commits them in groups, and a client's connection carries at most 100.
 const queueConcurrency = 48
 
-// HandleMany queues messages, one answer each, in their order. Two of them under
-// one key are taken in their order, so that the second is the repeat.
-func (h *QueueMessage) HandleMany(ctx context.Context, requests []message.Request, cause Cause) []QueueResult {
+// CheckMany decides on each message as HandleMany does, but records nothing. A result with
+// neither an error nor an ID is a message that would be queued.
+func (h *QueueMessage) CheckMany(ctx context.Context, requests []message.Request) []QueueResult {
+	results := make([]QueueResult, len(requests))
+	slots := make(chan struct{}, queueConcurrency)
+	var wg sync.WaitGroup
+	for i, r := range requests {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			results[i].Queued, results[i].Err = h.check(ctx, r)
+		})
+	}
+	wg.Wait()
+	return results
+}
+
+// HandleMany queues messages and returns one result for each, in their order. If two
+// requests have the same key, the second is the repeat of the first.
+func (h *QueueMessage) HandleMany(ctx context.Context, requests []message.Request, cause event.Cause) []QueueResult {
 	results := make([]QueueResult, len(requests))
 	type keyed struct{ sender, key string }
 	seen := make(map[keyed]bool, len(requests))

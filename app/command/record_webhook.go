@@ -8,63 +8,67 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/webhook"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
-	"github.com/waypost/waypost/domain/sender"
 )
 
 const (
-	// webhookConcurrency is how many appends of webhooks are under way at once in
-	// the process; one connection to the store carries at most 100 streams.
+	// webhookConcurrency is the number of appends of webhooks in progress in the process.
+	// One connection to the event store carries at most 100 streams.
 	webhookConcurrency = 64
-	// lookupConcurrency is how many lookups in the read model are under way at
-	// once. They have slots of their own: one that hangs keeps no append waiting.
+	// lookupConcurrency is the number of lookups in the read model in progress. They have
+	// slots of their own, so that a lookup that hangs delays no append.
 	lookupConcurrency = 16
-	// lookupTimeout bounds what a delivery waits for the read model, twice at
-	// most: WhatsApp wants an answer soon, and an orphan is joined later anyway.
+	// lookupTimeout bounds how long a delivery waits for the read model, at most twice,
+	// because WhatsApp expects a response soon. An orphan is joined later anyway.
 	lookupTimeout = 500 * time.Millisecond
-	// parkedPart is the most raw bytes in one event: as base64 it stays below the
-	// 1 MiB that EventStoreDB takes in one append by default.
+	// parkedPart is the maximum number of raw bytes in one event. As base64, it is below 1
+	// MiB, which EventStoreDB accepts in each append by default.
 	parkedPart = 512 << 10
-	// rememberedIDs bounds the derived ids remembered as recorded: a webhook that
-	// WhatsApp repeats within minutes then needs no append.
+	// statusesAtOnce is the number of statuses of a delivery to look up together and record
+	// before the next ones.
+	statusesAtOnce = 1000
+	// batchItems and batchBytes bound one append of several items.
+	batchItems = 100
+	batchBytes = 128 << 10
+	// rememberedIDs bounds the derived IDs remembered as recorded. A webhook that WhatsApp
+	// repeats within minutes then needs no append.
 	rememberedIDs = 50_000
 )
 
-// WhatsAppIDs finds messages by WhatsApp's own ids.
+// WhatsAppIDs finds messages by WhatsApp's own IDs.
 type WhatsAppIDs interface {
-	// MessageOf is the message that WhatsApp gave this wamid; false if none is
-	// known yet.
-	MessageOf(ctx context.Context, wamid string) (uuid.UUID, bool, error)
+	// MessagesOf returns the messages that WhatsApp gave these wamids. Unknown ones are
+	// missing from the result.
+	MessagesOf(ctx context.Context, wamids []string) (map[string]uuid.UUID, error)
 }
 
-// ParseWebhook reads the body of a delivery. What it cannot read it parks.
+// ParseWebhook parses the body of a delivery. It parks what it cannot parse.
 type ParseWebhook func(raw []byte) webhook.Delivery
 
-// RecordWebhook appends what a delivery of WhatsApp brought straight to the log:
-// the event store is the inbox. It is safe for use by many at once.
+// RecordWebhook appends the contents of a delivery from WhatsApp directly to the event log:
+// the event store is the inbox. It is safe for concurrent use.
 type RecordWebhook struct {
 	log      event.Log
-	clock    Clock
-	messages *Messages
-	senders  *Senders
+	clock    event.Clock
+	reports  *Reports
 	wamids   WhatsAppIDs
 	parse    ParseWebhook
 	logger   *slog.Logger
-	appends  chan struct{} // slots of the whole process, as are lookups
+	appends  chan struct{} // slots of the whole process, like lookups
 	lookups  chan struct{}
-	recorded *recentIDs
-	// onInbound is told how many new messages came in for a number, which count
-	// into its throughput at WhatsApp.
+	recorded recentIDs
+	// onInbound receives the number of new messages to a phone number, which count toward
+	// its throughput limit at WhatsApp.
 	onInbound func(phoneNumberID string, n int)
 
 	mu     sync.Mutex
@@ -72,36 +76,36 @@ type RecordWebhook struct {
 	broken bool
 }
 
-// NewRecordWebhook makes the use case. onInbound may be nil.
+// NewRecordWebhook returns the use case. onInbound can be nil.
 func NewRecordWebhook(
-	log event.Log, clock Clock, messages *Messages, senders *Senders, wamids WhatsAppIDs, parse ParseWebhook,
+	log event.Log, clock event.Clock, messages *Messages, senders *Senders, wamids WhatsAppIDs, parse ParseWebhook,
 	onInbound func(phoneNumberID string, n int), logger *slog.Logger,
 ) *RecordWebhook {
 	if onInbound == nil {
 		onInbound = func(string, int) {}
 	}
 	return &RecordWebhook{
-		log: log, clock: clock, messages: messages, senders: senders, wamids: wamids, parse: parse, logger: logger,
+		log: log, clock: clock, reports: NewReports(messages, senders), wamids: wamids, parse: parse, logger: logger,
 		appends: make(chan struct{}, webhookConcurrency), lookups: make(chan struct{}, lookupConcurrency),
 		recorded:  newRecentIDs(rememberedIDs),
 		onInbound: onInbound, since: clock(),
 	}
 }
 
-// Handle records a delivery whose signature was checked. When it answers nil
-// all of it stands in the log. An error says that some of it may not, and that
-// the same delivery may come again; errors.Is(err, event.ErrUnavailable) if the
-// event store is away. deliveryID names the request in the log.
+// Handle records a delivery whose signature was verified. If it returns nil, the whole
+// delivery is in the event log. After an error, some of it may be missing, and the same
+// delivery can be recorded again. The error is event.ErrUnavailable if the event store is
+// unavailable. deliveryID names the request in the log.
 func (h *RecordWebhook) Handle(ctx context.Context, raw []byte, deliveryID string) error {
 	sum := sha256.Sum256(raw)
-	cause := Cause{
+	cause := event.Cause{
 		By:          domain.Actor{Kind: domain.ActorWebhook, ID: deliveryID},
 		CausationID: hex.EncodeToString(sum[:])[:32],
 	}
-	d := h.parse(raw)
-	orphans, err := h.recordStatuses(ctx, d.Statuses, cause)
-	if err == nil {
-		err = h.recordOthers(ctx, d, orphans, cause)
+	err := h.record(ctx, h.parse(raw), cause)
+	if err != nil && ctx.Err() != nil && !errors.Is(err, event.ErrUnavailable) {
+		// What took the time was waiting for the event store, here or in another webhook.
+		err = fmt.Errorf("%w: %w", event.ErrUnavailable, err)
 	}
 	h.observe(err)
 	if err != nil {
@@ -110,8 +114,20 @@ func (h *RecordWebhook) Handle(ctx context.Context, raw []byte, deliveryID strin
 	return nil
 }
 
-// RecordingSince is since when webhooks could be recorded without a break; now
-// if they cannot be. Settlement of lost answers counts from it.
+// record records a delivery part by part. If ctx ends before all of it is recorded, a
+// repeated delivery skips the recorded parts and gets further.
+func (h *RecordWebhook) record(ctx context.Context, d webhook.Delivery, cause event.Cause) error {
+	for part := range slices.Chunk(d.Statuses, statusesAtOnce) {
+		if err := h.recordStatuses(ctx, part, cause); err != nil {
+			return err
+		}
+	}
+	return h.recordOthers(ctx, d, cause)
+}
+
+// RecordingSince returns the time since which webhooks could be recorded without
+// interruption, or the current time if they cannot be recorded. The settlement of lost
+// responses is timed from it.
 func (h *RecordWebhook) RecordingSince() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -121,8 +137,8 @@ func (h *RecordWebhook) RecordingSince() time.Time {
 	return h.since
 }
 
-// Check asks the event store whether webhooks can be recorded. Called on a
-// timer it notices the end of an outage while WhatsApp still holds back.
+// Check checks whether webhooks can be recorded. Called on a timer, it notices the end of
+// an outage while WhatsApp still waits before it retries.
 func (h *RecordWebhook) Check(ctx context.Context) error {
 	err := h.log.Ping(ctx)
 	if err != nil && ctx.Err() == nil {
@@ -143,66 +159,85 @@ func (h *RecordWebhook) observe(err error) {
 	}
 }
 
-// recordStatuses records the statuses whose messages are known, each message's
-// in one append, and answers the others.
-func (h *RecordWebhook) recordStatuses(ctx context.Context, statuses []webhook.Status, cause Cause) ([]webhook.Status, error) {
-	var claimed, unclaimed []webhook.Status
+// recordStatuses records each status on the message that it belongs to, the statuses of one
+// message in one append, and the others as orphans.
+func (h *RecordWebhook) recordStatuses(ctx context.Context, statuses []webhook.Status, cause event.Cause) error {
+	known, err := h.knownNumbers(ctx, statuses)
+	if err != nil {
+		return err
+	}
+	var orphans, claimed, unclaimed []webhook.Status
 	for _, s := range statuses {
-		if s.Call != 0 {
+		switch {
+		case h.recorded.has(orphanID(s)): // it is waiting to be joined
+		case s.Foreign, !known[s.PhoneNumberID]:
+			orphans = append(orphans, s)
+		case s.Call != 0:
 			claimed = append(claimed, s)
-		} else {
+		default:
 			unclaimed = append(unclaimed, s)
 		}
 	}
-	found, orphans := h.find(ctx, unclaimed)
-	// What the callback data claims may be wrong; then the wamid is asked.
+	found, unknown := h.find(ctx, unclaimed)
 	unfit, err := h.recordFound(ctx, append(claimed, found...), cause)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var again []webhook.Status
-	for _, s := range unfit {
-		if s.Call == 0 {
-			orphans = append(orphans, s)
-			continue
-		}
-		s.MessageID, s.Call = uuid.Nil, 0
-		again = append(again, s)
+	items := make([]item, 0, len(orphans)+len(unknown)+len(unfit))
+	for _, s := range slices.Concat(orphans, unknown, unfit) {
+		items = append(items, orphanItem(s))
 	}
-	found, unknown := h.find(ctx, again)
-	unfit, err = h.recordFound(ctx, found, cause)
-	return slices.Concat(orphans, unknown, unfit), err
+	return h.appendItems(ctx, items, cause)
 }
 
-// find completes the message ids of statuses by their wamids. A read model that
-// does not answer knows none: it must not keep a status out of the log.
+// knownNumbers reports which phone numbers of the statuses belong to senders. What other
+// systems send from their numbers then costs one read for each number.
+func (h *RecordWebhook) knownNumbers(ctx context.Context, statuses []webhook.Status) (map[string]bool, error) {
+	known := make(map[string]bool)
+	var numbers []string
+	for _, s := range statuses {
+		if _, asked := known[s.PhoneNumberID]; !asked {
+			known[s.PhoneNumberID] = false
+			numbers = append(numbers, s.PhoneNumberID)
+		}
+	}
+	is := make([]bool, len(numbers))
+	err := each(ctx, h.appends, len(numbers), func(ctx context.Context, i int) (err error) {
+		is[i], err = h.reports.senders.HasNumber(ctx, numbers[i])
+		return err
+	})
+	for i, n := range numbers {
+		known[n] = is[i]
+	}
+	return known, err
+}
+
+// find looks up the message IDs of statuses by their wamids. If the read model fails, all
+// of them are unknown, because it must not keep a status out of the log.
 func (h *RecordWebhook) find(ctx context.Context, statuses []webhook.Status) (found, unknown []webhook.Status) {
 	if len(statuses) == 0 {
 		return nil, nil
 	}
-	var wamids []string
-	index := make(map[string]int, len(statuses))
+	wamids := make([]string, 0, len(statuses))
+	seen := make(map[string]bool, len(statuses))
 	for _, s := range statuses {
-		if _, known := index[s.WhatsAppID]; !known {
-			index[s.WhatsAppID] = len(wamids)
+		if !seen[s.WhatsAppID] {
+			seen[s.WhatsAppID] = true
 			wamids = append(wamids, s.WhatsAppID)
 		}
 	}
-	ids := make([]uuid.UUID, len(wamids))
 	lookup, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	err := each(lookup, h.lookups, len(wamids), func(ctx context.Context, i int) error {
-		id, ok, err := h.wamids.MessageOf(ctx, wamids[i])
-		if err == nil && ok {
-			ids[i] = id
-		}
+	var ids map[string]uuid.UUID
+	err := each(lookup, h.lookups, 1, func(ctx context.Context, _ int) (err error) {
+		ids, err = h.wamids.MessagesOf(ctx, wamids)
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
 		h.logger.WarnContext(ctx, "read model did not find the messages of statuses; they are joined later", "error", err)
 	}
 	for _, s := range statuses {
-		if s.MessageID = ids[index[s.WhatsAppID]]; s.MessageID == uuid.Nil {
+		if s.MessageID = ids[s.WhatsAppID]; s.MessageID == uuid.Nil {
 			unknown = append(unknown, s)
 		} else {
 			found = append(found, s)
@@ -211,9 +246,9 @@ func (h *RecordWebhook) find(ctx context.Context, statuses []webhook.Status) (fo
 	return found, unknown
 }
 
-// recordFound records statuses on the messages they name, and answers those
-// that fit no call of them.
-func (h *RecordWebhook) recordFound(ctx context.Context, statuses []webhook.Status, cause Cause) ([]webhook.Status, error) {
+// recordFound records statuses on the messages that they name, and returns those that do
+// not belong to them.
+func (h *RecordWebhook) recordFound(ctx context.Context, statuses []webhook.Status, cause event.Cause) ([]webhook.Status, error) {
 	var ids []uuid.UUID
 	byMessage := make(map[uuid.UUID][]webhook.Status)
 	for _, s := range statuses {
@@ -230,133 +265,76 @@ func (h *RecordWebhook) recordFound(ctx context.Context, statuses []webhook.Stat
 	return slices.Concat(unfit...), err
 }
 
-// recordOn records statuses on one message.
-func (h *RecordWebhook) recordOn(ctx context.Context, id uuid.UUID, statuses []webhook.Status, cause Cause) (unfit []webhook.Status, err error) {
-	ours, unfit, err := h.ours(ctx, id, statuses)
-	if err != nil || len(ours) == 0 {
-		return unfit, err
+// recordOn records statuses on one message and returns those that do not belong to it.
+func (h *RecordWebhook) recordOn(ctx context.Context, id uuid.UUID, statuses []webhook.Status, cause event.Cause) (unfit []webhook.Status, err error) {
+	reports, numbers := make([]message.StatusUpdate, len(statuses)), make([]string, len(statuses))
+	for i, s := range statuses {
+		reports[i], numbers[i] = orphaned(s).Report(), s.PhoneNumberID
 	}
-	reports := make([]message.Report, len(ours))
-	for i, s := range ours {
-		reports[i] = orphaned(s).Report()
-		reports[i].Call = s.Call
-	}
-	unmatched, err := h.messages.RecordReports(ctx, id, cause, reports)
+	unmatched, err := h.reports.Record(ctx, id, cause, reports, numbers)
 	if err != nil {
 		return nil, err
 	}
 	for _, i := range unmatched {
-		unfit = append(unfit, ours[i])
+		unfit = append(unfit, statuses[i])
 	}
 	return unfit, nil
 }
 
-// ours parts the statuses that came for the number of the message's sender from
-// the others: callback data may be another installation's, or made up.
-func (h *RecordWebhook) ours(ctx context.Context, id uuid.UUID, statuses []webhook.Status) (ours, others []webhook.Status, err error) {
-	senderID, err := h.messages.senderOf(ctx, id)
-	var owner sender.Sender
-	if err == nil {
-		owner, err = h.senders.Load(ctx, senderID)
-	}
-	switch {
-	case domain.CodeOf(err) == domain.CodeNotFound:
-		return nil, statuses, nil
-	case err != nil:
-		return nil, nil, err
-	}
-	for _, s := range statuses {
-		if s.PhoneNumberID == owner.PhoneNumberID {
-			ours = append(ours, s)
-		} else {
-			others = append(others, s)
-		}
-	}
-	return ours, others, nil
-}
-
-// item is one event of a stream without an order among its writers.
-type item struct {
-	stream   string
-	new      event.New
-	raw      []byte // parked instead when the event is too large
-	received string // the phone number id of an inbound message
-}
-
-// recordOthers records all that belongs to no known message.
-func (h *RecordWebhook) recordOthers(ctx context.Context, d webhook.Delivery, orphans []webhook.Status, cause Cause) error {
-	now := h.clock()
-	meta := event.Meta{RecordedAt: now, CausationID: cause.CausationID, By: cause.By}
+// recordOthers records everything except statuses.
+func (h *RecordWebhook) recordOthers(ctx context.Context, d webhook.Delivery, cause event.Cause) error {
 	var items []item
-	seen := make(map[uuid.UUID]bool)
-	add := func(it item) {
-		if id := it.new.ID; !seen[id] && !h.recorded.has(id) {
-			seen[id] = true
-			it.new.Meta = meta
-			items = append(items, it)
-		}
-	}
-	for _, s := range orphans {
-		e := orphaned(s)
-		add(item{stream: event.OrphanStream(place(s.PhoneNumberID)), new: event.New{
-			ID: inbound.EventID("status", s.PhoneNumberID, s.WhatsAppID, string(s.Kind)), Event: e,
-			Subject: event.Subject{People: []string{s.RecipientID}},
-		}, raw: []byte(e.Personal.Failure.Raw)})
-	}
 	for _, in := range d.Inbound {
-		add(item{stream: event.InboundStream(place(in.PhoneNumberID)), new: event.New{
+		items = append(items, item{stream: event.InboundStream(event.StreamPart(in.PhoneNumberID)), new: event.Proposed{
 			ID: inbound.EventID("inbound", in.PhoneNumberID, in.WhatsAppID), Event: received(in),
 			Subject: event.Subject{People: []string{in.From}},
 		}, raw: in.Raw, received: in.PhoneNumberID})
 	}
 	for _, c := range d.Changes {
 		id := inbound.EventID("change", c.BusinessAccountID, c.PhoneNumberID, c.Field, c.At.UTC().Format(time.RFC3339), string(c.Value))
-		add(item{stream: event.AccountStream(place(c.BusinessAccountID)), new: event.New{ID: id, Event: inbound.AccountChanged{
+		items = append(items, item{stream: event.AccountStream(event.StreamPart(c.BusinessAccountID)), new: event.Proposed{ID: id, Event: inbound.AccountChanged{
 			BusinessAccountID: c.BusinessAccountID, PhoneNumberID: c.PhoneNumberID, Field: c.Field, At: c.At,
 			Failures: c.Failures, Personal: inbound.AccountPersonal{Value: c.Value},
 		}, Subject: event.Subject{People: peopleIn(c.Value)}}, raw: c.Value})
 	}
+	now := h.clock()
 	for _, p := range d.Parked {
-		for _, it := range parked(p, now) {
-			add(it)
-		}
+		items = append(items, parked(p, now)...)
 	}
-	err := each(ctx, h.appends, len(items), func(ctx context.Context, i int) error { return h.appendItem(ctx, items[i], now) })
-	if err != nil {
-		return err
-	}
-	counts := make(map[string]int)
-	for _, it := range items {
-		h.recorded.add(it.new.ID)
-		if it.received != "" {
-			counts[it.received]++
-		}
-	}
-	for number, n := range counts {
-		h.onInbound(number, n)
-	}
-	return nil
+	return h.appendItems(ctx, items, cause)
 }
 
-func (h *RecordWebhook) appendItem(ctx context.Context, it item, now time.Time) error {
-	_, err := h.log.Append(ctx, it.stream, event.Any(), it.new)
-	if !errors.Is(err, event.ErrTooLarge) {
-		if err != nil {
-			return fmt.Errorf("append to %s: %w", it.stream, err)
+// appendItems appends what this process has not recorded yet. It remembers what it appended
+// before an error, so that a repeated delivery continues from there.
+func (h *RecordWebhook) appendItems(ctx context.Context, items []item, cause event.Cause) error {
+	now := h.clock()
+	meta := cause.Meta(now)
+	seen := make(map[uuid.UUID]bool, len(items))
+	items = slices.DeleteFunc(items, func(it item) bool {
+		repeated := seen[it.new.ID] || h.recorded.has(it.new.ID)
+		seen[it.new.ID] = true
+		return repeated
+	})
+	for i := range items {
+		items[i].new.Meta = meta
+	}
+	batches := batchesOf(items)
+	return each(ctx, h.appends, len(batches), func(ctx context.Context, i int) error {
+		if err := h.appendBatch(ctx, batches[i], now); err != nil {
+			return err
+		}
+		for _, it := range batches[i] {
+			h.recorded.add(it.new.ID)
+			if it.received != "" {
+				h.onInbound(it.received, 1)
+			}
 		}
 		return nil
-	}
-	for _, part := range parked(webhook.Parked{Reason: "it is larger than an event may be", Raw: it.raw}, now) {
-		part.new.Meta = it.new.Meta
-		if _, err := h.log.Append(ctx, part.stream, event.Any(), part.new); err != nil {
-			return fmt.Errorf("append to %s: %w", part.stream, err)
-		}
-	}
-	return nil
+	})
 }
 
-// each calls do for 0 to n-1, as many at once as there are slots, waits for all
-// and answers the first error, which ends the others.
+// each calls do for 0 to n-1, concurrently as far as there are slots, and waits for all
+// calls. It returns the first error, which cancels the other calls.
 func each(ctx context.Context, slots chan struct{}, n int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -376,7 +354,7 @@ func each(ctx context.Context, slots chan struct{}, n int, do func(ctx context.C
 	return context.Cause(ctx)
 }
 
-// acquire takes a slot; false if ctx ended first.
+// acquire takes a slot. It returns false if ctx ends first.
 func acquire(ctx context.Context, slots chan struct{}) bool {
 	if ctx.Err() != nil {
 		return false
@@ -389,85 +367,20 @@ func acquire(ctx context.Context, slots chan struct{}) bool {
 	}
 }
 
-// orphaned is a status as the event of one whose message is not known.
-func orphaned(s webhook.Status) inbound.StatusOrphaned {
-	return inbound.StatusOrphaned{
-		BusinessAccountID: s.BusinessAccountID, PhoneNumberID: s.PhoneNumberID, Kind: s.Kind, At: s.At,
-		Pricing: s.Pricing, Failure: s.Failure, Personal: inbound.OrphanPersonal{
-			WhatsAppID: s.WhatsAppID, RecipientID: s.RecipientID, Failure: s.Personal,
-		},
-	}
-}
-
-func received(in webhook.Inbound) inbound.InboundReceived {
-	return inbound.InboundReceived{
-		BusinessAccountID: in.BusinessAccountID, PhoneNumberID: in.PhoneNumberID, Type: in.Type, At: in.At,
-		Personal: inbound.InboundPersonal{
-			WhatsAppID: in.WhatsAppID, From: in.From, Name: in.Name, ContextID: in.ContextID, Message: in.Raw,
-		},
-	}
-}
-
-// parked is what could not be understood, in pieces that the store takes.
-func parked(p webhook.Parked, now time.Time) []item {
-	sum := sha256.Sum256(p.Raw)
-	people := peopleIn(p.Raw)
-	parts := max(1, (len(p.Raw)+parkedPart-1)/parkedPart)
-	items := make([]item, parts)
-	for i := range items {
-		raw := p.Raw[i*parkedPart : min((i+1)*parkedPart, len(p.Raw))]
-		items[i] = item{stream: event.ParkedStream(now), raw: raw, new: event.New{
-			ID: inbound.EventID("parked", p.BusinessAccountID, p.Reason, hex.EncodeToString(sum[:]), strconv.Itoa(i)),
-			Event: inbound.WebhookParked{
-				BusinessAccountID: p.BusinessAccountID, Part: i + 1, Parts: parts,
-				Personal: inbound.ParkedPersonal{Reason: p.Reason, Raw: raw},
-			},
-			Subject: event.Subject{People: people},
-		}}
-	}
-	return items
-}
-
-// place is an id of WhatsApp as a part of a stream's name. What has not the
-// form of one goes to a place of its own: names hold nothing unforeseen.
-func place(id string) string {
-	const longest = 32
-	if id == "" || len(id) > longest {
-		return "unknown"
-	}
-	for _, c := range []byte(id) {
-		if c < '0' || c > '9' {
-			return "unknown"
-		}
-	}
-	return id
-}
-
-// recentIDs remembers the ids added last.
+// recentIDs remembers the IDs added last. It is safe for concurrent use.
 type recentIDs struct {
-	mu   sync.Mutex
-	ids  map[uuid.UUID]bool
-	ring []uuid.UUID
-	next int
+	ids *lru.Cache[uuid.UUID, struct{}]
 }
 
-func newRecentIDs(limit int) *recentIDs {
-	return &recentIDs{ids: make(map[uuid.UUID]bool), ring: make([]uuid.UUID, limit)}
-}
-
-func (r *recentIDs) has(id uuid.UUID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.ids[id]
-}
-
-func (r *recentIDs) add(id uuid.UUID) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.ids[id] {
-		return
+func newRecentIDs(limit int) recentIDs {
+	ids, err := lru.New[uuid.UUID, struct{}](limit)
+	if err != nil {
+		panic(err) // the limit is not positive
 	}
-	delete(r.ids, r.ring[r.next])
-	r.ids[id], r.ring[r.next] = true, id
-	r.next = (r.next + 1) % len(r.ring)
+	return recentIDs{ids}
 }
+
+func (r recentIDs) has(id uuid.UUID) bool { return r.ids.Contains(id) }
+
+// add adds an ID. Adding it again does not make it more recent.
+func (r recentIDs) add(id uuid.UUID) { r.ids.ContainsOrAdd(id, struct{}{}) }

@@ -10,22 +10,22 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// Codec turns events into the JSON of the log and back. It knows every type
-// that it was given and leaves others undecoded.
+// Codec encodes events as the JSON in the event log, and decodes them. It decodes only the
+// types that it was given.
 //
-// It alone reads and writes the member "personal" of an event's data: with a
-// vault it stands sealed in the log. Without one, personal data are written as
-// they are, and sealed ones cannot be read.
+// Only the codec reads and writes the member "personal" of an event's data. With a vault,
+// it seals the member. Without one, it writes personal data in plain text and cannot read
+// sealed data.
 type Codec struct {
 	types map[string]domain.Type
 	vault Vault
 }
 
-// Sealing is the codec with a vault.
-func (c *Codec) Sealing(v Vault) *Codec { return &Codec{types: c.types, vault: v} }
+// WithVault returns a copy of the codec that seals personal data with v.
+func (c *Codec) WithVault(v Vault) *Codec { return &Codec{types: c.types, vault: v} }
 
-// NewCodec makes a codec over the types of all aggregates. A name that is given
-// twice is an error: type names are unique over all streams.
+// NewCodec returns a codec for the event types of all aggregates. It returns an error if
+// two types have the same name, because names are unique across all streams.
 func NewCodec(groups ...[]domain.Type) (*Codec, error) {
 	c := &Codec{types: make(map[string]domain.Type)}
 	for _, g := range groups {
@@ -39,10 +39,10 @@ func NewCodec(groups ...[]domain.Type) (*Codec, error) {
 	return c, nil
 }
 
-// Encode gives the data and the metadata of an event of this stream as JSON, and
-// the key that its personal data are sealed under, if it has any. It completes
-// the metadata with the version of the event's shape and the time it occurred at.
-func (c *Codec) Encode(ctx context.Context, stream string, n New) (data, meta []byte, key KeyID, err error) {
+// Encode returns the data and the metadata of an event of this stream as JSON, and the key
+// that seals its personal data, if it has any. It adds the version of the event's shape and
+// the time of occurrence to the metadata.
+func (c *Codec) Encode(ctx context.Context, stream string, n Proposed) (data, meta []byte, key KeyID, err error) {
 	t, known := c.types[n.Event.EventType()]
 	if !known {
 		return nil, nil, "", fmt.Errorf("event type %s is not registered", n.Event.EventType())
@@ -64,15 +64,15 @@ func (c *Codec) Encode(ctx context.Context, stream string, n New) (data, meta []
 	return data, meta, key, nil
 }
 
-// Fetch makes the keys of these events, as they stand in the log, ready for
-// Decode in one go. ErrLocked if they cannot be had at the moment.
-func (c *Codec) Fetch(ctx context.Context, events ...[]byte) error {
+// PrefetchKeys fetches the keys of these events, given as in the event log, in one go, so
+// that Decode has them. It returns ErrLocked if they are unavailable at the moment.
+func (c *Codec) PrefetchKeys(ctx context.Context, events ...[]byte) error {
 	if c.vault == nil {
 		return nil
 	}
 	keys := make([]KeyID, 0, len(events))
 	for _, data := range events {
-		if key := KeyOf(data); key != "" {
+		if key := SealingKeyID(data); key != "" {
 			keys = append(keys, key)
 		}
 	}
@@ -82,27 +82,35 @@ func (c *Codec) Fetch(ctx context.Context, events ...[]byte) error {
 	return c.vault.Fetch(ctx, keys)
 }
 
-// Decode completes r from the data and metadata of the log. A type that is not
-// known leaves r.Event nil and is no error. Neither is personal data that cannot
-// be read: r.Personal says so.
+// Decode completes r from the data and the metadata in the event log. If the type is
+// unknown, r.Event stays nil and Decode returns no error. It also returns no error for
+// personal data that cannot be read, which r.Personal reports.
 func (c *Codec) Decode(ctx context.Context, r *Recorded, data, meta []byte) error {
 	return c.decode(ctx, r, data, meta, true)
 }
 
-// DecodeSealed is Decode without the personal data: they are Locked, and r.Data is
-// as it stands in the log.
+// DecodeSealed is Decode without the personal data: it is Locked, and r.Data is as in the
+// event log.
 func (c *Codec) DecodeSealed(ctx context.Context, r *Recorded, data, meta []byte) error {
 	return c.decode(ctx, r, data, meta, false)
+}
+
+// DecodeMeta decodes the metadata of an event.
+func (c *Codec) DecodeMeta(meta []byte) (m Meta, err error) {
+	if err := fastjson.Unmarshal(meta, &m); err != nil {
+		return Meta{}, fmt.Errorf("decode metadata: %w", err)
+	}
+	return m, nil
 }
 
 func (c *Codec) decode(ctx context.Context, r *Recorded, data, meta []byte, personal bool) error {
 	r.Data = data
 	if err := fastjson.Unmarshal(meta, &r.Meta); err != nil {
-		return fmt.Errorf("decode metadata of %s at %s/%d: %w", r.Type, r.Stream, r.Revision, err)
+		return fmt.Errorf("decode metadata of %s at %s/%d: %w: %w", r.Type, r.Stream, r.Revision, ErrUndecodable, err)
 	}
 	opened, err := c.openMember(ctx, r, data, personal)
 	if err != nil {
-		return fmt.Errorf("decode %s at %s/%d: %w", r.Type, r.Stream, r.Revision, err)
+		return fmt.Errorf("decode %s at %s/%d: %w: %w", r.Type, r.Stream, r.Revision, ErrUndecodable, err)
 	}
 	if personal {
 		r.Data = opened
@@ -113,7 +121,7 @@ func (c *Codec) decode(ctx context.Context, r *Recorded, data, meta []byte, pers
 	}
 	e, err := t.Decode(opened)
 	if err != nil {
-		return fmt.Errorf("%s/%d: %w", r.Stream, r.Revision, err)
+		return fmt.Errorf("%s/%d: %w: %w", r.Stream, r.Revision, ErrUndecodable, err)
 	}
 	r.Event = e
 	return nil

@@ -18,9 +18,9 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// told is an event about a person, with members that try to mislead who looks for
-// the personal one.
-type told struct {
+// personEvent is an event about a person, with members that could be mistaken for the personal
+// one.
+type personEvent struct {
 	Before   string         `json:"before"`
 	Nested   map[string]any `json:"nested"`
 	Personal secret         `json:"personal"`
@@ -31,10 +31,10 @@ type secret struct {
 	Text string `json:"text"`
 }
 
-func (told) EventType() string { return "Told" }
+func (personEvent) EventType() string { return "PersonEvent" }
 
-// box is a vault that only turns bytes around: what the codec makes of its answers is
-// what is tested, and the real one is tested where it stands.
+// box is a vault that only inverts bytes. The codec is tested with it; the real vault has
+// its own tests.
 type box struct {
 	erased, locked bool
 }
@@ -73,17 +73,17 @@ func (b *box) Open(_ context.Context, _ event.KeyID, about string, sealed []byte
 func (b *box) Fetch(context.Context, []event.KeyID) error { return nil }
 
 func codecWith(t interface{ Fatal(...any) }, v event.Vault) *event.Codec {
-	c, err := event.NewCodec([]domain.Type{domain.TypeOf[told]()})
+	c, err := event.NewCodec([]domain.Type{domain.TypeOf[personEvent]()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if v == nil {
 		return c
 	}
-	return c.Sealing(v)
+	return c.WithVault(v)
 }
 
-// moment draws times as events have them.
+// moment draws times like those of events.
 func moment() *rapid.Generator[time.Time] {
 	return rapid.Custom(func(t *rapid.T) time.Time {
 		at := time.Unix(rapid.Int64Range(-1<<33, 1<<35).Draw(t, "seconds"), rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds"))
@@ -94,7 +94,8 @@ func moment() *rapid.Generator[time.Time] {
 	})
 }
 
-// What was written is read as the standard library reads it, though another one does.
+// The codec decodes what it encoded like the standard library does, although it uses
+// another one.
 func TestDecodingIsTheStandardLibrarys(t *testing.T) {
 	t.Parallel()
 	codec, err := event.NewCodec(message.Types())
@@ -113,7 +114,7 @@ func TestDecodingIsTheStandardLibrarys(t *testing.T) {
 		for range rapid.IntRange(0, 3).Draw(t, "labels") {
 			written.Personal.Labels = append(written.Personal.Labels, message.Label{Name: text.Draw(t, "name"), Value: text.Draw(t, "value")})
 		}
-		data, meta, _, err := codec.Encode(t.Context(), "message-1", event.New{Event: written, Meta: event.Meta{
+		data, meta, _, err := codec.Encode(t.Context(), "message-1", event.Proposed{Event: written, Meta: event.Meta{
 			RecordedAt: moment().Draw(t, "recordedAt"), OccurredAt: moment().Draw(t, "occurredAt"), CausationID: text.Draw(t, "cause"),
 			By: domain.Actor{Kind: domain.ActorKey, ID: text.Draw(t, "by")},
 		}})
@@ -139,23 +140,23 @@ func TestPersonalMemberIsSealedAndComesBack(t *testing.T) {
 	t.Parallel()
 	text := rapid.String()
 	rapid.Check(t, func(t *rapid.T) {
-		e := told{
+		e := personEvent{
 			Before: text.Draw(t, "before"), After: text.Draw(t, "after"), Personal: secret{"s3cret-" + text.Draw(t, "personal")},
 			Nested: map[string]any{"personal": text.Draw(t, "nested"), "a": []any{map[string]any{"personal": "\"}]"}}},
 		}
 		c := codecWith(t, &box{})
-		data, meta, key, err := c.Encode(t.Context(), "s-1", event.New{Event: e})
+		data, meta, key, err := c.Encode(t.Context(), "s-1", event.Proposed{Event: e})
 		if err != nil || key != "key-1" {
 			t.Fatal(key, err)
 		}
-		if !json.Valid(data) || bytes.Contains(data, []byte("s3cret-")) || event.KeyOf(data) != "key-1" {
+		if !json.Valid(data) || bytes.Contains(data, []byte("s3cret-")) || event.SealingKeyID(data) != "key-1" {
 			t.Fatalf("recorded as %s", data)
 		}
 		want, err := json.Marshal(e)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := event.Recorded{Stream: "s-1", Type: "Told"}
+		r := event.Recorded{Stream: "s-1", Type: "PersonEvent"}
 		if err := c.Decode(t.Context(), &r, data, meta); err != nil {
 			t.Fatal(err)
 		}
@@ -172,16 +173,16 @@ func TestPersonalDataThatCannotBeReadAreNull(t *testing.T) {
 	t.Parallel()
 	b := &box{}
 	c := codecWith(t, b)
-	data, meta, _, err := c.Encode(t.Context(), "s-1", event.New{Event: told{Before: "x", Personal: secret{"s"}}})
+	data, meta, _, err := c.Encode(t.Context(), "s-1", event.Proposed{Event: personEvent{Before: "x", Personal: secret{"s"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	read := func(c *event.Codec, data []byte) event.Recorded {
-		r := event.Recorded{Stream: "s-1", Type: "Told"}
+		r := event.Recorded{Stream: "s-1", Type: "PersonEvent"}
 		if err := c.Decode(t.Context(), &r, data, meta); err != nil {
 			t.Fatal(err)
 		}
-		if e, ok := r.Event.(told); !ok || e.Before != "x" {
+		if e, ok := r.Event.(personEvent); !ok || e.Before != "x" {
 			t.Fatalf("read as %+v", r.Event)
 		}
 		return r
@@ -190,7 +191,7 @@ func TestPersonalDataThatCannotBeReadAreNull(t *testing.T) {
 	if r := read(c, data); r.Personal != event.Erased || !r.ErasedAt.Equal(time.Unix(7, 0)) || !strings.Contains(string(r.Data), `"personal":null`) {
 		t.Errorf("erased: %+v, %s", r, r.Data)
 	}
-	if late, _, key, err := c.Encode(t.Context(), "s-1", event.New{Event: told{Before: "x", Personal: secret{"s"}}}); err != nil || key != "" || !strings.Contains(string(late), `"personal":null`) {
+	if late, _, key, err := c.Encode(t.Context(), "s-1", event.Proposed{Event: personEvent{Before: "x", Personal: secret{"s"}}}); err != nil || key != "" || !strings.Contains(string(late), `"personal":null`) {
 		t.Errorf("under a destroyed key it is recorded as %s, %v", late, err)
 	}
 	b.erased, b.locked = false, true
@@ -201,15 +202,15 @@ func TestPersonalDataThatCannotBeReadAreNull(t *testing.T) {
 		t.Errorf("without a vault: %+v", r)
 	}
 	b.locked = false
-	// As it stood before personal data were sealed.
-	if r := read(c, []byte(`{"before":"x","personal":{"text":"plain"}}`)); r.Personal != event.Clear || r.Key != "" || r.Event.(told).Personal.Text != "plain" {
+	// The form from before personal data was sealed.
+	if r := read(c, []byte(`{"before":"x","personal":{"text":"plain"}}`)); r.Personal != event.Clear || r.Key != "" || r.Event.(personEvent).Personal.Text != "plain" {
 		t.Errorf("recorded in the clear: %+v", r)
 	}
-	r := event.Recorded{Stream: "s-2", Type: "Told"}
+	r := event.Recorded{Stream: "s-2", Type: "PersonEvent"}
 	if err := c.Decode(t.Context(), &r, data, meta); !errors.Is(err, errElsewhere) {
 		t.Errorf("in another stream: %v", err)
 	}
-	r = event.Recorded{Stream: "s-1", Type: "Told"}
+	r = event.Recorded{Stream: "s-1", Type: "PersonEvent"}
 	if err := c.Decode(t.Context(), &r, []byte(`{"personal":"v9.k.QUJD"}`), meta); err == nil || !strings.Contains(err.Error(), "newer") {
 		t.Errorf("a form to come: %v", err)
 	}
@@ -220,7 +221,7 @@ func FuzzDecodeSealed(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := event.Recorded{Stream: "s", Type: "Told"}
+		r := event.Recorded{Stream: "s", Type: "PersonEvent"}
 		if err := codecWith(t, &box{}).Decode(t.Context(), &r, data, []byte(`{}`)); err == nil && !json.Valid(r.Data) && json.Valid(data) {
 			t.Errorf("%s was read as %s", data, r.Data)
 		}

@@ -4,37 +4,38 @@ import (
 	"github.com/google/uuid"
 )
 
-// ErasureCause says why personal data were erased.
+// ErasureCause is why personal data was erased.
 type ErasureCause string
 
 // The causes of an erasure.
 const (
-	// ErasedOnRequest: an operator had a person forgotten.
+	// ErasedOnRequest means that an operator erased a recipient.
 	ErasedOnRequest ErasureCause = "REQUEST"
-	// ErasedByRetention: the data were older than they are to be kept.
+	// ErasedByRetention means that the data was older than the retention period.
 	ErasedByRetention ErasureCause = "RETENTION"
 )
 
-// PersonalErased records that data keys are destroyed, and with them all that they
-// sealed. It names nobody: whose they were is known nowhere any more. Keys are
-// destroyed after it stands in the log; who finds it destroys them again.
+// PersonalErased records that data keys are destroyed, and with them everything that they
+// sealed. It does not record whose keys they were, which is not known anywhere afterward.
+// Keys are destroyed only after this event is recorded, and every process that reads it
+// destroys them again.
 type PersonalErased struct {
 	Keys     []KeyID         `json:"keys"`
 	Cause    ErasureCause    `json:"cause"`
 	Personal ErasurePersonal `json:"personal"`
 }
 
-// ErasurePersonal is the personal part of PersonalErased: what an operator wrote may
-// name the person, so it is sealed under the installation's own key.
+// ErasurePersonal is the personal part of PersonalErased. What an operator wrote can name
+// the person, so it is sealed under the installation's own key.
 type ErasurePersonal struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// EventType is the name under which PersonalErased stands in the log.
+// EventType returns the name of PersonalErased in the event log.
 func (PersonalErased) EventType() string { return "PersonalErased" }
 
-// ErasureStreams is the prefix of every erasure's stream.
+// ErasureStreams is the prefix of the streams of erasures.
 const ErasureStreams = "erasure-"
 
-// ErasureStream holds one erasure.
+// ErasureStream returns the stream of an erasure.
 func ErasureStream(id uuid.UUID) string { return ErasureStreams + id.String() }

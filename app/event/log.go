@@ -1,8 +1,8 @@
-// Package event is how the application sees the log: what is recorded, what is
-// to be recorded, and the few operations the event store must offer.
+// Package event defines how the application sees the event log: recorded events, events to
+// append, and the few operations that an event store must provide.
 //
-// The log is the only truth of the platform. Everything else, the read models
-// and the send work-list among them, can be dropped and built again from it.
+// The event log is the only source of truth. Everything else, including the read models and
+// the work list, can be dropped and rebuilt from it.
 package event
 
 import (
@@ -17,17 +17,17 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// Position is a place in the log's global order. Positions grow strictly and
+// Position is a position in the global order of the event log. Positions grow strictly and
 // have gaps. Zero is before the first event.
 type Position uint64
 
-// Last is behind every event.
-const Last Position = math.MaxInt64
+// MaxPosition is after every event.
+const MaxPosition Position = math.MaxInt64
 
-// Revision is the number of an event within its stream, from 0.
+// Revision is the number of an event within its stream, starting at 0.
 type Revision uint64
 
-// Expected is what the writer of an append holds the stream to be.
+// Expected is the state that a stream must be in for an append.
 type Expected struct {
 	kind     expectedKind
 	revision Revision
@@ -41,23 +41,23 @@ const (
 	expectedExact
 )
 
-// Any appends whatever stands in the stream. Only for streams whose events need
-// no order among writers (orphans, inbound, parked).
+// Any expects nothing. Use it only for streams whose events need no order among writers
+// (orphans, inbound, parked).
 func Any() Expected { return Expected{kind: expectedAny} }
 
-// NoStream appends the first events of a stream.
+// NoStream expects that the stream does not exist.
 func NoStream() Expected { return Expected{kind: expectedNoStream} }
 
-// At appends right after the event of this revision.
-func At(r Revision) Expected { return Expected{kind: expectedExact, revision: r} }
+// ExactRevision expects that the last event of the stream has this revision.
+func ExactRevision(r Revision) Expected { return Expected{kind: expectedExact, revision: r} }
 
-// IsAny reports whether anything may stand in the stream.
+// IsAny reports whether nothing is expected.
 func (e Expected) IsAny() bool { return e.kind == expectedAny }
 
 // IsNoStream reports whether the stream must not exist.
 func (e Expected) IsNoStream() bool { return e.kind == expectedNoStream }
 
-// Revision is the revision the stream must end with; false if none is asked for.
+// Revision returns the revision of the stream's last event, or false if none is expected.
 func (e Expected) Revision() (Revision, bool) { return e.revision, e.kind == expectedExact }
 
 func (e Expected) String() string {
@@ -71,19 +71,19 @@ func (e Expected) String() string {
 	return "any revision"
 }
 
-// Meta is the metadata of an event. It holds nothing personal.
+// Meta is the metadata of an event. It contains no personal data.
 type Meta struct {
 	// V is the version of the event's shape.
 	V int `json:"v"`
-	// RecordedAt is when the platform recorded it, by the platform's own clock:
-	// a copy of the log keeps it, where the store's stamp would change.
+	// RecordedAt is when Waypost recorded the event, by its own clock. A copy of the log
+	// keeps this time, while the store's own timestamp would change.
 	RecordedAt time.Time `json:"recordedAt"`
-	// OccurredAt is when it happened, where that is another time.
+	// OccurredAt is when the event happened, if that is another time.
 	OccurredAt time.Time `json:"occurredAt,omitzero"`
-	// Sender is the id of the sender it is about, if any.
+	// Sender is the ID of the sender that the event is about, if any.
 	Sender string `json:"sender,omitempty"`
-	// CorrelationID is the message it belongs to, CausationID the event, request
-	// or webhook delivery behind it.
+	// CorrelationID is the message that the event belongs to. CausationID is the event,
+	// request, or webhook delivery that led to it.
 	CorrelationID string       `json:"$correlationId,omitempty"`
 	CausationID   string       `json:"$causationId,omitempty"`
 	By            domain.Actor `json:"by"`
@@ -91,119 +91,133 @@ type Meta struct {
 	Traceparent   string       `json:"traceparent,omitempty"`
 }
 
-// New is an event to be recorded.
-type New struct {
-	// ID is fresh (UUIDv7) for every decision. The store takes an append of ids
-	// it already has at that revision for a repeat and answers success, so an id
-	// may be used again only to repeat the very same append.
+// Proposed is an event to append.
+type Proposed struct {
+	// ID is a new UUIDv7 for every decision. The event store treats an append of IDs that
+	// it already has at that revision as a repeat and returns success. So an ID must only
+	// be reused to repeat the very same append.
 	ID    uuid.UUID
 	Event domain.Event
 	Meta  Meta
-	// Subject is whom its personal data are about, if it has any.
+	// Subject is whom the event's personal data is about, if it has any.
 	Subject Subject
 }
 
-// Recorded is an event of the log.
+// Recorded is an event in the event log.
 type Recorded struct {
 	ID       uuid.UUID
 	Stream   string
 	Revision Revision
 	Position Position
 	Type     string
-	// Event is nil if its type is not known to this program.
+	// Event is nil if this version does not know the type.
 	Event domain.Event
-	// Data is the event's JSON. Its member "personal" is in the clear as far as it
-	// can be read, otherwise null; sealed as in the log if it was not to be read.
+	// Data is the event's JSON. Its member "personal" is plain text if it can be read,
+	// otherwise null. If it was not to be read, it is sealed as in the event log.
 	Data []byte
 	Meta Meta
-	// Key is the data key that its personal data are sealed under, if they are.
+	// Key is the data key that seals the event's personal data, if it is sealed.
 	Key KeyID
-	// Personal says whether they could be read, ErasedAt since when they cannot be.
+	// Personal reports whether the personal data could be read. ErasedAt is the time since
+	// which it cannot be.
 	Personal Personal
 	ErasedAt time.Time
 }
 
-// Appended is the answer to an append.
+// Appended is the result of an append.
 type Appended struct {
-	// Revision and Position are those of the last event written.
+	// Revision and Position are those of the last appended event.
 	Revision Revision
 	Position Position
-	// Key is the data key that the first event with personal data was sealed under.
+	// Key is the data key that seals the first event with personal data.
 	Key KeyID
 }
 
-// Filter chooses events of the global order by the name of their stream or of
-// their type. At most one of the two is given; with none, all events of the
-// platform pass and the store's own ("$…") do not.
+// Filter selects events of the global order by the names of their streams or of their
+// types. At most one of the two is set. If neither is, all of Waypost's events pass, and
+// the store's own ("$…") do not.
 type Filter struct {
 	StreamPrefixes []string
 	Types          []string
 }
 
-// Batch is a run of the log in its order.
+// Batch is a run of events in the order of the event log.
 type Batch struct {
 	Events []Recorded
-	// Position is how far the log has been considered: that of the last event,
-	// or of a checkpoint behind it. A subscription resumes after it exactly.
+	// Position is the position of the last event, or of a later checkpoint. A subscription
+	// that resumes after it misses nothing and repeats nothing.
 	Position Position
-	// Live is set once the subscription has seen all that stood in the log.
+	// Live is set once the subscription has delivered all existing events.
 	Live bool
 }
 
-// Subscription is where a subscription starts, what it wants and how it batches.
+// Subscription describes where a subscription starts, which events it delivers, and how it
+// batches them.
 type Subscription struct {
-	// After is the position behind which it starts; FromEnd wants only new events.
+	// After is the position after which it starts. FromEnd delivers only new events.
 	After   Position
 	FromEnd bool
 	Filter  Filter
-	// MaxBatch bounds a batch, 1,000 if zero. A batch is handed over as soon as
-	// nothing more waits.
+	// MaxBatch is the maximum number of events in a batch, 1,000 if zero. A batch is
+	// delivered as soon as no further event waits.
 	MaxBatch int
-	// Gather is the least time from one batch to the next: what comes meanwhile is
-	// handed over together, unless an event of an Urgent type is among it. Whoever
-	// writes a row for many events writes it less often then. An event that comes
-	// after a longer quiet waits for nothing.
-	Gather time.Duration
-	Urgent []string
-	// Sealed leaves personal data unread: they are Locked. Otherwise a batch waits
-	// for as long as its data keys cannot be had.
+	// BatchInterval is the minimum time between two batches. Events in that time are
+	// delivered together, unless one of them has an Urgent type. A consumer that writes one
+	// row for many events then writes it less often. An event after a longer pause is
+	// delivered immediately.
+	BatchInterval time.Duration
+	Urgent        []string
+	// Sealed leaves personal data unread, so that it is Locked. Otherwise, a batch waits
+	// while its data keys are unavailable.
 	Sealed bool
+	// Consumer names a consumer that keeps After when the process ends. If After is beyond
+	// the end of the log, the subscription then ends with a *ShorterError, see
+	// Log.Subscribe.
+	Consumer string
 }
 
 // Log is the event store.
 type Log interface {
-	// Append records the events as one: all of them or none, adjacent in the
-	// log. It answers *WrongRevisionError if the stream is not as expected and
-	// ErrUnavailable if the outcome is not known or the store is away; the same
-	// events (same ids) may then be appended again.
-	Append(ctx context.Context, stream string, expected Expected, events ...New) (Appended, error)
-	// Read reads a stream forwards from a revision, at most limit events. A
-	// stream that does not exist has none.
+	// Append appends the events atomically, adjacent in the log. It returns a
+	// *WrongRevisionError if the stream is not as expected. It returns ErrUnavailable if
+	// the outcome is unknown or the store is unavailable. The same events, with the same
+	// IDs, can then be appended again.
+	Append(ctx context.Context, stream string, expected Expected, events ...Proposed) (Appended, error)
+	// Read reads a stream forward from a revision, at most limit events. A stream that does
+	// not exist has no events. Read returns ErrUndecodable if one of the events cannot be
+	// decoded.
 	Read(ctx context.Context, stream string, from Revision, limit int) ([]Recorded, error)
-	// ReadBackwards reads a stream backwards from its end, at most limit events.
+	// ReadBackwards reads a stream backward from its end, at most limit events.
 	ReadBackwards(ctx context.Context, stream string, limit int) ([]Recorded, error)
-	// Subscribe hands batches of the global order to handle until ctx ends or
-	// handle fails, and answers that error. It survives restarts of the store.
+	// Subscribe passes batches of the global order to handle until ctx ends or handle
+	// fails, and returns that error. It survives restarts of the store. Before it starts
+	// for a Consumer, and before any subscription resumes, it compares the position with
+	// the end of the log. If the log has become shorter, it fails with a *ShorterError. The
+	// exception is a subscription without a position of its own, which starts again where
+	// it started.
 	Subscribe(ctx context.Context, sub Subscription, handle func(context.Context, Batch) error) error
-	// End is the position of the last event of the log.
+	// End returns the position of the last event of the log.
 	End(ctx context.Context) (Position, error)
-	// Ping reports whether the store answers.
+	// Ping returns an error if the store does not respond.
 	Ping(ctx context.Context) error
 }
 
-// ErrNoRoom says that the event store's disk is full: it takes no appends until
-// there is room, and answers reads. It comes with ErrUnavailable.
-var ErrNoRoom = errors.New("the event store's disk is full")
+// ErrDiskFull means that the event store's disk is full. The store rejects appends until
+// there is space, and still serves reads. The error also wraps ErrUnavailable.
+var ErrDiskFull = errors.New("the event store's disk is full")
 
-// ErrUnavailable says that the event store is away or that an append's outcome
-// is not known.
+// ErrUnavailable means that the event store is unavailable or that the outcome of an append
+// is unknown.
 var ErrUnavailable = errors.New("event store unavailable")
 
-// ErrTooLarge says that an append is larger than the store takes.
+// ErrTooLarge means that an append exceeds the maximum size of the event store.
 var ErrTooLarge = errors.New("append exceeds the event store's maximum size")
 
-// WrongRevisionError says that a stream did not stand where the writer held it
-// to be: someone else appended first.
+// ErrUndecodable means that this version cannot decode an event.
+var ErrUndecodable = errors.New("the event cannot be decoded")
+
+// WrongRevisionError means that a stream was not as the writer expected: another writer
+// appended first.
 type WrongRevisionError struct {
 	Stream   string
 	Expected Expected

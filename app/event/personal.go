@@ -10,69 +10,69 @@ import (
 	"time"
 )
 
-// KeyID names a data key. It is random and says nothing of the person whose data
-// the key seals: it stands in the log for ever.
+// KeyID identifies a data key. It is random and reveals nothing about the person whose data
+// the key seals, because it stays in the event log forever.
 type KeyID string
 
-// Subject is whom the personal data of an event are about.
+// Subject is whom the personal data of an event is about.
 type Subject struct {
-	// People are phone numbers in any notation or WhatsApp's user ids. Data about
-	// several people are readable for as long as none of them is forgotten. Data
-	// about nobody in particular are sealed under a key of the installation.
+	// People are phone numbers in any notation, or WhatsApp's user IDs. Data about several
+	// people is readable until one of them is erased. Data about no one in particular is
+	// sealed under a key of the installation.
 	People []string
-	// Key is that of the stream's first event: a message's later events share the
-	// fate of its first, whatever is known of the recipient when they are recorded.
-	// People are then further names of the same person.
+	// Key is the key of the stream's first event. A message's later events share the fate
+	// of its first, whatever is known of the recipient when they are recorded. People are
+	// then further names of the same person.
 	Key KeyID
 }
 
-// Vault keeps the data keys under which personal data are sealed. Data keys live
-// outside the log: when one is destroyed, what it sealed can be read nowhere.
+// Vault keeps the data keys that seal personal data. Data keys are stored outside the event
+// log. When a key is destroyed, what it sealed can no longer be read anywhere.
 type Vault interface {
-	// Seal encrypts plain for its subject and answers the key that it took. about
-	// binds it to its place: it opens nowhere else. Nothing is sealed, and no error
-	// is given, if the subject's key is destroyed.
+	// Seal encrypts plain for its subject and returns the key that it used. about binds the
+	// result to its place, so that it cannot be opened anywhere else. If the subject's key
+	// is destroyed, Seal returns neither sealed data nor an error.
 	Seal(ctx context.Context, s Subject, about string, plain []byte) (sealed []byte, key KeyID, err error)
-	// Open decrypts what Seal made. *ErasedError if the key is destroyed, ErrLocked
-	// if it cannot be had at the moment.
+	// Open decrypts what Seal returned. It returns an *ErasedError if the key is destroyed,
+	// and ErrLocked if the key is unavailable at the moment.
 	Open(ctx context.Context, key KeyID, about string, sealed []byte) ([]byte, error)
-	// Fetch makes keys ready for Open in one go. ErrLocked if they cannot be had.
+	// Fetch prepares keys for Open in one go. It returns ErrLocked if they are unavailable.
 	Fetch(ctx context.Context, keys []KeyID) error
 }
 
-// ErrLocked says that personal data cannot be read at the moment: their key is
-// not at hand and the vault is away.
-var ErrLocked = errors.New("the data key is not at hand and the vault is away")
+// ErrLocked means that personal data cannot be read at the moment, because its data key is
+// not cached and the vault is unavailable.
+var ErrLocked = errors.New("data key is not cached and the vault is unavailable")
 
-// ErasedError says that personal data can never be read again.
+// ErasedError means that personal data can never be read again.
 type ErasedError struct {
-	// At is when their key was destroyed.
+	// At is when the data key was destroyed.
 	At time.Time
 }
 
-func (e *ErasedError) Error() string { return "its personal data are erased" }
+func (e *ErasedError) Error() string { return "personal data was erased" }
 
-// Personal says what can be read of an event's personal data.
+// Personal is what can be read of an event's personal data.
 type Personal uint8
 
 // The states of an event's personal data.
 const (
-	// Clear: there are none, or they can be read.
+	// Clear means that there is no personal data, or that it can be read.
 	Clear Personal = iota
-	// Erased: their key is destroyed; they are null from now on.
+	// Erased means that the data key is destroyed. The data is null from now on.
 	Erased
-	// Locked: they were not asked for, or their key is not at hand. They are null
-	// in what was read, and nothing may be concluded from that.
+	// Locked means that the data was not requested, or that its key is unavailable. The
+	// data is null, which must not be taken as evidence of anything.
 	Locked
 )
 
-// sealedForm begins the text of a sealed member: its version. Behind it stand the
-// key's id and base64 of what the vault made. A member that is no text was
-// recorded before personal data were sealed.
+// sealedForm starts the text of a sealed member: its version. The key's ID and the base64
+// of the sealed data follow it. A member that is not a string was recorded before personal
+// data was sealed.
 const sealedForm = "v1"
 
-// sealMember replaces the member "personal" of an event's JSON by its sealed form.
-func (c *Codec) sealMember(ctx context.Context, stream string, n New, data []byte) ([]byte, KeyID, error) {
+// sealMember replaces the member "personal" of an event's JSON with its sealed form.
+func (c *Codec) sealMember(ctx context.Context, stream string, n Proposed, data []byte) ([]byte, KeyID, error) {
 	from, to, found := personalMember(data)
 	if !found || c.vault == nil {
 		return data, "", nil
@@ -95,8 +95,8 @@ func (c *Codec) sealMember(ctx context.Context, stream string, n New, data []byt
 	return append(out, data[to:]...), key, nil
 }
 
-// openMember puts the plain form of the member "personal" back in its place, or
-// null if it cannot be read, and completes r with what it finds.
+// openMember replaces the sealed member "personal" with its plain form, or with null if it
+// cannot be read, and completes r with what it finds.
 func (c *Codec) openMember(ctx context.Context, r *Recorded, data []byte, wanted bool) ([]byte, error) {
 	from, to, found := personalMember(data)
 	if !found || data[from] != '"' {
@@ -111,7 +111,7 @@ func (c *Codec) openMember(ctx context.Context, r *Recorded, data []byte, wanted
 	if wanted && c.vault != nil {
 		sealed, err := base64.RawStdEncoding.AppendDecode(nil, text)
 		if err != nil {
-			return nil, fmt.Errorf("its personal data are no base64: %w", err)
+			return nil, fmt.Errorf("personal data is not valid base64: %w", err)
 		}
 		opened, err := c.vault.Open(ctx, key, placeOf(r.Stream, r.Type), sealed)
 		var erased *ErasedError
@@ -121,7 +121,7 @@ func (c *Codec) openMember(ctx context.Context, r *Recorded, data []byte, wanted
 		case errors.As(err, &erased):
 			r.Personal, r.ErasedAt = Erased, erased.At
 		case !errors.Is(err, ErrLocked):
-			return nil, fmt.Errorf("open its personal data: %w", err)
+			return nil, fmt.Errorf("open personal data: %w", err)
 		}
 	}
 	out := make([]byte, 0, len(data)-(to-from)+len(plain))
@@ -129,9 +129,9 @@ func (c *Codec) openMember(ctx context.Context, r *Recorded, data []byte, wanted
 	return append(out, data[to:]...), nil
 }
 
-// KeyOf is the data key that an event's JSON, as it stands in the log, is sealed
-// under; empty if nothing of it is.
-func KeyOf(data []byte) KeyID {
+// SealingKeyID returns the data key that seals an event's JSON, given as in the event log.
+// It returns "" if nothing is sealed.
+func SealingKeyID(data []byte) KeyID {
 	from, to, found := personalMember(data)
 	if !found || data[from] != '"' {
 		return ""
@@ -143,8 +143,8 @@ func KeyOf(data []byte) KeyID {
 	return key
 }
 
-// Sealed is what the vault made of an event's personal data, with its key and its
-// place; false if nothing of the event is sealed.
+// Sealed returns the sealed personal data of an event, with its key and its place. It
+// returns false if nothing of the event is sealed.
 func Sealed(stream, typ string, data []byte) (key KeyID, about string, sealed []byte, ok bool) {
 	from, to, found := personalMember(data)
 	if !found || data[from] != '"' {
@@ -158,22 +158,22 @@ func Sealed(stream, typ string, data []byte) (key KeyID, about string, sealed []
 	return key, placeOf(stream, typ), sealed, err == nil
 }
 
-// placeOf is what personal data are bound to: they can be moved to no other stream
-// and to no other type of event.
+// placeOf returns the place that personal data is bound to, so that it cannot be moved to
+// another stream or to another type of event.
 func placeOf(stream, typ string) string { return typ + "\n" + stream }
 
 func parseSealed(quoted []byte) (key KeyID, text []byte, err error) {
 	form, rest, _ := bytes.Cut(bytes.Trim(quoted, `"`), []byte{'.'})
 	id, text, found := bytes.Cut(rest, []byte{'.'})
 	if string(form) != sealedForm || !found || len(id) == 0 {
-		return "", nil, fmt.Errorf("its personal data have the form %.8q, which this program does not know: use a newer one", form)
+		return "", nil, fmt.Errorf("personal data has the unknown form %.8q; use a newer version of Waypost", form)
 	}
 	return KeyID(strings.Clone(string(id))), text, nil
 }
 
-// personalMember finds the value of the member "personal" of a JSON object. It
-// walks the object's own members alone: what is nested may hold anything. The
-// object is taken to be well-formed; one that is not has no such member.
+// personalMember finds the value of the member "personal" of a JSON object. It reads only
+// the object's own members, because nested values can contain anything. The object must be
+// well-formed; otherwise, the member is not found.
 func personalMember(data []byte) (from, to int, found bool) {
 	depth, member := 0, false // member: a string at depth 1 in the place of a name
 	for i := 0; i < len(data); i++ {

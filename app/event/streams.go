@@ -19,18 +19,40 @@ const KeyStreams = "key-"
 // OrphanStreams is the prefix of the streams of statuses whose message is not known yet.
 const OrphanStreams = "orphan-"
 
-// KeysStream lists the API keys, in the order in which they were made.
+// HookStreams is the prefix of every outgoing webhook's stream.
+const HookStreams = "hook-"
+
+// KeysStream lists the API keys, in the order in which they were created.
 const KeysStream = "keys"
 
-// LogStream is the stream whose one event names the log's identity.
+// AlertStreams is the prefix of every alert's stream.
+const AlertStreams = "alert-"
+
+// RuleStreams is the prefix of every alert rule's stream.
+const RuleStreams = "rule-"
+
+// LogEndStream records doubts about the end of the log, and what was lost.
+const LogEndStream = "waypost-log-end"
+
+// LogStream contains one event, which records the log's identity.
 const LogStream = "waypost-log"
 
-// MessageStream is the stream of a message.
+// MessageStream returns the stream of a message.
 func MessageStream(id uuid.UUID) string { return MessageStreams + id.String() }
 
-// MessageOf is the message a stream belongs to; false if it is no message's.
-func MessageOf(stream string) (uuid.UUID, bool) {
-	rest, ok := strings.CutPrefix(stream, MessageStreams)
+// ParseMessageStream returns the message that a stream belongs to, or false if it is not a
+// message's stream.
+func ParseMessageStream(stream string) (uuid.UUID, bool) { return parseStream(stream, MessageStreams) }
+
+// AlertStream returns the stream of an alert.
+func AlertStream(id uuid.UUID) string { return AlertStreams + id.String() }
+
+// ParseAlertStream returns the alert that a stream belongs to, or false if it is not an
+// alert's stream.
+func ParseAlertStream(stream string) (uuid.UUID, bool) { return parseStream(stream, AlertStreams) }
+
+func parseStream(stream, prefix string) (uuid.UUID, bool) {
+	rest, ok := strings.CutPrefix(stream, prefix)
 	if !ok {
 		return uuid.Nil, false
 	}
@@ -38,36 +60,58 @@ func MessageOf(stream string) (uuid.UUID, bool) {
 	return id, err == nil
 }
 
-// SenderStream is the stream of a sender.
+// RuleStream returns the stream of an alert rule.
+func RuleStream(id string) string { return RuleStreams + id }
+
+// SenderStream returns the stream of a sender.
 func SenderStream(id string) string { return SenderStreams + id }
 
-// KeyStream is the stream of an API key.
+// KeyStream returns the stream of an API key.
 func KeyStream(id uuid.UUID) string { return KeyStreams + id.String() }
 
-// NumberStream claims a phone number for one sender.
+// HookStream returns the stream of an outgoing webhook.
+func HookStream(id string) string { return HookStreams + id }
+
+// NumberStream returns the stream that claims a phone number for one sender.
 func NumberStream(phoneNumberID string) string { return "number-" + phoneNumberID }
 
-// InboundStream holds what came in for a phone number.
+// InboundStream returns the stream of the messages to a phone number.
 func InboundStream(phoneNumberID string) string { return "inbound-" + phoneNumberID }
 
-// OrphanStream holds the statuses of a phone number whose message is not known yet.
+// OrphanStream returns the stream of a phone number's statuses whose message is not known
+// yet.
 func OrphanStream(phoneNumberID string) string { return OrphanStreams + phoneNumberID }
 
-// AccountStream holds what WhatsApp said of a business account, raw.
+// AccountStream returns the stream of what WhatsApp reports about a business account, raw.
 func AccountStream(businessAccountID string) string { return "account-" + businessAccountID }
 
-// ParkedStream holds the deliveries of a day (UTC) that could not be understood.
+// ParkedStream returns the stream of a day's (UTC) deliveries that could not be parsed.
 func ParkedStream(day time.Time) string { return "parked-" + day.UTC().Format("20060102") }
 
-// AccessStream holds who read the log or personal data on a day (UTC).
+// AccessStream returns the stream of the recorded reads of a day (UTC).
 func AccessStream(day time.Time) string { return "access-" + day.UTC().Format("20060102") }
 
-// OperationsStream names, in the order in which they began, the operations that
-// are to be carried on, and those that are over.
+// OperationsStream lists the bulk operations in the order in which they were started, and
+// which of them are finished.
 const OperationsStream = "operations"
 
-// OperationStream is the stream of a bulk operation.
+// OperationStream returns the stream of a bulk operation.
 func OperationStream(id uuid.UUID) string { return "operation-" + id.String() }
 
-// SelectionStream holds the messages that a bulk operation is about.
+// SelectionStream returns the stream of the messages of a bulk operation.
 func SelectionStream(id uuid.UUID) string { return "selection-" + id.String() }
+
+// StreamPart returns an ID of WhatsApp as a part of a stream's name, or "unknown" for
+// anything that does not have the form of such an ID.
+func StreamPart(id string) string {
+	const longest = 32
+	if id == "" || len(id) > longest {
+		return "unknown"
+	}
+	for _, c := range []byte(id) {
+		if c < '0' || c > '9' {
+			return "unknown"
+		}
+	}
+	return id
+}

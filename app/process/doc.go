@@ -1,6 +1,5 @@
-// Package process holds what Waypost does on its own, beside what it is asked
-// for: it follows the log and acts on what it finds there.
+// Package process implements what Waypost does on its own: it follows the log and acts on
+// what it finds there.
 //
-// Everything here may see an event again after a restart, and then decides for
-// nothing new.
+// After a restart, a process can see an event again. It then decides nothing new.
 package process

@@ -8,6 +8,7 @@ import (
 
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/retry"
 )
 
 const (
@@ -19,15 +20,15 @@ const (
 type DataKeys interface {
 	// Forget drops keys from this process's memory.
 	Forget(keys []event.KeyID, at time.Time)
-	// Alive are those that are not destroyed.
+	// Alive returns the keys that are not destroyed.
 	Alive(ctx context.Context, keys []event.KeyID) ([]event.KeyID, error)
 	Destroy(ctx context.Context, keys []event.KeyID, at time.Time) error
-	Scrub(ctx context.Context) error
+	PurgeFiles(ctx context.Context) error
 }
 
-// Forget follows the erasures of the log: each process drops from its memory what
-// another one erased, and what a crash left undone, or a vault that was restored
-// brought back, is destroyed.
+// Forget follows the erasures in the log. Each process drops the erased keys from its
+// memory. Keys that were not destroyed because of a crash, or that came back with a
+// restored vault, are destroyed.
 type Forget struct {
 	log      event.Log
 	keys     DataKeys
@@ -36,15 +37,15 @@ type Forget struct {
 	logger   *slog.Logger
 }
 
-// NewForget makes the process. after is time.After or its like.
+// NewForget returns the process. after is time.After, or a test's.
 func NewForget(
 	log event.Log, keys DataKeys, messages *command.Messages, after func(time.Duration) <-chan time.Time, logger *slog.Logger,
 ) *Forget {
 	return &Forget{log: log, keys: keys, messages: messages, after: after, logger: logger}
 }
 
-// Run follows the log from its start until ctx ends or the subscription fails, and
-// answers that error. It needs no position of its own: what is destroyed stays so.
+// Run follows the log from its start until ctx ends or the subscription fails, and returns
+// that error. It needs no position of its own, because destroyed keys stay destroyed.
 func (p *Forget) Run(ctx context.Context) error {
 	err := p.log.Subscribe(ctx, event.Subscription{
 		Filter: event.Filter{StreamPrefixes: []string{event.ErasureStreams}}, Sealed: true,
@@ -63,20 +64,19 @@ func (p *Forget) Run(ctx context.Context) error {
 	return fmt.Errorf("follow erasures: %w", err)
 }
 
-// forget tries for as long as ctx lasts: the vault may be away.
+// forget retries until ctx ends, because the vault can be unavailable.
 func (p *Forget) forget(ctx context.Context, keys []event.KeyID, at time.Time) error {
 	p.messages.Forget(keys)
 	p.keys.Forget(keys, at)
-	for wait := firstForgetPause; ; wait = min(2*wait, lastForgetPause) {
+	retries := retry.Backoff{First: firstForgetPause, Max: lastForgetPause}
+	for {
 		err := p.destroy(ctx, keys, at)
 		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
 		}
-		p.logger.WarnContext(ctx, "an erasure is not complete and is tried again", "keys", len(keys), "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-p.after(wait):
+		p.logger.WarnContext(ctx, "erasure is incomplete, retrying", "keys", len(keys), "error", err)
+		if err := retries.Wait(ctx, p.after); err != nil {
+			return err
 		}
 	}
 }

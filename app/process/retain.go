@@ -12,52 +12,52 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// AgingKeys are the data keys as the retention sees them.
+// AgingKeys are the data keys as retention needs them.
 type AgingKeys interface {
-	// MadeBefore are at most limit keys that took up nothing since a time and are not
-	// destroyed, behind one that was answered before.
+	// MadeBefore returns at most limit keys that have sealed nothing since a time and are
+	// not destroyed, after the given key.
 	MadeBefore(ctx context.Context, unused time.Time, after event.KeyID, limit int) ([]event.KeyID, error)
 	Destroy(ctx context.Context, keys []event.KeyID, at time.Time) error
-	Scrub(ctx context.Context) error
-	// Alone runs do unless another process is at it.
+	PurgeFiles(ctx context.Context) error
+	// Alone runs do unless another process runs it.
 	Alone(ctx context.Context, do func(context.Context) error) error
 }
 
-// OpenKeys are those of the keys that a message needs which may still be sent.
+// OpenKeys finds the keys of messages that are not closed yet.
 type OpenKeys interface {
 	OpenKeys(ctx context.Context, keys []event.KeyID) ([]event.KeyID, error)
 }
 
-// Retain erases personal data that are older than they are to be kept.
+// Retain erases personal data that is older than the retention period.
 type Retain struct {
 	log      event.Log
 	keys     AgingKeys
 	open     OpenKeys
 	messages *command.Messages
 	keep     time.Duration
-	clock    command.Clock
-	ids      command.IDs
+	clock    event.Clock
+	ids      event.IDs
 	logger   *slog.Logger
 }
 
-// NewRetain makes the process; keep is how long personal data are kept.
+// NewRetain returns the process. keep is the retention period.
 func NewRetain(
 	log event.Log, keys AgingKeys, open OpenKeys, messages *command.Messages, keep time.Duration,
-	clock command.Clock, ids command.IDs, logger *slog.Logger,
+	clock event.Clock, ids event.IDs, logger *slog.Logger,
 ) *Retain {
 	return &Retain{log: log, keys: keys, open: open, messages: messages, keep: keep, clock: clock, ids: ids, logger: logger}
 }
 
-// Sweep erases all that is due and returns. A data key goes when the last that it
-// may have sealed is older than is kept, whole messages at a time. What a message
-// needs that may still be sent stays until it is over.
+// Sweep erases everything that is due and returns. A key is destroyed when everything that
+// it can have sealed is older than the retention period, whole messages at a time. What an
+// open message needs is kept until the message is closed.
 func (p *Retain) Sweep(ctx context.Context) error {
 	return p.keys.Alone(ctx, func(ctx context.Context) error {
 		erased, err := p.sweep(ctx)
 		if erased > 0 {
-			p.logger.InfoContext(ctx, "erased personal data that are older than is kept", "keys", erased)
+			p.logger.InfoContext(ctx, "erased personal data older than the retention period", "keys", erased)
 			if err == nil {
-				err = p.keys.Scrub(ctx)
+				err = p.keys.PurgeFiles(ctx)
 			}
 		}
 		return err
@@ -90,12 +90,11 @@ func (p *Retain) sweep(ctx context.Context) (erased int, err error) {
 
 func (p *Retain) erase(ctx context.Context, keys []event.KeyID) error {
 	now := p.clock()
-	_, err := p.log.Append(ctx, event.ErasureStream(p.ids()), event.NoStream(), event.New{
-		ID: p.ids(), Event: event.PersonalErased{Keys: keys, Cause: event.ErasedByRetention},
-		Meta: event.Meta{RecordedAt: now, By: domain.Platform("retention")},
-	})
+	meta := event.Cause{By: domain.Platform("retention")}.Meta(now)
+	_, err := p.log.Append(ctx, event.ErasureStream(p.ids()), event.NoStream(),
+		event.Propose(p.ids, meta, event.PersonalErased{Keys: keys, Cause: event.ErasedByRetention})...)
 	if err != nil {
-		return fmt.Errorf("record what is not kept any longer: %w", err)
+		return fmt.Errorf("record an erasure by retention: %w", err)
 	}
 	p.messages.Forget(keys)
 	return p.keys.Destroy(ctx, keys, now)

@@ -9,29 +9,29 @@ import (
 	"github.com/waypost/waypost/domain/alert"
 )
 
-// Alert is an alert as its last event left it.
+// Alert is an alert after its last event.
 type Alert struct {
 	alert.Alert
 
 	ID       uuid.UUID
 	Revision event.Revision
-	// Position is that of its last event, At when that was recorded.
+	// Position is the position of its last event, and At is when that was recorded.
 	Position event.Position
 	At       time.Time
 }
 
-// AlertFilter chooses alerts; what is nil or empty doesn't restrict.
+// AlertFilter selects alerts. A field that is nil or empty does not filter.
 type AlertFilter struct {
 	State    []alert.State
 	Kind     []alert.Kind
 	SenderID *string
-	// SenderIDs are the senders that the caller may see; nil means all, and those over
-	// all senders.
+	// SenderIDs are the senders that the caller can see. If nil, the filter finds alerts of
+	// all senders, and those that are not about one sender.
 	SenderIDs []string
 }
 
-// AlertPage is a page of alerts, those first of which something was recorded last.
-// The key of an entry is its Position.
+// AlertPage is a page of alerts, most recently changed first. The key of an entry is its
+// Position.
 type AlertPage struct {
 	Alerts      []Alert
 	HasNextPage bool

@@ -6,40 +6,42 @@ import (
 	"github.com/google/uuid"
 )
 
-// HookDelivery is one try to tell an outgoing webhook of an event.
+// HookDelivery is one attempt to deliver an event to an outgoing webhook.
 type HookDelivery struct {
-	// ID grows with time.
+	// ID increases with time.
 	ID     int64
 	HookID string
-	// EventID is what the receiver knows it by.
+	// EventID is the event's ID for the receiver.
 	EventID   uuid.UUID
 	EventType string
 	MessageID uuid.UUID
-	// Attempt counts the tries of this event, from 1.
+	// Attempt is the number of the attempt to deliver this event, starting at 1.
 	Attempt int
 	At      time.Time
 	Took    time.Duration
-	// Status is the HTTP status of the answer, 0 if none came; Error then says why.
+	// Status is the HTTP status of the response. It is 0 if there was no response, and
+	// Error is the reason.
 	Status int
 	Error  string
-	// Outcome is what came of it.
+	// Outcome is the delivery's outcome.
 	Outcome HookOutcome
 }
 
-// HookOutcome is what came of a delivery.
+// HookOutcome is the outcome of a delivery.
 type HookOutcome string
 
 // The outcomes of a delivery.
 const (
-	// HookDelivered: the receiver has it.
+	// HookDelivered means that the receiver has the event.
 	HookDelivered HookOutcome = "DELIVERED"
-	// HookRetried: it will be tried again.
+	// HookRetried means that the delivery will be retried.
 	HookRetried HookOutcome = "RETRIED"
-	// HookGivenUp: the receiver refused this one event for good, the next one follows.
+	// HookGivenUp means that the receiver permanently rejected this event. The next one
+	// follows.
 	HookGivenUp HookOutcome = "GIVEN_UP"
 )
 
-// HookDeliveryPage is a page of deliveries, the latest first.
+// HookDeliveryPage is a page of deliveries, newest first.
 type HookDeliveryPage struct {
 	Deliveries  []HookDelivery
 	HasNextPage bool

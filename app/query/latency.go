@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// Latencies are kept in buckets that are the same everywhere and for ever, so that
-// those of any spans and senders add up: linear steps of 50 ms up to 0.8 s, then 16
-// to each doubling. What is answered is the middle of a bucket, at most 50 ms or
-// 3.2 % (1/32) from the true value, whichever is more. WhatsApp's own times are
-// whole seconds, so that finer buckets would tell nothing.
+// Latencies are counted in buckets that are the same everywhere and forever, so that
+// histograms of any time spans and senders can be added: linear steps of 50 ms up to 0.8 s,
+// then 16 for each doubling. The result is the middle of a bucket, which differs from the
+// true value by at most 50 ms or 3.2% (1/32), whichever is more. WhatsApp's own times are
+// whole seconds, so finer buckets would add nothing.
 const (
 	latencyUnit = 50 * time.Millisecond
 	latencySub  = 16
 	latencyLog  = 4 // of latencySub
 )
 
-// LatencyBucket is the bucket of a latency; one below 0 is 0.
+// LatencyBucket returns the bucket of a latency. A negative latency counts as 0.
 func LatencyBucket(d time.Duration) int {
 	units := uint64(max(0, d) / latencyUnit)
 	exponent := max(0, bits.Len64(units)-latencyLog-1)
 	return exponent*latencySub + int(units>>exponent)
 }
 
-// latencyOf is the middle of a bucket. The first, which holds all that WhatsApp's
-// whole seconds put before the call, answers 0.
+// latencyOf returns the middle of a bucket. For the first bucket, it returns 0, because
+// WhatsApp's whole seconds put many latencies before the call.
 func latencyOf(bucket int) time.Duration {
 	if bucket <= 0 {
 		return 0
@@ -34,7 +34,7 @@ func latencyOf(bucket int) time.Duration {
 	return (low + high) / 2
 }
 
-// latencyEdges are the bounds of a bucket: from the one up to below the other.
+// latencyEdges returns the bounds of a bucket: low is inclusive, high is exclusive.
 func latencyEdges(bucket int) (low, high time.Duration) {
 	exponent := max(0, bucket/latencySub-1)
 	units := bucket - exponent*latencySub
@@ -43,10 +43,10 @@ func latencyEdges(bucket int) (low, high time.Duration) {
 
 func edge(units, exponent int) time.Duration { return time.Duration(units<<exponent) * latencyUnit }
 
-// LatencyHistogram counts latencies by their bucket.
+// LatencyHistogram counts latencies by bucket.
 type LatencyHistogram map[int]int64
 
-// Count is how many there are.
+// Count returns the number of latencies.
 func (h LatencyHistogram) Count() int64 {
 	var n int64
 	for _, c := range h {
@@ -55,8 +55,8 @@ func (h LatencyHistogram) Count() int64 {
 	return n
 }
 
-// Percentile is the latency that a share p, from 0 to 1, of them does not exceed;
-// false if there are none.
+// Percentile returns the latency that a share p, from 0 to 1, of the latencies does not
+// exceed. It returns false if there are no latencies.
 func (h LatencyHistogram) Percentile(p float64) (time.Duration, bool) {
 	total := h.Count()
 	if total == 0 {
@@ -67,7 +67,7 @@ func (h LatencyHistogram) Percentile(p float64) (time.Duration, bool) {
 		buckets = append(buckets, b)
 	}
 	slices.Sort(buckets)
-	// The rank of the value, from 1: the smallest that covers the share.
+	// The rank of the value, starting at 1: the smallest rank that covers the share.
 	rank := int64(p * float64(total))
 	if float64(rank) < p*float64(total) {
 		rank++
@@ -81,8 +81,9 @@ func (h LatencyHistogram) Percentile(p float64) (time.Duration, bool) {
 	return latencyOf(buckets[len(buckets)-1]), true
 }
 
-// Below is how many are surely not above d: those whose bucket ends at d or before.
-func (h LatencyHistogram) Below(d time.Duration) int64 {
+// CountAtMost returns the number of latencies that are surely not above d: those whose
+// bucket ends at or before d.
+func (h LatencyHistogram) CountAtMost(d time.Duration) int64 {
 	var n int64
 	for b, c := range h {
 		if _, high := latencyEdges(b); high <= d {

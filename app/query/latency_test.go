@@ -10,8 +10,8 @@ import (
 	"github.com/waypost/waypost/app/query"
 )
 
-// Whatever the latencies: merged histograms are the histogram of all, and what a
-// percentile answers is within the promised error of the value of that rank.
+// For any latencies, merged histograms equal the histogram of all of them, and a percentile
+// is within the promised error of the value at that rank.
 func TestPercentilesAreWithinTheirError(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -26,7 +26,7 @@ func TestPercentilesAreWithinTheirError(t *testing.T) {
 		slices.Sort(values)
 		for _, q := range []struct {
 			p    float64
-			rank int // from 1, of so many
+			rank int // from 1 to n
 		}{{0.5, (len(values) + 1) / 2}, {1, len(values)}} {
 			got, ok := merged.Percentile(q.p)
 			want := time.Duration(values[q.rank-1])
@@ -61,7 +61,7 @@ func TestNoLatencyHasNoPercentile(t *testing.T) {
 	if d, ok := h.Percentile(0.99); !ok || d != 0 {
 		t.Errorf("a latency below 0 is %v, want 0", d)
 	}
-	if n := h.Below(time.Second); n != 1 {
+	if n := h.CountAtMost(time.Second); n != 1 {
 		t.Errorf("%d below a second, want 1", n)
 	}
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// Ledger says where every accepted message is, at one position of the log.
+// Ledger is where every accepted message is, at one position of the log.
 type Ledger struct {
-	// Position is what all figures stand at.
+	// Position is the position of all numbers.
 	Position event.Position
-	// Accepted is how many Queued there are.
+	// Accepted is the number of Queued events.
 	Accepted     int64
 	Open         int64
 	Ambiguous    int64
@@ -25,15 +25,16 @@ type Ledger struct {
 	Cancelled    int64
 	Expired      int64
 	Discarded    int64
-	// SentTwice are those, of them all, sent twice after a lost answer.
+	// SentTwice is the number of messages that were sent twice after a lost response, among
+	// all of them.
 	SentTwice int64
-	// WorkItems is how many rows the send work-list has.
+	// WorkItems is the number of rows in the work list.
 	WorkItems int64
-	// Balanced says that Accepted is the sum of the columns and that the work-list
-	// has an item for each open or ambiguous message and for no other.
+	// Balanced reports whether Accepted is the sum of the columns, and the work list has an
+	// item for each open or ambiguous message and for no other.
 	Balanced bool
-	// Compared is false if the work-list and the columns never stood at the same
-	// position while they were looked at. Balanced then goes by the columns alone.
+	// Compared is false if the work list and the columns were never at the same position
+	// while they were read. Balanced then depends only on the columns.
 	Compared bool
 	AsOf     time.Time
 }
@@ -47,7 +48,7 @@ func (l *Ledger) Add(c message.Column, n int64) {
 	}
 }
 
-// Sum is how many messages the columns have together.
+// Sum returns the number of messages in all columns.
 func (l *Ledger) Sum() (sum int64) {
 	for _, field := range l.columns() {
 		sum += *field
@@ -64,27 +65,28 @@ func (l *Ledger) columns() map[message.Column]*int64 {
 	}
 }
 
-// PastMessages are those that a ledger of the past goes by.
+// PastMessages are the messages that a past ledger is computed from.
 type PastMessages struct {
-	// Counts and SentTwice are of the messages that have not changed since.
+	// Counts and SentTwice are about messages that have not changed since.
 	Counts    map[message.Status]int64
 	SentTwice int64
-	// Others are those that may have, or that may not have been there yet.
+	// Others are messages that can have changed since, or that can have been queued later.
 	Others []uuid.UUID
 }
 
-// ReadModel is how far the read models have come.
+// ReadModel is the state of the read models.
 type ReadModel struct {
-	// Position is the one that all of them have reached.
+	// Position is the position that all of them have reached.
 	Position event.Position
-	// Behind is the age of the oldest event that one of them lacks, 0 if none does.
+	// Behind is the age of the oldest event that one of them lacks, or 0 if none does.
 	Behind time.Duration
-	// Parked is how many streams are left out since an event could not be projected.
+	// Parked is the number of streams that are left out because an event could not be
+	// projected.
 	Parked int
 }
 
-// ParkedStream is a stream that a group of projections leaves out, since an event of
-// it could not be projected.
+// ParkedStream is a stream that a group of projections leaves out because one of its events
+// could not be projected.
 type ParkedStream struct {
 	Group    string
 	Stream   string
@@ -94,10 +96,10 @@ type ParkedStream struct {
 	At       time.Time
 }
 
-// Projected is how far a group of projections has come.
+// Projected is the position of a group of projections.
 type Projected struct {
 	Group    string
 	Position event.Position
-	// Types are the events that it wants.
+	// Types are the event types that the group projects.
 	Types []string
 }

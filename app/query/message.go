@@ -1,8 +1,8 @@
-// Package query holds what the read side answers: plain views of what the log has
-// led to, and the filters and pages by which they are asked for.
+// Package query defines the results of queries: plain views of what the event log has led
+// to, and the filters and pages that select them.
 //
-// A view says at which position of the log it stands where that matters. Views of
-// lists come from read models, which run behind the log by a moment.
+// A view contains its log position where that matters. Views of lists come from read
+// models, which are a moment behind the log.
 package query
 
 import (
@@ -14,21 +14,22 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// MaxPage is the most that one page of messages or dead letters holds.
+// MaxPage is the maximum number of messages or dead letters in one page.
 const MaxPage = 200
 
-// Message is a message as lists show it. Its content stands in the log alone.
+// Message is a message as lists show it. Its content is stored only in the event log.
 type Message struct {
 	ID             uuid.UUID
 	SenderID       string
 	QueuedPosition event.Position
 	Revision       event.Revision
-	// Position is that of its last event: the cursor behind which nothing of it is missed.
+	// Position is the position of its last event. A subscriber that starts after it misses
+	// nothing of the message.
 	Position event.Position
 	Status   message.Status
-	// StatusReason says why, where the status alone doesn't tell.
+	// StatusReason is the reason for the status, where the status alone does not tell.
 	StatusReason *string
-	// IdempotencyKey, To, ReplyTo and WhatsAppID are nil once erased.
+	// IdempotencyKey, To, ReplyTo, and WhatsAppID are nil once the recipient is erased.
 	IdempotencyKey *string
 	To             *string
 	ReplyTo        *string
@@ -50,24 +51,24 @@ type Message struct {
 	DeadLetteredAt *time.Time
 	Failure        *MessageFailure
 	Labels         []message.Label
-	// ErasedAt is when its recipient was forgotten.
+	// ErasedAt is when the recipient was erased.
 	ErasedAt *time.Time
 }
 
-// MessageFailure is why a message failed last.
+// MessageFailure is the last failure of a message.
 type MessageFailure struct {
 	message.Failure
 
-	// Details is what WhatsApp said beyond the code.
+	// Details is what WhatsApp reported in addition to the code.
 	Details string `json:"details,omitempty"`
-	// At is when the platform recorded it.
+	// At is when Waypost recorded the failure.
 	At time.Time `json:"at"`
 }
 
-// MessageFilter chooses messages; what is nil or empty doesn't restrict.
+// MessageFilter selects messages. A field that is nil or empty does not filter.
 type MessageFilter struct {
 	SenderID *string
-	// SenderIDs are the senders that the caller may see at all; nil means all.
+	// SenderIDs are the senders that the caller can see. If nil, it can see all of them.
 	SenderIDs      []string
 	Status         []message.Status
 	To             *string
@@ -79,13 +80,13 @@ type MessageFilter struct {
 	Template       *string
 	ErrorCategory  *message.Category
 	ErrorCode      *int
-	// QueuedAfter is exclusive, QueuedBefore too.
+	// QueuedAfter and QueuedBefore are exclusive.
 	QueuedAfter  *time.Time
 	QueuedBefore *time.Time
 }
 
-// Page asks for First entries behind the one whose key After is, in the order of
-// the list; After 0 starts at the top.
+// Page selects First entries after the one with the key After, in the order of the list. If
+// After is 0, the page starts at the top.
 type Page struct {
 	First int
 	After event.Position
@@ -98,13 +99,13 @@ type MessagePage struct {
 	HasNextPage bool
 }
 
-// StatusCount is how many messages have a status.
+// StatusCount is the number of messages with a status.
 type StatusCount struct {
 	Status message.Status
 	Count  int64
 }
 
-// DeadLetterFilter chooses dead letters; what is nil doesn't restrict.
+// DeadLetterFilter selects dead letters. A field that is nil does not filter.
 type DeadLetterFilter struct {
 	SenderID           *string
 	SenderIDs          []string
@@ -115,7 +116,7 @@ type DeadLetterFilter struct {
 	DeadLetteredBefore *time.Time
 }
 
-// DeadLetterPage is a page of dead letters, and how many the filter finds in all.
+// DeadLetterPage is a page of dead letters, and the total number that the filter finds.
 type DeadLetterPage struct {
 	// DeadLetters are messages with DeadLetteredAt and Failure set, newest first by
 	// the position of Queued.
@@ -125,13 +126,13 @@ type DeadLetterPage struct {
 	ByCategory  []CategoryCount
 }
 
-// CategoryCount is how many failures are of a category.
+// CategoryCount is the number of failures in a category.
 type CategoryCount struct {
 	Category message.Category
 	Count    int64
 }
 
-// MessageCall is a call of a message, found by the id that WhatsApp gave it.
+// MessageCall is a call of a message, found by the ID that WhatsApp gave it.
 type MessageCall struct {
 	MessageID uuid.UUID
 	Call      int

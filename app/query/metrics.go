@@ -6,81 +6,87 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// Bounds of what can be asked of metrics.
+// Limits of metrics.
 const (
 	// MaxWindow is the longest window, and the longest span of a series.
 	MaxWindow = 31 * 24 * time.Hour
-	// MaxPoints is how many points a series has at most.
+	// MaxPoints is the maximum number of points in a series.
 	MaxPoints = 1500
-	// SecondsKept is for how long figures are kept by the second. What lies further
-	// back is known by the minute.
+	// SecondsKept is how long metrics are kept for each second. Older ones are kept for
+	// each minute.
 	SecondsKept = 3 * time.Hour
 )
 
-// Metrics are the figures of a span of time, of one sender or of all. Events count
-// by the time at which they were recorded.
+// Metrics are the metrics of a time span, of one sender or of all senders. Events are
+// counted at the time when they were recorded.
 type Metrics struct {
-	// From is inclusive, To exclusive.
+	// From is inclusive, To is exclusive.
 	From, To time.Time
 
 	Queued int64
-	// Sent counts first acceptances; a message that is sent again counts once.
+	// Sent is the number of first acceptances. A message that is sent again is counted
+	// once.
 	Sent int64
-	// Delivered counts messages, a read without a delivered among them.
+	// Delivered is the number of delivered messages, including messages that were read
+	// without a delivered status.
 	Delivered    int64
 	Read         int64
 	Failed       int64
 	DeadLettered int64
 	Expired      int64
-	// Faults are Failed and DeadLettered without policy caps.
+	// Faults is the number of Failed and DeadLettered events without policy caps.
 	Faults int64
-	// Retried counts the retries that were scheduled, Throttled the throttled calls.
+	// Retried is the number of scheduled retries, and Throttled is the number of throttled
+	// calls.
 	Retried   int64
 	Throttled int64
-	// Ambiguous counts lost answers, Settled those that a status settled.
+	// Ambiguous is the number of lost responses, and Settled is the number of those that a
+	// status settled.
 	Ambiguous int64
 	Settled   int64
 	SentTwice int64
-	// Calls counts the calls whose outcome was recorded, Statuses the statuses.
+	// Calls is the number of calls whose outcome was recorded, and Statuses is the number
+	// of recorded statuses.
 	Calls    int64
 	Statuses int64
-	// LatencySum is over the Delivered, LagSum over the Statuses.
+	// LatencySum is the sum over Delivered, and LagSum is the sum over Statuses.
 	LatencySum time.Duration
 	LagSum     time.Duration
 	Latencies  LatencyHistogram
 	Failures   []FailureCount
 
-	// CohortSent is how many messages WhatsApp accepted in the span, by the time of
-	// its answer, CohortDelivered how many of them were delivered by its end.
+	// CohortSent is the number of messages that WhatsApp accepted in the span, by the time
+	// of its response. CohortDelivered is the number of those that were delivered by its
+	// end.
 	CohortSent      int64
 	CohortDelivered int64
 
-	// QueueDepth and Scheduled are those at the end of the span, QueueChange and
-	// ScheduledChange how much they changed over it.
+	// QueueDepth and Scheduled are the values at the end of the span. QueueChange and
+	// ScheduledChange are their changes over the span.
 	QueueDepth      int64
 	Scheduled       int64
 	QueueChange     int64
 	ScheduledChange int64
-	// Drained is how many messages ended being due.
+	// Drained is the number of messages that stopped being due.
 	Drained int64
-	// OldestDueAge is nil if nothing is due, or the span has ended: what was the
-	// oldest then is not kept.
+	// OldestDueAge is nil if no message is due, or if the span has ended, because past
+	// values are not kept.
 	OldestDueAge *time.Duration
 }
 
-// FailureCount is how many failed calls and failed statuses are of a type.
+// FailureCount is the number of failed calls and failed statuses of one type.
 type FailureCount struct {
 	Class message.Class
-	// Category is empty where the code alone tells it.
+	// Category is empty if the code alone determines it.
 	Category message.Category
 	Code     *int
 	Count    int64
 }
 
-// Window is the length of the span.
+// Window returns the length of the span.
 func (m Metrics) Window() time.Duration { return m.To.Sub(m.From) }
 
-// perMinute is n as a rate over the span.
+// perMinute returns n as a rate over the span.
 func (m Metrics) perMinute(n int64) float64 {
 	if m.Window() <= 0 {
 		return 0
@@ -88,33 +94,35 @@ func (m Metrics) perMinute(n int64) float64 {
 	return float64(n) / m.Window().Minutes()
 }
 
-// SentPerMinute is the rate of first acceptances.
+// SentPerMinute returns the rate of first acceptances.
 func (m Metrics) SentPerMinute() float64 { return m.perMinute(m.Sent) }
 
-// QueueGrowthPerMinute is how much QueueDepth changed a minute.
+// QueueGrowthPerMinute returns the change of QueueDepth per minute.
 func (m Metrics) QueueGrowthPerMinute() float64 { return m.perMinute(m.QueueChange) }
 
-// DrainPerMinute is how many messages ended being due a minute.
+// DrainPerMinute returns the number of messages per minute that stopped being due.
 func (m Metrics) DrainPerMinute() float64 { return m.perMinute(m.Drained) }
 
-// DeliveryRate is the share of the messages sent in the span that was delivered by
-// its end; false if none was sent.
+// DeliveryRate returns the share of the messages sent in the span that were delivered by
+// its end. It returns false if none was sent.
 func (m Metrics) DeliveryRate() (float64, bool) { return ratio(m.CohortDelivered, m.CohortSent) }
 
-// ErrorRate is F / (F + S) of the Faults F and the first acceptances S; false if both
-// are 0.
+// ErrorRate returns F / (F + S) for the Faults F and the first acceptances S. It returns
+// false if both are 0.
 func (m Metrics) ErrorRate() (float64, bool) { return ratio(m.Faults, m.Faults+m.Sent) }
 
-// FailureRate is the share of n among all calls and statuses of the span.
+// FailureRate returns the share of n among all calls and statuses of the span.
 func (m Metrics) FailureRate(n int64) float64 {
 	rate, _ := ratio(n, m.Calls+m.Statuses)
 	return rate
 }
 
-// AverageLatency is that from the call to the delivery; false if none was delivered.
+// AverageLatency returns the average time from the call to the delivery. It returns false
+// if no message was delivered.
 func (m Metrics) AverageLatency() (time.Duration, bool) { return mean(m.LatencySum, m.Delivered) }
 
-// AverageLag is the time from a status to its recording; false if there was none.
+// AverageLag returns the average time from a status to its recording. It returns false if
+// there was no status.
 func (m Metrics) AverageLag() (time.Duration, bool) { return mean(m.LagSum, m.Statuses) }
 
 func ratio(part, whole int64) (float64, bool) {

@@ -8,7 +8,7 @@ import (
 	"github.com/waypost/waypost/domain/sender"
 )
 
-// Sender is a sender with what waits for it.
+// Sender is a sender with its queue.
 type Sender struct {
 	sender.Sender
 
@@ -17,19 +17,19 @@ type Sender struct {
 	Queue    QueueDepth
 }
 
-// QueueDepth is how much a sender has to send.
+// QueueDepth is the size of a sender's queue.
 type QueueDepth struct {
-	// Depth counts what is due and not yet accepted, of all lanes.
+	// Depth is the number of messages in all lanes that are due and not yet accepted.
 	Depth int64
-	// Scheduled counts what waits for its sendAt.
+	// Scheduled is the number of messages that wait for their sendAt.
 	Scheduled int64
-	// OldestDueAge is the age of the oldest that is due; nil if nothing is.
+	// OldestDueAge is the age of the oldest due message, or nil if none is due.
 	OldestDueAge *time.Duration
-	// Lanes has one entry for each priority, the most urgent first.
+	// Lanes has one entry for each priority, most urgent first.
 	Lanes []LaneDepth
 }
 
-// EmptyQueue is that of a sender for which nothing waits.
+// EmptyQueue returns the queue depth of a sender without waiting messages.
 func EmptyQueue() (q QueueDepth) {
 	for _, p := range message.Priorities() {
 		q.Lanes = append(q.Lanes, LaneDepth{Priority: p})
@@ -37,19 +37,20 @@ func EmptyQueue() (q QueueDepth) {
 	return q
 }
 
-// LaneDepth is how much waits in one lane.
+// LaneDepth is the number of messages in one lane.
 type LaneDepth struct {
 	Priority     message.Priority
 	Depth        int64
 	OldestDueAge *time.Duration
 }
 
-// LaneStatus is how a sender's lane stands, as the process that owns it has told.
+// LaneStatus is the status of a sender's lane, as published by the process that owns it.
 type LaneStatus struct {
-	// EffectiveRate is how many calls a second it may make now.
+	// EffectiveRate is the current maximum number of calls per second.
 	EffectiveRate float64
-	// ThrottledUntil is nil unless WhatsApp has throttled it.
+	// ThrottledUntil is nil unless WhatsApp throttles the sender.
 	ThrottledUntil *time.Time
-	// NextProbeAt is when a held sender is looked at again; nil if it is not held.
+	// NextProbeAt is when a held sender is probed again. It is nil if the sender is not
+	// held.
 	NextProbeAt *time.Time
 }

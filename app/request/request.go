@@ -1,8 +1,7 @@
-// Package request carries what is known of the request that is being served: its
-// id, which stands in every line that is logged for it, and what its one canonical
-// line is to say of it at the end.
+// Package request carries the request that is being served: its ID, which is in every log
+// record of the request, and the attributes of its one canonical log record.
 //
-// Nothing personal belongs in it, and no secret.
+// It must contain no personal data and no secrets.
 package request
 
 import (
@@ -12,7 +11,7 @@ import (
 	"sync"
 )
 
-// Request is one that is being served. The zero value has no id and keeps nothing.
+// Request is a request that is being served. The zero value has no ID and no attributes.
 type Request struct {
 	ID string
 
@@ -20,26 +19,43 @@ type Request struct {
 	attrs []slog.Attr
 }
 
-// maxAttrs bounds what the canonical line is told.
+// maxAttrs bounds the attributes of the canonical log record.
 const maxAttrs = 16
 
 type key struct{}
 
-// With is ctx with a request.
-func With(ctx context.Context, r *Request) context.Context { return context.WithValue(ctx, key{}, r) }
+// NewContext returns a copy of ctx that carries r.
+func NewContext(ctx context.Context, r *Request) context.Context {
+	return context.WithValue(ctx, key{}, r)
+}
 
-// ID is the id of the request that ctx belongs to; empty if it belongs to none.
+// ID returns the ID of ctx's request, or "" if ctx has no request.
 func ID(ctx context.Context) string {
-	if r := of(ctx); r != nil {
+	if r := fromContext(ctx); r != nil {
 		return r.ID
 	}
 	return ""
 }
 
-// Note has the request's canonical line say something of it. Outside of a request
+type callerKey struct{}
+
+// WithCaller returns a copy of ctx for work that a caller requested. All work with the same
+// id shares one share of the stores' capacity. For example, a key and its access tokens
+// have the same id.
+func WithCaller(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, callerKey{}, id)
+}
+
+// Caller returns the caller of the work, or "" if it is Waypost's own.
+func Caller(ctx context.Context) string {
+	id, _ := ctx.Value(callerKey{}).(string)
+	return id
+}
+
+// AddAttrs adds attributes to the canonical log record of ctx's request. Without a request,
 // it does nothing.
-func Note(ctx context.Context, attrs ...slog.Attr) {
-	r := of(ctx)
+func AddAttrs(ctx context.Context, attrs ...slog.Attr) {
+	r := fromContext(ctx)
 	if r == nil {
 		return
 	}
@@ -50,22 +66,22 @@ func Note(ctx context.Context, attrs ...slog.Attr) {
 	}
 }
 
-// Notes are what was noted of the request.
-func (r *Request) Notes() []slog.Attr {
+// Attrs returns the added attributes.
+func (r *Request) Attrs() []slog.Attr {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.attrs)
 }
 
-func of(ctx context.Context) *Request {
+func fromContext(ctx context.Context) *Request {
 	r, _ := ctx.Value(key{}).(*Request)
 	return r
 }
 
-// Handler adds the id of the request to what is logged for it.
+// Handler adds the request's ID to log records.
 type Handler struct{ slog.Handler }
 
-// Handle adds the id, if ctx belongs to a request.
+// Handle adds the ID if ctx has a request.
 func (h Handler) Handle(ctx context.Context, r slog.Record) error {
 	if id := ID(ctx); id != "" {
 		r = r.Clone()
@@ -74,10 +90,10 @@ func (h Handler) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-// WithAttrs keeps adding the id.
+// WithAttrs returns a Handler that also adds the ID.
 func (h Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return Handler{h.Handler.WithAttrs(attrs)}
 }
 
-// WithGroup keeps adding the id.
+// WithGroup returns a Handler that also adds the ID.
 func (h Handler) WithGroup(name string) slog.Handler { return Handler{h.Handler.WithGroup(name)} }

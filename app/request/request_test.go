@@ -15,7 +15,7 @@ func TestLinesOfARequestCarryItsID(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(request.Handler{Handler: slog.NewTextHandler(&out, nil)}).With("part", "test")
 	r := &request.Request{ID: "r-1"}
-	ctx := request.With(t.Context(), r)
+	ctx := request.NewContext(t.Context(), r)
 	log.InfoContext(ctx, "inside")
 	log.Info("outside")
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
@@ -23,12 +23,12 @@ func TestLinesOfARequestCarryItsID(t *testing.T) {
 		t.Errorf("logged %q", lines)
 	}
 	for range 100 {
-		request.Note(ctx, slog.String("a", "b"))
+		request.AddAttrs(ctx, slog.String("a", "b"))
 	}
-	if n := len(r.Notes()); n == 0 || n > 20 {
+	if n := len(r.Attrs()); n == 0 || n > 20 {
 		t.Errorf("%d notes are kept", n)
 	}
-	request.Note(context.Background(), slog.String("a", "b"))
+	request.AddAttrs(context.Background(), slog.String("a", "b"))
 	if request.ID(context.Background()) != "" {
 		t.Error("no request has an id")
 	}

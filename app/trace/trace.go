@@ -1,9 +1,9 @@
-// Package trace follows a message from the request that queued it to the last status
-// that WhatsApp reports: one trace a message, carried over the log by the traceparent in
-// the metadata of its events.
+// Package trace follows a message from the request that queued it to the last status from
+// WhatsApp. Each message has one trace. The traceparent in the metadata of its events
+// carries the trace across the event log.
 //
-// Its invariants: a nil *Tracer traces nothing, allocates nothing and asks no clock; what
-// a span tells is never personal and never a secret.
+// A nil *Tracer traces nothing, allocates nothing, and reads no clock. Spans contain no
+// personal data and no secrets.
 package trace
 
 import (
@@ -11,56 +11,56 @@ import (
 	"strings"
 )
 
-// Kind is how a span stands to what caused it.
+// Kind is the relation of a span to what caused it.
 type Kind uint8
 
-// The kinds of OpenTelemetry that occur here.
+// The kinds of OpenTelemetry that Waypost uses.
 const (
-	// Server answers a request.
+	// Server handles a request.
 	Server Kind = iota
-	// Client makes one.
+	// Client sends a request.
 	Client
-	// Producer hands something on that is taken up later.
+	// Producer creates work that a Consumer handles later.
 	Producer
-	// Consumer takes it up.
+	// Consumer handles the work of a Producer.
 	Consumer
 )
 
-// Start says what a span is.
+// Start describes a span.
 type Start struct {
 	Kind Kind
-	// Name says what is done, never to what.
+	// Name is what is done, without the object.
 	Name string
-	// Parent is the traceparent of the span that this one goes on. Without it the span is
-	// inside of the context's.
+	// Parent is the traceparent of the span's parent. If empty, the parent is the context's
+	// span.
 	Parent string
-	// Root begins a trace of its own instead, linked to that span.
+	// Root starts a new trace instead, linked to that span.
 	Root bool
 }
 
-// Recorder is where spans go.
+// Recorder records spans.
 type Recorder interface {
-	// Begin begins a span and answers the context that is inside of it.
+	// Begin starts a span and returns a context that carries it.
 	Begin(ctx context.Context, s Start) (context.Context, Recording)
 }
 
-// Recording is a span under way.
+// Recording is a span in progress.
 type Recording interface {
-	// Traceparent names it as W3C Trace Context does.
+	// Traceparent returns the span's traceparent as W3C Trace Context defines it.
 	Traceparent() string
-	// In is ctx inside of it.
-	In(ctx context.Context) context.Context
-	Text(key, value string)
-	Number(key string, value int)
-	// Fail says in a few words of the program's own that it failed.
-	Fail(reason string)
+	// ContextWithSpan returns a copy of ctx that carries the span.
+	ContextWithSpan(ctx context.Context) context.Context
+	SetString(key, value string)
+	SetInt(key string, value int)
+	// SetError marks the span as failed, for a reason in Waypost's own words.
+	SetError(reason string)
 	End()
 }
 
-// Tracer begins spans. A nil one traces nothing.
+// Tracer starts spans. A nil Tracer traces nothing.
 type Tracer struct{ to Recorder }
 
-// New makes a tracer; nil for no recorder.
+// New returns a tracer, or nil if to is nil.
 func New(to Recorder) *Tracer {
 	if to == nil {
 		return nil
@@ -68,7 +68,7 @@ func New(to Recorder) *Tracer {
 	return &Tracer{to}
 }
 
-// Begin begins a span and answers the context that is inside of it.
+// Begin starts a span and returns a context that carries it.
 func (t *Tracer) Begin(ctx context.Context, s Start) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}
@@ -77,14 +77,14 @@ func (t *Tracer) Begin(ctx context.Context, s Start) (context.Context, Span) {
 	return ctx, Span{r}
 }
 
-// Span is what a tracer began. The zero value is of one that traces nothing.
+// Span is a span that a tracer started. The zero value traces nothing.
 type Span struct{ recording Recording }
 
-// On reports whether anything is traced.
-func (s Span) On() bool { return s.recording != nil }
+// IsRecording reports whether the span is traced.
+func (s Span) IsRecording() bool { return s.recording != nil }
 
-// Traceparent names the span for whoever goes on with its trace; empty if nothing is
-// traced.
+// Traceparent returns the span's traceparent for what continues its trace. It is empty if
+// nothing is traced.
 func (s Span) Traceparent() string {
 	if s.recording == nil {
 		return ""
@@ -92,43 +92,43 @@ func (s Span) Traceparent() string {
 	return s.recording.Traceparent()
 }
 
-// In is ctx inside of the span.
-func (s Span) In(ctx context.Context) context.Context {
+// ContextWithSpan returns a copy of ctx that carries the span.
+func (s Span) ContextWithSpan(ctx context.Context) context.Context {
 	if s.recording == nil {
 		return ctx
 	}
-	return s.recording.In(ctx)
+	return s.recording.ContextWithSpan(ctx)
 }
 
-// Text tells something of it.
-func (s Span) Text(key, value string) {
+// SetString sets an attribute.
+func (s Span) SetString(key, value string) {
 	if s.recording != nil && value != "" {
-		s.recording.Text(key, value)
+		s.recording.SetString(key, value)
 	}
 }
 
-// Number tells something of it.
-func (s Span) Number(key string, value int) {
+// SetInt sets an attribute.
+func (s Span) SetInt(key string, value int) {
 	if s.recording != nil {
-		s.recording.Number(key, value)
+		s.recording.SetInt(key, value)
 	}
 }
 
-// Fail says in a few words of the program's own that it failed.
-func (s Span) Fail(reason string) {
+// SetError marks the span as failed, for a reason in Waypost's own words.
+func (s Span) SetError(reason string) {
 	if s.recording != nil {
-		s.recording.Fail(reason)
+		s.recording.SetError(reason)
 	}
 }
 
-// End ends it.
+// End ends the span.
 func (s Span) End() {
 	if s.recording != nil {
 		s.recording.End()
 	}
 }
 
-// The form of a traceparent: version, trace, span and flags, in lower-case hexadecimal.
+// The form of a traceparent: version, trace, span, and flags, in lowercase hexadecimal.
 const (
 	parentLength          = 55
 	traceFrom, traceTo    = 3, 35
@@ -138,9 +138,9 @@ const (
 	noVersion, noID, dash = "ff", "0", '-'
 )
 
-// Parent is a caller's traceparent if it is one that may be kept, else empty: it stands
-// in the metadata of events, so nothing else may hide in it.
-func Parent(header string) string {
+// ParseTraceparent returns a caller's traceparent if it is well-formed, and otherwise "".
+// It is recorded in the metadata of events, so nothing else must be hidden in it.
+func ParseTraceparent(header string) string {
 	if len(header) != parentLength || header[traceFrom-1] != dash || header[traceTo] != dash || header[spanTo] != dash {
 		return ""
 	}

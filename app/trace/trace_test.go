@@ -11,7 +11,7 @@ import (
 func TestParentKeepsNothingButATraceparent(t *testing.T) {
 	t.Parallel()
 	const good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-	if got := trace.Parent(good); got != good {
+	if got := trace.ParseTraceparent(good); got != good {
 		t.Errorf("%q; want it as it came", got)
 	}
 	for name, bad := range map[string]string{
@@ -27,22 +27,22 @@ func TestParentKeepsNothingButATraceparent(t *testing.T) {
 		"words in the flags":  good[:53] + "zz",
 		"a dash in the trace": good[:10] + "-" + good[11:],
 	} {
-		if got := trace.Parent(bad); got != "" {
+		if got := trace.ParseTraceparent(bad); got != "" {
 			t.Errorf("%s: %q; want nothing", name, got)
 		}
 	}
 }
 
-// traced is what the way of a message does with its spans.
+// traced makes the spans that the path of a message makes.
 func traced(ctx context.Context, t *trace.Tracer) (string, bool) {
 	ctx, span := t.Begin(ctx, trace.Start{Kind: trace.Consumer, Name: "send message"})
 	defer span.End()
-	span.Text("waypost.message.id", "0193")
-	span.Number("waypost.call", 1)
-	_, inner := t.Begin(span.In(ctx), trace.Start{Kind: trace.Client, Name: "POST"})
-	inner.Fail("lost")
+	span.SetString("waypost.message.id", "0193")
+	span.SetInt("waypost.call", 1)
+	_, inner := t.Begin(span.ContextWithSpan(ctx), trace.Start{Kind: trace.Client, Name: "POST"})
+	inner.SetError("lost")
 	inner.End()
-	return span.Traceparent(), span.On()
+	return span.Traceparent(), span.IsRecording()
 }
 
 func TestNoTracerCostsNoAllocation(t *testing.T) {
@@ -59,7 +59,7 @@ func TestNoTracerCostsNoAllocation(t *testing.T) {
 	}
 }
 
-// BenchmarkOff is what the hot path pays for traces that are off: two spans.
+// BenchmarkOff measures two spans on the hot path while tracing is off.
 func BenchmarkOff(b *testing.B) {
 	b.ReportAllocs()
 	ctx := b.Context()

@@ -1,8 +1,8 @@
-// Package webhook holds what a delivery of WhatsApp brought, in the platform's
-// own terms. An adapter parses it; the application records it.
+// Package webhook defines the contents of a delivery from WhatsApp in Waypost's own terms.
+// An adapter parses the delivery, and the application records it.
 //
-// Whatever stands in a delivery ends up in one of its four lists, so that who
-// records them all has lost nothing.
+// Everything in a delivery ends up in one of the four lists. A caller that records all of
+// them has lost nothing.
 package webhook
 
 import (
@@ -14,88 +14,93 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// Delivery is what one webhook brought, in the order in which it stood there.
+// Delivery is the contents of one webhook, in the order of the webhook.
 type Delivery struct {
 	Statuses []Status
 	Inbound  []Inbound
 	Changes  []Change
-	// Parked is what could not be understood, as it came. A part of it may stand
-	// among the others too, as far as it could be read.
+	// Parked is what could not be parsed, unchanged. If a part of it could be read, that
+	// part is also in one of the other lists.
 	Parked []Parked
 }
 
-// Origin is the number that an item came for.
+// Origin is the number that an item is for.
 type Origin struct {
 	BusinessAccountID  string
 	PhoneNumberID      string
 	DisplayPhoneNumber string
 }
 
-// Status is what became of a message.
+// Status is a status of a message.
 type Status struct {
 	Origin
 	Kind message.StatusKind
-	// WhatsAppID is the wamid of the message, never empty.
+	// WhatsAppID is the wamid of the message. It is never empty.
 	WhatsAppID string
-	// MessageID and Call are what the callback data of the call says. With none,
-	// or with another system's, Call is 0. They are a claim: whether the message
-	// exists and its sender has this number is for the recorder to see.
+	// MessageID and Call are from the call's callback data. Call is 0 if there was none, or
+	// if it was another system's. They are a claim: the recorder must check that the
+	// message exists and that its sender has this number.
 	MessageID uuid.UUID
 	Call      int
-	// At is WhatsApp's own time; zero if there was none that can be read.
+	// Foreign is set for callback data of another system. All of Waypost's calls carry its
+	// own, so the status is not of one of them.
+	Foreign bool
+	// At is WhatsApp's own time, or zero if it could not be read.
 	At time.Time
-	// RecipientID is the wa_id, the user id, or the group that the message went
-	// to, if WhatsApp said.
+	// RecipientID is the wa_id, the user ID, or the group that the message was sent to, if
+	// WhatsApp reported it.
 	RecipientID string
 	Pricing     *message.Pricing
-	// Failure is set for message.ReportFailed alone. When WhatsApp gave no
-	// reason, its code is nil.
+	// Failure is set only for message.ReportFailed. Its code is nil if WhatsApp gave no
+	// reason.
 	Failure *message.Failure
-	// Personal goes with Failure.
+	// Personal belongs to Failure.
 	Personal message.FailurePersonal
+	// About is set only for message.ReportOther.
+	About message.About
 }
 
-// Inbound is a message that a user wrote.
+// Inbound is a message from a user.
 type Inbound struct {
 	Origin
-	// WhatsAppID is the wamid of the message, never empty.
+	// WhatsAppID is the wamid of the message. It is never empty.
 	WhatsAppID string
 	At         time.Time
-	// From is the wa_id of the user, or their user id if they hide their number;
+	// From is the wa_id of the user, or the user ID if the user hides the number. It is
 	// empty for some system messages.
 	From string
-	// Name is the name in the user's profile, if it came along.
+	// Name is the name in the user's profile, if WhatsApp sent it.
 	Name string
-	// Type is WhatsApp's word: text, image, button, interactive, …
+	// Type is WhatsApp's term: text, image, button, interactive, …
 	Type string
-	// ContextID is the wamid of the message that this one answers, if it does.
+	// ContextID is the wamid of the message that this one replies to, if any.
 	ContextID string
 	// Raw is the message object.
 	Raw json.RawMessage
 }
 
-// FieldErrors is the field of a Change with errors of a number, not of a message.
+// FieldErrors is the field of a Change with errors of a number instead of a message.
 const FieldErrors = "messages.errors"
 
-// Change is any other thing WhatsApp reports: of templates, limits, reviews,
-// restrictions, opt-outs.
+// Change is anything else that WhatsApp reports: about templates, limits, reviews,
+// restrictions, and opt-outs.
 type Change struct {
 	Origin
-	// Field is what it is about, as WhatsApp names it. Errors of a number that
-	// belong to no message come under FieldErrors.
+	// Field is the subject, as WhatsApp names it. Errors of a number that belong to no
+	// message are under FieldErrors.
 	Field string
 	At    time.Time
-	// Value is the object as it came.
+	// Value is the object, unchanged.
 	Value json.RawMessage
 	// Failures are the errors under FieldErrors.
 	Failures []message.Failure
 }
 
-// Parked is a part of a webhook that could not be understood.
+// Parked is a part of a webhook that could not be parsed.
 type Parked struct {
-	// BusinessAccountID is known when the fault is inside an entry.
+	// BusinessAccountID is set if the error is inside an entry.
 	BusinessAccountID string
 	Reason            string
-	// Raw may be a part of the body that was parsed.
+	// Raw can be a part of the body that was parsed.
 	Raw []byte
 }

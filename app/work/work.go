@@ -1,6 +1,6 @@
-// Package work is the send work-list as dispatch sees it: what is open, when
-// each item is due, and which process may act on it. The work-list is a read
-// model: no ack is ever written to it, the outcome's event is the ack.
+// Package work defines the work list as dispatch sees it: which messages are open, when each
+// item is due, and which process can act on it. The work list is a read model. No
+// acknowledgment is written to it; the event that records an outcome is the acknowledgment.
 package work
 
 import (
@@ -13,28 +13,30 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// State says what is due when an item is due.
+// State is what to do when an item is due.
 type State string
 
 // The states of an item.
 const (
-	// Ready: the message may be called.
+	// Ready means that the message can be called.
 	Ready State = "READY"
-	// Calling: a call is under way; when due, its answer counts as lost.
+	// Calling means that a call is in flight. When the item is due, its response counts as
+	// lost.
 	Calling State = "CALLING"
-	// Unsettled: an answer was lost; when due, the message's policy acts.
+	// Unsettled means that a response was lost. When the item is due, the message's policy
+	// decides.
 	Unsettled State = "UNSETTLED"
 )
 
-// Item is one open message.
+// An Item is one open message.
 type Item struct {
 	MessageID uuid.UUID
 	Sender    string
 	Priority  message.Priority
 	State     State
 	DueAt     time.Time
-	ExpiresAt time.Time // zero: never
-	// Recipient is the same for the same person: the key that their data are sealed
+	ExpiresAt time.Time // zero if it never expires
+	// Recipient is equal for the same person. It is the data key that their data is sealed
 	// under, not their number.
 	Recipient   string
 	Template    string
@@ -42,77 +44,77 @@ type Item struct {
 	Call        int
 	OnAmbiguous message.AmbiguityPolicy
 	Revision    event.Revision
-	// Position is that of the message's last event in the work-list,
-	// QueuedPosition that of its Queued: the order among fresh messages.
+	// Position is the position of the message's last event in the work list, QueuedPosition
+	// that of its Queued event, which orders fresh messages.
 	Position       event.Position
 	QueuedPosition event.Position
-	// Fresh items were never called and never scheduled; the others are timed.
+	// Fresh is set if the item was never called and never scheduled. All others are timed.
 	Fresh bool
 }
 
-// Arrival says that the work-list has something new for a lane to do, now or later.
-type Arrival struct {
+// NewWork reports that the work list has something new for a lane to do, now or later.
+type NewWork struct {
 	Sender string
-	// Priority is that of the item, empty if it is not known: any.
+	// Priority is the item's priority. If empty, it is not known and can be any.
 	Priority message.Priority
 }
 
-// Want is what one lane has room for.
-type Want struct {
+// A FetchRequest is what one lane has room for.
+type FetchRequest struct {
 	Sender   string
 	Priority message.Priority
-	// After is the position of Queued behind which fresh items are wanted.
+	// After is a position. Only fresh items that were queued after it are returned.
 	After event.Position
-	// Fresh and Timed are how many items of each kind at most.
+	// Fresh and Timed are the maximum numbers of items of each kind.
 	Fresh int
 	Timed int
-	// SkipRecipients and SkipTemplates leave out what may not be sent for now.
-	// They save the lane from reading past it again and again; a list that
-	// answers such items nevertheless is correct.
+	// SkipRecipients and SkipTemplates exclude items that can't be sent for now, so that
+	// the lane doesn't read past them repeatedly. A list that returns such items anyway is
+	// correct.
 	SkipRecipients []string
 	SkipTemplates  []string
-	// Recipient and Template, if set, want no items but theirs.
+	// Recipient and Template, if set, exclude all other items.
 	Recipient string
 	Template  string
 }
 
-// List is the send work-list.
+// A List is the work list.
 type List interface {
-	// Fetch answers for each want the items that are READY and due at now, which
-	// may lie ahead: the timed ones by due time, then the fresh ones by position.
-	// The position is how far the work-list was, read in the same statement.
-	Fetch(ctx context.Context, now time.Time, wants []Want) ([]Item, event.Position, error)
-	// Overdue answers the items of the senders, or of all if none is named, whose
-	// call or settling is due or whose message has expired, oldest first.
+	// Fetch returns, for each request, the items that are Ready and due at now, which can
+	// be in the future: first the timed ones by due time, then the fresh ones by position.
+	// The position is the one that the work list had reached, read in the same statement.
+	Fetch(ctx context.Context, now time.Time, wants []FetchRequest) ([]Item, event.Position, error)
+	// Overdue returns items of the senders, or of all senders if none is given: those whose
+	// call or settling is due and those that have expired, oldest first.
 	Overdue(ctx context.Context, now time.Time, senders []string, limit int) ([]Item, event.Position, error)
 }
 
-// The roles of a process that leases go by.
+// The roles of a process that leases depend on.
 const (
 	RoleDispatch = "dispatch"
 	RoleWebhook  = "webhook"
 )
 
-// Leases share the lanes among processes.
+// Leases distribute the lanes among processes.
 type Leases interface {
-	// Heartbeat says that the process lives, until ttl from now by the
-	// database's clock. recordingSince is since when it has recorded webhooks
-	// without a break, zero if it does not.
+	// Heartbeat extends the process's lease until ttl from now, by the database's clock.
+	// recordingSince is the time since which it has recorded webhooks without interruption,
+	// or zero if it doesn't record them.
 	Heartbeat(ctx context.Context, process uuid.UUID, roles []string, recordingSince time.Time, ttl time.Duration) error
-	// Claim makes the process the owner of those of the senders that no living
-	// process owns, within its fair share, and answers all it owns now.
+	// Claim makes the process the owner of those senders that no live process owns, up to
+	// its fair share. It returns all senders that the process owns now.
 	Claim(ctx context.Context, process uuid.UUID, senders []string) ([]string, error)
-	// Share is how many of so many senders each living process with RoleDispatch
-	// should own at most, this one counted among them.
+	// Share returns the maximum number of the given number of senders that each live
+	// process with RoleDispatch should own, including this one.
 	Share(ctx context.Context, process uuid.UUID, senders int) (int, error)
-	// ReleaseLanes gives some of the process's lanes to whoever claims them next.
-	// By then nothing of theirs may be written any more, and their last writes
-	// must have left the window of the rate.
+	// ReleaseLanes frees some of the process's lanes for the next process that claims them.
+	// The caller must have stopped writing to them, and their last writes must have left
+	// the rate window.
 	ReleaseLanes(ctx context.Context, process uuid.UUID, senders []string) error
-	// Release gives the process's lanes back.
+	// Release frees all lanes of the process.
 	Release(ctx context.Context, process uuid.UUID) error
-	// RecordingSince is since when webhooks have been recorded without a break: since
-	// the living webhook process that has done so for longest began. False if none
-	// lives.
+	// RecordingSince returns the time since which webhooks have been recorded without
+	// interruption: the earliest start of a live webhook process. It returns false if there
+	// is none.
 	RecordingSince(ctx context.Context) (time.Time, bool, error)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/invopop/jsonschema"
 
+	"github.com/waypost/waypost/cmd/waypost/internal/platform"
 	"github.com/waypost/waypost/domain"
 )
 
@@ -26,23 +27,22 @@ const (
 	eventSchemas = "docs/events.schema.json"
 )
 
-// streamsOf says in which streams the events of a package stand.
+// streamsOf returns the streams that contain the events of a package.
 func streamsOf(pkg string) string {
 	return map[string]string{
-		"message":   "`message-{uuid}`, one a message",
+		"message":   "`message-{uuid}`, one per message",
 		"sender":    "`sender-{id}`, and `number-{phoneNumberId}` for NumberClaimed",
 		"inbound":   "`inbound-{phoneNumberId}`, `orphan-{phoneNumberId}`, `account-{businessAccountId}`, `parked-{yyyymmdd}`",
-		"event":     "`waypost-log`, and `erasure-…` for what is forgotten",
-		"operation": "`operation-{uuid}`, one a bulk operation",
+		"event":     "`waypost-log`, `waypost-log-end` for lost events, and `erasure-…` for erasures",
+		"operation": "`operation-{uuid}`, one per bulk operation",
 		"audit":     "`access-{yyyymmdd}`",
-		"access":    "`key-{id}`, one an API key",
+		"access":    "`key-{id}`, one per API key",
 		"alert":     "`alert-{id}` and `rule-{id}`",
-		"hook":      "`hook-{uuid}`, one an outgoing webhook",
+		"hook":      "`hook-{uuid}`, one per outgoing webhook",
 	}[pkg]
 }
 
-// TestEventDocs holds that docs/events.md and its schemas are what the registered
-// events make of them.
+// TestEventDocs checks that docs/events.md and its schemas match the registered events.
 func TestEventDocs(t *testing.T) {
 	t.Chdir("../..")
 	reflector := &jsonschema.Reflector{
@@ -57,15 +57,15 @@ func TestEventDocs(t *testing.T) {
 			return nil
 		},
 	}
-	for _, folder := range []string{"./domain", "./app/event"} {
-		if err := reflector.AddGoComments("github.com/waypost/waypost", folder); err != nil {
+	for _, dir := range []string{"./domain", "./app/event"} {
+		if err := reflector.AddGoComments("github.com/waypost/waypost", dir); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var page bytes.Buffer
 	page.WriteString(eventPageHead)
 	schemas := make(map[string]*jsonschema.Schema)
-	for _, group := range registeredTypes() {
+	for _, group := range platform.EventTypes() {
 		typ := goType(t, group[0])
 		pkg := path.Base(typ.PkgPath())
 		streams := streamsOf(pkg)
@@ -95,18 +95,18 @@ func TestEventDocs(t *testing.T) {
 
 const eventPageHead = `# The events of the log
 
-Made from the program's own registry by ` + "`make generate`" + `; the JSON schemas of all data stand in
-[events.schema.json](events.schema.json). Type names are unique over all streams. An event's shape
-may gain members; a change that an older reader would misread gets a new version, in the metadata as
+Generated from Waypost's registry by ` + "`make generate`" + `. Their JSON schemas are in
+[events.schema.json](events.schema.json). Type names are unique across all streams. An event's shape
+can gain members. A change that an older reader would misread gets a new version, in the metadata as
 ` + "`v`" + `.
 
-The metadata of every event: ` + "`v`, `recordedAt` (the platform's clock), `occurredAt` where that is another\ntime, `sender`, `$correlationId` (the message), `$causationId` (the event, request or webhook delivery\nbehind it), `by` (kind, id), `onBehalfOf`, `traceparent`" + `. Names and metadata hold nothing personal.
+The metadata of every event: ` + "`v`, `recordedAt` (Waypost's clock), `occurredAt` if that is a different\ntime, `sender`, `$correlationId` (the message), `$causationId` (the event, request or webhook delivery\nbehind it), `by` (kind, id), `onBehalfOf`, `traceparent`" + `. Names and metadata contain nothing personal.
 
-All that is personal stands under the member ` + "`personal`" + ` of the data. In the log it is sealed with a
-data key of the person; the schemas show it as it is read. It is null once the person was erased.
+All personal data is in the member ` + "`personal`" + ` of the data. In the log, it is sealed with a data key of the
+person. The schemas show it unsealed. It is null after the person was erased.
 `
 
-// goType is the Go type behind an event type.
+// goType returns the Go type of an event type.
 func goType(t *testing.T, et domain.Type) reflect.Type {
 	t.Helper()
 	e, err := et.Decode([]byte("{}"))
@@ -116,14 +116,14 @@ func goType(t *testing.T, et domain.Type) reflect.Type {
 	return reflect.TypeOf(e)
 }
 
-// firstParagraph is what a comment says first, without the type's name in front.
+// firstParagraph returns the first paragraph of a comment without the type's name at its beginning.
 func firstParagraph(comment, name string) string {
 	comment, _, _ = strings.Cut(comment, "\n\n")
 	comment = strings.TrimPrefix(strings.Join(strings.Fields(comment), " "), name+" ")
 	return strings.ReplaceAll(strings.ToUpper(comment[:min(1, len(comment))])+comment[min(1, len(comment)):], "|", "\\|")
 }
 
-// members lists the names of an event's members, those of personal behind it.
+// members returns the names of an event's members, with those of personal after it.
 func members(s *jsonschema.Schema) string {
 	var names []string
 	for p := s.Properties.Oldest(); p != nil; p = p.Next() {

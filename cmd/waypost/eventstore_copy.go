@@ -17,24 +17,26 @@ import (
 
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/eventstored"
+	"github.com/waypost/waypost/cmd/waypost/internal/platform"
+	"github.com/waypost/waypost/cmd/waypost/internal/terminal"
 )
 
-// copyReport is how often a copy without a terminal logs how far it is.
+// copyReport is the time between two log lines about the progress of a copy without a terminal.
 const copyReport = 10 * time.Second
 
 type eventstoreCopy struct {
-	From string `help:"esdb://… of the event store to read, or the data folder of a platform, running or not." required:"" env:"WAYPOST_EVENTSTORE_COPY_FROM"`
-	To   string `help:"esdb://… of the event store to fill: empty, or an earlier copy of the same log." required:"" env:"WAYPOST_EVENTSTORE_COPY_TO"`
-	logSettings
+	From string `secret:"url" help:"Event store to read (esdb://…), or the data directory of Waypost, running or stopped." required:"" env:"WAYPOST_EVENTSTORE_COPY_FROM"`
+	To   string `secret:"url" help:"Event store to fill (esdb://…). It must be empty or contain an earlier copy of the same log." required:"" env:"WAYPOST_EVENTSTORE_COPY_TO"`
+	platform.LogSettings
 }
 
-// Run copies until the end of the log. Run again, it goes on from there.
+// Run copies up to the end of the event log. A second run continues from there.
 func (c eventstoreCopy) Run(env *environment) (err error) {
-	log, err := c.logger(env.stderr)
+	log, err := c.Logger(env.stderr)
 	if err != nil {
 		return err
 	}
-	codec, err := newCodec()
+	codec, err := platform.NewCodec()
 	if err != nil {
 		return err
 	}
@@ -54,79 +56,76 @@ func (c eventstoreCopy) Run(env *environment) (err error) {
 	if err != nil {
 		return err
 	}
-	defer closeLog(env.ctx, from, &err)
+	defer platform.CloseLog(env.ctx, from, &err)
 	to, err := open("to", c.To)
 	if err != nil {
 		return err
 	}
-	defer closeLog(env.ctx, to, &err)
+	defer platform.CloseLog(env.ctx, to, &err)
 
 	start := time.Now()
 	progress := newCopyProgress(env.stderr, log)
 	copied, err := eventstore.Copy(env.ctx, eventstore.CopyOptions{
-		From: from, To: to, Now: start.UTC(), Logger: log, Progress: progress.tell,
+		From: from, To: to, Now: start.UTC(), Logger: log, Progress: progress.show,
 	})
 	progress.end()
 	if err != nil {
 		if env.ctx.Err() == nil || copied.Position == copied.Start {
 			return err
 		}
-		return fmt.Errorf("stopped after %d events; run it again to go on: %w", copied.Events, err)
+		return fmt.Errorf("stopped after %d events; run the command again to continue: %w", copied.Events, err)
 	}
 	_, err = fmt.Fprintf(env.stdout, "copied %d events in %s; the copy is log %s\n",
 		copied.Events, time.Since(start).Round(time.Millisecond), copied.Identity)
 	return err
 }
 
-// source is the URL of the event store to read. That of a data folder is served here
-// for the time of the copy, unless its platform does.
+// source returns the URL of the event store to read. The store of a data directory is served here during the copy, unless Waypost is
+// running on it.
 func (c eventstoreCopy) source(ctx context.Context, log *slog.Logger) (url string, end func() error, err error) {
 	end = func() error { return nil }
 	if strings.Contains(c.From, "://") {
 		return c.From, end, nil
 	}
-	if run, err := readRunFile(c.From); err == nil && alive(run.PID) {
+	run, err := platform.Running(c.From)
+	if err != nil {
+		return "", end, err
+	}
+	if run != nil {
 		return run.Eventstore, end, nil
 	}
 	dir := filepath.Join(c.From, "eventstore")
 	if _, err := os.Stat(dir); err != nil {
-		return "", end, fmt.Errorf("%w; give esdb://… or the data folder of a platform", err)
+		return "", end, fmt.Errorf("%w; use esdb://… or the data directory of Waypost", err)
 	}
-	server, err := eventstored.Open(ctx, eventstored.Options{Dir: dir, Addr: "127.0.0.1:0", Logger: log})
+	server, err := eventstored.Open(ctx, eventstored.Options{Dir: dir, Logger: log})
 	if err != nil {
 		return "", end, err
 	}
 	return server.URL(), func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), platform.CloseTimeout)
 		defer cancel()
 		return server.Close(ctx)
 	}, nil
 }
 
-func closeLog(ctx context.Context, log *eventstore.Log, err *error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-	defer cancel()
-	*err = errors.Join(*err, log.Close(ctx))
-}
-
-// copyProgress is a bar on a terminal and a line now and then elsewhere.
+// copyProgress shows a bar on a terminal, and logs a line now and then elsewhere.
 type copyProgress struct {
 	log  *slog.Logger
 	bars *mpb.Progress // nil without a terminal
 	bar  *mpb.Bar
 
-	begun, told time.Time
-	events      atomic.Int64 // the bar is drawn by a goroutine of its own
+	begun, logged time.Time
+	events        atomic.Int64 // the bar is drawn by a goroutine of its own
 }
 
 func newCopyProgress(w io.Writer, log *slog.Logger) *copyProgress {
-	p := &copyProgress{log: log, begun: time.Now(), told: time.Now()}
-	if !isTerminal(w) {
+	p := &copyProgress{log: log, begun: time.Now(), logged: time.Now()}
+	if !terminal.Is(w) {
 		return p
 	}
 	p.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(60))
-	// How much there is to do is known by position, so the bar and the time left
-	// go by position, too; events are what a person counts in.
+	// The total is known only as a position, so the bar and the remaining time use positions. Events are easier to read.
 	p.bar = p.bars.AddBar(0,
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
 			return fmt.Sprintf("%d events, %.0f/s ", p.events.Load(), float64(p.events.Load())/time.Since(p.begun).Seconds())
@@ -135,7 +134,7 @@ func newCopyProgress(w io.Writer, log *slog.Logger) *copyProgress {
 	return p
 }
 
-func (p *copyProgress) tell(c eventstore.Copied) {
+func (p *copyProgress) show(c eventstore.Copied) {
 	total, done := int64(c.End-c.Start), int64(c.Position-c.Start)
 	if p.bar != nil {
 		p.events.Store(c.Events)
@@ -143,10 +142,10 @@ func (p *copyProgress) tell(c eventstore.Copied) {
 		p.bar.SetCurrent(done)
 		return
 	}
-	if time.Since(p.told) < copyReport {
+	if time.Since(p.logged) < copyReport {
 		return
 	}
-	p.told = time.Now()
+	p.logged = time.Now()
 	p.log.Info("copying", "events", c.Events, "percent", 100*done/max(total, 1))
 }
 

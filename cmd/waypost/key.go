@@ -10,89 +10,83 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/cmd/waypost/internal/platform"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/access"
 )
 
 type keyCommand struct {
-	Create keyCreate `cmd:"" help:"Make an API key and print its secret, which is kept nowhere."`
+	Create keyCreate `cmd:"" help:"Create an API key and print its secret, which is not stored."`
 	List   keyList   `cmd:"" help:"List the API keys."`
-	Revoke keyRevoke `cmd:"" help:"End an API key for good."`
+	Revoke keyRevoke `cmd:"" help:"Revoke an API key permanently."`
 }
 
-// keyLog is the log that keys are made in. Who may read the data folder, or knows
-// the event store's URL, needs no key: this is the way back in for who lost his.
+// keyLog names the event log that has the keys. A user who can read the data directory, or knows the event store's URL, needs no key:
+// this is how operators without a key regain access.
 type keyLog struct {
-	DataDir       string `help:"Data folder; its platform may be running or not." default:"./waypost-data" env:"WAYPOST_DATA_DIR" type:"path"`
-	EventstoreURL string `help:"esdb://… of the event store, if it is not the one in the data folder." env:"WAYPOST_EVENTSTORE_URL"`
+	DataDir       string `help:"Data directory. Waypost can be running on it or stopped." default:"./waypost-data" env:"WAYPOST_DATA_DIR" type:"path"`
+	EventstoreURL string `secret:"url" help:"Event store (esdb://…), if it is not the one in the data directory." env:"WAYPOST_EVENTSTORE_URL"`
 }
 
-// keyTimeout bounds one command, the start of the embedded store with it.
-const keyTimeout = startTimeout + 30*time.Second
+// keyTimeout bounds one command, including the start of the embedded store.
+const keyTimeout = platform.StartTimeout + 30*time.Second
 
-// with runs do on the keys of the log.
-func (l keyLog) with(env *environment, do func(ctx context.Context, keys *command.Keys, cause command.Cause) error) (err error) {
+// with runs do with the keys of the event log.
+func (l keyLog) with(env *environment, do func(ctx context.Context, keys *command.Keys, cause event.Cause) error) (err error) {
 	ctx, cancel := context.WithTimeout(env.ctx, keyTimeout)
 	defer cancel()
-	s := settings{DataDir: l.DataDir, EventstoreURL: l.EventstoreURL}
+	s := platform.Settings{DataDir: l.DataDir, EventstoreURL: l.EventstoreURL}
 	if s.EventstoreURL == "" {
 		if s.EventstoreURL, err = l.running(); err != nil {
 			return err
 		}
 	}
 	now := func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
-	quiet := slog.New(slog.DiscardHandler) // the error says what is to be known
-	var st stores
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-		defer cancel()
-		err = errors.Join(err, st.close(closing))
-	}()
-	if err := st.openLog(ctx, &s, now, quiet); err != nil {
+	quiet := slog.New(slog.DiscardHandler) // the error says everything
+	st, err := platform.OpenLog(ctx, &s, now, quiet)
+	if err != nil {
 		return err
 	}
-	return do(ctx, command.NewKeys(st.log, now, newID, rand.Reader, quiet), command.Cause{By: domain.Platform("key command")})
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), platform.CloseTimeout)
+		defer cancel()
+		err = errors.Join(err, st.Close(closing))
+	}()
+	return do(ctx, command.NewKeys(st.Log, now, platform.NewID, rand.Reader, quiet), event.Cause{By: domain.Platform("key command")})
 }
 
-// running is the URL of the event store that runs on the data folder; empty if
-// none does, so that the folder can be opened.
+// running returns the URL of the event store that runs on the data directory, or "" if none does and the directory can be opened.
 func (l keyLog) running() (string, error) {
 	if _, err := os.Stat(filepath.Join(l.DataDir, "eventstore")); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("%s has no event store; name the data folder with --data-dir, or the store with --eventstore-url", l.DataDir)
+			return "", fmt.Errorf("%s has no event store; name the data directory with --data-dir, or the store with --eventstore-url", l.DataDir)
 		}
-		return "", fmt.Errorf("data folder: %w", err)
+		return "", fmt.Errorf("data directory: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(l.DataDir, "run.json")); errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	run, err := readRunFile(l.DataDir)
-	if err != nil {
+	run, err := platform.Running(l.DataDir)
+	if err != nil || run == nil {
 		return "", err
-	}
-	if err := syscall.Kill(run.PID, 0); errors.Is(err, syscall.ESRCH) {
-		return "", nil // it was killed and could not remove the file
 	}
 	return run.Eventstore, nil
 }
 
 type keyCreate struct {
 	keyLog
-	Name      string        `help:"What the key is called; nothing personal." required:""`
-	Scope     []string      `help:"What it allows: SEND, READ, PERSONAL, AUDIT, OPERATE, ADMIN; comma-separated." required:""`
-	Sender    []string      `help:"The senders it is limited to, comma-separated; all of them without."`
-	ExpiresIn time.Duration `help:"When it ends by itself, as 720h; never without."`
+	Name      string        `help:"Name of the key. It must not contain personal data." required:""`
+	Scope     []string      `help:"Scopes, comma-separated: SEND, READ, PERSONAL, AUDIT, OPERATE, ADMIN." required:""`
+	Sender    []string      `help:"Senders that the key is limited to, comma-separated. If omitted, all senders."`
+	ExpiresIn time.Duration `help:"Time until the key expires, for example 720h. If omitted, it never expires."`
 }
 
-// Run makes a key.
+// Run creates a key.
 func (c keyCreate) Run(env *environment) error {
 	if c.ExpiresIn < 0 {
-		return fmt.Errorf("--expires-in: %s is in the past", c.ExpiresIn)
+		return fmt.Errorf("--expires-in: must not be negative, got %s", c.ExpiresIn)
 	}
 	in := access.Request{Name: c.Name, Grant: access.Grant{Senders: c.Sender}}
 	for _, s := range c.Scope {
@@ -101,7 +95,7 @@ func (c keyCreate) Run(env *environment) error {
 	if c.ExpiresIn > 0 {
 		in.ExpiresAt = time.Now().Add(c.ExpiresIn)
 	}
-	return c.with(env, func(ctx context.Context, keys *command.Keys, cause command.Cause) error {
+	return c.with(env, func(ctx context.Context, keys *command.Keys, cause event.Cause) error {
 		k, secret, err := keys.Create(ctx, access.Grant{Scopes: []access.Scope{access.ScopeAdmin}}, in, cause)
 		if err != nil {
 			return err
@@ -113,12 +107,12 @@ func (c keyCreate) Run(env *environment) error {
 
 type keyList struct {
 	keyLog
-	All bool `help:"Also those that were revoked or have ended."`
+	All bool `help:"Include revoked and expired keys."`
 }
 
 // Run lists the keys.
 func (c keyList) Run(env *environment) error {
-	return c.with(env, func(ctx context.Context, keys *command.Keys, _ command.Cause) error {
+	return c.with(env, func(ctx context.Context, keys *command.Keys, _ event.Cause) error {
 		found, err := keys.List(ctx)
 		if err != nil {
 			return err
@@ -126,7 +120,7 @@ func (c keyList) Run(env *environment) error {
 		w := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "ID\tNAME\tSCOPES\tSENDERS\tCREATED\tLAST USED\tSTATE")
 		for _, k := range found {
-			if state := keyState(k, time.Now()); c.All || state == keyCounts {
+			if state := keyState(k, time.Now()); c.All || state == keyActive {
 				senders := "all"
 				if k.Senders != nil {
 					senders = strings.Join(k.Senders, ",")
@@ -138,17 +132,17 @@ func (c keyList) Run(env *environment) error {
 	})
 }
 
-// keyCounts is the state of a key that does.
-const keyCounts = "counts"
+// keyActive is the state of a key that does.
+const keyActive = "counts"
 
 func keyState(k access.Key, now time.Time) string {
 	switch {
 	case !k.RevokedAt.IsZero():
 		return "revoked"
-	case k.Standing(now) != nil:
+	case k.CheckActive(now) != nil:
 		return "ended"
 	}
-	return keyCounts
+	return keyActive
 }
 
 func joinScopes(scopes []access.Scope) string {
@@ -168,12 +162,12 @@ func day(t time.Time) string {
 
 type keyRevoke struct {
 	keyLog
-	ID string `arg:"" help:"The key's id."`
+	ID string `arg:"" help:"Key ID."`
 }
 
-// Run revokes a key. A platform that runs takes note of it within a second.
+// Run revokes a key. A running Waypost notices within a second.
 func (c keyRevoke) Run(env *environment) error {
-	return c.with(env, func(ctx context.Context, keys *command.Keys, cause command.Cause) error {
+	return c.with(env, func(ctx context.Context, keys *command.Keys, cause event.Cause) error {
 		k, err := keys.Revoke(ctx, access.Grant{Scopes: []access.Scope{access.ScopeAdmin}}, c.ID, cause)
 		if err != nil {
 			return err

@@ -1,5 +1,5 @@
-// Command waypost sends messages through the WhatsApp Business Cloud API: each
-// once, at the rate WhatsApp allows, with every step on record.
+// Command waypost sends messages through the WhatsApp Business Cloud API: each message once, at the rate that WhatsApp allows, with
+// every step recorded. Each command has a file here that parses its flags, calls a package below internal, and prints the result.
 package main
 
 import (
@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
 	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/waypost/waypost/cmd/waypost/internal/platform"
+	"github.com/waypost/waypost/cmd/waypost/internal/terminal"
 )
 
 // Exit codes of the public surface.
@@ -23,41 +27,44 @@ const (
 )
 
 type cli struct {
-	Serve      serveCommand      `cmd:"" help:"Run the platform. With no settings at all it runs on its own event store and Postgres."`
-	Demo       demoCommand       `cmd:"" help:"Run the platform with a simulated WhatsApp, a sender and light traffic: what to try first."`
-	Simulator  simulatorCommand  `cmd:"" help:"Run a WhatsApp Cloud API that behaves as Meta's does." envprefix:"WAYPOST_SIMULATOR_"`
-	Eventstore eventstoreCommand `cmd:"" help:"Run the embedded event store alone, or check and copy its data."`
-	Query      queryCommand      `cmd:"" help:"Ask a platform a GraphQL query or mutation, with the ADMIN key of this machine if no other is given."`
-	Replay     replayCommand     `cmd:"" help:"Print the log as an auditor reads it."`
-	Rebuild    rebuildCommand    `cmd:"" help:"Build the read models again from the log, beside the live ones, and swap."`
-	Verify     verifyCommand     `cmd:"" help:"Fold the log and hold the read models against it, row by row."`
-	Key        keyCommand        `cmd:"" help:"Make, list and revoke API keys on the log itself: for who is locked out."`
-	Send       sendCommand       `cmd:"" help:"Queue one message, or a CSV or JSONL file of them; a second run of the same file sends nothing twice."`
-	Migrate    migrateCommand    `cmd:"" help:"Bring the schema of a given Postgres up or down, or show where it stands."`
-	Bench      benchCommand      `cmd:"" help:"Measure against the simulator."`
-	Backup     backupCommand     `cmd:"" help:"Copy the embedded event store, the vault and the keys, running or not."`
-	Restore    restoreCommand    `cmd:"" help:"Make a data folder from a backup."`
-	Doctor     doctorCommand     `cmd:"" help:"Look at what the platform stands on, and say what to do about it."`
-	Version    versionCommand    `cmd:"" help:"Print version, commit and Go."`
+	Serve      serveCommand      `cmd:"" help:"Run Waypost. Without any settings, it runs on its own event store and Postgres."`
+	Demo       demoCommand       `cmd:"" help:"Run Waypost with a simulated WhatsApp, one sender, and light traffic. Try this first."`
+	Simulator  simulatorCommand  `cmd:"" help:"Run a simulated WhatsApp Cloud API that behaves like Meta's." envprefix:"WAYPOST_SIMULATOR_"`
+	Eventstore eventstoreCommand `cmd:"" help:"Run only the embedded event store, or check and copy its data."`
+	Query      queryCommand      `cmd:"" help:"Send a GraphQL query or mutation to Waypost. If no key is set, the ADMIN key of this machine is used."`
+	Replay     replayCommand     `cmd:"" help:"Print the event log as an auditor sees it."`
+	Rebuild    rebuildCommand    `cmd:"" help:"Rebuild the read models from the event log alongside the live ones, then swap them in."`
+	Verify     verifyCommand     `cmd:"" help:"Verify the read models against the event log, row by row."`
+	Key        keyCommand        `cmd:"" help:"Create, list, and revoke API keys in the event log, without a key. For operators who are locked out."`
+	Send       sendCommand       `cmd:"" help:"Queue one message, or a CSV or JSONL file of messages. Running the same file again sends nothing twice."`
+	Migrate    migrateCommand    `cmd:"" help:"Migrate the schema of an external Postgres up or down, or show its status."`
+	Bench      benchCommand      `cmd:"" help:"Measure Waypost against the simulator."`
+	Backup     backupCommand     `cmd:"" help:"Back up the embedded event store, the vault, and the keys. Waypost can be running or stopped."`
+	Restore    restoreCommand    `cmd:"" help:"Create a data directory from a backup."`
+	Doctor     doctorCommand     `cmd:"" help:"Check everything that Waypost depends on, and say how to fix what is wrong."`
+	Version    versionCommand    `cmd:"" help:"Print the versions of Waypost and Go, and the commit."`
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	syscall.Umask(0o077) // files can contain keys or personal data, so other users can't read them
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
-// run is the program: it answers the exit code.
+// run runs the command in args and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
 	var c cli
 	exit := -1
 	parser, err := kong.New(&c,
 		kong.Name("waypost"),
-		kong.Description("Sends WhatsApp messages, each once, and shows where every one of them is."),
+		kong.Description("Sends each WhatsApp message once, and shows the state of every message."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
-		kong.Configuration(loadSettingsFile, settingsPath),
+		kong.Configuration(platform.LoadSettingsFile, platform.SettingsPath),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 	)
 	if err != nil {
-		fmt.Fprintln(stderr, "waypost:", oneLine(err))
+		fmt.Fprintln(stderr, "waypost:", terminal.OneLine(err))
 		return exitUsage
 	}
 	if len(args) > 0 && args[0] == "help" {
@@ -68,23 +75,26 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "waypost: %v; see %s --help\n", err, misused(err))
+		fmt.Fprintf(stderr, "waypost: %v; see %s --help\n", err, usageCommand(err))
 		return exitUsage
+	}
+	for _, warning := range exposed(parsed) {
+		fmt.Fprintln(stderr, "warning:", warning)
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	err = parsed.Run(&environment{ctx: ctx, stdout: stdout, stderr: stderr})
+	err = parsed.Run(&environment{ctx: ctx, stdin: os.Stdin, stdout: stdout, stderr: stderr})
 	switch {
 	case err == nil, errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return exitDone
 	default:
-		fmt.Fprintln(stderr, "waypost:", oneLine(err))
+		fmt.Fprintln(stderr, "waypost:", terminal.OneLine(err))
 		return exitFailed
 	}
 }
 
-// misused is the command that was not understood, as far as it was.
-func misused(err error) string {
+// usageCommand returns the command whose usage explains err: the last one that was recognized.
+func usageCommand(err error) string {
 	var wrong *kong.ParseError
 	if errors.As(err, &wrong) && wrong.Context != nil {
 		for _, step := range slices.Backward(wrong.Context.Path) {
@@ -96,18 +106,25 @@ func misused(err error) string {
 	return "waypost"
 }
 
-// environment is what a command has of the world around it.
+// environment is what a command gets from main.
 type environment struct {
-	ctx            context.Context //nolint:containedctx // it lives as long as the one command that it is handed to
+	ctx            context.Context //nolint:containedctx // it lives as long as the one command that gets it
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
-// interruptible is a context that ends with the first Ctrl-C or SIGTERM. The
-// second one ends the program at once: what was accepted is in the log.
+// interruptible returns a context that ends with the first Ctrl-C, SIGTERM, or SIGHUP. The second signal ends the process immediately,
+// which is safe because everything that was accepted is in the event log. Ctrl-C and SIGHUP stay ignored if the parent process, such
+// as nohup, ignores them.
 func interruptible() (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGTERM)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
 	done := make(chan struct{})
 	go func() {
 		select {
@@ -127,4 +144,23 @@ func interruptible() (context.Context, func()) {
 		close(done)
 		cancel()
 	}
+}
+
+// exposed returns a warning for each secret on the command line, where every user of
+// this machine can read it. A flag's tag "secret" is empty if its value is one, and
+// "url" if its value is a URL that may hold a password.
+func exposed(parsed *kong.Context) (warnings []string) {
+	for _, p := range parsed.Path {
+		if p.Flag == nil || p.Resolved || !p.Flag.Tag.Has("secret") || len(p.Flag.Envs) == 0 {
+			continue
+		}
+		value := fmt.Sprint(p.Flag.Target.Interface())
+		u, err := url.Parse(value)
+		if value == "" || p.Flag.Tag.Get("secret") == "url" && (err != nil || u.User == nil) {
+			continue
+		}
+		warnings = append(warnings, fmt.Sprintf("--%s: every user of this machine can read its value in the list of processes; set %s instead",
+			p.Flag.Name, p.Flag.Envs[0]))
+	}
+	return warnings
 }

@@ -1,35 +1,10 @@
 package main
 
-import (
-	"os"
-	"testing"
-)
+import "bytes"
 
-// TestMain makes the test binary the program when a harness starts it as a child.
-func TestMain(m *testing.M) {
-	if os.Getenv(testMain) == "1" {
-		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
-	}
-	if err := os.Setenv(testMain, "1"); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
-
-// A shell that is set up for an installation must not lead a demo to its stores or
-// broker.
-func TestDefaultSettingsIgnoreTheEnvironment(t *testing.T) {
-	t.Setenv("WAYPOST_EVENTSTORE_URL", "esdb://production:2113")
-	t.Setenv("WAYPOST_BROKER_URL", "redis://production")
-	t.Setenv("WAYPOST_THROTTLE_LIMIT", "3")
-	s, err := defaultSettings()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.EventstoreURL != "" || s.BrokerURL != "" || s.ThrottleLimit != 20 {
-		t.Errorf("the defaults are %q, %q, %d; want the ones of serve without an environment", s.EventstoreURL, s.BrokerURL, s.ThrottleLimit)
-	}
-	if err := s.validate(); err != nil {
-		t.Errorf("the defaults are refused: %v", err)
-	}
+// runHere runs a command in this process.
+func runHere(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(args, &out, &errs)
+	return code, out.String(), errs.String()
 }

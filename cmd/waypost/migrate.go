@@ -6,35 +6,36 @@ import (
 	"text/tabwriter"
 
 	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/cmd/waypost/internal/platform"
 )
 
 type migrateCommand struct {
-	Up     migrateUp     `cmd:"" help:"Apply what is pending."`
-	Down   migrateDown   `cmd:"" help:"Drop the read models; they are built again from the log."`
-	Status migrateStatus `cmd:"" help:"Show what is applied."`
+	Up     migrateUp     `cmd:"" help:"Apply pending migrations."`
+	Down   migrateDown   `cmd:"" help:"Drop the read models. They are rebuilt from the event log."`
+	Status migrateStatus `cmd:"" help:"Show which migrations are applied."`
 }
 
 type migrateTarget struct {
-	PostgresURL string `help:"postgres://… of the database." env:"WAYPOST_POSTGRES_URL"`
+	PostgresURL string `secret:"url" help:"External Postgres (postgres://…)." env:"WAYPOST_POSTGRES_URL"`
 }
 
 func (t migrateTarget) url() (string, error) {
 	if t.PostgresURL == "" {
-		return "", errors.New("--postgres-url is missing; a private Postgres is migrated by serve itself")
+		return "", errors.New("--postgres-url is required; serve migrates a private Postgres itself")
 	}
 	return t.PostgresURL, nil
 }
 
 type migrateUp struct{ migrateTarget }
 
-// Run applies what is pending.
+// Run applies pending migrations.
 func (c migrateUp) Run(env *environment) error {
 	url, err := c.url()
 	if err != nil {
 		return err
 	}
 	if err := postgres.Up(env.ctx, url); err != nil {
-		return unreachedPostgres(err)
+		return platform.UnreachedPostgres(err)
 	}
 	_, err = fmt.Fprintln(env.stdout, "all migrations are applied")
 	return err
@@ -42,7 +43,7 @@ func (c migrateUp) Run(env *environment) error {
 
 type migrateDown struct {
 	migrateTarget
-	State bool `help:"Also drop what is no read model: leases and the vault with its tokens, which cannot be built again."`
+	State bool `help:"Also drop leases and the vault with its tokens, which cannot be rebuilt."`
 }
 
 // Run drops the read models.
@@ -52,9 +53,9 @@ func (c migrateDown) Run(env *environment) error {
 		return err
 	}
 	if err := postgres.Down(env.ctx, url, c.State); err != nil {
-		return unreachedPostgres(err)
+		return platform.UnreachedPostgres(err)
 	}
-	_, err = fmt.Fprintln(env.stdout, "dropped; waypost migrate up makes the tables again, and the read models are built from the log")
+	_, err = fmt.Fprintln(env.stdout, "dropped; waypost migrate up creates the tables again, and the read models are rebuilt from the event log")
 	return err
 }
 
@@ -68,7 +69,7 @@ func (c migrateStatus) Run(env *environment) error {
 	}
 	all, err := postgres.Status(env.ctx, url)
 	if err != nil {
-		return unreachedPostgres(err)
+		return platform.UnreachedPostgres(err)
 	}
 	w := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
 	for _, m := range all {

@@ -12,17 +12,39 @@ import (
 
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/cmd/waypost/internal/platform"
+	"github.com/waypost/waypost/cmd/waypost/internal/terminal"
 )
 
 // errDiffers ends a verification that found differences.
-var errDiffers = errors.New("the read models are not as the log has them; build them again with waypost rebuild")
+var errDiffers = errors.New("the read models differ from the event log; rebuild them with waypost rebuild. " +
+	"A stream that is parked again needs a version of Waypost that can project it")
 
-type rebuildCommand struct{ storeSettings }
+type rebuildCommand struct {
+	AcceptShorterLog bool `help:"Accept that the event log is shorter than it was, and record the loss in it. Consumers and read models continue from what remains. Stop every process first."`
+	platform.StoreSettings
+}
 
-// Run builds the read models again and puts them in place of the live ones.
+// Run rebuilds the read models and swaps them in.
 func (c rebuildCommand) Run(env *environment) (err error) {
-	return c.withStores(env, func(ctx context.Context, o postgres.RebuildOptions) error {
+	accept := func(*platform.Settings) {}
+	if c.AcceptShorterLog {
+		accept = platform.AcceptShorterLog
+	}
+	return withStores(env, c.StoreSettings, accept, func(ctx context.Context, st *platform.Stores, o postgres.RebuildOptions) error {
 		start := time.Now()
+		if c.AcceptShorterLog {
+			lost, err := st.AcceptLoss(ctx)
+			if err != nil {
+				return err
+			}
+			if lost == nil {
+				fmt.Fprintln(env.stdout, "the log is not shorter than it was; there is no loss to accept")
+			} else {
+				fmt.Fprint(env.stdout, platform.LossText(lost))
+			}
+			o.LogID = st.LogID.String()
+		}
 		done, err := postgres.Rebuild(ctx, o)
 		if err != nil {
 			return err
@@ -40,7 +62,7 @@ func (c rebuildCommand) Run(env *environment) (err error) {
 		digests := "digests equal"
 		switch {
 		case len(done.Before) == 0:
-			digests = "nothing of this log had been projected"
+			digests = "no events of this log had been projected"
 		case !slices.Equal(done.Before, done.After):
 			digests = "digests differ: the old read models were wrong"
 		}
@@ -49,11 +71,14 @@ func (c rebuildCommand) Run(env *environment) (err error) {
 	})
 }
 
-type verifyCommand struct{ storeSettings }
+type verifyCommand struct{ platform.StoreSettings }
 
-// Run folds the log and holds the read models against it.
+// Run verifies the read models against the event log.
 func (c verifyCommand) Run(env *environment) error {
-	return c.withStores(env, func(ctx context.Context, o postgres.RebuildOptions) error {
+	return withStores(env, c.StoreSettings, platform.AnyLength, func(ctx context.Context, st *platform.Stores, o postgres.RebuildOptions) error {
+		if err := st.CheckLog(ctx); err != nil {
+			return err
+		}
 		v, err := postgres.Verify(ctx, o, func(d postgres.Difference) error {
 			_, err := fmt.Fprintln(env.stdout, d)
 			return err
@@ -69,32 +94,33 @@ func (c verifyCommand) Run(env *environment) error {
 	})
 }
 
-// withStores opens the stores, runs do with a progress bar on standard error, and
-// closes them.
-func (s storeSettings) withStores(env *environment, do func(context.Context, postgres.RebuildOptions) error) (err error) {
-	st, err := s.open(env.ctx, env)
+// withStores opens the stores, calls do with a progress bar on standard error, and closes the stores.
+func withStores(
+	env *environment, s platform.StoreSettings, change func(*platform.Settings), do func(context.Context, *platform.Stores, postgres.RebuildOptions) error,
+) (err error) {
+	st, err := s.Open(env.ctx, env.stderr, change)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(env.ctx), closeTimeout)
+		closing, cancel := context.WithTimeout(context.WithoutCancel(env.ctx), platform.CloseTimeout)
 		defer cancel()
-		err = errors.Join(err, st.close(closing))
+		err = errors.Join(err, st.Close(closing))
 	}()
-	log, err := logSettings{LogLevel: s.LogLevel, LogFormat: s.LogFormat}.logger(env.stderr)
+	log, err := platform.LogSettings{LogLevel: s.LogLevel, LogFormat: s.LogFormat}.Logger(env.stderr)
 	if err != nil {
 		return err
 	}
-	o := postgres.RebuildOptions{URL: st.postgresURL, Log: st.log, LogID: st.logID.String(), Logger: log, Vault: st.vault}
+	o := postgres.RebuildOptions{URL: st.PostgresURL, Log: st.Log, LogID: st.LogID.String(), Logger: log, Vault: st.Vault}
 	bar, done := progress(env, "reading the log")
 	defer done()
 	o.OnProgress = bar
-	return do(env.ctx, o)
+	return do(env.ctx, st, o)
 }
 
-// progress shows a bar on a terminal and nothing elsewhere.
+// progress shows a bar on a terminal, and nothing elsewhere. The caller must call end.
 func progress(env *environment, what string) (show func(done, all event.Position), end func()) {
-	if !isTerminal(env.stderr) {
+	if !terminal.Is(env.stderr) {
 		return func(event.Position, event.Position) {}, func() {}
 	}
 	p := mpb.New(mpb.WithOutput(env.stderr), mpb.WithWidth(60))

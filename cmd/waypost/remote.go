@@ -1,75 +1,68 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
+	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
+
+	"github.com/waypost/waypost/cmd/waypost/internal/apiclient"
+	"github.com/waypost/waypost/cmd/waypost/internal/platform"
 )
 
-// remoteSettings say which platform a command talks to, and with which key. Without
-// a URL it is the one that runs on the data folder.
+// remoteSettings name the Waypost that a command talks to, and the key. Without a URL, it is the one that runs on the data directory.
 type remoteSettings struct {
-	URL     string `help:"URL of the platform. Empty: the one that runs on the data folder." env:"WAYPOST_URL"`
-	APIKey  string `name:"api-key" help:"API key. Empty: the ADMIN key of the settings of serve, or in the data folder. WAYPOST_API_KEY_FILE names a file that has it." env:"WAYPOST_API_KEY"`
-	DataDir string `help:"Data folder of a running platform." default:"./waypost-data" env:"WAYPOST_DATA_DIR" type:"path"`
+	URL          string `help:"URL of Waypost. If empty, the one that runs on the data directory. A URL needs a key, see --api-key." env:"WAYPOST_URL"`
+	APIKey       string `name:"api-key" secret:"" help:"API key. WAYPOST_API_KEY_FILE names a file that contains it. If empty, the ADMIN key in the data directory, which is sent only to the Waypost that runs on it." env:"WAYPOST_API_KEY"`
+	InsecureHTTP bool   `name:"insecure-http" help:"Send the key to a --url on another machine over http, where others on the network can read it." env:"WAYPOST_INSECURE_HTTP"`
+	DataDir      string `help:"Data directory of a running Waypost." default:"./waypost-data" env:"WAYPOST_DATA_DIR" type:"path"`
 }
 
-// client makes a client of the platform's GraphQL.
-func (r remoteSettings) client() (*graphqlClient, error) {
-	base := r.URL
-	if base == "" {
-		run, err := readRunFile(r.DataDir)
-		if err != nil {
-			return nil, err
-		}
-		if !alive(run.PID) {
-			return nil, fmt.Errorf("no platform runs on %s: process %d has ended; start one there with waypost serve, or name another with --data-dir or --url", r.DataDir, run.PID)
-		}
-		base = run.URL
-	}
-	u, err := url.Parse(base)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, fmt.Errorf("--url %q is no URL of a platform; it looks like https://waypost.example.com", base)
-	}
-	given, err := newSecret("WAYPOST_API_KEY", r.APIKey)
+// client returns a client of the GraphQL API.
+func (r remoteSettings) client() (*apiclient.Client, error) {
+	given, err := platform.NewSecret("WAYPOST_API_KEY", r.APIKey)
 	if err != nil {
 		return nil, err
 	}
-	key := given.get()
-	if key == "" { // on a node whose settings the shell has
-		admin, err := newSecret("WAYPOST_ADMIN_KEY", os.Getenv("WAYPOST_ADMIN_KEY"))
+	if r.URL == "" {
+		return r.local(given.Get())
+	}
+	u, err := apiclient.ParseURL(r.URL, r.InsecureHTTP)
+	if err != nil {
+		return nil, err
+	}
+	if given.Get() == "" {
+		return nil, errors.New("--url needs a key of that installation; set WAYPOST_API_KEY, or WAYPOST_API_KEY_FILE to a file that contains it (this machine's ADMIN key is sent only to the Waypost on --data-dir)")
+	}
+	return apiclient.New(u.JoinPath("graphql").String(), given.Get()), nil
+}
+
+// local returns a client of the Waypost that runs on the data directory. It uses that process's own socket, so that the ADMIN key
+// reaches no other process.
+func (r remoteSettings) local(key string) (*apiclient.Client, error) {
+	run, err := platform.Running(r.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	if run == nil {
+		return nil, platform.NotRunning(r.DataDir)
+	}
+	if key == "" { // the shell can have the settings of the node
+		admin, err := platform.NewSecret("WAYPOST_ADMIN_KEY", os.Getenv("WAYPOST_ADMIN_KEY"))
 		if err != nil {
 			return nil, err
 		}
-		key = admin.get()
+		key = admin.Get()
 	}
 	if key == "" {
-		text, err := os.ReadFile(filepath.Join(r.DataDir, "admin.key"))
+		text, err := os.ReadFile(platform.AdminKeyPath(r.DataDir))
 		if err != nil {
-			return nil, fmt.Errorf("no key: %w; give one as WAYPOST_API_KEY", err)
+			return nil, fmt.Errorf("no key: %w; set WAYPOST_API_KEY", err)
 		}
 		key = strings.TrimSpace(string(text))
 	}
-	return newGraphQLClient(u.JoinPath("graphql").String(), key), nil
-}
-
-// readRunFile finds the platform that runs on a data folder.
-func readRunFile(dir string) (runFile, error) {
-	var run runFile
-	text, err := os.ReadFile(filepath.Join(dir, "run.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return run, fmt.Errorf("no platform runs on %s; start one there with waypost serve, or name another with --data-dir or --url", dir)
-	}
-	if err != nil {
-		return run, fmt.Errorf("data folder: %w", err)
-	}
-	if err := json.Unmarshal(text, &run); err != nil {
-		return run, fmt.Errorf("%s: %w; it is written anew when the platform starts", filepath.Join(dir, "run.json"), err)
-	}
-	return run, nil
+	client := apiclient.New("http://localhost/graphql", key)
+	client.HTTP.Transport = &http.Transport{DialContext: platform.DialRunning(r.DataDir)}
+	return client, nil
 }

@@ -8,26 +8,28 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/waypost/waypost/cmd/waypost/internal/apiclient"
 )
 
-// replayPage is how many events are asked for at a time.
+// replayPage is the number of events that one request returns.
 const replayPage = 500
 
 type replayCommand struct {
 	remoteSettings
-	Message     string    `help:"Only the events of this message."`
-	Stream      string    `help:"Only the events of this stream."`
-	Type        []string  `help:"Only events of these types: Queued, Sent, Failed and so on."`
-	Sender      string    `help:"Only events about this sender."`
-	From        time.Time `help:"Only what was recorded at this time or later, as 2026-01-31T09:00:00Z."`
-	To          time.Time `help:"Only what was recorded before this time."`
-	AsOf        time.Time `help:"Only what was known at this instant; with --message its state then, too."`
-	NewestFirst bool      `help:"The last recorded first."`
-	Limit       int       `help:"At most as many events; 0: all." default:"0"`
-	Format      string    `help:"table, or jsonl: one event a line, as GraphQL has it." default:"table" enum:"table,jsonl"`
+	Message     string    `help:"Message ID. If omitted, events of all messages."`
+	Stream      string    `help:"Stream name. If omitted, all streams."`
+	Type        []string  `help:"Event types, such as Queued, Sent, or Failed. If omitted, all types."`
+	Sender      string    `help:"Sender ID. If omitted, all senders."`
+	From        time.Time `help:"Earliest time of recording, for example 2026-01-31T09:00:00Z."`
+	To          time.Time `help:"Time of recording to stop before."`
+	AsOf        time.Time `help:"Print what was known at this time. With --message, also the state of the message at that time."`
+	NewestFirst bool      `help:"Print the newest events first."`
+	Limit       int       `help:"Maximum number of events. 0 prints all." default:"0"`
+	Format      string    `help:"Format: table, or jsonl with one event per line as GraphQL returns it." default:"table" enum:"table,jsonl"`
 }
 
-// replayed is an event as GraphQL answers it.
+// replayed is an event as GraphQL returns it.
 type replayed struct {
 	ID            string          `json:"id"`
 	Type          string          `json:"type"`
@@ -45,7 +47,7 @@ type replayed struct {
 	} `json:"by"`
 }
 
-// replayQuery asks for a page of the log.
+// replayQuery returns a page of the event log.
 const replayQuery = `query Replay($filter: EventFilter, $order: LogOrder, $first: Int, $after: String) {
 	events(filter: $filter, order: $order, first: $first, after: $after) {
 		edges { node { id type stream revision recordedAt occurredAt correlationId causationId data by { kind id onBehalfOf } } }
@@ -53,7 +55,7 @@ const replayQuery = `query Replay($filter: EventFilter, $order: LogOrder, $first
 	}
 }`
 
-// Run prints the log as an auditor's key sees it, page by page.
+// Run prints the event log page by page.
 func (c replayCommand) Run(env *environment) error {
 	filter, err := c.filter()
 	if err != nil {
@@ -86,7 +88,7 @@ func (c replayCommand) Run(env *environment) error {
 				} `json:"pageInfo"`
 			} `json:"events"`
 		}
-		err := client.do(env.ctx, replayQuery, map[string]any{"filter": filter, "order": order, "first": first, "after": after}, &data)
+		err := client.Do(env.ctx, replayQuery, map[string]any{"filter": filter, "order": order, "first": first, "after": after}, &data)
 		if err != nil {
 			return errors.Join(err, out.Flush())
 		}
@@ -106,7 +108,7 @@ func (c replayCommand) Run(env *environment) error {
 	}
 }
 
-// filter is the EventFilter of the flags.
+// filter returns the EventFilter that the flags describe.
 func (c replayCommand) filter() (map[string]any, error) {
 	filter := make(map[string]any)
 	for name, value := range map[string]string{"messageId": c.Message, "stream": c.Stream, "senderId": c.Sender} {
@@ -121,21 +123,21 @@ func (c replayCommand) filter() (map[string]any, error) {
 		filter["from"] = c.From.UTC()
 	}
 	if !c.To.IsZero() && !c.AsOf.IsZero() {
-		return nil, errors.New("--to and --as-of both bound the end; give one of them")
+		return nil, errors.New("--to and --as-of both set the end; use one of them")
 	}
 	if !c.To.IsZero() {
 		filter["to"] = c.To.UTC()
 	}
-	if !c.AsOf.IsZero() { // an instant is known as of itself
+	if !c.AsOf.IsZero() { // the time itself is included
 		filter["to"] = c.AsOf.UTC().Add(time.Nanosecond)
 	}
 	if c.Limit < 0 {
-		return nil, fmt.Errorf("--limit is %d; give 0 for all, or how many", c.Limit)
+		return nil, fmt.Errorf("--limit: must be 0 for all events, or positive, got %d", c.Limit)
 	}
 	return filter, nil
 }
 
-// printer writes events in the format asked for.
+// printer returns a function that prints an event in the selected format.
 func (c replayCommand) printer(w io.Writer) func(replayed) error {
 	if c.Format == "jsonl" {
 		encoder := json.NewEncoder(w)
@@ -153,8 +155,8 @@ func (c replayCommand) printer(w io.Writer) func(replayed) error {
 	}
 }
 
-// state prints what a message was at the instant asked for.
-func (c replayCommand) state(env *environment, client *graphqlClient) error {
+// state prints the state that a message had at the selected time.
+func (c replayCommand) state(env *environment, client *apiclient.Client) error {
 	if c.Message == "" || c.AsOf.IsZero() || c.Format != "table" {
 		return nil
 	}
@@ -164,7 +166,7 @@ func (c replayCommand) state(env *environment, client *graphqlClient) error {
 			Attempts int    `json:"attempts"`
 		} `json:"message"`
 	}
-	err := client.do(env.ctx, `query($id: ID!, $asOf: Time) { message(id: $id, asOf: $asOf) { status attempts } }`,
+	err := client.Do(env.ctx, `query($id: ID!, $asOf: Time) { message(id: $id, asOf: $asOf) { status attempts } }`,
 		map[string]any{"id": c.Message, "asOf": c.AsOf.UTC()}, &data)
 	if err != nil {
 		return err

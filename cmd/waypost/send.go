@@ -2,64 +2,77 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/waypost/waypost/cmd/waypost/internal/apiclient"
+	"github.com/waypost/waypost/cmd/waypost/internal/platform"
+	"github.com/waypost/waypost/cmd/waypost/internal/send"
 )
 
 type sendCommand struct {
-	File string `arg:"" optional:"" type:"existingfile" help:"CSV with a header, or JSON lines, one message each: .csv, .jsonl or .ndjson."`
+	File string `arg:"" optional:"" type:"existingfile" help:"CSV file with a header, or JSON lines, with one message per line: .csv, .tsv, .jsonl, or .ndjson. - reads standard input."`
 
-	URL      string        `help:"Address of the platform." default:"http://127.0.0.1:8080" env:"WAYPOST_URL"`
-	APIKey   string        `name:"api-key" help:"Key with the scope SEND; WAYPOST_API_KEY_FILE names a file that holds it." env:"WAYPOST_API_KEY"`
-	Campaign string        `help:"A line that was sent before under the same campaign is not sent again. The file's name if empty." placeholder:"NAME"`
-	Patience time.Duration `help:"How long a platform that does not answer is waited for." default:"1m"`
+	URL          string `help:"URL of Waypost." default:"http://127.0.0.1:8080" env:"WAYPOST_URL"`
+	InsecureHTTP bool   `name:"insecure-http" help:"Send the key to a --url on another machine over http, where others on the network can read it." env:"WAYPOST_INSECURE_HTTP"`
+
+	APIKey   string        `name:"api-key" secret:"" help:"API key with the scope SEND. WAYPOST_API_KEY_FILE names a file that contains it." env:"WAYPOST_API_KEY"`
+	Campaign string        `help:"Name of the campaign. A line that was sent before in the same campaign is not sent again. If empty, the name of the file." placeholder:"NAME"`
+	Format   send.Format   `help:"Format of the file: csv or jsonl. If empty, its name decides." enum:",csv,jsonl" default:""`
+	Encoding string        `help:"Encoding of the file, for example windows-1252. If empty, UTF-8 or UTF-16, which the file shows." placeholder:"NAME"`
+	DryRun   bool          `help:"Check all messages against Waypost's rules and queue none."`
+	Patience time.Duration `help:"How long to wait for a Waypost that does not respond." default:"1m"`
 
 	messageFlags `embed:""`
 }
 
-// messageFlags describe one message, or what the lines of a file leave out.
+// messageFlags describe one message, or what the lines of a file omit.
 type messageFlags struct {
-	Sender      string            `help:"The sender's id."`
-	To          string            `help:"The recipient's number with its country code. Not with a file."`
-	Key         string            `help:"Idempotency key: repeating the command sends nothing twice. Not with a file."`
-	Text        string            `help:"Send this text."`
-	Template    string            `help:"Send this template."`
-	Language    string            `help:"The template's language, such as en_US."`
-	Param       []string          `help:"Value of the template's next body variable; repeat it in their order." sep:"none" placeholder:"VALUE"`
-	NamedParam  map[string]string `help:"Value of a named body variable; repeat it for each." mapsep:"none" placeholder:"NAME=VALUE"`
-	Content     string            `help:"Send this content: the GraphQL input MessageContentInput as JSON, for all other kinds." placeholder:"JSON"`
-	Priority    string            `help:"OTP, TRANSACTIONAL or BULK; TRANSACTIONAL if empty." enum:",OTP,TRANSACTIONAL,BULK" default:""`
-	SendAt      string            `help:"Not before this time, RFC 3339." placeholder:"TIME"`
-	ExpiresAt   string            `help:"Not after this time, RFC 3339." placeholder:"TIME"`
-	OnAmbiguous string            `help:"RESEND or DEAD_LETTER, when an answer of WhatsApp was lost; RESEND if empty." enum:",RESEND,DEAD_LETTER" default:""`
-	ReplyTo     string            `help:"WhatsApp's id of the message that it answers."`
-	Label       map[string]string `help:"Label by which it is found again; repeat it for each." mapsep:"none" placeholder:"NAME=VALUE"`
+	Sender      string            `help:"Sender ID."`
+	To          string            `help:"Phone number of the recipient, with its country code. Not with a file."`
+	Key         string            `help:"Idempotency key. With it, repeating the command sends nothing twice. Not with a file."`
+	Text        string            `help:"Text to send."`
+	Template    string            `help:"Template to send."`
+	Language    string            `help:"Language of the template, for example en_US."`
+	Param       []string          `help:"Value of the template's next body variable. Repeat it for each, in order." sep:"none" placeholder:"VALUE"`
+	NamedParam  map[string]string `help:"Value of a named body variable. Repeat it for each." mapsep:"none" placeholder:"NAME=VALUE"`
+	Content     string            `help:"Content of any other type: the GraphQL input MessageContentInput as JSON." placeholder:"JSON"`
+	Priority    string            `help:"OTP, TRANSACTIONAL, or BULK. If empty, TRANSACTIONAL." enum:",OTP,TRANSACTIONAL,BULK" default:""`
+	SendAt      string            `help:"Earliest time to send, RFC 3339." placeholder:"TIME"`
+	ExpiresAt   string            `help:"Latest time to send, RFC 3339." placeholder:"TIME"`
+	OnAmbiguous string            `help:"What to do if a response of WhatsApp was lost: RESEND or DEAD_LETTER. If empty, RESEND." enum:",RESEND,DEAD_LETTER" default:""`
+	ReplyTo     string            `help:"WhatsApp ID of the message to reply to."`
+	Label       map[string]string `help:"Label to find the message by. Repeat it for each." mapsep:"none" placeholder:"NAME=VALUE"`
 }
 
-// Help says what files look like.
+// Help describes the files.
 func (c *sendCommand) Help() string {
-	return `A CSV file begins with a header. Its columns, all but "to" as needed:
+	return `A CSV file begins with a header. "to" is required; the other columns are optional:
   to, sender, key, priority, send_at, expires_at, on_ambiguous, reply_to, label.NAME,
   and the content: text; or template, language, param.1, param.2, … (param.NAME for named
   variables); or content, the GraphQL input MessageContentInput as JSON.
-A line of a JSON file is the GraphQL input QueueMessageInput. What lines leave out the flags give.
+A line of a JSON file is the GraphQL input QueueMessageInput. The flags supply what lines omit.
 
-A line without a key gets one, of the campaign and of what stands in the line: the same file again
-sends nothing twice, lines that were added are sent, and a line that was changed is another message.
-A line that stands twice in a file is sent twice.
+A line without a key gets one, derived from the campaign and the line's values. Sending the same file
+again sends nothing twice, added lines are sent, and a changed line is a different message. A line that
+is in the file twice is sent twice. The keys do not reveal the number or the text. A file that an older
+version of this command sent in part is completed. Standard input needs a --campaign.
 
-Lines that are refused are written to FILE.rejected.csv (or .jsonl) with the reason, in the same form,
-to be mended and sent. The command then ends with 1, as when the platform stays away; run again, it goes on.`
+Cells are separated by commas, semicolons, tabs, or the separator in a first line such as sep=;. Column
+names can be in upper case and contain spaces. Export a spreadsheet as "CSV UTF-8", and format its column
+of phone numbers as text first: a number such as 491512345678.0 or 4.9E+11 is refused.
+
+Refused lines are written to FILE.rejected.csv (or .jsonl) with the reason, in the same format and order.
+Fix and send that file. The command then exits with 1, as it does when it cannot reach Waypost. Run it
+again to continue. With --dry-run, nothing is queued or written, and refused lines are listed.`
 }
 
-// Validate finds flags that do not go together: wrong usage.
+// Validate returns a usage error for flags that do not go together.
 func (c *sendCommand) Validate() error {
 	switch {
 	case c.File == "" && (c.Sender == "" || c.To == ""):
@@ -67,26 +80,49 @@ func (c *sendCommand) Validate() error {
 	case c.File != "" && c.To != "":
 		return errors.New("--to is for one message; a file names its recipients itself")
 	case c.File != "" && c.Key != "":
-		return errors.New("--key is for one message; a file has a column key, or the lines' own text is taken")
-	case c.File != "" && formatOf(c.File) == "":
-		return fmt.Errorf("%s: the name must end in .csv, .jsonl or .ndjson", c.File)
+		return errors.New("--key is for one message; a file has a column key, or the keys are derived from its lines")
+	case c.File == send.StandardInput && (c.Format == "" || c.Campaign == ""):
+		return errors.New("standard input needs --format csv or jsonl, and a --campaign; a line that was sent before in the same campaign is not sent again")
+	case c.File != "" && c.format() == "":
+		return fmt.Errorf("%s: the name must end in .csv, .tsv, .jsonl, or .ndjson; otherwise set --format", c.File)
+	case c.File == "" && (c.Encoding != "" || c.Format != ""):
+		return errors.New("--encoding and --format are for a file")
 	case c.Patience < 0 || c.Patience > 24*time.Hour:
 		return errors.New("--patience must be between 0 and 24h")
 	}
 	if _, err := c.endpoint(); err != nil {
 		return err
 	}
-	if _, err := inputOf(c.cells()); err != nil {
+	if c.Encoding != "" {
+		if _, err := send.EncodingByName(c.Encoding); err != nil {
+			return err
+		}
+	}
+	cells := c.cells()
+	for _, column := range slices.Sorted(maps.Keys(cells)) {
+		if err := send.CheckCharacters(cells[column]); err != nil {
+			return fmt.Errorf("--%s: %w", strings.ReplaceAll(column, "_", "-"), err)
+		}
+	}
+	if _, err := send.NewInput(cells); err != nil {
 		return fmt.Errorf("--%s", strings.ReplaceAll(err.Error(), "_", "-"))
 	}
 	return nil
 }
 
-// endpoint is where GraphQL is served.
+// format returns the format of the file, or "" if it is unknown.
+func (c *sendCommand) format() send.Format {
+	if c.Format != "" {
+		return c.Format
+	}
+	return send.FormatOf(c.File)
+}
+
+// endpoint returns the URL of the GraphQL API.
 func (c *sendCommand) endpoint() (string, error) {
-	u, err := url.Parse(c.URL)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return "", fmt.Errorf("--url: %q is no URL; give one like http://127.0.0.1:8080", c.URL)
+	u, err := apiclient.ParseURL(c.URL, c.InsecureHTTP)
+	if err != nil {
+		return "", err
 	}
 	if strings.Trim(u.Path, "/") == "" {
 		u.Path = "/graphql"
@@ -94,7 +130,7 @@ func (c *sendCommand) endpoint() (string, error) {
 	return u.String(), nil
 }
 
-// cells is what the flags describe, as the line of a file.
+// cells returns the cells of a line that describes the same message as the flags.
 func (f *messageFlags) cells() map[string]string {
 	cells := map[string]string{
 		"sender": f.Sender, "to": f.To, "key": f.Key, "text": f.Text, "template": f.Template, "language": f.Language,
@@ -102,34 +138,34 @@ func (f *messageFlags) cells() map[string]string {
 		"on_ambiguous": f.OnAmbiguous, "reply_to": f.ReplyTo,
 	}
 	for i, value := range f.Param {
-		cells[fmt.Sprintf("%s%d", paramColumn, i+1)] = value
+		cells[fmt.Sprintf("%s%d", send.ParamColumn, i+1)] = value
 	}
 	for name, value := range f.NamedParam {
-		cells[paramColumn+name] = value
+		cells[send.ParamColumn+name] = value
 	}
 	for name, value := range f.Label {
-		cells[labelColumn+name] = value
+		cells[send.LabelColumn+name] = value
 	}
 	maps.DeleteFunc(cells, func(_, value string) bool { return value == "" })
 	return cells
 }
 
-// Run queues what it is given. Ctrl-C ends it after the requests under way.
+// Run queues the messages. After Ctrl-C, it waits for requests in flight.
 func (c *sendCommand) Run(env *environment) error {
-	key, err := newSecret("WAYPOST_API_KEY", c.APIKey)
+	key, err := platform.NewSecret("WAYPOST_API_KEY", c.APIKey)
 	if err != nil {
 		return err
 	}
-	if key.get() == "" {
-		return errors.New("no API key is given; set WAYPOST_API_KEY, or WAYPOST_API_KEY_FILE to a file that holds it")
+	if key.Get() == "" {
+		return errors.New("no API key; set WAYPOST_API_KEY, or WAYPOST_API_KEY_FILE to a file that contains it")
 	}
 	endpoint, err := c.endpoint()
 	if err != nil {
 		return err
 	}
-	queue := &sendQueue{client: newGraphQLClient(endpoint, key.get()), patience: c.Patience}
+	queue := &send.Queue{Client: apiclient.New(endpoint, key.Get()), Patience: c.Patience, Check: c.DryRun}
 	if c.File == "" {
-		input, err := inputOf(c.cells())
+		input, err := send.NewInput(c.cells())
 		if err != nil {
 			return err
 		}
@@ -139,71 +175,34 @@ func (c *sendCommand) Run(env *environment) error {
 	if campaign == "" {
 		campaign = filepath.Base(c.File)
 	}
-	return (&sendFile{path: c.File, campaign: campaign, defaults: c.cells(), queue: queue}).send(env)
+	source, err := send.OpenSource(c.File, env.stdin, c.Encoding)
+	if err != nil {
+		return err
+	}
+	f := &send.File{Source: source, Format: c.format(), Campaign: campaign, Defaults: c.cells(), Queue: queue}
+	return errors.Join(f.Send(env.ctx, env.stdout, env.stderr), source.Close())
 }
 
-// sendOne queues one message and prints its id.
-func sendOne(env *environment, queue *sendQueue, input map[string]any) error {
-	ctx, cancel := context.WithTimeout(env.ctx, queue.patience+requestTimeout)
+// sendOne queues one message and prints its ID.
+func sendOne(env *environment, queue *send.Queue, input map[string]any) error {
+	ctx, cancel := context.WithTimeout(env.ctx, queue.Patience+apiclient.RequestTimeout)
 	defer cancel()
-	answers, err := queue.send(ctx, []map[string]any{input})
+	answers, err := queue.Send(ctx, []map[string]any{input})
 	if err != nil {
 		return err
 	}
 	a := answers[0]
-	if a.refusal != nil {
-		return errors.New(a.refusal.String())
+	if a.Refusal != nil {
+		return errors.New(a.Refusal.String())
 	}
 	state := "queued"
-	if a.replayed {
+	switch {
+	case a.Replayed:
 		state = "queued before"
+	case queue.Check:
+		_, err = fmt.Fprintln(env.stdout, "would be queued")
+		return err
 	}
-	_, err = fmt.Fprintf(env.stdout, "%s  %s\n", a.id, state)
+	_, err = fmt.Fprintf(env.stdout, "%s  %s\n", a.ID, state)
 	return err
-}
-
-// sendFormat is how a file has its messages.
-type sendFormat string
-
-const (
-	formatCSV   sendFormat = "csv"
-	formatJSONL sendFormat = "jsonl"
-)
-
-// formatOf goes by the file's name; empty if it is none that is known.
-func formatOf(path string) sendFormat {
-	switch ext := strings.ToLower(filepath.Ext(path)); {
-	case ext == ".csv":
-		return formatCSV
-	case slices.Contains([]string{".jsonl", ".ndjson"}, ext):
-		return formatJSONL
-	}
-	return ""
-}
-
-// merged is a line's input completed by the defaults; labels are put together.
-func merged(line, defaults map[string]any) map[string]any {
-	out := make(map[string]any, len(line)+len(defaults))
-	maps.Copy(out, defaults)
-	maps.Copy(out, line)
-	own, _ := line["labels"].([]any)
-	more, _ := defaults["labels"].([]any)
-	if labels := slices.Concat(own, more); len(labels) > 0 {
-		out["labels"] = labels
-	}
-	return out
-}
-
-// decodeObject reads a JSON object without losing digits of its numbers.
-func decodeObject(text string) (map[string]any, error) {
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	var object map[string]any
-	if err := d.Decode(&object); err != nil || object == nil {
-		return nil, errors.New("is no JSON object")
-	}
-	if d.More() {
-		return nil, errors.New("has more behind its JSON object")
-	}
-	return object, nil
 }

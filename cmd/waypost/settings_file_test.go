@@ -4,10 +4,12 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/waypost/waypost/cmd/waypost/internal/platform"
 )
 
-// A flag beats the environment, the environment beats waypost.yaml, that beats the
-// default. What is shown is what a start refuses, which names the value that counts.
+// A flag takes precedence over the environment, the environment over waypost.yaml, and that over the default. Each start is refused with an
+// error that names the effective value.
 func TestPrecedenceOfSettings(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, tt := range []struct {
@@ -25,15 +27,15 @@ func TestPrecedenceOfSettings(t *testing.T) {
 		{"no YAML", "serve: [\n", nil, nil, "waypost.yaml", exitUsage},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := os.WriteFile(settingsPath, []byte(tt.file), 0o600); err != nil {
+			if err := os.WriteFile(platform.SettingsPath, []byte(tt.file), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			for name, value := range tt.env {
 				t.Setenv(name, value)
 			}
-			code, _, said := runHere(append([]string{"serve"}, tt.args...)...)
-			if code != tt.exit || !strings.Contains(said, tt.want) || strings.Count(said, "\n") != 1 {
-				t.Errorf("exit code %d, %q; want %d and one line with %s", code, said, tt.exit, tt.want)
+			code, _, stderr := runHere(append([]string{"serve"}, tt.args...)...)
+			if code != tt.exit || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("exit code %d, %q; want %d and one line with %s", code, stderr, tt.exit, tt.want)
 			}
 		})
 	}

@@ -4,27 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/waypost/waypost/adapters/whatsapp/simulator"
+	"github.com/waypost/waypost/cmd/waypost/internal/platform"
 )
 
-// closeTimeout bounds the closing of a part whose work is over.
-const closeTimeout = 5 * time.Second
-
 type simulatorCommand struct {
-	Addr        string `help:"Where it listens." default:"127.0.0.1:9090" env:"WAYPOST_SIMULATOR_ADDR"`
-	WebhookURL  string `help:"Where webhooks go; none are sent if empty." env:"WAYPOST_SIMULATOR_WEBHOOK_URL"`
-	AppSecret   string `help:"Signs the webhooks." env:"WAYPOST_SIMULATOR_APP_SECRET"`
-	VerifyToken string `help:"Shown to the receiver before the first webhook; no verification if empty." env:"WAYPOST_SIMULATOR_VERIFY_TOKEN"`
+	Addr        string `help:"Address of the simulator." default:"127.0.0.1:9090" env:"WAYPOST_SIMULATOR_ADDR"`
+	WebhookURL  string `help:"URL that webhooks are sent to. If empty, none are sent." env:"WAYPOST_SIMULATOR_WEBHOOK_URL"`
+	AppSecret   string `secret:"" help:"App secret that signs webhooks." env:"WAYPOST_SIMULATOR_APP_SECRET"`
+	VerifyToken string `secret:"" help:"Token to verify the receiver with before the first webhook. If empty, it is not verified." env:"WAYPOST_SIMULATOR_VERIFY_TOKEN"`
 
 	simulator.Control `embed:""`
-	logSettings
+	platform.LogSettings
 }
 
-// Run runs the simulator until it is told to stop.
+// Run runs the simulator until env.ctx ends.
 func (c simulatorCommand) Run(env *environment) error {
-	log, err := c.logger(env.stderr)
+	log, err := c.Logger(env.stderr)
 	if err != nil {
 		return err
 	}
@@ -39,7 +36,7 @@ func (c simulatorCommand) Run(env *environment) error {
 	}
 	fmt.Fprintf(env.stdout, "WhatsApp simulator: WAYPOST_WHATSAPP_URL=%s, settings at http://%s/control\n", sim.URL(), sim.Addr())
 	<-env.ctx.Done()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(env.ctx), closeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(env.ctx), platform.CloseTimeout)
 	defer cancel()
 	return errors.Join(sim.Close(ctx))
 }

@@ -11,7 +11,7 @@ var version = "dev"
 
 type versionCommand struct{}
 
-// Run prints version, commit and Go.
+// Run prints the versions and the commit.
 func (versionCommand) Run(env *environment) error {
 	commit := "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -14,32 +14,35 @@ import (
 const (
 	maxName    = 128
 	maxSenders = 1000
-	// maxSender is the longest id a sender can have, in characters.
+	// maxSender is the maximum length of a sender's ID, in characters.
 	maxSender = 64
 
-	// MinTTL and MaxTTL bound how long an access token lasts.
+	// MinTTL and MaxTTL bound the lifetime of an access token.
 	MinTTL = time.Second
 	MaxTTL = 24 * time.Hour
-	// UseEvery is how often the use of a key is recorded at most.
+	// UseEvery is the minimum time between two recorded uses of a key.
 	UseEvery = time.Hour
 )
 
-// Request is what a key is made with.
+// A Request has the properties of a key to create.
 type Request struct {
 	Grant
 
 	ID   string
 	Name string
-	// Hash is the secret's, see Hash.
+	// Hash is the hash of the secret, see Hash.
 	Hash string
-	// ExpiresAt is when the key ends by itself; zero: never.
+	// ExpiresAt is when the key expires, or zero if never.
 	ExpiresAt time.Time
 }
 
-// Create makes a key on behalf of a caller, which may not give more than it has.
+// Create creates a key on behalf of a caller, which can't grant more than it has.
 func Create(caller Grant, in Request, now time.Time) ([]domain.Event, error) {
-	if n := utf8.RuneCountInString(in.Name); n < 1 || n > maxName || !printable(in.Name) {
-		return nil, domain.Invalid("name", "has %d characters, 1 to %d printable ones are allowed", n, maxName)
+	if err := domain.CheckLine("name", in.Name, 1, maxName); err != nil {
+		return nil, err
+	}
+	if !printable(in.Name) {
+		return nil, domain.Invalid("name", "contains a character that is not printable")
 	}
 	if !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(now) {
 		return nil, domain.Invalid("expiresAt", "is in the past")
@@ -51,26 +54,26 @@ func Create(caller Grant, in Request, now time.Time) ([]domain.Event, error) {
 	return []domain.Event{e}, nil
 }
 
-// Issuer is who asks for an access token.
+// An Issuer requests an access token.
 type Issuer struct {
 	Grant
 
-	// Key is the id of its key, if that stands in the log.
+	// Key is the ID of its key, if that is in the log.
 	Key string
-	// Token says that it is a token itself.
+	// Token is set if the issuer is a token itself.
 	Token bool
-	// ExpiresAt is when the issuer ends by itself; zero: never.
+	// ExpiresAt is when the issuer expires, or zero if never.
 	ExpiresAt time.Time
 }
 
-// CreateToken makes an access token that lasts for ttl, but never longer than
-// its issuer, and reaches the issuer's senders if it names none.
+// CreateToken creates an access token that is valid for ttl, but never longer than its
+// issuer. If it names no senders, it covers the issuer's.
 func CreateToken(issuer Issuer, in Request, ttl time.Duration, now time.Time) ([]domain.Event, error) {
 	if issuer.Token {
-		return nil, &domain.Error{Code: domain.CodeForbidden, Message: "an access token makes no further tokens; use the key that made it"}
+		return nil, &domain.Error{Code: domain.CodeForbidden, Message: "an access token can't create tokens; use the key that created it"}
 	}
 	if ttl < MinTTL || ttl > MaxTTL {
-		return nil, domain.Invalid("ttl", "is %s, %s to %s are allowed", ttl, MinTTL, MaxTTL)
+		return nil, domain.Invalid("ttl", "must be %s to %s, got %s", MinTTL, MaxTTL, ttl)
 	}
 	in.ExpiresAt = now.Add(ttl)
 	if !issuer.ExpiresAt.IsZero() && issuer.ExpiresAt.Before(in.ExpiresAt) {
@@ -90,40 +93,40 @@ func CreateToken(issuer Issuer, in Request, ttl time.Duration, now time.Time) ([
 func created(caller Grant, in Request) (KeyCreated, error) {
 	e := KeyCreated{Key: in.ID, Name: in.Name, Hash: in.Hash, ExpiresAt: in.ExpiresAt.UTC()}
 	if len(in.Scopes) == 0 {
-		return e, domain.Invalid("scopes", "is empty; name at least one")
+		return e, domain.Invalid("scopes", "must not be empty; name at least one")
 	}
 	for _, s := range in.Scopes {
 		if !slices.Contains(Scopes(), s) {
-			return e, domain.Invalid("scopes", "%q is none of %v", s, Scopes())
+			return e, domain.Invalid("scopes", "unknown scope %q; use any of %v", s, Scopes())
 		}
 		if !caller.Allows(s) {
-			return e, &domain.Error{Code: domain.CodeForbidden, Field: "scopes", Message: "the caller has no scope " + string(s) + " to give"}
+			return e, &domain.Error{Code: domain.CodeForbidden, Field: "scopes", Message: "the caller does not have the scope " + string(s)}
 		}
 		if !slices.Contains(e.Scopes, s) {
 			e.Scopes = append(e.Scopes, s)
 		}
 	}
 	if in.Senders != nil && (len(in.Senders) == 0 || len(in.Senders) > maxSenders) {
-		return e, domain.Invalid("senderIds", "has %d senders, 1 to %d are allowed; leave it out for all", len(in.Senders), maxSenders)
+		return e, domain.Invalid("senderIds", "must have 1 to %[2]d senders, got %[1]d; omit it for all", len(in.Senders), maxSenders)
 	}
 	for _, s := range in.Senders {
 		if s == "" || len(s) > maxSender || !printable(s) {
-			return e, domain.Invalid("senderIds", "%q cannot be a sender's id", s)
+			return e, domain.Invalid("senderIds", "%q is not a valid sender ID", s)
 		}
 		if !slices.Contains(e.Senders, s) {
 			e.Senders = append(e.Senders, s)
 		}
 	}
-	if !caller.Reaches(in.Senders) {
+	if !caller.CoversSenders(in.Senders) {
 		return e, &domain.Error{
 			Code: domain.CodeForbidden, Field: "senderIds",
-			Message: "the caller is limited to some senders; name among them those that the key is for",
+			Message: "the caller is limited to some senders; name senders from among them",
 		}
 	}
 	return e, nil
 }
 
-// Revoke ends a key. One that is revoked already stays as it is.
+// Revoke ends a key. If it is already revoked, nothing changes.
 func Revoke(k Key) ([]domain.Event, error) {
 	if !k.Exists() {
 		return nil, domain.NotFound("no such key")
@@ -134,8 +137,8 @@ func Revoke(k Key) ([]domain.Event, error) {
 	return []domain.Event{KeyRevoked{}}, nil
 }
 
-// Use tells of a key that it was used at an instant. It is worth an event once in
-// UseEvery, and for tokens never: they end soon.
+// Use records that a key was used. It returns an event at most once per UseEvery, and none
+// for tokens, which end soon.
 func Use(k Key, at time.Time) []domain.Event {
 	if !k.Exists() || k.Token || !k.RevokedAt.IsZero() || at.Sub(k.LastUsedAt) < UseEvery {
 		return nil
@@ -143,9 +146,9 @@ func Use(k Key, at time.Time) []domain.Event {
 	return []domain.Event{KeyUsed{}}
 }
 
-// Standing answers why the key does not count; nil if it does. The parent of a
-// token is looked at by itself.
-func (k Key) Standing(now time.Time) error {
+// CheckActive returns an error unless the key is active. It doesn't check the parent of a
+// token.
+func (k Key) CheckActive(now time.Time) error {
 	switch {
 	case !k.Exists():
 		return Unknown()
@@ -157,7 +160,7 @@ func (k Key) Standing(now time.Time) error {
 	return nil
 }
 
-// Unknown is the error for a secret of no key.
+// Unknown returns the error for a secret that belongs to no key.
 func Unknown() error { return unauthenticated("the key is not known") }
 
 func unauthenticated(message string) error {

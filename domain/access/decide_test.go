@@ -64,7 +64,7 @@ func TestCreate(t *testing.T) {
 			events, err := access.Create(c.caller, c.in, now)
 			if c.code == "" {
 				k := fold(now, events...)
-				if err != nil || !reflect.DeepEqual(k.Grant, c.in.Grant) || k.ID != "k" || k.CreatedAt != now || k.Standing(now) != nil {
+				if err != nil || !reflect.DeepEqual(k.Grant, c.in.Grant) || k.ID != "k" || k.CreatedAt != now || k.CheckActive(now) != nil {
 					t.Errorf("made %+v, %v", k, err)
 				}
 				return
@@ -116,14 +116,14 @@ func TestRevokedAndEndedKeysCountNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := fold(now, made...)
-	requireError(t, k.Standing(k.ExpiresAt), domain.CodeUnauthenticated, "")
-	requireError(t, access.Key{}.Standing(now), domain.CodeUnauthenticated, "")
+	requireError(t, k.CheckActive(k.ExpiresAt), domain.CodeUnauthenticated, "")
+	requireError(t, access.Key{}.CheckActive(now), domain.CodeUnauthenticated, "")
 	events, err := access.Revoke(k)
 	if err != nil || len(events) != 1 {
 		t.Fatalf("revoked by %v, %v", events, err)
 	}
 	revoked := fold(now, append(made, events...)...)
-	requireError(t, revoked.Standing(now), domain.CodeUnauthenticated, "")
+	requireError(t, revoked.CheckActive(now), domain.CodeUnauthenticated, "")
 	if again, err := access.Revoke(revoked); again != nil || err != nil {
 		t.Errorf("revoked twice by %v, %v", again, err)
 	}
@@ -155,21 +155,21 @@ func TestSecrets(t *testing.T) {
 	t.Parallel()
 	id := uuid.New()
 	secret := access.NewSecret(id, [access.SecretBytes]byte{1, 2, 3})
-	if got, ok := access.KeyOf(secret); !ok || got != id {
+	if got, ok := access.ParseSecret(secret); !ok || got != id {
 		t.Errorf("secret of %v, %t; want %v", got, ok, id)
 	}
 	k := access.Key{ID: id.String(), Hash: access.Hash(secret)}
-	if !k.Fits(secret) || k.Fits(secret[:len(secret)-1]+"B") || (access.Key{}).Fits("") {
+	if !k.MatchesSecret(secret) || k.MatchesSecret(secret[:len(secret)-1]+"B") || (access.Key{}).MatchesSecret("") {
 		t.Error("fits another secret, or not its own")
 	}
 	for _, none := range []string{"", "wpk_", secret[1:], secret + "A", secret[:len(secret)-1], "wpk_!" + secret[5:]} {
-		if _, ok := access.KeyOf(none); ok {
-			t.Errorf("%q is taken for a secret", none)
+		if _, ok := access.ParseSecret(none); ok {
+			t.Errorf("%q is accepted as a secret", none)
 		}
 	}
 }
 
-// Whatever is given on: nobody hands out what it does not have.
+// However keys create keys, none grants more than it has.
 func TestNobodyGivesMoreThanItHas(t *testing.T) {
 	t.Parallel()
 	senders := rapid.OneOf(rapid.Just([]string(nil)), rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 3, rapid.ID[string]))
@@ -196,12 +196,12 @@ func FuzzKeyOf(f *testing.F) {
 	f.Add(access.NewSecret(uuid.New(), [access.SecretBytes]byte{}))
 	f.Add("wpk_")
 	f.Fuzz(func(t *testing.T, secret string) {
-		id, ok := access.KeyOf(secret)
+		id, ok := access.ParseSecret(secret)
 		if !ok && id != uuid.Nil {
 			t.Errorf("%q is no secret, and of key %v", secret, id)
 		}
 		if ok && len(secret) != len(access.SecretPrefix)+64 {
-			t.Errorf("%q is taken for a secret", secret)
+			t.Errorf("%q is accepted as a secret", secret)
 		}
 	})
 }

@@ -1,16 +1,16 @@
-// Package access is the aggregate of an API key: what it allows, for which
-// senders, and until when.
+// Package access implements the aggregate of an API key: what it allows, for which
+// senders, and how long.
 //
 // # Invariants
 //
-//   - A secret stands in no event. The log has its SHA-256 alone, and the one
-//     answer that makes a key is the only place where its secret is shown. A plain
-//     hash is enough, and a slow one would only cost every request its time: a
-//     secret is 256 random bits, so that nobody finds it by trying.
-//   - What a key allows never changes. Who needs another makes another key.
-//   - A key that was revoked or has ended never counts again.
-//   - An access token is a key with an end and a parent; it ends with its parent
-//     and makes no tokens of its own.
+//   - No event contains a secret. The log contains only its SHA-256, and the response that
+//     creates a key is the only place that shows the secret. A plain hash is sufficient,
+//     and a slow one would only slow down every request: a secret is 256 random bits, so
+//     no one can find it by trying.
+//   - What a key allows never changes. To change it, create another key.
+//   - A key that was revoked or has expired never becomes valid again.
+//   - An access token is a key with an expiry and a parent. It ends with its parent and
+//     creates no tokens of its own.
 //
-// Nothing here is personal: the name of a key is what an operator chose.
+// Nothing here is personal: an operator chose the name of a key.
 package access

@@ -6,8 +6,8 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// Event is an event of a key's stream. The structs below are the wire form:
-// their JSON is what stands in the log. None of it is personal.
+// An Event is an event of a key's stream. The structs below are the wire form: their JSON is
+// stored in the log. None of it is personal.
 type Event interface {
 	domain.Event
 	apply(k *Key, r Record)
@@ -25,25 +25,25 @@ type KeyCreated struct {
 	Key    string  `json:"key"`
 	Name   string  `json:"name"`
 	Scopes []Scope `json:"scopes"`
-	// Senders are the senders that the key is narrowed to; none: all of them.
+	// Senders are the senders that the key is limited to. If empty, all.
 	Senders []string `json:"senders,omitempty"`
 	// Hash is the secret's SHA-256 in hex.
 	Hash      string    `json:"hash"`
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`
-	// Token marks an access token; Parent is the key that it ends with, if it was
-	// made by one of the log.
+	// Token marks an access token. Parent is the key that it ends with, if a key in the log
+	// created it.
 	Token  bool   `json:"token,omitempty"`
 	Parent string `json:"parent,omitempty"`
 }
 
-// KeyUsed records that a key is in use: at most once in UseEvery.
+// KeyUsed records that a key is in use, at most once per UseEvery.
 type KeyUsed struct{}
 
-// KeyRevoked records that a key counts no more.
+// KeyRevoked records that a key was revoked.
 type KeyRevoked struct{}
 
-// KeyListed names, in the list of keys, one of them. It is recorded before the
-// key itself: one that never came to be is passed over.
+// KeyListed records, in the list of keys, the ID of a key. It is recorded before the key
+// itself. A key that was never created is ignored.
 type KeyListed struct {
 	Key string `json:"key"`
 }

@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	// SecretPrefix lets secret scanners recognise a key that strayed.
+	// SecretPrefix lets secret scanners recognize a leaked key.
 	SecretPrefix = "wpk_"
-	// SecretBytes is how many random bytes a secret has.
+	// SecretBytes is the number of random bytes in a secret.
 	SecretBytes = 32
 )
 
-// NewSecret writes the secret of a key. It carries the key's id, so that one read
-// finds the key.
+// NewSecret returns the secret of a key. It contains the key's ID, so that one read finds
+// the key.
 func NewSecret(id uuid.UUID, random [SecretBytes]byte) string {
 	return SecretPrefix + base64.RawURLEncoding.EncodeToString(append(id[:], random[:]...))
 }
 
-// KeyOf is the id of the key that a secret claims to be of; false for a text that
-// is no secret.
-func KeyOf(secret string) (uuid.UUID, bool) {
+// ParseSecret returns the ID of the key that a secret claims to belong to, or false if the
+// text is not a secret.
+func ParseSecret(secret string) (uuid.UUID, bool) {
 	rest, ok := strings.CutPrefix(secret, SecretPrefix)
 	if !ok {
 		return uuid.Nil, false
@@ -37,14 +37,14 @@ func KeyOf(secret string) (uuid.UUID, bool) {
 	return uuid.UUID(b[:16]), true
 }
 
-// Hash is the SHA-256 of a secret in hex, as it stands in the log.
+// Hash returns the SHA-256 of a secret in hex, as it is stored in the log.
 func Hash(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])
 }
 
-// Fits reports whether the secret is the key's, in a time that does not depend on
-// how much of it is right.
-func (k Key) Fits(secret string) bool {
+// MatchesSecret reports whether the secret belongs to the key, in a time that doesn't depend
+// on how much of it is right.
+func (k Key) MatchesSecret(secret string) bool {
 	return k.Hash != "" && subtle.ConstantTimeCompare([]byte(Hash(secret)), []byte(k.Hash)) == 1
 }

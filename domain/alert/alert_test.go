@@ -82,6 +82,8 @@ func TestAssess(t *testing.T) {
 		{"unbalanced", alert.LedgerUnbalanced, alert.Facts{Unbalanced: true}, alert.Breach, alert.Critical},
 		{"a full disk", alert.DiskSpace, alert.Facts{DiskUsed: 0.91}, alert.Breach, alert.Warning},
 		{"a hook that was given up", alert.HookDisabled, alert.Facts{Behind: time.Hour, GivenUp: []alert.GivenUpHook{{Host: "crm.example"}}}, alert.Breach, alert.Warning},
+		{"a log that was rolled back", alert.LogShortened, alert.Facts{Behind: time.Hour, Shortened: &alert.Shortened{Consumer: "projection views", Position: 90, End: 40}}, alert.Breach, alert.Critical},
+		{"a whole log", alert.LogShortened, alert.Facts{}, alert.Clear, alert.Critical},
 		{"no hook that was given up", alert.HookDisabled, alert.Facts{}, alert.Clear, alert.Warning},
 	} {
 		findings, known := alert.Assess(rule(t, c.kind), c.facts, nil)
@@ -131,7 +133,7 @@ func TestStaleFactsTellNothing(t *testing.T) {
 	}
 }
 
-// Facts that can't be read mend nothing, and after a while that is an alert itself.
+// Unread facts resolve nothing, and after a while that is an alert itself.
 func TestUnreadFactsMendNothing(t *testing.T) {
 	t.Parallel()
 	for _, k := range alert.Kinds() {
@@ -192,7 +194,7 @@ func TestWatchLaws(t *testing.T) {
 			keys = append(keys, k)
 		}
 		var resolved int
-		for range 20 { // nothing is found any more
+		for range 20 { // no further findings
 			_, resolve := w.Step(r, nil, keys, now)
 			resolved += len(resolve)
 			if len(resolve) > 0 {
@@ -225,7 +227,7 @@ func TestAlertsLife(t *testing.T) {
 	if again, err := alert.Acknowledge(a, "looking"); err != nil || len(again) != 0 || a.AcknowledgedBy.ID != "anna" || a.State != alert.Acknowledged {
 		t.Errorf("acknowledged: %+v, again %v %v", a, again, err)
 	}
-	if _, err := alert.Acknowledge(a, strings.Repeat("x", 1001)); domain.CodeOf(err) != domain.CodeInvalidInput {
+	if _, err := alert.Acknowledge(a, strings.Repeat("x", domain.MaxReason+1)); domain.CodeOf(err) != domain.CodeInvalidInput {
 		t.Errorf("a long note: %v", err)
 	}
 	events = alert.Resolve(a, "over")
@@ -245,14 +247,14 @@ func TestRulesAreChanged(t *testing.T) {
 		t.Fatalf("%d rules of %d kinds", len(defaults), len(alert.Kinds()))
 	}
 	for _, r := range defaults { // each may be taken as it is
-		events, err := alert.Change(r, alert.RuleChanges{Kind: r.Kind})
+		events, err := alert.ChangeRule(r, alert.RuleChanges{Kind: r.Kind})
 		if err != nil || events[0].(alert.RuleChanged).ToRule() != r {
 			t.Errorf("%s: %v %v", r.ID, events, err)
 		}
 	}
 	threshold, window, bad := 0.05, time.Minute, 2.0
 	acme, warning := "acme", alert.Warning
-	events, err := alert.Change(alert.Rule{ID: "new"}, alert.RuleChanges{Kind: alert.ErrorRate, Sender: &acme, Threshold: &threshold, Severity: &warning})
+	events, err := alert.ChangeRule(alert.Rule{ID: "new"}, alert.RuleChanges{Kind: alert.ErrorRate, Sender: &acme, Threshold: &threshold, Severity: &warning})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +276,7 @@ func TestRulesAreChanged(t *testing.T) {
 		"a sender's disk":      {alert.Rule{ID: "x"}, alert.RuleChanges{Kind: alert.DiskSpace, Sender: &acme}, "senderId"},
 		"growth in one minute": {alert.Rule{ID: "x"}, alert.RuleChanges{Kind: alert.QueueGrowth, Window: &window}, "window"},
 	} {
-		_, err := alert.Change(c.have, c.change)
+		_, err := alert.ChangeRule(c.have, c.change)
 		var e *domain.Error
 		if domain.CodeOf(err) != domain.CodeInvalidInput || !asError(err, &e) || e.Field != c.field {
 			t.Errorf("%s: %v", name, err)

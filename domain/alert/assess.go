@@ -7,33 +7,34 @@ import (
 	"time"
 )
 
-// staleAfter is how far the read models may be behind before figures from them are
-// held for unknown: what is missing there would look like a standstill.
+// staleAfter is the lag of the read models after which metrics from them count as unknown.
+// Missing data would look like a standstill.
 const staleAfter = 5 * time.Second
 
-// hysteresis is the part of a threshold below which a figure has to fall before it
-// counts as mended.
+// hysteresis is the fraction of a threshold that a metric must fall below to count as
+// resolved.
 const hysteresis = 0.8
 
-// fullRate is the part of a lane's rate at which it counts as sending all it may.
+// fullRate is the fraction of a lane's rate from which it counts as sending at its full
+// rate.
 const fullRate = 0.9
 
-// explainedHooks is how many outgoing webhooks an alert names.
+// explainedHooks is the number of outgoing webhooks that an alert names.
 const explainedHooks = 5
 
-// Level is how a figure stands to a rule.
+// Level is the relation of a metric to a rule.
 type Level int
 
-// The levels. In between the threshold and what counts as mended nothing changes.
+// The levels. Between the threshold and the resolved level, nothing changes.
 const (
 	Clear Level = iota
 	Between
 	Breach
 )
 
-// Finding is how one sender, or all, stand to a rule.
+// A Finding is the result of a rule for one sender, or for all.
 type Finding struct {
-	Sender      string // empty: over all
+	Sender      string // empty if over all
 	Level       Level
 	Severity    Severity
 	Value       float64
@@ -41,36 +42,38 @@ type Finding struct {
 	Explanation []string
 }
 
-// Assess holds the facts against a rule. What it doesn't name is clear. It answers
-// false if the facts don't tell: then everything stays as it is. own are the senders
-// that have a rule of the kind of their own.
+// Assess evaluates a rule on the facts. Senders without a finding are clear. It returns
+// false if the facts are not sufficient; then nothing changes. own has the senders with a
+// rule of the same kind of their own.
 func Assess(r Rule, f Facts, own map[string]bool) ([]Finding, bool) {
-	if f.Behind > staleAfter && r.Kind.ofReadModels() {
+	if f.Behind > staleAfter && r.Kind.traits().ofReadModels {
 		return nil, false
 	}
 	if f.Unread && (r.Kind != ReadModelStale || f.Behind.Seconds() <= r.Threshold) {
-		return nil, false // what can't be read isn't mended by it
+		return nil, false // unread facts resolve nothing
 	}
 	switch r.Kind {
 	case WebhookRejected:
 		n := f.Rejected[r.Window]
 		return []Finding{r.judge("", float64(n), float64(n) >= max(r.Threshold, 1), float64(n) <= hysteresis*r.Threshold,
 			fmt.Sprintf("%d webhooks came with a wrong signature within %s", n, r.Window),
-			"Check that WAYPOST_WHATSAPP_APP_SECRET is the secret of the Meta app; otherwise somebody else is calling.")}, true
+			"Check that WAYPOST_WHATSAPP_APP_SECRET is the secret of the Meta app; otherwise, someone else is calling.")}, true
 	case ReadModelStale:
 		behind := f.Behind.Seconds()
 		return []Finding{r.judge("", behind, behind > r.Threshold || f.Parked > 0, behind <= hysteresis*r.Threshold,
 			fmt.Sprintf("the read models are %s behind the log and leave out %d streams", f.Behind.Round(time.Second), f.Parked),
-			"Lists, counts, metrics and other alerts may be late. Look for a process with the role project.")}, true
+			"Lists, counts, metrics, and other alerts can be late. Check that a process with the role project is running.")}, true
 	case LedgerUnbalanced:
 		return []Finding{r.judge("", 1, f.Unbalanced, true, "the ledger does not balance",
-			"A message is in no column, or has a work item that it should not have; run waypost verify.")}, true
+			"A message is in no column, or has a work item that it should not have. Run waypost verify.")}, true
 	case DiskSpace:
 		return []Finding{r.judge("", f.DiskUsed, f.DiskUsed > r.Threshold, f.DiskUsed < r.Threshold-0.02,
-			fmt.Sprintf("%.0f %% of the disk is in use", 100*f.DiskUsed), "Free some space or enlarge the disk: a full one stops acceptance.")}, true
+			fmt.Sprintf("%.0f%% of the disk is in use", 100*f.DiskUsed), "Free some space or enlarge the disk. If it is full, messages are no longer accepted.")}, true
 	case HookDisabled:
 		return []Finding{r.assessHooks(f.GivenUp)}, true
-	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, WebhookSilence:
+	case LogShortened:
+		return []Finding{r.assessLog(f.Shortened)}, true
+	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, WebhookSilence: // about senders, see below
 	}
 	var findings []Finding
 	contributing := 0
@@ -84,33 +87,39 @@ func Assess(r Rule, f Facts, own map[string]bool) ([]Finding, bool) {
 		}
 		findings = append(findings, r.assess(id, s))
 	}
-	// Over all is another thing than the one sender that has figures.
-	if r.Sender == "" && contributing > 1 && r.overAll() {
+	// The finding over all is only useful if more than one sender has metrics.
+	if r.Sender == "" && contributing > 1 && r.Kind.traits().overAll {
 		findings = append(findings, r.assess("", f.All))
 	}
 	return findings, true
 }
 
-// assessHooks finds outgoing webhooks that nobody is told by any more.
+// assessHooks finds outgoing webhooks that no longer deliver.
 func (r Rule) assessHooks(givenUp []GivenUpHook) Finding {
 	n := len(givenUp)
 	summary := fmt.Sprintf("%d outgoing webhooks are disabled: their receivers failed for too long", n)
 	if n == 1 {
 		summary = fmt.Sprintf("the outgoing webhook to %s is disabled: its receiver failed for too long", givenUp[0].Host)
 	}
-	explanation := []string{"What happens meanwhile waits for them. Mend the receiver, then call enableOutgoingWebhook; or removeOutgoingWebhook if nobody listens any more."}
+	explanation := []string{"New events wait for them. Fix the receiver, then call enableOutgoingWebhook; or call removeOutgoingWebhook if it is no longer needed."}
 	for _, h := range givenUp[:min(n, explainedHooks)] {
 		explanation = append(explanation, fmt.Sprintf("%s to %s: %s", h.ID, h.Host, h.Reason))
 	}
 	return r.judge("", float64(n), n > 0, true, summary, explanation...)
 }
 
-// overAll reports whether the figures of all senders together mean something.
-func (r Rule) overAll() bool {
-	return r.Kind == ErrorRate || r.Kind == DeliveryLatency || r.Kind == WebhookSilence
+// assessLog finds that the event log has become shorter.
+func (r Rule) assessLog(s *Shortened) Finding {
+	if s == nil {
+		return r.judge("", 0, false, true, "the event log is as long as it was")
+	}
+	return r.judge("", float64(s.Position-s.End), true, false,
+		fmt.Sprintf("the event log is shorter than it was: %s reached position %d, but the log ends at position %d", s.Consumer, s.Position, s.End),
+		"Nothing is sent and the read models are not updated, because they show events that are not in the log.",
+		"Stop every process, then restore the missing part of the log, or accept the loss with waypost rebuild --accept-shorter-log.")
 }
 
-// volume is on how much a finding rests.
+// volume returns the number of messages or calls that a finding is based on.
 func (r Rule) volume(s SenderFacts) int64 {
 	w := s.Windows[r.Window]
 	switch r.Kind {
@@ -122,18 +131,19 @@ func (r Rule) volume(s SenderFacts) int64 {
 		return s.Due
 	case WebhookSilence:
 		return s.Unanswered
-	case SenderHeld, WebhookRejected, ReadModelStale, LedgerUnbalanced, DiskSpace, HookDisabled:
+	default:
+		return 0
 	}
-	return 0
 }
 
-// judge makes a finding of whether a figure breaks the rule and whether it is mended.
-func (r Rule) judge(sender string, value float64, breach, mended bool, summary string, explanation ...string) Finding {
+// judge returns a finding, given whether a metric breaks the rule and whether it counts as
+// resolved.
+func (r Rule) judge(sender string, value float64, breach, resolved bool, summary string, explanation ...string) Finding {
 	level := Between
 	switch {
 	case breach:
 		level = Breach
-	case mended:
+	case resolved:
 		level = Clear
 	}
 	if sender != "" {
@@ -154,15 +164,15 @@ func (r Rule) assess(id string, s SenderFacts) Finding {
 		return r.assessStall(id, s)
 	case SenderHeld:
 		return r.judge(id, 1, s.Held != "", true, "held: "+s.Held,
-			"Its messages wait and keep their attempts. The platform asks WhatsApp again by itself; a new token is tried at once.")
+			"Its messages wait and keep their attempts. Waypost checks with WhatsApp automatically, and tries a new token immediately.")
 	case WebhookSilence:
 		age := s.UnansweredFor.Seconds()
 		return r.judge(id, age, s.Unanswered >= int64(r.MinimumVolume) && s.Unanswered > 0 && age >= r.Threshold, s.Unanswered == 0 || age < hysteresis*r.Threshold,
-			fmt.Sprintf("%d messages were sent and no status has come for %s", s.Unanswered, s.UnansweredFor.Round(time.Second)),
-			"Check the webhook subscription of the Meta app and that WhatsApp reaches this platform.")
-	case WebhookRejected, ReadModelStale, LedgerUnbalanced, DiskSpace, HookDisabled:
+			fmt.Sprintf("%d messages were sent and no status has arrived for %s", s.Unanswered, s.UnansweredFor.Round(time.Second)),
+			"Check the webhook subscription of the Meta app and that WhatsApp can reach Waypost.")
+	default: // not about senders
+		return Finding{Sender: id}
 	}
-	return Finding{Sender: id}
 }
 
 func (r Rule) assessErrors(id string, w Figures) Finding {
@@ -173,10 +183,10 @@ func (r Rule) assessErrors(id string, w Figures) Finding {
 	}
 	least := int64(r.MinimumVolume)
 	return r.judge(id, rate, rate > r.Threshold && total >= least, rate <= hysteresis*r.Threshold || 2*total < least,
-		fmt.Sprintf("error rate %.1f %% over %s", 100*rate, r.Window),
+		fmt.Sprintf("error rate %.1f%% over %s", 100*rate, r.Window),
 		append([]string{
-			fmt.Sprintf("%d messages failed for good or became dead letters, %d were accepted", w.Faults, w.Sent),
-			fmt.Sprintf("the limit is %.1f %%", 100*r.Threshold),
+			fmt.Sprintf("%d messages failed finally or became dead letters, %d were accepted", w.Faults, w.Sent),
+			fmt.Sprintf("the limit is %.1f%%", 100*r.Threshold),
 		}, w.Failures...)...)
 }
 
@@ -197,8 +207,8 @@ func (r Rule) assessLatency(id string, w Figures) Finding {
 		fmt.Sprintf("the limit is %s", seconds(r.Threshold)))
 }
 
-// assessGrowth finds a queue that grew in each minute of the window. What becomes due
-// all at once, such as a scheduled campaign, grows it in one.
+// assessGrowth finds a queue that grew in each minute of the window. Messages that become
+// due all at once, such as a scheduled campaign, make it grow in only one.
 func (r Rule) assessGrowth(id string, s SenderFacts) Finding {
 	minutes := s.Minutes[r.Window]
 	grows := len(minutes) > 0
@@ -214,12 +224,12 @@ func (r Rule) assessGrowth(id string, s SenderFacts) Finding {
 		rate = float64(arrived-drained) / float64(n)
 	}
 	f := r.judge(id, rate, grows && old && s.Due >= int64(r.MinimumVolume), !old || rate <= 0,
-		fmt.Sprintf("the queue has grown by %.0f messages a minute for %s; %d are due", rate, r.Window, s.Due),
+		fmt.Sprintf("the queue has grown by %.0f messages per minute for %s; %d are due", rate, r.Window, s.Due),
 		fmt.Sprintf("%d became due and %d left", arrived, drained),
 		fmt.Sprintf("the oldest has been due for %s", s.OldestDue.Round(time.Second)))
 	if n := len(minutes); n > 0 && float64(minutes[n-1].Drained) >= fullRate*60*float64(s.Rate) {
 		f.Severity = Warning
-		f.Explanation = append(f.Explanation, fmt.Sprintf("the lane sends at its full rate of %d a second", s.Rate))
+		f.Explanation = append(f.Explanation, fmt.Sprintf("the lane sends at its full rate of %d per second", s.Rate))
 	}
 	return f
 }
@@ -228,11 +238,11 @@ func (r Rule) assessStall(id string, s SenderFacts) Finding {
 	left := s.Windows[seconds(r.Threshold)].Left
 	stalled := s.Due >= int64(max(r.MinimumVolume, 1)) && left == 0 && s.OldestDue.Seconds() >= r.Threshold
 	f := r.judge(id, s.OldestDue.Seconds(), stalled, true,
-		fmt.Sprintf("%d messages are due, the oldest for %s, and nothing leaves", s.Due, s.OldestDue.Round(time.Second)),
-		"Look whether a process with the role dispatch runs, whether the sender is held or throttled, and whether WhatsApp answers.")
+		fmt.Sprintf("%d messages are due, the oldest for %s, and none is sent", s.Due, s.OldestDue.Round(time.Second)),
+		"Check whether a process with the role dispatch is running, whether the sender is held or throttled, and whether WhatsApp responds.")
 	if stalled && s.OldestUnpaused.Seconds() < r.Threshold {
 		f.Severity = Warning
-		f.Explanation = []string{"A person has paused what is due."}
+		f.Explanation = []string{"An operator has paused the due messages."}
 	}
 	return f
 }

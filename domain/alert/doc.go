@@ -1,7 +1,7 @@
-// Package alert decides when something is wrong enough that people have to know.
+// Package alert decides when a problem needs an operator's attention.
 //
-// Rules say what that is. Assess holds the figures of an instant against one of them;
-// Watch adds time to it: a finding has to hold, and has to be gone for a while before
-// its alert is resolved. An alert is an aggregate of its own: raised once, acknowledged
-// by people, resolved alone.
+// Rules define such problems. Assess evaluates a rule on the metrics of an instant. Watch
+// adds time: a finding must last before an alert is raised, and must be gone for a while
+// before the alert is resolved. An alert is an aggregate of its own: it is raised once,
+// acknowledged by an operator, and resolved automatically.
 package alert

@@ -2,79 +2,90 @@ package alert
 
 import "time"
 
-// Facts are what rules are held against: the installation in one instant.
+// Facts are what rules are evaluated on: the state of the installation at one instant.
 type Facts struct {
-	// Senders are the registered senders by id. All are the figures of all together.
+	// Senders are the registered senders by ID. All has the metrics of all together.
 	Senders map[string]SenderFacts
 	All     SenderFacts
-	// Unread is set if nothing could be read: then Behind is for how long that has been
-	// so, and nothing else is known.
+	// Unread is set if the facts could not be read. Behind is then how long that has
+	// lasted, and everything else is unknown.
 	Unread bool
-	// Behind is how far the read models are behind, Parked how many streams they leave
-	// out.
+	// Behind is the lag of the read models, and Parked the number of streams that they
+	// leave out.
 	Behind time.Duration
 	Parked int
-	// Unbalanced is set if the ledger was found not to balance.
+	// Unbalanced is set if the ledger does not balance.
 	Unbalanced bool
-	// Rejected counts webhooks with wrong signatures, by window.
+	// Rejected counts webhooks with invalid signatures, by window.
 	Rejected map[time.Duration]int64
-	// DiskUsed is the share of the disk that is in use; 0 if it is not known.
+	// DiskUsed is the fraction of the disk that is in use, or 0 if it is not known.
 	DiskUsed float64
-	// GivenUp are the outgoing webhooks that the platform has disabled.
+	// GivenUp are the outgoing webhooks that Waypost has disabled.
 	GivenUp []GivenUpHook
+	// Shortened is set if the event log has become shorter.
+	Shortened *Shortened
+}
+
+// Shortened describes a consumer of the event log with a position after the log's last
+// event.
+type Shortened struct {
+	Consumer      string
+	Position, End uint64
 }
 
 // GivenUpHook is an outgoing webhook whose receiver failed for too long.
 type GivenUpHook struct{ ID, Host, Reason string }
 
-// SenderFacts are those of one sender.
+// SenderFacts are the facts about one sender.
 type SenderFacts struct {
-	// Windows are its figures by the length of the window.
+	// Windows has its metrics by the length of the window.
 	Windows map[time.Duration]Figures
-	// Minutes are, for a window, the flows of each of its minutes, the oldest first.
-	// They may be left out where less is due than a rule asks for.
+	// Minutes has, for a window, the flows of each of its minutes, oldest first. They can
+	// be omitted if fewer messages are due than a rule requires.
 	Minutes map[time.Duration][]Flow
-	// Due is what is due and not accepted, OldestDue the age of the oldest of it,
-	// OldestUnpaused of what no person has paused. 0: none.
+	// Due is the number of messages that are due and not accepted, OldestDue the age of the
+	// oldest, and OldestUnpaused of the oldest that no operator has paused. 0 if there is
+	// none.
 	Due            int64
 	OldestDue      time.Duration
 	OldestUnpaused time.Duration
-	// Rate is how many calls a second it may make.
+	// Rate is the maximum number of calls per second.
 	Rate int
-	// Held is what it is held for; empty if it is not.
+	// Held is why it is held, or empty if it is not.
 	Held string
-	// Unanswered counts the messages sent since the last status, UnansweredFor is how
-	// long ago the first of them was sent.
+	// Unanswered counts the messages sent since the last status. UnansweredFor is the time
+	// since the first of them was sent.
 	Unanswered    int64
 	UnansweredFor time.Duration
 }
 
-// Figures are those of a window.
+// Figures are the metrics of a window.
 type Figures struct {
 	Sent      int64
 	Faults    int64
 	Delivered int64
-	// Left counts what ended being due other than by its time running out.
+	// Left counts messages that stopped being due other than by expiry.
 	Left    int64
 	Average time.Duration
 	P50     time.Duration
 	P95     time.Duration
-	// Failures tell of the most frequent failures, in a few words each.
+	// Failures describe the most frequent failures, in a few words each.
 	Failures []string
 }
 
-// Flow is what became due and what ended being due in a minute.
+// A Flow is how many messages became due and how many stopped being due in a minute.
 type Flow struct{ Arrived, Drained int64 }
 
-// Needs are the figures that rules go by, beyond those of the instant.
+// Needs are the metrics that rules depend on, other than those of the instant.
 type Needs struct {
-	// Windows are lengths that Figures are needed for, Minutes such that flows are.
+	// Windows are the lengths that Figures are needed for, and Minutes those that flows are
+	// needed for.
 	Windows, Minutes map[time.Duration]bool
-	// Rejected are the windows of rejections.
+	// Rejected are the windows that rejections are needed for.
 	Rejected map[time.Duration]bool
 }
 
-// NeedsOf answers what the rules go by.
+// NeedsOf returns what the rules depend on.
 func NeedsOf(rules []Rule) Needs {
 	n := Needs{Windows: map[time.Duration]bool{}, Minutes: map[time.Duration]bool{}, Rejected: map[time.Duration]bool{}}
 	for _, r := range rules {
@@ -90,7 +101,7 @@ func NeedsOf(rules []Rule) Needs {
 			n.Minutes[r.Window] = true
 		case WebhookRejected:
 			n.Rejected[r.Window] = true
-		case SenderHeld, WebhookSilence, ReadModelStale, LedgerUnbalanced, DiskSpace, HookDisabled:
+		default: // needs only facts of the instant
 		}
 	}
 	return n

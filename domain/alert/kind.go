@@ -1,9 +1,11 @@
 package alert
 
+import "time"
+
 // Kind is what a rule watches. The values are those of the GraphQL schema.
 type Kind string
 
-// The kinds of rules.
+// The kinds of rules. Each has a row in kinds.
 const (
 	ErrorRate        Kind = "ERROR_RATE"
 	DeliveryLatency  Kind = "DELIVERY_LATENCY"
@@ -16,46 +18,105 @@ const (
 	LedgerUnbalanced Kind = "LEDGER_UNBALANCED"
 	DiskSpace        Kind = "DISK_SPACE"
 	HookDisabled     Kind = "OUTGOING_WEBHOOK_DISABLED"
+	LogShortened     Kind = "LOG_SHORTENED"
 )
+
+// traits are what distinguishes one kind from another, apart from how it is assessed.
+type traits struct {
+	// initial is the kind's rule at the start. Its ID never changes.
+	initial Rule
+	// ofSenders is set if a rule of the kind can be about one sender, and overAll if the
+	// metrics of all senders together mean something.
+	ofSenders, overAll bool
+	// ofReadModels is set if the facts come from the read models.
+	ofReadModels bool
+	needsWindow  bool
+	// unit is what a threshold is given in.
+	unit unit
+}
+
+// unit is what a threshold is given in, where that limits its values.
+type unit int
+
+const (
+	anyUnit  unit = iota
+	fraction      // 0 to 1
+	silence       // seconds, within the bounds of silences
+)
+
+// kinds has one row for each kind. Everything else about a kind is derived from its row
+// and its case in Assess.
+var kinds = func() []traits {
+	const window = 5 * time.Minute
+	return []traits{
+		{
+			initial:   Rule{ID: "error-rate", Kind: ErrorRate, Threshold: 0.02, Window: window, For: time.Minute, MinimumVolume: 50, Severity: Critical},
+			ofSenders: true, overAll: true, ofReadModels: true, needsWindow: true, unit: fraction,
+		},
+		{
+			initial:   Rule{ID: "delivery-latency", Kind: DeliveryLatency, Threshold: 5, Window: window, For: time.Minute, MinimumVolume: 20, Severity: Critical},
+			ofSenders: true, overAll: true, ofReadModels: true, needsWindow: true,
+		},
+		{
+			initial:   Rule{ID: "queue-growth", Kind: QueueGrowth, Window: window, MinimumVolume: 100, Severity: Critical},
+			ofSenders: true, ofReadModels: true, needsWindow: true,
+		},
+		{
+			initial:   Rule{ID: "queue-stalled", Kind: QueueStalled, Threshold: 120, MinimumVolume: 1, Severity: Critical},
+			ofSenders: true, ofReadModels: true, unit: silence,
+		},
+		{
+			initial:   Rule{ID: "sender-held", Kind: SenderHeld, Severity: Critical},
+			ofSenders: true, ofReadModels: true,
+		},
+		{
+			initial:   Rule{ID: "webhook-silence", Kind: WebhookSilence, Threshold: 120, MinimumVolume: 20, Severity: Critical},
+			ofSenders: true, overAll: true, ofReadModels: true, unit: silence,
+		},
+		{
+			initial:     Rule{ID: "webhook-rejected", Kind: WebhookRejected, Threshold: 10, Window: window, Severity: Warning},
+			needsWindow: true,
+		},
+		{initial: Rule{ID: "read-model-stale", Kind: ReadModelStale, Threshold: 30, Severity: Critical}},
+		{
+			initial:      Rule{ID: "ledger-unbalanced", Kind: LedgerUnbalanced, For: time.Minute, Severity: Critical},
+			ofReadModels: true,
+		},
+		{initial: Rule{ID: "disk-space", Kind: DiskSpace, Threshold: 0.9, Severity: Warning}, unit: fraction},
+		{initial: Rule{ID: "outgoing-webhook-disabled", Kind: HookDisabled, Severity: Warning}},
+		{initial: Rule{ID: "log-shortened", Kind: LogShortened, Severity: Critical}},
+	}
+}()
+
+// traits returns the row of the kind; the zero value if there is no such kind.
+func (k Kind) traits() traits {
+	for _, t := range kinds {
+		if t.initial.Kind == k {
+			return t
+		}
+	}
+	return traits{}
+}
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{
-		ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, WebhookSilence, WebhookRejected,
-		ReadModelStale, LedgerUnbalanced, DiskSpace, HookDisabled,
+	list := make([]Kind, len(kinds))
+	for i, t := range kinds {
+		list[i] = t.initial.Kind
 	}
+	return list
 }
 
-// ofSenders reports whether a rule of the kind may be about one sender.
-func (k Kind) ofSenders() bool {
-	switch k {
-	case WebhookRejected, ReadModelStale, LedgerUnbalanced, DiskSpace, HookDisabled:
-		return false
-	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, WebhookSilence:
-	}
-	return true
-}
-
-// ofReadModels reports whether what the rule goes by is read from the read models.
-func (k Kind) ofReadModels() bool {
-	switch k {
-	case ReadModelStale, DiskSpace, WebhookRejected, HookDisabled:
-		return false
-	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, WebhookSilence, LedgerUnbalanced:
-	}
-	return true
-}
-
-// Severity is how bad it is.
+// Severity is the severity of an alert.
 type Severity string
 
-// The severities, the lesser first.
+// The severities, least severe first.
 const (
 	Warning  Severity = "WARNING"
 	Critical Severity = "CRITICAL"
 )
 
-// State is where an alert is.
+// State is the state of an alert.
 type State string
 
 // The states of an alert.
@@ -65,7 +126,7 @@ const (
 	Resolved     State = "RESOLVED"
 )
 
-// Statistic is what a rule on latency goes by.
+// Statistic is the statistic that a rule on latency uses.
 type Statistic string
 
 // The statistics of latencies.

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// Watch adds time to findings: a breach has to hold before it is raised, and to be
-// gone for as long before its alert is resolved. One rule is one Watch.
+// A Watch adds time to findings: a breach must last before an alert is raised, and be gone
+// for as long before the alert is resolved. Each rule has its own Watch.
 type Watch struct {
-	breached map[Key]time.Time // since when
-	mended   map[Key]time.Time
+	breached map[Key]time.Time // start of the breach
+	cleared  map[Key]time.Time
 }
 
-// NewWatch makes a watch of which nothing has been seen.
+// NewWatch returns a Watch that has seen no findings.
 func NewWatch() *Watch {
-	return &Watch{breached: make(map[Key]time.Time), mended: make(map[Key]time.Time)}
+	return &Watch{breached: make(map[Key]time.Time), cleared: make(map[Key]time.Time)}
 }
 
-// Step takes in the findings at now. It answers what is to be raised, and the keys of
-// the open alerts of this rule that are to be resolved.
+// Step records the findings at now. It returns the findings to raise, and the keys of the
+// open alerts of this rule to resolve.
 func (w *Watch) Step(r Rule, findings []Finding, open []Key, now time.Time) (raise []Finding, resolve []Key) {
 	isOpen := make(map[Key]bool, len(open))
 	for _, k := range open {
@@ -29,7 +29,7 @@ func (w *Watch) Step(r Rule, findings []Finding, open []Key, now time.Time) (rai
 	for _, f := range findings {
 		k := Key{r.ID, f.Sender, f.Severity}
 		level[k] = f.Level
-		if f.Level == Between { // an open alert stays, of whichever severity it is
+		if f.Level == Between { // an open alert stays open, whatever its severity
 			level[Key{r.ID, f.Sender, Warning}], level[Key{r.ID, f.Sender, Critical}] = Between, Between
 		}
 		if f.Level != Breach {
@@ -49,16 +49,16 @@ func (w *Watch) Step(r Rule, findings []Finding, open []Key, now time.Time) (rai
 	}
 	for _, k := range open {
 		if l, found := level[k]; found && l != Clear {
-			delete(w.mended, k)
+			delete(w.cleared, k)
 			continue
 		}
-		if _, seen := w.mended[k]; !seen {
-			w.mended[k] = now
+		if _, seen := w.cleared[k]; !seen {
+			w.cleared[k] = now
 		}
-		if now.Sub(w.mended[k]) >= r.clearFor() {
+		if now.Sub(w.cleared[k]) >= r.clearFor() {
 			resolve = append(resolve, k)
 		}
 	}
-	maps.DeleteFunc(w.mended, func(k Key, _ time.Time) bool { return !isOpen[k] || slices.Contains(resolve, k) })
+	maps.DeleteFunc(w.cleared, func(k Key, _ time.Time) bool { return !isOpen[k] || slices.Contains(resolve, k) })
 	return raise, resolve
 }

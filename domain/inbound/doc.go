@@ -1,13 +1,13 @@
-// Package inbound holds the events of what WhatsApp tells a business beside the
-// statuses of its messages: what users write, statuses whose message is not
-// known yet, changes of the account, and what could not be understood.
+// Package inbound defines the events for everything that WhatsApp reports to a business in
+// addition to the statuses of its messages: messages from users, statuses of messages that
+// are not known yet, changes of the account, and webhooks that could not be parsed.
 //
 // # Invariants
 //
-//   - Nothing is decided about them: they are recorded as they came, since
-//     WhatsApp has no way to be asked for them again.
-//   - Their ids are derived from what they tell ([EventID]), so that a webhook
-//     that comes again records nothing twice.
-//   - What is personal stands under the member "personal": wamids, names,
-//     numbers and every raw body.
+//   - Nothing is decided about them. They are recorded as received, because WhatsApp can't
+//     be asked for them again.
+//   - Their IDs are derived from their contents ([EventID]), so that a repeated webhook
+//     records nothing twice.
+//   - All personal data is in the member "personal": wamids, names, numbers, and every raw
+//     body.
 package inbound

@@ -11,10 +11,10 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// Namespace is the UUID namespace in which the ids of these events are made.
+// Namespace is the UUID namespace for the IDs of these events.
 var Namespace = uuid.MustParse("5f0c6a52-0d27-4f0e-9b57-0c1a6b7c1de4")
 
-// EventID is the id of the event that these parts tell apart from all others.
+// EventID returns the ID of the event that these parts distinguish from all others.
 func EventID(parts ...string) uuid.UUID {
 	return uuid.NewSHA1(Namespace, []byte(strings.Join(parts, "\n")))
 }
@@ -31,7 +31,7 @@ func Types() []domain.Type {
 type InboundReceived struct {
 	BusinessAccountID string `json:"businessAccountId,omitempty"`
 	PhoneNumberID     string `json:"phoneNumberId,omitempty"`
-	// Type is WhatsApp's word for what it is: text, image, button, …
+	// Type is WhatsApp's word for the kind of message: text, image, button, …
 	Type string `json:"type,omitempty"`
 	// At is WhatsApp's own time, in whole seconds.
 	At       time.Time       `json:"at,omitzero"`
@@ -41,17 +41,17 @@ type InboundReceived struct {
 // InboundPersonal is the personal part of InboundReceived.
 type InboundPersonal struct {
 	WhatsAppID string `json:"whatsappId"`
-	// From is the wa_id of the user, or their user id if they hide their number.
+	// From is the wa_id of the user, or their user ID if they hide their number.
 	From string `json:"from,omitempty"`
 	Name string `json:"name,omitempty"`
-	// ContextID is the wamid of the message that this one answers, if it does.
+	// ContextID is the wamid of the message that this one replies to, if any.
 	ContextID string `json:"contextId,omitempty"`
-	// Message is the object as it came.
+	// Message is the object as received.
 	Message json.RawMessage `json:"message"`
 }
 
-// StatusOrphaned records a status whose message is not known yet: it overtook
-// the answer that would have named its wamid, or another system sent the message.
+// StatusOrphaned records a status of a message that is not known yet: it arrived before the
+// response with its wamid, or another system sent the message.
 type StatusOrphaned struct {
 	BusinessAccountID string             `json:"businessAccountId,omitempty"`
 	PhoneNumberID     string             `json:"phoneNumberId,omitempty"`
@@ -60,8 +60,19 @@ type StatusOrphaned struct {
 	At      time.Time        `json:"at,omitzero"`
 	Pricing *message.Pricing `json:"pricing,omitempty"`
 	// Failure is set for message.ReportFailed.
-	Failure  *message.Failure `json:"failure,omitempty"`
-	Personal OrphanPersonal   `json:"personal"`
+	Failure *message.Failure `json:"failure,omitempty"`
+	// Type and Status are WhatsApp's words for message.ReportOther, for example
+	// "payment" and "captured".
+	Type   string `json:"type,omitempty"`
+	Status string `json:"status,omitempty"`
+	// MessageID and Call are from the callback data that the status echoed, if that has
+	// Waypost's form. The status belongs to no other message.
+	MessageID string `json:"messageId,omitempty"`
+	Call      int    `json:"call,omitempty"`
+	// Foreign is set if the status echoed callback data of another system. It belongs to no
+	// message of Waypost.
+	Foreign  bool           `json:"foreign,omitempty"`
+	Personal OrphanPersonal `json:"personal"`
 }
 
 // OrphanPersonal is the personal part of StatusOrphaned.
@@ -69,13 +80,16 @@ type OrphanPersonal struct {
 	WhatsAppID  string                  `json:"whatsappId"`
 	RecipientID string                  `json:"recipientId,omitempty"`
 	Failure     message.FailurePersonal `json:"failure,omitzero"`
+	// Raw is the status as received, truncated to 4 KiB, for message.ReportOther.
+	Raw string `json:"raw,omitempty"`
 }
 
-// Report is the status as the message's decision takes it.
-func (e StatusOrphaned) Report() message.Report {
-	r := message.Report{
+// Report returns the status as an input for the message's decision.
+func (e StatusOrphaned) Report() message.StatusUpdate {
+	r := message.StatusUpdate{
 		Kind: e.Kind, WhatsAppID: e.Personal.WhatsAppID, RecipientID: e.Personal.RecipientID,
-		At: e.At, Pricing: e.Pricing, Personal: e.Personal.Failure,
+		Call: e.Call, At: e.At, Pricing: e.Pricing, Personal: e.Personal.Failure,
+		About: message.About{Type: e.Type, Status: e.Status, Raw: e.Personal.Raw},
 	}
 	if e.Failure != nil {
 		r.Failure = *e.Failure
@@ -83,12 +97,12 @@ func (e StatusOrphaned) Report() message.Report {
 	return r
 }
 
-// AccountChanged records anything else that WhatsApp reports of a business
-// account: of templates, limits, reviews, restrictions, opt-outs.
+// AccountChanged records everything else that WhatsApp reports about a business account:
+// templates, limits, reviews, restrictions, opt-outs.
 type AccountChanged struct {
 	BusinessAccountID string `json:"businessAccountId,omitempty"`
 	PhoneNumberID     string `json:"phoneNumberId,omitempty"`
-	// Field is what it is about, as WhatsApp names it.
+	// Field is the subject, in WhatsApp's words.
 	Field string    `json:"field"`
 	At    time.Time `json:"at,omitzero"`
 	// Failures are the errors of a number that belong to no message.
@@ -96,15 +110,15 @@ type AccountChanged struct {
 	Personal AccountPersonal   `json:"personal"`
 }
 
-// AccountPersonal is the personal part of AccountChanged: an opt-out, for one,
-// names a number.
+// AccountPersonal is the personal part of AccountChanged. An opt-out, for example, contains
+// a number.
 type AccountPersonal struct {
-	// Value is the object as it came.
+	// Value is the object as received.
 	Value json.RawMessage `json:"value"`
 }
 
-// WebhookParked records a webhook, or a part of one, that could not be recorded
-// as what it is. One larger than an event may be stands in several, in order.
+// WebhookParked records a webhook, or a part of one, that could not be recorded as its own
+// type of event. If it is larger than an event can be, it is split into several, in order.
 type WebhookParked struct {
 	BusinessAccountID string `json:"businessAccountId,omitempty"`
 	// Part is the number of this piece, from 1, of Parts.
@@ -115,9 +129,9 @@ type WebhookParked struct {
 
 // ParkedPersonal is the personal part of WebhookParked.
 type ParkedPersonal struct {
-	// Reason may quote what could not be read.
+	// Reason can quote what could not be parsed.
 	Reason string `json:"reason"`
-	// Raw is the piece as it came: base64 in JSON, since it need not be text.
+	// Raw is the piece as received, base64 in JSON because it need not be text.
 	Raw []byte `json:"raw"`
 }
 
@@ -133,11 +147,11 @@ func (AccountChanged) EventType() string { return "AccountChanged" }
 // EventType is "WebhookParked".
 func (WebhookParked) EventType() string { return "WebhookParked" }
 
-// OccurredAt is when the user wrote it.
+// OccurredAt returns when the user wrote it.
 func (e InboundReceived) OccurredAt() time.Time { return e.At }
 
-// OccurredAt is WhatsApp's time of the status.
+// OccurredAt returns WhatsApp's time of the status.
 func (e StatusOrphaned) OccurredAt() time.Time { return e.At }
 
-// OccurredAt is WhatsApp's time of the change.
+// OccurredAt returns WhatsApp's time of the change.
 func (e AccountChanged) OccurredAt() time.Time { return e.At }

@@ -151,7 +151,7 @@ func (m Sticker) Validate() error { return Media(m).validate(KindSticker) }
 
 func (m Media) validate(kind Kind) error {
 	name := kind.APIName()
-	if err := domain.Under(name, m.validateSource()); err != nil {
+	if err := domain.PrefixField(name, m.validateSource()); err != nil {
 		return err
 	}
 	if m.Caption != "" {
@@ -166,7 +166,7 @@ func (m Media) validate(kind Kind) error {
 		if kind != KindDocument {
 			return domain.Invalid(name+".filename", "is given, but only documents have a file name")
 		}
-		if err := checkLength(name+".filename", m.Filename, 1, maxFilename); err != nil {
+		if err := domain.CheckLine(name+".filename", m.Filename, 1, maxFilename); err != nil {
 			return err
 		}
 	}
@@ -183,7 +183,7 @@ func (m Media) validateSource() error {
 	case m.ID != "" && m.Link != "":
 		return domain.Invalid("", "has both id and link, exactly one is needed")
 	case m.ID != "":
-		return checkLength("id", m.ID, 1, maxMediaID)
+		return domain.CheckLine("id", m.ID, 1, maxMediaID)
 	}
 	return checkLink(m.Link)
 }
@@ -203,11 +203,11 @@ func checkLink(link string) error {
 	if u.Hostname() == "" {
 		return domain.Invalid(field, "has no host; give an absolute http or https URL")
 	}
-	return checkLength(field, link, 1, maxLink)
+	return domain.CheckLine(field, link, 1, maxLink)
 }
 
-// Encode answers the Cloud API's object of the content: what stands under its
-// Kind's APIName in a request. It does not validate.
+// Encode returns the Cloud API's object of the content: the value of its Kind's APIName in a
+// request. It doesn't validate.
 func Encode(c Content) (json.RawMessage, error) {
 	data, err := json.Marshal(c)
 	if err != nil {
@@ -217,7 +217,7 @@ func Encode(c Content) (json.RawMessage, error) {
 }
 
 // Decode reads what Encode wrote for content of that kind. It does not validate:
-// what was accepted once is read for ever.
+// content that was accepted can always be read.
 func Decode(kind Kind, data json.RawMessage) (Content, error) {
 	switch kind {
 	case KindText:

@@ -79,7 +79,7 @@ func (c Contacts) Validate() error {
 			err = one.validate()
 		}
 		if err != nil {
-			return domain.Under(fmt.Sprintf("contacts.%d.contact", i), err)
+			return domain.PrefixField(fmt.Sprintf("contacts.%d.contact", i), err)
 		}
 	}
 	return nil

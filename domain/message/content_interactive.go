@@ -26,6 +26,8 @@ const (
 	InteractiveLocationRequest InteractiveKind = "location_request_message"
 	InteractiveCarousel        InteractiveKind = "carousel"
 	InteractiveAddress         InteractiveKind = "address_message"
+	// InteractiveContactInfo asks the recipient to share their phone number.
+	InteractiveContactInfo InteractiveKind = "request_contact_info"
 	// InteractiveOrderDetails and those below belong to payments and calls: their texts are
 	// checked and the action is left to WhatsApp.
 	InteractiveOrderDetails   InteractiveKind = "order_details"
@@ -39,7 +41,7 @@ func InteractiveKinds() []InteractiveKind {
 	return []InteractiveKind{
 		InteractiveButton, InteractiveList, InteractiveCTAURL, InteractiveFlow, InteractiveProduct,
 		InteractiveProductList, InteractiveCatalog, InteractiveLocationRequest, InteractiveCarousel, InteractiveAddress,
-		InteractiveOrderDetails, InteractiveOrderStatus, InteractiveCallPermission, InteractiveVoiceCall,
+		InteractiveContactInfo, InteractiveOrderDetails, InteractiveOrderStatus, InteractiveCallPermission, InteractiveVoiceCall,
 	}
 }
 
@@ -139,14 +141,14 @@ func (m Interactive) Validate() error {
 		for _, k := range InteractiveKinds() {
 			names = append(names, string(k))
 		}
-		return domain.Invalid("interactive.kind", "%q is none of %s", string(m.InteractiveKind), strings.Join(names, ", "))
+		return domain.Invalid("interactive.kind", "unknown kind %q; use one of %s", string(m.InteractiveKind), strings.Join(names, ", "))
 	}
 	var o interactive
 	err := readObject(m.Object, &o)
 	if err == nil {
 		err = o.validate(m.InteractiveKind)
 	}
-	return domain.Under("interactive.object", err)
+	return domain.PrefixField("interactive.object", err)
 }
 
 func (o interactive) validate(kind InteractiveKind) error {
@@ -159,13 +161,13 @@ func (o interactive) validate(kind InteractiveKind) error {
 	if o.Action == nil {
 		return domain.Invalid("action", "is missing, an interactive message needs one")
 	}
-	return domain.Under("action", o.Action.validate(kind))
+	return domain.PrefixField("action", o.Action.validate(kind))
 }
 
 // validateTexts checks header, body and footer.
 func (o interactive) validateTexts(kind InteractiveKind) error {
 	if o.Header != nil {
-		if err := domain.Under("header", o.Header.validate(headersOf(kind), kind)); err != nil {
+		if err := domain.PrefixField("header", o.Header.validate(headersOf(kind), kind)); err != nil {
 			return err
 		}
 	} else if kind == InteractiveProductList {
@@ -197,7 +199,7 @@ func headersOf(kind InteractiveKind) []string {
 	switch kind {
 	case InteractiveList, InteractiveProductList:
 		return []string{"text"}
-	case InteractiveProduct, InteractiveCarousel, InteractiveLocationRequest:
+	case InteractiveProduct, InteractiveCarousel, InteractiveLocationRequest, InteractiveContactInfo:
 		return nil
 	case InteractiveButton, InteractiveCTAURL, InteractiveFlow, InteractiveCatalog, InteractiveAddress,
 		InteractiveOrderDetails, InteractiveOrderStatus, InteractiveCallPermission, InteractiveVoiceCall:
@@ -251,7 +253,7 @@ func (a interactiveAction) validate(kind InteractiveKind) error {
 		return validateAddress(a.Parameters)
 	case InteractiveVoiceCall:
 		return validateVoiceCall(a.Parameters)
-	case InteractiveLocationRequest, InteractiveOrderDetails, InteractiveOrderStatus, InteractiveCallPermission:
+	case InteractiveLocationRequest, InteractiveContactInfo, InteractiveOrderDetails, InteractiveOrderStatus, InteractiveCallPermission:
 	}
 	return nil
 }
@@ -262,7 +264,7 @@ func actionOf(kind InteractiveKind) string {
 	switch kind {
 	case InteractiveLocationRequest:
 		return "send_location"
-	case InteractiveCTAURL, InteractiveFlow, InteractiveCatalog, InteractiveAddress, InteractiveVoiceCall:
+	case InteractiveCTAURL, InteractiveFlow, InteractiveCatalog, InteractiveAddress, InteractiveContactInfo, InteractiveVoiceCall:
 		return string(kind)
 	case InteractiveButton, InteractiveList, InteractiveProduct, InteractiveProductList, InteractiveCarousel,
 		InteractiveOrderDetails, InteractiveOrderStatus, InteractiveCallPermission:

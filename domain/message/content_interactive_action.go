@@ -38,46 +38,59 @@ const (
 	maxCallTTL = 43_200
 )
 
+// replyButton is a button of a message, or of a card of a carousel.
 type replyButton struct {
-	Type  string `json:"type"`
-	Reply struct {
-		ID    string `json:"id"`
-		Title string `json:"title"`
-	} `json:"reply"`
+	Type string `json:"type"`
+	// Reply is that of a message's button, QuickReply that of a card's.
+	Reply      reply `json:"reply"`
+	QuickReply reply `json:"quick_reply"`
+}
+
+type reply struct {
+	ID    string `json:"id"`
+	Title string `json:"title"`
 }
 
 func validateReplyButtons(buttons []replyButton) error {
 	if n := len(buttons); n < 1 || n > maxButtons {
 		return domain.Invalid("buttons", "has %d buttons, 1 to %d are allowed", n, maxButtons)
 	}
+	return validateReplies(buttons, "reply", func(b replyButton) reply { return b.Reply })
+}
+
+// validateReplies checks buttons of one type, whose ID and title are in the member
+// of that name.
+func validateReplies(buttons []replyButton, kind string, of func(replyButton) reply) error {
 	ids, titles := unique{}, unique{}
 	for i, b := range buttons {
 		at := "buttons." + strconv.Itoa(i)
-		if b.Type != "reply" {
-			return domain.Invalid(at+".type", `is %q, "reply" is needed`, b.Type)
+		if b.Type != kind {
+			return domain.Invalid(at+".type", "is %q, %q is needed", b.Type, kind)
 		}
-		if err := checkLength(at+".reply.id", b.Reply.ID, 1, maxButtonID); err != nil {
+		at += "." + kind
+		r := of(b)
+		if err := checkLength(at+".id", r.ID, 1, maxButtonID); err != nil {
 			return err
 		}
-		if err := checkLength(at+".reply.title", b.Reply.Title, 1, maxButtonTitle); err != nil {
+		if err := checkLength(at+".title", r.Title, 1, maxButtonTitle); err != nil {
 			return err
 		}
-		if err := ids.add(at+".reply.id", b.Reply.ID); err != nil {
+		if err := ids.add(at+".id", r.ID); err != nil {
 			return err
 		}
-		if err := titles.add(at+".reply.title", b.Reply.Title); err != nil {
+		if err := titles.add(at+".title", r.Title); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// unique finds a value that stands twice.
+// unique returns an error if a value occurs twice.
 type unique map[string]bool
 
 func (u unique) add(field, value string) error {
 	if u[value] {
-		return domain.Invalid(field, "%q stands twice, each must be another", value)
+		return domain.Invalid(field, "%q is used twice; use each value only once", value)
 	}
 	u[value] = true
 	return nil
@@ -120,10 +133,10 @@ func (a interactiveAction) validateList() error {
 	rows, ids := 0, unique{}
 	for i, s := range a.Sections {
 		at := "sections." + strconv.Itoa(i)
-		if err := domain.Under(at, s.validateTitle(len(a.Sections))); err != nil {
+		if err := domain.PrefixField(at, s.validateTitle(len(a.Sections))); err != nil {
 			return err
 		}
-		if err := domain.Under(at, s.validateRows(ids)); err != nil {
+		if err := domain.PrefixField(at, s.validateRows(ids)); err != nil {
 			return err
 		}
 		rows += len(s.Rows)
@@ -162,7 +175,7 @@ func validateURLButton(parameters json.RawMessage) error {
 		URL         string `json:"url"`
 	}
 	if err := readObject(parameters, &p); err != nil {
-		return domain.Under("parameters", err)
+		return domain.PrefixField("parameters", err)
 	}
 	if err := checkLength("parameters.display_text", p.DisplayText, 1, maxButtonTitle); err != nil {
 		return err
@@ -210,7 +223,7 @@ func validateFlow(parameters json.RawMessage) error {
 	default:
 		err = checkLength("flow_cta", p.Button, 1, maxFlowButton)
 	}
-	return domain.Under("parameters", err)
+	return domain.PrefixField("parameters", err)
 }
 
 // productReference names a product of a catalog.
@@ -242,14 +255,14 @@ func validateProductSections(sections []section) error {
 	products := 0
 	for i, s := range sections {
 		at := "sections." + strconv.Itoa(i)
-		if err := domain.Under(at, s.validateTitle(len(sections))); err != nil {
+		if err := domain.PrefixField(at, s.validateTitle(len(sections))); err != nil {
 			return err
 		}
 		if len(s.Products) == 0 {
 			return domain.Invalid(at+".product_items", "is empty, a section needs at least 1 product")
 		}
 		for j, p := range s.Products {
-			if err := domain.Under(fmt.Sprintf("%s.product_items.%d", at, j), p.validateRetailerID()); err != nil {
+			if err := domain.PrefixField(fmt.Sprintf("%s.product_items.%d", at, j), p.validateRetailerID()); err != nil {
 				return err
 			}
 		}
@@ -270,7 +283,7 @@ func validateThumbnail(parameters json.RawMessage) error {
 		Thumbnail *string `json:"thumbnail_product_retailer_id"`
 	}
 	if err := readObject(parameters, &p); err != nil {
-		return domain.Under("parameters", err)
+		return domain.PrefixField("parameters", err)
 	}
 	if p.Thumbnail != nil && *p.Thumbnail == "" {
 		return domain.Invalid("parameters.thumbnail_product_retailer_id", "is empty, leave it out for the catalog's first product")
@@ -286,7 +299,7 @@ func validateAddress(parameters json.RawMessage) error {
 		} `json:"values"`
 	}
 	if err := readObject(parameters, &p); err != nil {
-		return domain.Under("parameters", err)
+		return domain.PrefixField("parameters", err)
 	}
 	if p.Country != "IN" {
 		return domain.Invalid("parameters.country", `is %q, address messages are for India alone: "IN"`, p.Country)
@@ -313,7 +326,7 @@ func validateVoiceCall(parameters json.RawMessage) error {
 	if err == nil && p.TTL != nil {
 		err = checkCallTTL(*p.TTL)
 	}
-	return domain.Under("parameters", err)
+	return domain.PrefixField("parameters", err)
 }
 
 func checkCallTTL(minutes int) error {
@@ -323,8 +336,8 @@ func checkCallTTL(minutes int) error {
 	return nil
 }
 
-// interactiveCard is one of a carousel: of media with a button to a URL, or of a
-// product.
+// interactiveCard is one of a carousel: of media with a button to a URL or with
+// quick replies, or of a product.
 type interactiveCard struct {
 	Index  *int               `json:"card_index"`
 	Type   string             `json:"type"`
@@ -339,10 +352,10 @@ func validateCards(cards []interactiveCard) error {
 	}
 	for i, c := range cards {
 		at := "cards." + strconv.Itoa(i)
-		if err := domain.Under(at, checkCardIndex(c.Index, i)); err != nil {
+		if err := domain.PrefixField(at, checkCardIndex(c.Index, i)); err != nil {
 			return err
 		}
-		if err := domain.Under(at, c.validate(cards[0])); err != nil {
+		if err := domain.PrefixField(at, c.validate(cards[0])); err != nil {
 			return err
 		}
 	}
@@ -365,9 +378,13 @@ func (c interactiveCard) validate(first interactiveCard) error {
 	}
 	switch c.Type {
 	case string(InteractiveProduct):
-		return domain.Under("action", c.Action.validateProductCard(*first.Action))
+		return domain.PrefixField("action", c.Action.validateProductCard(*first.Action))
 	case string(InteractiveCTAURL):
 		return c.validateMedia(first)
+	case "":
+		if len(c.Action.Buttons) > 0 { // Meta's page has a type, others leave it out
+			return c.validateMedia(first)
+		}
 	}
 	return domain.Invalid("type", "is %q, cta_url or product is allowed", c.Type)
 }
@@ -383,7 +400,7 @@ func (c interactiveCard) validateMedia(first interactiveCard) error {
 	if c.Header == nil {
 		return domain.Invalid("header", "is missing, a card needs an image or a video")
 	}
-	if err := domain.Under("header", c.Header.validate([]string{"image", "video"}, InteractiveCarousel)); err != nil {
+	if err := domain.PrefixField("header", c.Header.validate([]string{"image", "video"}, InteractiveCarousel)); err != nil {
 		return err
 	}
 	if c.Header.Type != first.Header.Type {
@@ -397,5 +414,22 @@ func (c interactiveCard) validateMedia(first interactiveCard) error {
 			return domain.Invalid("body.text", "has %d line breaks, at most %d are allowed", n, maxCardBreaks)
 		}
 	}
-	return domain.Under("action", c.Action.validate(InteractiveCTAURL))
+	return domain.PrefixField("action", c.Action.validateCardButtons(*first.Action))
+}
+
+// validateCardButtons checks the button to a URL or the quick replies of a card:
+// all cards have the same type and number of them.
+func (a interactiveAction) validateCardButtons(first interactiveAction) error {
+	if n, want := len(a.Buttons), len(first.Buttons); n != want {
+		return domain.Invalid("buttons", "has %d buttons, but the first card has %d; all cards must have the same number", n, want)
+	}
+	switch {
+	case a.Buttons == nil:
+		return a.validate(InteractiveCTAURL)
+	case len(a.Buttons) == 0:
+		return domain.Invalid("buttons", "is empty; give at least 1 button, or leave it out for a button to a URL")
+	case a.Name != "" || len(a.Parameters) > 0:
+		return domain.Invalid("buttons", "is given next to a button to a URL; a card has one or the other")
+	}
+	return validateReplies(a.Buttons, "quick_reply", func(b replyButton) reply { return b.QuickReply })
 }

@@ -41,6 +41,16 @@ func mediaCard(index int, kind string) string {
 		"action":{"name":"cta_url","parameters":{"display_text":"Buy","url":"https://shop.example.test/1"}}}`, index, kind, kind)
 }
 
+// replyCard is a card with quick replies of these titles.
+func replyCard(index int, titles ...string) string {
+	all := make([]string, len(titles))
+	for i, title := range titles {
+		all[i] = fmt.Sprintf(`{"type":"quick_reply","quick_reply":{"id":"id-%d","title":%q}}`, i, title)
+	}
+	return fmt.Sprintf(`{"card_index":%d,"type":"cta_url","header":{"type":"image","image":{"id":"1"}},"action":{"buttons":[%s]}}`,
+		index, strings.Join(all, ","))
+}
+
 func productCard(index int, catalog string) string {
 	return fmt.Sprintf(`{"card_index":%d,"type":"product","action":{"catalog_id":%q,"product_retailer_id":"p"}}`, index, catalog)
 }
@@ -74,6 +84,9 @@ func TestInteractiveAtItsLimits(t *testing.T) {
 		"thirty products":   interactive("product_list", `{"header":{"type":"text","text":"h"},"body":{"text":"b"},"action":{"catalog_id":"1","sections":[{"title":"a",`+products(20)+`},{"title":"b",`+products(10)+`}]}}`),
 		"catalog":           interactive("catalog_message", object(`{"name":"catalog_message"}`)),
 		"ten cards":         interactive("carousel", object(cards(manyCards...))),
+		"quick replies":     interactive("carousel", object(cards(replyCard(0, "a", long(20)), replyCard(1, "a", "b")))),
+		"untyped cards":     interactive("carousel", object(strings.ReplaceAll(cards(replyCard(0, "a"), replyCard(1, "a")), `"type":"cta_url",`, ""))),
+		"contact info":      interactive("request_contact_info", object(`{"name":"request_contact_info"}`)),
 		"product cards":     interactive("carousel", object(cards(productCard(0, "1"), productCard(1, "1")))),
 		"call":              interactive("voice_call", object(parameters("voice_call", `{"display_text":"Call us","ttl_minutes":43200,"payload":"`+long(512)+`"}`))),
 		"call, bare":        interactive("voice_call", object(`{"name":"voice_call"}`)),
@@ -123,7 +136,7 @@ func TestInteractiveRejected(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		kind                message.InteractiveKind
-		object, field, says string
+		object, field, want string
 	}{
 		"no object":     {"button", `[]`, "object", "no object"},
 		"no JSON":       {"button", `{`, "object", "no object"},
@@ -196,29 +209,39 @@ func TestInteractiveRejected(t *testing.T) {
 		"address abroad":   {"address_message", object(parameters("address_message", `{"country":"DE"}`)), "object.action.parameters.country", `"IN"`},
 		"long pin code":    {"address_message", object(parameters("address_message", `{"country":"IN","values":{"in_pin_code":"1234567"}}`)), "object.action.parameters.values.in_pin_code", "0 to 6"},
 
-		"carousel footer": {"carousel", `{"body":{"text":"b"},"footer":{"text":"f"},"action":{}}`, "object.footer", "none outside"},
-		"carousel header": {"carousel", `{"header":{"type":"text","text":"f"},"body":{"text":"b"},"action":{}}`, "object.header", "has none"},
-		"one card":        {"carousel", object(cards(mediaCard(0, "image"))), "object.action.cards", "1 cards, 2 to 10"},
-		"eleven cards":    {"carousel", object(cards(eleven...)), "object.action.cards", "11 cards, 2 to 10"},
-		"card index":      {"carousel", object(cards(mediaCard(0, "image"), mediaCard(2, "image"))), "object.action.cards.1.card_index", "must be 1"},
-		"mixed headers":   {"carousel", object(cards(mediaCard(0, "image"), mediaCard(1, "video"))), "object.action.cards.1.header.type", "same"},
-		"mixed cards":     {"carousel", object(cards(mediaCard(0, "image"), productCard(1, "1"))), "object.action.cards.1.type", "same"},
-		"mixed catalogs":  {"carousel", object(cards(productCard(0, "1"), productCard(1, "2"))), "object.action.cards.1.action.catalog_id", "same"},
-		"text card":       {"carousel", object(cards(mediaCard(0, "audio"), mediaCard(1, "audio"))), "object.action.cards.0.header.type", "image, video"},
-		"card type":       {"carousel", object(cards(`{"card_index":0,"type":"reply","action":{}}`, productCard(1, "1"))), "object.action.cards.0.type", "cta_url or product"},
-		"card action":     {"carousel", object(cards(`{"card_index":0,"type":"product"}`, productCard(1, "1"))), "object.action.cards.0.action", "missing"},
-		"card header":     {"carousel", object(cards(`{"card_index":0,"type":"cta_url","action":`+link+`}`, mediaCard(1, "image"))), "object.action.cards.0.header", "missing"},
-		"card body":       {"carousel", object(cards(strings.Replace(mediaCard(0, "image"), `"c"`, `"`+long(161)+`"`, 1), mediaCard(1, "image"))), "object.action.cards.0.body.text", "1 to 160"},
-		"card breaks":     {"carousel", object(cards(strings.Replace(mediaCard(0, "image"), `"c"`, `"1\n2\n3\n4"`, 1), mediaCard(1, "image"))), "object.action.cards.0.body.text", "3 line breaks, at most 2"},
-		"call text":       {"voice_call", object(parameters("voice_call", `{"display_text":"`+long(21)+`"}`)), "object.action.parameters.display_text", "0 to 20"},
-		"call ttl":        {"voice_call", object(parameters("voice_call", `{"ttl_minutes":43201}`)), "object.action.parameters.ttl_minutes", "1 to 43200"},
-		"call payload":    {"voice_call", object(parameters("voice_call", `{"payload":"`+long(513)+`"}`)), "object.action.parameters.payload", "0 to 512"},
-		"unknown kind":    {"poll", object(`{}`), "kind", "location_request_message"},
-		"no kind":         {"", object(`{}`), "kind", "button"},
+		"carousel footer":  {"carousel", `{"body":{"text":"b"},"footer":{"text":"f"},"action":{}}`, "object.footer", "none outside"},
+		"carousel header":  {"carousel", `{"header":{"type":"text","text":"f"},"body":{"text":"b"},"action":{}}`, "object.header", "has none"},
+		"one card":         {"carousel", object(cards(mediaCard(0, "image"))), "object.action.cards", "1 cards, 2 to 10"},
+		"eleven cards":     {"carousel", object(cards(eleven...)), "object.action.cards", "11 cards, 2 to 10"},
+		"card index":       {"carousel", object(cards(mediaCard(0, "image"), mediaCard(2, "image"))), "object.action.cards.1.card_index", "must be 1"},
+		"mixed headers":    {"carousel", object(cards(mediaCard(0, "image"), mediaCard(1, "video"))), "object.action.cards.1.header.type", "same"},
+		"mixed cards":      {"carousel", object(cards(mediaCard(0, "image"), productCard(1, "1"))), "object.action.cards.1.type", "same"},
+		"mixed catalogs":   {"carousel", object(cards(productCard(0, "1"), productCard(1, "2"))), "object.action.cards.1.action.catalog_id", "same"},
+		"text card":        {"carousel", object(cards(mediaCard(0, "audio"), mediaCard(1, "audio"))), "object.action.cards.0.header.type", "image, video"},
+		"card type":        {"carousel", object(cards(`{"card_index":0,"type":"reply","action":{}}`, productCard(1, "1"))), "object.action.cards.0.type", "cta_url or product"},
+		"untyped card":     {"carousel", object(cards(strings.Replace(mediaCard(0, "image"), `"type":"cta_url",`, "", 1), mediaCard(1, "image"))), "object.action.cards.0.type", "cta_url or product"},
+		"no quick reply":   {"carousel", object(cards(replyCard(0), replyCard(1))), "object.action.cards.0.action.buttons", "is empty"},
+		"more replies":     {"carousel", object(cards(replyCard(0, "a"), replyCard(1, "a", "b"))), "object.action.cards.1.action.buttons", "first card has 1"},
+		"mixed buttons":    {"carousel", object(cards(replyCard(0, "a"), mediaCard(1, "image"))), "object.action.cards.1.action.buttons", "first card has 1"},
+		"reply and URL":    {"carousel", object(cards(strings.Replace(replyCard(0, "a"), `"action":{`, `"action":{"name":"cta_url",`, 1), replyCard(1, "a"))), "object.action.cards.0.action.buttons", "one or the other"},
+		"long quick reply": {"carousel", object(cards(replyCard(0, long(21)), replyCard(1, "a"))), "object.action.cards.0.action.buttons.0.quick_reply.title", "1 to 20"},
+		"reply of a card":  {"carousel", object(cards(strings.ReplaceAll(replyCard(0, "a"), "quick_reply", "reply"), replyCard(1, "a"))), "object.action.cards.0.action.buttons.0.type", "quick_reply"},
+		"contact action":   {"request_contact_info", object(`{"name":"contact_request"}`), "object.action.name", `"request_contact_info"`},
+		"contact header":   {"request_contact_info", `{"header":{"type":"text","text":"h"},"body":{"text":"b"},"action":{"name":"request_contact_info"}}`, "object.header", "has none"},
+		"contact body":     {"request_contact_info", `{"action":{"name":"request_contact_info"}}`, "object.body", "missing"},
+		"card action":      {"carousel", object(cards(`{"card_index":0,"type":"product"}`, productCard(1, "1"))), "object.action.cards.0.action", "missing"},
+		"card header":      {"carousel", object(cards(`{"card_index":0,"type":"cta_url","action":`+link+`}`, mediaCard(1, "image"))), "object.action.cards.0.header", "missing"},
+		"card body":        {"carousel", object(cards(strings.Replace(mediaCard(0, "image"), `"c"`, `"`+long(161)+`"`, 1), mediaCard(1, "image"))), "object.action.cards.0.body.text", "1 to 160"},
+		"card breaks":      {"carousel", object(cards(strings.Replace(mediaCard(0, "image"), `"c"`, `"1\n2\n3\n4"`, 1), mediaCard(1, "image"))), "object.action.cards.0.body.text", "3 line breaks, at most 2"},
+		"call text":        {"voice_call", object(parameters("voice_call", `{"display_text":"`+long(21)+`"}`)), "object.action.parameters.display_text", "0 to 20"},
+		"call ttl":         {"voice_call", object(parameters("voice_call", `{"ttl_minutes":43201}`)), "object.action.parameters.ttl_minutes", "1 to 43200"},
+		"call payload":     {"voice_call", object(parameters("voice_call", `{"payload":"`+long(513)+`"}`)), "object.action.parameters.payload", "0 to 512"},
+		"unknown kind":     {"poll", object(`{}`), "kind", "location_request_message"},
+		"no kind":          {"", object(`{}`), "kind", "button"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rejects(t, interactive(c.kind, c.object).Validate(), "interactive."+c.field, c.says)
+			rejects(t, interactive(c.kind, c.object).Validate(), "interactive."+c.field, c.want)
 		})
 	}
 }

@@ -67,7 +67,7 @@ func TestPlacesContactsAndReactionsRejected(t *testing.T) {
 	for name, c := range map[string]struct {
 		content message.Content
 		field   string
-		says    string
+		want    string
 	}{
 		"above the pole":  {message.Location{Latitude: 90.1}, "location.latitude", "-90 to 90"},
 		"no latitude":     {message.Location{Latitude: message.Degrees(math.NaN())}, "location.latitude", "-90 to 90"},
@@ -98,7 +98,7 @@ func TestPlacesContactsAndReactionsRejected(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rejects(t, c.content.Validate(), c.field, c.says)
+			rejects(t, c.content.Validate(), c.field, c.want)
 		})
 	}
 }
@@ -196,9 +196,10 @@ func TestTemplatePartsRejected(t *testing.T) {
 	const first = "template.components.0."
 	for name, c := range map[string]struct {
 		template    message.Template
-		field, says string
+		field, want string
 	}{
 		"otp":             {template(button("otp", "0", `{"type":"text","text":"1"}`)), first + "subType", "given to it as url"},
+		"contact info":    {template(button("request_contact_info", "0", `{"type":"payload","payload":"1"}`)), first + "subType", "leave out the component"},
 		"coupon hyphen":   {template(button("copy_code", "0", coupon("A-1"))), first + "parameters.0.coupon_code", "no letter and no digit"},
 		"long coupon":     {template(button("copy_code", "0", coupon(long(21)))), first + "parameters.0.coupon_code", "21 characters, 1 to 20"},
 		"long offer code": {template(button("copy_code", "0", coupon(long(16))), part("limited_time_offer", offer)), first + "parameters.0.coupon_code", "1 to 15"},
@@ -237,7 +238,7 @@ func TestTemplatePartsRejected(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rejects(t, c.template.Validate(), c.field, c.says)
+			rejects(t, c.template.Validate(), c.field, c.want)
 		})
 	}
 }

@@ -51,7 +51,7 @@ func (Location) Kind() Kind { return KindLocation }
 func (Location) content() {}
 
 // Validate checks that the coordinates are on the globe.
-func (l Location) Validate() error { return domain.Under("location", l.validate()) }
+func (l Location) Validate() error { return domain.PrefixField("location", l.validate()) }
 
 func (l Location) validate() error {
 	if err := l.validatePoint(); err != nil {
@@ -73,7 +73,7 @@ func (l Location) validatePoint() error {
 	return nil
 }
 
-// within is false for what is no number, too.
+// within returns false for NaN.
 func (d Degrees) within(most Degrees) bool { return d >= -most && d <= most }
 
 // point is a location within another object, whose coordinates may be missing.

@@ -9,13 +9,12 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// What Meta calls objects (contacts, interactive messages, parameters) is taken
-// in as JSON and passed on as it came, members that this program does not know
-// included: Meta adds some every few months. What it documents a limit for is
-// read and checked.
+// What Meta calls objects (contacts, interactive messages, parameters) is accepted as JSON
+// and passed on unchanged, including members that this version does not know: Meta adds some
+// every few months. Members with a documented limit are parsed and checked.
 
-// readObject reads what is known of an object of the Cloud API. The error is at
-// the member whose value has another type.
+// readObject reads the known members of an object of the Cloud API. The error is about the
+// member whose value has another type.
 func readObject(raw json.RawMessage, into any) error {
 	if !isObject(raw) {
 		return domain.Invalid("", "is no object of the Cloud API")
@@ -61,12 +60,12 @@ func checkWamid(field, id string) error {
 	if rest, ok := strings.CutPrefix(id, wamidPrefix); !ok || rest == "" || strings.ContainsFunc(id, notGraphic) {
 		return domain.Invalid(field, "is no message id of WhatsApp, which begin with %q", wamidPrefix)
 	}
-	return checkLength(field, id, 1, maxWamid)
+	return domain.CheckLine(field, id, 1, maxWamid)
 }
 
 func notGraphic(r rune) bool { return r <= ' ' || r > '~' }
 
-// checkReply checks what a message answers. A reaction answers its own message.
+// checkReply checks the message that a message replies to. A reaction names its own message.
 func checkReply(replyTo string, kind Kind) error {
 	switch {
 	case replyTo == "":

@@ -15,7 +15,7 @@ const (
 	maxTemplateName = 512
 	// maxHeaderText is that of a whole text header, so of what is put into one.
 	maxHeaderText = 60
-	// maxBodyText is that of a body that stands alone, the longest there is.
+	// maxBodyText is the limit for a template that has only a body, the greatest limit.
 	maxBodyText = 32768
 	// maxSpaces is how many spaces in a row a parameter may have; with more
 	// WhatsApp refuses the message (132012), as it does for new lines and tabs.
@@ -49,11 +49,11 @@ const (
 	ComponentHeader ComponentType = "header"
 	ComponentBody   ComponentType = "body"
 	ComponentButton ComponentType = "button"
-	// ComponentOffer says until when a limited-time offer holds.
+	// ComponentOffer is the expiry of a limited-time offer.
 	ComponentOffer ComponentType = "limited_time_offer"
 	// ComponentCarousel has cards with components of their own.
 	ComponentCarousel ComponentType = "carousel"
-	// ComponentOrderStatus tells how an order stands.
+	// ComponentOrderStatus is the status of an order.
 	ComponentOrderStatus ComponentType = "order_status"
 	// ComponentTapTarget says where a tap on the message leads.
 	ComponentTapTarget ComponentType = "tap_target_configuration"
@@ -110,8 +110,8 @@ type dateTime struct {
 	Fallback string `json:"fallback_value"`
 }
 
-// replaces reports whether the parameter stands for a variable in a text, as
-// those do that may be named.
+// replaces reports whether the parameter fills a variable in a text. Only those can have
+// names.
 func (p parameter) replaces() bool {
 	return p.Type == "text" || p.Type == "currency" || p.Type == "date_time"
 }
@@ -121,7 +121,7 @@ func (p parameter) replaces() bool {
 // member of that name, and that named and positional parameters are not mixed.
 // The error names the place, such as "template.components.0.parameters.1".
 // Whether the template exists and takes these parameters only Meta knows.
-func (t Template) Validate() error { return domain.Under("template", t.validate()) }
+func (t Template) Validate() error { return domain.PrefixField("template", t.validate()) }
 
 func (t Template) validate() error {
 	if err := checkTemplateName(t.Name); err != nil {
@@ -142,7 +142,7 @@ func validateComponents(components []Component, style *naming) error {
 	filled := make(map[string]bool, len(components))
 	for i, c := range components {
 		at := fmt.Sprintf("components.%d", i)
-		if err := domain.Under(at, c.validate(style)); err != nil {
+		if err := domain.PrefixField(at, c.validate(style)); err != nil {
 			return err
 		}
 		if filled[c.part()] {
@@ -179,7 +179,7 @@ func checkTemplateName(name string) error {
 		return err
 	}
 	if i := strings.IndexFunc(name, notNameRune); i >= 0 {
-		return domain.Invalid("name", "has a character at byte %d that is none of a-z, 0-9 and _", i)
+		return domain.Invalid("name", "must contain only a-z, 0-9, and _, but has another character at byte %d", i)
 	}
 	return nil
 }
@@ -228,7 +228,7 @@ func (c Component) takes() ([]string, error) {
 		return nil, nil
 	case ComponentButton:
 	default:
-		return nil, domain.Invalid("type", "%q is none of header, body and button", c.Type)
+		return nil, domain.Invalid("type", "unknown type %q; use header, body, or button", c.Type)
 	}
 	switch c.subType() {
 	case "quick_reply":
@@ -241,10 +241,12 @@ func (c Component) takes() ([]string, error) {
 		return []string{"action"}, nil
 	case "voice_call":
 		return []string{"ttl_minutes", "payload"}, nil
+	case "request_contact_info":
+		return nil, domain.Invalid("subType", "request_contact_info has no variables; leave out the component, the template has the button without it")
 	case "otp":
 		return nil, domain.Invalid("subType", "otp is the button's name in the template; the code is given to it as url, and to the body")
 	}
-	return nil, domain.Invalid("subType", "%q is none of quick_reply, url, copy_code, flow, catalog, mpm, order_details and voice_call", c.SubType)
+	return nil, domain.Invalid("subType", "unknown type %q; use quick_reply, url, copy_code, flow, catalog, mpm, order_details, or voice_call", c.SubType)
 }
 
 func (c Component) validate(style *naming) error {
@@ -265,10 +267,10 @@ func (c Component) validate(style *naming) error {
 		if !slices.Contains(takes, p.Type) {
 			return domain.Invalid(at, "has the type %q, the %s takes %s", p.Type, c.part(), strings.Join(takes, ", "))
 		}
-		if err := domain.Under(at, p.validate(c)); err != nil {
+		if err := domain.PrefixField(at, p.validate(c)); err != nil {
 			return err
 		}
-		if err := domain.Under(at, style.add(c.Type, p, names)); err != nil {
+		if err := domain.PrefixField(at, style.add(c.Type, p, names)); err != nil {
 			return err
 		}
 	}
@@ -349,7 +351,7 @@ func (p parameter) validate(c Component) error {
 		if err := checkObject(p.Type, p.Location); err != nil {
 			return err
 		}
-		return domain.Under(p.Type, validatePoint(p.Location))
+		return domain.PrefixField(p.Type, validatePoint(p.Location))
 	case "product":
 		return validateHeaderProduct(p.Product)
 	case "action":
@@ -395,7 +397,7 @@ func validateHeaderMedia(name string, m *Media) error {
 	if m == nil {
 		return domain.Invalid(name, "is missing, the type names it")
 	}
-	return domain.Under(name, m.validateSource())
+	return domain.PrefixField(name, m.validateSource())
 }
 
 // checkSpacing checks for what WhatsApp refuses in the value of a variable.
@@ -409,8 +411,8 @@ func checkSpacing(field, s string) error {
 	return nil
 }
 
-// naming is how the variables of a template are told apart: all by name or all
-// by position. Buttons have no part in it, their variables have no names.
+// naming is how the variables of a template are identified: all by name or all by position.
+// Buttons don't matter, because their variables have no names.
 type naming struct{ named, positional bool }
 
 func (s *naming) add(in ComponentType, p parameter, names map[string]bool) error {

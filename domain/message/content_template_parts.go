@@ -19,9 +19,9 @@ func validateHeaderProduct(raw json.RawMessage) error {
 	}
 	var p productReference
 	if err := readObject(raw, &p); err != nil {
-		return domain.Under("product", err)
+		return domain.PrefixField("product", err)
 	}
-	return domain.Under("product", p.validate())
+	return domain.PrefixField("product", p.validate())
 }
 
 // validateCouponCode checks a code to be copied. Meta takes letters and digits
@@ -66,7 +66,7 @@ func validateButtonAction(subType string, raw json.RawMessage) error {
 	case a.Thumbnail != nil && *a.Thumbnail == "":
 		err = domain.Invalid("thumbnail_product_retailer_id", "is empty, leave it out for the catalog's first product")
 	}
-	return domain.Under("action", err)
+	return domain.PrefixField("action", err)
 }
 
 func validateOffer(raw json.RawMessage) error {
@@ -79,7 +79,7 @@ func validateOffer(raw json.RawMessage) error {
 		Expires *int64 `json:"expiration_time_ms"`
 	}
 	if err := readObject(raw, &o); err != nil {
-		return domain.Under(field, err)
+		return domain.PrefixField(field, err)
 	}
 	if o.Expires == nil || *o.Expires <= 0 {
 		return domain.Invalid(field+".expiration_time_ms", "is missing or no time in milliseconds since 1970")
@@ -99,7 +99,7 @@ func validateOrderStatus(raw json.RawMessage) error {
 		} `json:"order"`
 	}
 	if err := readObject(raw, &o); err != nil {
-		return domain.Under(field, err)
+		return domain.PrefixField(field, err)
 	}
 	if o.Reference == "" {
 		return domain.Invalid(field+".reference_id", "is missing or empty, it names the order")
@@ -133,8 +133,7 @@ type templateCard struct {
 	Components []cardComponent `json:"components"`
 }
 
-// cardComponent is a Component as people write it: with a button's index as a
-// number, too.
+// cardComponent is a Component as users write it: a button's index can also be a number.
 type cardComponent struct {
 	Type       string            `json:"type"`
 	SubType    string            `json:"sub_type"`
@@ -164,14 +163,14 @@ func validateTemplateCards(cards []json.RawMessage, style *naming) error {
 		at := "cards." + strconv.Itoa(i)
 		var card templateCard
 		if err := readObject(raw, &card); err != nil {
-			return domain.Under(at, err)
+			return domain.PrefixField(at, err)
 		}
 		if err := checkCardIndex(card.Index, i); err != nil {
-			return domain.Under(at, err)
+			return domain.PrefixField(at, err)
 		}
 		parts, err := card.validate(style)
 		if err != nil {
-			return domain.Under(at, err)
+			return domain.PrefixField(at, err)
 		}
 		if i == 0 {
 			first = parts
@@ -183,7 +182,7 @@ func validateTemplateCards(cards []json.RawMessage, style *naming) error {
 	return nil
 }
 
-// validate checks one card and answers the parts that it fills.
+// validate checks one card and returns the parts that it fills.
 func (t templateCard) validate(style *naming) ([]string, error) {
 	components := make([]Component, 0, len(t.Components))
 	parts := make([]string, 0, len(t.Components))

@@ -98,7 +98,9 @@ func wire() map[string]struct {
 
 func TestContentIsTheCloudAPIsObject(t *testing.T) {
 	t.Parallel()
+	missing := message.Kinds()
 	for name, c := range wire() {
+		missing = slices.DeleteFunc(missing, func(k message.Kind) bool { return k == c.content.Kind() })
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if err := c.content.Validate(); err != nil {
@@ -124,6 +126,9 @@ func TestContentIsTheCloudAPIsObject(t *testing.T) {
 				t.Errorf("Encode after Decode: %s, %v; want %s", again, err, got)
 			}
 		})
+	}
+	for _, k := range missing {
+		t.Errorf("%s is not in wire", k)
 	}
 }
 
@@ -186,7 +191,7 @@ func TestContentRejected(t *testing.T) {
 	for name, c := range map[string]struct {
 		content message.Content
 		field   string
-		says    string
+		want    string
 	}{
 		"empty body":          {message.Text{}, "text.body", "1 to 4096"},
 		"long body":           {message.Text{Body: strings.Repeat("x", 4097)}, "text.body", "4097"},
@@ -256,20 +261,20 @@ func TestContentRejected(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rejects(t, c.content.Validate(), c.field, c.says)
+			rejects(t, c.content.Validate(), c.field, c.want)
 		})
 	}
 }
 
 // rejects checks that err is INVALID_INPUT, names the field and says that much.
-func rejects(t *testing.T, err error, field, says string) {
+func rejects(t *testing.T, err error, field, want string) {
 	t.Helper()
 	var e *domain.Error
 	if !errors.As(err, &e) {
 		t.Fatalf("error is %v, want a *domain.Error", err)
 	}
-	if e.Code != domain.CodeInvalidInput || e.Field != field || !strings.Contains(e.Message, says) {
-		t.Errorf("error is %s at %q: %s; want it at %q, saying %q", e.Code, e.Field, e.Message, field, says)
+	if e.Code != domain.CodeInvalidInput || e.Field != field || !strings.Contains(e.Message, want) {
+		t.Errorf("error is %s at %q: %s; want it at %q, saying %q", e.Code, e.Field, e.Message, field, want)
 	}
 }
 

@@ -1,31 +1,33 @@
 package message
 
 import (
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/domain"
 )
 
-// Policy is what the installation has set for every message.
+// Policy has the installation's settings that apply to every message.
 type Policy struct {
-	// RetryDelays are the delays before the retries; used up means dead letter.
+	// RetryDelays are the delays before each retry. After the last retry, the message
+	// becomes a dead letter.
 	RetryDelays []time.Duration
-	// CallTimeout is the bound of one call.
+	// CallTimeout is the timeout of one call.
 	CallTimeout time.Duration
-	// SettleAfter is how long a lost answer waits for a status.
+	// SettleAfter is how long to wait for a status after a lost response.
 	SettleAfter time.Duration
-	// ThrottleLimit is how many throttled calls a message may have.
+	// ThrottleLimit is the maximum number of throttled calls of a message.
 	ThrottleLimit int
 }
 
-// answerMargin is how long after a call's own timeout its answer counts as
-// lost to an owner that knows nothing of it: the time to record an outcome.
+// answerMargin is the time after a call's timeout until an owner that knows nothing about
+// the call can declare its response lost. It is the time to record an outcome.
 const answerMargin = 2 * time.Second
 
-// attempts is the budget: the first call and the retries.
+// attempts returns the budget: the first call and the retries.
 func (p Policy) attempts() int { return len(p.RetryDelays) + 1 }
 
-// delay is the time from the failure of the given attempt to the next one.
+// delay returns the time from the failure of the given attempt to the next one.
 func (p Policy) delay(attempt int) time.Duration {
 	if attempt < 1 || attempt > len(p.RetryDelays) {
 		return 0
@@ -33,7 +35,7 @@ func (p Policy) delay(attempt int) time.Duration {
 	return p.RetryDelays[attempt-1]
 }
 
-// Request is what a business hands over. Its values are checked and normalised.
+// A Request is what a business submits. Its values are checked and normalized.
 type Request struct {
 	Sender         string
 	To             string
@@ -44,32 +46,42 @@ type Request struct {
 	ExpiresAt      time.Time
 	ReplyTo        string
 	IdempotencyKey string
-	Labels         []Label
-	Fingerprint    string
+	// FormerKeys are idempotency keys under which an earlier version of the caller can have
+	// queued the same message. They are not recorded.
+	FormerKeys  []string
+	Labels      []Label
+	Fingerprint string
 }
 
-// maxAhead is how far ahead sendAt may lie: one year.
+// maxContent is the maximum size of content as JSON, in bytes. With the rest of the event,
+// it fits into what every event store accepts.
+const maxContent = 256 << 10
+
+// maxAhead is the maximum time from now to sendAt: one year.
 const maxAhead = 366 * 24 * time.Hour
 
-// Queue decides on a request for a message of which nothing is recorded.
+// Queue decides on a request for a message without events.
 func Queue(r Request, now time.Time) ([]Event, error) {
 	switch {
 	case !r.SendAt.IsZero() && r.SendAt.After(now.Add(maxAhead)):
-		return nil, domain.Invalid("sendAt", "lies more than a year ahead; give an earlier time")
+		return nil, domain.Invalid("sendAt", "is more than a year in the future; choose an earlier time")
 	case !r.ExpiresAt.IsZero() && !r.ExpiresAt.After(now):
-		return nil, domain.Invalid("expiresAt", "has passed; give a later time or none")
+		return nil, domain.Invalid("expiresAt", "has passed; choose a later time or omit it")
 	case !r.ExpiresAt.IsZero() && !r.ExpiresAt.After(r.SendAt):
 		return nil, domain.Invalid("expiresAt", "must be later than sendAt")
 	}
 	if err := r.Content.Validate(); err != nil {
-		return nil, domain.Under("content", err)
+		return nil, domain.PrefixField("content", err)
 	}
 	if err := checkReply(r.ReplyTo, r.Content.Kind()); err != nil {
 		return nil, err
 	}
 	body, err := Encode(r.Content)
 	if err != nil {
-		return nil, domain.Under("content", err)
+		return nil, domain.PrefixField("content", err)
+	}
+	if err := domain.CheckJSON("content."+r.Content.Kind().APIName(), body, maxContent); err != nil {
+		return nil, err
 	}
 	e := Queued{
 		Sender: r.Sender, Kind: r.Content.Kind(), Priority: r.Priority, OnAmbiguous: r.OnAmbiguous,
@@ -85,11 +97,10 @@ func Queue(r Request, now time.Time) ([]Event, error) {
 	return []Event{e}, nil
 }
 
-// Advance is what the owner of a message's lane does when it is due: a call is
-// begun (the events end with SendAttempted), a call's answer is declared lost,
-// or the message is ended by its policy or its expiry. Nothing is due yet, or
-// any more: no events. With probe the call uses no attempt if WhatsApp does not
-// answer it.
+// Advance decides what the owner of a message's lane does when the message is due. It begins
+// a call (the events end with SendAttempted), declares a call's response lost, or ends the
+// message by its policy or its expiry. It returns no events if nothing is due, or no longer.
+// If probe is set, the call uses no attempt if WhatsApp doesn't respond to it.
 func Advance(m Message, p Policy, probe bool, now time.Time) []Event {
 	if now.Before(m.DueAt) && !m.atOnce() {
 		if m.expired(now) && (m.Status == StatusQueued || m.Status == StatusRetrying) {
@@ -103,7 +114,7 @@ func Advance(m Message, p Policy, probe bool, now time.Time) []Event {
 			return []Event{Expired{}}
 		}
 		if m.Erased() {
-			return []Event{Cancelled{Reason: "the recipient's personal data were erased before it was sent"}}
+			return CancelErased(m)
 		}
 		return []Event{m.begin(p, probe, now)}
 	case StatusSending:
@@ -111,13 +122,13 @@ func Advance(m Message, p Policy, probe bool, now time.Time) []Event {
 	case StatusAmbiguous:
 		switch {
 		case m.OnAmbiguous == AmbiguityDeadLetter:
-			return []Event{m.unsettled("the answer was lost and no status settled it; the message's policy is not to send again")}
+			return []Event{m.unsettled("the response was lost and no status settled it; the message's policy is not to send again")}
 		case m.Attempts >= p.attempts():
-			return []Event{m.unsettled("the answer of the last attempt was lost and no status settled it")}
+			return []Event{m.unsettled("the response to the last attempt was lost and no status settled it")}
 		case m.expired(now):
 			return []Event{Expired{}}
 		case m.Erased():
-			return []Event{m.unsettled("the answer was lost, no status settled it, and the recipient's personal data were erased")}
+			return []Event{m.unsettled("the response was lost, no status settled it, and the recipient's personal data was erased")}
 		}
 		return []Event{m.begin(p, probe, now)}
 	case StatusSent, StatusDelivered, StatusRead, StatusFailed, StatusDeadLettered,
@@ -126,8 +137,8 @@ func Advance(m Message, p Policy, probe bool, now time.Time) []Event {
 	return nil
 }
 
-// atOnce reports whether the message is due since it was queued, whatever the clock
-// says: that of the process which accepted it may have been ahead.
+// atOnce reports whether the message has been due since it was queued, whatever the clock
+// says: the clock of the process that accepted it can have been ahead.
 func (m Message) atOnce() bool { return m.Status == StatusQueued && m.DueAt.Equal(m.QueuedAt) }
 
 func (m Message) expired(now time.Time) bool {
@@ -148,8 +159,8 @@ func (m Message) unsettled(why string) DeadLettered {
 	}}
 }
 
-// FinishCall decides what came of a call. A call that was closed before gives
-// no events, so a repeated answer changes nothing.
+// FinishCall decides on the result of a call. It returns no events for a call that is
+// already closed, so a repeated result changes nothing.
 func FinishCall(m Message, number int, result CallResult, p Policy, now time.Time) []Event {
 	c := m.call(number)
 	if c == nil {
@@ -157,7 +168,7 @@ func FinishCall(m Message, number int, result CallResult, p Policy, now time.Tim
 	}
 	if a, ok := result.(Accepted); ok {
 		if c.Outcome == CallAccepted || c.failedAfter {
-			return nil // a status told it first
+			return nil // a status reported it first
 		}
 		return []Event{m.accept(c, Sent{
 			Call: number, At: now, By: ByAnswer, Held: a.Held,
@@ -175,10 +186,12 @@ func FinishCall(m Message, number int, result CallResult, p Policy, now time.Tim
 			return nil
 		}
 		wait := max(p.SettleAfter, p.delay(c.Attempt))
-		return []Event{OutcomeUnknown{Call: number, Cause: r.Cause, HTTPStatus: r.HTTPStatus, SettleBy: now.Add(wait)}}
+		return []Event{OutcomeUnknown{
+			Call: number, Attempt: new(c.attemptsIfLost()), Cause: r.Cause, HTTPStatus: r.HTTPStatus, SettleBy: now.Add(wait),
+		}}
 	case NotCalled:
 		return m.deferred(c, Deferred{Call: number, Attempt: c.Attempt - 1, Reason: DeferNotCalled, DueAt: now})
-	case Put:
+	case Postponed:
 		return m.deferred(c, Deferred{
 			Call: number, Attempt: c.Attempt - 1, Reason: r.Reason, Scope: r.Scope, Code: r.Code, DueAt: r.DueAt,
 		})
@@ -186,25 +199,25 @@ func FinishCall(m Message, number int, result CallResult, p Policy, now time.Tim
 	return nil
 }
 
-// Put is a refused call that does not count against the message: the caller,
-// who knows the state of the lane, has chosen why and until when it waits.
-type Put struct {
+// Postponed is a refused call that doesn't count against the message. The caller, which
+// knows the state of the lane, has chosen why the message waits, and until which time.
+type Postponed struct {
 	Reason Deferral
 	Scope  ThrottleScope
 	Code   *int
 	DueAt  time.Time
 }
 
-func (Put) callResult() {}
+func (Postponed) callResult() {}
 
-// awaits reports whether the message's course hangs on c: it is the open call.
-// It is not once an earlier call's acceptance has closed the message.
+// awaits reports whether the message's state depends on c, because it is the open call. It
+// no longer does once the acceptance of an earlier call has closed the message.
 func (m Message) awaits(c *Call) bool {
 	open := m.OpenCall()
 	return open != nil && open.Number == c.Number
 }
 
-// deferred puts the message back, unless its course no longer hangs on c.
+// deferred defers the message, unless its state no longer depends on c.
 func (m Message) deferred(c *Call, d Deferred) []Event {
 	if !m.awaits(c) {
 		return nil
@@ -215,7 +228,7 @@ func (m Message) deferred(c *Call, d Deferred) []Event {
 func (m Message) refused(c *Call, r Refused, p Policy, now time.Time) []Event {
 	failed := Failed{Call: c.Number, Attempt: c.Attempt, Failure: r.Failure, At: now, Personal: r.Personal}
 	if !m.awaits(c) {
-		return []Event{failed} // closed by an earlier call: a fact, no more
+		return []Event{failed} // closed by an earlier call: only recorded
 	}
 	switch r.Failure.Class {
 	case ClassThrottled:
@@ -250,7 +263,7 @@ func (m Message) refused(c *Call, r Refused, p Policy, now time.Time) []Event {
 	return []Event{failed}
 }
 
-// accept completes a Sent with whether the recipient now has the message twice.
+// accept adds to a Sent event whether the recipient now has the message twice.
 func (m Message) accept(c *Call, s Sent) Sent {
 	for i := range m.Calls {
 		o := &m.Calls[i]
@@ -266,21 +279,39 @@ func (m Message) accept(c *Call, s Sent) Sent {
 	return s
 }
 
-// StatusKind is a status of WhatsApp.
+// StatusKind is a kind of WhatsApp status.
 type StatusKind string
 
-// The statuses of WhatsApp that a message takes in.
+// The kinds of WhatsApp statuses that a message records.
 const (
 	ReportSent      StatusKind = "sent"
 	ReportDelivered StatusKind = "delivered"
 	ReportRead      StatusKind = "read"
 	ReportFailed    StatusKind = "failed"
+	// ReportOther is a status that is not about the delivery of the message; see
+	// StatusUpdate.About.
+	ReportOther StatusKind = "other"
 )
 
-// Report is a status of WhatsApp for one call of a message.
-type Report struct {
+// maxReported is the maximum number of statuses of one call that are not about delivery.
+const maxReported = 100
+
+// About identifies a status that is not about the delivery of a message, in
+// WhatsApp's own words.
+type About struct {
+	// Type is the subject of the status, for example "payment".
+	Type string
+	// Status is what happened to it, for example "captured".
+	Status string
+	// Raw is the status as received, truncated to 4 KiB.
+	Raw string
+}
+
+// A StatusUpdate is a WhatsApp status for one call of a message.
+type StatusUpdate struct {
 	Kind StatusKind
-	// Call is the call it tells of, by its callback data; 0 to find it by the wamid.
+	// Call is the call that the status is about, by its callback data, or 0 to find it by
+	// the wamid.
 	Call        int
 	WhatsAppID  string
 	RecipientID string
@@ -290,18 +321,23 @@ type Report struct {
 	// Failure and Personal are set for ReportFailed.
 	Failure  Failure
 	Personal FailurePersonal
+	// About is set for ReportOther.
+	About About
 }
 
-// RecordReport decides on a status. A status that stands already gives no
-// events. One that no call of the message fits gives false.
-func RecordReport(m Message, r Report) ([]Event, bool) {
+// RecordStatusUpdate decides on a status. It returns no events if the status is already
+// recorded, and false if it matches no call of the message.
+func RecordStatusUpdate(m Message, r StatusUpdate) ([]Event, bool) {
 	number := r.Call
 	if number == 0 {
-		number = m.CallOf(r.WhatsAppID)
+		number = m.CallByWhatsAppID(r.WhatsAppID)
 	}
 	c := m.call(number)
 	if c == nil {
 		return nil, false
+	}
+	if r.Kind == ReportOther {
+		return c.report(r)
 	}
 	var events []Event
 	// Any status proves that the call was accepted; a delivery also ends a
@@ -313,7 +349,7 @@ func RecordReport(m Message, r Report) ([]Event, bool) {
 			Personal: SentPersonal{WhatsAppID: r.WhatsAppID, RecipientID: r.RecipientID},
 		})
 		events = append(events, sent)
-		m = m.With(Record{Event: sent, At: r.At})
+		m = m.Apply(Record{Event: sent, At: r.At})
 		c = m.call(number)
 	}
 	switch r.Kind {
@@ -331,11 +367,27 @@ func RecordReport(m Message, r Report) ([]Event, bool) {
 		}
 	case ReportFailed:
 		events = append(events, m.failedAfterAcceptance(c, r)...)
+	case ReportOther: // decided above
 	}
 	return events, true
 }
 
-func (m Message) failedAfterAcceptance(c *Call, r Report) []Event {
+// report decides on a status that is not about delivery. Unlike the others, it does
+// not settle a call, because it must not change the message's status. It returns
+// false if the call has too many of them.
+func (c *Call) report(r StatusUpdate) ([]Event, bool) {
+	switch {
+	case slices.Contains(c.reported, reportedStatus{r.About.Type, r.About.Status, r.At.Unix()}):
+		return nil, true
+	case len(c.reported) >= maxReported:
+		return nil, false
+	}
+	return []Event{StatusReported{
+		Call: c.Number, Type: r.About.Type, Status: r.About.Status, At: r.At, Personal: StatusReportedPersonal{Raw: r.About.Raw},
+	}}, true
+}
+
+func (m Message) failedAfterAcceptance(c *Call, r StatusUpdate) []Event {
 	if c.failedAfter {
 		return nil
 	}
@@ -343,7 +395,7 @@ func (m Message) failedAfterAcceptance(c *Call, r Report) []Event {
 		Call: c.Number, Attempt: c.Attempt, Failure: r.Failure, AfterAcceptance: true, At: r.At, Personal: r.Personal,
 	}
 	if m.Status != StatusSent || m.acceptedBeside(c.Number) {
-		return []Event{failed} // it stays what it is: delivered, or pending anew
+		return []Event{failed} // it stays delivered, or pending after a requeue
 	}
 	if r.Failure.Class == ClassTransient || r.Failure.Class == ClassThrottled {
 		return []Event{failed, DeadLettered{Attempts: m.Attempts, Failure: r.Failure, Personal: r.Personal}}
@@ -352,37 +404,56 @@ func (m Message) failedAfterAcceptance(c *Call, r Report) []Event {
 	return []Event{failed}
 }
 
-// Cancel calls a message off while no call is open, unsettled or over.
+// Cancel cancels a message, unless a call is open or unsettled or the message has ended.
 func Cancel(m Message, reason string) ([]Event, error) {
+	if err := domain.CheckReason("reason", reason); err != nil {
+		return nil, err
+	}
 	switch m.Status {
 	case StatusQueued, StatusRetrying:
 		return []Event{Cancelled{Reason: reason}}, nil
 	case StatusCancelled:
 		return nil, nil
 	case StatusSending, StatusAmbiguous:
-		return nil, domain.Conflict("a call for the message is under way or unsettled; try again once its outcome is known")
+		return nil, domain.Conflict("a call for the message is in progress or unsettled; try again when its outcome is known")
 	case StatusSent, StatusDelivered, StatusRead, StatusFailed, StatusDeadLettered, StatusExpired, StatusDiscarded:
 	}
 	return nil, domain.Conflict("the message is %s; only a queued or retrying message can be cancelled", m.Status)
 }
 
+// CancelErased ends a message whose recipient was erased before it was sent, without
+// waiting until it is due. It returns no events for any other message, nor while a call
+// is open or unsettled: such a message ends with its call.
+func CancelErased(m Message) []Event {
+	if m.Erased() && (m.Status == StatusQueued || m.Status == StatusRetrying) {
+		return []Event{Cancelled{Reason: "the recipient's personal data was erased before it was sent"}}
+	}
+	return nil
+}
+
 // Requeue sends a dead letter again, with a fresh budget.
 func Requeue(m Message, reason string, now time.Time) ([]Event, error) {
+	if err := domain.CheckReason("reason", reason); err != nil {
+		return nil, err
+	}
 	switch {
 	case m.Status != StatusDeadLettered:
 		return nil, domain.Conflict("the message is %s, not a dead letter", m.Status)
 	case m.expired(now):
 		return nil, domain.Conflict("the message has expired; queue a new one")
 	case m.Erased():
-		return nil, domain.Conflict("the recipient's personal data were erased; there is nothing left to send")
+		return nil, domain.Conflict("the recipient's personal data was erased; there is nothing left to send")
 	case m.answerAwaited(now):
-		return nil, domain.Conflict("a call for the message is still under way; try again in a minute")
+		return nil, domain.Conflict("a call for the message is still in progress; try again in a minute")
 	}
 	return []Event{Requeued{Reason: reason}}, nil
 }
 
 // Discard drops a dead letter.
 func Discard(m Message, reason string, now time.Time) ([]Event, error) {
+	if err := domain.CheckReason("reason", reason); err != nil {
+		return nil, err
+	}
 	switch {
 	case m.Status == StatusDiscarded:
 		return nil, nil

@@ -81,8 +81,8 @@ func TestAdvance(t *testing.T) {
 		}}
 	}
 	const (
-		byPolicy = "the answer was lost and no status settled it; the message's policy is not to send again"
-		usedUp   = "the answer of the last attempt was lost and no status settled it"
+		byPolicy = "the response was lost and no status settled it; the message's policy is not to send again"
+		usedUp   = "the response to the last attempt was lost and no status settled it"
 	)
 	begun := func(call, attempt int, after time.Duration) message.SendAttempted {
 		return message.SendAttempted{Call: call, Attempt: attempt, AnswerBy: at(after + answerAfter)}
@@ -116,7 +116,7 @@ func TestAdvance(t *testing.T) {
 		"sending, the answer may still come": {given: with(queued(), attempted(1, 1)), after: answerAfter - 1},
 		"sending, the answer is lost": {
 			given: with(queued(), attempted(1, 1)), after: answerAfter,
-			want: list(message.OutcomeUnknown{Call: 1, Cause: "no outcome was recorded in time", SettleBy: at(answerAfter + 30*time.Second)}),
+			want: list(message.OutcomeUnknown{Call: 1, Attempt: new(1), Cause: "no outcome was recorded in time", SettleBy: at(answerAfter + 30*time.Second)}),
 		},
 		"sending, expired, the answer may still come": {given: with(queued(expiring(at(time.Second))), attempted(1, 1)), after: 2 * time.Second},
 		"ambiguous, settling":                         {given: with(queued(), attempted(1, 1), lost(1)), after: 30*time.Second - 1},
@@ -143,7 +143,7 @@ func TestAdvance(t *testing.T) {
 		"discarded": {given: with(queued(), attempted(1, 1), lost(1), deadLettered(1, message.ClassTransient), message.Discarded{}), after: time.Hour},
 		"cancelled": {given: with(queued(), message.Cancelled{}), after: time.Hour},
 		"expired":   {given: with(queued(), message.Expired{}), after: time.Hour},
-		"sent while a resend was under way": {
+		"sent while a resend was in progress": {
 			given: with(queued(), attempted(1, 1), lost(1), attempted(2, 2), settled(1)), after: time.Hour,
 		},
 	} {
@@ -161,9 +161,9 @@ func TestFinishCall(t *testing.T) {
 	pair.Scope, pair.RetryAfterSeconds = message.ScopePair, 3
 	number := refused(message.ClassThrottled)
 	number.Scope = message.ScopeNumber
-	// pending is a message whose second call is under way.
+	// pending is a message with its second call in flight.
 	pending := list(queued(), attempted(1, 1), failed(1, 1, message.ClassTransient), retry(1, time.Second), attempted(2, 2))
-	// closed is one whose first call was found accepted meanwhile.
+	// closed is a message whose first call has been accepted since.
 	closed := list(queued(), attempted(1, 1), lost(1), attempted(2, 2), settled(1))
 	// abandoned is one whose second call had no outcome when it was requeued.
 	abandoned := append(append([]message.Event(nil), closed...), afterAcceptance(failed(1, 1, message.ClassTransient)),
@@ -199,33 +199,35 @@ func TestFinishCall(t *testing.T) {
 		"transient, second":              {pending, 2, refused(message.ClassTransient), list(failed(2, 2, message.ClassTransient), retry(2, 2*time.Second))},
 		"transient, third":               {list(queued(), attempted(1, 3)), 1, refused(message.ClassTransient), list(failed(1, 3, message.ClassTransient), retry(3, 4*time.Second))},
 		"transient, budget used up":      {list(queued(), attempted(1, 4)), 1, refused(message.ClassTransient), list(failed(1, 4, message.ClassTransient), deadLettered(4, message.ClassTransient))},
-		"transient, closed meanwhile":    {closed, 2, refused(message.ClassTransient), list(failed(2, 2, message.ClassTransient))},
-		"transient, told before":         {pending, 1, refused(message.ClassTransient), nil},
+		"transient, closed before":       {closed, 2, refused(message.ClassTransient), list(failed(2, 2, message.ClassTransient))},
+		"transient, reported before":     {pending, 1, refused(message.ClassTransient), nil},
 		"transient, abandoned":           {abandoned, 2, refused(message.ClassTransient), nil},
 		"probe, unreachable":             {list(queued(), probed(1, 1)), 1, unreachable, list(message.Deferred{Call: 1, Reason: message.DeferProbeFailed, DueAt: start})},
 		"probe, answered with a failure": {list(queued(), probed(1, 1)), 1, refused(message.ClassTransient), list(failed(1, 1, message.ClassTransient), retry(1, time.Second))},
 		"unreachable, no probe":          {list(queued(), attempted(1, 1)), 1, unreachable, list(failed(1, 1, message.ClassTransient), retry(1, time.Second))},
 		"permanent":                      {list(queued(), attempted(1, 1)), 1, refused(message.ClassPermanent), list(final(failed(1, 1, message.ClassPermanent)))},
-		"permanent, closed meanwhile":    {closed, 2, refused(message.ClassPermanent), list(failed(2, 2, message.ClassPermanent))},
+		"permanent, closed before":       {closed, 2, refused(message.ClassPermanent), list(failed(2, 2, message.ClassPermanent))},
 		"sender": {list(queued(), attempted(1, 1)), 1, refused(message.ClassSender), list(
 			message.Deferred{Call: 1, Reason: message.DeferSenderHeld, Code: new(190), DueAt: start})},
 		"throttled": {pending, 2, number, list(
 			message.Deferred{Call: 2, Attempt: 1, Reason: message.DeferThrottled, Scope: message.ScopeNumber, Code: new(130429), DueAt: start})},
 		"throttled, one recipient": {list(queued(), attempted(1, 1)), 1, pair, list(
 			message.Deferred{Call: 1, Reason: message.DeferPair, Scope: message.ScopePair, Code: new(130429), DueAt: at(3 * time.Second)})},
-		"throttled, closed meanwhile": {closed, 2, number, list(failed(2, 2, message.ClassThrottled))},
-		"throttled once too often":    {throttledOut, limit + 1, number, list(failed(limit+1, 1, message.ClassThrottled), rateLimit)},
+		"throttled, closed before": {closed, 2, number, list(failed(2, 2, message.ClassThrottled))},
+		"throttled once too often": {throttledOut, limit + 1, number, list(failed(limit+1, 1, message.ClassThrottled), rateLimit)},
 		"lost": {list(queued(), attempted(1, 1)), 1, message.Lost{Cause: "cut", HTTPStatus: 502}, list(
-			message.OutcomeUnknown{Call: 1, Cause: "cut", HTTPStatus: 502, SettleBy: at(30 * time.Second)})},
-		"lost, closed meanwhile":       {closed, 2, message.Lost{Cause: "cut"}, nil},
-		"lost, told before":            {list(queued(), attempted(1, 1), lost(1)), 1, message.Lost{Cause: "cut"}, nil},
-		"lost, accepted before":        {list(queued(), attempted(1, 1), sent(1)), 1, message.Lost{Cause: "cut"}, nil},
-		"not called":                   {pending, 2, message.NotCalled{}, list(message.Deferred{Call: 2, Attempt: 1, Reason: message.DeferNotCalled, DueAt: start})},
-		"not called, closed meanwhile": {closed, 2, message.NotCalled{}, nil},
-		"put": {list(queued(), attempted(1, 1)), 1, message.Put{Reason: message.DeferThrottled, Scope: message.ScopeApp, Code: new(4), DueAt: at(time.Minute)}, list(
+			message.OutcomeUnknown{Call: 1, Attempt: new(1), Cause: "cut", HTTPStatus: 502, SettleBy: at(30 * time.Second)})},
+		"probe, lost": {list(queued(), attempted(1, 1), failed(1, 1, message.ClassTransient), retry(1, time.Second), probed(2, 2)), 2, message.Lost{Cause: "cut"}, list(
+			message.OutcomeUnknown{Call: 2, Attempt: new(1), Cause: "cut", SettleBy: at(30 * time.Second)})},
+		"lost, closed before":       {closed, 2, message.Lost{Cause: "cut"}, nil},
+		"lost, reported before":     {list(queued(), attempted(1, 1), lost(1)), 1, message.Lost{Cause: "cut"}, nil},
+		"lost, accepted before":     {list(queued(), attempted(1, 1), sent(1)), 1, message.Lost{Cause: "cut"}, nil},
+		"not called":                {pending, 2, message.NotCalled{}, list(message.Deferred{Call: 2, Attempt: 1, Reason: message.DeferNotCalled, DueAt: start})},
+		"not called, closed before": {closed, 2, message.NotCalled{}, nil},
+		"put": {list(queued(), attempted(1, 1)), 1, message.Postponed{Reason: message.DeferThrottled, Scope: message.ScopeApp, Code: new(4), DueAt: at(time.Minute)}, list(
 			message.Deferred{Call: 1, Reason: message.DeferThrottled, Scope: message.ScopeApp, Code: new(4), DueAt: at(time.Minute)})},
-		"put, closed meanwhile": {closed, 2, message.Put{Reason: message.DeferThrottled, DueAt: start}, nil},
-		"put, abandoned":        {abandoned, 2, message.Put{Reason: message.DeferThrottled, DueAt: start}, nil},
+		"put, closed before": {closed, 2, message.Postponed{Reason: message.DeferThrottled, DueAt: start}, nil},
+		"put, abandoned":     {abandoned, 2, message.Postponed{Reason: message.DeferThrottled, DueAt: start}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			then(t, message.FinishCall(given(c.given...), c.call, c.result, policy(), start), c.want)
@@ -249,7 +251,7 @@ func TestLostAnswersWaitForTheLaterOfSettlingAndSchedule(t *testing.T) {
 		p := policy()
 		p.SettleAfter = c.settleAfter
 		events := message.FinishCall(given(queued(), attempted(1, c.attempt)), 1, message.Lost{Cause: "cut"}, p, start)
-		then(t, events, list(message.OutcomeUnknown{Call: 1, Cause: "cut", SettleBy: at(c.want)}))
+		then(t, events, list(message.OutcomeUnknown{Call: 1, Attempt: &c.attempt, Cause: "cut", SettleBy: at(c.want)}))
 	}
 }
 
@@ -257,8 +259,8 @@ func TestLostAnswersWaitForTheLaterOfSettlingAndSchedule(t *testing.T) {
 func TestRetrySchedule(t *testing.T) {
 	m, p, now := given(queued()), policy(), start
 	for attempt, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 0} {
-		m = m.With(recorded(now, message.Advance(m, p, false, now))...)
-		m = m.With(recorded(now, message.FinishCall(m, attempt+1, refused(message.ClassTransient), p, now))...)
+		m = m.Apply(recorded(now, message.Advance(m, p, false, now))...)
+		m = m.Apply(recorded(now, message.FinishCall(m, attempt+1, refused(message.ClassTransient), p, now))...)
 		if want == 0 {
 			break
 		}
@@ -302,7 +304,7 @@ func TestRecordReport(t *testing.T) {
 	type outcome struct {
 		sent, delivered, read, permanent, transient []message.Event
 	}
-	// settling is what a status adds to a call of which no acceptance stands.
+	// settling is what a status adds to a call that is not recorded as accepted.
 	settling := outcome{
 		sent: list(settled(1), confirmed(1)), delivered: list(settled(1), delivered(1)), read: list(settled(1), read(1)),
 		permanent: list(settled(1), final(reported(permanent))),
@@ -335,23 +337,23 @@ func TestRecordReport(t *testing.T) {
 	} {
 		for _, c := range []struct {
 			name string
-			r    message.Report
+			r    message.StatusUpdate
 			want []message.Event
 		}{
 			{"sent", report(message.ReportSent, 1, ""), want.sent},
 			{"delivered", report(message.ReportDelivered, 1, ""), want.delivered},
 			{"read", report(message.ReportRead, 1, ""), want.read},
-			{"failed for good", report(message.ReportFailed, 1, permanent), want.permanent},
+			{"failed finally", report(message.ReportFailed, 1, permanent), want.permanent},
 			{"failed for now", report(message.ReportFailed, 1, transient), want.transient},
 		} {
 			t.Run(state+", "+c.name, func(t *testing.T) {
 				m := given(states[state]...)
-				events, known := message.RecordReport(m, c.r)
+				events, known := message.RecordStatusUpdate(m, c.r)
 				if !known {
 					t.Fatal("the call is not known")
 				}
 				then(t, events, c.want)
-				repeated, _ := message.RecordReport(m.With(recorded(start, events)...), c.r)
+				repeated, _ := message.RecordStatusUpdate(m.Apply(recorded(start, events)...), c.r)
 				then(t, repeated, nil)
 			})
 		}
@@ -360,25 +362,25 @@ func TestRecordReport(t *testing.T) {
 
 func TestReportsFindTheirCall(t *testing.T) {
 	m := given(queued(), attempted(1, 1), sent(1))
-	byWamid := message.Report{Kind: message.ReportDelivered, WhatsAppID: wamid(1), At: start}
-	events, known := message.RecordReport(m, byWamid)
+	byWamid := message.StatusUpdate{Kind: message.ReportDelivered, WhatsAppID: wamid(1), At: start}
+	events, known := message.RecordStatusUpdate(m, byWamid)
 	if !known {
 		t.Error("a wamid of one of its calls is not known")
 	}
 	then(t, events, list(delivered(1)))
-	for name, r := range map[string]message.Report{
+	for name, r := range map[string]message.StatusUpdate{
 		"another wamid":         {Kind: message.ReportDelivered, WhatsAppID: "wamid.other"},
 		"no wamid":              {Kind: message.ReportDelivered},
 		"a call never made":     {Kind: message.ReportDelivered, Call: 2, WhatsAppID: wamid(1)},
 		"a call that cannot be": {Kind: message.ReportDelivered, Call: -1},
 	} {
-		if events, known := message.RecordReport(m, r); known || len(events) > 0 {
+		if events, known := message.RecordStatusUpdate(m, r); known || len(events) > 0 {
 			t.Errorf("%s: known %t, gives %s", name, known, show(events))
 		}
 	}
 }
 
-// A failure that is told of a delivered message is recorded and shown; the
+// A failure that is reported for a delivered message is recorded and shown; the
 // message stays delivered.
 func TestFailureAfterDeliveryIsShown(t *testing.T) {
 	m := given(queued(), attempted(1, 1), sent(1), delivered(1), afterAcceptance(failed(1, 1, message.ClassPermanent)))
@@ -406,8 +408,8 @@ func TestOperatorsDecide(t *testing.T) {
 		"cancel queued":      {with(queued()), cancel, list(message.Cancelled{Reason: "why"}), ""},
 		"cancel retrying":    {with(queued(), attempted(1, 1), failed(1, 1, transient), retry(1, time.Second)), cancel, list(message.Cancelled{Reason: "why"}), ""},
 		"cancel cancelled":   {with(queued(), message.Cancelled{}), cancel, nil, ""},
-		"cancel sending":     {with(queued(), attempted(1, 1)), cancel, nil, "under way or unsettled"},
-		"cancel ambiguous":   {with(queued(), attempted(1, 1), lost(1)), cancel, nil, "under way or unsettled"},
+		"cancel sending":     {with(queued(), attempted(1, 1)), cancel, nil, "in progress or unsettled"},
+		"cancel ambiguous":   {with(queued(), attempted(1, 1), lost(1)), cancel, nil, "in progress or unsettled"},
 		"cancel sent":        {with(queued(), attempted(1, 1), sent(1)), cancel, nil, "is SENT"},
 		"cancel delivered":   {with(queued(), attempted(1, 1), sent(1), delivered(1)), cancel, nil, "is DELIVERED"},
 		"cancel read":        {with(queued(), attempted(1, 1), sent(1), read(1)), cancel, nil, "is READ"},
@@ -421,7 +423,7 @@ func TestOperatorsDecide(t *testing.T) {
 		"requeue requeued":                {append(with(queued(), deadLetter...), message.Requeued{}), requeue, nil, "not a dead letter"},
 		"requeue discarded":               {append(with(queued(), deadLetter...), message.Discarded{}), requeue, nil, "not a dead letter"},
 		"requeue expired":                 {with(queued(expiring(at(time.Second))), deadLetter...), requeue, nil, "has expired"},
-		"requeue while a call is open":    {overtaken, requeue, nil, "still under way"},
+		"requeue while a call is open":    {overtaken, requeue, nil, "still in progress"},
 		"requeue once its answer is lost": {overtaken, late, list(message.Requeued{Reason: "why"}), ""},
 
 		"discard dead letter": {with(queued(), deadLetter...), discard, list(message.Discarded{Reason: "why"}), ""},
@@ -450,7 +452,7 @@ func TestThrottledDeadLetterHasUsedNoAttempt(t *testing.T) {
 	p := policy()
 	p.ThrottleLimit = 0
 	m := given(queued(), attempted(1, 1))
-	m = m.With(recorded(start, message.FinishCall(m, 1, refused(message.ClassThrottled), p, start))...)
+	m = m.Apply(recorded(start, message.FinishCall(m, 1, refused(message.ClassThrottled), p, start))...)
 	if m.Status != message.StatusDeadLettered || m.Attempts != 0 || m.Failure.Category != message.CategoryRateLimit {
 		t.Errorf("it is %s with %d attempts and %+v", m.Status, m.Attempts, m.Failure)
 	}
@@ -467,7 +469,7 @@ func TestAcceptanceEndsWaiting(t *testing.T) {
 	}
 }
 
-// Of two calls that arrived, the earlier time counts, in whatever order they are told.
+// Of two calls that arrived, the earlier time counts, in whatever order they are reported.
 func TestTheEarlierDeliveryCounts(t *testing.T) {
 	one, two := delivered(1), delivered(2)
 	two.At = at(time.Second)
@@ -482,7 +484,7 @@ func TestTheEarlierDeliveryCounts(t *testing.T) {
 func TestWithLeavesItsReceiver(t *testing.T) {
 	m := given(queued(), attempted(1, 1))
 	before := exported(t, m)
-	m.With(recorded(start, list(sent(1), delivered(1)))...)
+	m.Apply(recorded(start, list(sent(1), delivered(1)))...)
 	if after := exported(t, m); after != before {
 		t.Errorf("it was\n%s\nit is\n%s", before, after)
 	}

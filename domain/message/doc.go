@@ -1,10 +1,9 @@
-// Package message is the aggregate of one message: from the moment a business
-// hands it over until WhatsApp has told the last about it.
+// Package message implements the aggregate of one message, from the request that queues it
+// to the last status from WhatsApp.
 //
-// A decision is a function of the folded message, an input and the time; it
-// answers the events to record, and none at all when it was made before. The
-// log decides: a decision counts only once its events stand in the stream at
-// the revision it was made from.
+// Decisions are pure functions of the message's current state, an input, and the time.
+// They return the events to append, or none if the decision was already made. A decision
+// takes effect only when its events are in the stream at the revision it was based on.
 //
 //	QUEUED ──SendAttempted──► SENDING ──Sent──► SENT ──Delivered──► DELIVERED ──Read──► READ
 //	  ▲  ▲                     │ │ │ │            │ Failed after acceptance
@@ -19,20 +18,20 @@
 //
 // # Invariants
 //
-//   - The status never goes back, but by an operator's Requeued: SENT, DELIVERED
-//     and READ only rise, and any order and repetition of one call's statuses ends
-//     in the same state.
-//   - Once one of its calls is accepted a message is closed: nothing sends it
-//     again, and what comes of a call still open only adds facts.
-//   - A call is opened by SendAttempted and closed by exactly one of Sent, Failed,
-//     Deferred and OutcomeUnknown; a lost one may still be settled by Sent.
+//   - The status never moves backward, except when an operator requeues the message. SENT,
+//     DELIVERED, and READ only advance. The statuses of one call lead to the same state in
+//     any order and with any repetition.
+//   - A message is closed when one of its calls is accepted: Waypost doesn't send it again,
+//     and the outcome of a call that is still open only adds facts.
+//   - SendAttempted opens a call. Exactly one of Sent, Failed, Deferred, and OutcomeUnknown
+//     closes it. A later Sent can still settle a lost call.
 //   - At most one call is open at a time.
-//   - Every message stands in exactly one column of the ledger.
+//   - Every message is in exactly one column of the ledger.
 //
 // # Glossary
 //
-// A call is one request to WhatsApp. An attempt is a call that uses the retry
-// budget; throttled, deferred and probing calls do not. A lost answer is a call
-// whose request may have been taken though no readable answer came. To settle is
-// to learn of such a call's acceptance from a status that echoes it.
+// A call is one request to WhatsApp. An attempt is a call that uses the retry budget;
+// throttled, deferred, and probe calls don't. A response is lost if WhatsApp may have
+// accepted the request but no readable response arrived. To settle a call is to learn from
+// a status that echoes it that WhatsApp accepted it.
 package message

@@ -7,9 +7,9 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// Event is an event of a message's stream. The structs below are the wire form:
-// their JSON is what stands in the log, with everything personal under the one
-// member "personal", which the codec alone reads and writes, sealed.
+// An Event is an event of a message's stream. The structs below are the wire form: their
+// JSON is stored in the log. All personal data is in the one member "personal", which only
+// the codec reads and writes, sealed.
 type Event interface {
 	domain.Event
 	apply(m *Message, at time.Time)
@@ -22,11 +22,12 @@ func Types() []domain.Type {
 		domain.TypeOf[Delivered](), domain.TypeOf[Read](), domain.TypeOf[Failed](), domain.TypeOf[RetryScheduled](),
 		domain.TypeOf[DeadLettered](), domain.TypeOf[Deferred](), domain.TypeOf[OutcomeUnknown](),
 		domain.TypeOf[Requeued](), domain.TypeOf[Discarded](), domain.TypeOf[Cancelled](), domain.TypeOf[Expired](),
+		domain.TypeOf[StatusReported](),
 	}
 }
 
-// Queued records that a message was accepted. It is the first event of its
-// stream and says all that is needed to send it.
+// Queued records that a message was accepted. It is the first event of its stream and
+// contains everything needed to send the message.
 type Queued struct {
 	Sender      string          `json:"sender"`
 	Kind        Kind            `json:"type"`
@@ -36,7 +37,7 @@ type Queued struct {
 	ExpiresAt   time.Time       `json:"expiresAt,omitzero"`
 	// Template is the name of the template, if the message is one.
 	Template string `json:"template,omitempty"`
-	// Fingerprint stood here before personal data were sealed; see QueuedPersonal.
+	// Fingerprint was here before personal data was sealed; see QueuedPersonal.
 	Fingerprint string         `json:"fingerprint,omitempty"`
 	Personal    QueuedPersonal `json:"personal"`
 }
@@ -48,28 +49,28 @@ type QueuedPersonal struct {
 	ReplyTo        string          `json:"replyTo,omitempty"`
 	IdempotencyKey string          `json:"idempotencyKey,omitempty"`
 	Labels         []Label         `json:"labels,omitempty"`
-	// Fingerprint is a keyed hash of recipient, content and replyTo. A repeat under
-	// the same idempotency key is compared with it. It is personal: whoever has the
-	// key could find the number by trying all.
+	// Fingerprint is a keyed hash of the recipient, content, and replyTo. A repeated
+	// request with the same idempotency key is compared with it. It is personal: anyone
+	// with the hash key could find the number by trying all.
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
-// SendAttempted records that a call is about to be made. Nothing calls
-// WhatsApp before it stands in the log.
+// SendAttempted records that a call is about to be made. WhatsApp is never called before
+// this event is in the log.
 type SendAttempted struct {
 	// Call numbers every call of the message, from 1.
 	Call int `json:"call"`
-	// Attempt is how many attempts of the budget are used, this one included.
+	// Attempt is the number of attempts used, including this one.
 	Attempt int `json:"attempt"`
-	// Probe marks the single call by which a lane finds out whether WhatsApp
-	// answers again; when it fails for such a reason it uses no attempt.
+	// Probe marks the single call by which a lane checks whether WhatsApp responds again.
+	// If it fails because WhatsApp doesn't, it uses no attempt.
 	Probe bool `json:"probe,omitempty"`
-	// AnswerBy is when an owner that knows nothing of the call may declare its
-	// answer lost: the call's timeout and a margin after its start.
+	// AnswerBy is when an owner that knows nothing about the call can declare its response
+	// lost: its start plus the timeout and a margin.
 	AnswerBy time.Time `json:"answerBy"`
 }
 
-// Acceptance says how the platform learnt that a call was accepted.
+// Acceptance is how Waypost learned that a call was accepted.
 type Acceptance string
 
 // The ways in which an acceptance becomes known.
@@ -98,7 +99,7 @@ type Sent struct {
 // SentPersonal is the personal part of Sent: a wamid holds the recipient's number.
 type SentPersonal struct {
 	WhatsAppID string `json:"whatsappId"`
-	// RecipientID is the wa_id or user id that WhatsApp made of the number given.
+	// RecipientID is the wa_id or user ID that WhatsApp derived from the number.
 	RecipientID string `json:"recipientId,omitempty"`
 }
 
@@ -135,86 +136,108 @@ type Read struct {
 	Pricing  *Pricing  `json:"pricing,omitempty"`
 }
 
+// StatusReported records a WhatsApp status that is not about the delivery of the
+// message, for example one of the payment that the message asks for. It never
+// changes the message's status.
+type StatusReported struct {
+	Call int `json:"call"`
+	// Type is WhatsApp's word for the subject of the status, for example "payment".
+	Type string `json:"type"`
+	// Status is WhatsApp's word for the status, for example "captured".
+	Status string `json:"status"`
+	// At is WhatsApp's own time, in whole seconds.
+	At       time.Time              `json:"at"`
+	Personal StatusReportedPersonal `json:"personal"`
+}
+
+// StatusReportedPersonal is the personal part of StatusReported.
+type StatusReportedPersonal struct {
+	// Raw is the status as it came, cut to 4 KiB.
+	Raw string `json:"raw,omitempty"`
+}
+
 // Failed records that a call failed, or that WhatsApp reported a failure after
 // it had accepted one.
 type Failed struct {
 	Call    int     `json:"call"`
 	Attempt int     `json:"attempt"`
 	Failure Failure `json:"failure"`
-	// Final marks the failure as the end of the message. Otherwise it stays what
-	// it was, or the next event of the same append says how it goes on.
+	// Final marks the failure as the end of the message. Otherwise the status stays the
+	// same, or the next event of the same append determines it.
 	Final bool `json:"final,omitempty"`
-	// AfterAcceptance marks a failure that came as a status.
+	// AfterAcceptance marks a failure that a status reported.
 	AfterAcceptance bool `json:"afterAcceptance,omitempty"`
-	// At is WhatsApp's own time for a status, the time of the answer otherwise.
+	// At is WhatsApp's own time for a status, otherwise the time of the response.
 	At       time.Time       `json:"at"`
 	Personal FailurePersonal `json:"personal"`
 }
 
-// FailurePersonal is the personal part of a failure: what WhatsApp wrote may
-// quote numbers and content.
+// FailurePersonal is the personal part of a failure. WhatsApp's texts can quote numbers and
+// content.
 type FailurePersonal struct {
 	Details string `json:"details,omitempty"`
-	// Raw is the body of the answer or the status, cut to 4 KiB.
+	// Raw is the body of the response or the status, truncated to 4 KiB.
 	Raw string `json:"raw,omitempty"`
 }
 
 // RetryScheduled records when the next attempt is due.
 type RetryScheduled struct {
-	// Attempt is how many attempts are used so far.
+	// Attempt is the number of attempts used so far.
 	Attempt int       `json:"attempt"`
 	DueAt   time.Time `json:"dueAt"`
 }
 
-// DeadLettered records that the platform gave up and leaves the message to
-// people. It carries the failure that led to it.
+// DeadLettered records that Waypost stopped trying and an operator must decide. It contains
+// the failure that caused this.
 type DeadLettered struct {
 	Attempts int             `json:"attempts"`
 	Failure  Failure         `json:"failure"`
 	Personal FailurePersonal `json:"personal"`
 }
 
-// Deferral says why a call that was begun used no attempt.
+// Deferral is why a call used no attempt.
 type Deferral string
 
-// The reasons for which a call is deferred.
+// The reasons why a call is deferred.
 const (
 	DeferThrottled   Deferral = "THROTTLED"
 	DeferPair        Deferral = "PAIR"
 	DeferSenderHeld  Deferral = "SENDER_HELD"
 	DeferNotCalled   Deferral = "NOT_CALLED"
 	DeferProbeFailed Deferral = "PROBE_FAILED"
-	// DeferTemplateHeld: WhatsApp takes no message of this template for now.
+	// DeferTemplateHeld means that WhatsApp accepts no message of this template for now.
 	DeferTemplateHeld Deferral = "TEMPLATE_HELD"
 )
 
-// Deferred records that a call used no attempt of the message and that the
-// message waits for its turn again.
+// Deferred records that a call used no attempt of the message and that the message waits for
+// its turn again.
 type Deferred struct {
 	Call int `json:"call"`
-	// Attempt is how many attempts are used, this call not counted.
+	// Attempt is the number of attempts used, not counting this call.
 	Attempt int      `json:"attempt"`
 	Reason  Deferral `json:"reason"`
-	// Scope is what WhatsApp throttled: number, account, app or pair; empty
-	// when it was no throttle.
+	// Scope is what WhatsApp throttled: number, account, app, or pair. It is empty if the
+	// call was not throttled.
 	Scope ThrottleScope `json:"scope,omitempty"`
 	Code  *int          `json:"code,omitempty"`
 	DueAt time.Time     `json:"dueAt"`
 }
 
-// OutcomeUnknown records that a call's answer was lost.
+// OutcomeUnknown records that the response to a call was lost.
 type OutcomeUnknown struct {
-	Call  int    `json:"call"`
-	Cause string `json:"cause"`
-	// HTTPStatus is that of an answer without a readable body, else 0.
+	Call int `json:"call"`
+	// Attempt is the number of attempts used, this call included unless it was a probe.
+	// Events of older versions lack it; it then follows from the call.
+	Attempt *int   `json:"attempt,omitempty"`
+	Cause   string `json:"cause"`
+	// HTTPStatus is the status of a response without a readable body, otherwise 0.
 	HTTPStatus int `json:"httpStatus,omitempty"`
-	// SettleBy is when the message's own policy acts, unless a status settles
-	// the call before.
+	// SettleBy is when the message's policy decides, unless a status settles the call
+	// before.
 	SettleBy time.Time `json:"settleBy"`
 }
 
-// Requeued records an operator's decision to send a dead letter again, with a
-// fresh budget.
+// Requeued records an operator's decision to send a dead letter again, with a new budget.
 type Requeued struct {
 	Reason string `json:"reason,omitempty"`
 }
@@ -224,7 +247,7 @@ type Discarded struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Cancelled records that a message was called off before it was sent.
+// Cancelled records that a message was cancelled before it was sent.
 type Cancelled struct {
 	Reason string `json:"reason,omitempty"`
 }
@@ -247,10 +270,13 @@ func (Requeued) EventType() string       { return "Requeued" }
 func (Discarded) EventType() string      { return "Discarded" }
 func (Cancelled) EventType() string      { return "Cancelled" }
 func (Expired) EventType() string        { return "Expired" }
+func (StatusReported) EventType() string { return "StatusReported" }
 
 func (e Confirmed) OccurredAt() time.Time { return e.At }
 func (e Delivered) OccurredAt() time.Time { return e.At }
 func (e Read) OccurredAt() time.Time      { return e.At }
+
+func (e StatusReported) OccurredAt() time.Time { return e.At }
 
 func (e Sent) OccurredAt() time.Time {
 	if e.By == ByStatus {

@@ -14,10 +14,10 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-var update = flag.Bool("update", false, "write the golden files of the events anew")
+var update = flag.Bool("update", false, "rewrite the golden files of the events")
 
-// samples has one event of each type with every member set. What stands in the
-// golden files is in people's logs: a change of one is a new version of the event.
+// samples returns one event of each type with every member set. The golden files are the
+// shapes in users' logs: changing one is a new version of the event.
 func samples() []message.Event {
 	price := &message.Pricing{Model: "PMP", Type: "regular", Category: "utility"}
 	fault := message.Failure{
@@ -51,11 +51,15 @@ func samples() []message.Event {
 		message.Deferred{
 			Call: 1, Attempt: 1, Reason: message.DeferPair, Scope: message.ScopePair, Code: new(131056), DueAt: at(4 * time.Second),
 		},
-		message.OutcomeUnknown{Call: 1, Cause: "timeout", HTTPStatus: 502, SettleBy: at(30 * time.Second)},
+		message.OutcomeUnknown{Call: 1, Attempt: new(1), Cause: "timeout", HTTPStatus: 502, SettleBy: at(30 * time.Second)},
 		message.Requeued{Reason: "number fixed"},
 		message.Discarded{Reason: "customer called"},
 		message.Cancelled{Reason: "order withdrawn"},
 		message.Expired{},
+		message.StatusReported{
+			Call: 1, Type: "payment", Status: "captured", At: at(6 * time.Second),
+			Personal: message.StatusReportedPersonal{Raw: `{"type":"payment","status":"captured"}`},
+		},
 	}
 }
 
@@ -84,7 +88,7 @@ func TestEventsAreWrittenAsInTheGoldenFiles(t *testing.T) {
 			}
 			golden, err := os.ReadFile(path)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("%v; write it with go test -run Events -update", err)
 			}
 			if !bytes.Equal(written, golden) {
 				t.Errorf("written as\n%s\nthe log has\n%s", written, golden)
@@ -104,15 +108,14 @@ func TestEventsAreWrittenAsInTheGoldenFiles(t *testing.T) {
 		})
 	}
 	for name := range byName {
-		t.Errorf("%s has no sample", name)
+		t.Errorf("%s has no sample: add one to samples", name)
 	}
 	if m := message.Fold(history...); m.Status != message.StatusExpired || m.To != "+491701234567" || m.WhatsAppID != "wamid.1" {
 		t.Errorf("all golden files fold to %+v", m)
 	}
 }
 
-// Everything personal stands under the member "personal", so that an erasure
-// of that member leaves nothing behind.
+// All personal data is in the member "personal", so that erasing that member leaves nothing.
 func TestPersonalDataStandsUnderPersonalOnly(t *testing.T) {
 	for _, e := range samples() {
 		var members map[string]json.RawMessage
@@ -133,7 +136,7 @@ func TestPersonalDataStandsUnderPersonalOnly(t *testing.T) {
 }
 
 func TestOccurredAt(t *testing.T) {
-	answered, told := sent(1), settled(1)
+	answered, byStatus := sent(1), settled(1)
 	refusal, reported := failed(1, 1, message.ClassPermanent), afterAcceptance(failed(1, 1, message.ClassPermanent))
 	for name, c := range map[string]struct {
 		event domain.Occurred
@@ -143,7 +146,7 @@ func TestOccurredAt(t *testing.T) {
 		"delivered":           {delivered(1), start},
 		"read":                {read(1), start},
 		"accepted by answer":  {answered, time.Time{}},
-		"accepted by status":  {told, start},
+		"accepted by status":  {byStatus, start},
 		"refused":             {refusal, time.Time{}},
 		"failure by a status": {reported, start},
 	} {
@@ -197,7 +200,7 @@ func FuzzFold(f *testing.F) {
 		}
 		m := message.Fold(history...)
 		if m.Exists() && m.Status.Column() == "" {
-			t.Errorf("the status %q stands in no column", m.Status)
+			t.Errorf("the status %q is in no column", m.Status)
 		}
 		p, now := policy(), at(time.Hour)
 		decisions := [][]message.Event{message.Advance(m, p, false, now), message.Advance(m, p, true, now)}
@@ -206,7 +209,7 @@ func FuzzFold(f *testing.F) {
 				decisions = append(decisions, message.FinishCall(m, call, r, p, now))
 			}
 			for _, k := range reportKinds() {
-				events, known := message.RecordReport(m, report(k, call, message.ClassTransient))
+				events, known := message.RecordStatusUpdate(m, report(k, call, message.ClassTransient))
 				if !known && len(events) > 0 {
 					t.Errorf("a status that fits no call gives %s", show(events))
 				}
@@ -214,7 +217,7 @@ func FuzzFold(f *testing.F) {
 			}
 		}
 		for _, events := range decisions {
-			if after := m.With(recorded(now, events)...); after.Exists() && after.Status.Column() == "" {
+			if after := m.Apply(recorded(now, events)...); after.Exists() && after.Status.Column() == "" {
 				t.Errorf("%s leads to no column", show(events))
 			}
 		}
@@ -228,7 +231,7 @@ func TestCutKeepsFourKiB(t *testing.T) {
 		{strings.Repeat("x", 4097), strings.Repeat("x", 4096)},
 		{strings.Repeat("x", 4095) + "é", strings.Repeat("x", 4095)},
 	} {
-		if got := message.Cut(c.raw); got != c.want {
+		if got := message.TruncateRaw(c.raw); got != c.want {
 			t.Errorf("%d bytes are cut to %d, want %d", len(c.raw), len(got), len(c.want))
 		}
 	}

@@ -2,8 +2,7 @@ package message
 
 import "unicode/utf8"
 
-// Class says what the platform does about a failure. The values are those of
-// the GraphQL schema.
+// Class is what Waypost does about a failure. The values are those of the GraphQL schema.
 type Class string
 
 // The classes of failures.
@@ -12,14 +11,14 @@ const (
 	ClassTransient Class = "TRANSIENT"
 	// ClassPermanent failures are never retried.
 	ClassPermanent Class = "PERMANENT"
-	// ClassSender failures hold the sender: its token, account or payment. They
-	// say nothing of the message, which waits.
+	// ClassSender failures hold the sender, because of its token, account, or payment. They
+	// say nothing about the message, which waits.
 	ClassSender Class = "SENDER"
-	// ClassThrottled failures slow a scope down. They say nothing of the message.
+	// ClassThrottled failures slow down a scope. They say nothing about the message.
 	ClassThrottled Class = "THROTTLED"
 )
 
-// Category groups failures by what they are about.
+// Category groups failures by their subject.
 type Category string
 
 // The categories of failures, as the GraphQL schema lists them.
@@ -41,7 +40,7 @@ const (
 	CategoryUnknown       Category = "unknown"
 )
 
-// ThrottleScope is how far a throttle reaches.
+// ThrottleScope is the scope that a throttle applies to.
 type ThrottleScope string
 
 // The scopes of throttles, from the narrowest to the widest.
@@ -56,30 +55,30 @@ const (
 	ScopeApp ThrottleScope = "app"
 )
 
-// Failure is why a call or a message failed, without what may be personal.
+// Failure is why a call or a message failed, without personal data.
 type Failure struct {
 	// Code is WhatsApp's error code; nil for network faults. Zero is a code.
 	Code     *int     `json:"code,omitempty"`
 	Subcode  *int     `json:"subcode,omitempty"`
 	Category Category `json:"category"`
 	Class    Class    `json:"class"`
-	// Message says in a few words what failed.
+	// Message describes the failure in a few words.
 	Message string `json:"message"`
-	// Advice says in a sentence what to do about it.
+	// Advice describes in one sentence what to do about it.
 	Advice string `json:"advice,omitempty"`
-	// FBTraceID is Meta's trace id, asked for by its support.
+	// FBTraceID is Meta's trace ID, which its support asks for.
 	FBTraceID string `json:"fbtraceId,omitempty"`
-	// HTTPStatus is that of the answer; 0 if none came.
+	// HTTPStatus is the status of the response, or 0 if there was none.
 	HTTPStatus int `json:"httpStatus,omitempty"`
 }
 
-// policyCaps are the codes by which WhatsApp declines to deliver for the
-// recipient's sake. They are no fault of the sender's service.
+// policyCaps are the codes by which WhatsApp declines to deliver, to protect the recipient.
+// They are not a fault of the sender's service.
 // Source: Meta's error codes page, 131049 and 130472.
 var policyCaps = [...]int{131049, 130472}
 
-// PolicyCap reports whether WhatsApp chose not to deliver, for the recipient's
-// sake: such failures are shown, but count as no errors.
+// PolicyCap reports whether WhatsApp chose not to deliver, to protect the recipient. Such
+// failures are shown, but don't count as errors.
 func (f Failure) PolicyCap() bool {
 	if f.Code == nil {
 		return false
@@ -92,12 +91,12 @@ func (f Failure) PolicyCap() bool {
 	return false
 }
 
-// maxRaw is how much of an answer's body is kept, in bytes.
+// maxRaw is the maximum length of a stored response body, in bytes.
 const maxRaw = 4 << 10
 
-// Cut shortens a raw body to what an event keeps of it, without splitting a
-// character.
-func Cut(raw string) string {
+// TruncateRaw shortens a response body to the length that an event stores, without splitting
+// a character.
+func TruncateRaw(raw string) string {
 	if len(raw) <= maxRaw {
 		return raw
 	}
@@ -108,10 +107,10 @@ func Cut(raw string) string {
 	return raw[:end]
 }
 
-// CallResult is what came of a call: Accepted, Refused, Lost or NotCalled.
+// CallResult is the outcome of a call: Accepted, Refused, Lost, NotCalled, or Postponed.
 type CallResult interface{ callResult() }
 
-// Accepted is an answer by which WhatsApp took the message.
+// Accepted is a response by which WhatsApp accepted the message.
 type Accepted struct {
 	WhatsAppID  string
 	RecipientID string
@@ -119,28 +118,29 @@ type Accepted struct {
 	Held string
 }
 
-// Refused is an answer, or a fault on the way, after which the message is
-// surely not with WhatsApp.
+// Refused is a response, or a network fault, after which WhatsApp certainly doesn't have the
+// message.
 type Refused struct {
 	Failure  Failure
 	Personal FailurePersonal
-	// Scope is how far a throttle reaches; set when the class is THROTTLED.
+	// Scope is what a throttle applies to. It is set if the class is THROTTLED.
 	Scope ThrottleScope
-	// RetryAfterSeconds is what the answer asked for, 0 if nothing.
+	// RetryAfterSeconds is the delay that the response asked for, or 0.
 	RetryAfterSeconds int
-	// Unreachable marks network faults and 5xx, by which the lane's breaker
-	// tells an outage of WhatsApp from a fault of the message.
+	// Unreachable marks network faults and 5xx. By it, the lane's breaker distinguishes an
+	// outage of WhatsApp from a failure of the message.
 	Unreachable bool
 }
 
-// Lost is a call whose request may have been taken though no readable answer came.
+// Lost is a call whose request WhatsApp may have accepted, but to which no readable response
+// arrived.
 type Lost struct {
 	Cause      string
 	HTTPStatus int
 }
 
-// NotCalled is a call that was begun and never made: the lease or the slot had
-// passed when SendAttempted stood in the log.
+// NotCalled is a call that was begun and never made, because the lease or the slot had
+// expired when SendAttempted was recorded.
 type NotCalled struct{}
 
 func (Accepted) callResult()  {}

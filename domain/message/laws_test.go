@@ -3,6 +3,7 @@ package message_test
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func results() []message.CallResult {
 		unreachable, pair,
 		message.Lost{Cause: "timeout"},
 		message.NotCalled{},
-		message.Put{Reason: message.DeferSenderHeld, DueAt: at(time.Minute)},
+		message.Postponed{Reason: message.DeferSenderHeld, DueAt: at(time.Minute)},
 	}
 	for _, c := range classes() {
 		all = append(all, refused(c))
@@ -54,7 +55,7 @@ type life struct {
 	closed   bool
 	// open has the calls without an outcome and when their answer counts as lost.
 	open     map[int]time.Time
-	told     []message.Report
+	updates  []message.StatusUpdate
 	answered []answer
 }
 
@@ -124,16 +125,16 @@ func (l *life) step() {
 	case "report":
 		r := report(rapid.SampledFrom(reportKinds()).Draw(t, "kind"), number, rapid.SampledFrom(classes()).Draw(t, "class"))
 		r.At = l.now.Truncate(time.Second)
-		if rapid.Bool().Draw(t, "byWamidOnly") && l.m.CallOf(r.WhatsAppID) != 0 {
+		if rapid.Bool().Draw(t, "byWamidOnly") && l.m.CallByWhatsAppID(r.WhatsAppID) != 0 {
 			r.Call = 0
 		}
-		l.decide(func(m message.Message) []message.Event { return first(message.RecordReport(m, r)) })
+		l.decide(func(m message.Message) []message.Event { return first(message.RecordStatusUpdate(m, r)) })
 		if calls > 0 {
-			l.told = append(l.told, r)
+			l.updates = append(l.updates, r)
 		}
 	case "repeat":
-		for _, r := range l.told {
-			l.nothingNew(func(m message.Message) []message.Event { return first(message.RecordReport(m, r)) })
+		for _, r := range l.updates {
+			l.nothingNew(func(m message.Message) []message.Event { return first(message.RecordStatusUpdate(m, r)) })
 		}
 		for _, a := range l.answered {
 			l.nothingNew(func(m message.Message) []message.Event {
@@ -143,9 +144,9 @@ func (l *life) step() {
 	case "requeue":
 		l.operate(func(m message.Message) ([]message.Event, error) { return message.Requeue(m, "r", l.now) })
 	case "overtake":
-		// An earlier call is reported failed while a later one may be under way.
+		// An earlier call is reported failed while a later one can be in flight.
 		r := report(message.ReportFailed, number, message.ClassTransient)
-		l.decide(func(m message.Message) []message.Event { return first(message.RecordReport(m, r)) })
+		l.decide(func(m message.Message) []message.Event { return first(message.RecordStatusUpdate(m, r)) })
 		l.operate(func(m message.Message) ([]message.Event, error) { return message.Requeue(m, "r", l.now) })
 		l.decide(func(m message.Message) []message.Event { return message.Advance(m, l.policy, false, l.now) })
 	case "end":
@@ -211,7 +212,7 @@ func (l *life) record(events []message.Event) {
 		r := message.Record{Event: e, At: l.now}
 		l.history = append(l.history, r)
 		l.status = message.Next(l.status, e)
-		l.m = l.m.With(r)
+		l.m = l.m.Apply(r)
 		if goesBack(previous.Status, l.m.Status) {
 			l.t.Fatalf("%s leads from %s back to %s", e.EventType(), previous.Status, l.m.Status)
 		}
@@ -221,6 +222,22 @@ func (l *life) record(events []message.Event) {
 		l.t.Fatalf("the fold of the whole differs from that of its parts, or from Next (%s):\n%s\n%s",
 			l.status, exported(l.t, folded), exported(l.t, l.m))
 	}
+	if folded := message.Fold(asRecordedBefore(l.history)...); exported(l.t, folded) != exported(l.t, l.m) {
+		l.t.Fatalf("recorded by an older version, the events fold to\n%s\nnot to\n%s", exported(l.t, folded), exported(l.t, l.m))
+	}
+}
+
+// asRecordedBefore returns the history in the shape that older versions recorded: without
+// the number of attempts in OutcomeUnknown.
+func asRecordedBefore(history []message.Record) []message.Record {
+	old := slices.Clone(history)
+	for i, r := range old {
+		if e, ok := r.Event.(message.OutcomeUnknown); ok {
+			e.Attempt = nil
+			old[i].Event = e
+		}
+	}
+	return old
 }
 
 // before checks the laws on what may be decided in the present state.
@@ -271,7 +288,7 @@ func (l *life) after() {
 		}
 	}
 	if columns != 1 {
-		t.Fatalf("the status %q stands in %d columns", m.Status, columns)
+		t.Fatalf("the status %q is in %d columns", m.Status, columns)
 	}
 	if m.Attempts < 0 || m.Attempts > 4 {
 		t.Fatalf("%d attempts after%s", m.Attempts, l.past())
@@ -342,7 +359,7 @@ func TestLawsOfAnyLife(t *testing.T) {
 }
 
 // Whatever came before, the statuses of one call lead to the same state in any
-// order and however often each is told.
+// order and however often each is reported.
 func TestStatusesOfACallCommute(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := newLife(t)
@@ -373,17 +390,17 @@ func (l *life) afterStatuses(call int, class message.Class, order []message.Stat
 	for _, kind := range order {
 		now = now.Add(time.Second)
 		r := report(kind, call, class)
-		events, known := message.RecordReport(m, r)
+		events, known := message.RecordStatusUpdate(m, r)
 		if !known {
 			l.t.Fatalf("call %d is not known", call)
 		}
-		m = m.With(recorded(now, events)...)
+		m = m.Apply(recorded(now, events)...)
 	}
 	return exported(l.t, unrecorded(m))
 }
 
 func unrecorded(m message.Message) message.Message {
-	m = m.With()
+	m = m.Apply()
 	if !m.DeadLetteredAt.IsZero() {
 		m.DeadLetteredAt = start
 	}

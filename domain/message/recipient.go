@@ -2,7 +2,11 @@ package message
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/nyaruka/phonenumbers"
 
@@ -20,51 +24,60 @@ const (
 	maxTyped = 64
 )
 
-// ParseNumber reads a phone number with country code and answers it in E.164,
+// ParseNumber reads a phone number with country code and returns it in E.164,
 // with the "+" without which WhatsApp would put the sender's own country code
-// before it. Besides ASCII digits it takes a leading "+" or "00", spaces, "-",
-// "(", ")" and "."; without "+" and "00" the digits still begin with the
+// before it. In addition to the digits 0 to 9 it accepts a leading "+" or "00",
+// which both stand for the international prefix, and spaces, "-", "(", ")", and
+// "." between digits. Without "+" and "00" the digits still begin with the
 // country code.
 //
-// It checks that the country code exists and that the length is one in use
-// there; the old Mexican form +521 becomes the present +52. It does not check number ranges: those are assigned faster than any
+// The result has the digits that were typed, in their order. There are two
+// exceptions: a 0 after the country code that is not dialed from abroad, as in
+// +44 (0)20, is dropped, and the old Mexican form +521 becomes the present +52.
+// A notation that could mean another number is refused: a decimal fraction
+// such as 491512345678.0, scientific notation, and a national prefix other than
+// that 0.
+//
+// ParseNumber checks that the country code exists and that the length is one in
+// use there. It does not check number ranges: those are assigned faster than any
 // table of them is updated. The error names the field "to".
 func ParseNumber(s string) (string, error) {
 	digits, err := digitsOf(s)
 	if err != nil {
 		return "", domain.Invalid(fieldTo, "%s; give the number with its country code, such as +14155550101", err)
 	}
-	typed := "+" + digits
-	e164, err := normalise(typed)
-	if err != nil || e164 == typed {
-		return e164, err
+	e164, err := normalize(digits)
+	if err != nil {
+		return "", err
 	}
-	// A trunk prefix was dropped, as in +44 (0)20. What is left must stand by
-	// itself, or the next reader would make another number of it.
-	if again, err := normalise(e164); err != nil || again != e164 {
-		return "", domain.Invalid(fieldTo, "can be read as several numbers; give it without its national prefix, such as +14155550101")
+	if err := checkFraction(s); err != nil {
+		return "", err
+	}
+	if err := checkTrunkZero(s, e164); err != nil {
+		return "", err
 	}
 	return e164, nil
 }
 
-// normalise answers a number of "+" and digits in E.164.
-func normalise(typed string) (string, error) {
-	number, err := phonenumbers.Parse(withoutMexicanOne(typed), "")
+// normalize returns a number of digits in E.164.
+func normalize(digits string) (string, error) {
+	typed := withoutMexicanOne("+" + digits)
+	number, err := phonenumbers.Parse(typed, "")
 	if errors.Is(err, phonenumbers.ErrInvalidCountryCode) {
 		return "", domain.Invalid(fieldTo, "does not begin with a country code in use; give the number as +14155550101")
 	}
 	if err != nil {
 		return "", domain.Invalid(fieldTo, "is not a phone number: %s", err)
 	}
-	given, country := len(typed)-1, number.GetCountryCode()
+	given, country := len(digits), number.GetCountryCode()
 	switch phonenumbers.IsPossibleNumberWithReason(number) {
 	case phonenumbers.IS_POSSIBLE:
 	case phonenumbers.TOO_SHORT:
-		return "", domain.Invalid(fieldTo, "has %d digits, too few for a number of country code %d", given, country)
+		return "", domain.Invalid(fieldTo, "has %d digits, which is too short for country code %d", given, country)
 	case phonenumbers.TOO_LONG:
-		return "", domain.Invalid(fieldTo, "has %d digits, too many for a number of country code %d", given, country)
+		return "", domain.Invalid(fieldTo, "has %d digits, which is too long for country code %d", given, country)
 	case phonenumbers.IS_POSSIBLE_LOCAL_ONLY:
-		return "", domain.Invalid(fieldTo, "lacks its area code: it can only be dialled from within country code %d", country)
+		return "", domain.Invalid(fieldTo, "lacks its area code: it can only be dialed from within country code %d", country)
 	default:
 		return "", domain.Invalid(fieldTo, "has %d digits, no number of country code %d has as many", given, country)
 	}
@@ -72,32 +85,76 @@ func normalise(typed string) (string, error) {
 	if n := len(e164) - 1; n > maxDigits {
 		return "", domain.Invalid(fieldTo, "has %d digits, at most %d are allowed", n, maxDigits)
 	}
-	return e164, nil
+	// The library drops and replaces national prefixes and carrier codes.
+	if e164 == typed {
+		return e164, nil
+	}
+	code := fmt.Sprintf("+%d", country)
+	rest := strings.TrimPrefix(e164, code)
+	if code+"0"+rest == typed && !strings.HasPrefix(rest, "0") {
+		return e164, nil
+	}
+	return "", domain.Invalid(fieldTo, "has a national prefix after its country code, such as 0 or 15; give the digits that are dialed from abroad, as in +14155550101")
 }
+
+// checkFraction refuses a number that a program wrote as a decimal fraction:
+// 491512345678.0 is +491512345678, but without its point it would be another
+// number. A point is a separator if the number before it could not be dialed, or
+// if what follows it is no fraction of a whole number, as in 1.415.555.0101.
+func checkFraction(s string) error {
+	point := strings.LastIndexByte(s, '.')
+	if point < 0 {
+		return nil
+	}
+	fraction := asciiDigits(s[point:])
+	if len(fraction) > 2 && strings.Trim(fraction, "0") != "" {
+		return nil
+	}
+	whole, err := digitsOf(strings.TrimRight(s[:point], separators))
+	if err != nil {
+		return nil //nolint:nilerr // then it cannot be meant
+	}
+	if _, err := normalize(whole); err != nil {
+		return nil //nolint:nilerr // then it cannot be meant
+	}
+	return domain.Invalid(fieldTo, "can be read as two numbers, with and without the digits after its last point: "+
+		"a spreadsheet wrote it as a decimal number; format the column as text and export it again, or write +14155550101")
+}
+
+// checkTrunkZero refuses a zero in parentheses that could belong to the number.
+// "(0)" marks a digit that is not dialed from abroad, but in some countries, such
+// as Italy, numbers begin with a zero that is.
+func checkTrunkZero(s, e164 string) error {
+	before, after, marked := strings.Cut(strings.ReplaceAll(s, " ", ""), "(0)")
+	if !marked {
+		return nil
+	}
+	digits, err := digitsOf(before + after)
+	if err != nil {
+		return domain.Invalid(fieldTo, "has a (0) that no number follows or precedes; give it without, such as +14155550101")
+	}
+	if without, err := normalize(digits); err == nil && without != e164 {
+		return domain.Invalid(fieldTo, "can be read as two numbers, with and without its (0); give the digits that are dialed from abroad, such as +14155550101")
+	}
+	return nil
+}
+
+// separators may be between the digits of a number.
+const separators = " -()."
 
 // digitsOf strips a typed number of its punctuation and its international prefix.
 func digitsOf(s string) (string, error) {
-	s = strings.TrimSpace(s)
+	s = strings.Trim(s, " \t\r\n")
 	if s == "" {
 		return "", errors.New("is empty")
 	}
 	if len(s) > maxTyped {
 		return "", errors.New("is longer than a phone number can be")
 	}
-	rest, plus := strings.CutPrefix(s, "+")
-	digits := make([]byte, 0, len(rest))
-	for _, r := range rest {
-		switch {
-		case r >= '0' && r <= '9':
-			digits = append(digits, byte(r))
-		case strings.ContainsRune(" -().", r):
-		case r == '+':
-			return "", errors.New(`has a "+" that is not at its beginning`)
-		default:
-			return "", errors.New(`has a character that is none of digits, spaces and "+-()."`)
-		}
+	if err := checkNotation(s); err != nil {
+		return "", err
 	}
-	number := string(digits)
+	number, plus := asciiDigits(s), s[0] == '+'
 	if !plus {
 		number = strings.TrimPrefix(number, "00")
 	}
@@ -106,8 +163,59 @@ func digitsOf(s string) (string, error) {
 		return "", errors.New("has no digits")
 	case number[0] == '0':
 		return "", errors.New("begins with 0, as no country code does")
+	case s[0] == '-' || s[0] == '.':
+		return "", fmt.Errorf("begins with %q, as no phone number does", s[0])
+	case strings.ContainsRune("-.(", rune(s[len(s)-1])):
+		return "", fmt.Errorf("ends with %q, so that digits could be missing", s[len(s)-1])
 	}
 	return number, nil
+}
+
+// scientific matches what spreadsheets make of a long number.
+var scientific = regexp.MustCompile(`^-?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+$`)
+
+// checkNotation refuses a number for a character that does not belong in it, and
+// says which.
+func checkNotation(s string) error {
+	if scientific.MatchString(s) {
+		return errors.New("is in scientific notation, in which a spreadsheet drops digits; format the column as text and export it again")
+	}
+	for i, r := range s {
+		if r >= '0' && r <= '9' || strings.ContainsRune(separators, r) || r == '+' && i == 0 {
+			continue
+		}
+		place := utf8.RuneCountInString(s[:i]) + 1
+		switch {
+		case r == utf8.RuneError:
+			return fmt.Errorf("has no readable character at position %d: a conversion lost it; export the file again as UTF-8", place)
+		case r == '+':
+			return errors.New(`has a "+" that is not at its beginning, as if it were two numbers; a message has one recipient`)
+		case r == ',':
+			return errors.New(`has a ",": it is a decimal number that a spreadsheet wrote, or several numbers; a message has one recipient`)
+		case strings.ContainsRune("/;|&\n\r", r):
+			return fmt.Errorf("has a %q, as if it were two numbers; a message has one recipient", r)
+		case r == '\'' || r == '"' || r == '=':
+			return fmt.Errorf("has a %q, with which spreadsheets mark text; remove it", r)
+		case r < utf8.RuneSelf && unicode.IsLetter(r):
+			return fmt.Errorf("has the letter %q: words, extensions, and prefixes such as tel: do not belong in it; give digits", r)
+		case !unicode.IsGraphic(r) || unicode.IsSpace(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
+			return fmt.Errorf("has the invisible character %U at position %d; remove it, or type the number again", r, place)
+		case unicode.IsDigit(r):
+			return fmt.Errorf("has the digit %U, which is not one of 0 to 9", r)
+		}
+		return fmt.Errorf(`has the character %q (%U), which is not a digit, a space, or one of "+-()."`, r, r)
+	}
+	return nil
+}
+
+// asciiDigits returns the digits of s without all else.
+func asciiDigits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // withoutMexicanOne drops the 1 that Mexico put before mobile numbers until 2019.

@@ -61,6 +61,7 @@ func probed(call, attempt int) message.SendAttempted {
 	return e
 }
 
+// lost has the shape that older versions recorded: it lacks the number of attempts.
 func lost(call int) message.OutcomeUnknown {
 	return message.OutcomeUnknown{Call: call, Cause: "timeout", SettleBy: at(30 * time.Second)}
 }
@@ -126,8 +127,8 @@ func deadLettered(attempts int, class message.Class) message.DeadLettered {
 	}
 }
 
-func report(kind message.StatusKind, call int, class message.Class) message.Report {
-	r := message.Report{Kind: kind, Call: call, WhatsAppID: wamid(call), At: start}
+func report(kind message.StatusKind, call int, class message.Class) message.StatusUpdate {
+	r := message.StatusUpdate{Kind: kind, Call: call, WhatsAppID: wamid(call), At: start}
 	if kind == message.ReportFailed {
 		r.Failure, r.Personal = failure(class), message.FailurePersonal{Details: "d"}
 	}
@@ -150,7 +151,7 @@ func retry(attempt int, due time.Duration) message.RetryScheduled {
 func given(events ...message.Event) message.Message { return givenAt(start, events...) }
 
 func givenAt(t time.Time, events ...message.Event) message.Message {
-	return message.Message{}.With(recorded(t, events)...)
+	return message.Message{}.Apply(recorded(t, events)...)
 }
 
 func recorded(t time.Time, events []message.Event) []message.Record {

@@ -1,6 +1,6 @@
 package message
 
-// Status is where a message is. The values are those of the GraphQL schema.
+// Status is the status of a message. The values are those of the GraphQL schema.
 type Status string
 
 // The statuses of a message.
@@ -27,8 +27,8 @@ func Statuses() []Status {
 	}
 }
 
-// Open reports whether the platform still has something to do for the message:
-// exactly then it has a row in the send work-list.
+// Open reports whether Waypost still has something to do for the message. Exactly then it is
+// in the work list.
 func (s Status) Open() bool {
 	switch s {
 	case StatusQueued, StatusSending, StatusRetrying, StatusAmbiguous:
@@ -56,8 +56,8 @@ const (
 	ColumnDiscarded    Column = "discarded"
 )
 
-// Column is the one column of the ledger in which a message of this status
-// stands; empty for a value that is no status.
+// Column returns the one column of the ledger for messages with this status, or an empty
+// string if the value is not a status.
 func (s Status) Column() Column {
 	switch s {
 	case StatusQueued, StatusSending, StatusRetrying:
@@ -84,9 +84,9 @@ func (s Status) Column() Column {
 	return ""
 }
 
-// Next is the status of a message of status s once e has been recorded. It is
-// the one place that says so: the fold and the read models both go by it. The
-// zero Status is that of a message of which nothing is recorded.
+// Next returns the status of a message with status s after e. It is the only place that
+// determines it: the fold and the read models both use it. The zero Status is the status of
+// a message without events.
 func Next(s Status, e Event) Status {
 	reached := s == StatusDelivered || s == StatusRead
 	switch e := e.(type) {
@@ -132,5 +132,5 @@ func Next(s Status, e Event) Status {
 	case Expired:
 		return StatusExpired
 	}
-	return s // Confirmed
+	return s // Confirmed, StatusReported
 }

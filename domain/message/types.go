@@ -3,21 +3,19 @@ package message
 import (
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/waypost/waypost/domain"
 )
 
-// Priority is the lane of its sender in which a message waits. The values are
-// those of the GraphQL schema.
+// Priority is the lane of its sender that a message waits in. The values are those of the
+// GraphQL schema.
 type Priority string
 
 // The priorities, the most urgent first.
 const (
-	PriorityOTP           Priority = "OTP"
-	PriorityTransactional Priority = "TRANSACTIONAL"
-	PriorityBulk          Priority = "BULK"
+	PriorityOTP           Priority = domain.PriorityOTP
+	PriorityTransactional Priority = domain.PriorityTransactional
+	PriorityBulk          Priority = domain.PriorityBulk
 )
 
 // Priorities lists every priority, the most urgent first.
@@ -25,8 +23,8 @@ func Priorities() []Priority {
 	return []Priority{PriorityOTP, PriorityTransactional, PriorityBulk}
 }
 
-// Rank orders priorities: 0 is the most urgent, 2 the least. A value that is no
-// priority ranks last, so that it never goes before one that is.
+// Rank returns the order of priorities: 0 is the most urgent, 2 the least. An invalid value
+// ranks last, so that it never precedes a valid one.
 func (p Priority) Rank() int {
 	switch p {
 	case PriorityOTP:
@@ -43,15 +41,16 @@ func (p Priority) Valid() bool {
 	return p == PriorityOTP || p == PriorityTransactional || p == PriorityBulk
 }
 
-// AmbiguityPolicy says what becomes of a message when a call's answer was lost
-// and no status settles it in time.
+// AmbiguityPolicy is what happens to a message if the response to a call was lost and no
+// status settles it in time.
 type AmbiguityPolicy string
 
 // The policies, as the GraphQL schema names them.
 const (
 	// AmbiguityResend sends again, at the risk of a second copy.
 	AmbiguityResend AmbiguityPolicy = "RESEND"
-	// AmbiguityDeadLetter leaves it to people, at the risk of none.
+	// AmbiguityDeadLetter leaves the decision to an operator, at the risk that no copy
+	// arrives.
 	AmbiguityDeadLetter AmbiguityPolicy = "DEAD_LETTER"
 )
 
@@ -65,7 +64,7 @@ const (
 	maxLabelValue = 256
 )
 
-// Label is a word of the business on a message, by which it is found again.
+// A Label is a name and value that the business attaches to a message, to find it by.
 type Label struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
@@ -79,15 +78,15 @@ func ValidateLabels(labels []Label) error {
 		return domain.Invalid("labels", "has %d labels, at most %d are allowed", n, MaxLabels)
 	}
 	for i, l := range labels {
-		if err := checkLength(fmt.Sprintf("labels.%d.name", i), l.Name, 1, maxLabelName); err != nil {
+		if err := domain.CheckLine(fmt.Sprintf("labels.%d.name", i), l.Name, 1, maxLabelName); err != nil {
 			return err
 		}
-		if err := checkLength(fmt.Sprintf("labels.%d.value", i), l.Value, 0, maxLabelValue); err != nil {
+		if err := domain.CheckLine(fmt.Sprintf("labels.%d.value", i), l.Value, 0, maxLabelValue); err != nil {
 			return err
 		}
 		for _, before := range labels[:i] {
 			if before.Name == l.Name {
-				return domain.Invalid(fmt.Sprintf("labels.%d.name", i), "%q is given twice, a name may be used once a message", l.Name)
+				return domain.Invalid(fmt.Sprintf("labels.%d.name", i), "%q is used twice; use each name only once per message", l.Name)
 			}
 		}
 	}
@@ -100,29 +99,33 @@ const maxIdempotencyKey = 128
 // ValidateIdempotencyKey checks that key has 1 to 128 characters, none of them
 // a control character.
 func ValidateIdempotencyKey(key string) error {
-	const field = "idempotencyKey"
-	if err := checkLength(field, key, 1, maxIdempotencyKey); err != nil {
-		return err
-	}
-	if i := strings.IndexFunc(key, unicode.IsControl); i >= 0 {
-		return domain.Invalid(field, "has a control character at byte %d, use printable characters only", i)
-	}
-	return nil
+	return domain.CheckLine("idempotencyKey", key, 1, maxIdempotencyKey)
 }
 
-// checkLength checks that s is UTF-8 of least to most characters. A character
+// NamesRecipient reports whether an idempotency key contains the recipient's number, in
+// E.164: a run of digits that is exactly the number's. The message's ID is derived from the
+// key and stays when the recipient is erased, so anyone who knows the number could find out
+// that they got the message.
+func NamesRecipient(key, to string) bool {
+	digits := strings.TrimPrefix(to, "+")
+	isDigit := func(b byte) bool { return '0' <= b && b <= '9' }
+	for from := 0; digits != ""; {
+		i := strings.Index(key[from:], digits)
+		if i < 0 {
+			break
+		}
+		begin, end := from+i, from+i+len(digits)
+		if (begin == 0 || !isDigit(key[begin-1])) && (end == len(key) || !isDigit(key[end])) {
+			return true
+		}
+		from = begin + 1
+	}
+	return false
+}
+
+// checkLength checks that s, a text of a message's content, has least to most characters. A character
 // is a Unicode code point: what Meta counts is not documented, and code points
 // never reject what a count of UTF-16 units would let pass.
 func checkLength(field, s string, least, most int) error {
-	if !utf8.ValidString(s) {
-		return domain.Invalid(field, "is not valid UTF-8")
-	}
-	n := utf8.RuneCountInString(s)
-	switch {
-	case n == 0 && least > 0:
-		return domain.Invalid(field, "is empty, %d to %d characters are needed", least, most)
-	case n < least || n > most:
-		return domain.Invalid(field, "has %d characters, %d to %d are allowed", n, least, most)
-	}
-	return nil
+	return domain.CheckLines(field, s, least, most)
 }

@@ -72,9 +72,9 @@ func TestValidateIdempotencyKey(t *testing.T) {
 			t.Errorf("%q: %v", good, err)
 		}
 	}
-	for _, c := range []struct{ key, says string }{
-		{"", "empty"}, {strings.Repeat("a", 129), "129"}, {"a\nb", "byte 1"}, {"\x7f", "byte 0"}, {"a\u0085", "control"}, {"\xff", "UTF-8"},
+	for _, c := range []struct{ key, want string }{
+		{"", "empty"}, {strings.Repeat("a", 129), "129"}, {"a\nb", "U+000A at character 2"}, {"\x7f", "U+007F at character 1"}, {"a\u0085", "control"}, {"\xff", "UTF-8"},
 	} {
-		rejects(t, message.ValidateIdempotencyKey(c.key), "idempotencyKey", c.says)
+		rejects(t, message.ValidateIdempotencyKey(c.key), "idempotencyKey", c.want)
 	}
 }

@@ -1,14 +1,12 @@
 package operation
 
 import (
-	"slices"
-
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/domain"
 )
 
-// Event is an event of an operation's stream. The structs are the wire form.
+// An Event is an event of an operation's stream. The structs are the wire form.
 type Event interface {
 	domain.Event
 	apply(o *Operation)
@@ -28,19 +26,19 @@ type Selected struct {
 	Messages []uuid.UUID `json:"messages"`
 }
 
-// Started records that an operation begins. Its selection stands already. Who
-// began it is in the event's metadata.
+// Started records that an operation begins. Its selection is already recorded. The event's
+// metadata names who started it.
 type Started struct {
 	Kind     Kind `json:"kind"`
 	Selected int  `json:"selected"`
-	// Reason is what the operator said; it goes into the messages' events.
+	// Reason is the operator's reason. It is copied to the messages' events.
 	Reason string `json:"reason,omitempty"`
-	// Senders are those that the caller's key was limited to; nil for all.
+	// Senders are the senders that the caller's key was limited to, or nil for all.
 	Senders []string `json:"senders,omitzero"`
 }
 
-// Progressed records how far an operation has come. The counts are totals,
-// Refused are the refusals since the event before, of those that are kept.
+// Progressed records the progress of an operation. The counts are totals. Refused has the
+// refusals since the previous event, up to the number that is stored.
 type Progressed struct {
 	Through      int       `json:"through"`
 	Done         int       `json:"done"`
@@ -48,16 +46,16 @@ type Progressed struct {
 	Refused      []Refusal `json:"refused,omitempty"`
 }
 
-// Finished records that an operation is over.
+// Finished records that an operation has ended.
 type Finished struct{}
 
-// Opened records, in the one stream of all operations, that an operation began:
-// by it a process finds what others left behind.
+// Opened records, in the one stream of all operations, that an operation began. It lets a
+// process find operations that others left unfinished.
 type Opened struct {
 	Operation uuid.UUID `json:"operation"`
 }
 
-// Closed records in that stream that it is over.
+// Closed records in that stream that it has ended.
 type Closed struct {
 	Operation uuid.UUID `json:"operation"`
 }
@@ -68,15 +66,3 @@ func (Progressed) EventType() string { return "OperationProgressed" }
 func (Finished) EventType() string   { return "OperationFinished" }
 func (Opened) EventType() string     { return "OperationOpened" }
 func (Closed) EventType() string     { return "OperationClosed" }
-
-func (e Started) apply(o *Operation) {
-	*o = Operation{Kind: e.Kind, Selected: e.Selected, Reason: e.Reason, Senders: e.Senders}
-}
-
-func (e Progressed) apply(o *Operation) {
-	o.Through, o.Done, o.RefusedCount = e.Through, e.Done, e.RefusedCount
-	// A fresh array: the receiver of With may share the old one.
-	o.Refused = slices.Concat(o.Refused, e.Refused)
-}
-
-func (Finished) apply(o *Operation) { o.Finished = true }

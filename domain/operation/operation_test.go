@@ -16,7 +16,7 @@ import (
 	"github.com/waypost/waypost/domain/operation"
 )
 
-var update = flag.Bool("update", false, "write the golden files of the events anew")
+var update = flag.Bool("update", false, "rewrite the golden files of the events")
 
 func samples() []domain.Event {
 	id := uuid.MustParse("0198c3f2-7d5e-7a31-9f0a-6b1f3a5f0c11")
@@ -31,7 +31,7 @@ func samples() []domain.Event {
 	}
 }
 
-// What stands in the golden files is in people's logs.
+// The golden files have the shapes of events in users' logs.
 func TestEventsAreWrittenAsInTheGoldenFiles(t *testing.T) {
 	types := operation.Types()
 	var history []domain.Event
@@ -63,7 +63,7 @@ func TestEventsAreWrittenAsInTheGoldenFiles(t *testing.T) {
 		history = append(history, back)
 	}
 	o := operation.Fold(history...)
-	if !o.Finished || o.Through != 1 || o.RefusedCount != 1 || len(o.Refused) != 1 || o.Reaches("other") || !o.Reaches("shop") {
+	if !o.Finished || o.Through != 1 || o.RefusedCount != 1 || len(o.Refused) != 1 || o.CoversSender("other") || !o.CoversSender("shop") {
 		t.Errorf("folds to %+v", o)
 	}
 }
@@ -81,7 +81,7 @@ func TestWhatAdvancesAddsUpAndEndsOnce(t *testing.T) {
 			}
 			before := o
 			for _, e := range operation.Advance(o, p) {
-				o = o.With(e)
+				o = o.Apply(e)
 			}
 			done, refused = done+p.Done, refused+len(p.Refused)
 			if o.Through != before.Through+n || o.Done != done || o.RefusedCount != refused || o.Through != done+refused {
@@ -97,7 +97,7 @@ func TestWhatAdvancesAddsUpAndEndsOnce(t *testing.T) {
 			}
 		}
 		if events := operation.Advance(o, operation.Progress{Done: 1}); events != nil {
-			t.Fatalf("an operation that is over goes on with %v", events)
+			t.Fatalf("an operation that has ended continues with %v", events)
 		}
 	})
 }

@@ -3,16 +3,15 @@ package sender
 import (
 	"fmt"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/waypost/waypost/domain"
 )
 
-// Bounds of what is said of a sender. Rate and id are the public surface's; the
-// others are Waypost's own, wide of anything Meta hands out.
+// Bounds of a sender's details. The rate and the ID are limited by the public API. The other
+// limits are Waypost's own, well above anything that Meta assigns.
 const (
-	// MinRate and MaxRate bound Sender.Rate, in messages a second. MaxRate is the
-	// highest throughput Meta gives a number.
+	// MinRate and MaxRate bound Sender.Rate, in messages per second. MaxRate is the highest
+	// throughput that Meta allows for a number.
 	MinRate = 1
 	MaxRate = 1000
 	// DefaultRate is the throughput of a number that Meta has not upgraded.
@@ -22,25 +21,26 @@ const (
 	maxName    = 128
 	maxDisplay = 32
 	maxDigits  = 32
-	maxReason  = 1024
+	// maxToken is ten times the length of Meta's access tokens.
+	maxToken = 4096
 )
 
-// Registration is what a sender is registered with.
+// A Registration has the details of a sender to register.
 type Registration struct {
 	ID                 string
 	Name               string
 	PhoneNumberID      string
 	DisplayPhoneNumber string
 	BusinessAccountID  string
-	// Rate is in messages a second, MinRate to MaxRate.
+	// Rate is in messages per second, MinRate to MaxRate.
 	Rate int
 	// TokenID names the token in the vault; empty for the server's default token.
 	TokenID string
 }
 
-// Register makes a sender. To register it again with what it is already changes
-// nothing but its token, if another version is given; with anything else it is
-// a CONFLICT. The number must be claimed first, see Claim.
+// Register registers a sender. Registering it again with the same details changes only its
+// token, if another version is given; with other details it returns a CONFLICT. The number
+// must be claimed first, see Claim.
 func Register(s Sender, in Registration) ([]domain.Event, error) {
 	if err := in.validate(); err != nil {
 		return nil, err
@@ -83,15 +83,15 @@ func (in Registration) validate() error {
 	return checkRate(in.Rate)
 }
 
-// Changes is what Update changes about a sender; nil leaves it, and empty
-// removes what may be missing.
+// Changes are the details that Update changes. Nil leaves a value unchanged, and an empty
+// string removes an optional one.
 type Changes struct {
 	Name               *string
 	DisplayPhoneNumber *string
 	BusinessAccountID  *string
 }
 
-// Update changes what is said of a sender.
+// Update changes the details of a sender.
 func Update(s Sender, in Changes) ([]domain.Event, error) {
 	if err := s.exists(); err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func changed(present string, asked *string) *string {
 	return &v
 }
 
-// SetRate changes how many messages a second the sender may send.
+// SetRate changes the maximum number of messages per second.
 func SetRate(s Sender, messagesPerSecond int) ([]domain.Event, error) {
 	if err := s.exists(); err != nil {
 		return nil, err
@@ -144,13 +144,13 @@ func SetRate(s Sender, messagesPerSecond int) ([]domain.Event, error) {
 	return []domain.Event{RateChanged{MessagesPerSecond: messagesPerSecond}}, nil
 }
 
-// ChangeToken makes another version of the access token count.
+// ChangeToken switches to another version of the access token.
 func ChangeToken(s Sender, tokenID string) ([]domain.Event, error) {
 	if err := s.exists(); err != nil {
 		return nil, err
 	}
 	if tokenID == "" {
-		return nil, domain.Invalid("accessToken", "is empty, give the token that counts from now on")
+		return nil, domain.Invalid("accessToken", "must not be empty; give the token to use from now on")
 	}
 	if s.TokenID == tokenID {
 		return nil, nil
@@ -158,18 +158,18 @@ func ChangeToken(s Sender, tokenID string) ([]domain.Event, error) {
 	return []domain.Event{TokenChanged{TokenID: tokenID}}, nil
 }
 
-// Pause stops these priorities, or all if none is given, besides those that are
-// paused already.
+// Pause pauses these priorities, or all if none is given, in addition to those that are
+// already paused.
 func Pause(s Sender, priorities []string, reason string) ([]domain.Event, error) {
 	if err := s.exists(); err != nil {
 		return nil, err
 	}
-	if err := checkLength("reason", reason, 1, maxReason); err != nil {
+	if err := domain.CheckLines("reason", reason, 1, domain.MaxReason); err != nil {
 		return nil, err
 	}
 	for i, p := range priorities {
 		if !slices.Contains(Priorities(), p) {
-			return nil, domain.Invalid(fmt.Sprintf("priorities.%d", i), "%q is none of OTP, TRANSACTIONAL and BULK", p)
+			return nil, domain.Invalid(fmt.Sprintf("priorities.%d", i), "unknown priority %q; use OTP, TRANSACTIONAL, or BULK", p)
 		}
 	}
 	asked := Priorities()
@@ -182,7 +182,7 @@ func Pause(s Sender, priorities []string, reason string) ([]domain.Event, error)
 	return []domain.Event{SenderPaused{Priorities: asked, Reason: reason}}, nil
 }
 
-// Resume lets every priority go on. A hold stays: only the platform ends it.
+// Resume resumes all priorities. A hold stays, because only Waypost ends it.
 func Resume(s Sender) ([]domain.Event, error) {
 	if err := s.exists(); err != nil {
 		return nil, err
@@ -193,8 +193,8 @@ func Resume(s Sender) ([]domain.Event, error) {
 	return []domain.Event{SenderResumed{}}, nil
 }
 
-// Hold stops the sender for a fault of its token, account or payment. The same
-// code and category again change nothing, whatever the words.
+// Hold stops the sender because of its token, account, or payment. Repeating the same code
+// and category changes nothing, whatever the wording.
 func Hold(s Sender, f Fault) ([]domain.Event, error) {
 	if err := s.exists(); err != nil {
 		return nil, err
@@ -216,6 +216,26 @@ func Release(s Sender, reason string) ([]domain.Event, error) {
 	return []domain.Event{SenderReleased{Reason: reason}}, nil
 }
 
+// Claim assigns the phone number to a sender. owner is the current NumberOwner; if it is
+// another sender, Claim returns a CONFLICT.
+func Claim(owner, phoneNumberID, sender string) ([]domain.Event, error) {
+	if err := checkID(sender); err != nil {
+		return nil, err
+	}
+	if err := checkDigits("phoneNumberId", phoneNumberID); err != nil {
+		return nil, err
+	}
+	switch owner {
+	case "":
+		return []domain.Event{NumberClaimed{Sender: sender, PhoneNumberID: phoneNumberID}}, nil
+	case sender:
+		return nil, nil
+	}
+	// The error doesn't name the owner, because the caller's key can be limited to other
+	// senders.
+	return nil, domain.Conflict("phone number ID %s belongs to another sender; use that sender, or another number", phoneNumberID)
+}
+
 func (s Sender) exists() error {
 	if !s.Registered() {
 		return domain.NotFound("the sender is not registered, use registerSender first")
@@ -223,13 +243,13 @@ func (s Sender) exists() error {
 	return nil
 }
 
-// ValidID reports whether id has the form of a sender's: 1 to 64 letters, digits,
-// '-' and '_'.
+// ValidID reports whether id is a valid sender ID: 1 to 64 letters, digits, hyphens, and
+// underscores.
 func ValidID(id string) bool { return checkID(id) == nil }
 
 func checkID(id string) error {
 	const field = "id"
-	if err := checkLength(field, id, 1, maxID); err != nil {
+	if err := domain.CheckLine(field, id, 1, maxID); err != nil {
 		return err
 	}
 	for i := range len(id) {
@@ -242,19 +262,19 @@ func checkID(id string) error {
 }
 
 func checkDigits(field, s string) error {
-	if err := checkLength(field, s, 1, maxDigits); err != nil {
+	if err := domain.CheckLine(field, s, 1, maxDigits); err != nil {
 		return err
 	}
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
-			return domain.Invalid(field, "has a character at byte %d that is no digit, give Meta's numeric id", i)
+			return domain.Invalid(field, "has a character at byte %d that is not a digit; give Meta's numeric ID", i)
 		}
 	}
 	return nil
 }
 
-func checkName(s string) error    { return checkLength("name", s, 1, maxName) }
-func checkDisplay(s string) error { return checkLength("displayPhoneNumber", s, 0, maxDisplay) }
+func checkName(s string) error    { return domain.CheckLine("name", s, 1, maxName) }
+func checkDisplay(s string) error { return domain.CheckLine("displayPhoneNumber", s, 0, maxDisplay) }
 
 func checkAccount(s string) error {
 	if s == "" {
@@ -270,13 +290,5 @@ func checkRate(n int) error {
 	return nil
 }
 
-// checkLength checks that s is UTF-8 of least to most code points.
-func checkLength(field, s string, least, most int) error {
-	if !utf8.ValidString(s) {
-		return domain.Invalid(field, "is not valid UTF-8")
-	}
-	if n := utf8.RuneCountInString(s); n < least || n > most {
-		return domain.Invalid(field, "has %d characters, %d to %d are allowed", n, least, most)
-	}
-	return nil
-}
+// CheckToken checks a given access token. An empty one means none.
+func CheckToken(token string) error { return domain.CheckLine("accessToken", token, 0, maxToken) }

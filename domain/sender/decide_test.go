@@ -20,7 +20,7 @@ func registration() sender.Registration {
 	}
 }
 
-// registered is the sender of registration after these further events, one a minute.
+// registered is the sender of registration after these further events, one minute apart.
 func registered(t *testing.T, further ...domain.Event) sender.Sender {
 	t.Helper()
 	events, err := sender.Register(sender.Sender{}, registration())
@@ -38,14 +38,14 @@ func fold(events []domain.Event) sender.Sender {
 	return sender.Fold(records)
 }
 
-func rejects(t *testing.T, err error, code domain.Code, field, says string) {
+func rejects(t *testing.T, err error, code domain.Code, field, want string) {
 	t.Helper()
 	var e *domain.Error
 	if !errors.As(err, &e) {
 		t.Fatalf("error is %v, want a *domain.Error", err)
 	}
-	if e.Code != code || e.Field != field || !strings.Contains(e.Message, says) {
-		t.Errorf("error is %s at %q: %s; want %s at %q, saying %q", e.Code, e.Field, e.Message, code, field, says)
+	if e.Code != code || e.Field != field || !strings.Contains(e.Message, want) {
+		t.Errorf("error is %s at %q: %s; want %s at %q, saying %q", e.Code, e.Field, e.Message, code, field, want)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestRegisterInput(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*sender.Registration)
 		field  string // empty: accepted
-		says   string
+		want   string
 	}{
 		"all":               {func(*sender.Registration) {}, "", ""},
 		"only what it must": {func(r *sender.Registration) { r.DisplayPhoneNumber, r.BusinessAccountID, r.TokenID = "", "", "" }, "", ""},
@@ -99,7 +99,7 @@ func TestRegisterInput(t *testing.T) {
 			c.change(&in)
 			events, err := sender.Register(sender.Sender{}, in)
 			if c.field != "" {
-				rejects(t, err, domain.CodeInvalidInput, c.field, c.says)
+				rejects(t, err, domain.CodeInvalidInput, c.field, c.want)
 				return
 			}
 			if err != nil || len(events) != 1 {
@@ -113,7 +113,7 @@ func TestRegisterAgain(t *testing.T) {
 	t.Parallel()
 	s := registered(t)
 	if events, err := sender.Register(s, registration()); err != nil || len(events) != 0 {
-		t.Errorf("the same again: %v, %v; want nothing", events, err)
+		t.Errorf("repeated: %v, %v; want nothing", events, err)
 	}
 	in := registration()
 	in.TokenID = ""
@@ -311,10 +311,13 @@ func TestClaim(t *testing.T) {
 		t.Errorf("owner is %q, want the first to claim", owner)
 	}
 	if events, err := sender.Claim(owner, "106540352242922", "shop-eu"); err != nil || len(events) != 0 {
-		t.Errorf("the same again: %v, %v; want nothing", events, err)
+		t.Errorf("repeated: %v, %v; want nothing", events, err)
 	}
 	_, err = sender.Claim(owner, "106540352242922", "shop-us")
-	rejects(t, err, domain.CodeConflict, "", "shop-eu")
+	rejects(t, err, domain.CodeConflict, "", "another sender")
+	if strings.Contains(err.Error(), owner) {
+		t.Errorf("the refusal names the owner, whom the caller's key may not reach: %v", err)
+	}
 	_, err = sender.Claim("", "x", "shop-us")
 	rejects(t, err, domain.CodeInvalidInput, "phoneNumberId", "")
 	_, err = sender.Claim("", "1", "shop us")

@@ -6,8 +6,8 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// Event is an event of a sender's stream. The structs below are the wire form:
-// their JSON is what stands in the log. None of it is personal.
+// An Event is an event of a sender's stream. The structs below are the wire form: their JSON
+// is stored in the log. None of it is personal.
 type Event interface {
 	domain.Event
 	apply(s *Sender, at time.Time)
@@ -22,8 +22,7 @@ func Types() []domain.Type {
 	}
 }
 
-// SenderRegistered records that a sender exists. It is the first event of its
-// stream.
+// SenderRegistered records that a sender exists. It is the first event of its stream.
 type SenderRegistered struct {
 	Sender             string `json:"sender"`
 	Name               string `json:"name"`
@@ -31,11 +30,11 @@ type SenderRegistered struct {
 	DisplayPhoneNumber string `json:"displayPhoneNumber,omitempty"`
 	BusinessAccountID  string `json:"businessAccountId,omitempty"`
 	MessagesPerSecond  int    `json:"messagesPerSecond"`
-	// TokenID names a version of the access token in the vault, never the token.
+	// TokenID is a version of the access token in the vault, never the token itself.
 	TokenID string `json:"tokenId,omitempty"`
 }
 
-// SenderUpdated records what was changed about a sender; nil is unchanged.
+// SenderUpdated records changes of a sender's details. Nil members are unchanged.
 type SenderUpdated struct {
 	Name               *string `json:"name,omitempty"`
 	DisplayPhoneNumber *string `json:"displayPhoneNumber,omitempty"`
@@ -47,33 +46,33 @@ type RateChanged struct {
 	MessagesPerSecond int `json:"messagesPerSecond"`
 }
 
-// TokenChanged records that another version of the access token counts.
+// TokenChanged records that another version of the access token is used.
 type TokenChanged struct {
 	TokenID string `json:"tokenId"`
 }
 
-// SenderPaused records that people paused these priorities, besides those that
-// were paused before.
+// SenderPaused records that an operator paused these priorities, in addition to those that
+// were already paused.
 type SenderPaused struct {
 	Priorities []string `json:"priorities"`
 	Reason     string   `json:"reason"`
 }
 
-// SenderResumed records that no priority is paused any more.
+// SenderResumed records that all priorities were resumed.
 type SenderResumed struct{}
 
-// SenderHeld records that the platform stopped the sender, or that it learnt of
-// another fault while it was stopped.
+// SenderHeld records that Waypost stopped the sender, or that another fault occurred while
+// it was stopped.
 type SenderHeld struct {
 	Fault
 }
 
-// SenderReleased records that the platform lets the sender go on.
+// SenderReleased records that Waypost resumed sending for the sender.
 type SenderReleased struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// NumberClaimed records, in the stream of a phone number, whose it is.
+// NumberClaimed records, in the stream of a phone number, which sender owns it.
 type NumberClaimed struct {
 	Sender        string `json:"sender"`
 	PhoneNumberID string `json:"phoneNumberId"`

@@ -14,7 +14,7 @@ import (
 	"github.com/waypost/waypost/domain/sender"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // samples has one event of every type, with every member set.
 func samples() []domain.Event {

@@ -63,7 +63,7 @@ func aDecision() *rapid.Generator[decision] {
 }
 
 // Whatever was decided, deciding it again gives nothing; a refusal records
-// nothing; and one who folds the log anew sees the same sender.
+// nothing; and folding the log again gives the same sender.
 func TestDecidingTwiceGivesNothing(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -88,7 +88,7 @@ func TestDecidingTwiceGivesNothing(t *testing.T) {
 			}
 		}
 		if folded := sender.Fold(log); !reflect.DeepEqual(folded, s) {
-			t.Fatalf("folded anew the sender is %+v, want %+v", folded, s)
+			t.Fatalf("folded again, the sender is %+v, want %+v", folded, s)
 		}
 	})
 }

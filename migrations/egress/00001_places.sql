@@ -1,9 +1,9 @@
 -- +goose Up
 
--- How far events have left to other systems, and which process sends them.
+-- The progress of publishing events to other systems, and the process that publishes.
 CREATE TABLE waypost_egress.place (
     name        text PRIMARY KEY,
-    -- The log that position belongs to; empty before the first event.
+    -- The log that position belongs to. Empty before the first event.
     log_id      text NOT NULL DEFAULT '',
     position    bigint NOT NULL DEFAULT 0,
     recorded_at timestamptz,

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- What was delivered to outgoing webhooks, and how: kept for a week.
+-- The deliveries to outgoing webhooks and their outcomes, kept for a week.
 CREATE TABLE waypost_egress.hook_delivery (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     hook       text NOT NULL,
@@ -10,7 +10,7 @@ CREATE TABLE waypost_egress.hook_delivery (
     attempt    integer NOT NULL,
     at         timestamptz NOT NULL,
     took_us    bigint NOT NULL,
-    -- That of HTTP; 0 if no answer came.
+    -- The HTTP status code, or 0 if there was no response.
     status     integer NOT NULL,
     error      text NOT NULL,
     outcome    text NOT NULL

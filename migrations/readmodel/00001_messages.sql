@@ -1,21 +1,21 @@
 -- +goose Up
 
--- How far each group of projections has come, and in which log.
+-- The progress of each group of projections, and the log that it refers to.
 CREATE TABLE projection (
     name        text PRIMARY KEY,
     log_id      text NOT NULL,
     position    bigint NOT NULL,
-    -- The last projected event that bears on the work-list: two groups with the same
-    -- one have seen the same messages come and go.
+    -- The last projected event that affects the work list: two groups with the same
+    -- value have seen the same messages come and go.
     work_position bigint NOT NULL DEFAULT 0,
-    -- When the last event that was projected had been recorded.
+    -- When the last projected event was recorded.
     recorded_at timestamptz,
-    -- Whether nothing more waited when the position was written.
+    -- Whether no further events were waiting when the position was written.
     live        boolean NOT NULL DEFAULT false,
     updated_at  timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
 
--- Streams left out since an event of theirs could not be projected.
+-- Streams that are omitted because an event in them could not be projected.
 CREATE TABLE parked_event (
     projection text NOT NULL,
     stream     text NOT NULL,
@@ -27,9 +27,9 @@ CREATE TABLE parked_event (
     PRIMARY KEY (projection, stream)
 );
 
--- One row for each message. All columns that an index names are set by Queued and
--- never change: the updates of a message's life stay off the indexes (HOT), hence
--- the room that the fill factor leaves.
+-- One row per message. All columns in indexes are set by Queued and never change: the
+-- updates during a message's life do not touch the indexes (HOT), so the fill factor
+-- leaves space for them.
 CREATE TABLE message (
     id               uuid PRIMARY KEY,
     queued_position  bigint NOT NULL,
@@ -68,9 +68,8 @@ CREATE INDEX message_idempotency_key ON message (idempotency_key, sender) WHERE 
 CREATE INDEX message_template ON message (template, queued_position) WHERE template IS NOT NULL;
 CREATE INDEX message_labels ON message USING gin (labels jsonb_path_ops) WHERE labels IS NOT NULL;
 
--- The messages whose status is out of the ordinary, or that have failed: what lists
--- look for among millions of others. Kept apart so that message needs no index on
--- what changes.
+-- The messages with an unusual status or a failure, which lists look for among millions
+-- of others. They are separate so that message needs no index on columns that change.
 CREATE TABLE message_exception (
     message_id       uuid PRIMARY KEY,
     sender           text NOT NULL,
@@ -84,16 +83,16 @@ CREATE TABLE message_exception (
 CREATE INDEX message_exception_status ON message_exception (status, queued_position);
 CREATE INDEX message_exception_error ON message_exception (error_category, queued_position) WHERE error_category IS NOT NULL;
 
--- Which message a WhatsApp id belongs to. A wamid holds the recipient's number, so
--- the key is the first half of its SHA-256.
+-- The message that a WhatsApp ID belongs to. A wamid contains the recipient's number,
+-- so the key is the first half of its SHA-256.
 CREATE TABLE message_wamid (
     wamid_hash uuid PRIMARY KEY,
     message_id uuid NOT NULL,
     call       integer NOT NULL
 );
 
--- How many messages of a sender stand in each status, how many were queued at all
--- ("queued") and how many were sent twice ("sent_twice").
+-- The number of messages of a sender in each status, of all queued messages ("queued"),
+-- and of messages that were sent twice ("sent_twice").
 CREATE TABLE message_count (
     sender  text NOT NULL,
     counter text NOT NULL,
@@ -101,7 +100,7 @@ CREATE TABLE message_count (
     PRIMARY KEY (sender, counter)
 ) WITH (fillfactor = 50);
 
--- Senders as their events leave them.
+-- The current state of the senders.
 CREATE TABLE sender (
     id       text PRIMARY KEY,
     revision bigint NOT NULL,
@@ -109,13 +108,13 @@ CREATE TABLE sender (
     state    jsonb NOT NULL
 );
 
--- One row for each open message: what dispatch has to do, and when.
+-- One row per open message: what dispatch must do, and when.
 CREATE TABLE work_item (
     message_id      uuid PRIMARY KEY,
     sender          text NOT NULL,
     priority        smallint NOT NULL,
     state           smallint NOT NULL, -- 0 ready, 1 calling, 2 unsettled
-    fresh           boolean NOT NULL,  -- ready since it was queued and never touched
+    fresh           boolean NOT NULL,  -- ready since it was queued, and unchanged
     due_at          timestamptz NOT NULL,
     expires_at      timestamptz,
     recipient       text NOT NULL,
@@ -128,7 +127,7 @@ CREATE TABLE work_item (
     queued_position bigint NOT NULL
 ) WITH (
     fillfactor = 70,
-    -- A queue: rows come and go, and what is dead lies where the next fetch begins.
+    -- A queue: rows come and go, and dead rows are where the next fetch begins.
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_insert_scale_factor = 0.2,
     autovacuum_analyze_scale_factor = 0.1

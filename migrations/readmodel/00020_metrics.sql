@@ -1,15 +1,15 @@
 -- +goose Up
 
--- Figures of a sender, or of all together under the empty name, in spans of so many
--- seconds: 1 (kept for some hours), 60 (kept), and 0 for all time. They go by the
--- time at which events were recorded, so that a past figure never changes.
+-- Metrics of a sender, or of all senders under the empty name, in intervals of width
+-- seconds: 1 (kept for some hours), 60 (kept), and 0 for all time. They use the time at
+-- which events were recorded, so that past values never change.
 CREATE TABLE metric (
     sender           text NOT NULL,
     width            smallint NOT NULL,
-    at               timestamptz NOT NULL, -- where the span begins; the epoch for all time
+    at               timestamptz NOT NULL, -- start of the interval; the epoch for all time
     queued           bigint NOT NULL,
     sent             bigint NOT NULL, -- first acceptances
-    delivered        bigint NOT NULL, -- read without delivered among them
+    delivered        bigint NOT NULL, -- including read without delivered
     read             bigint NOT NULL,
     failed           bigint NOT NULL,
     dead_lettered    bigint NOT NULL,
@@ -20,17 +20,17 @@ CREATE TABLE metric (
     ambiguous        bigint NOT NULL,
     settled          bigint NOT NULL,
     sent_twice       bigint NOT NULL,
-    calls            bigint NOT NULL, -- that came to an outcome
+    calls            bigint NOT NULL, -- with an outcome
     statuses         bigint NOT NULL,
-    latency_us       bigint NOT NULL, -- sum, of those delivered
-    lag_us           bigint NOT NULL, -- sum, of the statuses
-    due_change       bigint NOT NULL, -- of what is due and not accepted
-    drained          bigint NOT NULL, -- what ended being due
-    scheduled_change bigint NOT NULL, -- of what waits for its sendAt
+    latency_us       bigint NOT NULL, -- sum over the delivered messages
+    lag_us           bigint NOT NULL, -- sum over the statuses
+    due_change       bigint NOT NULL, -- change of the number of due and not accepted messages
+    drained          bigint NOT NULL, -- messages that are no longer due
+    scheduled_change bigint NOT NULL, -- change of the number of messages waiting for their sendAt
     PRIMARY KEY (sender, width, at)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
--- Delivery latencies by bucket, see query.LatencyBucket.
+-- Delivery latencies by bucket (see query.LatencyBucket).
 CREATE TABLE metric_latency (
     sender text NOT NULL,
     width  smallint NOT NULL,
@@ -40,20 +40,20 @@ CREATE TABLE metric_latency (
     PRIMARY KEY (sender, width, at, bucket)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 
--- What became of the messages that were sent in a span, by the span in which it was
--- recorded.
+-- The outcomes of the messages that were sent in an interval, by the interval in which
+-- the outcome was recorded.
 CREATE TABLE metric_cohort (
     sender      text NOT NULL,
     width       smallint NOT NULL,
-    at          timestamptz NOT NULL, -- the span in which WhatsApp accepted them
+    at          timestamptz NOT NULL, -- the interval in which WhatsApp accepted them
     recorded_at timestamptz NOT NULL,
     sent        bigint NOT NULL,
     delivered   bigint NOT NULL,
     PRIMARY KEY (sender, width, at, recorded_at)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 
--- Failed calls and failed statuses by type. A category that only the code tells is
--- empty here.
+-- Failed calls and failed statuses by type. The category is empty if only the code
+-- determines it.
 CREATE TABLE metric_error (
     sender   text NOT NULL,
     width    smallint NOT NULL,

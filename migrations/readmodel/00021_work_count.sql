@@ -1,12 +1,12 @@
 -- +goose Up
 
--- From when a scheduled message is due, in whole seconds; it never changes. Everything
--- else has been due for ever.
+-- The time from which a scheduled message is due, in whole seconds. It never changes.
+-- Everything else has always been due.
 ALTER TABLE work_item ADD COLUMN send_at timestamptz NOT NULL DEFAULT '-infinity';
 
--- How many work items a lane has, by their send_at: how long the queues are, without
--- a look at the items. Kept by triggers on work_item, so that it counts the rows that
--- are there, whoever changes them.
+-- The number of work items in a lane by their send_at. It gives the length of the
+-- queues without reading the items. Triggers on work_item maintain it, so that it
+-- counts the existing rows, whatever changes them.
 CREATE TABLE work_count (
     sender   text NOT NULL,
     priority smallint NOT NULL,
@@ -28,7 +28,7 @@ BEGIN
     ELSE
         INSERT INTO work_count AS c SELECT sender, priority, send_at, -count(*) FROM changed GROUP BY sender, priority, send_at
             ON CONFLICT (sender, priority, send_at) DO UPDATE SET count = c.count + excluded.count;
-        -- Times of sending come and go; lanes stay.
+        -- Send times come and go, but lanes remain.
         DELETE FROM work_count c USING changed d WHERE d.send_at > '-infinity'
             AND c.sender = d.sender AND c.priority = d.priority AND c.send_at = d.send_at AND c.count = 0;
     END IF;

@@ -1,16 +1,17 @@
 -- +goose Up
 
--- Alerts as their events leave them.
+-- The current state of the alerts.
 CREATE TABLE alert (
     id       uuid PRIMARY KEY,
     revision bigint NOT NULL,
-    -- Of its last event, and when that was recorded: the order of lists.
+    -- The position of the last event and the time at which it was recorded: the order
+    -- of lists.
     position bigint NOT NULL,
     at       timestamptz NOT NULL,
     rule     text NOT NULL,
     kind     text NOT NULL,
     severity text NOT NULL,
-    sender   text NOT NULL, -- empty: over all
+    sender   text NOT NULL, -- empty: over all senders
     state    text NOT NULL,
     data     jsonb NOT NULL
 );
@@ -18,7 +19,7 @@ CREATE TABLE alert (
 CREATE UNIQUE INDEX alert_newest ON alert (position);
 CREATE INDEX alert_latest ON alert (rule, sender, severity, position);
 
--- Rules that were changed or added, as they count now.
+-- The current rules that were changed or added.
 CREATE TABLE alert_rule (
     id       text PRIMARY KEY,
     revision bigint NOT NULL,

@@ -1,7 +1,7 @@
 -- +goose Up
 
--- What is personal stands sealed in the row, under the data key of the recipient, and
--- is looked up by keyed hashes: whoever is forgotten is forgotten here too.
+-- Personal data in a row is sealed under the data key of the recipient, and keyed
+-- hashes are used for lookups. So erasing a person also erases the data here.
 DROP INDEX message_recipient, message_idempotency_key, message_labels;
 ALTER TABLE message
     DROP COLUMN recipient,
@@ -9,11 +9,11 @@ ALTER TABLE message
     DROP COLUMN labels,
     DROP COLUMN reply_to,
     DROP COLUMN whatsapp_id,
-    ADD COLUMN data_key text,            -- null: the message was recorded in the clear
+    ADD COLUMN data_key text,            -- null: the message was recorded in plain text
     ADD COLUMN personal bytea,           -- recipient, idempotency key, replyTo, labels
     ADD COLUMN idempotency_hash bytea,
     ADD COLUMN label_hashes bytea[],
-    ADD COLUMN whatsapp_id bytea,        -- sealed, as are the details of its failure
+    ADD COLUMN whatsapp_id bytea,        -- sealed, like the details of its failure
     ADD COLUMN failure_details bytea,
     ADD COLUMN wamid_hashes uuid[],      -- its keys in message_wamid
     ADD COLUMN personal_events integer NOT NULL DEFAULT 0,
@@ -23,13 +23,13 @@ CREATE INDEX message_data_key ON message (data_key, queued_position) WHERE data_
 CREATE INDEX message_idempotency ON message (idempotency_hash) WHERE idempotency_hash IS NOT NULL;
 CREATE INDEX message_labels ON message USING gin (label_hashes) WHERE label_hashes IS NOT NULL;
 
--- How many events that belong to no message are sealed under a key.
+-- The number of events sealed under a key that belong to no message.
 CREATE TABLE personal_event (
     data_key text PRIMARY KEY,
     count    bigint NOT NULL
 ) WITH (fillfactor = 80);
 
--- The rows that stand are built again from the log.
+-- The existing rows are rebuilt from the log.
 UPDATE projection SET log_id = '';
 
 -- +goose Down

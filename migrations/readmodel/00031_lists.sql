@@ -1,23 +1,23 @@
 -- +goose Up
 
--- Each list is read in its order from an index, by any one filter and by a sender and
--- one other: what a page takes does not grow with the messages. The columns are set by
--- Queued and never change.
+-- Each list is read in order from an index, by any single filter and by a sender with
+-- one other filter, so that the cost of a page does not grow with the number of
+-- messages. The columns are set by Queued and never change.
 CREATE INDEX message_kind ON message (kind, queued_position);
 CREATE INDEX message_sender_kind ON message (sender, kind, queued_position);
 CREATE INDEX message_priority ON message (priority, queued_position);
 CREATE INDEX message_sender_priority ON message (sender, priority, queued_position);
 CREATE INDEX message_sender_template ON message (sender, template, queued_position) WHERE template IS NOT NULL;
 
--- Messages that are sent and not delivered are few among the others, too.
+-- Messages that are sent but not delivered are also few among the others.
 INSERT INTO message_exception (message_id, sender, status, queued_position)
     SELECT id, sender, status, queued_position FROM message WHERE status = 'SENT' ON CONFLICT DO NOTHING;
 CREATE INDEX message_exception_newest ON message_exception (queued_position);
 CREATE INDEX message_exception_sender ON message_exception (sender, status, queued_position);
 CREATE INDEX message_exception_code ON message_exception (error_code, queued_position) WHERE error_code IS NOT NULL;
 
--- The messages with a label, in their order; a GIN index has none. As in message the
--- label is a keyed hash.
+-- The messages with a label, in order, which a GIN index does not provide. As in
+-- message, the label is a keyed hash.
 CREATE TABLE message_label (
     label_hash      bytea NOT NULL,
     queued_position bigint NOT NULL,
@@ -28,7 +28,7 @@ CREATE INDEX message_label_sender ON message_label (label_hash, sender, queued_p
 INSERT INTO message_label SELECT DISTINCT h, queued_position, sender FROM message CROSS JOIN unnest(label_hashes) AS h;
 DROP INDEX message_labels;
 
--- Which positions the messages of ten seconds have: a time is found in the log by it.
+-- The positions of the messages of ten seconds, for finding a time in the log.
 CREATE TABLE message_time (
     at             timestamptz PRIMARY KEY,
     first_position bigint NOT NULL,

@@ -1,7 +1,7 @@
 -- +goose Up
 
--- Dead letters of a label are counted with every page of them: each has its labels at
--- hand, as message has them, and an index of them.
+-- Every page of dead letters with a label counts them, so each one has its labels, as
+-- in message, and an index on them.
 ALTER TABLE message_exception ADD COLUMN label_hashes bytea[];
 UPDATE message_exception x SET label_hashes = m.label_hashes FROM message m WHERE m.id = x.message_id AND m.label_hashes IS NOT NULL;
 CREATE INDEX message_exception_labels ON message_exception USING gin (label_hashes) WHERE status = 'DEAD_LETTERED';

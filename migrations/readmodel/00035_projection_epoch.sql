@@ -1,7 +1,8 @@
 -- +goose Up
 
--- Who projects a group remembers rows, and has to notice when another has changed them:
--- the position tells of batches, the epoch of a rebuild and of streams that were mended.
+-- A process that projects a group caches rows and must detect changes by another
+-- process: the position changes with batches, and the epoch with a rebuild and with
+-- repaired streams.
 ALTER TABLE projection ADD COLUMN epoch uuid NOT NULL DEFAULT gen_random_uuid();
 
 -- +goose Down

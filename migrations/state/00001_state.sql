@@ -3,18 +3,19 @@
 CREATE SCHEMA IF NOT EXISTS waypost_run;
 CREATE SCHEMA IF NOT EXISTS waypost_vault;
 
--- The processes of this installation that are alive. Whoever finds one expired
--- deletes it, and its lanes with it.
+-- The processes of this installation that are alive. A process that finds an expired
+-- one deletes it together with its lanes.
 CREATE TABLE waypost_run.process (
     id              uuid PRIMARY KEY,
     roles           text[] NOT NULL,
     heartbeat_at    timestamptz NOT NULL,
     expires_at      timestamptz NOT NULL,
-    -- Since when it can record webhooks without a break; null while it can't.
+    -- The time since which it can record webhooks without interruption. Null while it
+    -- cannot.
     recording_since timestamptz
 ) WITH (fillfactor = 50);
 
--- Which process sends for a sender.
+-- The process that sends for a sender.
 CREATE TABLE waypost_run.lane (
     sender text PRIMARY KEY,
     owner  uuid NOT NULL REFERENCES waypost_run.process ON DELETE CASCADE
@@ -22,7 +23,7 @@ CREATE TABLE waypost_run.lane (
 
 CREATE INDEX lane_owner ON waypost_run.lane (owner);
 
--- How many messages came in for a sender in a second: they count into its limit.
+-- The number of inbound messages of a sender per second, which count toward its limit.
 CREATE TABLE waypost_run.inbound (
     sender text NOT NULL,
     second timestamptz NOT NULL,

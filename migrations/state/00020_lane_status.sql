@@ -1,7 +1,7 @@
 -- +goose Up
 
--- How the lanes stand, as their owners see them: written every second by the process
--- that sends for them, so that any other can show it.
+-- The status of the lanes, written every second by the process that sends for them, so
+-- that any other process can show it.
 CREATE TABLE waypost_run.lane_status (
     sender          text PRIMARY KEY,
     effective_rate  double precision NOT NULL,
@@ -10,13 +10,14 @@ CREATE TABLE waypost_run.lane_status (
     updated_at      timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 
--- Webhooks that came without a right signature, by the second.
+-- Webhooks without a valid signature, by second.
 CREATE TABLE waypost_run.webhook_rejection (
     second timestamptz PRIMARY KEY,
     count  integer NOT NULL
 );
 
--- What one process at a time does, and which one, by Postgres's clock.
+-- Tasks that one process performs at a time, and the current process, by Postgres's
+-- clock.
 CREATE TABLE waypost_run.duty (
     name       text PRIMARY KEY,
     owner      uuid NOT NULL,

@@ -1,7 +1,8 @@
-// Package alerting holds alert rules against the installation, on a clock of its own,
-// and tells people of what it finds.
+// Package alerting evaluates the alert rules on the state of the installation every
+// second, and raises and resolves alerts.
 //
-// One process at a time evaluates, under a lease in Postgres; when it dies another goes
-// on within seconds. Should two believe to be the one for a moment, or should Postgres
-// be away, nothing is raised twice: both make the same id for the same alert.
+// One process at a time evaluates the rules. It has a lease in Postgres. When it dies,
+// another process continues within seconds. If two processes evaluate for a moment, or if
+// Postgres is unavailable, no alert is raised twice: both derive the same ID for the same
+// alert.
 package alerting

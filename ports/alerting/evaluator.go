@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain/alert"
@@ -17,79 +16,84 @@ import (
 const (
 	// Duty is the name of the lease under which one process evaluates.
 	Duty = "alerts"
-	// evaluateEvery is how often rules are held against the facts: alerts are due
-	// within 5 s after their hold time.
+	// evaluateEvery is the interval between evaluations. Alerts must be raised within 5 s
+	// after their hold time.
 	evaluateEvery = time.Second
-	// dutyTTL is how long a process that died keeps the others waiting.
+	// dutyTTL is the time until another process can take over from one that died.
 	dutyTTL = 4 * time.Second
-	// evaluateTimeout bounds one evaluation.
+	// evaluateTimeout is the time limit for one evaluation.
 	evaluateTimeout = 3 * time.Second
-	// openAtMost bounds the open alerts: more senders than that are not told apart.
+	// openAtMost is the maximum number of open alerts that are read. Alerts for more
+	// senders than that are not distinguished.
 	openAtMost = 10_000
 )
 
-// Reader reads what rules go by.
+// Reader reads the rules and everything that their evaluation depends on.
 type Reader interface {
-	// AlertRules answers the rules as they count now.
+	// AlertRules returns the current rules.
 	AlertRules(ctx context.Context) ([]alert.Rule, error)
-	// Alerts answers a page of alerts.
+	// Alerts returns a page of alerts.
 	Alerts(ctx context.Context, f query.AlertFilter, p query.Page) (query.AlertPage, error)
-	// AlertsPosition is up to where in the log Alerts and LatestAlert tell.
+	// AlertsPosition returns the position in the event log that Alerts and LatestAlert
+	// have reached.
 	AlertsPosition(ctx context.Context) (event.Position, error)
-	// LatestAlert is the id of the last alert about a thing, and whether it is open;
-	// uuid.Nil if there is none.
+	// LatestAlert returns the ID of the alert raised last about a subject, and whether it
+	// is open. The ID is uuid.Nil if there is none.
 	LatestAlert(ctx context.Context, k alert.Key) (id uuid.UUID, open bool, err error)
-	// Facts answers the installation as it is at now.
+	// Facts returns the facts of the installation at now.
 	Facts(ctx context.Context, needs alert.Needs, now time.Time) (alert.Facts, error)
 }
 
-// Alerts raises and resolves.
+// Alerts raises and resolves alerts.
 type Alerts interface {
-	// Raise raises an alert and answers it as it stands; false if one of that id stood
-	// already.
+	// Raise raises an alert and returns its current state. It returns false if an alert
+	// with that ID already existed.
 	Raise(ctx context.Context, id uuid.UUID, e alert.AlertRaised) (query.Alert, bool, error)
-	// Resolve ends an alert, and answers it; one that is over stays so.
+	// Resolve resolves an alert and returns it. If the alert is already resolved, it is
+	// returned unchanged.
 	Resolve(ctx context.Context, id uuid.UUID, reason string) (query.Alert, error)
 }
 
-// Duties are leases under which one process does something.
-type Duties interface {
-	// TakeDuty takes or keeps a duty; false while another process has it.
-	TakeDuty(ctx context.Context, duty string, process uuid.UUID, ttl time.Duration) (bool, error)
-	// LeaveDuty lets another take it at once.
-	LeaveDuty(ctx context.Context, duty string, process uuid.UUID) error
+// LeaderLeases stores the leases for duties that one process at a time performs.
+type LeaderLeases interface {
+	// AcquireLeaderLease acquires or renews the lease on a duty. It returns false while
+	// another process has the lease.
+	AcquireLeaderLease(ctx context.Context, duty string, process uuid.UUID, ttl time.Duration) (bool, error)
+	// ReleaseLeaderLease releases the lease, so that another process can acquire it
+	// immediately.
+	ReleaseLeaderLease(ctx context.Context, duty string, process uuid.UUID) error
 }
 
-// Options are what an Evaluator works with; all are required.
+// Options are the dependencies of an Evaluator. All are required.
 type Options struct {
-	Reader  Reader
-	Alerts  Alerts
-	Duties  Duties
-	Process uuid.UUID
-	Clock   command.Clock
-	Logger  *slog.Logger
+	Reader       Reader
+	Alerts       Alerts
+	LeaderLeases LeaderLeases
+	Process      uuid.UUID
+	Clock        event.Clock
+	Logger       *slog.Logger
 }
 
-// Evaluator holds rules against the facts, once a second.
+// Evaluator evaluates the rules every second.
 type Evaluator struct {
 	Options
 
 	watches map[string]*alert.Watch
-	rules   []alert.Rule // as read last, for when Postgres is away
+	rules   []alert.Rule // as of the last successful read, for use while Postgres is unavailable
 	open    map[alert.Key]uuid.UUID
-	// recorded are the alerts that this process wrote and the read model may not have
-	// yet.
+	// recorded are the alerts that this process has recorded and that the read model may
+	// not contain yet.
 	recorded map[alert.Key]query.Alert
 	readAt   time.Time // when the facts were last read
 	onDuty   bool
 }
 
-// New makes an Evaluator.
+// New returns an Evaluator.
 func New(o Options) *Evaluator {
 	return &Evaluator{Options: o, watches: make(map[string]*alert.Watch), open: make(map[alert.Key]uuid.UUID), recorded: make(map[alert.Key]query.Alert)}
 }
 
-// Run evaluates until ctx ends.
+// Run evaluates the rules until ctx ends and returns ctx's error.
 func (e *Evaluator) Run(ctx context.Context) error {
 	tick := time.NewTicker(evaluateEvery)
 	defer tick.Stop()
@@ -100,8 +104,8 @@ func (e *Evaluator) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), evaluateTimeout)
 			defer cancel()
-			if err := e.Duties.LeaveDuty(leaving, Duty, e.Process); err != nil {
-				e.Logger.DebugContext(leaving, "the duty of alerts ends with its lease", "error", err)
+			if err := e.LeaderLeases.ReleaseLeaderLease(leaving, Duty, e.Process); err != nil {
+				e.Logger.DebugContext(leaving, "failed to release the lease for alert rules; it will expire", "error", err)
 			}
 			return ctx.Err()
 		case <-tick.C:
@@ -109,14 +113,14 @@ func (e *Evaluator) Run(ctx context.Context) error {
 	}
 }
 
-// tick evaluates once, if this process is the one to do so.
+// tick evaluates the rules once if this process has the lease.
 func (e *Evaluator) tick(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, evaluateTimeout)
 	defer cancel()
-	mine, err := e.Duties.TakeDuty(ctx, Duty, e.Process, dutyTTL)
+	mine, err := e.LeaderLeases.AcquireLeaderLease(ctx, Duty, e.Process, dutyTTL)
 	switch {
 	case err != nil:
-		// Postgres is away: who was on duty says so.
+		// Postgres is unavailable. The process that had the lease raises an alert about that.
 		mine = e.onDuty
 	case mine && !e.onDuty:
 		e.Logger.InfoContext(ctx, "this process evaluates the alert rules")
@@ -128,18 +132,18 @@ func (e *Evaluator) tick(ctx context.Context) {
 		return
 	}
 	if err := e.evaluate(ctx); err != nil {
-		e.Logger.WarnContext(ctx, "alert rules were not evaluated; trying again", "error", err)
+		e.Logger.WarnContext(ctx, "failed to evaluate alert rules, retrying", "error", err)
 	}
 }
 
-// evaluate holds every rule against the facts.
+// evaluate evaluates every rule on the current facts, and raises and resolves alerts.
 func (e *Evaluator) evaluate(ctx context.Context) error {
 	now := e.Clock()
 	facts, err := e.read(ctx, now)
 	if err != nil {
-		// What can't be read is stale, and nothing else is known.
+		// If the facts cannot be read, the only known fact is how stale the last ones are.
 		facts = alert.Facts{Unread: true, Behind: now.Sub(e.readAt)}
-		e.Logger.DebugContext(ctx, "the facts for alerts cannot be read", "error", err)
+		e.Logger.DebugContext(ctx, "failed to read the facts for alert rules", "error", err)
 	}
 	own := make(map[alert.Kind]map[string]bool)
 	for _, r := range e.rules {
@@ -153,7 +157,7 @@ func (e *Evaluator) evaluate(ctx context.Context) error {
 	open := e.openByRule()
 	for _, r := range e.rules {
 		if !r.Enabled {
-			e.resolveAll(ctx, open[r.ID], "the rule was switched off")
+			e.resolveAll(ctx, open[r.ID], "the rule was disabled")
 			delete(e.watches, r.ID)
 			continue
 		}
@@ -172,19 +176,19 @@ func (e *Evaluator) evaluate(ctx context.Context) error {
 				return err
 			}
 		}
-		e.resolveAll(ctx, resolve, "it is over")
+		e.resolveAll(ctx, resolve, "the condition no longer applies")
 	}
 	return nil
 }
 
-// read reads rules, open alerts and facts.
+// read reads the rules, the open alerts, and the facts.
 func (e *Evaluator) read(ctx context.Context, now time.Time) (alert.Facts, error) {
 	rules, err := e.Reader.AlertRules(ctx)
 	if err != nil {
 		return alert.Facts{}, err
 	}
 	e.rules = rules
-	position, err := e.Reader.AlertsPosition(ctx) // before the alerts, which may then tell of more
+	position, err := e.Reader.AlertsPosition(ctx) // read before the alerts, which can then be newer
 	if err != nil {
 		return alert.Facts{}, err
 	}
@@ -227,9 +231,10 @@ func (e *Evaluator) raise(ctx context.Context, r alert.Rule, f alert.Finding) er
 	previous, open, err := e.previous(ctx, key)
 	switch {
 	case err != nil:
-		// Postgres is away: one alert for each time that it is.
+		// Postgres is unavailable. An ID derived from the last successful read gives each
+		// outage one alert.
 		previous = "unread since " + e.readAt.Format(time.RFC3339Nano)
-	case open: // since open alerts were read: another process raised it
+	case open: // another process raised it after the open alerts were read
 		return nil
 	}
 	a, raised, err := e.Alerts.Raise(ctx, alert.ID(key, previous), alert.AlertRaised{
@@ -249,8 +254,8 @@ func (e *Evaluator) raise(ctx context.Context, r alert.Rule, f alert.Finding) er
 	return nil
 }
 
-// previous is the id of the alert before about the same thing, empty if there is none,
-// and whether it is open.
+// previous returns the ID of the alert raised last about the same subject, and whether it
+// is open. The ID is empty if there is none.
 func (e *Evaluator) previous(ctx context.Context, k alert.Key) (id string, open bool, err error) {
 	if a, ok := e.recorded[k]; ok {
 		return a.ID.String(), a.Open(), nil
@@ -270,7 +275,7 @@ func (e *Evaluator) resolveAll(ctx context.Context, keys []alert.Key, reason str
 		}
 		a, err := e.Alerts.Resolve(ctx, id, reason)
 		if err != nil {
-			e.Logger.WarnContext(ctx, "an alert was not resolved; trying again", "alert", id, "error", err)
+			e.Logger.WarnContext(ctx, "failed to resolve alert, retrying", "alert", id, "error", err)
 			continue
 		}
 		e.recorded[k] = a

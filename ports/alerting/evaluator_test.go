@@ -18,25 +18,25 @@ import (
 	"github.com/waypost/waypost/ports/alerting"
 )
 
-// installation is the facts, the alerts and the duty of one installation in virtual
-// time, shared by the processes that evaluate. What is recorded shows in its read
-// model after lag.
+// installation contains the facts, the alerts, and the leader lease of one installation
+// in virtual time. The processes that evaluate the rules share it. Recorded alerts appear
+// in its read model after lag.
 type installation struct {
-	mu    sync.Mutex
-	facts alert.Facts
-	away  bool // Postgres
-	rules map[string]alert.Rule
-	lag   time.Duration
-	// catchUp ends the lag with the next reading of facts: behind that of alerts.
+	mu          sync.Mutex
+	facts       alert.Facts
+	unavailable bool // whether Postgres is unavailable
+	rules       map[string]alert.Rule
+	lag         time.Duration
+	// catchUp ends the lag when the facts are read next, which is after the alerts are read.
 	catchUp bool
 
 	position event.Position
-	log      []query.Alert // each transition, with its position and time
+	log      []query.Alert // every transition, with its position and time
 	owner    uuid.UUID
 	until    time.Time
 }
 
-var errAway = errors.New("postgres is away")
+var errUnavailable = errors.New("postgres is unavailable")
 
 func (i *installation) set(change func(*installation)) {
 	i.mu.Lock()
@@ -47,8 +47,8 @@ func (i *installation) set(change func(*installation)) {
 func (i *installation) AlertRules(context.Context) ([]alert.Rule, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.away {
-		return nil, errAway
+	if i.unavailable {
+		return nil, errUnavailable
 	}
 	return alert.Rules(i.rules), nil
 }
@@ -56,8 +56,8 @@ func (i *installation) AlertRules(context.Context) ([]alert.Rule, error) {
 func (i *installation) Facts(_ context.Context, _ alert.Needs, _ time.Time) (alert.Facts, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.away {
-		return alert.Facts{}, errAway
+	if i.unavailable {
+		return alert.Facts{}, errUnavailable
 	}
 	if i.catchUp {
 		i.lag = 0
@@ -65,7 +65,7 @@ func (i *installation) Facts(_ context.Context, _ alert.Needs, _ time.Time) (ale
 	return i.facts, nil
 }
 
-// visible are the alerts as the read model has them.
+// visible returns the alerts in the read model, and its position.
 func (i *installation) visible() (map[uuid.UUID]query.Alert, event.Position) {
 	all := make(map[uuid.UUID]query.Alert)
 	var at event.Position
@@ -80,8 +80,8 @@ func (i *installation) visible() (map[uuid.UUID]query.Alert, event.Position) {
 func (i *installation) AlertsPosition(context.Context) (event.Position, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.away {
-		return 0, errAway
+	if i.unavailable {
+		return 0, errUnavailable
 	}
 	_, at := i.visible()
 	return at, nil
@@ -90,8 +90,8 @@ func (i *installation) AlertsPosition(context.Context) (event.Position, error) {
 func (i *installation) Alerts(context.Context, query.AlertFilter, query.Page) (query.AlertPage, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.away {
-		return query.AlertPage{}, errAway
+	if i.unavailable {
+		return query.AlertPage{}, errUnavailable
 	}
 	var page query.AlertPage
 	all, _ := i.visible()
@@ -106,8 +106,8 @@ func (i *installation) Alerts(context.Context, query.AlertFilter, query.Page) (q
 func (i *installation) LatestAlert(_ context.Context, k alert.Key) (uuid.UUID, bool, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.away {
-		return uuid.Nil, false, errAway
+	if i.unavailable {
+		return uuid.Nil, false, errUnavailable
 	}
 	latest := query.Alert{}
 	all, _ := i.visible()
@@ -119,7 +119,7 @@ func (i *installation) LatestAlert(_ context.Context, k alert.Key) (uuid.UUID, b
 	return latest.ID, latest.ID != uuid.Nil && latest.Open(), nil
 }
 
-func (i *installation) stands(id uuid.UUID) (query.Alert, bool) {
+func (i *installation) find(id uuid.UUID) (query.Alert, bool) {
 	for _, a := range slices.Backward(i.log) {
 		if a.ID == id {
 			return a, true
@@ -138,7 +138,7 @@ func (i *installation) record(a query.Alert) query.Alert {
 func (i *installation) Raise(_ context.Context, id uuid.UUID, e alert.AlertRaised) (query.Alert, bool, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if have, ok := i.stands(id); ok {
+	if have, ok := i.find(id); ok {
 		return have, false, nil
 	}
 	return i.record(query.Alert{ID: id, Alert: alert.Alert{}.Apply(alert.Record{Event: e, At: time.Now()})}), true, nil
@@ -147,7 +147,7 @@ func (i *installation) Raise(_ context.Context, id uuid.UUID, e alert.AlertRaise
 func (i *installation) Resolve(_ context.Context, id uuid.UUID, reason string) (query.Alert, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	have, _ := i.stands(id)
+	have, _ := i.find(id)
 	if !have.Open() {
 		return have, nil
 	}
@@ -155,11 +155,11 @@ func (i *installation) Resolve(_ context.Context, id uuid.UUID, reason string) (
 	return i.record(have), nil
 }
 
-func (i *installation) TakeDuty(_ context.Context, _ string, process uuid.UUID, ttl time.Duration) (bool, error) {
+func (i *installation) AcquireLeaderLease(_ context.Context, _ string, process uuid.UUID, ttl time.Duration) (bool, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.away {
-		return false, errAway
+	if i.unavailable {
+		return false, errUnavailable
 	}
 	if i.owner != process && time.Now().Before(i.until) {
 		return false, nil
@@ -174,14 +174,14 @@ func (i *installation) onDuty() uuid.UUID {
 	return i.owner
 }
 
-func (i *installation) LeaveDuty(context.Context, string, uuid.UUID) error { return nil }
+func (i *installation) ReleaseLeaderLease(context.Context, string, uuid.UUID) error { return nil }
 
-// run evaluates until the test ends; what it answers ends it before.
+// run evaluates the rules until the test ends or the returned function is called.
 func (i *installation) run(t *testing.T) (kill func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	e := alerting.New(alerting.Options{
-		Reader: i, Alerts: i, Duties: i, Process: uuid.New(), Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Reader: i, Alerts: i, LeaderLeases: i, Process: uuid.New(), Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	ended := make(chan struct{})
 	go func() {
@@ -193,7 +193,7 @@ func (i *installation) run(t *testing.T) (kill func()) {
 	return kill
 }
 
-// transitions are what was recorded of a kind, in order.
+// transitions returns the recorded transitions of a kind's alerts, in order.
 func (i *installation) transitions(k alert.Kind) (list []query.Alert) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -213,11 +213,11 @@ func (i *installation) want(t *testing.T, k alert.Kind, states ...alert.State) [
 		got = append(got, a.State)
 	}
 	if len(got) != len(states) {
-		t.Fatalf("%s: %v, want %v", k, got, states)
+		t.Fatalf("%s: got %v, want %v", k, got, states)
 	}
 	for n := range states {
 		if got[n] != states[n] {
-			t.Fatalf("%s: %v, want %v", k, got, states)
+			t.Fatalf("%s: got %v, want %v", k, got, states)
 		}
 	}
 	return list
@@ -228,7 +228,7 @@ func errors100(sent, faults int64) alert.Facts {
 	return alert.Facts{Senders: map[string]alert.SenderFacts{"acme": s}, All: s}
 }
 
-// tolerance is how late an alert may be.
+// tolerance is the maximum delay of an alert.
 const tolerance = 5 * time.Second
 
 func TestErrorRateIsRaisedOnceAndResolvedAlone(t *testing.T) {
@@ -242,12 +242,12 @@ func TestErrorRateIsRaisedOnceAndResolvedAlone(t *testing.T) {
 		i.set(func(i *installation) { i.facts = errors100(90, 10) })
 		time.Sleep(time.Minute - time.Second)
 		i.want(t, alert.ErrorRate)
-		time.Sleep(10 * time.Minute) // it lasts, in the dead band as well
+		time.Sleep(10 * time.Minute) // the alert stays open, also in the dead band
 		i.set(func(i *installation) { i.facts = errors100(982, 18) })
 		time.Sleep(10 * time.Minute)
 		raised := i.want(t, alert.ErrorRate, alert.Raised)[0]
 		if late := raised.At.Sub(begin.Add(time.Minute)); late < 0 || late > tolerance || raised.Sender != "acme" {
-			t.Errorf("%+v came %s after its hold time", raised, late)
+			t.Errorf("%+v was raised %s after its hold time", raised, late)
 		}
 		i.set(func(i *installation) { i.facts = errors100(100, 0) })
 		time.Sleep(time.Minute + tolerance)
@@ -255,7 +255,7 @@ func TestErrorRateIsRaisedOnceAndResolvedAlone(t *testing.T) {
 		i.set(func(i *installation) { i.facts = errors100(0, 100) })
 		time.Sleep(time.Minute + tolerance)
 		if list := i.want(t, alert.ErrorRate, alert.Raised, alert.Resolved, alert.Raised); list[2].ID == raised.ID {
-			t.Error("the next alert has the id of the one before")
+			t.Error("the next alert has the ID of the previous one")
 		}
 	})
 }
@@ -275,12 +275,12 @@ func TestDipsDoNotRaise(t *testing.T) {
 	})
 }
 
-// The read model of alerts may lag behind what was raised, and two processes may think
-// that they are on duty: still one alert. Nor is it raised again when what another
-// process raised is projected between the reading of open alerts and that of facts.
+// An alert is raised once even if the read model of alerts lags behind and two processes
+// believe that they have the lease. It is also not raised again if an alert of another
+// process is projected after the open alerts are read and before the facts are.
 func TestLagAndTakeOverRaiseNothingTwice(t *testing.T) {
 	t.Parallel()
-	for name, catchUp := range map[string]bool{"lagging": false, "projected meanwhile": true} {
+	for name, catchUp := range map[string]bool{"lagging": false, "projected between the reads": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -293,7 +293,7 @@ func TestLagAndTakeOverRaiseNothingTwice(t *testing.T) {
 				i.want(t, alert.SenderHeld, alert.Raised)
 				kill()
 				i.set(func(i *installation) { i.catchUp = catchUp })
-				i.run(t) // it knows nothing of what the other wrote
+				i.run(t) // it does not know what the other process recorded
 				time.Sleep(time.Minute)
 				i.want(t, alert.SenderHeld, alert.Raised)
 				i.set(func(i *installation) { i.facts = alert.Facts{} })
@@ -320,7 +320,7 @@ func TestAnotherProcessTakesOver(t *testing.T) {
 		time.Sleep(2 * tolerance)
 		i.want(t, alert.SenderHeld, alert.Raised)
 		if i.onDuty() == owner {
-			t.Error("the same process is on duty")
+			t.Error("the same process still has the lease")
 		}
 	})
 }
@@ -332,13 +332,13 @@ func TestPostgresAwayIsSeen(t *testing.T) {
 		i.run(t)
 		time.Sleep(time.Minute)
 		i.want(t, alert.DiskSpace, alert.Raised)
-		i.set(func(i *installation) { i.away = true })
+		i.set(func(i *installation) { i.unavailable = true })
 		time.Sleep(30*time.Second + tolerance)
 		i.want(t, alert.ReadModelStale, alert.Raised)
 		time.Sleep(time.Hour)
 		i.want(t, alert.ReadModelStale, alert.Raised)
-		i.want(t, alert.DiskSpace, alert.Raised) // what can't be read isn't over
-		i.set(func(i *installation) { i.away = false })
+		i.want(t, alert.DiskSpace, alert.Raised) // an alert is not resolved because its facts cannot be read
+		i.set(func(i *installation) { i.unavailable = false })
 		time.Sleep(3 * tolerance)
 		i.want(t, alert.ReadModelStale, alert.Raised, alert.Resolved)
 	})
@@ -366,7 +366,7 @@ func TestRulesThatPeopleChangeCountAtOnce(t *testing.T) {
 	})
 }
 
-// facts are an installation of which so much is wrong, and nothing else.
+// facts returns the facts of an installation without problems, modified by change.
 func facts(change func(*alert.Facts, *alert.SenderFacts)) alert.Facts {
 	s := alert.SenderFacts{Rate: 80, Windows: map[time.Duration]alert.Figures{}, Minutes: map[time.Duration][]alert.Flow{}}
 	f := alert.Facts{Rejected: map[time.Duration]int64{}}
@@ -375,13 +375,14 @@ func facts(change func(*alert.Facts, *alert.SenderFacts)) alert.Facts {
 	return f
 }
 
-// Every kind is raised with its default rule once it has held for its time, at most 5 s
-// later, once; and resolved alone when it is over.
+// With its default rule, every kind of alert is raised exactly once, at most 5 s after its
+// condition has applied for the hold time, and is resolved when the condition no longer
+// applies. No other kind is raised.
 func TestEveryKindIsRaisedAndResolved(t *testing.T) {
 	t.Parallel()
 	const window = 5 * time.Minute
 	grown := slices.Repeat([]alert.Flow{{Arrived: 60, Drained: 40}}, 5)
-	for kind, broken := range map[alert.Kind]func(*alert.Facts, *alert.SenderFacts){
+	breaking := map[alert.Kind]func(*alert.Facts, *alert.SenderFacts){
 		alert.ErrorRate: func(_ *alert.Facts, s *alert.SenderFacts) { s.Windows[window] = alert.Figures{Sent: 90, Faults: 10} },
 		alert.DeliveryLatency: func(_ *alert.Facts, s *alert.SenderFacts) {
 			s.Windows[window] = alert.Figures{Sent: 50, Delivered: 50, Average: 6 * time.Second, P50: 5 * time.Second}
@@ -398,10 +399,19 @@ func TestEveryKindIsRaisedAndResolved(t *testing.T) {
 		alert.ReadModelStale:   func(f *alert.Facts, _ *alert.SenderFacts) { f.Behind = 31 * time.Second },
 		alert.LedgerUnbalanced: func(f *alert.Facts, _ *alert.SenderFacts) { f.Unbalanced = true },
 		alert.DiskSpace:        func(f *alert.Facts, _ *alert.SenderFacts) { f.DiskUsed = 0.95 },
-		alert.HookDisabled: func(f *alert.Facts, _ *alert.SenderFacts) {
-			f.GivenUp = []alert.GivenUpHook{{ID: "h1", Host: "crm.example", Reason: "the last one was answered 500"}}
+		alert.LogShortened: func(f *alert.Facts, _ *alert.SenderFacts) {
+			f.Shortened = &alert.Shortened{Consumer: "projection views", Position: 90, End: 40}
 		},
-	} {
+		alert.HookDisabled: func(f *alert.Facts, _ *alert.SenderFacts) {
+			f.GivenUp = []alert.GivenUpHook{{ID: "h1", Host: "crm.example", Reason: "last status: 500"}}
+		},
+	}
+	for _, kind := range alert.Kinds() {
+		broken := breaking[kind]
+		if broken == nil {
+			t.Errorf("%s has no facts: add some that raise it, and no other kind", kind)
+			continue
+		}
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -415,7 +425,7 @@ func TestEveryKindIsRaisedAndResolved(t *testing.T) {
 				time.Sleep(rule.For + tolerance)
 				raised := i.want(t, kind, alert.Raised)[0]
 				if late := raised.At.Sub(begin.Add(rule.For)); late < 0 || late > tolerance || raised.Severity != rule.Severity {
-					t.Errorf("%+v came %s after its hold time", raised, late)
+					t.Errorf("%+v was raised %s after its hold time", raised, late)
 				}
 				time.Sleep(time.Hour)
 				i.set(func(i *installation) { i.facts = facts(func(*alert.Facts, *alert.SenderFacts) {}) })
@@ -429,13 +439,10 @@ func TestEveryKindIsRaisedAndResolved(t *testing.T) {
 			})
 		})
 	}
-	if n := len(alert.Kinds()); n != 11 {
-		t.Errorf("there are %d kinds", n)
-	}
 }
 
-// Several rules of a kind stand beside one another: one that warns early, one for a
-// sender alone, and what all do together.
+// Several rules of one kind apply independently: one that warns early, one for a single
+// sender, and the default rule, which also covers all senders together.
 func TestSeveralRulesOfAKind(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -464,17 +471,17 @@ func TestSeveralRulesOfAKind(t *testing.T) {
 			t.Helper()
 			time.Sleep(time.Minute + tolerance)
 			if got := raised(); !slices.Equal(got, want) {
-				t.Errorf("%v; want %v", got, want)
+				t.Errorf("got %v, want %v", got, want)
 			}
 		}
-		rates(15, 30, 0) // bolt has a rule of its own, which it keeps to
+		rates(15, 30, 0) // bolt has its own rule, and no other applies to it
 		i.run(t)
 		expect("early/acme/RAISED")
 		rates(30, 30, 0)
 		expect("early/acme/RAISED", "error-rate/acme/RAISED")
 		rates(30, 600, 0)
 		expect("early/acme/RAISED", "error-rate/acme/RAISED", "own/bolt/RAISED")
-		rates(0, 0, 30) // each is well, all together are not
+		rates(0, 0, 30) // each sender is fine, but all of them together are not
 		expect("early//RAISED", "early/acme/RAISED", "early/acme/RESOLVED", "error-rate//RAISED", "error-rate/acme/RAISED", "error-rate/acme/RESOLVED",
 			"own/bolt/RAISED", "own/bolt/RESOLVED")
 	})

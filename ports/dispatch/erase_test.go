@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	bulkrun "github.com/waypost/waypost/app/bulk"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain/message"
@@ -15,13 +16,13 @@ import (
 	"github.com/waypost/waypost/ports/dispatch"
 )
 
-// vault has a log whose recipients stand under one data key, which can be destroyed or
-// out of reach.
+// vault is a world whose log seals all recipients with one data key, which can be
+// destroyed or unavailable.
 type vault struct {
 	*world
 
 	messages *command.Messages
-	state    event.Personal // of all that is personal; guarded by the world's lock
+	state    event.Personal // of all personal data; guarded by the world's lock
 }
 
 const dataKey event.KeyID = "k1"
@@ -32,7 +33,7 @@ func newVault(w *world) *vault {
 	return v
 }
 
-func (v *vault) Append(ctx context.Context, stream string, expected event.Expected, events ...event.New) (event.Appended, error) {
+func (v *vault) Append(ctx context.Context, stream string, expected event.Expected, events ...event.Proposed) (event.Appended, error) {
 	done, err := v.world.Append(ctx, stream, expected, events...)
 	for _, e := range events {
 		if _, personal := e.Event.(message.Queued); personal {
@@ -67,35 +68,36 @@ func (v *vault) set(state event.Personal) {
 	}
 }
 
-// deadLetter queues a message that is dead at once.
+// deadLetter queues a message that is a dead letter immediately.
 func (v *vault) deadLetter(to string) uuid.UUID {
 	v.t.Helper()
 	id := v.queue("acme", to, nil)
-	l, err := v.world.messages.Load(v.ctx, id)
-	v.must(err)
-	v.must(v.world.messages.Append(v.ctx, &l, tester, message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: time.Now()},
+	_, err := v.world.messages.Change(v.ctx, id, tester, record(message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: time.Now()},
 		message.DeadLettered{Attempts: 1, Failure: message.Failure{Class: message.ClassTransient}}))
+	v.must(err)
 	return id
 }
 
-// requeueAll starts an operation that requeues messages, and answers how it stands.
-func (v *vault) requeueAll(ids ...uuid.UUID) (state func() command.OperationState) {
+// requeueAll starts an operation that requeues messages, and returns a function that
+// returns its state.
+func (v *vault) requeueAll(ids ...uuid.UUID) (state func() bulkrun.Operation) {
 	v.t.Helper()
-	operations := command.NewOperations(v, v.messages, time.Now, time.After, newID, slog.New(slog.DiscardHandler))
+	operations := bulkrun.NewRunner(v, v.messages.Messages, time.Now, time.After, newID, slog.New(slog.DiscardHandler))
 	go func() { _ = operations.Run(v.ctx) }() // until the test ends
-	begun, err := operations.Start(v.ctx, command.StartOperation{
+	begun, err := operations.Start(v.ctx, bulkrun.Request{
 		Kind: operation.KindRequeue, Reason: "again",
 		Select: func(_ context.Context, yield func([]uuid.UUID) error) error { return yield(ids) },
 	}, tester)
 	v.must(err)
-	return func() command.OperationState {
+	return func() bulkrun.Operation {
 		state, err := operations.Find(v.ctx, begun.ID)
 		v.must(err)
 		return state
 	}
 }
 
-// Who is erased gets nothing more, also by a message that was requeued among many.
+// An erased recipient gets no further messages, not even one that a bulk operation
+// requeued.
 func TestNothingIsSentToWhomWasErasedAfterABulkRequeue(t *testing.T) {
 	t.Parallel()
 	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
@@ -107,19 +109,19 @@ func TestNothingIsSentToWhomWasErasedAfterABulkRequeue(t *testing.T) {
 		state := v.requeueAll(id)
 		time.Sleep(time.Second)
 		if s := state(); !s.Finished || s.Done != 1 {
-			t.Fatalf("the operation stands at %+v", s)
+			t.Fatalf("the operation is %+v", s)
 		}
 		v.set(event.Erased)
 		w.pause("acme", false)
 		time.Sleep(10 * time.Second)
 		if calls := w.made(); len(calls) > 0 {
-			t.Errorf("%d calls to %q, who is erased", len(calls), calls[0].To)
+			t.Errorf("%d calls to %q, who was erased", len(calls), calls[0].To)
 		}
 		want(t, w.message(id), message.StatusCancelled, 0, 1)
 	})
 }
 
-// While nobody can tell whether a message's data are erased, a bulk requeue waits.
+// While it is unknown whether a message's data was erased, a bulk requeue waits.
 func TestABulkRequeueWaitsForTheDataKeys(t *testing.T) {
 	t.Parallel()
 	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
@@ -129,18 +131,18 @@ func TestABulkRequeueWaitsForTheDataKeys(t *testing.T) {
 		state := v.requeueAll(id)
 		time.Sleep(10 * time.Second)
 		if s := state(); s.Finished || s.RefusedCount > 0 {
-			t.Errorf("while the keys are away the operation stands at %+v", s)
+			t.Errorf("while the keys are unavailable, the operation is %+v", s)
 		}
 		v.set(event.Clear)
 		time.Sleep(time.Minute)
 		if s := state(); !s.Finished || s.Done != 1 {
-			t.Errorf("once the keys are back the operation stands at %+v", s)
+			t.Errorf("once the keys are available again, the operation is %+v", s)
 		}
 		want(t, w.message(id), message.StatusQueued, 0, 1)
 	})
 }
 
-// Whose data are erased while a call is under way is not called again.
+// A recipient whose data is erased while a call is in flight is not called again.
 func TestNobodyIsRetriedWhoWasErasedMeanwhile(t *testing.T) {
 	t.Parallel()
 	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
@@ -156,13 +158,13 @@ func TestNobodyIsRetriedWhoWasErasedMeanwhile(t *testing.T) {
 		v.set(event.Erased)
 		time.Sleep(time.Minute)
 		if n := len(w.made()); n != 1 {
-			t.Errorf("%d calls, want the one from before the erasure", n)
+			t.Errorf("%d calls, want only the one before the erasure", n)
 		}
 		want(t, w.message(id), message.StatusCancelled, 1, 1)
 	})
 }
 
-// Whose data are erased while a call waits for its slot is not called.
+// A recipient whose data is erased while a call waits for its slot is not called.
 func TestNobodyIsCalledWhoWasErasedMeanwhile(t *testing.T) {
 	t.Parallel()
 	inWorld(t, map[string]int{"acme": 1}, func(w *world) {

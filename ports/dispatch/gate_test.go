@@ -13,7 +13,7 @@ import (
 	"github.com/waypost/waypost/ports/dispatch"
 )
 
-// refusing has WhatsApp refuse a template as long as held is set.
+// refusing makes WhatsApp refuse a template as long as held is set.
 func (w *world) refusing(template string, held *bool) {
 	w.answer = func(r dispatch.CallRequest) message.CallResult {
 		if !*held || w.status[r.MessageID].Template != template {
@@ -24,12 +24,12 @@ func (w *world) refusing(template string, held *bool) {
 	}
 }
 
-// by makes a message one of a template.
+// by makes a queued message use a template.
 func by(template string) func(*message.Queued) {
 	return func(q *message.Queued) { q.Kind, q.Template = message.KindTemplate, template }
 }
 
-// sentBy is how many messages of a template were sent.
+// sentBy returns the number of messages of a template that were sent.
 func (w *world) sentBy(template string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -42,10 +42,13 @@ func (w *world) sentBy(template string) int {
 	return n
 }
 
-// A message may wait for its recipient and for its template, and stand far back in the
-// backlog of that: the rest is sent before it.
+// A message can wait for both its recipient and its template, far back in the template's
+// backlog: the rest of the backlog is sent before it.
 func TestWhatIsBehindTwoGatesSkipsNobody(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("many messages of one lane, in virtual time")
+	}
 	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
 		const paused, other, each = "spring_sale", "receipt", 5000
 		held := true
@@ -68,10 +71,13 @@ func TestWhatIsBehindTwoGatesSkipsNobody(t *testing.T) {
 	})
 }
 
-// A message of a recipient who had to wait may stand far back in the backlog: those
-// before it lose nothing by its being fetched out of turn.
+// A message of a recipient that had to wait can be far back in the backlog. Fetching it
+// out of turn costs the messages before it nothing.
 func TestWhatWaitedForItsRecipientSkipsNobody(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("many messages of one lane, in virtual time")
+	}
 	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
 		for range 60 {
 			w.queue("acme", recipient(1), nil)
@@ -89,14 +95,14 @@ func TestWhatWaitedForItsRecipientSkipsNobody(t *testing.T) {
 	})
 }
 
-// fetchedList notes what was fetched of a work-list.
+// fetchedList records what was fetched from a work list.
 type fetchedList struct {
 	*world
 
 	fetched map[uuid.UUID]bool // guarded by the world's lock
 }
 
-func (l *fetchedList) Fetch(ctx context.Context, now time.Time, wants []work.Want) ([]work.Item, event.Position, error) {
+func (l *fetchedList) Fetch(ctx context.Context, now time.Time, wants []work.FetchRequest) ([]work.Item, event.Position, error) {
 	items, position, err := l.world.Fetch(ctx, now, wants)
 	l.locked(func() {
 		for _, i := range items {
@@ -106,7 +112,7 @@ func (l *fetchedList) Fetch(ctx context.Context, now time.Time, wants []work.Wan
 	return items, position, err
 }
 
-// atHand is how many were fetched and not called.
+// atHand returns the number of messages that were fetched and not called.
 func (l *fetchedList) atHand() int {
 	calls := len(l.made())
 	l.mu.Lock()
@@ -114,11 +120,14 @@ func (l *fetchedList) atHand() int {
 	return len(l.fetched) - calls
 }
 
-// What is due is fetched as fast as it is sent, whatever else waits in memory.
+// Due messages are fetched as fast as they are sent, whatever else waits in memory.
 func TestOnlyWhatThereIsRoomForIsFetched(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("many messages of one lane, in virtual time")
+	}
 	for name, count := range map[string]struct{ lost, fresh int }{
-		"alone": {}, "beside fresh ones": {fresh: 200}, "beside lost answers": {lost: 1500},
+		"alone": {}, "with fresh ones": {fresh: 200}, "with lost responses": {lost: 1500},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -133,7 +142,7 @@ func TestOnlyWhatThereIsRoomForIsFetched(t *testing.T) {
 				for n := range count.fresh {
 					w.queue("acme", recipient(n), nil)
 				}
-				time.Sleep(40 * time.Second) // settling is over, and all are due
+				time.Sleep(40 * time.Second) // the time to settle is over, and all are due
 				list := &fetchedList{world: w, fetched: map[uuid.UUID]bool{}}
 				start := time.Now()
 				w.dispatch(func(o *dispatch.Options) {
@@ -151,10 +160,13 @@ func TestOnlyWhatThereIsRoomForIsFetched(t *testing.T) {
 	}
 }
 
-// Once a template's hold is over its backlog is fetched as fast as it is sent, and the
-// others of its lane go on.
+// Once a template's hold is over, its backlog is fetched as fast as it is sent, and the
+// other messages of its lane are sent as before.
 func TestAReleasedTemplateSharesItsLane(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("many messages of one lane, in virtual time")
+	}
 	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
 		const paused, other, each = "spring_sale", "receipt", 5000
 		held := true
@@ -168,9 +180,9 @@ func TestAReleasedTemplateSharesItsLane(t *testing.T) {
 		w.dispatch(func(o *dispatch.Options) { o.List = list })
 		time.Sleep(10 * time.Second)
 		w.locked(func() { held = false })
-		time.Sleep(80 * time.Second) // asked again after a minute
+		time.Sleep(80 * time.Second) // it is tried again after a minute
 		if released, others := w.sentBy(paused), w.sentBy(other); released == 0 || others == 2*each {
-			t.Fatalf("%d and %d are sent: the hold is not over in the middle of the backlog", released, others)
+			t.Fatalf("%d and %d were sent: the hold did not end in the middle of the backlog", released, others)
 		}
 		for range 2 {
 			before := w.sentBy(other)
@@ -178,7 +190,7 @@ func TestAReleasedTemplateSharesItsLane(t *testing.T) {
 			if n := w.sentBy(other) - before; n < 200 {
 				t.Errorf("%d of the other template in 10 s at 80/s", n)
 			}
-			if n := list.atHand(); n > 200 { // 40 of each kind, and what was held back
+			if n := list.atHand(); n > 200 { // 40 of each kind, and the ones held back
 				t.Errorf("%d messages are in memory", n)
 			}
 		}

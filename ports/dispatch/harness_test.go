@@ -16,6 +16,7 @@ import (
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/eventstored"
 	"github.com/waypost/waypost/adapters/loopback"
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 	"github.com/waypost/waypost/adapters/whatsapp"
@@ -28,17 +29,17 @@ import (
 	"github.com/waypost/waypost/ports/dispatch"
 )
 
-// patience bounds every wait of the tests; none should take a noticeable part of it.
+// patience limits every wait of the tests. None should take a noticeable part of it.
 const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
-var tester = command.Cause{By: domain.Platform("test")}
+var tester = event.Cause{By: domain.Platform("test")}
 
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 
-// platform is everything that dispatch works with: an event store, Postgres with
-// the send work-list, and a Cloud API.
+// platform is everything that dispatch works with: an event store, Postgres with the work
+// list, and a Cloud API.
 type platform struct {
 	tb       testing.TB
 	ctx      context.Context
@@ -63,9 +64,8 @@ func newPlatform(tb testing.TB, change func(*simulator.Control)) *platform {
 	tb.Cleanup(cancel)
 	p := &platform{tb: tb, ctx: ctx, tokens: &tokens{byID: map[string]string{}}}
 
-	addr, err := loopback.FreeAddr()
-	p.must(err)
-	p.store = eventstored.Options{Dir: tb.TempDir(), Addr: addr, Logger: slog.New(slog.DiscardHandler)}
+	var err error
+	p.store = eventstored.Options{Dir: tb.TempDir(), Logger: slog.New(slog.DiscardHandler)}
 	p.server, err = eventstored.Open(ctx, p.store)
 	p.must(err)
 	p.atEnd(func(ctx context.Context) error { return p.server.Close(ctx) })
@@ -88,7 +88,7 @@ func newPlatform(tb testing.TB, change func(*simulator.Control)) *platform {
 	if change != nil {
 		change(&control)
 	}
-	addr, err = loopback.FreeAddr()
+	addr, err := loopback.FreeAddr()
 	p.must(err)
 	p.api, err = simulator.Start(ctx, simulator.Options{Addr: addr, AppSecret: "secret", Control: &control})
 	p.must(err)
@@ -101,11 +101,18 @@ func newPlatform(tb testing.TB, change func(*simulator.Control)) *platform {
 
 	p.messages = command.NewMessages(p.log, time.Now, newID, 1000)
 	p.senders = command.NewSenders(p.log, time.Now, newID, p.tokens)
+	p.project(logID.String())
+	return p
+}
 
-	running, stop := context.WithCancel(ctx)
+// project fills the work list from the event log until the test ends, and wakes the
+// dispatchers.
+func (p *platform) project(logID string) {
+	p.tb.Helper()
+	running, stop := context.WithCancel(p.ctx)
 	var projecting sync.WaitGroup
 	projector, err := postgres.NewProjector(postgres.ProjectorOptions{
-		Group: postgres.Worklist, Log: p.log, Pool: p.pool, LogID: logID.String(), Logger: slog.New(slog.DiscardHandler),
+		Group: postgres.Worklist, Log: p.log, Pool: p.pool, LogID: logID, Logger: slog.New(slog.DiscardHandler),
 		OnCommit: func(postgres.Commit) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -118,11 +125,10 @@ func newPlatform(tb testing.TB, change func(*simulator.Control)) *platform {
 	p.ready = projector.Live
 	projecting.Go(func() {
 		if err := projector.Run(running); err != nil && running.Err() == nil {
-			tb.Errorf("project: %v", err)
+			p.tb.Errorf("project: %v", err)
 		}
 	})
-	tb.Cleanup(func() { stop(); projecting.Wait() })
-	return p
+	p.tb.Cleanup(func() { stop(); projecting.Wait() })
 }
 
 func (p *platform) must(err error) {
@@ -142,14 +148,10 @@ func (p *platform) atEnd(end func(context.Context) error) {
 	})
 }
 
-// eventually waits until ok says so.
+// eventually waits until ok returns true.
 func (p *platform) eventually(what string, ok func() bool) {
 	p.tb.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			p.tb.Fatalf("waited %s in vain until %s", patience, what)
-		}
-	}
+	polltest.Until(p.tb, what, ok)
 }
 
 func (p *platform) control(change func(*simulator.Control)) {
@@ -159,7 +161,7 @@ func (p *platform) control(change func(*simulator.Control)) {
 	p.must(p.api.SetControl(c))
 }
 
-// Senders reads the senders of the log, as the read model would have them.
+// Senders returns the senders from the event log, as the read model would have them.
 func (p *platform) Senders(ctx context.Context) ([]sender.Sender, error) {
 	var all []sender.Sender
 	for _, id := range p.tokens.senders() {
@@ -183,7 +185,7 @@ func (p *platform) register(id, number string, rate int) {
 	p.must(err)
 }
 
-// queue records a message to a recipient, the n-th of the tests.
+// queue records a message to the n-th recipient of the tests.
 func (p *platform) queue(from string, n int, change func(*message.Queued)) uuid.UUID {
 	p.tb.Helper()
 	id := newID()
@@ -194,7 +196,7 @@ func (p *platform) queue(from string, n int, change func(*message.Queued)) uuid.
 	if change != nil {
 		change(&q)
 	}
-	_, err := p.log.Append(p.ctx, event.MessageStream(id), event.NoStream(), event.New{
+	_, err := p.log.Append(p.ctx, event.MessageStream(id), event.NoStream(), event.Proposed{
 		ID: newID(), Event: q, Meta: event.Meta{RecordedAt: time.Now(), Sender: from, By: tester.By},
 	})
 	p.must(err)
@@ -203,7 +205,7 @@ func (p *platform) queue(from string, n int, change func(*message.Queued)) uuid.
 
 func recipient(n int) string { return fmt.Sprintf("+1202555%04d", n) }
 
-// history is the types of a message's events.
+// history returns the types of a message's events.
 func (p *platform) history(id uuid.UUID) []string {
 	p.tb.Helper()
 	events, err := p.log.Read(p.ctx, event.MessageStream(id), 0, 1000)
@@ -243,7 +245,7 @@ func (p *platform) wantHistory(id uuid.UUID, want ...string) {
 	}
 }
 
-// settings are those of the tests: the real schedule in milliseconds.
+// settings returns the options of the tests: the real schedule in milliseconds.
 func (p *platform) settings() dispatch.Options {
 	return dispatch.Options{
 		Messages: p.messages, Senders: p.senders, Source: p, List: postgres.NewWorkList(p.pool), Leases: postgres.NewLeases(p.pool),
@@ -257,10 +259,10 @@ func (p *platform) settings() dispatch.Options {
 	}
 }
 
-// longAgo is since when the tests' process records webhooks.
+// longAgo is the time since which the tests' process has recorded webhooks.
 var longAgo = time.Now().Add(-time.Hour)
 
-// dispatch starts a dispatcher; it drains at the test's end.
+// dispatch starts a dispatcher, which drains when the test ends.
 func (p *platform) dispatch(change func(*dispatch.Options)) *dispatch.Dispatcher {
 	p.tb.Helper()
 	o := p.settings()
@@ -285,7 +287,7 @@ func (p *platform) dispatch(change func(*dispatch.Options)) *dispatch.Dispatcher
 	return d
 }
 
-// Send calls the simulator as the platform calls WhatsApp.
+// Send calls the simulator as Waypost calls WhatsApp.
 func (p *platform) Send(ctx context.Context, r dispatch.CallRequest) message.CallResult {
 	body, err := whatsapp.Payload{
 		To: r.To, Kind: r.Kind, Content: r.Content, ReplyTo: r.ReplyTo,
@@ -299,7 +301,7 @@ func (p *platform) Send(ctx context.Context, r dispatch.CallRequest) message.Cal
 	})
 }
 
-// Probe asks the simulator for the health of a number.
+// Probe queries the simulator for the health of a number.
 func (p *platform) Probe(ctx context.Context, s sender.Sender) (bool, message.Failure, error) {
 	h, err := p.client.Health(ctx, s.PhoneNumberID, p.tokens.get(s.TokenID))
 	if err != nil || h.Failure == nil {
@@ -313,10 +315,10 @@ type tokens struct {
 	mu       sync.Mutex
 	byID     map[string]string
 	ids      []string
-	fallback string // of senders without one
+	fallback string // for senders without a token
 }
 
-// know tells of a sender that may have no token.
+// know adds a sender that can be without a token.
 func (t *tokens) know(id string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -341,7 +343,7 @@ func (t *tokens) get(id string) string {
 	return t.byID[id]
 }
 
-// senders are those that were ever given a token: all of the tests.
+// senders returns the senders that were ever given a token: all senders of the tests.
 func (t *tokens) senders() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"github.com/waypost/waypost/ports/dispatch"
 )
 
-// sinceStart has webhooks recorded since a moment ago.
+// sinceStart makes the process record webhooks only since a moment ago.
 type sinceStart struct {
 	*world
 
@@ -24,9 +24,13 @@ func (s sinceStart) RecordingSince(context.Context) (time.Time, bool, error) {
 	return s.since, true, nil
 }
 
-// However many lost answers wait for their statuses after an outage, the lane goes on.
+// However many lost responses wait for their statuses after an outage, the lane keeps
+// sending.
 func TestLostAnswersThatWaitStopNoLane(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("many messages of one lane, in virtual time")
+	}
 	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
 		const lost = 1500
 		for n := range lost {
@@ -43,16 +47,17 @@ func TestLostAnswersThatWaitStopNoLane(t *testing.T) {
 		time.Sleep(time.Second)
 		w.wantRate(79, 30)
 		if n := w.count(message.StatusAmbiguous); n != lost {
-			t.Fatalf("%d lost answers wait, want %d", n, lost)
+			t.Fatalf("%d lost responses wait, want %d", n, lost)
 		}
 		time.Sleep(time.Minute)
 		if n := w.count(message.StatusAmbiguous); n != 0 {
-			t.Errorf("%d lost answers wait when the outage is long over", n)
+			t.Errorf("%d lost responses wait long after the outage", n)
 		}
 	})
 }
 
-// What expires while its lane stands ends, also if an answer to it was lost.
+// A message that expires while its lane is paused ends, even if a response to it was
+// lost.
 func TestALostAnswerExpiresInAPausedLane(t *testing.T) {
 	t.Parallel()
 	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
@@ -70,7 +75,7 @@ func TestALostAnswerExpiresInAPausedLane(t *testing.T) {
 	})
 }
 
-// So does one whose template is held.
+// A message that expires while its template is held ends as well.
 func TestALostAnswerExpiresBehindItsTemplate(t *testing.T) {
 	t.Parallel()
 	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
@@ -84,20 +89,20 @@ func TestALostAnswerExpiresBehindItsTemplate(t *testing.T) {
 		time.Sleep(time.Until(soon) - time.Second)
 		for name, id := range map[string]uuid.UUID{"lost": lost, "queued": queued} {
 			if !w.message(id).Status.Open() {
-				t.Fatalf("the one that was %s is %s before it expires", name, w.message(id).Status)
+				t.Fatalf("the %s message is %s before it expires", name, w.message(id).Status)
 			}
 		}
 		time.Sleep(3 * time.Second)
 		for name, id := range map[string]uuid.UUID{"lost": lost, "queued": queued} {
 			if s := w.message(id).Status; s != message.StatusExpired {
-				t.Errorf("the one that was %s is %s when it has expired", name, s)
+				t.Errorf("the %s message is %s after it expired", name, s)
 			}
 		}
 	})
 }
 
-// A status that is recorded while the next call of its message waits for its slot, by
-// any process, keeps that from being written.
+// A status that any process records while the next call of its message waits for its
+// slot keeps that call from being written.
 func TestAStatusKeepsTheNextCallFromBeingWritten(t *testing.T) {
 	t.Parallel()
 	for _, elsewhere := range []bool{false, true} {
@@ -118,14 +123,14 @@ func TestAStatusKeepsTheNextCallFromBeingWritten(t *testing.T) {
 				if elsewhere {
 					recorder = w.otherMessages()
 				}
-				_, err := recorder.RecordReports(w.ctx, id, tester, []message.Report{
+				_, err := recorder.RecordReports(w.ctx, id, tester, []message.StatusUpdate{
 					{Kind: message.ReportDelivered, Call: 1, WhatsAppID: "wamid.1", At: time.Now()},
 				})
 				w.must(err)
 				time.Sleep(5 * time.Second)
 				for _, c := range w.made() {
 					if c.MessageID == id {
-						t.Errorf("call %d was written though a status of call 1 stood", c.Call)
+						t.Errorf("call %d was written although a status of call 1 was recorded", c.Call)
 					}
 				}
 				if m := w.message(id); m.Status != message.StatusDelivered || m.SentTwice {
@@ -136,8 +141,8 @@ func TestAStatusKeepsTheNextCallFromBeingWritten(t *testing.T) {
 	}
 }
 
-// A message that is to go at once goes at once, whatever the clock of the process says
-// that accepted it.
+// A message without a sendAt is sent immediately, whatever the clock of the process that
+// accepted it says.
 func TestClocksOfTwoProcessesMayDiffer(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []time.Duration{-time.Hour, 0, 30 * time.Millisecond, time.Hour} {
@@ -150,7 +155,7 @@ func TestClocksOfTwoProcessesMayDiffer(t *testing.T) {
 				for n := range 400 {
 					id := newID()
 					queued[id] = time.Now()
-					_, err := w.Append(w.ctx, event.MessageStream(id), event.NoStream(), event.New{
+					_, err := w.Append(w.ctx, event.MessageStream(id), event.NoStream(), event.Proposed{
 						ID: newID(), Meta: event.Meta{RecordedAt: time.Now().Add(ahead), Sender: "acme", By: tester.By},
 						Event: message.Queued{
 							Sender: "acme", Kind: message.KindText, Priority: message.PriorityOTP, OnAmbiguous: message.AmbiguityResend,

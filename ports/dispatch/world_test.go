@@ -24,8 +24,8 @@ import (
 	"github.com/waypost/waypost/ports/dispatch"
 )
 
-// world is all that dispatch works with, in memory and in virtual time: a log, a
-// work-list without lag, leases, and a Cloud API that answers as a test says.
+// world is everything that dispatch works with, in memory and in virtual time: an event
+// log, a work list without lag, leases, and a Cloud API that responds as a test defines.
 type world struct {
 	t   *testing.T
 	ctx context.Context
@@ -34,23 +34,23 @@ type world struct {
 	position event.Position
 	streams  map[string][]event.Recorded
 	open     map[uuid.UUID]work.Item
-	fresh    map[laneClass][]freshItem // in the order of Queued, the ended among them
+	fresh    map[laneClass][]freshItem // in the order of Queued, including ended ones
 	timed    map[uuid.UUID]bool        // READY and not fresh
 	called   map[uuid.UUID]bool        // CALLING or UNSETTLED
-	expiring map[uuid.UUID]bool        // those that expire
+	expiring map[uuid.UUID]bool        // messages with an expiry
 	counts   map[message.Status]int
 	status   map[uuid.UUID]message.Message
 
 	processes map[uuid.UUID]time.Time // end of the lease
-	takers    map[uuid.UUID]bool      // those with the role of dispatch
+	takers    map[uuid.UUID]bool      // processes with the role dispatch
 	lanes     map[string]uuid.UUID
 
-	// These are asked with mu held: what a test shares with them it reads and
-	// writes in locked.
+	// These are called with mu held. A test reads and writes what it shares with them
+	// in locked.
 	answer  func(dispatch.CallRequest) message.CallResult
 	latency func(dispatch.CallRequest) time.Duration
 	healthy func() (bool, message.Failure)
-	// appending is how long an append takes now; nil: no time.
+	// appending returns how long an append takes now. If nil, it takes no time.
 	appending func() time.Duration
 	calls     []madeCall
 	probes    []time.Time
@@ -72,14 +72,14 @@ type freshItem struct {
 	position event.Position
 }
 
-// madeCall is a request with the time it was written at.
+// madeCall is a request with the time at which it was written.
 type madeCall struct {
 	dispatch.CallRequest
 
 	at time.Time
 }
 
-// inWorld runs a test in virtual time. The senders have the rate given with them.
+// inWorld runs a test in virtual time with a sender for each rate.
 func inWorld(t *testing.T, rates map[string]int, test func(*world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -114,7 +114,7 @@ func (w *world) must(err error) {
 	}
 }
 
-// policy is the platform's own, as it is by default.
+// policy returns Waypost's default policy.
 func policy() message.Policy {
 	return message.Policy{
 		RetryDelays: []time.Duration{time.Second, 2 * time.Second, 4 * time.Second},
@@ -122,8 +122,7 @@ func policy() message.Policy {
 	}
 }
 
-// dispatch starts a dispatcher that drains at the test's end, or when stop is
-// called.
+// dispatch starts a dispatcher, which drains when the test ends or stop is called.
 func (w *world) dispatch(change func(*dispatch.Options)) (d *dispatch.Dispatcher, stop func()) {
 	w.t.Helper()
 	since := time.Now().Add(-time.Hour)
@@ -168,7 +167,7 @@ func (w *world) queue(from string, to string, change func(*message.Queued)) uuid
 	if change != nil {
 		change(&q)
 	}
-	_, err := w.Append(w.ctx, event.MessageStream(id), event.NoStream(), event.New{
+	_, err := w.Append(w.ctx, event.MessageStream(id), event.NoStream(), event.Proposed{
 		ID: newID(), Event: q, Meta: event.Meta{RecordedAt: time.Now(), Sender: from, By: tester.By},
 	})
 	w.must(err)
@@ -178,38 +177,42 @@ func (w *world) queue(from string, to string, change func(*message.Queued)) uuid
 func bulk(q *message.Queued) { q.Priority = message.PriorityBulk }
 func otp(q *message.Queued)  { q.Priority = message.PriorityOTP }
 
-// locked runs f while no call is being answered.
+// locked runs f while no call gets its response.
 func (w *world) locked(f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f()
 }
 
-// message is how a message stands.
+// message returns the current state of a message.
 func (w *world) message(id uuid.UUID) message.Message {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.status[id]
 }
 
-// otherMessages are the messages as another process has them.
+// otherMessages returns the messages as another process has them.
 func (w *world) otherMessages() *command.Messages {
 	return command.NewMessages(w, time.Now, newID, 1000)
 }
 
-// lose queues a message whose first call got no answer.
+// lose queues a message whose first response was lost.
 func (w *world) lose(from, to string, change func(*message.Queued)) uuid.UUID {
 	w.t.Helper()
 	id := w.queue(from, to, change)
-	l, err := w.messages.Load(w.ctx, id)
-	w.must(err)
 	settleBy := time.Now().Add(policy().SettleAfter)
-	w.must(w.messages.Append(w.ctx, &l, tester, message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: settleBy},
+	_, err := w.messages.Change(w.ctx, id, tester, record(message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: settleBy},
 		message.OutcomeUnknown{Call: 1, Cause: "cut", SettleBy: settleBy}))
+	w.must(err)
 	return id
 }
 
-// pause pauses a sender, or lets it go on.
+// record decides to record the given events.
+func record(events ...message.Event) func(message.Message) ([]message.Event, error) {
+	return func(message.Message) ([]message.Event, error) { return events, nil }
+}
+
+// pause pauses a sender or resumes it.
 func (w *world) pause(id string, paused bool) {
 	w.t.Helper()
 	_, err := w.senders.Change(w.ctx, id, tester, func(s sender.Sender) ([]domain.Event, error) {
@@ -221,24 +224,24 @@ func (w *world) pause(id string, paused bool) {
 	w.must(err)
 }
 
-// wantRate fails the test unless so many calls a second are made for a while.
+// wantRate fails the test unless at least rate calls per second are made for some seconds.
 func (w *world) wantRate(rate float64, seconds int) {
 	w.t.Helper()
 	before := len(w.made())
 	time.Sleep(time.Duration(seconds) * time.Second)
 	if got := float64(len(w.made())-before) / float64(seconds); got < rate {
-		w.t.Errorf("%.1f calls a second for %d s, want %.1f", got, seconds, rate)
+		w.t.Errorf("%.1f calls per second for %d s, want %.1f", got, seconds, rate)
 	}
 }
 
-// count is how many messages stand at a status.
+// count returns the number of messages with a status.
 func (w *world) count(s message.Status) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.counts[s]
 }
 
-// made are the calls so far, in the order in which they were written.
+// made returns the calls so far, in the order in which they were written.
 func (w *world) made() []madeCall {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -272,7 +275,7 @@ func mostInASecond(times []time.Time) int {
 	return most
 }
 
-func (w *world) Append(_ context.Context, stream string, expected event.Expected, events ...event.New) (event.Appended, error) {
+func (w *world) Append(_ context.Context, stream string, expected event.Expected, events ...event.Proposed) (event.Appended, error) {
 	w.mu.Lock()
 	takes := time.Duration(0)
 	if w.appending != nil {
@@ -294,8 +297,8 @@ func (w *world) Append(_ context.Context, stream string, expected event.Expected
 			ID: e.ID, Stream: stream, Revision: event.Revision(len(have)), Position: w.position,
 			Type: e.Event.EventType(), Event: e.Event, Meta: e.Meta,
 		})
-		if id, ok := event.MessageOf(stream); ok {
-			w.project(id, have[len(have)-1])
+		if id, ok := event.ParseMessageStream(stream); ok {
+			w.project(id, have)
 		}
 	}
 	w.streams[stream] = have
@@ -305,16 +308,26 @@ func (w *world) Append(_ context.Context, stream string, expected event.Expected
 	return event.Appended{Revision: event.Revision(len(have) - 1), Position: w.position}, nil
 }
 
-// project takes an event into the work-list.
-func (w *world) project(id uuid.UUID, r event.Recorded) {
+// project updates the work list with the last event of a stream. It keeps no closed
+// items, so it folds the stream of a requeued message from the start.
+func (w *world) project(id uuid.UUID, stream []event.Recorded) {
+	r := stream[len(stream)-1]
 	old := w.status[id]
-	m := old.With(message.Record{Event: r.Event, At: r.Meta.RecordedAt})
+	m := old.Apply(message.Record{Event: r.Event, At: r.Meta.RecordedAt})
 	w.status[id] = m
 	w.counts[old.Status]--
 	w.counts[m.Status]++
 	delete(w.timed, id)
 	delete(w.called, id)
-	if !m.Status.Open() {
+	i, open := w.open[id]
+	e := work.Apply(work.Entry{Item: i, Complete: true, Closed: !open}, r)
+	if _, ok := r.Event.(message.Requeued); ok {
+		e = work.Fold(stream...)
+	}
+	if e.Closed != !m.Status.Open() {
+		w.t.Errorf("after %s, message %s is %s, but its work item is closed: %t", r.Type, id, m.Status, e.Closed)
+	}
+	if e.Closed {
 		delete(w.open, id)
 		delete(w.expiring, id)
 		return
@@ -322,29 +335,15 @@ func (w *world) project(id uuid.UUID, r event.Recorded) {
 	if !m.ExpiresAt.IsZero() {
 		w.expiring[id] = true
 	}
-	i := work.Item{
-		MessageID: id, Sender: m.Sender, Priority: m.Priority, State: work.Ready, DueAt: m.DueAt, ExpiresAt: m.ExpiresAt,
-		Recipient: m.To, Template: m.Template, Attempt: m.Attempts, Call: len(m.Calls), OnAmbiguous: m.OnAmbiguous,
-		Revision: r.Revision, Position: r.Position, QueuedPosition: w.open[id].QueuedPosition,
-	}
-	lane := laneClass{m.Sender, m.Priority}
-	switch m.Status {
-	case message.StatusSending:
-		i.State, w.called[id] = work.Calling, true
-	case message.StatusAmbiguous:
-		i.State, w.called[id] = work.Unsettled, true
+	switch i, lane := e.Item, (laneClass{m.Sender, m.Priority}); {
+	case i.State != work.Ready:
+		w.called[id] = true
+	case i.Fresh:
+		w.fresh[lane] = append(w.fresh[lane], freshItem{id, r.Position})
 	default:
-		if _, queued := r.Event.(message.Queued); queued {
-			i.QueuedPosition = r.Position
-			i.Fresh = !m.SendAt.After(r.Meta.RecordedAt)
-		}
-		if i.Fresh {
-			w.fresh[lane] = append(w.fresh[lane], freshItem{id, r.Position})
-		} else {
-			w.timed[id] = true
-		}
+		w.timed[id] = true
 	}
-	w.open[id] = i
+	w.open[id] = e.Item
 }
 
 func (w *world) Read(_ context.Context, stream string, from event.Revision, limit int) ([]event.Recorded, error) {
@@ -385,7 +384,7 @@ func (w *world) Senders(ctx context.Context) ([]sender.Sender, error) {
 	return all, nil
 }
 
-func (w *world) Fetch(_ context.Context, now time.Time, wants []work.Want) ([]work.Item, event.Position, error) {
+func (w *world) Fetch(_ context.Context, now time.Time, wants []work.FetchRequest) ([]work.Item, event.Position, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var found []work.Item
@@ -453,7 +452,7 @@ func (w *world) Heartbeat(_ context.Context, process uuid.UUID, roles []string, 
 	return nil
 }
 
-// bury ends the leases that have passed.
+// bury removes the leases that have expired.
 func (w *world) bury() {
 	for process, end := range w.processes {
 		if !time.Now().Before(end) {
@@ -520,8 +519,7 @@ func (w *world) RecordingSince(context.Context) (time.Time, bool, error) {
 	return time.Now().Add(-time.Hour), true, nil
 }
 
-// Send writes the request at once and answers after the latency, 50 ms if none is
-// said.
+// Send writes the request immediately and responds after the latency, by default 50 ms.
 func (w *world) Send(ctx context.Context, r dispatch.CallRequest) message.CallResult {
 	if ctx.Err() != nil {
 		return message.NotCalled{}
@@ -549,7 +547,7 @@ func (w *world) Send(ctx context.Context, r dispatch.CallRequest) message.CallRe
 	}
 }
 
-// Probe says that a number is well unless the test says otherwise.
+// Probe returns that a number is healthy unless the test defines otherwise.
 func (w *world) Probe(context.Context, sender.Sender) (bool, message.Failure, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

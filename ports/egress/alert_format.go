@@ -13,14 +13,15 @@ import (
 	"github.com/waypost/waypost/domain/alert"
 )
 
-// AlertFormat is what a notification looks like.
+// AlertFormat is the format of alert notifications.
 type AlertFormat string
 
 // The formats.
 const (
-	// FormatWaypost is the alert as GraphQL has it, signed as Standard Webhooks says.
+	// FormatWaypost is the alert with the names of the GraphQL schema, signed as
+	// Standard Webhooks specifies.
 	FormatWaypost AlertFormat = "waypost"
-	// FormatSlack is for an incoming webhook of Slack.
+	// FormatSlack is for Slack's incoming webhooks.
 	FormatSlack AlertFormat = "slack"
 	// FormatPagerDuty is for PagerDuty's Events API v2.
 	FormatPagerDuty AlertFormat = "pagerduty"
@@ -28,12 +29,13 @@ const (
 
 const (
 	jsonType = "application/json"
-	// maxSummary is PagerDuty's bound of a summary, maxBlock Slack's of a text in a
-	// block, in characters.
+	// maxSummary is PagerDuty's limit for a summary, and maxBlock is Slack's limit for a
+	// text in a block, both in characters.
 	maxSummary, maxBlock = 1024, 3000
 )
 
-// transitionOf names what an event does to an alert; empty for other events.
+// transitionOf returns the name of the transition that an event records. It returns the
+// empty string for events that are not transitions of alerts.
 func transitionOf(e domain.Event) string {
 	switch e.(type) {
 	case alert.AlertRaised:
@@ -46,7 +48,7 @@ func transitionOf(e domain.Event) string {
 	return ""
 }
 
-// encode makes the notification of a transition.
+// encode returns the body of the notification of a transition.
 func (f AlertFormat) encode(transition string, a query.Alert) ([]byte, error) {
 	switch f {
 	case FormatSlack:
@@ -58,7 +60,8 @@ func (f AlertFormat) encode(transition string, a query.Alert) ([]byte, error) {
 	return json.Marshal(alertNotification{Type: "alert." + transition, Timestamp: a.At, Data: newNotifiedAlert(a)})
 }
 
-// seal adds what must not be kept in memory longer than for one try.
+// seal returns body with PagerDuty's routing key, which is kept in memory only for one
+// attempt. For other formats, it returns body unchanged.
 func (f AlertFormat) seal(body []byte, secret string) ([]byte, error) {
 	if f != FormatPagerDuty {
 		return body, nil
@@ -72,19 +75,20 @@ func (f AlertFormat) seal(body []byte, secret string) ([]byte, error) {
 
 // alertNotification has the members that Standard Webhooks recommends.
 type alertNotification struct {
-	// Type is alert.raised, alert.acknowledged or alert.resolved.
+	// Type is alert.raised, alert.acknowledged, or alert.resolved.
 	Type      string        `json:"type"`
 	Timestamp time.Time     `json:"timestamp"`
 	Data      notifiedAlert `json:"data"`
 }
 
-// notifiedAlert is an alert as of a transition, with the names of the GraphQL schema.
+// notifiedAlert is an alert right after a transition, with the names of the GraphQL
+// schema.
 type notifiedAlert struct {
 	ID       string         `json:"id"`
 	Kind     alert.Kind     `json:"kind"`
 	Severity alert.Severity `json:"severity"`
 	State    alert.State    `json:"state"`
-	// SenderID is null over all senders.
+	// SenderID is null if the alert is about all senders.
 	SenderID       *string        `json:"senderId"`
 	Summary        string         `json:"summary"`
 	Value          float64        `json:"value"`
@@ -118,8 +122,8 @@ func newNotifiedAlert(a query.Alert) notifiedAlert {
 	return n
 }
 
-// slackMessage is what an incoming webhook of Slack takes: text for notifications, and
-// blocks for the channel.
+// slackMessage is the body that Slack's incoming webhooks accept: text for
+// notifications, and blocks for the channel.
 type slackMessage struct {
 	Text   string       `json:"text"`
 	Blocks []slackBlock `json:"blocks"`
@@ -136,7 +140,7 @@ type slackText struct {
 	Text string `json:"text"`
 }
 
-// slackEscapes are the three characters that Slack reads as its own.
+// slackEscapes escapes the three characters that are part of Slack's markup.
 var slackEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 func newSlackMessage(transition string, a query.Alert) slackMessage {
@@ -164,10 +168,10 @@ func newSlackMessage(transition string, a query.Alert) slackMessage {
 	}
 }
 
-// pagerDutyEvent is one of the Events API v2, without its routing key.
+// pagerDutyEvent is an event of the Events API v2, without its routing key.
 type pagerDutyEvent struct {
 	Action string `json:"event_action"`
-	// DedupKey is the alert's id: PagerDuty keeps one incident for it.
+	// DedupKey is the alert ID. PagerDuty keeps one incident per key.
 	DedupKey string            `json:"dedup_key"`
 	Client   string            `json:"client"`
 	Payload  *pagerDutyPayload `json:"payload,omitempty"`
@@ -200,7 +204,7 @@ func newPagerDutyEvent(transition string, a query.Alert) pagerDutyEvent {
 	return e
 }
 
-// cut is the first characters of a text.
+// cut returns text, shortened to most characters if it is longer.
 func cut(text string, most int) string {
 	if utf8.RuneCountInString(text) <= most {
 		return text

@@ -9,84 +9,88 @@ import (
 	wm "github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
 
-	"github.com/waypost/waypost/app/alerts"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/domain"
 )
 
 const (
-	// alertPlace is the name of the place up to which transitions of alerts were told.
+	// alertPlace is the name of the checkpoint of alert notifications.
 	alertPlace = "alerts"
-	// alertBatch is how many transitions may be told again after a crash, alertWays how
-	// many go on at once.
+	// alertBatch is the maximum number of notifications that are repeated after a crash,
+	// and alertWays the maximum number that are delivered concurrently.
 	alertBatch, alertWays = 20, 4
-	// lastAlertPause is the longest between two tries: who mends the receiver wants to
-	// see it work.
+	// lastAlertPause is the maximum delay between two attempts. It is short because an
+	// operator who fixes the receiver wants to see it work.
 	lastAlertPause = time.Minute
-	// alertAge is for how long a transition is told: later it is no news, and a receiver
-	// that was away for days, or was set only now, is not flooded.
+	// alertAge is how long a transition is worth a notification. Older ones are dropped,
+	// so that a receiver that was down for days or has just been configured is not
+	// flooded.
 	alertAge = 24 * time.Hour
-	// recordedKey is the metadata with the time of the transition.
+	// recordedKey is the metadata key of the time of the transition.
 	recordedKey = "recorded-at"
 )
 
-// AlertClient delivers over HTTP.
+// AlertClient delivers notifications over HTTP.
 type AlertClient interface {
-	// Deliver posts body under an id, signed by each of the secrets at a time.
+	// Deliver posts body under an ID, signed with each of the secrets and the time at.
 	Deliver(ctx context.Context, url string, secrets []string, id, contentType string, at time.Time, body []byte) (status int, err error)
-	// Post posts body as it is.
+	// Post posts body unchanged.
 	Post(ctx context.Context, url, contentType string, body []byte) (status int, err error)
 }
 
-// AlertOptions are what the notification of alerts is built of. All are required.
+// AlertOptions are the dependencies of alert notifications. All are required.
 type AlertOptions struct {
-	// URL and Secret are asked for each time, so that they can change.
+	// URL and Secret are called for each attempt, so their results can change.
 	URL    func() string
 	Secret func() string
 	Format AlertFormat
 	Client AlertClient
-	// Load answers an alert as it was at a position of the log.
+	// Load returns an alert as of a position in the event log.
 	Load    func(ctx context.Context, id uuid.UUID, at event.Position) (query.Alert, error)
 	Log     event.Log
 	LogID   uuid.UUID
-	Places  Places
+	Places  CheckpointStore
 	Process uuid.UUID
 	Now     func() time.Time
 	Logger  *slog.Logger
 }
 
-// NewAlerts tells a receiver of every transition of an alert: raised, acknowledged,
-// resolved. It follows the log, so that it never holds up who evaluates the rules, and
-// what happened while the receiver or this platform was away is told afterwards. Those
-// of one alert come in their order, at least once, under the event's own id.
-func NewAlerts(o AlertOptions) *Egress {
+// NewAlerts returns a Publisher that notifies a receiver of every transition of an
+// alert: raised, acknowledged, and resolved. It follows the event log, so it never
+// delays the evaluation of alert rules, and it delivers later the transitions that occur
+// while the receiver or Waypost is down. The notifications of one alert are delivered in
+// order, each under the event's ID and at least once, unless the receiver refuses it or
+// it is older than a day.
+func NewAlerts(o AlertOptions) *Publisher {
 	n := &notifier{o}
 	return New(Options{
-		Broker: n, Log: o.Log, LogID: o.LogID, Places: o.Places, Name: alertPlace, Batch: alertBatch, Process: o.Process,
-		Streams: []string{alerts.AlertStreams}, Make: n.transition, Logger: o.Logger,
+		Broker: n, Log: o.Log, LogID: o.LogID, Places: o.Places, Name: alertPlace, Batch: alertBatch, ThroughLoss: true, Process: o.Process,
+		Streams: []string{event.AlertStreams}, Marshal: n.transition, Logger: o.Logger,
 	})
 }
 
-// notifier is the receiver of alerts as what events leave to.
+// notifier is the Broker that delivers notifications to the receiver of alerts.
 type notifier struct{ AlertOptions }
 
-// Concurrency is how many deliveries go on at once.
+// Concurrency returns the maximum number of concurrent deliveries.
 func (n *notifier) Concurrency() int { return alertWays }
 
-// Kind names it for the log.
+// Kind returns the name of the notifier for log output.
 func (n *notifier) Kind() string { return "alert webhook" }
 
-// transition makes the notification of an event of an alert.
+// transition returns the notification for an event of an alert. The message is nil if the
+// event is not a transition.
 func (n *notifier) transition(ctx context.Context, r event.Recorded) (*wm.Message, []byte, error) {
-	id, ok := alerts.Of(r.Stream)
+	id, ok := event.ParseAlertStream(r.Stream)
 	name := transitionOf(r.Event)
 	if !ok || name == "" {
 		return nil, nil, nil
 	}
 	a, err := n.Load(ctx, id, r.Position)
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		return nil, nil, nil // its stream was deleted
+		return nil, nil, nil // the alert's stream was deleted
 	}
 	if err != nil {
 		return nil, nil, err
@@ -100,8 +104,8 @@ func (n *notifier) transition(ctx context.Context, r event.Recorded) (*wm.Messag
 	return m, id[:], nil
 }
 
-// Publish tells of the transitions in their order, each until the receiver has it,
-// refuses it for good, or it is too old.
+// Publish delivers the notifications in order. It tries each one until the receiver
+// accepts it, the receiver has refused it repeatedly, or it is too old.
 func (n *notifier) Publish(ctx context.Context, _ string, messages ...*wm.Message) error {
 	for _, m := range messages {
 		if err := n.tell(ctx, m); err != nil {
@@ -111,18 +115,19 @@ func (n *notifier) Publish(ctx context.Context, _ string, messages ...*wm.Messag
 	return nil
 }
 
-// tell tries one transition until it is settled; an error says that it is not.
+// tell tries to deliver one notification until the receiver accepts it or it is dropped.
+// It returns an error if neither happened, for example because ctx ended.
 func (n *notifier) tell(ctx context.Context, m *wm.Message) error {
 	recorded, err := time.Parse(time.RFC3339Nano, m.Metadata[recordedKey])
 	if err != nil {
 		return err
 	}
 	log := n.Logger.With("alert", m.Metadata[subjectKey])
-	pause, refusals := firstRetry, 0
+	retries, refusals := retry.Backoff{First: firstRetry, Max: lastAlertPause}, 0
 	for attempt := 1; ; attempt++ {
 		at := n.Now()
 		if at.Sub(recorded) > alertAge {
-			log.ErrorContext(ctx, "a transition of an alert was not told: it is too old", "recorded", recorded, "tries", attempt-1)
+			log.ErrorContext(ctx, "alert notification dropped: it is too old", "recorded", recorded, "tries", attempt-1)
 			return nil
 		}
 		status, err := n.post(ctx, m, at)
@@ -130,21 +135,20 @@ func (n *notifier) tell(ctx context.Context, m *wm.Message) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil && status >= http.StatusOK && status < http.StatusMultipleChoices:
-			log.InfoContext(ctx, "a transition of an alert was told", "tries", attempt)
+			log.InfoContext(ctx, "alert notification delivered", "tries", attempt)
 			return nil
 		case err == nil && refused(status):
 			if refusals++; refusals == maxRefusals {
-				log.ErrorContext(ctx, "a transition of an alert was not told: the receiver refuses it", "status", status, "tries", attempt)
+				log.ErrorContext(ctx, "alert notification dropped: the receiver refuses it", "status", status, "tries", attempt)
 				return nil
 			}
 		}
 		if attempt == 1 {
-			log.WarnContext(ctx, "a transition of an alert waits for its receiver", "status", status, "error", err)
+			log.WarnContext(ctx, "failed to deliver alert notification, retrying", "status", status, "error", err)
 		}
-		if !wait(ctx, pause) {
-			return ctx.Err()
+		if err := retries.Sleep(ctx); err != nil {
+			return err
 		}
-		pause = min(2*pause, lastAlertPause)
 	}
 }
 

@@ -1,10 +1,13 @@
-// Package egress tells other systems what becomes of the messages and of alerts, over a
+// Package egress publishes the events of messages and alerts to other systems, through a
 // broker and over HTTP.
 //
-// Its invariants: events of one message leave in their order; each leaves at least
-// once, under its own id; the position is saved only after the broker confirmed all
-// up to it; one process at a time does it. What is personal stays unless the
-// operator says otherwise.
+// # Invariants
+//
+//   - The events of one message are published in order, each at least once and under its
+//     own ID.
+//   - A checkpoint is saved only after the broker has confirmed all events up to it.
+//   - One process at a time publishes.
+//   - Personal data is published only if the operator enables it.
 package egress
 
 import (
@@ -21,131 +24,145 @@ import (
 	wm "github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
 
+	"github.com/waypost/waypost/app/checkpoint"
 	"github.com/waypost/waypost/app/event"
-	"github.com/waypost/waypost/app/place"
+	"github.com/waypost/waypost/app/retry"
 )
 
 const (
-	// maxBatch is how many events leave between two savings of the position: after a
-	// crash at most that many leave again.
+	// maxBatch is the maximum number of events published between two checkpoints, and so
+	// the maximum number published again after a crash.
 	maxBatch = 500
-	// renewEvery is how often the lease is renewed, and tried for.
+	// renewEvery is the time between two attempts to renew or acquire the lease.
 	renewEvery = time.Second
-	// leaseFor is how long it holds. Whoever cannot renew it stops a second before.
+	// leaseFor is how long the lease lasts. A process that cannot renew it stops one
+	// second before it expires.
 	leaseFor = 5 * time.Second
-	// A pause grows from shortestPause to longestPause.
+	// The delay before a retry grows from shortestPause to longestPause.
 	shortestPause = 100 * time.Millisecond
 	longestPause  = 5 * time.Second
-	// clockMargin is how far clocks of different processes may differ: by so much
-	// earlier events leave again after the log was restored or copied.
+	// clockMargin is the maximum difference between the clocks of two processes. After
+	// the event log was restored or copied, events that were recorded up to this long
+	// before the last published one are published again.
 	clockMargin = time.Minute
 )
 
-// Broker is where events go.
+// Broker receives the published events.
 type Broker interface {
-	// Publish returns nil when the broker has the messages; it keeps their order.
+	// Publish returns nil when the broker has confirmed the messages. It keeps their order.
 	Publish(ctx context.Context, topic string, messages ...*wm.Message) error
-	// Concurrency is how many calls of Publish at once are of use.
+	// Concurrency returns the number of concurrent calls of Publish that are useful.
 	Concurrency() int
-	// Kind is the broker's name, for the log.
+	// Kind returns the broker's name for log output.
 	Kind() string
 }
 
-// Places keeps the place of each egress, and who works on it.
-type Places interface {
-	// Lease takes or renews the lease on a name for owner; false if another has it.
-	Lease(ctx context.Context, name string, owner uuid.UUID, lasts time.Duration) (bool, error)
-	// Release gives the lease back.
+// CheckpointStore stores the checkpoint of each Publisher, and which process runs it.
+type CheckpointStore interface {
+	// AcquireLease acquires or renews the lease on a name for owner. It returns false if
+	// another process has the lease.
+	AcquireLease(ctx context.Context, name string, owner uuid.UUID, lasts time.Duration) (bool, error)
+	// Release releases the lease.
 	Release(ctx context.Context, name string, owner uuid.UUID) error
-	// Place is where the work stands; the zero value if it never began.
-	Place(ctx context.Context, name string) (place.Place, error)
-	// Save moves it. It fails with place.ErrLeaseLost if owner has no lease.
-	Save(ctx context.Context, name string, owner uuid.UUID, p place.Place) error
+	// Load returns the checkpoint, or the zero value if none was saved.
+	Load(ctx context.Context, name string) (checkpoint.Checkpoint, error)
+	// Save saves the checkpoint. It returns checkpoint.ErrLeaseLost if owner does not have
+	// the lease.
+	Save(ctx context.Context, name string, owner uuid.UUID, p checkpoint.Checkpoint) error
 }
 
-// Start says where the first run begins.
+// Start is where publishing begins on the first run. The zero value is the end of the
+// event log.
 type Start struct {
-	// Beginning is the start of the log; without it and After it is its end.
+	// Beginning means the start of the event log.
 	Beginning bool
-	// After is a position of the log.
+	// After is a position in the event log. Publishing begins after it.
 	After event.Position
 }
 
-// Options are what the egress is built of.
+// Options configure a Publisher.
 type Options struct {
 	Broker Broker
 	Topic  string
 	Log    event.Log
 	LogID  uuid.UUID
-	Places Places
-	// Name is that of the place.
+	Places CheckpointStore
+	// Name is the name of the checkpoint.
 	Name string
-	// Start is where the first run begins.
+	// Start is where publishing begins if there is no checkpoint.
 	Start Start
-	// Batch is how many events leave between two savings of the place, 500 if zero.
+	// Batch is the maximum number of events published between two checkpoints. If zero,
+	// 500.
 	Batch int
-	// Personal lets what is personal leave, too.
+	// Personal includes personal data in CloudEvents.
 	Personal bool
-	// Wants chooses the events that leave, if it is set.
-	Wants func(event.Recorded) bool
-	// Streams are the prefixes of the streams that are followed; those of messages if
-	// there are none.
+	// Filter selects the events that are published as CloudEvents. If nil, all are.
+	Filter func(event.Recorded) bool
+	// Streams are the prefixes of the streams to follow. If empty, the streams of
+	// messages are followed.
 	Streams []string
-	// Make makes what leaves of an event, and names what keeps an order; nil: it does not
-	// leave. On an error it is asked again later. Without Make, events of messages leave
-	// as CloudEvents.
-	Make func(ctx context.Context, r event.Recorded) (m *wm.Message, key []byte, err error)
-	// Process is the id of this process.
+	// Marshal returns the message to publish for an event, and a key. Messages with the
+	// same key stay in order. If the message is nil, the event is not published. After an
+	// error, Marshal is called again later. If Marshal is nil, the events of messages are
+	// published as CloudEvents.
+	Marshal func(ctx context.Context, r event.Recorded) (m *wm.Message, key []byte, err error)
+	// ThroughLoss continues by recording time, as on another log, if the event log has
+	// become shorter than the checkpoint. Otherwise, nothing is published until the loss
+	// is accepted.
+	ThroughLoss bool
+	// Process is the ID of this process.
 	Process uuid.UUID
-	// GroupKey is the metadata in which the broker looks for what keeps an order.
+	// GroupKey is the metadata key from which the broker reads the group whose messages it
+	// keeps in order. If empty, the broker needs none.
 	GroupKey string
 	Logger   *slog.Logger
 }
 
-// Egress sends events out.
-type Egress struct{ opts Options }
+// Publisher publishes events.
+type Publisher struct{ opts Options }
 
-// New makes an egress.
-func New(o Options) *Egress {
+// New returns a Publisher.
+func New(o Options) *Publisher {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if len(o.Streams) == 0 {
 		o.Streams = []string{event.MessageStreams}
 	}
-	e := &Egress{opts: o}
-	if o.Make == nil {
-		e.opts.Make = e.cloudEvent
+	e := &Publisher{opts: o}
+	if o.Marshal == nil {
+		e.opts.Marshal = e.cloudEvent
 	}
 	return e
 }
 
-// Run sends events until ctx ends, and answers ctx's error. While another process
-// does it, it stands by; a broker, a Postgres and an event store that are away are
-// waited for.
-func (e *Egress) Run(ctx context.Context) error {
-	pause := pauses{}
+// Run publishes events until ctx ends and returns ctx's error. While another process
+// publishes, it waits. It retries while the broker, Postgres, or the event store is
+// unavailable.
+func (e *Publisher) Run(ctx context.Context) error {
+	retries := retry.Backoff{First: shortestPause, Max: longestPause}
 	for ctx.Err() == nil {
-		err := e.lead(ctx)
+		err := e.publishAsLeader(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case errors.Is(err, errStandby):
-			pause = pauses{}
-			wait(ctx, renewEvery)
+			retries.Reset()
+			_ = retry.Sleep(ctx, renewEvery)
 		default:
-			e.opts.Logger.WarnContext(ctx, "events cannot leave", "broker", e.opts.Broker.Kind(), "error", err)
-			pause.wait(ctx)
+			e.opts.Logger.WarnContext(ctx, "failed to publish events", "broker", e.opts.Broker.Kind(), "error", err)
+			_ = retries.Sleep(ctx)
 		}
 	}
 	return ctx.Err()
 }
 
-// errStandby says that another process sends the events.
-var errStandby = errors.New("another process sends the events")
+// errStandby means that another process publishes the events.
+var errStandby = errors.New("another process publishes the events")
 
-// lead sends events for as long as this process has the lease.
-func (e *Egress) lead(ctx context.Context) error {
-	won, err := e.opts.Places.Lease(ctx, e.opts.Name, e.opts.Process, leaseFor)
+// publishAsLeader publishes events while this process has the lease. It returns
+// errStandby if another process has it.
+func (e *Publisher) publishAsLeader(ctx context.Context) error {
+	won, err := e.opts.Places.AcquireLease(ctx, e.opts.Name, e.opts.Process, leaseFor)
 	if err != nil {
 		return err
 	}
@@ -166,34 +183,47 @@ func (e *Egress) lead(ctx context.Context) error {
 	return errors.Join(err, e.opts.Places.Release(releasing, e.opts.Name, e.opts.Process))
 }
 
-// renew keeps the lease until ctx ends or it is lost, and says why it ended.
-func (e *Egress) renew(ctx context.Context) error {
+// renew renews the lease until ctx ends or the lease is lost. It returns the reason.
+func (e *Publisher) renew(ctx context.Context) error {
 	renewed := time.Now()
-	for wait(ctx, renewEvery) {
+	for retry.Sleep(ctx, renewEvery) == nil {
 		asked := time.Now()
 		asking, cancel := context.WithDeadline(ctx, renewed.Add(leaseFor-renewEvery))
-		won, err := e.opts.Places.Lease(asking, e.opts.Name, e.opts.Process, leaseFor)
+		won, err := e.opts.Places.AcquireLease(asking, e.opts.Name, e.opts.Process, leaseFor)
 		cancel()
 		switch {
 		case err == nil && won:
 			renewed = asked
 		case err == nil:
-			return place.ErrLeaseLost
+			return checkpoint.ErrLeaseLost
 		case time.Since(renewed) > leaseFor-renewEvery:
-			return fmt.Errorf("%w: it could not be renewed: %w", place.ErrLeaseLost, err)
+			return fmt.Errorf("%w: renew the lease: %w", checkpoint.ErrLeaseLost, err)
 		}
 	}
 	return ctx.Err()
 }
 
-// follow sends what stands behind the place and then what comes.
-func (e *Egress) follow(ctx context.Context) error {
+// follow publishes the events after the checkpoint, and then new events.
+func (e *Publisher) follow(ctx context.Context) error {
 	at, skip, err := e.begin(ctx)
 	if err != nil {
 		return err
 	}
+	err = e.followFrom(ctx, at, skip)
+	var shorter *event.ShorterError
+	if errors.As(err, &shorter) && e.opts.ThroughLoss {
+		e.opts.Logger.WarnContext(ctx, "the event log is shorter than it was; publishing continues by recording time, and the latest events can be published twice")
+		at, skip = e.byTime(at)
+		return e.followFrom(ctx, at, skip)
+	}
+	return err
+}
+
+// followFrom publishes the events after a checkpoint, except those recorded before skip.
+func (e *Publisher) followFrom(ctx context.Context, at checkpoint.Checkpoint, skip time.Time) error {
 	sub := event.Subscription{
 		After: at.Position, MaxBatch: cmp.Or(e.opts.Batch, maxBatch), Filter: event.Filter{StreamPrefixes: e.opts.Streams},
+		Consumer: "egress " + e.opts.Name,
 	}
 	return e.opts.Log.Subscribe(ctx, sub, func(ctx context.Context, b event.Batch) error {
 		events := b.Events
@@ -213,11 +243,12 @@ func (e *Egress) follow(ctx context.Context) error {
 	})
 }
 
-// begin finds the place. On another log than the one it was saved for (a copy, a
-// restored one), positions mean nothing, so it goes through that log from its start
-// and leaves out what is older than what has left.
-func (e *Egress) begin(ctx context.Context) (at place.Place, skip time.Time, err error) {
-	if at, err = e.opts.Places.Place(ctx, e.opts.Name); err != nil {
+// begin returns the checkpoint to continue from. If it was saved for another log, because
+// this one was copied or restored, its position means nothing here. Then begin returns
+// the start of this log, and the time before which events are skipped because they were
+// published already.
+func (e *Publisher) begin(ctx context.Context) (at checkpoint.Checkpoint, skip time.Time, err error) {
+	if at, err = e.opts.Places.Load(ctx, e.opts.Name); err != nil {
 		return at, skip, err
 	}
 	logID := e.opts.LogID.String()
@@ -225,10 +256,11 @@ func (e *Egress) begin(ctx context.Context) (at place.Place, skip time.Time, err
 	case at.LogID == logID:
 		return at, skip, nil
 	case at.LogID != "":
-		e.opts.Logger.WarnContext(ctx, "the log is another one, a copy or restored: events go on by their time, and the latest may leave twice")
-		return place.Place{LogID: logID, RecordedAt: at.RecordedAt}, at.RecordedAt.Add(-clockMargin), nil
+		e.opts.Logger.WarnContext(ctx, "the event log is a copy or was restored; publishing continues by recording time, and the latest events can be published twice")
+		at, skip = e.byTime(at)
+		return at, skip, nil
 	}
-	at = place.Place{LogID: logID, Position: e.opts.Start.After}
+	at = checkpoint.Checkpoint{LogID: logID, Position: e.opts.Start.After}
 	if !e.opts.Start.Beginning && e.opts.Start.After == 0 {
 		if at.Position, err = e.opts.Log.End(ctx); err != nil {
 			return at, skip, err
@@ -237,29 +269,36 @@ func (e *Egress) begin(ctx context.Context) (at place.Place, skip time.Time, err
 	return at, skip, e.save(ctx, at)
 }
 
-// save saves the place, for as long as ctx lasts.
-func (e *Egress) save(ctx context.Context, p place.Place) error {
-	pause := pauses{}
+// byTime returns the start of the event log, and the time before which all events were
+// published when at was saved.
+func (e *Publisher) byTime(at checkpoint.Checkpoint) (from checkpoint.Checkpoint, skip time.Time) {
+	return checkpoint.Checkpoint{LogID: e.opts.LogID.String(), RecordedAt: at.RecordedAt}, at.RecordedAt.Add(-clockMargin)
+}
+
+// save saves the checkpoint. It retries until it succeeds, the lease is lost, or ctx ends.
+func (e *Publisher) save(ctx context.Context, p checkpoint.Checkpoint) error {
+	retries := retry.Backoff{First: shortestPause, Max: longestPause}
 	for {
 		err := e.opts.Places.Save(ctx, e.opts.Name, e.opts.Process, p)
-		if err == nil || errors.Is(err, place.ErrLeaseLost) {
+		if err == nil || errors.Is(err, checkpoint.ErrLeaseLost) {
 			return err
 		}
-		e.opts.Logger.WarnContext(ctx, "the place of the events cannot be saved", "error", err)
-		if !pause.wait(ctx) {
+		e.opts.Logger.WarnContext(ctx, "failed to save checkpoint, retrying", "error", err)
+		if retries.Sleep(ctx) != nil {
 			return ctx.Err()
 		}
 	}
 }
 
-// send has the broker confirm all of the events. Those of one message, or of one alert,
-// go one way, so that they keep their order.
-func (e *Egress) send(ctx context.Context, events []event.Recorded) error {
+// send publishes the events and waits until the broker confirms all of them. Events with
+// the same key, such as those of one message or alert, are published one after the
+// other, so that they stay in order.
+func (e *Publisher) send(ctx context.Context, events []event.Recorded) error {
 	ways := make([][]*wm.Message, max(1, e.opts.Broker.Concurrency()))
 	for _, r := range events {
-		m, key, err := e.opts.Make(ctx, r)
+		m, key, err := e.opts.Marshal(ctx, r)
 		if err != nil {
-			return fmt.Errorf("make what leaves of %s: %w", r.Stream, err)
+			return fmt.Errorf("marshal an event of %s: %w", r.Stream, err)
 		}
 		if m != nil {
 			h := fnv.New32a()
@@ -278,11 +317,11 @@ func (e *Egress) send(ctx context.Context, events []event.Recorded) error {
 	return ctx.Err()
 }
 
-// cloudEvent is the broker's message of an event of a message. One that cannot be read is
-// logged and left out: it would be so for ever.
-func (e *Egress) cloudEvent(ctx context.Context, r event.Recorded) (*wm.Message, []byte, error) {
-	id, isMessage := event.MessageOf(r.Stream)
-	if !isMessage || e.opts.Wants != nil && !e.opts.Wants(r) {
+// cloudEvent returns the broker's message for an event of a message. An event that cannot
+// be encoded is logged and skipped, because retrying would never help.
+func (e *Publisher) cloudEvent(ctx context.Context, r event.Recorded) (*wm.Message, []byte, error) {
+	id, isMessage := event.ParseMessageStream(r.Stream)
+	if !isMessage || e.opts.Filter != nil && !e.opts.Filter(r) {
 		return nil, nil, nil
 	}
 	out, err := newCloudEvent(e.opts.LogID.String(), r, id.String(), e.opts.Personal)
@@ -291,7 +330,7 @@ func (e *Egress) cloudEvent(ctx context.Context, r event.Recorded) (*wm.Message,
 		body, err = json.Marshal(out)
 	}
 	if err != nil {
-		e.opts.Logger.ErrorContext(ctx, "an event cannot leave", "stream", r.Stream, "revision", uint64(r.Revision), "type", r.Type, "error", err)
+		e.opts.Logger.ErrorContext(ctx, "event skipped: failed to encode it", "stream", r.Stream, "revision", uint64(r.Revision), "type", r.Type, "error", err)
 		return nil, nil, nil
 	}
 	m := wm.NewMessage(out.ID, body)
@@ -302,37 +341,18 @@ func (e *Egress) cloudEvent(ctx context.Context, r event.Recorded) (*wm.Message,
 	return m, id[:], nil
 }
 
-// sendUntilConfirmed repeats the messages until the broker has them all or ctx ends.
-func (e *Egress) sendUntilConfirmed(ctx context.Context, messages []*wm.Message) {
-	pause := pauses{}
+// sendUntilConfirmed publishes the messages until the broker confirms all of them or ctx
+// ends.
+func (e *Publisher) sendUntilConfirmed(ctx context.Context, messages []*wm.Message) {
+	retries := retry.Backoff{First: shortestPause, Max: longestPause}
 	for {
 		err := e.opts.Broker.Publish(ctx, e.opts.Topic, messages...)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		e.opts.Logger.WarnContext(ctx, "events wait for the broker", "broker", e.opts.Broker.Kind(), "events", len(messages), "error", err)
-		if !pause.wait(ctx) {
+		e.opts.Logger.WarnContext(ctx, "failed to publish events to the broker, retrying", "broker", e.opts.Broker.Kind(), "events", len(messages), "error", err)
+		if retries.Sleep(ctx) != nil {
 			return
 		}
-	}
-}
-
-// pauses grow with each one.
-type pauses struct{ last time.Duration }
-
-// wait waits for the next pause; false if ctx ended before.
-func (p *pauses) wait(ctx context.Context) bool {
-	p.last = min(max(2*p.last, shortestPause), longestPause)
-	return wait(ctx, p.last)
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }

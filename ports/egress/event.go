@@ -10,52 +10,54 @@ import (
 )
 
 const (
-	// typePrefix begins the type of every event that leaves: the event's own name
-	// follows, as the log has it.
+	// typePrefix is the prefix of the type of every published event. The event's name in
+	// the event log follows.
 	typePrefix = "waypost."
-	// contentType is that of an event in CloudEvents' structured mode.
+	// contentType is the content type of an event in CloudEvents' structured mode.
 	contentType = "application/cloudevents+json"
-	// subjectKey is the metadata that names the message.
+	// subjectKey is the metadata key of the ID of the message or alert.
 	subjectKey = "ce-subject"
 )
 
-// CloudEvent is an event of a message as it leaves: CloudEvents 1.0 in the JSON
-// format's structured mode, with extension attributes in lower case as it demands.
+// CloudEvent is a published event of a message: CloudEvents 1.0 in the structured mode of
+// the JSON format, with the lowercase extension attributes that the specification
+// requires.
 type CloudEvent struct {
 	SpecVersion string `json:"specversion"`
-	// ID is the event's own id in the log: what comes twice has the same.
+	// ID is the event's ID in the event log. An event that is published twice has the same
+	// ID both times.
 	ID string `json:"id"`
-	// Source is the log: urn:uuid: and its identity.
+	// Source is urn:uuid: and the identity of the event log.
 	Source string `json:"source"`
-	// Type is "waypost." and the name of the event: waypost.Delivered.
+	// Type is "waypost." and the name of the event, for example waypost.Delivered.
 	Type string `json:"type"`
-	// Subject is the message's id.
+	// Subject is the message ID.
 	Subject string `json:"subject"`
-	// Time is when it happened; when it was recorded stands in RecordedAt.
+	// Time is when the event occurred. RecordedAt is when it was recorded.
 	Time            time.Time `json:"time"`
 	DataContentType string    `json:"datacontenttype"`
-	// Sender is the id of the sender.
+	// Sender is the sender ID.
 	Sender string `json:"sender,omitempty"`
-	// Revision counts the events of the message from 0: its order.
+	// Revision numbers the events of the message from 0, in order.
 	Revision int `json:"revision"`
-	// Position is that in the log, a number in decimal: CloudEvents knows none as
-	// large. Positions grow and have gaps.
+	// Position is the event's position in the event log, as a decimal string, because it
+	// does not fit a CloudEvents integer. Positions increase and have gaps.
 	Position string `json:"position"`
-	// DataVersion is the version of the data's shape.
+	// DataVersion is the version of the format of Data.
 	DataVersion int       `json:"dataversion"`
 	RecordedAt  time.Time `json:"recordedat"`
-	// CausationID is the event, request or webhook delivery behind it.
+	// CausationID is the ID of the event, request, or webhook delivery that caused the event.
 	CausationID string `json:"causationid,omitempty"`
 	Traceparent string `json:"traceparent,omitempty"`
-	// Data is the event's data. Its member "personal" is there only if the setting
-	// says so.
+	// Data is the event's data. Its member "personal" is included only if the operator
+	// enables it.
 	Data json.RawMessage `json:"data"`
 }
 
-// source names a log in CloudEvents.
+// source returns the CloudEvents source of a log.
 func source(logID string) string { return "urn:uuid:" + logID }
 
-// newCloudEvent makes what leaves of an event of the log.
+// newCloudEvent returns the CloudEvent for a recorded event.
 func newCloudEvent(logID string, e event.Recorded, subject string, personal bool) (CloudEvent, error) {
 	data, err := dataOf(e, personal)
 	if err != nil {
@@ -73,8 +75,9 @@ func newCloudEvent(logID string, e event.Recorded, subject string, personal bool
 	}, nil
 }
 
-// dataOf is the event's data with or without what is personal. With it, it is what
-// the codec has read, since that alone can; without it, what stands in the log.
+// dataOf returns the event's data. With personal data, it encodes the event that the codec
+// has decoded, because only the codec can decrypt it. Otherwise, it returns the data in
+// the event log without the member "personal".
 func dataOf(e event.Recorded, personal bool) (json.RawMessage, error) {
 	if personal && e.Event != nil {
 		data, err := json.Marshal(e.Event)

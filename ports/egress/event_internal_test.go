@@ -29,8 +29,8 @@ func TestCloudEvent(t *testing.T) {
 		personal bool
 		data     string
 	}{
-		{"without what is personal", false, `{"at":"2026-01-02T03:04:05Z","by":"answer","call":1}`},
-		{"with it, as the codec has read it", true, `{"call":1,"at":"2026-01-02T03:04:05Z","by":"answer","personal":{"whatsappId":"wamid.1"}}`},
+		{"without personal data", false, `{"at":"2026-01-02T03:04:05Z","by":"answer","call":1}`},
+		{"with personal data, as decoded by the codec", true, `{"call":1,"at":"2026-01-02T03:04:05Z","by":"answer","personal":{"whatsappId":"wamid.1"}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -8,30 +8,36 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/waypost/waypost/app/retry"
 )
 
 const (
-	// A forward queue holds at most forwardCount webhooks and forwardBytes of them.
+	// A forward queue holds at most forwardCount webhooks, with at most forwardBytes in
+	// total.
 	forwardCount = 10_000
 	forwardBytes = 64 << 20
-	// forwardWays is how many are passed on at once.
+	// forwardWays is the maximum number of webhooks that are forwarded concurrently.
 	forwardWays = 8
-	// forwardTries is how often one is tried: some 15 minutes.
+	// forwardTries is the maximum number of attempts for one webhook. They take about 15
+	// minutes.
 	forwardTries = 12
-	// forwardPause is the first pause between two tries, longestForwardPause the last.
+	// forwardPause is the first delay between two attempts, and longestForwardPause the
+	// longest.
 	forwardPause        = 500 * time.Millisecond
 	longestForwardPause = 3 * time.Minute
 )
 
-// ForwardClient passes a webhook on.
+// ForwardClient forwards a webhook over HTTP.
 type ForwardClient interface {
 	Forward(ctx context.Context, url, signature string, body []byte) (status int, err error)
 }
 
-// Forward passes every webhook of WhatsApp on, as it came and with WhatsApp's
-// signature, after it was recorded. It keeps them in memory alone, so that it never
-// holds up WhatsApp: what finds the queue full, or stands in it when the process
-// ends, is not passed on, and counted.
+// Forward forwards every WhatsApp webhook after it was recorded, unchanged and with
+// WhatsApp's signature. It queues webhooks only in memory, so that it never delays
+// WhatsApp. A webhook that doesn't fit into the queue, or that the receiver does not
+// accept, is dropped and counted. Webhooks still in the queue when the process ends are
+// lost.
 type Forward struct {
 	client  ForwardClient
 	url     string
@@ -46,12 +52,12 @@ type forwarded struct {
 	signature string
 }
 
-// NewForward makes it; Run does the work.
+// NewForward returns a Forward. Nothing is forwarded until Run is called.
 func NewForward(client ForwardClient, url string, logger *slog.Logger) *Forward {
 	return &Forward{client: client, url: url, logger: logger, queue: make(chan forwarded, forwardCount)}
 }
 
-// Add takes a webhook; it does not wait.
+// Add queues a webhook, or drops it if the queue is full. It does not block.
 func (f *Forward) Add(body []byte, signature string) {
 	size := int64(len(body))
 	if f.bytes.Add(size) <= forwardBytes {
@@ -65,25 +71,25 @@ func (f *Forward) Add(body []byte, signature string) {
 	f.dropped.Add(1)
 }
 
-// Dropped is how many were not passed on so far.
+// Dropped returns the number of webhooks dropped so far.
 func (f *Forward) Dropped() int64 { return f.dropped.Load() }
 
-// Run passes webhooks on until ctx ends, and answers ctx's error.
+// Run forwards webhooks until ctx ends and returns ctx's error.
 func (f *Forward) Run(ctx context.Context) error {
 	var working sync.WaitGroup
 	for range forwardWays {
 		working.Go(func() { f.work(ctx) })
 	}
 	told := int64(0)
-	for wait(ctx, longestPause) {
+	for retry.Sleep(ctx, longestPause) == nil {
 		if n := f.Dropped(); n > told {
-			f.logger.ErrorContext(ctx, "webhooks were not passed on", "since", n-told, "in all", n)
+			f.logger.ErrorContext(ctx, "webhooks dropped instead of forwarded", "since", n-told, "in all", n)
 			told = n
 		}
 	}
 	working.Wait()
 	if left := len(f.queue); left > 0 {
-		f.logger.WarnContext(ctx, "webhooks are not passed on, the process ends", "webhooks", left)
+		f.logger.WarnContext(ctx, "queued webhooks lost: the process ends", "webhooks", left)
 	}
 	return ctx.Err()
 }
@@ -100,9 +106,10 @@ func (f *Forward) work(ctx context.Context) {
 	}
 }
 
-// pass tries one webhook until the receiver has it or refuses it.
+// pass tries to forward one webhook until the receiver accepts it, the attempts are used
+// up, or the receiver refuses it.
 func (f *Forward) pass(ctx context.Context, w forwarded) {
-	pause := forwardPause
+	retries := retry.Backoff{First: forwardPause, Max: longestForwardPause}
 	for try := 1; ; try++ {
 		status, err := f.client.Forward(ctx, f.url, w.signature, w.body)
 		switch {
@@ -114,15 +121,14 @@ func (f *Forward) pass(ctx context.Context, w forwarded) {
 			err = errors.New(http.StatusText(status))
 		}
 		if try == 1 {
-			f.logger.WarnContext(ctx, "a webhook cannot be passed on for now", "status", status, "error", err)
+			f.logger.WarnContext(ctx, "failed to forward webhook", "status", status, "error", err)
 		}
 		if try == forwardTries || refused(status) {
 			f.dropped.Add(1)
 			return
 		}
-		if !wait(ctx, pause) {
+		if retries.Sleep(ctx) != nil {
 			return
 		}
-		pause = min(2*pause, longestForwardPause)
 	}
 }

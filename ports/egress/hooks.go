@@ -13,79 +13,83 @@ import (
 	wm "github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
 
-	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/repository"
+	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/domain/hook"
 )
 
 const (
-	// lookEvery is how often the list of hooks is looked at for changes.
+	// lookEvery is the interval at which the list of hooks is checked for changes.
 	lookEvery = time.Second
-	// hookBatch is how many events a hook may get again after a crash.
+	// hookBatch is the maximum number of events that are delivered to a hook again after a
+	// crash.
 	hookBatch = 50
-	// hookWays is how many deliveries to one hook go on at once.
+	// hookWays is the maximum number of concurrent deliveries to one hook.
 	hookWays = 8
-	// A hook that does not answer is tried again after firstRetry, then after twice as
-	// long, up to lastRetry.
+	// A failed delivery is retried after firstRetry, then after twice as long each time,
+	// up to lastRetry.
 	firstRetry = time.Second
 	lastRetry  = 10 * time.Minute
-	// maxRefusals is how often one event is tried that the receiver answers with an
-	// error of the request, before the next one follows.
+	// maxRefusals is the number of times that the receiver can refuse one event as an
+	// invalid request before the event is skipped.
 	maxRefusals = 4
-	// clearEvery is how often old deliveries are deleted.
+	// clearEvery is the interval at which records of old deliveries are deleted.
 	clearEvery = 10 * time.Minute
 )
 
-// HookClient delivers over HTTP.
+// HookClient delivers events over HTTP.
 type HookClient interface {
-	// Deliver posts body under an id, signed by each of the secrets at a time.
+	// Deliver posts body under an ID, signed with each of the secrets and the time at.
 	Deliver(ctx context.Context, url string, secrets []string, id, contentType string, at time.Time, body []byte) (status int, err error)
 }
 
-// HookDeliveries keeps what was delivered.
+// HookDeliveries records the attempts to deliver.
 type HookDeliveries interface {
 	Add(ctx context.Context, d query.HookDelivery) error
 	Clear(ctx context.Context, now time.Time) error
 }
 
-// HookOptions are what the outgoing webhooks are built of.
+// HookOptions are the dependencies of Hooks.
 type HookOptions struct {
-	// Hooks lists them all.
-	Hooks func() []command.KnownHook
-	// Secret opens a secret of a hook.
+	// Hooks returns all outgoing webhooks.
+	Hooks func() []repository.RegisteredHook
+	// Secret decrypts a secret of a hook.
 	Secret func(ctx context.Context, hookID, secretID string) (string, error)
-	// GiveUp disables a hook that failed for too long, and has people told of it.
+	// GiveUp disables a hook that failed for too long, so that an alert is raised.
 	GiveUp func(ctx context.Context, hookID, reason string) error
 	Client HookClient
-	// Deliveries may be away: then deliveries are not kept.
+	// Deliveries can be unavailable. Then events are still delivered, but not recorded
+	// here.
 	Deliveries HookDeliveries
 	Log        event.Log
 	LogID      uuid.UUID
-	Places     Places
+	Places     CheckpointStore
 	Process    uuid.UUID
-	// DisableAfter is how long a hook may fail before it is disabled.
+	// DisableAfter is how long a hook can fail before it is disabled.
 	DisableAfter time.Duration
 	Now          func() time.Time
 	Logger       *slog.Logger
 }
 
-// Hooks tells outgoing webhooks of the events. Each follows the log on its own, from
-// a place of its own: one that fails holds up no other. Its events come in order for
-// each message, at least once.
+// Hooks delivers events to outgoing webhooks. Each webhook follows the event log on its
+// own, from its own checkpoint, so a failing webhook doesn't delay the others. The events
+// of each message are delivered in order. Each is delivered at least once, unless the
+// receiver refuses it repeatedly.
 type Hooks struct{ opts HookOptions }
 
-// NewHooks makes it.
+// NewHooks returns a Hooks.
 func NewHooks(o HookOptions) *Hooks { return &Hooks{opts: o} }
 
-// runningHook is a hook that is being told, as it was when that began.
+// runningHook is a hook that receives events, with its configuration when it was started.
 type runningHook struct {
 	hook hook.Hook
 	stop context.CancelFunc
 	done chan struct{}
 }
 
-// Run tells the hooks until ctx ends, and answers ctx's error.
+// Run delivers events until ctx ends and returns ctx's error.
 func (h *Hooks) Run(ctx context.Context) error {
 	running := map[string]*runningHook{}
 	cleared := time.Time{}
@@ -94,10 +98,10 @@ func (h *Hooks) Run(ctx context.Context) error {
 		if now := h.opts.Now(); now.Sub(cleared) > clearEvery {
 			cleared = now
 			if err := h.opts.Deliveries.Clear(ctx, now); err != nil && ctx.Err() == nil {
-				h.opts.Logger.WarnContext(ctx, "old deliveries stay", "error", err)
+				h.opts.Logger.WarnContext(ctx, "failed to delete old deliveries", "error", err)
 			}
 		}
-		if !wait(ctx, lookEvery) {
+		if retry.Sleep(ctx, lookEvery) != nil {
 			break
 		}
 	}
@@ -107,9 +111,10 @@ func (h *Hooks) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// look starts and stops what has changed.
+// look stops hooks that have changed, ended, or been disabled or removed, and starts the
+// hooks that are not running.
 func (h *Hooks) look(ctx context.Context, running map[string]*runningHook) {
-	wanted := map[string]command.KnownHook{}
+	wanted := map[string]repository.RegisteredHook{}
 	for _, k := range h.opts.Hooks() {
 		if !k.Disabled() {
 			wanted[k.ID] = k
@@ -144,43 +149,43 @@ func same(a, b hook.Hook) bool {
 		strings.Join(a.Types, "\n") == strings.Join(b.Types, "\n") && strings.Join(a.Senders, "\n") == strings.Join(b.Senders, "\n")
 }
 
-func (h *Hooks) start(ctx context.Context, k command.KnownHook) *runningHook {
+func (h *Hooks) start(ctx context.Context, k repository.RegisteredHook) *runningHook {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &runningHook{hook: k.Hook, stop: cancel, done: make(chan struct{})}
 	e := New(Options{
 		Broker: &receiver{hooks: h, hook: k.Hook, end: cancel}, Log: h.opts.Log, LogID: h.opts.LogID, Places: h.opts.Places, Name: "hook:" + k.ID,
 		Start: Start{After: k.Since}, Batch: hookBatch, Personal: k.Personal, Process: h.opts.Process, Logger: h.opts.Logger.With("hook", k.ID),
-		Wants: func(e event.Recorded) bool { return k.Wants(e.Type, e.Meta.Sender) },
+		Filter: func(e event.Recorded) bool { return k.Wants(e.Type, e.Meta.Sender) },
 	})
 	go func() {
 		defer close(r.done)
-		_ = e.Run(ctx) // it is ctx's own error
+		_ = e.Run(ctx) // the error is ctx's
 	}()
 	return r
 }
 
-// receiver is a hook as what events leave to.
+// receiver is the Broker that delivers events to one hook.
 type receiver struct {
 	hooks *Hooks
 	hook  hook.Hook
-	// end ends the run; the next one goes on from the place.
+	// end ends the run. The next run continues from the checkpoint.
 	end context.CancelFunc
 
 	mu           sync.Mutex
 	failingSince time.Time
 }
 
-// Concurrency is how many deliveries go on at once.
+// Concurrency returns the maximum number of concurrent deliveries.
 func (r *receiver) Concurrency() int { return hookWays }
 
-// Kind names it for the log.
+// Kind returns the name of the receiver for log output.
 func (r *receiver) Kind() string { return "outgoing webhook" }
 
-// errDisabled ends the work on a hook that was disabled.
+// errDisabled ends deliveries to a hook that was disabled.
 var errDisabled = errors.New("the outgoing webhook was disabled")
 
-// Publish delivers the messages in their order, each until the receiver has it or
-// refuses it for good.
+// Publish delivers the messages in order. It tries each one until the receiver accepts it
+// or has refused it maxRefusals times.
 func (r *receiver) Publish(ctx context.Context, _ string, messages ...*wm.Message) error {
 	for len(messages) > 0 {
 		if err := r.deliver(ctx, messages[0]); err != nil {
@@ -192,9 +197,11 @@ func (r *receiver) Publish(ctx context.Context, _ string, messages ...*wm.Messag
 	return nil
 }
 
-// deliver tries one message until it is settled; an error says that it is not.
+// deliver tries to deliver one message until the receiver accepts it or has refused it
+// maxRefusals times. It returns an error if neither happened, because ctx ended or the
+// hook was disabled.
 func (r *receiver) deliver(ctx context.Context, m *wm.Message) error {
-	pause, refusals := firstRetry, 0
+	retries, refusals := retry.Backoff{First: firstRetry, Max: lastRetry}, 0
 	for attempt := 1; ; attempt++ {
 		at := r.hooks.opts.Now()
 		status, err := r.post(ctx, m, at)
@@ -218,14 +225,14 @@ func (r *receiver) deliver(ctx context.Context, m *wm.Message) error {
 		if since := r.fails(at); status == http.StatusGone || at.Sub(since) >= r.hooks.opts.DisableAfter {
 			return r.disable(ctx, status, err, since)
 		}
-		if !wait(ctx, pause) {
-			return ctx.Err()
+		if err := retries.Sleep(ctx); err != nil {
+			return err
 		}
-		pause = min(2*pause, lastRetry)
 	}
 }
 
-// refused reports whether the receiver faults this one delivery, and not its state.
+// refused reports whether a status means that the receiver rejects this one request, and
+// not that the receiver is failing.
 func refused(status int) bool {
 	switch status {
 	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
@@ -249,7 +256,8 @@ func (r *receiver) post(ctx context.Context, m *wm.Message, at time.Time) (int, 
 	return r.hooks.opts.Client.Deliver(ctx, r.hook.URL, secrets, m.UUID, contentType, at, m.Payload)
 }
 
-// fails notes a failure and answers since when there were only such.
+// fails records a failed attempt and returns the time of the first one since an event was
+// last delivered or skipped.
 func (r *receiver) fails(at time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -266,25 +274,25 @@ func (r *receiver) works() {
 }
 
 func (r *receiver) disable(ctx context.Context, status int, err error, since time.Time) error {
-	reason := fmt.Sprintf("no delivery succeeded since %s", since.UTC().Format(time.RFC3339))
+	reason := fmt.Sprintf("no delivery has succeeded since %s", since.UTC().Format(time.RFC3339))
 	switch {
 	case status == http.StatusGone:
-		reason = "the receiver answered 410, which asks for no more"
+		reason = "the receiver returned 410 Gone, which asks to stop deliveries"
 	case err != nil:
-		reason += "; the last one: " + err.Error()
+		reason += "; last error: " + err.Error()
 	default:
-		reason += fmt.Sprintf("; the last one was answered %d", status)
+		reason += fmt.Sprintf("; last status: %d", status)
 	}
-	r.hooks.opts.Logger.ErrorContext(ctx, "an outgoing webhook is disabled", "hook", r.hook.ID, "reason", reason)
+	r.hooks.opts.Logger.ErrorContext(ctx, "outgoing webhook disabled", "hook", r.hook.ID, "reason", reason)
 	for {
 		err := r.hooks.opts.GiveUp(ctx, r.hook.ID, reason)
-		if err == nil || !wait(ctx, lookEvery) {
+		if err == nil || retry.Sleep(ctx, lookEvery) != nil {
 			return errors.Join(errDisabled, err)
 		}
 	}
 }
 
-// keep keeps the delivery in its log; it goes on without, too.
+// keep records the attempt. If that fails, delivery continues anyway.
 func (r *receiver) keep(ctx context.Context, m *wm.Message, attempt int, at time.Time, status int, failure error, outcome query.HookOutcome) {
 	d := query.HookDelivery{
 		HookID: r.hook.ID, EventType: strings.TrimPrefix(m.Metadata["ce-type"], typePrefix), Attempt: attempt,
@@ -296,6 +304,6 @@ func (r *receiver) keep(ctx context.Context, m *wm.Message, attempt int, at time
 		d.Error = failure.Error()
 	}
 	if err := r.hooks.opts.Deliveries.Add(ctx, d); err != nil && ctx.Err() == nil {
-		r.hooks.opts.Logger.WarnContext(ctx, "a delivery is not kept", "error", err)
+		r.hooks.opts.Logger.WarnContext(ctx, "failed to record delivery", "error", err)
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"github.com/rs/cors"
 )
 
-// preflightFor is for how long a browser need not ask again, in seconds.
+// preflightFor is how long a browser can cache the response to a preflight request, in
+// seconds.
 const preflightFor = 600
 
-// crossOrigin lets pages of the origins use a handler. Cookies are not among what
-// they may send: a key has to be given in the open, so that no page can use one
-// that it does not have.
+// crossOrigin allows pages of the origins to use a handler. They cannot send cookies. A
+// page must send its key explicitly, so that no page can use a key that it does not have.
 func crossOrigin(next http.Handler, origins []string) http.Handler {
-	if len(origins) == 0 { // the library takes none for all
+	if len(origins) == 0 { // the library treats an empty list as all origins
 		return next
 	}
 	return cors.New(cors.Options{

@@ -1,12 +1,12 @@
-// Package httpapi is Waypost's HTTP port: the server with its bounds, the
-// webhooks of WhatsApp and the health checks. GraphQL and the pages are handlers
-// that it is given.
+// Package httpapi is Waypost's HTTP port: the server with its limits, the endpoint for
+// WhatsApp's webhooks, and the health checks. The caller provides the handlers for GraphQL
+// and the web UI.
 //
 // # Invariants
 //
-//   - A webhook is parsed only after its signature was checked over the bytes as
-//     they came, and answered 200 only after it stands in the log.
-//   - With no app secret or no verify token set, webhooks and verifications are
-//     refused.
-//   - No body, number, token or key is logged.
+//   - A webhook is parsed only after its signature was verified over the received bytes.
+//     The response is 200 only after the webhook is in the event log.
+//   - Without an app secret, webhooks are rejected. Without a verify token, verifications
+//     are rejected.
+//   - No body, phone number, token, or key is logged.
 package httpapi

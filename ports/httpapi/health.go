@@ -10,38 +10,63 @@ import (
 	"time"
 )
 
-// readyTimeout bounds one check of readiness.
+// readyTimeout is the time limit for the readiness checks of one request.
 const readyTimeout = 2 * time.Second
 
-// Check is one thing that a role needs to be ready.
+// Check checks one dependency of a role.
 type Check struct {
-	// Name says what is checked, such as "event store".
+	// Name is the name of the dependency, such as "event store".
 	Name string
-	// Ready answers why it is not ready; nil if it is. It must honour ctx.
+	// Ready returns the reason why the dependency is not ready, or nil if it is ready. It
+	// must return when ctx ends.
 	Ready func(ctx context.Context) error
 }
 
-// Readiness is the answer of /readyz.
+// Readiness is the response body of /readyz.
 type Readiness struct {
 	Ready    bool       `json:"ready"`
 	NotReady []NotReady `json:"notReady,omitempty"`
 }
 
-// NotReady names what a role lacks.
+// NotReady is a failed check of a role.
 type NotReady struct {
-	Role   string `json:"role"`
-	Check  string `json:"check"`
-	Reason string `json:"reason"`
+	Role  string `json:"role"`
+	Check string `json:"check"`
+	// Reason can contain addresses and file names, so not every caller receives it.
+	Reason string `json:"reason,omitempty"`
 }
 
-// healthz answers that the process is alive and serves.
+// detail is the amount of detail in a response of /readyz.
+type detail int
+
+const (
+	showReady detail = iota
+	showChecks
+	showReasons
+)
+
+// reduced returns r without the details that exceed to.
+func (r Readiness) reduced(to detail) Readiness {
+	switch to {
+	case showReady:
+		r.NotReady = nil
+	case showChecks:
+		for i := range r.NotReady {
+			r.NotReady[i].Reason = ""
+		}
+	case showReasons:
+	}
+	return r
+}
+
+// healthz reports that the process is running and serves requests.
 func healthz(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// readyz answers whether this process is ready for its roles, or for the one
-// that is asked for.
-func readyz(roles map[string][]Check) http.HandlerFunc {
+// readyz returns a handler that reports whether this process is ready for all of its
+// roles, or for the role in the query.
+func readyz(roles map[string][]Check, shown func(*http.Request) detail) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		asked := roles
 		if role := r.URL.Query().Get("role"); role != "" {
@@ -49,7 +74,7 @@ func readyz(roles map[string][]Check) http.HandlerFunc {
 			if !served {
 				writeJSON(w, http.StatusServiceUnavailable, Readiness{NotReady: []NotReady{
 					{Role: role, Check: "role", Reason: "this process does not have the role"},
-				}})
+				}}.reduced(shown(r)))
 				return
 			}
 			asked = map[string][]Check{role: checks}
@@ -59,11 +84,11 @@ func readyz(roles map[string][]Check) http.HandlerFunc {
 		if !answer.Ready {
 			status = http.StatusServiceUnavailable
 		}
-		writeJSON(w, status, answer)
+		writeJSON(w, status, answer.reduced(shown(r)))
 	}
 }
 
-// runChecks runs all checks side by side.
+// runChecks runs all checks concurrently.
 func runChecks(ctx context.Context, roles map[string][]Check) Readiness {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -93,5 +118,5 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client may have gone
+	_ = json.NewEncoder(w).Encode(body) // the client may have disconnected
 }

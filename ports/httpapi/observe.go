@@ -9,17 +9,17 @@ import (
 	"github.com/waypost/waypost/app/request"
 )
 
-// requestIDHeader tells the caller the id under which the log has its request.
+// requestIDHeader is the response header with the ID under which the request is logged.
 const requestIDHeader = "Waypost-Request-Id"
 
-// observed gives every request an id and logs one line of it when it is over.
-// What browsers and probes ask for all the time is logged at the level DEBUG, and
-// so is what logs a line of its own.
+// observed assigns an ID to every request and logs one line when the request ends.
+// Frequent requests of browsers and probes are logged at the level DEBUG, and so are
+// requests whose handlers log a line of their own.
 func observed(next http.Handler, ids func() string, logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		req := &request.Request{ID: ids()}
-		ctx := request.With(r.Context(), req)
+		ctx := request.NewContext(r.Context(), req)
 		w.Header().Set(requestIDHeader, req.ID)
 		answer := &answer{ResponseWriter: w, status: http.StatusOK}
 		r = r.WithContext(ctx)
@@ -37,13 +37,13 @@ func observed(next http.Handler, ids func() string, logger *slog.Logger) http.Ha
 		attrs := append([]slog.Attr{
 			slog.String("method", method(r)), slog.String("route", r.Pattern), slog.Int("status", answer.status),
 			slog.Int64("bytes", answer.bytes), slog.Duration("took", time.Since(start)),
-		}, req.Notes()...)
+		}, req.Attrs()...)
 		logger.LogAttrs(context.WithoutCancel(ctx), level, "request", attrs...)
 	})
 }
 
-// method is the request's, if it is one that HTTP knows: others are the caller's
-// own words.
+// method returns the request's method if it is a standard one, and "other" otherwise,
+// because a caller can send any text as the method.
 func method(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
@@ -52,8 +52,8 @@ func method(r *http.Request) string {
 	return "other"
 }
 
-// answer counts what is answered. A connection that is taken over, as WebSockets
-// do, is answered 101.
+// answer is a ResponseWriter that records the status and the size of the response. The
+// status of a hijacked connection, such as a WebSocket, is 101.
 type answer struct {
 	http.ResponseWriter
 
@@ -62,13 +62,13 @@ type answer struct {
 	started bool
 }
 
-// Unwrap lets http.ResponseController find what the server's own writer can do.
+// Unwrap returns the server's ResponseWriter, for http.ResponseController.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// Flush sends what was written.
+// Flush sends buffered data to the client.
 func (a *answer) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flush() }
 
-// WriteHeader keeps the status.
+// WriteHeader records the status and sends the header.
 func (a *answer) WriteHeader(status int) {
 	if !a.started {
 		a.status, a.started = status, status >= http.StatusOK

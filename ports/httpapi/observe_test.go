@@ -14,7 +14,7 @@ import (
 	"github.com/waypost/waypost/ports/httpapi"
 )
 
-// line is a line of the log.
+// line is a line of log output.
 type line struct {
 	Level, Msg, Request, Method, Route, Operation string
 	Status, Bytes                                 int
@@ -33,8 +33,8 @@ func linesOf(t *testing.T, out *bytes.Buffer) []line {
 	return all
 }
 
-// Every request has an id of its own, which its caller is told, and one line says
-// how it ended.
+// Every request has its own ID, which its caller receives, and its outcome is logged in
+// one line.
 func TestRequestsAreObserved(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -43,7 +43,7 @@ func TestRequestsAreObserved(t *testing.T) {
 	s := httpapi.New(httpapi.Options{
 		Logger: log, RequestID: func() string { n++; return "r-" + strconv.Itoa(n) },
 		GraphQL: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			request.Note(r.Context(), slog.String("operation", "query"))
+			request.AddAttrs(r.Context(), slog.String("operation", "query"))
 			log.InfoContext(r.Context(), "inside")
 			w.WriteHeader(http.StatusAccepted)
 			_, _ = w.Write([]byte("answer"))
@@ -58,7 +58,7 @@ func TestRequestsAreObserved(t *testing.T) {
 		w := httptest.NewRecorder()
 		s.Handler().ServeHTTP(w, r)
 		if id := w.Header().Get("Waypost-Request-Id"); id != "r-"+strconv.Itoa(n) {
-			t.Errorf("%s is told %q", r.URL.Path, id)
+			t.Errorf("%s: got ID %q", r.URL.Path, id)
 		}
 	}
 	want := []line{
@@ -77,7 +77,7 @@ func TestRequestsAreObserved(t *testing.T) {
 		}
 	}
 	if strings.Contains(out.String(), "4155550101") || strings.Contains(out.String(), "secret") {
-		t.Errorf("paths and parameters are logged: %s", out.String())
+		t.Errorf("paths or parameters are logged: %s", out.String())
 	}
 }
 
@@ -137,7 +137,7 @@ func TestSecurityHeaders(t *testing.T) {
 			"Cross-Origin-Resource-Policy": "same-origin", "Permissions-Policy": "camera=()",
 		} {
 			if got := w.Header().Get(header); !strings.Contains(got, part) {
-				t.Errorf("%s: %s is %q, without %s", path, header, got, part)
+				t.Errorf("%s: %s is %q, want it to contain %s", path, header, got, part)
 			}
 		}
 	}

@@ -11,58 +11,73 @@ import (
 )
 
 const (
-	// readHeaderTimeout bounds how long a client may take for its headers. Bodies
-	// and answers have the bounds of their handlers: subscriptions last for days.
+	// readHeaderTimeout is the time limit for reading a request's headers. The limits for
+	// bodies and responses depend on their handlers: subscriptions last for days.
 	readHeaderTimeout = 5 * time.Second
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
-	// defaultShutdownTimeout is Options.ShutdownTimeout if none is given.
+	maxHeaderBytes    = 32 << 10
+	// defaultShutdownTimeout is the default of Options.ShutdownTimeout.
 	defaultShutdownTimeout = 10 * time.Second
 )
 
-// Options is what a server serves. A handler that is nil is not served.
+// Options configure a Server. A nil handler is not served.
 type Options struct {
 	// GraphQL is served at /graphql, with its subscriptions.
 	GraphQL http.Handler
-	// Page is served at / and below, Playground at /playground.
+	// Page is served at / and all other paths under it, Playground at /playground.
 	Page       http.Handler
 	Playground http.Handler
-	// Webhook is served at /webhooks/whatsapp; see NewWebhook.
+	// Webhook is served at /webhooks/whatsapp. NewWebhook returns it.
 	Webhook http.Handler
 	// Metrics is served at /metrics.
 	Metrics http.Handler
-	// Routes are served beside these, by their patterns.
+	// Routes are additional handlers, by their patterns.
 	Routes map[string]http.Handler
-	// Origins are the patterns of the origins whose pages may use GraphQL, such as
-	// https://*.example.com. The server's own always may.
+	// Origins are the patterns of the origins whose pages can use GraphQL, such as
+	// https://*.example.com. The server's own origin always can.
 	Origins []string
-	// RequestID makes the id of a request. Without it requests have none and are not
+	// RequestID returns the ID for a request. If nil, requests have no ID and are not
 	// logged.
 	RequestID func() string
-	// Ready holds what each role of this process needs, by the role's name.
+	// Bodies limits the bytes of request bodies in memory. If nil, New creates one.
+	Bodies *Bodies
+	// Authorize returns nil if the caller of a request may see Waypost's internal state:
+	// its metrics, and the reasons in /readyz.
+	Authorize func(r *http.Request) error
+	// Internal means that only operators can reach the server. All requests are
+	// authorized.
+	Internal bool
+	// Public means that anyone can reach the server. Without authorization, /readyz
+	// reports only whether Waypost is ready.
+	Public bool
+	// Ready contains the readiness checks of each role of this process, by the role's
+	// name.
 	Ready map[string][]Check
-	// ShutdownTimeout bounds the wait for requests at shutdown, 10 s if zero.
+	// ShutdownTimeout is how long shutdown waits for requests. If zero, 10 s.
 	ShutdownTimeout time.Duration
 	Logger          *slog.Logger
 }
 
-// Server serves HTTP until it is told to end.
+// Server serves HTTP until the context of Serve ends.
 type Server struct {
 	handler         http.Handler
 	shutdownTimeout time.Duration
 	logger          *slog.Logger
 }
 
-// The patterns that are logged in their own way.
+// The patterns whose requests are logged at their own levels.
 const (
 	graphqlPattern = "/graphql"
 	webhookPattern = "/webhooks/whatsapp"
 	readyPattern   = "GET /readyz"
 )
 
-// New makes a server. /healthz and /readyz are always served.
+// New returns a Server. It always serves /healthz and /readyz.
 func New(o Options) *Server {
 	mux := http.NewServeMux()
+	if o.Metrics != nil && !o.Internal {
+		o.Metrics = o.authorized(o.Metrics)
+	}
 	if o.GraphQL != nil {
 		o.GraphQL = crossOrigin(o.GraphQL, o.Origins)
 	}
@@ -78,31 +93,57 @@ func New(o Options) *Server {
 		mux.Handle(pattern, h)
 	}
 	mux.HandleFunc("GET /healthz", healthz)
-	mux.HandleFunc(readyPattern, readyz(o.Ready))
+	mux.HandleFunc(readyPattern, readyz(o.Ready, o.detail))
 	timeout := o.ShutdownTimeout
 	if timeout == 0 {
 		timeout = defaultShutdownTimeout
 	}
-	handler := secured(mux)
+	if o.Bodies == nil {
+		o.Bodies = NewBodies()
+	}
+	handler := o.Bodies.bounded(secured(mux))
 	if o.RequestID != nil {
 		handler = observed(handler, o.RequestID, o.Logger)
 	}
 	return &Server{handler: handler, shutdownTimeout: timeout, logger: o.Logger}
 }
 
-// Handler is all that the server serves.
+// authorized rejects requests whose callers may not see Waypost's internal state.
+func (o *Options) authorized(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if o.Authorize == nil || o.Authorize(r) != nil {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "this requires a key with the scope READ that is not limited to senders; send the header Authorization: Bearer KEY, "+
+				"or set --metrics-addr to serve metrics on an internal address without a key", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// detail returns the amount of detail in the readiness that a request receives.
+func (o *Options) detail(r *http.Request) detail {
+	switch {
+	case o.Internal, o.Authorize != nil && r.Header.Get("Authorization") != "" && o.Authorize(r) == nil:
+		return showReasons
+	case o.Public:
+		return showReady
+	}
+	return showChecks
+}
+
+// Handler returns the handler for everything that the server serves.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Serve serves on l until ctx ends; then it takes no more connections, lets
-// requests finish within the shutdown timeout, and cuts the others. It answers
-// nil when all of them finished.
+// Serve serves on l until ctx ends. Then it closes l, waits up to the shutdown timeout
+// for requests to finish, and aborts the others. It returns nil if all requests finished.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn), ConnContext: boundSending,
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
+	go func() { served <- srv.Serve(limited(l)) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
@@ -112,25 +153,25 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	err := srv.Shutdown(bounded)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("requests were cut at shutdown: %w", err), srv.Close())
+		err = errors.Join(fmt.Errorf("requests were aborted at shutdown: %w", err), srv.Close())
 	}
 	<-served
 	return err
 }
 
-// sendBuffer bounds what the kernel keeps for one reader, in bytes. Left to itself
-// it keeps megabytes for each that reads slowly, and there may be thousands.
+// sendBuffer is the size of the kernel's send buffer of one connection, in bytes. By
+// default, the kernel buffers megabytes for each slow reader, and there can be thousands.
 const sendBuffer = 256 << 10
 
 func boundSending(ctx context.Context, c net.Conn) context.Context {
 	if tcp, ok := c.(interface{ SetWriteBuffer(bytes int) error }); ok {
-		_ = tcp.SetWriteBuffer(sendBuffer) // the kernel's own bound holds otherwise
+		_ = tcp.SetWriteBuffer(sendBuffer) // if this fails, the kernel's own limit applies
 	}
 	return ctx
 }
 
-// secured sets the headers that keep a browser from doing what it is not asked
-// to. A page that needs another policy sets its own.
+// secured sets the headers that restrict what browsers do with a response. A page that
+// needs another policy sets its own headers.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +25,7 @@ func answering(text string) http.Handler {
 func TestRoutes(t *testing.T) {
 	s := httpapi.New(httpapi.Options{
 		GraphQL: answering("graphql"), Page: answering("page"), Playground: answering("playground"),
-		Webhook: answering("webhook"), Metrics: answering("metrics"), Logger: slog.New(slog.DiscardHandler),
+		Webhook: answering("webhook"), Metrics: answering("metrics"), Internal: true, Logger: slog.New(slog.DiscardHandler),
 	})
 	for _, tc := range []struct{ method, path, want string }{
 		{"POST", "/graphql", "graphql"},
@@ -49,7 +52,7 @@ func TestRoutes(t *testing.T) {
 
 func TestReadiness(t *testing.T) {
 	ready := func(context.Context) error { return nil }
-	s := httpapi.New(httpapi.Options{Logger: slog.New(slog.DiscardHandler), Ready: map[string][]httpapi.Check{
+	s := httpapi.New(httpapi.Options{Logger: slog.New(slog.DiscardHandler), Internal: true, Ready: map[string][]httpapi.Check{
 		"webhook": {{Name: "event store", Ready: ready}},
 		"project": {{Name: "event store", Ready: ready}, {Name: "postgres", Ready: func(context.Context) error { return errors.New("connection refused") }}},
 		"alert":   {{Name: "hung", Ready: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}},
@@ -83,10 +86,152 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
-// A request under way at shutdown is answered; one that never ends is cut.
+// The internal state that a server shows depends on the port and the key.
+func TestInsides(t *testing.T) {
+	t.Parallel()
+	authorize := func(r *http.Request) error {
+		if r.Header.Get("Authorization") != "Bearer right" {
+			return errors.New("wrong key")
+		}
+		return nil
+	}
+	checks := map[string][]httpapi.Check{"api": {{Name: "postgres", Ready: func(context.Context) error { return errors.New("no route to 10.0.0.7") }}}}
+	const ready, notReady, reason = `{"ready":false}`, `{"ready":false,"notReady":[{"role":"api","check":"postgres"}]}`, "10.0.0.7"
+	for _, tc := range []struct {
+		name    string
+		options httpapi.Options
+		key     string
+		metrics int
+		readyz  string
+	}{
+		{"main, no key", httpapi.Options{Authorize: authorize}, "", http.StatusUnauthorized, notReady},
+		{"main, wrong key", httpapi.Options{Authorize: authorize}, "wrong", http.StatusUnauthorized, notReady},
+		{"main, right key", httpapi.Options{Authorize: authorize}, "right", http.StatusOK, reason},
+		{"no authorizer", httpapi.Options{}, "right", http.StatusUnauthorized, notReady},
+		{"public", httpapi.Options{Public: true}, "", http.StatusUnauthorized, ready},
+		{"internal", httpapi.Options{Internal: true}, "", http.StatusOK, reason},
+	} {
+		o := tc.options
+		o.Logger, o.Ready, o.Metrics = slog.New(slog.DiscardHandler), checks, answering("metrics")
+		s := httpapi.New(o)
+		get := func(path string) *httptest.ResponseRecorder {
+			r := httptest.NewRequest(http.MethodGet, path, nil)
+			if tc.key != "" {
+				r.Header.Set("Authorization", "Bearer "+tc.key)
+			}
+			w := httptest.NewRecorder()
+			s.Handler().ServeHTTP(w, r)
+			return w
+		}
+		if w := get("/metrics"); w.Code != tc.metrics {
+			t.Errorf("%s: /metrics returned %d, want %d", tc.name, w.Code, tc.metrics)
+		}
+		if w := get("/readyz"); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), tc.readyz) {
+			t.Errorf("%s: /readyz returned %d %s, want %s", tc.name, w.Code, w.Body, tc.readyz)
+		}
+	}
+}
+
+// Uploads use at most the limit of bytes in memory, small bodies get through alongside
+// large ones, and the bytes are free again afterward.
+func TestBodiesInFlight(t *testing.T) {
+	t.Parallel()
+	const large = 4 << 20
+	var reading, full sync.WaitGroup
+	release := make(chan struct{})
+	refused := make(chan struct{}, 100)
+	s := httpapi.New(httpapi.Options{Logger: slog.New(slog.DiscardHandler), Page: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.ReadAll(r.Body); err != nil {
+			refused <- struct{}{}
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		if r.URL.Path == "/held" {
+			full.Done()
+			<-release
+		}
+	})})
+	post := func(path string, size int) int {
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, bytes.NewReader(make([]byte, size))))
+		return w.Code
+	}
+	const fit = 5 // in the 24 MiB that are not reserved for small bodies
+	full.Add(fit)
+	for range fit {
+		reading.Go(func() { post("/held", large) })
+	}
+	full.Wait()
+	for range 50 {
+		if code := post("/", large); code != http.StatusServiceUnavailable {
+			t.Errorf("a large body over the limit: %d", code)
+		}
+		if code := post("/", 2000); code != http.StatusOK {
+			t.Errorf("a small body alongside large ones: %d", code)
+		}
+	}
+	close(release)
+	reading.Wait()
+	if code := post("/", large); code != http.StatusOK {
+		t.Errorf("a large body after the others: %d", code)
+	}
+}
+
+// A client that opens as many connections as it can leaves some for other addresses.
+func TestConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounded := httpapi.Limited(l, 4, 3)
+	served := make(chan error, 1)
+	server := &http.Server{Handler: answering("page"), ReadHeaderTimeout: time.Minute}
+	go func() { served <- server.Serve(bounded) }()
+	defer func() { _ = server.Close(); <-served }()
+	dial := func(from string) (net.Conn, bool) {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		c, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+		n, _ := c.Read(make([]byte, 1))
+		return c, n == 1
+	}
+	var open []net.Conn
+	for i := range 5 {
+		c, ok := dial("127.0.0.1")
+		if ok != (i < 3) {
+			t.Errorf("connection %d from one address is served: %t", i, ok)
+		}
+		open = append(open, c)
+	}
+	other, ok := dial("127.0.0.2")
+	if !ok {
+		t.Error("another address is not served")
+	}
+	if c, ok := dial("127.0.0.3"); ok {
+		t.Error("a connection over the limit is served")
+	} else {
+		_ = c.Close()
+	}
+	for _, c := range append(open, other) {
+		_ = c.Close()
+	}
+	for ok := false; !ok && t.Context().Err() == nil; { // until the server has noticed that they are closed
+		var c net.Conn
+		c, ok = dial("127.0.0.1")
+		_ = c.Close()
+	}
+}
+
+// At shutdown, a request in flight gets its response, and one that never ends is aborted.
 func TestShutdown(t *testing.T) {
 	for ends, timeout := range map[bool]time.Duration{
-		true:  10 * time.Second, // it need not be waited for
+		true:  10 * time.Second, // never reached
 		false: 200 * time.Millisecond,
 	} {
 		started, release := make(chan struct{}), make(chan struct{})
@@ -121,7 +266,7 @@ func TestShutdown(t *testing.T) {
 			close(release)
 		}
 		if err := <-served; (err == nil) != ends {
-			t.Errorf("request that ends %t: serve answered %v", ends, err)
+			t.Errorf("request that ends %t: Serve returned %v", ends, err)
 		}
 		if err := <-answered; (err == nil) != ends {
 			t.Errorf("request that ends %t: client got %v", ends, err)

@@ -7,11 +7,12 @@ import (
 	"strings"
 )
 
-// signatureHeader carries WhatsApp's signature: "sha256=" and the HMAC-SHA256
-// of the body's bytes in hex, its key the app secret.
+// signatureHeader is the header with WhatsApp's signature: "sha256=", followed by the
+// HMAC-SHA256 of the body in hex. The HMAC's key is the app secret.
 const signatureHeader = "X-Hub-Signature-256"
 
-// parseSignature reads the value of the signature header.
+// parseSignature parses the value of the signature header. It returns false if the value
+// is invalid.
 func parseSignature(header string) (sum [sha256.Size]byte, ok bool) {
 	digits, found := strings.CutPrefix(header, "sha256=")
 	if !found || len(digits) != hex.EncodedLen(sha256.Size) {
@@ -21,8 +22,9 @@ func parseSignature(header string) (sum [sha256.Size]byte, ok bool) {
 	return sum, err == nil
 }
 
-// signedByAny reports whether one of the secrets signed the body, in a time that
-// does not depend on which or on how much of it fits. An empty secret signs nothing.
+// signedByAny reports whether the body was signed with one of the secrets. Its time does
+// not depend on which secret matches or on how much of the signature matches. An empty
+// secret never matches.
 func signedByAny(secrets []string, header string, body []byte) bool {
 	sum, ok := parseSignature(header)
 	if !ok {

@@ -14,7 +14,7 @@ import (
 
 type signatures struct {
 	Signed []struct{ Secret, Header, Body, File string }
-	// Unsigned do not sign the first body of Signed with its secret.
+	// Unsigned are headers that are not signatures of Signed's first body with its secret.
 	Unsigned []struct{ Header, Why string }
 }
 
@@ -45,33 +45,33 @@ func TestSignatures(t *testing.T) {
 			}
 		}
 		if !signedByAny([]string{v.Secret}, v.Header, body) {
-			t.Errorf("%s: its secret did not sign it", v.Header)
+			t.Errorf("%s: not accepted with its secret", v.Header)
 		}
 		if !signedByAny([]string{"older", "", v.Secret}, v.Header, body) {
-			t.Errorf("%s: one of three secrets did not sign it", v.Header)
+			t.Errorf("%s: not accepted with its secret among three", v.Header)
 		}
 		if signedByAny([]string{"other"}, v.Header, body) || signedByAny(nil, v.Header, body) {
-			t.Errorf("%s: signed by another secret, or by none", v.Header)
+			t.Errorf("%s: accepted with another secret, or with none", v.Header)
 		}
 		if len(body) > 0 && signedByAny([]string{v.Secret}, v.Header, body[1:]) {
-			t.Errorf("%s: signed another body", v.Header)
+			t.Errorf("%s: accepted for another body", v.Header)
 		}
 	}
 	first := all.Signed[0]
 	for _, v := range all.Unsigned {
 		if signedByAny([]string{first.Secret}, v.Header, []byte(first.Body)) {
-			t.Errorf("%q was taken: %s", v.Header, v.Why)
+			t.Errorf("%q was accepted: %s", v.Header, v.Why)
 		}
 	}
 }
 
-// HMAC has a signature for the empty key too: an app secret that is not set
-// must not be one that anybody can guess.
+// HMAC also accepts an empty key. An app secret that is not set must not act as a secret
+// that everyone knows.
 func TestEmptySecretSignsNothing(t *testing.T) {
 	mac := hmac.New(sha256.New, nil)
 	mac.Write([]byte("{}"))
 	if signedByAny([]string{""}, "sha256="+hex.EncodeToString(mac.Sum(nil)), []byte("{}")) {
-		t.Error("the empty secret signed a body")
+		t.Error("a signature with the empty secret was accepted")
 	}
 }
 
@@ -86,7 +86,7 @@ func FuzzParseSignature(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header string) {
 		sum, ok := parseSignature(header)
 		if ok != wellFormed.MatchString(header) || ok && !strings.EqualFold(header[len("sha256="):], hex.EncodeToString(sum[:])) {
-			t.Errorf("%q was read as %x, %t", header, sum, ok)
+			t.Errorf("%q was parsed as %x, %t", header, sum, ok)
 		}
 	})
 }

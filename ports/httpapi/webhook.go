@@ -11,45 +11,50 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/fair"
 	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain"
 )
 
 const (
-	// maxWebhook is the most a delivery may be; WhatsApp sends up to 3 MB.
+	// maxWebhook is the maximum size of a delivery in bytes. WhatsApp sends up to 3 MB.
 	maxWebhook = 4 << 20
-	// readWebhookTimeout bounds the reading of a delivery's body.
+	// readWebhookTimeout is the time limit for reading a delivery's body.
 	readWebhookTimeout = 15 * time.Second
-	// recordWebhookTimeout bounds the recording. WhatsApp waits some 5 to 10
-	// seconds for its answer, then counts the delivery as failed.
+	// recordWebhookTimeout is the time limit for recording a delivery. WhatsApp waits 5 to
+	// 10 s for the response and then treats the delivery as failed.
 	recordWebhookTimeout = 5 * time.Second
-	// recordingAtOnce bounds the deliveries that are being recorded.
+	// recordingAtOnce is the maximum number of deliveries that are recorded concurrently.
 	recordingAtOnce = 256
-	// retryAfter is what a delivery is told that cannot be recorded, in seconds.
+	// retryAfter is the Retry-After of the response if a delivery cannot be recorded, in
+	// seconds.
 	retryAfter = "5"
 )
 
-// WebhookRecorder records a delivery durably before it answers nil.
+// WebhookRecorder records deliveries. A delivery is durable before Handle returns nil.
 type WebhookRecorder interface {
 	Handle(ctx context.Context, raw []byte, deliveryID string) error
 }
 
-// WebhookOptions is what the endpoint of webhooks needs.
+// WebhookOptions configure the webhook endpoint.
 type WebhookOptions struct {
 	Recorder WebhookRecorder
-	// AppSecrets are the secrets of which any may have signed a delivery. They
-	// are asked for every time, so that they can change. None: all are refused.
+	// AppSecrets returns the app secrets. A delivery must be signed with one of them. The
+	// function is called for each delivery, so the secrets can change. If there is none,
+	// all deliveries are rejected.
 	AppSecrets func() []string
-	// VerifyToken is the token of the verification. Empty: it is refused.
+	// VerifyToken returns the verify token. If it is empty, verification is rejected.
 	VerifyToken func() string
-	// DeliveryID names a delivery in the log.
+	// DeliveryID returns an ID for a delivery, which names it in the event log.
 	DeliveryID func() string
-	// Rejected, if set, is told of every delivery without a right signature.
+	// Rejected, if set, is called for every delivery without a valid signature.
 	Rejected func()
-	// Recorded, if set, is handed every delivery after it was recorded, with
-	// WhatsApp's signature. It must not wait.
+	// Recorded, if set, is called with every delivery after it was recorded, and with
+	// WhatsApp's signature. It must not block.
 	Recorded func(raw []byte, signature string)
-	// Trace follows the deliveries; nil: nobody does.
+	// Gate, if set, measures how long deliveries take to be recorded.
+	Gate *fair.Gate
+	// Trace traces deliveries. If nil, they are not traced.
 	Trace  *trace.Tracer
 	Logger *slog.Logger
 }
@@ -59,8 +64,8 @@ type webhookEndpoint struct {
 	slots chan struct{}
 }
 
-// NewWebhook makes the endpoint of WhatsApp's webhooks: GET verifies the
-// subscription, POST is a delivery.
+// NewWebhook returns the endpoint for WhatsApp's webhooks: GET verifies the subscription,
+// and POST is a delivery.
 func NewWebhook(o WebhookOptions) http.Handler {
 	return &webhookEndpoint{WebhookOptions: o, slots: make(chan struct{}, recordingAtOnce)}
 }
@@ -77,18 +82,18 @@ func (h *webhookEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// verify answers the challenge of who knows the verify token.
+// verify returns the challenge to a caller that sends the verify token.
 func (h *webhookEndpoint) verify(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	token := h.VerifyToken()
 	if token == "" {
-		h.Logger.WarnContext(r.Context(), "webhook verification refused: no verify token is set; set WAYPOST_WHATSAPP_VERIFY_TOKEN to the one given to Meta")
+		h.Logger.WarnContext(r.Context(), "webhook verification rejected: no verify token is set; set WAYPOST_WHATSAPP_VERIFY_TOKEN to the token configured at Meta")
 	}
 	given, want := sha256.Sum256([]byte(q.Get("hub.verify_token"))), sha256.Sum256([]byte(token))
 	equal := subtle.ConstantTimeCompare(given[:], want[:]) == 1
 	if token == "" || !equal || q.Get("hub.mode") != "subscribe" {
 		if token != "" {
-			h.Logger.WarnContext(r.Context(), "webhook verification refused: mode or verify token is wrong")
+			h.Logger.WarnContext(r.Context(), "webhook verification rejected: the mode or the verify token is wrong")
 		}
 		http.Error(w, "forbidden", http.StatusForbidden)
 		return
@@ -98,22 +103,22 @@ func (h *webhookEndpoint) verify(w http.ResponseWriter, r *http.Request) {
 	h.Logger.InfoContext(r.Context(), "webhook subscription verified")
 }
 
-// deliver records a delivery and answers only then.
+// deliver records a delivery and then responds.
 func (h *webhookEndpoint) deliver(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	id := h.DeliveryID()
-	// A delivery has a trace of its own, since it tells of many messages; what it tells of
-	// each stands in that message's.
+	// A delivery has its own trace because it can be about many messages. Its statuses are
+	// also in the traces of their messages.
 	ctx, span := h.Trace.Begin(r.Context(), trace.Start{Kind: trace.Server, Name: "POST " + webhookPattern, Root: true})
 	defer span.End()
 	body, status, err := h.accept(w, r)
 	if err == nil {
 		status, err = h.record(ctx, body, id)
 	}
-	span.Text("waypost.delivery.id", id)
-	span.Number("http.response.status_code", status)
+	span.SetString("waypost.delivery.id", id)
+	span.SetInt("http.response.status_code", status)
 	if status >= http.StatusInternalServerError {
-		span.Fail(http.StatusText(status))
+		span.SetError(http.StatusText(status))
 	}
 	level := slog.LevelInfo
 	switch {
@@ -144,7 +149,7 @@ func (h *webhookEndpoint) deliver(w http.ResponseWriter, r *http.Request) {
 
 var (
 	errNoSecret  = errors.New("no app secret is set; set WAYPOST_WHATSAPP_APP_SECRET to the secret of the Meta app")
-	errSignature = errors.New("signature is missing or wrong; WAYPOST_WHATSAPP_APP_SECRET must be the secret of the Meta app that sends")
+	errSignature = errors.New("signature is missing or wrong; WAYPOST_WHATSAPP_APP_SECRET must be the secret of the Meta app that sends the webhooks")
 	errBusy      = errors.New("too many webhooks are being recorded")
 )
 
@@ -154,7 +159,7 @@ func (h *webhookEndpoint) accept(w http.ResponseWriter, r *http.Request) ([]byte
 	if !anySet(secrets) {
 		return nil, http.StatusForbidden, errNoSecret
 	}
-	// Not every ResponseWriter has deadlines; the server's own then bound the read.
+	// Not every ResponseWriter supports deadlines, but the server's does.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(readWebhookTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxWebhook))
@@ -163,6 +168,8 @@ func (h *webhookEndpoint) accept(w http.ResponseWriter, r *http.Request) ([]byte
 	switch {
 	case errors.As(err, &tooLarge):
 		return nil, http.StatusRequestEntityTooLarge, err
+	case errors.Is(err, errBodies):
+		return nil, http.StatusServiceUnavailable, err
 	case err != nil:
 		return nil, http.StatusBadRequest, err
 	case !signedByAny(secrets, r.Header.Get(signatureHeader), body):
@@ -174,11 +181,13 @@ func (h *webhookEndpoint) accept(w http.ResponseWriter, r *http.Request) ([]byte
 	return body, http.StatusOK, nil
 }
 
-// record has the delivery recorded, to its end even when WhatsApp hangs up:
-// what is under way then need not come again.
+// record records the delivery and returns the status for the response. It continues even
+// if WhatsApp closes the connection, so that the delivery need not be repeated in full.
 func (h *webhookEndpoint) record(ctx context.Context, body []byte, id string) (int, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWebhookTimeout)
 	defer cancel()
+	recording := h.Gate.Begin(time.Now())
+	defer func() { h.Gate.End(recording, time.Now()) }()
 	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()

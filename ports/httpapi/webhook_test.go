@@ -26,7 +26,7 @@ import (
 
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/eventstored"
-	"github.com/waypost/waypost/adapters/loopback"
+	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/adapters/whatsapp"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
@@ -43,49 +43,63 @@ const (
 	verifyToken   = "the verify token"
 	senderID      = "shop"
 	phoneNumberID = "910200300400500"
+	otherNumberID = "910200300400501" // belongs to another sender
 	accountID     = "900100200300400"
 )
 
-// wamidIndex is a read model of the wamids in the log, made on demand.
+// wamidIndex is a read model of the wamids in the event log, built on demand.
 type wamidIndex struct {
-	log  event.Log
-	mu   sync.Mutex
-	away bool
-	// hangs is set while nothing is answered.
+	log         event.Log
+	mu          sync.Mutex
+	unavailable bool
+	// hangs is set while calls do not return.
 	hangs atomic.Bool
 	ids   map[string]uuid.UUID
+	calls int // number of calls
 }
 
-var errAway = errors.New("read model is away")
+var errUnavailable = errors.New("read model is unavailable")
 
-func (x *wamidIndex) MessageOf(ctx context.Context, wamid string) (uuid.UUID, bool, error) {
+func (x *wamidIndex) MessagesOf(ctx context.Context, wamids []string) (map[string]uuid.UUID, error) {
 	if x.hangs.Load() {
 		<-ctx.Done()
-		return uuid.Nil, false, ctx.Err()
+		return nil, ctx.Err()
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.away {
-		return uuid.Nil, false, errAway
+	if x.unavailable {
+		return nil, errUnavailable
 	}
-	id, ok := x.ids[wamid]
-	return id, ok, nil
+	x.calls++
+	found := make(map[string]uuid.UUID)
+	for _, wamid := range wamids {
+		if id, ok := x.ids[wamid]; ok {
+			found[wamid] = id
+		}
+	}
+	return found, nil
 }
 
-func (x *wamidIndex) set(away bool) {
+// knows reports whether the wamid is projected.
+func (x *wamidIndex) has(ctx context.Context, wamid string) bool {
+	found, _ := x.MessagesOf(ctx, []string{wamid})
+	return len(found) == 1
+}
+
+func (x *wamidIndex) set(unavailable bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.away = away
+	x.unavailable = unavailable
 }
 
-// follow projects every Sent of the log until ctx ends.
+// follow projects every Sent event of the log until ctx ends.
 func (x *wamidIndex) follow(ctx context.Context) error {
 	return x.log.Subscribe(ctx, event.Subscription{Filter: event.Filter{Types: []string{"Sent"}}}, func(_ context.Context, b event.Batch) error {
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		for _, e := range b.Events {
 			if s, ok := e.Event.(message.Sent); ok {
-				x.ids[s.Personal.WhatsAppID], _ = event.MessageOf(e.Stream)
+				x.ids[s.Personal.WhatsAppID], _ = event.ParseMessageStream(e.Stream)
 			}
 		}
 		return nil
@@ -95,17 +109,18 @@ func (x *wamidIndex) follow(ctx context.Context) error {
 // platform is the webhook endpoint on a real event store.
 type platform struct {
 	*testing.T
-	dir, addr string
-	store     *eventstored.Server
-	log       *eventstore.Log
-	messages  *command.Messages
-	wamids    *wamidIndex
-	recorder  *command.RecordWebhook
-	restart   func() // makes the recorder anew, as another process has it
-	url       string
-	secrets   []string
-	token     string
-	inbound   map[string]int
+	dir      string
+	store    *eventstored.Server
+	log      *eventstore.Log
+	messages *command.Messages
+	senders  *command.Senders
+	wamids   *wamidIndex
+	recorder *command.RecordWebhook
+	restart  func() // replaces the recorder with a new one, as in another process
+	url      string
+	secrets  []string
+	token    string
+	inbound  map[string]int
 }
 
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
@@ -113,10 +128,6 @@ func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 func start(t *testing.T) *platform {
 	t.Helper()
 	p := &platform{T: t, dir: t.TempDir(), secrets: []string{"the older secret", secret}, token: verifyToken, inbound: map[string]int{}}
-	var err error
-	if p.addr, err = loopback.FreeAddr(); err != nil {
-		t.Fatal(err)
-	}
 	p.startStore()
 	t.Cleanup(p.stopStore)
 	codec, err := event.NewCodec(message.Types(), sender.Types(), inbound.Types())
@@ -129,10 +140,15 @@ func start(t *testing.T) *platform {
 		t.Fatal(err)
 	}
 	p.messages = command.NewMessages(p.log, time.Now, newID, 1000)
-	senders := command.NewSenders(p.log, time.Now, newID, nil)
-	if _, err := senders.Register(t.Context(), sender.Registration{
+	p.senders = command.NewSenders(p.log, time.Now, newID, nil)
+	if _, err := p.senders.Register(t.Context(), sender.Registration{
 		ID: senderID, Name: "Shop", PhoneNumberID: phoneNumberID, DisplayPhoneNumber: "15550100100", BusinessAccountID: accountID, Rate: 80,
-	}, "", command.Cause{By: domain.Platform("test")}); err != nil {
+	}, "", event.Cause{By: domain.Platform("test")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.senders.Register(t.Context(), sender.Registration{
+		ID: "other", Name: "Other", PhoneNumberID: otherNumberID, DisplayPhoneNumber: "15550100101", BusinessAccountID: accountID, Rate: 80,
+	}, "", event.Cause{By: domain.Platform("test")}); err != nil {
 		t.Fatal(err)
 	}
 	p.wamids = &wamidIndex{log: p.log, ids: map[string]uuid.UUID{}}
@@ -143,7 +159,7 @@ func start(t *testing.T) *platform {
 	}
 	var mu sync.Mutex
 	p.restart = func() {
-		p.recorder = command.NewRecordWebhook(p.log, time.Now, p.messages, senders, p.wamids, rows.ParseWebhook, func(number string, n int) {
+		p.recorder = command.NewRecordWebhook(p.log, time.Now, p.messages, p.senders, p.wamids, rows.ParseWebhook, func(number string, n int) {
 			mu.Lock()
 			defer mu.Unlock()
 			p.inbound[number] += n
@@ -157,7 +173,7 @@ func start(t *testing.T) *platform {
 	t.Cleanup(server.Close)
 	p.url = server.URL + "/webhooks/whatsapp"
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()
 		if err := p.log.Close(ctx); err != nil {
 			t.Error(err)
@@ -166,7 +182,7 @@ func start(t *testing.T) *platform {
 	return p
 }
 
-// Handle hands a delivery to the recorder of the present process.
+// Handle passes a delivery to the recorder of the current process.
 func (p *platform) Handle(ctx context.Context, raw []byte, deliveryID string) error {
 	return p.recorder.Handle(ctx, raw, deliveryID)
 }
@@ -174,7 +190,7 @@ func (p *platform) Handle(ctx context.Context, raw []byte, deliveryID string) er
 func (p *platform) startStore() {
 	p.Helper()
 	var err error
-	p.store, err = eventstored.Open(p.Context(), eventstored.Options{Dir: p.dir, Addr: p.addr, Logger: slog.New(slog.DiscardHandler)})
+	p.store, err = eventstored.Open(p.Context(), eventstored.Options{Dir: p.dir, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -185,7 +201,7 @@ func (p *platform) stopStore() {
 	if p.store == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Context()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.Context()), time.Minute)
 	defer cancel()
 	if err := p.store.Close(ctx); err != nil {
 		p.Error(err)
@@ -193,7 +209,7 @@ func (p *platform) stopStore() {
 	p.store = nil
 }
 
-// run runs a process of the platform until the test ends.
+// run runs f until the test ends.
 func (p *platform) run(f func(context.Context) error) {
 	ctx, cancel := context.WithCancel(p.Context())
 	ended := make(chan struct{})
@@ -209,7 +225,7 @@ func (p *platform) run(f func(context.Context) error) {
 	})
 }
 
-// attempted is a message with one call under way.
+// attempted returns the ID of a new message with one open call.
 func (p *platform) attempted() uuid.UUID {
 	p.Helper()
 	id := newID()
@@ -220,7 +236,7 @@ func (p *platform) attempted() uuid.UUID {
 	if err != nil {
 		p.Fatal(err)
 	}
-	if _, err := p.log.Append(p.Context(), event.MessageStream(id), event.NoStream(), event.New{
+	if _, err := p.log.Append(p.Context(), event.MessageStream(id), event.NoStream(), event.Proposed{
 		ID: newID(), Event: events[0], Meta: event.Meta{RecordedAt: time.Now(), Sender: senderID},
 	}); err != nil {
 		p.Fatal(err)
@@ -233,14 +249,14 @@ var policy = message.Policy{RetryDelays: []time.Duration{time.Second}, CallTimeo
 
 func (p *platform) change(id uuid.UUID, decide func(message.Message) []message.Event) {
 	p.Helper()
-	if _, err := p.messages.Change(p.Context(), id, command.Cause{By: domain.Platform("test")}, func(m message.Message) ([]message.Event, error) {
+	if _, err := p.messages.Change(p.Context(), id, event.Cause{By: domain.Platform("test")}, func(m message.Message) ([]message.Event, error) {
 		return decide(m), nil
 	}); err != nil {
 		p.Fatal(err)
 	}
 }
 
-// accept records the answer that WhatsApp accepted the call.
+// accept records that WhatsApp accepted the call.
 func (p *platform) accept(id uuid.UUID, wamid string) {
 	p.Helper()
 	p.change(id, func(m message.Message) []message.Event {
@@ -254,7 +270,7 @@ func sign(key string, body []byte) string {
 	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// deliver posts a webhook as WhatsApp does and returns the answer.
+// deliver posts a webhook as WhatsApp does and returns the response.
 func (p *platform) deliver(body []byte, signature string) *http.Response {
 	p.Helper()
 	r, err := http.NewRequestWithContext(p.Context(), http.MethodPost, p.url, strings.NewReader(string(body)))
@@ -278,7 +294,7 @@ func (p *platform) mustDeliver(body string) {
 	}
 }
 
-// types lists the types of a stream's events.
+// types returns the types of a stream's events.
 func (p *platform) types(stream string) []string {
 	p.Helper()
 	events, err := p.log.Read(p.Context(), stream, 0, 10_000)
@@ -294,14 +310,10 @@ func (p *platform) types(stream string) []string {
 
 func (p *platform) eventually(what string, holds func() bool) {
 	p.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			p.Fatal("never: " + what)
-		}
-	}
+	polltest.Until(p, what, holds)
 }
 
-// status is one status of a call; id is uuid.Nil for one without callback data.
+// status returns a status of a call in JSON. If id is uuid.Nil, it has no callback data.
 func status(kind, wamid string, id uuid.UUID) string {
 	callback := ""
 	if id != uuid.Nil {
@@ -351,7 +363,7 @@ func TestVerification(t *testing.T) {
 	p.token = ""
 	good.Set("hub.verify_token", "")
 	if code, _, _ := get(good); code != 403 {
-		t.Errorf("verified with no token set: %d", code)
+		t.Errorf("verified although no token is set: %d", code)
 	}
 }
 
@@ -364,10 +376,10 @@ func TestRefusedDeliveries(t *testing.T) {
 		signature string
 		want      int
 	}{
-		"no signature":        {body, "", 403},
-		"another's signature": {body, sign("guess", body), 403},
-		"signature of others": {body, sign(secret, []byte("{}")), 403},
-		"too large":           {large, sign(secret, large), 413},
+		"no signature":              {body, "", 403},
+		"another's signature":       {body, sign("guess", body), 403},
+		"signature of another body": {body, sign(secret, []byte("{}")), 403},
+		"too large":                 {large, sign(secret, large), 413},
 	} {
 		if resp := p.deliver(tc.body, tc.signature); resp.StatusCode != tc.want {
 			t.Errorf("%s: %s", name, resp.Status)
@@ -375,7 +387,7 @@ func TestRefusedDeliveries(t *testing.T) {
 	}
 	p.secrets = nil
 	if resp := p.deliver(body, sign("", body)); resp.StatusCode != http.StatusForbidden {
-		t.Errorf("taken with no secret set: %s", resp.Status)
+		t.Errorf("accepted although no secret is set: %s", resp.Status)
 	}
 	if got := p.types(event.OrphanStream(phoneNumberID)); len(got) != 0 {
 		t.Errorf("recorded %v", got)
@@ -394,8 +406,8 @@ func TestRefusedDeliveries(t *testing.T) {
 	}
 }
 
-// Every webhook that Meta documents is recorded in full, and once however often
-// it comes, by whatever process.
+// Every webhook that Meta documents is recorded in full, and exactly once, even if several
+// processes receive it repeatedly.
 func TestDocumentedWebhooks(t *testing.T) {
 	p := start(t)
 	rows, err := whatsapp.LoadErrorTable()
@@ -409,7 +421,7 @@ func TestDocumentedWebhooks(t *testing.T) {
 	want := map[string]bool{}
 	for round := range 3 {
 		if round == 2 {
-			p.restart() // what is remembered is gone: the store knows the ids
+			p.restart() // nothing is cached anymore, but the store knows the IDs
 			clear(p.inbound)
 		}
 		for _, file := range files {
@@ -420,7 +432,7 @@ func TestDocumentedWebhooks(t *testing.T) {
 			p.mustDeliver(string(body))
 			d := rows.ParseWebhook(body)
 			for _, s := range d.Statuses {
-				want["StatusOrphaned "+s.PhoneNumberID+s.WhatsAppID+string(s.Kind)] = true
+				want["StatusOrphaned "+s.PhoneNumberID+s.WhatsAppID+string(s.Kind)+s.About.Status] = true
 			}
 			for _, in := range d.Inbound {
 				want["InboundReceived "+in.PhoneNumberID+in.WhatsAppID] = true
@@ -434,7 +446,7 @@ func TestDocumentedWebhooks(t *testing.T) {
 		}
 		got := p.everything()
 		if len(got) != len(want) {
-			t.Fatalf("round %d: %d recorded, %d came", round, len(got), len(want))
+			t.Fatalf("round %d: %d recorded, %d received", round, len(got), len(want))
 		}
 		for _, e := range got {
 			if e.Meta.By.Kind != domain.ActorWebhook || e.Meta.By.ID == "" || len(e.Meta.CausationID) != 32 || e.Meta.RecordedAt.IsZero() {
@@ -453,16 +465,16 @@ func TestDocumentedWebhooks(t *testing.T) {
 		}
 	}
 	if total != received {
-		t.Errorf("%d inbound messages were counted, %d came", total, received)
+		t.Errorf("%d inbound messages were counted, %d received", total, received)
 	}
 }
 
-// everything is all that webhooks brought into the log beside messages.
+// everything returns the events recorded for webhooks, except those of messages.
 func (p *platform) everything() []event.Recorded {
 	p.Helper()
 	var all []event.Recorded
 	done := errors.New("live")
-	ctx, cancel := context.WithTimeout(p.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(p.Context(), time.Minute)
 	defer cancel()
 	err := p.log.Subscribe(ctx, event.Subscription{Filter: event.Filter{
 		StreamPrefixes: []string{"orphan-", "inbound-", "account-", "parked-"},
@@ -479,8 +491,8 @@ func (p *platform) everything() []event.Recorded {
 	return all
 }
 
-// In whatever order the statuses of a call come, and however often, also before
-// the answer to the call: the message ends the same.
+// The statuses of a call lead to the same state of the message in any order and with any
+// repetition, even if they arrive before the response to the call.
 func TestShuffledStatuses(t *testing.T) {
 	p := start(t)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -522,7 +534,7 @@ func TestShuffledStatuses(t *testing.T) {
 	}
 }
 
-// The statuses of one message in one delivery are one append.
+// The statuses of one message in one delivery are recorded with one append.
 func TestOneAppendForAMessage(t *testing.T) {
 	p := start(t)
 	id := p.attempted()
@@ -536,7 +548,7 @@ func TestOneAppendForAMessage(t *testing.T) {
 	}
 	for _, e := range events[1:] {
 		if !e.Meta.RecordedAt.Equal(events[0].Meta.RecordedAt) {
-			t.Errorf("%s was recorded apart", e.Type)
+			t.Errorf("%s was recorded separately", e.Type)
 		}
 	}
 }
@@ -545,37 +557,238 @@ func TestWhoseStatus(t *testing.T) {
 	p := start(t)
 	mine, byWamid := p.attempted(), p.attempted()
 	p.accept(byWamid, "wamid.known")
-	p.eventually("the wamid is projected", func() bool {
-		_, ok, _ := p.wamids.MessageOf(t.Context(), "wamid.known")
-		return ok
-	})
+	p.eventually("the wamid is projected", func() bool { return p.wamids.has(t.Context(), "wamid.known") })
 	p.mustDeliver(delivery(phoneNumberID,
 		status("delivered", "wamid.known", uuid.Nil), // found by its wamid
-		status("read", "wamid.known", newID()),       // callback data of no message here
-		status("sent", "wamid.foreign", uuid.Nil),    // another system's
+		status("sent", "wamid.foreign", uuid.Nil),    // from another system
+		status("read", "wamid.known", newID()),       // callback data of an unknown message
+		other("failed", "wamid.known", `"biz_opaque_callback_data":"order 7"`),
 	))
-	p.mustDeliver(delivery("1", status("sent", "wamid.made-up", mine))) // another number's
-	if got := p.types(event.MessageStream(byWamid))[3:]; !slices.Equal(got, []string{"Delivered", "Read"}) {
+	for _, number := range []string{"1", otherNumberID, ""} {
+		p.mustDeliver(delivery(number, status("sent", "wamid.made-up", mine), status("read", "wamid.known", uuid.Nil)))
+	}
+	join := func() {
+		p.run(process.NewJoinOrphans(p.log, command.NewReports(p.messages, p.senders), p.wamids, time.Now, time.After, slog.New(slog.DiscardHandler)).Run)
+	}
+	join()
+	last := p.attempted()
+	p.mustDeliver(delivery(phoneNumberID, status("delivered", "wamid.last", uuid.Nil)))
+	p.accept(last, "wamid.last")
+	p.eventually("the last status is joined", func() bool { return len(p.types(event.MessageStream(last))) == 4 }) // and all earlier statuses were tried
+	if got := p.types(event.MessageStream(byWamid))[3:]; !slices.Equal(got, []string{"Delivered"}) {
 		t.Errorf("found by wamid: %v", got)
 	}
 	if got := p.types(event.MessageStream(mine)); len(got) != 2 {
 		t.Errorf("a status of another number was recorded: %v", got)
 	}
-	if a, b := p.types(event.OrphanStream(phoneNumberID)), p.types(event.OrphanStream("1")); len(a) != 1 || len(b) != 1 {
-		t.Errorf("orphans %v and %v", a, b)
+	for number, want := range map[string]int{phoneNumberID: 4, "1": 2, otherNumberID: 2, "unknown": 2} {
+		if got := p.types(event.OrphanStream(number)); len(got) != want {
+			t.Errorf("orphans of number %s: %v, want %d", number, got, want)
+		}
 	}
 }
 
-// A status that comes while the read model is away, or before the answer that
-// names its wamid, is kept and joined later, also by the next process.
+// other returns a status that can be about anything, with the given members.
+func other(word, wamid, members string) string {
+	return fmt.Sprintf(`{"id":%q,"status":%q,"timestamp":"1772553700","recipient_id":"12025550143",%s}`, wamid, word, members)
+}
+
+// A status that is not of a message is recorded and changes nothing.
+func TestStatusesOfPayments(t *testing.T) {
+	p := start(t)
+	sent, early := p.attempted(), p.attempted()
+	p.accept(sent, "wamid.order")
+	p.eventually("the wamid is projected", func() bool { return p.wamids.has(t.Context(), "wamid.order") })
+	echo := `,"biz_opaque_callback_data":"` + whatsapp.CallbackData(sent.String(), 1) + `"`
+	body := delivery(phoneNumberID,
+		other("pending", "wamid.order", `"type":"payment"`), other("failed", "wamid.order", `"type":"payment"`+echo),
+		other("failed", "wamid.early", `"type":"payment"`), other("sent", "wamid.order", `"type":"message"`))
+	p.mustDeliver(body)
+	p.run(process.NewJoinOrphans(p.log, command.NewReports(p.messages, p.senders), p.wamids, time.Now, time.After, slog.New(slog.DiscardHandler)).Run)
+	p.accept(early, "wamid.early")
+	p.eventually("the early status is joined", func() bool { return len(p.types(event.MessageStream(early))) == 4 })
+	p.mustDeliver(body) // adds nothing
+	p.restart()
+	p.mustDeliver(body)
+	for id, want := range map[uuid.UUID][]string{
+		sent:  {"Queued", "SendAttempted", "Sent", "Confirmed", "StatusReported", "StatusReported"},
+		early: {"Queued", "SendAttempted", "Sent", "StatusReported"},
+	} {
+		l, err := p.messages.Load(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Message.Status != message.StatusSent || l.Message.Failure != nil {
+			t.Errorf("message is %s, failure %+v", l.Message.Status, l.Message.Failure)
+		}
+		got := p.types(event.MessageStream(id))
+		slices.Sort(got[3:])
+		if !slices.Equal(got, want) {
+			t.Errorf("history %v, want %v", got, want)
+		}
+	}
+}
+
+// The statuses of a message and the response to its call, all at the same time, cost one
+// append each in one process. In two processes, the expected revision decides.
+func TestStatusesOfOneMessageAtTheSameTime(t *testing.T) {
+	for _, processes := range []int{1, 2} {
+		t.Run(fmt.Sprintf("%d processes", processes), func(t *testing.T) {
+			p := start(t)
+			rows, err := whatsapp.LoadErrorTable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			messages := []*command.Messages{p.messages}
+			recorders := []*command.RecordWebhook{p.recorder}
+			for len(messages) < processes {
+				other := command.NewMessages(p.log, time.Now, newID, 1000)
+				messages = append(messages, other)
+				recorders = append(recorders, command.NewRecordWebhook(p.log, time.Now, other, p.senders, p.wamids, rows.ParseWebhook, nil, slog.New(slog.DiscardHandler)))
+			}
+			var ids []uuid.UUID
+			for range 20 {
+				ids = append(ids, p.attempted())
+			}
+			var all sync.WaitGroup
+			start := make(chan struct{})
+			for i, id := range ids {
+				wamid := fmt.Sprintf("wamid.race.%d", i)
+				all.Go(func() {
+					<-start
+					p.accept(id, wamid)
+				})
+				for k, kind := range []string{"sent", "delivered", "read"} {
+					recorder, body := recorders[k%processes], delivery(phoneNumberID, status(kind, wamid, id))
+					all.Go(func() {
+						<-start
+						if err := recorder.Handle(t.Context(), []byte(body), newID().String()); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			}
+			close(start)
+			all.Wait()
+			for _, id := range ids {
+				got := p.types(event.MessageStream(id))
+				for _, once := range []string{"SendAttempted", "Read"} {
+					if n := len(slices.DeleteFunc(slices.Clone(got), func(s string) bool { return s != once })); n != 1 {
+						t.Errorf("%s is %d times in %v", once, n, got)
+					}
+				}
+				if l, err := p.messages.Load(t.Context(), id); err != nil || l.Message.Status != message.StatusRead {
+					t.Errorf("message is %s with %v, %v", l.Message.Status, got, err)
+				}
+			}
+			var conflicts int64
+			for _, m := range messages {
+				conflicts += m.Conflicts()
+			}
+			if processes == 1 && conflicts > 0 {
+				t.Errorf("%d conflicts in one process", conflicts)
+			}
+			t.Logf("%d conflicts", conflicts)
+		})
+	}
+}
+
+// A delivery with many statuses of unknown messages needs only a few lookups and appends,
+// and repeating it needs none. If recording is interrupted, repeating the delivery
+// continues where it stopped.
+func TestManyUnknownStatuses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("parses 4,000 statuses five times")
+	}
+	p := start(t)
+	counted := &countingLog{Log: p.log}
+	p.restart = func() {
+		rows, err := whatsapp.LoadErrorTable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.recorder = command.NewRecordWebhook(counted, time.Now, p.messages, p.senders, p.wamids, rows.ParseWebhook, nil, slog.New(slog.DiscardHandler))
+	}
+	p.restart()
+	const n = 4000
+	var statuses []string
+	for i := range n {
+		statuses = append(statuses, status("sent", fmt.Sprintf("wamid.unknown.%d", i), uuid.Nil))
+	}
+	body := delivery(phoneNumberID, statuses...)
+	counted.left.Store(25) // appends succeed, and the following ones fail
+	if resp := p.deliver([]byte(body), sign(secret, []byte(body))); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Fatal(resp.Status)
+	}
+	cut := len(p.types(event.OrphanStream(phoneNumberID)))
+	if cut == 0 || cut == n {
+		t.Fatalf("%d of %d statuses are recorded after the interruption", cut, n)
+	}
+	counted.appends.Store(0)
+	counted.left.Store(1 << 20)
+	p.mustDeliver(body)
+	if got := len(p.types(event.OrphanStream(phoneNumberID))); got != n {
+		t.Errorf("%d orphans, want %d", got, n)
+	}
+	if got := int(counted.appends.Load()); got > (n-cut)/50 {
+		t.Errorf("%d appends for %d statuses", got, n-cut)
+	}
+	if p.wamids.calls > 10 {
+		t.Errorf("%d lookups in the read model", p.wamids.calls)
+	}
+	counted.appends.Store(0)
+	calls := p.wamids.calls
+	p.mustDeliver(body)
+	if counted.appends.Load() != 0 || p.wamids.calls != calls {
+		t.Errorf("a repeat made %d appends and %d lookups", counted.appends.Load(), p.wamids.calls-calls)
+	}
+	p.restart()
+	p.mustDeliver(body)
+	if got := len(p.types(event.OrphanStream(phoneNumberID))); got != n {
+		t.Errorf("%d orphans after a restart, want %d", got, n)
+	}
+	// Statuses of a phone number that no sender has are not looked up at all.
+	counted.reads.Store(0)
+	calls = p.wamids.calls
+	for i := range statuses {
+		statuses[i] = status("sent", fmt.Sprintf("wamid.unknown.%d", i), newID())
+	}
+	p.mustDeliver(delivery("1", statuses...))
+	if counted.reads.Load() != 0 || p.wamids.calls != calls {
+		t.Errorf("statuses of a number without a sender: %d reads, %d lookups", counted.reads.Load(), p.wamids.calls-calls)
+	}
+}
+
+// countingLog counts appends and reads. Appends fail when left reaches zero.
+type countingLog struct {
+	event.Log
+
+	appends, reads, left atomic.Int64
+}
+
+func (l *countingLog) Append(ctx context.Context, stream string, expected event.Expected, events ...event.Proposed) (event.Appended, error) {
+	l.appends.Add(1)
+	if l.left.Add(-1) < 0 {
+		return event.Appended{}, event.ErrUnavailable
+	}
+	return l.Log.Append(ctx, stream, expected, events...)
+}
+
+func (l *countingLog) Read(ctx context.Context, stream string, from event.Revision, limit int) ([]event.Recorded, error) {
+	l.reads.Add(1)
+	return l.Log.Read(ctx, stream, from, limit)
+}
+
+// A status that arrives while the read model is unavailable, or before the response that
+// contains its wamid, is recorded and joined later, even by another process.
 func TestOrphansAreJoined(t *testing.T) {
 	p := start(t)
 	join := func() *process.JoinOrphans {
-		return process.NewJoinOrphans(p.log, p.messages, p.wamids, time.Now, time.After, slog.New(slog.DiscardHandler))
+		return process.NewJoinOrphans(p.log, command.NewReports(p.messages, p.senders), p.wamids, time.Now, time.After, slog.New(slog.DiscardHandler))
 	}
-	early, away := p.attempted(), p.attempted()
+	early, outage := p.attempted(), p.attempted()
 	p.mustDeliver(delivery(phoneNumberID, status("delivered", "wamid.early", uuid.Nil), status("sent", "wamid.never", uuid.Nil)))
-	p.accept(away, "wamid.away")
+	p.accept(outage, "wamid.away")
 	p.wamids.set(true)
 	p.mustDeliver(delivery(phoneNumberID, status("failed", "wamid.away", uuid.Nil)))
 	if got := p.types(event.OrphanStream(phoneNumberID)); len(got) != 3 {
@@ -584,26 +797,26 @@ func TestOrphansAreJoined(t *testing.T) {
 	p.run(join().Run)
 	p.wamids.set(false)
 	p.accept(early, "wamid.early")
-	stands := func(id uuid.UUID, want message.Status) func() bool {
+	hasStatus := func(id uuid.UUID, want message.Status) func() bool {
 		return func() bool {
 			l, err := p.messages.Load(t.Context(), id)
 			return err == nil && l.Message.Status == want
 		}
 	}
-	p.eventually("the early status is joined", stands(early, message.StatusDelivered))
-	p.eventually("the status of the outage is joined", stands(away, message.StatusFailed))
+	p.eventually("the early status is joined", hasStatus(early, message.StatusDelivered))
+	p.eventually("the status of the outage is joined", hasStatus(outage, message.StatusFailed))
 	before := len(p.types(event.MessageStream(early)))
-	p.run(join().Run) // sees all of it again
+	p.run(join().Run) // processes everything again
 	last := p.attempted()
 	p.mustDeliver(delivery(phoneNumberID, status("delivered", "wamid.last", uuid.Nil)))
 	p.accept(last, "wamid.last")
-	p.eventually("the last status is joined", stands(last, message.StatusDelivered))
+	p.eventually("the last status is joined", hasStatus(last, message.StatusDelivered))
 	if after := len(p.types(event.MessageStream(early))); after != before {
 		t.Errorf("%d events of the message, and %d after a restart", before, after)
 	}
 }
 
-// A read model that hangs keeps nothing out of the log.
+// A read model that hangs doesn't prevent recording.
 func TestReadModelHangs(t *testing.T) {
 	p := start(t)
 	p.wamids.hangs.Store(true)
@@ -652,7 +865,8 @@ func TestManyStatuses(t *testing.T) {
 	}
 }
 
-// A webhook that cannot be read, larger than an event may be, is kept in pieces.
+// A webhook that cannot be parsed and exceeds the maximum size of an event is recorded in
+// pieces.
 func TestLargeUnreadableWebhook(t *testing.T) {
 	p := start(t)
 	body := strings.Repeat("no JSON \xff", 300_000)
@@ -660,12 +874,12 @@ func TestLargeUnreadableWebhook(t *testing.T) {
 	var kept strings.Builder
 	for i, e := range p.parkedInOrder() {
 		if e.Part != i+1 {
-			t.Errorf("piece %d is number %d", i+1, e.Part)
+			t.Errorf("piece %d has number %d", i+1, e.Part)
 		}
 		kept.Write(e.Personal.Raw)
 	}
 	if kept.String() != body {
-		t.Errorf("%d bytes came, %d are kept", len(body), kept.Len())
+		t.Errorf("%d bytes received, %d recorded", len(body), kept.Len())
 	}
 }
 
@@ -681,8 +895,8 @@ func (p *platform) parkedInOrder() []inbound.WebhookParked {
 	return parts
 }
 
-// With the store away nothing is answered 200; what comes again afterwards is
-// recorded in full.
+// While the event store is unavailable, no response is 200. A delivery that is repeated
+// afterward is recorded in full.
 func TestStoreAway(t *testing.T) {
 	p := start(t)
 	id := p.attempted()
@@ -691,14 +905,14 @@ func TestStoreAway(t *testing.T) {
 	p.stopStore()
 	resp := p.deliver([]byte(body), sign(secret, []byte(body)))
 	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
-		t.Errorf("store away: %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
+		t.Errorf("store unavailable: %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
 	}
 	if since := p.recorder.RecordingSince(); time.Since(since) > time.Second {
-		t.Errorf("recording since %s while nothing can be", since)
+		t.Errorf("recording since %s while nothing can be recorded", since)
 	}
 	p.startStore()
 	restarted := time.Now()
-	p.eventually("the delivery is taken", func() bool {
+	p.eventually("the delivery is accepted", func() bool {
 		return p.deliver([]byte(body), sign(secret, []byte(body))).StatusCode == http.StatusOK
 	})
 	if got := p.types(event.MessageStream(id))[2:]; !slices.Equal(got, []string{"Sent", "Delivered"}) {

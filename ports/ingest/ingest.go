@@ -1,10 +1,13 @@
-// Package ingest takes in commands to queue messages from a broker.
+// Package ingest consumes commands to queue messages from a broker.
 //
-// Its invariants: a command is acknowledged only after its message is recorded in
-// the log, or after it stands on the topic of rejected commands with the reason. A
-// repeat finds the message by its idempotency key and adds nothing. A command that
-// cannot be accepted stands in no other's way. While the event store is away nothing
-// is rejected: commands wait in the broker.
+// # Invariants
+//
+//   - A command is acknowledged only after its message is recorded in the event log, or
+//     after the command and the reason are on the topic of rejected commands.
+//   - A repeated command finds the message by its idempotency key and adds nothing.
+//   - A command that cannot be accepted doesn't block others.
+//   - While the event store is unavailable, no command is rejected because of that.
+//     Commands wait in the broker.
 package ingest
 
 import (
@@ -18,77 +21,79 @@ import (
 	wm "github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 )
 
 const (
-	// defaultSubscriptions is how many commands are in hand at once.
+	// defaultSubscriptions is the default of Options.Subscriptions.
 	defaultSubscriptions = 16
-	// maxTries is how often a command is tried that fails for a reason which is not
-	// its own, while the event store answers.
+	// maxTries is the maximum number of attempts for a command that fails for a reason
+	// other than its content while the event store is available.
 	maxTries = 5
-	// tryTimeout bounds one try.
+	// tryTimeout is the time limit for one attempt.
 	tryTimeout = 20 * time.Second
-	// A pause grows from shortestPause to longestPause.
+	// The delay before a retry grows from shortestPause to longestPause.
 	shortestPause = 50 * time.Millisecond
 	longestPause  = 5 * time.Second
-	// endTimeout bounds how long subscriptions may take to end.
+	// endTimeout is how long Run waits for subscriptions to end.
 	endTimeout = 10 * time.Second
 )
 
-// Broker is where commands come from and rejected ones go.
+// Broker delivers commands and receives rejected ones.
 type Broker interface {
-	// Subscribe opens one more subscription. When ctx ends the channel is closed, and
-	// what was not acknowledged comes again.
+	// Subscribe opens another subscription. When ctx ends, the channel is closed, and
+	// messages that were not acknowledged are delivered again.
 	Subscribe(ctx context.Context, topic string) (<-chan *wm.Message, error)
-	// Publish returns nil when the broker has the messages.
+	// Publish returns nil when the broker has confirmed the messages.
 	Publish(ctx context.Context, topic string, messages ...*wm.Message) error
-	// MaxMessage is how large a message may be, in bytes; 0 for any size.
+	// MaxMessage returns the maximum size of a message in bytes, or 0 if there is none.
 	MaxMessage() int
-	// Kind is the broker's name, for the log.
+	// Kind returns the broker's name for log output.
 	Kind() string
 }
 
-// Queue accepts messages; nil means recorded.
+// Queue accepts messages. If Handle returns nil, the message is recorded.
 type Queue interface {
-	Handle(ctx context.Context, r message.Request, cause command.Cause) (command.Queued, error)
+	Handle(ctx context.Context, r message.Request, cause event.Cause) (command.Queued, error)
 }
 
-// Options are what the intake is built of. Subscriptions and Logger have defaults.
+// Options configure a Consumer. Subscriptions and Logger are optional.
 type Options struct {
 	Broker Broker
-	// Commands and Rejected are the topics' names.
+	// Commands and Rejected are the names of the topics.
 	Commands, Rejected string
-	// Parse reads a command. Its errors are told to the producer.
+	// Parse decodes a command. Rejections contain its errors for the producer.
 	Parse func(raw []byte) (message.Request, error)
 	Queue Queue
-	// Ping reports whether the event store answers.
+	// Ping returns an error if the event store is unavailable.
 	Ping func(context.Context) error
-	IDs  command.IDs
-	// Subscriptions is how many commands are in hand at once, 16 if zero.
+	IDs  event.IDs
+	// Subscriptions is the maximum number of commands in progress. If zero, 16.
 	Subscriptions int
 	Logger        *slog.Logger
 }
 
-// Intake takes in commands.
-type Intake struct{ opts Options }
+// Consumer consumes commands.
+type Consumer struct{ opts Options }
 
-// New makes an intake.
-func New(o Options) *Intake {
+// New returns a Consumer.
+func New(o Options) *Consumer {
 	if o.Subscriptions <= 0 {
 		o.Subscriptions = defaultSubscriptions
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Intake{opts: o}
+	return &Consumer{opts: o}
 }
 
-// Run takes in commands until ctx ends, and answers ctx's error. A broker that is
-// away is waited for.
-func (i *Intake) Run(ctx context.Context) error {
+// Run consumes commands until ctx ends and returns ctx's error. It retries while the
+// broker is unavailable.
+func (i *Consumer) Run(ctx context.Context) error {
 	var subscriptions sync.WaitGroup
 	for range i.opts.Subscriptions {
 		subscriptions.Go(func() { i.subscribe(ctx) })
@@ -102,24 +107,24 @@ func (i *Intake) Run(ctx context.Context) error {
 	select {
 	case <-ended:
 	case <-time.After(endTimeout):
-		i.opts.Logger.WarnContext(ctx, "subscriptions to commands did not end in time; what they have in hand comes again")
+		i.opts.Logger.WarnContext(ctx, "command subscriptions did not end in time; unacknowledged commands will be delivered again")
 	}
 	return ctx.Err()
 }
 
-// subscribe keeps one subscription going until ctx ends.
-func (i *Intake) subscribe(ctx context.Context) {
-	pause := pauses{}
+// subscribe keeps one subscription open until ctx ends.
+func (i *Consumer) subscribe(ctx context.Context) {
+	retries := retry.Backoff{First: shortestPause, Max: longestPause}
 	for ctx.Err() == nil {
 		messages, err := i.opts.Broker.Subscribe(ctx, i.opts.Commands)
 		if err != nil {
 			if ctx.Err() == nil {
-				i.opts.Logger.WarnContext(ctx, "commands cannot be taken in", "broker", i.opts.Broker.Kind(), "error", err)
+				i.opts.Logger.WarnContext(ctx, "failed to subscribe to commands", "broker", i.opts.Broker.Kind(), "error", err)
 			}
-			pause.wait(ctx)
+			_ = retries.Sleep(ctx)
 			continue
 		}
-		pause = pauses{}
+		retries.Reset()
 		for m := range messages {
 			if ctx.Err() != nil {
 				m.Nack() // the channel must be read until it is closed
@@ -127,23 +132,23 @@ func (i *Intake) subscribe(ctx context.Context) {
 			}
 			i.take(m)
 		}
-		pause.wait(ctx) // a subscription that ended by itself
+		_ = retries.Sleep(ctx) // the subscription ended on its own
 	}
 }
 
-// take settles one command. It gives up, and leaves the command to come again,
-// when the subscription takes it back.
-func (i *Intake) take(m *wm.Message) {
+// take records one command or rejects it, and then acknowledges it. If the context of m
+// ends first, take returns the command to the broker, which delivers it again.
+func (i *Consumer) take(m *wm.Message) {
 	ctx := m.Context()
 	request, err := i.request(m)
 	var queued command.Queued
 	if err == nil {
-		queued, err = i.queue(ctx, request, trace.Parent(m.Metadata.Get("traceparent")))
+		queued, err = i.queue(ctx, request, trace.ParseTraceparent(m.Metadata.Get("traceparent")))
 	}
 	switch {
 	case err == nil:
 		m.Ack()
-		i.opts.Logger.DebugContext(ctx, "command", "message", queued.ID, "replayed", queued.Replayed)
+		i.opts.Logger.DebugContext(ctx, "command accepted", "message", queued.ID, "replayed", queued.Replayed)
 	case ctx.Err() != nil:
 		m.Nack()
 	case i.reject(ctx, m, err):
@@ -153,31 +158,32 @@ func (i *Intake) take(m *wm.Message) {
 	}
 }
 
-// request reads the command. One without an idempotency key is known by the id that
-// its producer gave the broker's message, so that it can come again unharmed.
-func (i *Intake) request(m *wm.Message) (message.Request, error) {
+// request decodes the command. If it has no idempotency key, the key is derived from the
+// ID that its producer gave the broker's message, so that repeating the command is safe.
+func (i *Consumer) request(m *wm.Message) (message.Request, error) {
 	r, err := i.opts.Parse(m.Payload)
 	if err != nil {
 		return r, err
 	}
 	if r.IdempotencyKey == "" {
 		if m.UUID == "" {
-			return r, domain.Invalid("idempotencyKey", "is missing, and the broker's message has no id to go by; a broker may deliver a command twice, so give one of the two")
+			return r, domain.Invalid("idempotencyKey", "is required because the broker's message has no ID; a broker can deliver a command twice, so set one of them")
 		}
 		r.IdempotencyKey = "broker:" + m.UUID
 	}
 	return r, nil
 }
 
-// queue records the message, in the trace of its producer. It tries again for as long as the event store is away,
-// and else a few times.
-func (i *Intake) queue(ctx context.Context, r message.Request, traceparent string) (command.Queued, error) {
-	cause := command.Cause{
+// queue records the message in the trace of its producer. It retries for as long as the
+// event store is unavailable. Other failures that can be temporary are retried a few
+// times.
+func (i *Consumer) queue(ctx context.Context, r message.Request, traceparent string) (command.Queued, error) {
+	cause := event.Cause{
 		By:          domain.Actor{Kind: domain.ActorBroker, ID: i.opts.Broker.Kind()},
 		CausationID: i.opts.IDs().String(),
 		Traceparent: traceparent,
 	}
-	pause := pauses{}
+	retries := retry.Backoff{First: shortestPause, Max: longestPause}
 	for tries := 1; ; {
 		trying, cancel := context.WithTimeout(ctx, tryTimeout)
 		queued, err := i.opts.Queue.Handle(trying, r, cause)
@@ -187,59 +193,43 @@ func (i *Intake) queue(ctx context.Context, r message.Request, traceparent strin
 		}
 		if i.answers(ctx) {
 			if tries++; tries > maxTries {
-				return queued, fmt.Errorf("tried %d times: %w", maxTries, err)
+				return queued, fmt.Errorf("%d attempts failed: %w", maxTries, err)
 			}
 		}
-		i.opts.Logger.WarnContext(ctx, "a command waits", "error", err)
-		if !pause.wait(ctx) {
+		i.opts.Logger.WarnContext(ctx, "failed to record command, retrying", "error", err)
+		if retries.Sleep(ctx) != nil {
 			return queued, ctx.Err()
 		}
 	}
 }
 
-func (i *Intake) answers(ctx context.Context) bool {
+func (i *Consumer) answers(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, longestPause)
 	defer cancel()
 	return i.opts.Ping(ctx) == nil
 }
 
-// final reports whether trying again would end the same.
+// final reports whether a retry would fail with the same error.
 func final(err error) bool {
 	var told *domain.Error
 	return errors.As(err, &told) && told.Code != domain.CodeUnavailable && told.Code != domain.CodeInternal
 }
 
-// reject puts the command onto the topic of rejected ones; false if the subscription
-// took it back before.
-func (i *Intake) reject(ctx context.Context, m *wm.Message, reason error) bool {
+// reject publishes the command to the topic of rejected commands. It retries until it
+// succeeds and returns true, or returns false if ctx ends first.
+func (i *Consumer) reject(ctx context.Context, m *wm.Message, reason error) bool {
 	rejected := i.rejection(ctx, m, reason)
-	pause := pauses{}
+	retries := retry.Backoff{First: shortestPause, Max: longestPause}
 	for {
 		err := i.opts.Broker.Publish(ctx, i.opts.Rejected, rejected)
 		if err == nil {
 			return true
 		}
 		if ctx.Err() == nil {
-			i.opts.Logger.WarnContext(ctx, "a rejected command cannot be put aside", "broker", i.opts.Broker.Kind(), "error", err)
+			i.opts.Logger.WarnContext(ctx, "failed to publish rejected command, retrying", "broker", i.opts.Broker.Kind(), "error", err)
 		}
-		if !pause.wait(ctx) {
+		if retries.Sleep(ctx) != nil {
 			return false
 		}
-	}
-}
-
-// pauses grow with each one.
-type pauses struct{ last time.Duration }
-
-// wait waits for the next pause; false if ctx ended before.
-func (p *pauses) wait(ctx context.Context) bool {
-	p.last = min(max(2*p.last, shortestPause), longestPause)
-	t := time.NewTimer(p.last)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/waypost/waypost/ports/ingest"
 )
 
-// memory is a broker in memory: virtual time needs one without a network.
+// memory is a broker in memory, because virtual time needs a broker without a network.
 type memory struct {
 	commands chan *wm.Message
 	limit    int
@@ -73,16 +73,16 @@ func (b *memory) rejections(t *testing.T) []ingest.Rejection {
 	return all
 }
 
-// queue records what it is given, or fails as it is told.
+// queue records the requests it receives. If fail is set, it returns fail's errors.
 type queue struct {
 	mu     sync.Mutex
 	fail   func(try int) error
 	tries  int
 	queued []message.Request
-	causes []command.Cause
+	causes []event.Cause
 }
 
-func (q *queue) Handle(_ context.Context, r message.Request, cause command.Cause) (command.Queued, error) {
+func (q *queue) Handle(_ context.Context, r message.Request, cause event.Cause) (command.Queued, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.tries++
@@ -95,13 +95,13 @@ func (q *queue) Handle(_ context.Context, r message.Request, cause command.Cause
 	return command.Queued{}, nil
 }
 
-// intake runs one over b and q until stop is called.
+// intake runs a Consumer on b and q until stop is called.
 func intake(b *memory, q *queue, away *bool) (stop func()) {
 	in := ingest.New(ingest.Options{
 		Broker: b, Commands: "commands", Rejected: "rejected", Queue: q, IDs: uuid.New, Subscriptions: 1,
 		Parse: func(raw []byte) (message.Request, error) {
 			if strings.HasPrefix(string(raw), "bad") {
-				return message.Request{}, domain.Invalid("to", "is bad")
+				return message.Request{}, domain.Invalid("to", "must not be bad")
 			}
 			return message.Request{Sender: "shop", IdempotencyKey: strings.TrimSuffix(string(raw), "keyless")}, nil
 		},
@@ -127,7 +127,7 @@ func acked(m *wm.Message) bool {
 	}
 }
 
-// A producer's traceparent goes on with its message; what is none does not.
+// A producer's traceparent continues with its message. An invalid one is dropped.
 func TestProducersTracesGoOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestProducersTracesGoOn(t *testing.T) {
 			got[r.IdempotencyKey] = q.causes[i].Traceparent
 		}
 		if len(got) != 2 || got["good"] != parent || got["odd"] != "" {
-			t.Errorf("queued in the spans %v", got)
+			t.Errorf("traceparents are %v", got)
 		}
 	})
 }
@@ -192,7 +192,7 @@ func TestAFailureOfItsOwnIsTriedAFewTimes(t *testing.T) {
 			t.Fatalf("acked %v after %d tries, rejected %+v", acked(m), q.tries, got)
 		}
 		if strings.Contains(got[0].Error.Message, "password") {
-			t.Errorf("the producer was told %q", got[0].Error.Message)
+			t.Errorf("the producer received %q", got[0].Error.Message)
 		}
 	})
 }
@@ -206,9 +206,9 @@ func TestRejectionTellsWhyAndWhat(t *testing.T) {
 		text          string
 		truncated     bool
 	}{
-		{"what is no JSON", "id", "bad \"text\"", 0, "to", "bad \"text\"", false},
+		{"not JSON", "id", "bad \"text\"", 0, "to", "bad \"text\"", false},
 		{"too large for the broker", "id", "bad" + strings.Repeat("x", 8000), 4096, "to", "bad" + strings.Repeat("x", 509), true},
-		{"no key and no id", "", "keyless", 0, "idempotencyKey", "keyless", false},
+		{"no key and no ID", "", "keyless", 0, "idempotencyKey", "keyless", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -227,7 +227,7 @@ func TestRejectionTellsWhyAndWhat(t *testing.T) {
 				r := got[0]
 				if r.Error.Code != domain.CodeInvalidInput || r.Error.Field != c.field || r.OriginalText != c.text ||
 					r.Truncated != c.truncated || r.OriginalSize != len(c.raw) || r.ID != c.id {
-					t.Errorf("rejected with %+v", r)
+					t.Errorf("rejection is %+v", r)
 				}
 			})
 		})

@@ -1,9 +1,9 @@
 import { defineConfig } from "vite";
 
-const demo = "http://127.0.0.1:8080"; // what `npm run dev` asks: a running `waypost demo`
+const demo = "http://127.0.0.1:8080"; // the server for `npm run dev`: a running `waypost demo`
 
-// What is built stands in ../page, committed, so that a checkout needs Go alone. Names without hashes and code that is
-// not minified keep its changes small and readable; the server's ETag makes browsers ask again.
+// The build in ../page is committed, so that a checkout needs only Go. Names without hashes and unminified code keep its
+// changes small and readable. The server's ETag makes browsers check for changes.
 export default defineConfig({
   base: "./",
   build: {

@@ -1,6 +1,6 @@
 // src/api/client.ts
 var requestTimeout = 15e3;
-/** An error that the server answered, with the code by which programs know it. */
+/** An error that the server returned, with its code. */
 var Refused = class extends Error {
 	code;
 	field;
@@ -12,9 +12,9 @@ var Refused = class extends Error {
 		this.messageId = extensions.messageId ?? null;
 	}
 };
-/** No answer came, so whether a mutation was carried out is not known. */
+/** There was no response, so it is unknown whether a mutation was carried out. */
 var ServerAway = class extends Error {};
-/** What is said of anything that was thrown. */
+/** Returns the text to show for a thrown value. */
 var messageOf = (error) => error instanceof Error ? error.message : String(error);
 var key = null;
 var currentKey = () => key;
@@ -44,7 +44,7 @@ async function ask(operation, variables, signal) {
 		text = await response.text();
 	} catch (cause) {
 		if (signal?.aborted) throw cause;
-		throw new ServerAway("The server does not answer.", { cause });
+		throw new ServerAway("The server does not respond.", { cause });
 	}
 	const answer = parsed(text);
 	const error = answer?.errors?.[0];
@@ -53,7 +53,7 @@ async function ask(operation, variables, signal) {
 		message: "The key is not valid.",
 		extensions: { code: "UNAUTHENTICATED" }
 	});
-	if (!response.ok || !answer?.data) throw new ServerAway(`The server answered ${response.status}.`);
+	if (!response.ok || !answer?.data) throw new ServerAway(`The server responded with status ${response.status}.`);
 	return answer.data;
 }
 function parsed(text) {
@@ -69,7 +69,7 @@ function sawServerTime(at) {
 	if (Number.isFinite(seen) && (offset === null || seen > offset)) offset = seen;
 }
 var serverNow = () => Date.now() + (offset ?? 0);
-/** Milliseconds since a time of the server. */
+/** Returns the milliseconds since a time of the server. */
 var since = (at) => serverNow() - Date.parse(at);
 // src/api/operations.ts
 var Alerts = {
@@ -230,7 +230,7 @@ var Connection = class {
 	ids = 0;
 	retry;
 	watch;
-	/** Follows until the function that it returns is called. */
+	/** Subscribes. Returns a function that ends the subscription. */
 	subscribe(operation, variables, options) {
 		const id = String(++this.ids);
 		this.entries.set(id, {
@@ -247,14 +247,14 @@ var Connection = class {
 			});
 		};
 	}
-	/** Forgets all subscriptions and hangs up. */
+	/** Ends all subscriptions and disconnects. */
 	close() {
 		this.entries.clear();
 		clearTimeout(this.retry);
 		this.drop();
 		this.failures = 0;
 	}
-	/** Connects at once instead of at the next try. */
+	/** Connects immediately instead of at the next retry. */
 	hurry() {
 		if (this.socket || this.entries.size === 0) return;
 		clearTimeout(this.retry);
@@ -376,7 +376,7 @@ var connection = new Connection();
 // src/lib/format.ts
 var wholes = new Intl.NumberFormat("en");
 var count = (value) => wholes.format(value);
-/** A figure with as many digits as tell something: 0.25, 4.2, 130. */
+/** Formats a number with its significant digits: 0.25, 4.2, 130. */
 function figure(value) {
 	const size = Math.abs(value);
 	if (size === 0) return "0";
@@ -386,23 +386,23 @@ function figure(value) {
 	return count(Math.round(value));
 }
 var trimmed = (digits) => digits.replace(/\.?0+$/, "");
-/** A share between 0 and 1 in percent; null is a dash. */
+/** Formats a fraction between 0 and 1 as a percentage, or null as a dash. */
 function percent(share) {
 	if (share === null) return "–";
 	const value = share * 100;
-	if (value === 0 || value === 100) return `${value} %`;
-	return value > 99.9 ? "> 99.9 %" : value < .01 ? "< 0.01 %" : `${trimmed(value.toFixed(value < 1 ? 2 : 1))} %`;
+	if (value === 0 || value === 100) return `${value}%`;
+	return value > 99.9 ? "> 99.9%" : value < .01 ? "< 0.01%" : `${trimmed(value.toFixed(value < 1 ? 2 : 1))}%`;
 }
-/** Seconds of an ISO 8601 duration, or null. */
+/** Returns the seconds of an ISO 8601 duration, or null if it is invalid. */
 function seconds(iso) {
 	const parts = /^(-?)P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$/.exec(iso ?? "");
 	if (!parts || iso === "P" || iso?.endsWith("T")) return null;
 	const [w, d, h, m, s] = parts.slice(2).map((part) => Number(part ?? 0));
 	return (parts[1] ? -1 : 1) * (w * 604800 + d * 86400 + h * 3600 + m * 60 + s);
 }
-/** An ISO 8601 duration of seconds. */
+/** Returns the ISO 8601 duration of a number of seconds. */
 var duration = (s) => `PT${Number(s.toFixed(3))}S`;
-/** Seconds of a length of time as people write it: 90, 5s, 1m30s, 2 h; null if it is none. */
+/** Returns the seconds of a duration in a notation like 90, 5s, 1m30s, or 2 h, or null if it is invalid. */
 function parseSpan(text) {
 	const plain = text.trim().toLowerCase();
 	if (/^\d+(\.\d+)?$/.test(plain)) return Number(plain);
@@ -419,7 +419,7 @@ function parseSpan(text) {
 	for (const [, n, unit] of plain.matchAll(/(\d+(?:\.\d+)?)\s*(sec|min|s|m|h|d)/g)) sum += Number(n) * (units[unit] ?? 0);
 	return sum;
 }
-/** The shortest writing that parseSpan reads back. */
+/** Returns the shortest notation that parseSpan accepts. */
 function spanInput(s) {
 	for (const [unit, size] of [
 		["d", 86400],
@@ -428,7 +428,7 @@ function spanInput(s) {
 	]) if (s > 0 && s % size === 0) return `${s / size} ${unit}`;
 	return `${s} s`;
 }
-/** A length of time in words, rounded to what matters. */
+/** Formats a duration, rounded to its significant units. */
 function span(s) {
 	if (s === null) return "–";
 	if (s < 0) s = 0;
@@ -443,7 +443,7 @@ function two(s, size, unit, restSize, restUnit) {
 	const rest = Math.floor(s % size / restSize);
 	return `${Math.floor(s / size)} ${unit}${rest > 0 ? ` ${rest} ${restUnit}` : ""}`;
 }
-/** An age in its greatest unit: it changes seldom, so that lists stay calm. */
+/** Formats an age in its largest unit, so that it rarely changes in lists. */
 function age(s) {
 	if (s < 60) return `${Math.max(0, Math.floor(s))} s`;
 	if (s < 3600) return `${Math.floor(s / 60)} min`;
@@ -452,7 +452,7 @@ function age(s) {
 }
 var two2 = (n) => String(n).padStart(2, "0");
 var day = (date) => `${date.getFullYear()}-${two2(date.getMonth() + 1)}-${two2(date.getDate())}`;
-/** A time of day in the browser's zone, with the day if it is another than that of now. */
+/** Formats a time of day in the browser's time zone, with the date if it is not today. */
 function clock(at, now, digits = "milliseconds") {
 	const date = new Date(at);
 	let time = `${two2(date.getHours())}:${two2(date.getMinutes())}`;
@@ -460,13 +460,13 @@ function clock(at, now, digits = "milliseconds") {
 	if (digits === "milliseconds") time += `.${String(date.getMilliseconds()).padStart(3, "0")}`;
 	return day(date) === day(new Date(now)) ? time : `${day(date)} ${time}`;
 }
-/** An enum's name in words. */
+/** Returns the name of an enum value as words. */
 var words = (name) => name.toLowerCase().replaceAll("_", " ");
-/** What people call a lane. */
+/** Returns the display name of a lane. */
 var laneName = (priority) => priority === "OTP" ? "OTP" : words(priority);
 var sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 var plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
-/** The end tells ids apart: those of one minute begin alike (UUIDv7). */
+/** Returns the end of an ID, which distinguishes it: IDs of the same minute have the same beginning (UUIDv7). */
 var shortId = (id) => id.length > 9 ? `…${id.slice(-8)}` : id;
 // src/state.ts
 var state = {
@@ -487,7 +487,7 @@ var drawEvery = 100;
 function onRefresh(fn) {
 	draw = fn;
 }
-/** Draws the page soon: at once after what somebody did, at most ten times a second otherwise. */
+/** Schedules a redraw: immediately if the last one is long enough ago, and at most ten times per second. */
 function refresh() {
 	if (asked) return;
 	asked = true;
@@ -499,20 +499,20 @@ function refresh() {
 	};
 	setTimeout(() => document.hidden ? now() : requestAnimationFrame(now), wait);
 }
-/** Draws each second while the tab is shown, for ages; until what it returns is called. */
+/** Redraws every second while the tab is visible, to update ages. Returns a function that stops it. */
 function everySecond() {
 	const timer = setInterval(() => document.hidden || refresh(), 1e3);
 	return () => clearInterval(timer);
 }
 var may = (scope) => state.viewer !== null && (state.viewer.scopes.includes(scope) || state.viewer.scopes.includes("ADMIN"));
-/** Why the key does not allow an operation, or null where it does. */
-function forbidden(operation) {
+/** Returns why the key does not allow an operation, or null if it does. what is the subject of the sentence. */
+function forbidden(operation, what = "This") {
 	const missing = operation.scopes.filter((scope) => !may(scope));
-	return missing.length === 0 ? null : `Needs a key with the scope ${missing.join(" and ")}.`;
+	return missing.length === 0 ? null : `${what} requires a key with the scope ${missing.join(" and ")}.`;
 }
 /**
-* Runs fn at once and again each `every` ms after it has ended. In a hidden tab it rests, and goes on when the tab is shown.
-* Returns what ends it.
+* Runs fn immediately, and again `every` ms after each run has ended. It pauses in a hidden tab. Returns a function that
+* stops it.
 */
 function poll(every, fn) {
 	let timer, stopped = false, running = false;
@@ -543,7 +543,7 @@ var signOut$1 = () => {};
 function onSignOut(fn) {
 	signOut$1 = fn;
 }
-/** Takes what went wrong with something that the page asked by itself. */
+/** Handles the error of a background request. */
 function report(error) {
 	if (error instanceof Refused && error.code === "UNAUTHENTICATED") return signOut$1("The key is no longer valid.");
 	if (error instanceof ServerAway) state.away = true;
@@ -555,7 +555,7 @@ var announce = () => {};
 function onAnnounce(fn) {
 	announce = fn;
 }
-/** Begins what goes on whatever view is shown. */
+/** Starts the work that is independent of the current view. */
 function begin() {
 	end();
 	ends = [poll(1500, pulse), follow$1()];
@@ -585,7 +585,7 @@ async function pulse() {
 	if (Date.now() - troubledAt > troubleFor) state.trouble = null;
 	refresh();
 }
-/** Puts a sender as a mutation answered it where the list has it. */
+/** Replaces a sender in the list by the result of a mutation. */
 function putSender(sender) {
 	const senders = state.senders ?? [];
 	const at = senders.findIndex(({ id }) => id === sender.id);
@@ -593,7 +593,7 @@ function putSender(sender) {
 	refresh();
 }
 var alertListeners = /* @__PURE__ */ new Set();
-/** Tells of each transition of an alert until what it returns is called. */
+/** Calls fn for each transition of an alert. Returns a function that stops it. */
 function onAlert(fn) {
 	alertListeners.add(fn);
 	return () => alertListeners.delete(fn);
@@ -618,9 +618,9 @@ function follow$1() {
 				});
 				if (Date.now() - startedAt > 2e3 || node.state !== "RAISED") {
 					if (node.state === "RAISED") announce(`Alert: ${node.summary}`);
-					else if (node.state === "RESOLVED") announce(`Over: ${node.summary}`);
+					else if (node.state === "RESOLVED") announce(`Resolved: ${node.summary}`);
 				}
-				for (const tell of alertListeners) tell();
+				for (const listener of alertListeners) listener();
 				refresh();
 			}
 		});
@@ -629,11 +629,11 @@ function follow$1() {
 	return () => stop();
 }
 var openAlerts = () => [...state.alerts.values()].map(({ alert }) => alert).sort((a, b) => Number(b.severity === "CRITICAL") - Number(a.severity === "CRITICAL") || Date.parse(b.raisedAt) - Date.parse(a.raisedAt));
-/** The sender that figures are of: the one that was chosen, or for a key that is limited to some, the first of those; null: all. */
+/** The sender that metrics are shown for: the chosen one, or the first one of a key that is limited to senders. Null means all. */
 var figuresOf = (chosen) => chosen ? chosen : state.viewer?.senderIds?.[0] ?? null;
-/** The senders to choose among for figures: a key that is limited to some sees none over all. */
+/** The choices of senders for metrics. A key that is limited to senders has no access to totals. */
 var figureChoices = (all) => senderChoices(all).slice(state.viewer?.senderIds ? 1 : 0);
-/** The senders to choose among, behind a choice for all of them. */
+/** The choices of senders, after one for all of them. */
 var senderChoices = (all) => [["", all], ...(state.senders ?? []).map(({ id, name }) => [id, name])];
 var badge = (n) => n === null || n === 0 ? "" : n > 9999 ? "9999+" : count(n);
 // src/route.ts
@@ -662,7 +662,7 @@ function link(path, query) {
 function go(to) {
 	location.hash = to;
 }
-/** Changes the query of where one is, without a new entry in the browser's history. */
+/** Changes the query of the current view, without a new entry in the browser's history. */
 function setQuery(change) {
 	const { path, query } = currentRoute();
 	for (const [name, value] of Object.entries(change)) if (value === null || value === "") query.delete(name);
@@ -674,7 +674,8 @@ function setQuery(change) {
 var session = {
 	fault: "",
 	opening: false,
-	asksForKey: false
+	asksForKey: false,
+	wantsLink: false
 };
 var retry;
 function signOut(reason = "") {
@@ -695,12 +696,12 @@ function signIn(key) {
 	useKey(key);
 	open$1();
 }
-/** Goes back to the demo's own key. */
+/** Switches back to the demo's own key. */
 function useDemoKey() {
 	sessionStorage.removeItem("key");
 	signIn(state.demo.key);
 }
-/** Opens the page with the key at hand; while the server is away it tries again. */
+/** Signs in with the current key. While the server is unavailable, it retries. */
 async function open$1() {
 	clearTimeout(retry);
 	Object.assign(session, {
@@ -713,7 +714,7 @@ async function open$1() {
 		const { viewer } = await ask(Viewer, {});
 		if (key !== currentKey()) return;
 		state.viewer = viewer;
-		if (!may("READ")) return signOut(`The key ${viewer.name} has no READ scope; it has ${viewer.scopes.join(", ")}.`);
+		if (!may("READ")) return signOut(`The key ${viewer.name} has no READ scope, only ${viewer.scopes.join(", ")}.`);
 		if (key !== state.demo?.key) sessionStorage.setItem("key", key);
 		Object.assign(session, {
 			opening: false,
@@ -725,7 +726,7 @@ async function open$1() {
 		if (key !== currentKey()) return;
 		if (error instanceof Refused && (error.code === "UNAUTHENTICATED" || error.code === "FORBIDDEN")) return signOut(error.message);
 		state.away = error instanceof ServerAway;
-		session.fault = `${error instanceof Error ? error.message : "The server does not answer."} The page tries again by itself.`;
+		session.fault = `${error instanceof Error ? error.message : "The server does not respond."} Retrying automatically.`;
 		retry = setTimeout(open$1, 2e3);
 	}
 	refresh();
@@ -736,17 +737,38 @@ async function start() {
 		refresh();
 	};
 	connection.onUnauthenticated = signOut;
+	takeLink();
 	state.demo = await demo();
 	const key = sessionStorage.getItem("key") ?? state.demo?.key;
 	if (key) signIn(key);
 	else signOut();
 }
-/** The demo's key and simulator. Elsewhere the same file is served without a key. */
+/** The storage key for the secret of the demo's link, for reloads and other tabs. The secret is useless after the demo. */
+var demoSecret = "demo";
+/** Removes the secret of the demo's link from the address and stores it. Returns whether there was one. */
+function takeLink() {
+	const secret = /^#key=(.+)$/.exec(location.hash)?.[1];
+	if (!secret) return false;
+	localStorage.setItem(demoSecret, secret);
+	history.replaceState(null, "", "#/");
+	return true;
+}
+/** Returns the demo's key and simulator. Without the secret of its link, and outside the demo, the file contains no key. */
 async function demo() {
+	const secret = localStorage.getItem(demoSecret) ?? "";
 	try {
-		const response = await fetch("demo.json", { signal: AbortSignal.timeout(1e4) });
+		const response = await fetch("demo.json", {
+			headers: { authorization: `Bearer ${secret}` },
+			signal: AbortSignal.timeout(1e4)
+		});
 		const given = response.ok ? await response.json() : null;
-		return given?.key ? given : null;
+		session.wantsLink = given?.demo === true;
+		if (given?.key) return {
+			...given,
+			secret
+		};
+		if (given) localStorage.removeItem(demoSecret);
+		return null;
 	} catch {
 		return null;
 	}
@@ -801,7 +823,7 @@ function setProp(node, name, before, value) {
 	else node.setAttribute(name, value === true ? "" : String(value));
 }
 var keyOf = (vnode) => typeof vnode === "string" ? "#text" : `${vnode.tag}\u0000${vnode.props.key ?? ""}`;
-/** Makes the children of parent, which show old, show next. A node is kept for the child of the same tag and key. */
+/** Updates the children of parent from old to next. Nodes are reused for children with the same tag and key. */
 function patchChildren(parent, old, next) {
 	const nodes = [...parent.childNodes];
 	if (nodes.length !== old.length) {
@@ -880,7 +902,7 @@ var chip = (text, tone, props) => h("span", {
 var statusChip = (name) => chip(words(name), toneOf(name));
 var quiet = (...children) => h("p", { class: "quiet" }, ...children);
 var mono = (text) => h("span", { class: "mono" }, text);
-/** A card with a heading; tools stand at its right. */
+/** A card with a heading and tools to the right of it. */
 function card(title, props, tools, ...children) {
 	const key = props.key ?? String(props.id ?? "card"), id = `${props.id ? String(props.id) : key}-title`;
 	return h("section", {
@@ -890,14 +912,14 @@ function card(title, props, tools, ...children) {
 		"aria-labelledby": id
 	}, h("div", { class: "heading" }, h("h2", { id }, title), tools ? h("div", { class: "tools" }, tools) : null), ...children);
 }
-/** A table with its headings; in a narrow window columns of the class extra are left out, and a table of the class stack stands row by row. */
+/** A table with headings. In a narrow window, columns with the class extra are hidden, and the cells of a table with the class stack are stacked. */
 function table(props, caption, columns, rows) {
 	return h("table", props, h("caption", { class: "unseen" }, caption), h("thead", null, h("tr", null, columns.map(({ name, title, class: names }) => h("th", {
 		scope: "col",
 		class: names ?? null
 	}, title ? h("abbr", { title }, name) : name)))), h("tbody", null, rows));
 }
-/** A cell that says its column's name where the table is stacked. */
+/** A cell that shows its column's name where the table is stacked. */
 var cell = (label, props, ...children) => h("td", {
 	...props,
 	"data-label": label
@@ -911,7 +933,7 @@ var ago = (at) => h("time", {
 	title: clock(at, serverNow())
 }, age((serverNow() - Date.parse(at)) / 1e3));
 var facts = (entries) => h("dl", { class: "facts" }, entries.filter(([, value]) => value !== null && value !== void 0 && value !== false).map(([name, value]) => [h("dt", { key: name }, name), h("dd", { key: name }, value)]));
-/** A button. Its key keeps it the same node when others come and go beside it: the focus must not slide to another. */
+/** A button. Its key keeps its node when other buttons appear or disappear, so that it does not lose the focus. */
 function button(text, onclick, props) {
 	return h("button", {
 		type: "button",
@@ -921,11 +943,11 @@ function button(text, onclick, props) {
 		...props
 	}, text);
 }
-/** What the field that an event came from holds. */
+/** Returns the value of the field that sent the event. */
 var held = (event) => event.target.value.trim();
 var fields = 0;
 var ids = /* @__PURE__ */ new Map();
-/** A control with its label and a hint that a screen reader reads with it. */
+/** A control with a label and a hint that screen readers read with it. */
 function field(label, control, hint) {
 	const name = String(control.props.name ?? label);
 	let id = ids.get(name);
@@ -948,7 +970,7 @@ var options = (values, chosen) => values.map(([value, text]) => h("option", {
 	value,
 	selected: value === chosen
 }, text));
-/** A filter beside a list: it answers what was chosen. */
+/** A filter of a list. It calls onchoose with the chosen value. */
 function choose(label, value, values, onchoose, props) {
 	return h("label", {
 		class: "choose",
@@ -959,7 +981,7 @@ function choose(label, value, values, onchoose, props) {
 		onchange: (event) => onchoose(event.target.value)
 	}, options(values, value)));
 }
-/** Buttons of which one is chosen. */
+/** Buttons of which one is selected. */
 function segments(label, value, values, onchoose) {
 	return h("div", {
 		class: "segments",
@@ -972,13 +994,13 @@ function segments(label, value, values, onchoose) {
 		onclick: () => onchoose(id)
 	}, text)));
 }
-/** What a form's fields hold; a field that is left empty is not there. */
+/** Returns the values of a form's fields. Empty fields are omitted. */
 function values(form) {
 	const held = {};
 	for (const [name, value] of new FormData(form)) if (typeof value === "string" && value.trim() !== "") held[name] = value.trim();
 	return held;
 }
-/** Marks the field that the server names, and goes there. */
+/** Marks the field that the server reported as invalid, and moves the focus to it. */
 function markField(form, name) {
 	for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
 	if (!name) return;
@@ -988,7 +1010,7 @@ function markField(form, name) {
 		control.focus();
 	}
 }
-/** Not crypto.randomUUID: that is missing where the page is served over plain HTTP from another machine. */
+/** Returns a new idempotency key. crypto.randomUUID is not available over plain HTTP from another machine. */
 var freshKey = () => `page-${Array.from(crypto.getRandomValues(/* @__PURE__ */ new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 // src/ui/overlay.ts
 var open = null;
@@ -1010,9 +1032,9 @@ function closeDialog() {
 	[open, shown] = [null, null];
 	refresh();
 }
-/** What is said of an error that a button brought about. */
+/** Returns the text to show for the error of an action. */
 function faultText(error) {
-	if (error instanceof ServerAway) return "No answer came: whether it was done is not known. Doing it again is safe.";
+	if (error instanceof ServerAway) return "No response, so the outcome is unknown. It is safe to try again.";
 	return messageOf(error);
 }
 function dialog() {
@@ -1054,7 +1076,7 @@ function dialog() {
 		type: "submit",
 		class: danger ? "danger" : "",
 		disabled: busy$1 || text === null
-	}, busy$1 ? "One moment…" : text ?? "…"), button("Cancel", closeDialog))));
+	}, busy$1 ? "Please wait…" : text ?? "…"), button("Cancel", closeDialog))));
 }
 var notes = [];
 var lastNote = 0;
@@ -1072,7 +1094,7 @@ function note(text, bad = false) {
 	}, noteTime);
 	refresh();
 }
-/** Does what a button asks for and says how it went. */
+/** Performs an action and shows a note with the outcome. */
 async function attempt(done, fn) {
 	try {
 		await fn();
@@ -1082,7 +1104,7 @@ async function attempt(done, fn) {
 	}
 }
 var operations = /* @__PURE__ */ new Map();
-/** Shows an operation until it is over, whatever view is looked at, and for as long as somebody wants to read its refusals. */
+/** Shows an operation in every view until it is finished and the user has closed it. */
 function watch(verb, progress, ended) {
 	const running = {
 		verb,
@@ -1118,7 +1140,7 @@ var operationCards = () => [...operations].map(([id, { verb, progress, stop }]) 
 		max: Math.max(selected, 1),
 		value: String(done + refusedCount),
 		"aria-label": `${verb}: progress`
-	}), h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${plural(refusedCount, "refusal")}` : ""}`), refused.length > 0 ? h("details", null, h("summary", null, "What was refused"), h("ul", null, refused.map((r) => h("li", { key: r.messageId }, h("a", { href: `#/messages/${r.messageId}` }, shortId(r.messageId)), ` ${r.message}`)))) : null);
+	}), h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${count(refusedCount)} rejected` : ""}`), refused.length > 0 ? h("details", null, h("summary", null, "Rejected messages"), h("ul", null, refused.map((r) => h("li", { key: r.messageId }, h("a", { href: `#/messages/${r.messageId}` }, shortId(r.messageId)), ` ${r.message}`)))) : null);
 });
 var overlay = () => [
 	dialog(),
@@ -1136,7 +1158,7 @@ var overlay = () => [
 		"data-tone": bad ? "bad" : "good"
 	}, text)))
 ];
-// src/lib/recognise.ts
+// src/lib/recognize.ts
 var statuses = [
 	"QUEUED",
 	"SENDING",
@@ -1179,10 +1201,10 @@ var enumName = (text) => text.trim().toUpperCase().replaceAll(/[\s-]+/g, "_");
 var statusNamed = (text) => statuses.find((s) => s === enumName(text) || s.replace("_", "") === enumName(text));
 var unquoted = (text) => text.replace(/^"(.*)"$/, "$1");
 /**
-* Recognises a message id, a number, a wamid, name=value, a status, or word:value for each filter, several of them beside
-* each other. What is none of these is an idempotency key.
+* Recognizes a message ID, a phone number, a wamid, name=value, a status, or word:value for each filter, in any combination.
+* Anything else is an idempotency key.
 */
-function recognise(typed) {
+function recognize(typed) {
 	const text = typed.trim();
 	const found = {};
 	if (text === "") return found;
@@ -1259,12 +1281,12 @@ function takeLabel(found, text) {
 	}];
 	return true;
 }
-/** What was recognised, for the line below the box. */
+/** Describes the filters, for the line below the box. */
 function describe(filters) {
 	const parts = [];
-	if (filters.id) parts.push(`message id ${filters.id}`);
+	if (filters.id) parts.push(`message ID ${filters.id}`);
 	if (filters.to) parts.push(`phone number ${filters.to}`);
-	if (filters.wamid) parts.push("WhatsApp id");
+	if (filters.wamid) parts.push("WhatsApp ID");
 	if (filters.key) parts.push(`idempotency key ${filters.key}`);
 	for (const { name, value } of filters.labels ?? []) parts.push(`label ${name} = ${value}`);
 	if (filters.status) parts.push(`status ${filters.status.map((s) => s.toLowerCase().replace("_", " ")).join(" or ")}`);
@@ -1276,7 +1298,7 @@ function describe(filters) {
 	if (filters.code !== void 0) parts.push(`code ${filters.code}`);
 	return parts;
 }
-/** Filters as the part of a link behind "?", and back. */
+/** Converts filters to the query of a link. fromQuery converts it back. */
 function toQuery(filters) {
 	const query = new URLSearchParams();
 	for (const name of [
@@ -1328,14 +1350,14 @@ var focusSearch = () => {
 	box.select();
 };
 function searchBox() {
-	const found = describe(recognise(typed));
+	const found = describe(recognize(typed));
 	return h("form", {
 		class: "search",
 		role: "search",
 		onsubmit: (event) => {
 			event.preventDefault();
 			const box = document.getElementById("search");
-			const filters = recognise(box.value);
+			const filters = recognize(box.value);
 			if (describe(filters).length === 0) return;
 			go(filters.id ? link(["messages", filters.id]) : link(["messages"], toQuery(filters)));
 			typed = box.value = "";
@@ -1348,7 +1370,7 @@ function searchBox() {
 		id: "search",
 		type: "search",
 		name: "q",
-		placeholder: "Message id, number, key, wamid, label=value, status",
+		placeholder: "Message ID, number, key, wamid, label=value, status",
 		autocomplete: "off",
 		spellcheck: "false",
 		"aria-describedby": "search-hint",
@@ -1372,10 +1394,10 @@ function searchBox() {
 		class: focused ? "search-hint" : "unseen",
 		role: "status"
 	}, found.length > 0 ? [
-		"Enter looks for ",
+		"Press Enter to search for ",
 		h("strong", null, found.join(", ")),
 		"."
-	] : "Words may be combined: failed campaign=spring, or with a name before them: sender:demo code:131026 template:hello key:order-7."));
+	] : "Combine terms: failed campaign=spring. Or name the fields: sender:demo code:131026 template:hello key:order-7."));
 }
 // src/ui/theme.ts
 var kept = "theme";
@@ -1407,7 +1429,7 @@ var signInCard = () => h("section", {
 	id: "sign-in",
 	class: "card narrow",
 	"aria-labelledby": "sign-in-title"
-}, h("h2", { id: "sign-in-title" }, "API key"), quiet("READ shows this page; PERSONAL adds numbers and contents, AUDIT the ledger and the log, SEND the form, OPERATE what changes ", "senders, alerts and dead letters. The key stays in this tab until the tab is closed. The first start of the server prints an ADMIN key."), h("form", {
+}, h("h2", { id: "sign-in-title" }, "API key"), quiet("The web UI requires the READ scope. PERSONAL adds phone numbers and content, AUDIT the ledger and the event log, SEND the form ", "for messages, and OPERATE changes to senders, alerts, and dead letters. The key is kept in this tab until you close it. The ADMIN ", "key is in the file admin.key in the server's data directory."), session.wantsLink ? quiet("This is the demo. To sign in, open the link that it printed in the terminal.") : null, h("form", {
 	id: "sign-in-form",
 	onsubmit: (event) => {
 		event.preventDefault();
@@ -1433,7 +1455,7 @@ var signInCard = () => h("section", {
 	disabled: session.opening
 }, session.opening ? "Opening…" : "Open"), state.demo ? button("Use the demo's key", useDemoKey) : null)));
 // src/lib/scale.ts
-/** Round steps from 0 to at least top, about wanted of them. */
+/** Returns about `wanted` round values from 0 to at least top. */
 function valueTicks(top, wanted) {
 	if (!(top > 0)) return [0, 1];
 	const rough = top / wanted;
@@ -1467,7 +1489,7 @@ var timeSteps = [
 	172800,
 	604800
 ];
-/** Round times in (from, to), at most wanted of them, in milliseconds; offset is the zone's, in minutes as Date gives it. */
+/** Returns at most `wanted` round times in (from, to), in milliseconds. offset is that of the time zone in minutes, as in Date. */
 function timeTicks(from, to, wanted, offset) {
 	const shift = offset * 6e4;
 	const step = 1e3 * (timeSteps.find((s) => (to - from) / (s * 1e3) <= wanted) ?? timeSteps.at(-1));
@@ -1475,7 +1497,7 @@ function timeTicks(from, to, wanted, offset) {
 	for (let t = Math.ceil((from - shift) / step) * step + shift; t <= to; t += step) ticks.push(t);
 	return ticks;
 }
-/** An SVG path through the points. Where y is null the line is broken; a point alone is a short stroke, so that it shows. */
+/** Returns an SVG path through the points. The line is broken where y is null. A single point is a short stroke, so that it is visible. */
 function linePath(points) {
 	let path = "", drawing = false;
 	points.forEach(({ x, y }, i) => {
@@ -1491,7 +1513,7 @@ function linePath(points) {
 	return path;
 }
 var round = (n) => Math.round(n * 10) / 10;
-/** The windows that can be looked at, with a step that gives 60 to 170 points. Below a minute steps are known for 3 h only. */
+/** The available windows, each with a step that results in 60 to 170 points. Steps below a minute are available only for 3 h. */
 var windows = [
 	{
 		id: "5m",
@@ -1530,7 +1552,7 @@ var windows = [
 		step: 3600
 	}
 ];
-/** The bounds of a series whose steps lie on round times: from is the start of its first, to the end of the last that is over. */
+/** Returns the bounds of a series with steps at round times: the start of its first step and the end of its last complete one. */
 function stepBounds(now, window) {
 	const step = window.step * 1e3;
 	const to = Math.floor(now / step) * step;
@@ -1556,7 +1578,7 @@ var Plot = class {
 	constructor(title) {
 		this.title = title;
 	}
-	/** What stands at the right of the heading: which step is read, and the way to the table. */
+	/** The tools to the right of the heading: the current step, and the button for the table. */
 	tools(series) {
 		return [h("span", { class: "plot-time" }, series === null ? "" : this.at === null ? "latest" : this.stepName(series, Math.min(this.at, series.steps - 1))), h("button", {
 			type: "button",
@@ -1707,7 +1729,7 @@ var Plot = class {
 			role: "group",
 			"aria-roledescription": "plot",
 			ref: this.measure,
-			"aria-label": `${this.title}. ${series?.unit ?? ""}. The arrow keys read its steps.`,
+			"aria-label": `${this.title}. ${series?.unit ?? ""}. Use the arrow keys to read its steps.`,
 			onpointermove: move,
 			onpointerdown: move,
 			onpointerleave: () => this.read(null),
@@ -1760,7 +1782,7 @@ var Plot = class {
 			tabindex: 0,
 			role: "region",
 			"aria-label": `${this.title}, as a table`
-		}, h("table", null, h("caption", { class: "unseen" }, `${this.title}, ${series.unit}, the latest first`), h("thead", null, h("tr", null, h("th", { scope: "col" }, "Step"), series.lines.map((line) => h("th", {
+		}, h("table", null, h("caption", { class: "unseen" }, `${this.title}, ${series.unit}, newest first`), h("thead", null, h("tr", null, h("th", { scope: "col" }, "Step"), series.lines.map((line) => h("th", {
 			scope: "col",
 			class: "number",
 			key: line.name
@@ -1777,7 +1799,7 @@ function tickName(at, length) {
 	return clock(at, at, length < 6e5 ? "seconds" : "minutes");
 }
 // src/views/alert_parts.ts
-/** An alert in one line, for lists that lead to it. */
+/** An alert in one line, for lists that link to it. */
 var alertLine = (alert) => h("li", { key: alert.id }, chip(words(alert.severity), toneOf(alert.severity)), h("a", { href: "#/alerts" }, alert.summary), h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", "for ", ago(alert.raisedAt)));
 // src/views/ledger_figures.ts
 var columns$2 = [
@@ -1834,12 +1856,12 @@ var columns$1 = [
 	},
 	{
 		name: "Drain/min",
-		title: "Messages that ended waiting in the last minute",
+		title: "Messages that left the queue in the last minute",
 		class: "number"
 	},
 	{
 		name: "Empty in",
-		title: "When the queue is empty at this drain",
+		title: "Time until the queue is empty at this drain rate",
 		class: "number"
 	},
 	{
@@ -1848,7 +1870,7 @@ var columns$1 = [
 		class: "number"
 	}
 ];
-/** When a queue is empty at its drain: never, if something is due and nothing leaves. */
+/** Returns the time until a queue is empty at its drain rate: never, if messages are due but none leave. */
 function emptyIn(sender) {
 	const left = seconds(sender.emptyIn);
 	if (left !== null) return sender.queueDepth === 0 ? "–" : left < 1 ? "< 1 s" : span(left);
@@ -1865,7 +1887,7 @@ function due(iso) {
 	}, span(age < 1 ? age : Math.floor(age)));
 }
 function queuesTable(senders) {
-	return table({ class: "stack queues" }, "What waits, by sender and lane", columns$1, senders.flatMap((sender) => [h("tr", {
+	return table({ class: "stack queues" }, "Queues by sender and lane", columns$1, senders.flatMap((sender) => [h("tr", {
 		key: sender.id,
 		class: "total"
 	}, h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name), sender.state === "ACTIVE" ? null : [" ", statusChip(sender.state)]), cell("Lane", null, "all"), cell("Due", { class: "number" }, count(sender.queueDepth)), cell("Oldest due", { class: "number" }, due(sender.oldestDueAge)), cell("Drain/min", { class: "number" }, figure(sender.drainPerMinute)), cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", {
@@ -1954,7 +1976,7 @@ function overview(route) {
 		for (const stop of ends) stop();
 		[series, ends] = [null, []];
 	}
-	/** Follows the figures while the tab is shown. */
+	/** Follows the metrics while the tab is visible. */
 	function follow(length, every, take) {
 		let stop = null;
 		const turn = () => {
@@ -1996,11 +2018,11 @@ function overview(route) {
 			return h("div", { class: "board" }, h("div", {
 				class: "filters wide",
 				role: "group",
-				"aria-label": "What the figures are of"
+				"aria-label": "Filters"
 			}, choose("Sender", senderId ?? "", figureChoices("all senders"), (value) => setQuery({ sender: value }), { id: "sender-filter" }), segments("Window", window.id, windows.map(({ id, name }) => [id, name]), (id) => setQuery({ window: id }))), tiles(now, live, window.name), card("Throughput", { id: "throughput" }, throughput.tools(through), throughput.render(through)), card("Delivery latency", { id: "latency" }, latency.tools(late), latency.render(late)), open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], {
 				id: "open-alerts",
 				class: "wide"
-			}, h("a", { href: "#/alerts" }, "All alerts"), h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null, card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${window.name}`), errors(live)), card("Queues", { id: "queues" }, null, state.senders?.length === 0 ? quiet("No sender yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)), forbidden(Ledger) ? null : card(["Ledger ", balanced(books)], {
+			}, h("a", { href: "#/alerts" }, "All alerts"), h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null, card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${window.name}`), errors(live)), card("Queues", { id: "queues" }, null, state.senders?.length === 0 ? quiet("No senders yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)), forbidden(Ledger) ? null : card(["Ledger ", balanced(books)], {
 				id: "ledger",
 				class: "wide"
 			}, h("a", { href: "#/ledger" }, "Ledger and log"), ledgerFigures(books)));
@@ -2023,7 +2045,7 @@ function tiles(now, live, window) {
 	const perSecond = now ? now.sent / nowSpan : null;
 	const p95 = seconds(live?.p95DeliveryLatency);
 	const due = seconds(now?.oldestDueAge);
-	return h("dl", { class: "tiles wide" }, tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}` : "…"), tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? `${count(live.delivered)} of ${count(live.sent)} sent` : "…"), tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed + live.deadLettered)} failed or dead` : "…", live?.errorRate && live.errorRate > .02 ? "bad" : null), tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"), tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing is due" : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null), tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost` : "…"), tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad" : null), tile("behind", "Read model", state.behind === null ? "…" : state.behind < 1 ? "current" : span(state.behind), (state.behind ?? 0) < 1 ? "not behind the log" : "behind the log", (state.behind ?? 0) > 5 ? "warn" : null));
+	return h("dl", { class: "tiles wide" }, tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}` : "…"), tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? `${count(live.delivered)} of ${count(live.sent)} sent` : "…"), tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed + live.deadLettered)} failed or dead` : "…", live?.errorRate && live.errorRate > .02 ? "bad" : null), tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"), tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing due" : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null), tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost` : "…"), tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad" : null), tile("behind", "Read model", state.behind === null ? "…" : state.behind < 1 ? "current" : span(state.behind), (state.behind ?? 0) < 1 ? "up to date" : "behind the event log", (state.behind ?? 0) > 5 ? "warn" : null));
 }
 function throughputSeries(loaded) {
 	if (!loaded) return null;
@@ -2034,7 +2056,7 @@ function throughputSeries(loaded) {
 		from,
 		step,
 		steps: points.length,
-		unit: perMinute ? "messages a minute" : "messages a second",
+		unit: perMinute ? "messages per minute" : "messages per second",
 		write: (value) => `${figure(value)}${perMinute ? "/min" : "/s"}`,
 		lines: [
 			{
@@ -2104,13 +2126,13 @@ var errorColumns = [
 	},
 	{
 		name: "Rate",
-		title: "Share of all calls and statuses",
+		title: "Fraction of all calls and statuses",
 		class: "number"
 	}
 ];
 function errors(live) {
 	if (!live) return quiet("Loading…");
-	if (live.errorsByType.length === 0) return quiet("No call and no status failed.");
+	if (live.errorsByType.length === 0) return quiet("No failed calls or statuses.");
 	const most = live.errorsByType[0].count;
 	return table({ class: "errors" }, "Failed calls and statuses by type", errorColumns, live.errorsByType.slice(0, 12).map((error) => {
 		const search = new URLSearchParams({ category: error.category });
@@ -2126,7 +2148,7 @@ function errors(live) {
 	}));
 }
 // src/views/actions.ts
-/** Counts what a selection finds, by the server's own dry run, and asks before it is done. */
+/** Counts the selected messages with a dry run on the server, and asks for confirmation. */
 function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, run }, what, ended) {
 	let selected = null, fault = "";
 	dryRun().then((progress) => {
@@ -2146,7 +2168,7 @@ function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, 
 				required: true,
 				maxlength: 500,
 				autocomplete: "off",
-				placeholder: "Why, for the history"
+				placeholder: "Recorded in the history"
 			})) : null
 		],
 		run: async (values) => {
@@ -2154,7 +2176,7 @@ function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, 
 		}
 	});
 }
-var noDeadLetter = "The selection finds no dead letter any more.";
+var noDeadLetter = "No dead letters match the selection.";
 function requeueDeadLetters(input, what, ended) {
 	const send = (dryRun) => ask(Requeue, {
 		input,
@@ -2166,7 +2188,7 @@ function requeueDeadLetters(input, what, ended) {
 		danger: false,
 		reason: false,
 		none: noDeadLetter,
-		says: (n) => `${plural(n, "message")} will be sent again, each with a fresh budget of attempts.`,
+		says: (n) => `${plural(n, "message")} will be sent again, each with a new retry budget.`,
 		button: (n) => `Requeue ${count(n)}`,
 		count: () => send(true),
 		run: () => send(false)
@@ -2184,13 +2206,13 @@ function discardDeadLetters(input, what, ended) {
 		danger: true,
 		reason: true,
 		none: noDeadLetter,
-		says: (n) => `${plural(n, "message")} will be dropped for good. Their history stays.`,
+		says: (n) => `${plural(n, "message")} will be permanently discarded. Their history remains.`,
 		button: (n) => `Discard ${count(n)}`,
 		count: () => send(true, "count"),
 		run: (reason) => send(false, reason)
 	}, what, ended);
 }
-/** Calls off all that a filter finds and that still waits. */
+/** Cancels all waiting messages that match a filter. */
 function cancelMessages(filter, what, ended) {
 	const send = (dryRun, reason) => ask(CancelMany, {
 		input: { filter },
@@ -2202,29 +2224,29 @@ function cancelMessages(filter, what, ended) {
 		verb: "Cancelling",
 		danger: true,
 		reason: true,
-		none: "Nothing that the filter finds waits any more.",
-		says: (n) => `${plural(n, "waiting message")} will be called off.`,
+		none: "No waiting messages match the filter.",
+		says: (n) => `${plural(n, "waiting message")} will be cancelled.`,
 		button: (n) => `Cancel ${count(n)}`,
 		count: () => send(true, "count"),
 		run: (reason) => send(false, reason)
-	}, what ? `All by ${what}.` : "All messages.", ended);
+	}, what ? `All messages with ${what}.` : "All messages.", ended);
 }
 function cancelMessage(id, ended) {
 	openDialog({
-		title: "Cancel the message",
+		title: "Cancel message",
 		danger: true,
-		label: () => "Cancel the message",
-		body: () => [h("p", null, "It will not be sent. Once a call to WhatsApp is under way it can no longer be called off."), field("Reason", h("input", {
+		label: () => "Cancel message",
+		body: () => [h("p", null, "The message will not be sent. After a call to WhatsApp has started, it can no longer be cancelled."), field("Reason", h("input", {
 			name: "reason",
 			maxlength: 500,
 			autocomplete: "off"
-		}), "For its history; it may be left out.")],
+		}), "Optional. Recorded in the message's history.")],
 		run: async (values) => {
 			await ask(Cancel, {
 				id,
 				reason: values.reason ?? null
 			});
-			note("The message is cancelled.");
+			note("Message cancelled.");
 			ended();
 		}
 	});
@@ -2313,7 +2335,7 @@ function filterBar(filters, live) {
 		else if (value) next.status = [value];
 		else delete next.status;
 		change(next);
-	}, { id: "status-filter" }), choose("Sender", filters.sender ?? "", senderChoices("all"), (value) => set("sender", value)), choose("Type", filters.type ?? "", [["", "all"], ...types.map((t) => [t, words(t)])], (value) => set("type", value)), choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map((p) => [p, laneName(p)])], (value) => set("priority", value)), parts.length > 0 ? h("p", { class: "searched" }, "Found by ", h("strong", null, parts.join(", "))) : null, Object.keys(filters).length > 0 ? h("a", {
+	}, { id: "status-filter" }), choose("Sender", filters.sender ?? "", senderChoices("all"), (value) => set("sender", value)), choose("Type", filters.type ?? "", [["", "all"], ...types.map((t) => [t, words(t)])], (value) => set("type", value)), choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map((p) => [p, laneName(p)])], (value) => set("priority", value)), parts.length > 0 ? h("p", { class: "searched" }, "Filtered by ", h("strong", null, parts.join(", "))) : null, Object.keys(filters).length > 0 ? h("a", {
 		class: "clear",
 		href: "#/messages"
 	}, "Clear all") : null);
@@ -2323,7 +2345,7 @@ function withPage(query, listed) {
 	return query;
 }
 var columns = [
-	{ name: "Id" },
+	{ name: "ID" },
 	{ name: "To" },
 	{
 		name: "Sender",
@@ -2361,7 +2383,7 @@ var messageTable = (rows) => table({
 	title: message.id,
 	"aria-label": `Message ${message.id}`
 }, shortId(message.id))), h("td", { class: "mono" }, message.to ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number" }, message.attempts), h("td", { class: "number" }, age(since(message.queuedAt) / 1e3)))));
-/** The newest messages, changing as they move. */
+/** The newest messages, updated live. */
 var Feed = class {
 	rows = /* @__PURE__ */ new Map();
 	note = "Loading…";
@@ -2394,7 +2416,7 @@ var Feed = class {
 		if (document.hidden) this.unfollow();
 		else if (!this.holding) this.start();
 	};
-	/** Asks how far the lists are, loads the newest messages, then follows the log from there: no change falls between the two. */
+	/** Loads the position of the lists, then the newest messages, and follows the event log from that position, so that no change is missed. */
 	async start(asking = 0) {
 		clearTimeout(this.timer);
 		this.unfollow();
@@ -2427,7 +2449,7 @@ var Feed = class {
 		} catch (error) {
 			if (this.stopped) return;
 			report(error);
-			this.note = "The messages could not be loaded; they are asked for again.";
+			this.note = "Could not load the messages. Retrying.";
 			this.timer = setTimeout(() => void this.start(), 2e3);
 		}
 	}
@@ -2469,19 +2491,19 @@ var Feed = class {
 	render() {
 		const rows = [...this.rows.values()].reverse();
 		const sample = Date.now() - this.passedBy < 5e3;
-		return card(["Messages ", this.holding ? chip("held still", "warn") : chip("live", "good")], {
+		return card(["Messages ", this.holding ? chip("paused", "warn") : chip("live", "good")], {
 			id: "live-messages",
 			class: "wide"
-		}, [button(this.holding ? "Go on" : "Hold still", () => this.hold(), {
+		}, [button(this.holding ? "Resume" : "Pause", () => this.hold(), {
 			id: "hold",
 			"aria-pressed": String(this.holding)
 		}), h("a", {
 			class: "plain button",
 			href: link(["messages"], withPage(toQuery(this.filters), true))
-		}, "List all")], messageTable(rows), quiet(this.note || (this.holding ? "Held still." : rows.length === 0 ? this.filters.status ? "No message has this status." : "No message yet." : sample ? "A sample: a few new messages of each second, so that they can be followed. The overview counts all." : "\xA0")));
+		}, "List all")], messageTable(rows), quiet(this.note || (this.holding ? "Paused." : rows.length === 0 ? this.filters.status ? "No messages with this status." : "No messages yet." : sample ? "A sample of a few new messages per second, so that you can follow them. The overview counts all messages." : "\xA0")));
 	}
 };
-/** What a search finds, page by page. The page that is shown is asked for again and again: what becomes of its messages is seen. */
+/** The results of a search, page by page. The current page is polled, so that it shows the progress of its messages. */
 var Pages = class {
 	rows = null;
 	counts = null;
@@ -2552,16 +2574,16 @@ var Pages = class {
 		}, plural(total, "message"))], {
 			id: "found-messages",
 			class: "wide"
-		}, [waiting ? button("Cancel those that wait…", () => cancelMessages(messageFilter(this.filters), describe(this.filters).join(", "), () => this.reload()), { id: "cancel-many" }) : null, h("a", {
+		}, [waiting ? button("Cancel waiting messages…", () => cancelMessages(messageFilter(this.filters), describe(this.filters).join(", "), () => this.reload()), { id: "cancel-many" }) : null, h("a", {
 			class: "plain button",
 			href: link(["messages"])
 		}, "Live")], h("div", { class: "counts" }, summary), this.fault ? h("p", {
 			class: "error",
 			role: "alert"
-		}, this.fault) : null, this.rows === null ? quiet(this.fault ? "" : "Loading…") : this.rows.length === 0 ? quiet("No message is found.") : messageTable(this.rows), h("div", { class: "pager" }, button("Newer", newer, { disabled: this.cursors.length <= 1 }), h("span", { class: "quiet" }, `Page ${this.cursors.length}`), button("Older", older, {
+		}, this.fault) : null, this.rows === null ? quiet(this.fault ? "" : "Loading…") : this.rows.length === 0 ? quiet("No messages found.") : messageTable(this.rows), h("div", { class: "pager" }, button("Newer", newer, { disabled: this.cursors.length <= 1 }), h("span", { class: "quiet" }, `Page ${this.cursors.length}`), button("Older", older, {
 			disabled: this.next === null,
 			id: "older"
-		}), h("span", { class: "quiet" }, "Updates by itself.")));
+		}), h("span", { class: "quiet" }, "Updates automatically.")));
 	}
 };
 // src/views/message.ts
@@ -2590,7 +2612,7 @@ function message(route) {
 		}
 		refresh();
 	}
-	/** Loads it again when it changes; changes that come together are one. */
+	/** Reloads the message when it changes. Changes in quick succession cause one reload. */
 	function follow(after) {
 		stop = connection.subscribe(OneMessageUpdates, {
 			id,
@@ -2617,7 +2639,7 @@ function message(route) {
 			if (!shown) return h("section", { class: "card narrow" }, h("h2", null, "Message"), h("p", { class: "mono" }, id), h("p", {
 				role: "status",
 				class: fault ? "error" : ""
-			}, fault || (shown === null ? "No message has this id." : "Loading…")), shown === null ? quiet("It may be an idempotency key: ", h("a", { href: `#/messages?key=${encodeURIComponent(id)}` }, "look for one"), ".") : null);
+			}, fault || (shown === null ? "There is no message with this ID." : "Loading…")), shown === null ? quiet("It may be an idempotency key: ", h("a", { href: `#/messages?key=${encodeURIComponent(id)}` }, "search for it"), ".") : null);
 			return page(shown, () => void load());
 		}
 	};
@@ -2639,7 +2661,7 @@ function page(m, changed) {
 		["Type", `${words(m.type)}, ${laneName(m.priority)} lane`],
 		["Attempts", `${count(m.attempts)}, in ${plural(m.calls, "call")}`],
 		["Reason", m.statusReason],
-		["Sent twice", m.sentTwice ? chip("yes, after a lost answer", "warn") : null],
+		["Sent twice", m.sentTwice ? chip("yes, after a lost response", "warn") : null],
 		["Queued", time(m.queuedAt)],
 		["Send at", m.sendAt && time(m.sendAt)],
 		["Expires", m.expiresAt && time(m.expiresAt)],
@@ -2647,11 +2669,14 @@ function page(m, changed) {
 		["Sent", m.sentAt && time(m.sentAt)],
 		["Delivered", m.deliveredAt && time(m.deliveredAt, "seconds")],
 		["Read", m.readAt && time(m.readAt, "seconds")],
-		["Lost answer", m.onAmbiguous === "RESEND" ? "sent again" : "becomes a dead letter"],
+		["Lost response", m.onAmbiguous === "RESEND" ? "sent again" : "becomes a dead letter"],
 		["Idempotency key", m.idempotencyKey && mono(m.idempotencyKey)],
-		["WhatsApp id", m.whatsappId && mono(m.whatsappId)],
-		["Answers", m.replyTo && mono(m.replyTo)],
-		["Labels", m.labels.length > 0 ? m.labels.map(({ name, value }) => h("a", {
+		["WhatsApp ID", m.whatsappId && mono(m.whatsappId)],
+		["Reply to", m.replyTo && mono(m.replyTo)],
+		["Labels", m.labels.length > 0 ? m.labels.map(({ name, value }) => !may("PERSONAL") ? h("span", {
+			key: name,
+			class: "label"
+		}, `${name} = ${value}`) : h("a", {
 			key: name,
 			class: "label",
 			href: `#/messages?label=${encodeURIComponent(`${name}=${value}`)}`
@@ -2660,10 +2685,10 @@ function page(m, changed) {
 	])), card("Content", { id: "content" }, null, m.content !== null ? h("pre", {
 		tabindex: 0,
 		"aria-label": "Content"
-	}, JSON.stringify(m.content, null, 2)) : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "There is none." : "Needs a key with the scope PERSONAL.")), card("Timeline", {
+	}, JSON.stringify(m.content, null, 2)) : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "None." : "The content requires a key with the scope PERSONAL.")), card("Timeline", {
 		id: "timeline",
 		class: "wide"
-	}, m.history ? null : quiet("Its calls; the recorded events need a key with the scope AUDIT."), timeline(m)), card("Attempts", {
+	}, m.history ? null : quiet("Calls only. The recorded events require a key with the scope AUDIT."), timeline(m)), card("Attempts", {
 		id: "attempts",
 		class: "wide"
 	}, null, attempts(m)));
@@ -2671,7 +2696,7 @@ function page(m, changed) {
 function actions$1(m, changed) {
 	const shown = [], reasons = /* @__PURE__ */ new Set();
 	const offer = (operation, made) => {
-		const reason = forbidden(operation);
+		const reason = forbidden(operation, "Changing the message");
 		if (reason) reasons.add(reason);
 		else shown.push(made);
 	};
@@ -2680,7 +2705,7 @@ function actions$1(m, changed) {
 		offer(Requeue, button("Requeue…", () => requeueDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "requeue" }));
 		offer(Discard, button("Discard…", () => discardDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "discard" }));
 	}
-	return [...shown, [...reasons].map((reason) => quiet(`To act on it: ${reason}`))];
+	return [...shown, [...reasons].map((reason) => quiet(reason))];
 }
 function failureCard(m) {
 	const f = m.failure;
@@ -2691,11 +2716,11 @@ function failureCard(m) {
 		["Category", h("a", { href: `#/messages?category=${encodeURIComponent(f.category)}` }, words(f.category))],
 		["Code", f.code === null ? null : String(f.code)],
 		["HTTP status", f.httpStatus === null ? null : String(f.httpStatus)],
-		["Meta's trace", f.fbtraceId && mono(f.fbtraceId)],
+		["Meta's trace ID", f.fbtraceId && mono(f.fbtraceId)],
 		["At", time(f.at)]
 	]));
 }
-/** What failed in one line. */
+/** Describes a failure in one line. */
 function explain(f) {
 	const source = [
 		f.code === null ? null : `code ${f.code}`,
@@ -2738,7 +2763,7 @@ function byEvents(events) {
 		};
 	});
 }
-/** What an event says beyond its name, where that is short. */
+/** Returns the most important data of an event in one line. */
 function gist({ data }) {
 	if (typeof data !== "object" || data === null) return "";
 	const record = data, failure = record.failure;
@@ -2750,11 +2775,11 @@ function gist({ data }) {
 	return parts.join(", ");
 }
 var outcomes = {
-	UNDER_WAY: ["under way", "move"],
+	UNDER_WAY: ["in flight", "move"],
 	ACCEPTED: ["accepted", "good"],
 	FAILED: ["failed", "bad"],
 	DEFERRED: ["deferred", "warn"],
-	UNKNOWN: ["answer lost", "warn"]
+	UNKNOWN: ["response lost", "warn"]
 };
 function byCalls(m) {
 	const entries = [{
@@ -2778,7 +2803,7 @@ function byCalls(m) {
 	}
 	add(m.deliveredAt, "good", "Delivered");
 	add(m.readAt, "good", "Read");
-	if (m.status === "FAILED" || m.status === "DEAD_LETTERED") add(m.failure?.at ?? null, "bad", m.status === "FAILED" ? "Failed for good" : "Dead letter", m.failure?.advice);
+	if (m.status === "FAILED" || m.status === "DEAD_LETTERED") add(m.failure?.at ?? null, "bad", m.status === "FAILED" ? "Failed permanently" : "Dead letter", m.failure?.advice);
 	return entries.sort((a, b) => Math.floor(Date.parse(a.at) / 1e3) - Math.floor(Date.parse(b.at) / 1e3));
 }
 function timeline(m) {
@@ -2793,7 +2818,7 @@ function timeline(m) {
 		key: "next",
 		at: m.sendAt,
 		tone: "wait",
-		text: "To be sent"
+		text: "Scheduled to be sent"
 	});
 	return [h("ol", {
 		class: "timeline",
@@ -2801,7 +2826,7 @@ function timeline(m) {
 	}, entries.map(({ key, at, tone, text, detail, data }) => h("li", {
 		key,
 		"data-tone": tone
-	}, time(at), h("div", null, h("p", null, text, detail ? h("span", { class: "quiet" }, detail) : null), data !== void 0 && data !== null ? h("details", null, h("summary", { class: "quiet" }, "as recorded"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2))) : null)))), m.history?.pageInfo.hasNextPage ? quiet("The first 200 events are shown; ", h("a", { href: `#/ledger?message=${m.id}` }, "the log has them all"), ".") : null];
+	}, time(at), h("div", null, h("p", null, text, detail ? h("span", { class: "quiet" }, detail) : null), data !== void 0 && data !== null ? h("details", null, h("summary", { class: "quiet" }, "Recorded data"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2))) : null)))), m.history?.pageInfo.hasNextPage ? quiet("These are the first 200 events. ", h("a", { href: `#/ledger?message=${m.id}` }, "Show all in the event log"), ".") : null];
 }
 var attemptColumns = [
 	{
@@ -2821,7 +2846,7 @@ var attemptColumns = [
 	}
 ];
 function attempts(m) {
-	if (m.attemptLog.length === 0) return quiet("No call was made yet.");
+	if (m.attemptLog.length === 0) return quiet("No calls yet.");
 	return table({ class: "attempts" }, "Calls to WhatsApp", attemptColumns, m.attemptLog.map((attempt) => {
 		const [outcome, tone] = outcomes[attempt.outcome];
 		return h("tr", { key: attempt.call }, h("td", { class: "number" }, attempt.call), h("td", null, time(attempt.startedAt)), h("td", { class: "number" }, attempt.endedAt ? span((Date.parse(attempt.endedAt) - Date.parse(attempt.startedAt)) / 1e3) : "–"), h("td", null, chip(outcome, tone)), h("td", { class: "wrap" }, attempt.failure ? explain(attempt.failure) : ""), h("td", { class: "extra" }, attempt.settledBy ? words(attempt.settledBy) : ""));
@@ -2916,7 +2941,7 @@ function deadLetters(route) {
 		}, "Clear all") : null), card(["Dead letters ", page ? h("span", {
 			class: "quiet",
 			id: "dead-count"
-		}, described ? `${count(page.totalCount)} by ${described}` : count(page.totalCount)) : null], {
+		}, described ? `${count(page.totalCount)} with ${described}` : count(page.totalCount)) : null], {
 			id: "dead-letters",
 			class: "wide"
 		}, null, categories(), fault ? h("p", {
@@ -2942,7 +2967,7 @@ function deadLetters(route) {
 		}));
 	}
 	function empty(described) {
-		return h("div", { class: "nothing" }, described ? quiet(`No dead letter by ${described}.`) : [h("p", null, "Nothing awaits a decision."), quiet("A message becomes a dead letter when its attempts are used up, or when its answer was lost and it must not be sent twice.")]);
+		return h("div", { class: "nothing" }, described ? quiet(`No dead letters with ${described}.`) : [h("p", null, "No dead letters await a decision."), quiet("A message becomes a dead letter when its attempts are used up, or when a response was lost and the message must not be sent twice.")]);
 	}
 	function categories() {
 		const found = page?.byCategory ?? [];
@@ -2962,10 +2987,10 @@ function deadLetters(route) {
 	function selection({ totalCount, edges }, described) {
 		const chosen = all ? totalCount : ticked.size;
 		const input = all ? { filter: filter() } : { ids: [...ticked] };
-		const what = all ? described ? `All by ${described}.` : "All dead letters." : "Those that are ticked.";
-		const reason = forbidden(Requeue) ?? forbidden(Discard);
+		const what = all ? described ? `All dead letters with ${described}.` : "All dead letters." : "The selected dead letters.";
+		const reason = forbidden(Requeue, "Requeueing") ?? forbidden(Discard, "Discarding");
 		const shown = edges.map(({ node }) => node.message.id);
-		return h("div", { class: "selection" }, reason ? quiet(`To requeue or discard: ${reason}`) : [
+		return h("div", { class: "selection" }, reason ? quiet(reason) : [
 			button("Requeue…", () => requeueDeadLetters(input, what, changed), {
 				class: "",
 				disabled: chosen === 0,
@@ -2975,8 +3000,8 @@ function deadLetters(route) {
 				disabled: chosen === 0,
 				id: "discard"
 			}),
-			h("span", { role: "status" }, chosen === 0 ? "Nothing is selected." : all ? `All ${count(chosen)} that the filter finds are selected.` : `${count(chosen)} selected.`),
-			all || totalCount <= shown.length && ticked.size === totalCount ? null : button(`Select all ${count(totalCount)}${described ? " that the filter finds" : ""}`, () => {
+			h("span", { role: "status" }, chosen === 0 ? "None selected." : all ? `All ${count(chosen)} that match the filter are selected.` : `${count(chosen)} selected.`),
+			all || totalCount <= shown.length && ticked.size === totalCount ? null : button(`Select all ${count(totalCount)}${described ? " that match the filter" : ""}`, () => {
 				all = true;
 				ticked.clear();
 				refresh();
@@ -3004,7 +3029,7 @@ function deadLetters(route) {
 			else ticked.delete(id);
 			refresh();
 		};
-		return h("table", { class: "stack dead" }, h("caption", { class: "unseen" }, "Dead letters, the newest first"), h("thead", null, h("tr", null, allowed ? h("th", {
+		return h("table", { class: "stack dead" }, h("caption", { class: "unseen" }, "Dead letters, newest first"), h("thead", null, h("tr", null, allowed ? h("th", {
 			scope: "col",
 			class: "tick"
 		}, h("input", {
@@ -3022,7 +3047,7 @@ function deadLetters(route) {
 			"Message",
 			"To",
 			"Sender",
-			"What failed and what to do"
+			"Failure and advice"
 		].map((name) => h("th", {
 			scope: "col",
 			key: name
@@ -3050,7 +3075,7 @@ function deadLetters(route) {
 }
 // src/views/alerts.ts
 var pageSize$1 = 25;
-/** What a kind's threshold is measured in. */
+/** The unit of each kind's threshold. */
 var units = {
 	ERROR_RATE: "share",
 	DISK_SPACE: "share",
@@ -3062,12 +3087,13 @@ var units = {
 	WEBHOOK_REJECTED: "number",
 	SENDER_HELD: "none",
 	LEDGER_UNBALANCED: "none",
-	OUTGOING_WEBHOOK_DISABLED: "none"
+	OUTGOING_WEBHOOK_DISABLED: "none",
+	LOG_SHORTENED: "none"
 };
 var unitNames = {
 	share: "percent",
 	seconds: "seconds",
-	perMinute: "messages a minute",
+	perMinute: "messages per minute",
 	number: "number",
 	none: ""
 };
@@ -3097,7 +3123,7 @@ function alerts(_) {
 		rules = (await ask(AlertRules, {})).alertRules;
 		refresh();
 	}
-	/** Shows a rule as its mutation answered it: the list may be a moment behind. */
+	/** Shows the rule that a mutation returned, because the list may be slightly behind. */
 	function put(rule) {
 		const at = rules?.findIndex(({ id }) => id === rule.id) ?? -1;
 		rules = at < 0 ? [...rules ?? [], rule] : rules.with(at, rule);
@@ -3120,37 +3146,37 @@ function alerts(_) {
 			return h("div", { class: "board" }, card(["Open ", chip(count(open.length), open.length === 0 ? "good" : "bad")], {
 				id: "open-alerts",
 				class: "wide"
-			}, null, open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "All is well: no alert is open.")) : open.map(alertCard)), card("Rules", {
+			}, null, open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "No open alerts.")) : open.map(alertCard)), card("Rules", {
 				id: "rules",
 				class: "wide"
-			}, forbidden(SetRule) ? quiet(`To change them: ${forbidden(SetRule)}`) : button("Add a rule…", () => editRule(null, put), { id: "add-rule" }), rules === null ? quiet("Loading…") : ruleTable(rules, put)), card("Over", {
+			}, forbidden(SetRule) ? quiet(forbidden(SetRule, "Changing rules")) : button("Add rule…", () => editRule(null, put), { id: "add-rule" }), rules === null ? quiet("Loading…") : ruleTable(rules, put)), card("Resolved", {
 				id: "resolved",
 				class: "wide"
-			}, null, resolved === null ? quiet("Loading…") : resolved.length === 0 ? quiet("No alert was resolved yet.") : resolvedTable(resolved), more ? h("div", { class: "pager" }, button("Older", () => void history(after).catch(report))) : null));
+			}, null, resolved === null ? quiet("Loading…") : resolved.length === 0 ? quiet("No resolved alerts yet.") : resolvedTable(resolved), more ? h("div", { class: "pager" }, button("Older", () => void history(after).catch(report))) : null));
 		}
 	};
 }
 function alertCard(alert) {
-	const reason = forbidden(Acknowledge);
+	const reason = forbidden(Acknowledge, "Acknowledging");
 	return h("article", {
 		key: alert.id,
 		class: "alert",
 		"data-tone": toneOf(alert.severity),
 		"aria-label": alert.summary
-	}, h("div", { class: "heading" }, h("h3", null, statusChip(alert.severity), " ", sentence(words(alert.kind)), alert.sender ? [" · ", h("a", { href: `#/senders/${encodeURIComponent(alert.sender.id)}` }, alert.sender.name)] : null), h("div", { class: "tools" }, h("span", { class: "quiet" }, "raised ", time(alert.raisedAt, "seconds"), ", ", ago(alert.raisedAt), " ago"), alert.state === "RAISED" ? reason ? quiet(`To acknowledge: ${reason}`) : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" }) : chip("acknowledged", "warn"))), h("p", { class: "summary" }, alert.summary), alert.explanation.length > 0 ? h("ul", { class: "explanation" }, alert.explanation.map((line, i) => h("li", { key: i }, line))) : null, alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "", alert.note ? [": ", h("q", null, alert.note)] : ".") : null);
+	}, h("div", { class: "heading" }, h("h3", null, statusChip(alert.severity), " ", sentence(words(alert.kind)), alert.sender ? [" · ", h("a", { href: `#/senders/${encodeURIComponent(alert.sender.id)}` }, alert.sender.name)] : null), h("div", { class: "tools" }, h("span", { class: "quiet" }, "raised ", time(alert.raisedAt, "seconds"), ", ", ago(alert.raisedAt), " ago"), alert.state === "RAISED" ? reason ? quiet(reason) : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" }) : chip("acknowledged", "warn"))), h("p", { class: "summary" }, alert.summary), alert.explanation.length > 0 ? h("ul", { class: "explanation" }, alert.explanation.map((line, i) => h("li", { key: i }, line))) : null, alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "", alert.note ? [": ", h("q", null, alert.note)] : ".") : null);
 }
 function acknowledge(alert) {
 	openDialog({
-		title: "Acknowledge the alert",
+		title: "Acknowledge alert",
 		label: () => "Acknowledge",
 		body: () => [
 			h("p", null, alert.summary),
-			quiet("Others see that somebody has taken note. It stays open until what it is about is over."),
+			quiet("Others see that someone is handling it. The alert stays open until its cause is gone."),
 			field("Note", h("input", {
 				name: "note",
 				maxlength: 500,
 				autocomplete: "off"
-			}), "A word for others; it may be left out.")
+			}), "Optional. Shown to others.")
 		],
 		run: async (values) => {
 			const { acknowledgeAlert } = await ask(Acknowledge, {
@@ -3162,13 +3188,13 @@ function acknowledge(alert) {
 				...known,
 				alert: acknowledgeAlert
 			});
-			note("The alert is acknowledged.");
+			note("Alert acknowledged.");
 		}
 	});
 }
 var resolvedColumns = [
 	{ name: "Severity" },
-	{ name: "What it was" },
+	{ name: "Summary" },
 	{
 		name: "Raised",
 		class: "extra"
@@ -3182,7 +3208,7 @@ var resolvedColumns = [
 		class: "extra"
 	}
 ];
-var resolvedTable = (resolved) => table({ class: "alerts-over" }, "Alerts that are over", resolvedColumns, resolved.map((alert) => h("tr", { key: alert.id }, h("td", null, statusChip(alert.severity)), h("td", { class: "wrap" }, alert.summary), h("td", { class: "extra" }, time(alert.raisedAt, "seconds")), h("td", { class: "number" }, alert.resolvedAt ? span(Math.floor((Date.parse(alert.resolvedAt) - Date.parse(alert.raisedAt)) / 1e3)) : "–"), h("td", { class: "extra wrap" }, alert.acknowledgedAt ? `by ${alert.acknowledgedBy?.name ?? alert.acknowledgedBy?.id ?? "somebody"}${alert.note ? `: ${alert.note}` : ""}` : "no"))));
+var resolvedTable = (resolved) => table({ class: "alerts-over" }, "Resolved alerts", resolvedColumns, resolved.map((alert) => h("tr", { key: alert.id }, h("td", null, statusChip(alert.severity)), h("td", { class: "wrap" }, alert.summary), h("td", { class: "extra" }, time(alert.raisedAt, "seconds")), h("td", { class: "number" }, alert.resolvedAt ? span(Math.floor((Date.parse(alert.resolvedAt) - Date.parse(alert.raisedAt)) / 1e3)) : "–"), h("td", { class: "extra wrap" }, alert.acknowledgedAt ? `by ${alert.acknowledgedBy?.name ?? alert.acknowledgedBy?.id ?? "someone"}${alert.note ? `: ${alert.note}` : ""}` : "no"))));
 var ruleColumns = [
 	{ name: "Rule" },
 	{
@@ -3190,18 +3216,18 @@ var ruleColumns = [
 		class: "number"
 	},
 	{
-		name: "Over",
-		title: "Over how long figures are taken",
+		name: "Window",
+		title: "Window for measurements",
 		class: "number"
 	},
 	{
 		name: "For",
-		title: "How long it must hold",
+		title: "How long the condition must hold",
 		class: "number"
 	},
 	{
 		name: "Volume",
-		title: "On how many messages it must rest",
+		title: "Minimum number of messages",
 		class: "number"
 	},
 	{ name: "Severity" },
@@ -3210,11 +3236,11 @@ var ruleColumns = [
 ];
 function ruleTable(rules, changed) {
 	const fixed = forbidden(SetRule) !== null;
-	return table({ class: "stack rules" }, "The rules that alerts are raised by", ruleColumns, rules.map((rule) => h("tr", {
+	return table({ class: "stack rules" }, "Alert rules", ruleColumns, rules.map((rule) => h("tr", {
 		key: rule.id,
 		id: `rule-${rule.id}`,
 		class: rule.enabled ? "" : "off"
-	}, h("th", { scope: "row" }, sentence(words(rule.kind)), rule.kind === "DELIVERY_LATENCY" ? h("span", { class: "quiet" }, ` ${words(rule.statistic)}`) : null, rule.senderId ? h("span", { class: "quiet" }, ` of ${rule.senderId}`) : null), cell("Threshold", { class: "number" }, written(rule.kind, rule.threshold)), cell("Over", { class: "number" }, length(rule.window)), cell("For", { class: "number" }, length(rule.for)), cell("Volume", { class: "number" }, rule.minimumVolume === 0 ? "–" : count(rule.minimumVolume)), cell("Severity", null, statusChip(rule.severity)), cell("On", null, h("input", {
+	}, h("th", { scope: "row" }, sentence(words(rule.kind)), rule.kind === "DELIVERY_LATENCY" ? h("span", { class: "quiet" }, ` ${words(rule.statistic)}`) : null, rule.senderId ? h("span", { class: "quiet" }, ` for ${rule.senderId}`) : null), cell("Threshold", { class: "number" }, written(rule.kind, rule.threshold)), cell("Window", { class: "number" }, length(rule.window)), cell("For", { class: "number" }, length(rule.for)), cell("Volume", { class: "number" }, rule.minimumVolume === 0 ? "–" : count(rule.minimumVolume)), cell("Severity", null, statusChip(rule.severity)), cell("On", null, h("input", {
 		type: "checkbox",
 		class: "switch",
 		role: "switch",
@@ -3243,12 +3269,12 @@ function editRule(rule, changed) {
 	let kind = rule?.kind ?? "ERROR_RATE";
 	const kinds = Object.keys(units).map((name) => [name, sentence(words(name))]);
 	openDialog({
-		title: rule ? `Rule: ${words(rule.kind)}` : "Add a rule",
+		title: rule ? `Rule: ${words(rule.kind)}` : "Add rule",
 		label: () => "Save",
 		body: () => {
 			const unit = units[kind];
 			return [
-				rule ? null : field("About", h("select", {
+				rule ? null : field("Kind", h("select", {
 					name: "kind",
 					value: kind,
 					onchange: (event) => {
@@ -3256,7 +3282,7 @@ function editRule(rule, changed) {
 						refresh();
 					}
 				}, options(kinds, kind))),
-				field("Sender", h("select", { name: "senderId" }, options(senderChoices("over all, and each of them"), rule?.senderId ?? ""))),
+				field("Sender", h("select", { name: "senderId" }, options(senderChoices("all together, and each one"), rule?.senderId ?? ""))),
 				h("div", { class: "row" }, unit === "none" ? null : field(`Threshold, ${unitNames[unit]}`, h("input", {
 					name: "threshold",
 					type: "number",
@@ -3269,7 +3295,7 @@ function editRule(rule, changed) {
 					["P50", "p50"],
 					["P95", "p95"]
 				], rule?.statistic))) : null, field("Severity", h("select", { name: "severity" }, options([["WARNING", "warning"], ["CRITICAL", "critical"]], rule?.severity ?? "CRITICAL")))),
-				h("div", { class: "row" }, rule && !seconds(rule.window) ? null : field("Over", h("input", {
+				h("div", { class: "row" }, rule && !seconds(rule.window) ? null : field("Window", h("input", {
 					name: "window",
 					value: rule ? spanInput(seconds(rule.window) ?? 0) : "",
 					placeholder: "5 min",
@@ -3279,13 +3305,13 @@ function editRule(rule, changed) {
 					value: rule ? spanInput(seconds(rule.for) ?? 0) : "",
 					placeholder: "1 min",
 					autocomplete: "off"
-				}), "how long it must hold"), field("Volume", h("input", {
+				}), "how long the condition must hold"), field("Volume", h("input", {
 					name: "minimumVolume",
 					type: "number",
 					min: 0,
 					step: 1,
 					value: rule ? String(rule.minimumVolume) : ""
-				}), "on how many messages"))
+				}), "minimum number of messages"))
 			];
 		},
 		run: async (values) => {
@@ -3303,11 +3329,11 @@ function editRule(rule, changed) {
 				const text = values[name];
 				if (text === void 0) continue;
 				const s = parseSpan(text);
-				if (s === null) throw new Error(`“${text}” is no length of time; write 30 s, 5 min or 1 h.`);
+				if (s === null) throw new Error(`“${text}” is not a duration; use a format like 30 s, 5 min, or 1 h.`);
 				input[name] = duration(s);
 			}
 			changed((await ask(SetRule, { input })).setAlertRule);
-			note("The rule is saved.");
+			note("Rule saved.");
 		}
 	});
 }
@@ -3319,14 +3345,14 @@ function senders(route) {
 		stop: everySecond(),
 		render: () => {
 			const shown = (state.senders ?? []).filter((sender) => !only || sender.id === only);
-			const reason = forbidden(RegisterSender);
-			return h("div", { class: "board" }, h("div", { class: "page-head wide" }, h("h2", null, only ? `Sender ${only}` : "Senders"), h("div", { class: "tools" }, only ? h("a", { href: "#/senders" }, "All senders") : null, reason ? quiet(`To change senders: ${reason}`) : button("Register a sender…", register, {
+			const reason = forbidden(RegisterSender, "Changing senders");
+			return h("div", { class: "board" }, h("div", { class: "page-head wide" }, h("h2", null, only ? `Sender ${only}` : "Senders"), h("div", { class: "tools" }, only ? h("a", { href: "#/senders" }, "All senders") : null, reason ? quiet(reason) : button("Register sender…", register, {
 				class: "",
 				id: "register"
 			}))), state.senders === null ? quiet("Loading…") : shown.length === 0 ? card("No sender", {
 				class: "wide",
 				id: "none"
-			}, null, quiet(only ? "No sender has this id, or the key may not see it." : "Register the phone number that messages are to go out from.")) : shown.map(senderCard));
+			}, null, quiet(only ? "There is no sender with this ID, or the key has no access to it." : "Register the phone number to send messages from.")) : shown.map(senderCard));
 		}
 	};
 }
@@ -3347,10 +3373,10 @@ function senderCard(sender) {
 		class: "callout",
 		"data-tone": "bad"
 	}, h("p", null, h("strong", null, hold.message), hold.code === null ? null : ` Code ${hold.code}.`, ` Held since `, time(hold.since, "seconds"), "."), h("p", null, hold.advice), quiet(hold.nextProbeAt ? [
-		"WhatsApp is asked again ",
+		"Next check with WhatsApp: ",
 		soon(hold.nextProbeAt),
-		" whether it is mended."
-	] : "No process sends for it now, so none asks WhatsApp whether it is mended.")) : null, !hold && sender.stateReason ? h("div", {
+		"."
+	] : "No process sends for this sender, so none checks with WhatsApp whether the problem is fixed.")) : null, !hold && sender.stateReason ? h("div", {
 		class: "callout",
 		"data-tone": toneOf(sender.state)
 	}, h("p", null, sender.stateReason)) : null, paused ? h("div", {
@@ -3359,12 +3385,12 @@ function senderCard(sender) {
 	}, h("p", null, `Paused: ${sender.pausedPriorities.map(laneName).join(", ")}.`)) : null, sender.throttledUntil && Date.parse(sender.throttledUntil) > serverNow() ? h("div", {
 		class: "callout",
 		"data-tone": "warn"
-	}, h("p", null, "WhatsApp throttles it until ", time(sender.throttledUntil, "seconds"), ".")) : null, h("dl", { class: "figures" }, figureOf("Rate", `${count(sender.messagesPerSecond)}/s`), figureOf("Effective rate", `${figure(sender.effectiveRate)}/s`, sender.effectiveRate < sender.messagesPerSecond / 2 ? "warn" : null), figureOf("Queue", count(sender.queueDepth)), figureOf("Oldest due", span(floor(seconds(sender.oldestDueAge)))), figureOf("Drain/min", figure(sender.drainPerMinute)), figureOf("Empty in", emptyIn(sender), emptyIn(sender) === "never" ? "bad" : null), figureOf("Scheduled", count(sender.scheduled))), h("ul", {
+	}, h("p", null, "Throttled by WhatsApp until ", time(sender.throttledUntil, "seconds"), ".")) : null, h("dl", { class: "figures" }, figureOf("Rate", `${count(sender.messagesPerSecond)}/s`), figureOf("Effective rate", `${figure(sender.effectiveRate)}/s`, sender.effectiveRate < sender.messagesPerSecond / 2 ? "warn" : null), figureOf("Queue", count(sender.queueDepth)), figureOf("Oldest due", span(floor(seconds(sender.oldestDueAge)))), figureOf("Drain/min", figure(sender.drainPerMinute)), figureOf("Empty in", emptyIn(sender), emptyIn(sender) === "never" ? "bad" : null), figureOf("Scheduled", count(sender.scheduled))), h("ul", {
 		class: "lanes",
 		"aria-label": "Lanes"
 	}, sender.lanes.map(({ priority, depth, oldestDueAge }) => h("li", { key: priority }, h("strong", null, sentence(laneName(priority))), h("span", null, `${count(depth)} due`), oldestDueAge ? h("span", { class: "quiet" }, `oldest ${span(floor(seconds(oldestDueAge)))}`) : null, sender.state === "PAUSED" || sender.pausedPriorities.includes(priority) ? chip("paused", "warn") : null))), facts([
 		["Number", sender.displayPhoneNumber],
-		["Phone number id", mono(sender.phoneNumberId)],
+		["Phone number ID", mono(sender.phoneNumberId)],
 		["Business account", sender.businessAccountId && mono(sender.businessAccountId)]
 	]), h("p", { class: "quiet" }, h("a", { href: `#/?sender=${encodeURIComponent(id)}` }, "Plots"), " · ", h("a", { href: `#/messages?sender=${encodeURIComponent(id)}` }, "Messages"), " · ", h("a", { href: `#/dead-letters?sender=${encodeURIComponent(id)}` }, "Dead letters")));
 }
@@ -3388,8 +3414,8 @@ function actions(sender) {
 	const stopped = sender.state === "PAUSED" || sender.pausedPriorities.length > 0;
 	const resume = (done) => void attempt(done, async () => putSender((await ask(Resume, { id: sender.id })).resumeSender));
 	return [
-		sender.hold ? button("Probe now", () => resume("WhatsApp is asked at once whether it is mended."), { class: "probe" }) : null,
-		stopped ? button("Resume", () => resume(`${sender.name} goes on.`), { class: "resume" }) : null,
+		sender.hold ? button("Check now", () => resume("Checking with WhatsApp now."), { class: "probe" }) : null,
+		stopped ? button("Resume", () => resume(`${sender.name} resumed.`), { class: "resume" }) : null,
 		sender.state === "PAUSED" ? null : button("Pause…", () => pause(sender), { class: "plain pause" }),
 		button("Rate…", () => setRate(sender), { class: "plain rate" }),
 		button("Token…", () => setToken(sender), { class: "plain token" }),
@@ -3401,7 +3427,7 @@ function pause(sender) {
 		title: `Pause ${sender.name}`,
 		label: () => "Pause",
 		body: () => [
-			h("p", null, "Messages are still accepted, and wait. Calls that are under way end as they do."),
+			h("p", null, "Messages are still accepted and wait. Calls in flight are completed."),
 			h("fieldset", null, h("legend", null, "Lanes"), priorities.map((priority) => h("label", {
 				class: "check",
 				key: priority
@@ -3416,7 +3442,7 @@ function pause(sender) {
 				required: true,
 				maxlength: 500,
 				autocomplete: "off"
-			}), "For people to read.")
+			}), "Shown to operators.")
 		],
 		run: async (values) => {
 			const chosen = priorities.filter((priority) => values[`lane-${priority}`]);
@@ -3427,15 +3453,15 @@ function pause(sender) {
 				priorities: chosen.length === priorities.length ? null : chosen
 			});
 			putSender(pauseSender);
-			note(`${sender.name} is paused.`);
+			note(`${sender.name} paused.`);
 		}
 	});
 }
 function setRate(sender) {
 	openDialog({
 		title: `Rate of ${sender.name}`,
-		label: () => "Set the rate",
-		body: () => field("Calls a second", h("input", {
+		label: () => "Set rate",
+		body: () => field("Calls per second", h("input", {
 			name: "messagesPerSecond",
 			type: "number",
 			min: 1,
@@ -3443,13 +3469,13 @@ function setRate(sender) {
 			step: 1,
 			required: true,
 			value: String(sender.messagesPerSecond)
-		}), "At most this many in any second. WhatsApp allows 80 at first."),
+		}), "The maximum in any second. WhatsApp initially allows 80."),
 		run: async (values) => {
 			putSender((await ask(SetRate, {
 				id: sender.id,
 				messagesPerSecond: Number(values.messagesPerSecond)
 			})).setSenderRate);
-			note(`${sender.name} makes at most ${values.messagesPerSecond} calls a second.`);
+			note(`${sender.name} makes at most ${values.messagesPerSecond} calls per second.`);
 		}
 	});
 }
@@ -3459,12 +3485,12 @@ var tokenField = (required) => field("Access token", h("input", {
 	autocomplete: "off",
 	spellcheck: "false",
 	required
-}), "Kept encrypted and never shown again.");
+}), "Stored encrypted and never shown again.");
 function setToken(sender) {
 	openDialog({
 		title: `Access token of ${sender.name}`,
-		label: () => "Replace the token",
-		body: () => [h("p", null, "Replaces the token in use", sender.hold ? ", and asks WhatsApp at once whether the fault is mended." : "."), tokenField(true)],
+		label: () => "Replace token",
+		body: () => [h("p", null, "Replaces the current token", sender.hold ? " and checks with WhatsApp immediately whether the problem is fixed." : "."), tokenField(true)],
 		run: async ({ accessToken }) => {
 			putSender((await ask(UpdateSender, { input: {
 				id: sender.id,
@@ -3490,7 +3516,7 @@ function edit(sender) {
 				name: "displayPhoneNumber",
 				value: sender.displayPhoneNumber ?? "",
 				autocomplete: "off"
-			}), "As people read it."),
+			}), "In a readable format."),
 			field("Business account", h("input", {
 				name: "businessAccountId",
 				value: sender.businessAccountId ?? "",
@@ -3509,23 +3535,23 @@ function edit(sender) {
 }
 function register() {
 	openDialog({
-		title: "Register a sender",
+		title: "Register sender",
 		label: () => "Register",
 		body: () => [
-			h("div", { class: "row" }, field("Id", h("input", {
+			h("div", { class: "row" }, field("ID", h("input", {
 				name: "id",
 				required: true,
 				maxlength: 64,
 				pattern: "[A-Za-z0-9_\\-]+",
 				autocomplete: "off",
 				spellcheck: "false"
-			}), "Letters, digits, - and _. It stays."), field("Name", h("input", {
+			}), "Letters, digits, -, and _. It cannot be changed."), field("Name", h("input", {
 				name: "name",
 				required: true,
 				maxlength: 128,
 				autocomplete: "off"
 			}))),
-			h("div", { class: "row" }, field("Phone number id", h("input", {
+			h("div", { class: "row" }, field("Phone number ID", h("input", {
 				name: "phoneNumberId",
 				required: true,
 				inputmode: "numeric",
@@ -3538,7 +3564,7 @@ function register() {
 			h("div", { class: "row" }, field("Number", h("input", {
 				name: "displayPhoneNumber",
 				autocomplete: "off"
-			}), "As people read it."), field("Calls a second", h("input", {
+			}), "In a readable format."), field("Calls per second", h("input", {
 				name: "messagesPerSecond",
 				type: "number",
 				min: 1,
@@ -3548,7 +3574,7 @@ function register() {
 				required: true
 			}))),
 			tokenField(false),
-			quiet("Without a token the server's default one is used.")
+			quiet("If empty, the server's default token is used.")
 		],
 		run: async ({ messagesPerSecond, id, name, phoneNumberId, ...rest }) => {
 			putSender((await ask(RegisterSender, { input: {
@@ -3558,7 +3584,7 @@ function register() {
 				messagesPerSecond: Number(messagesPerSecond),
 				...rest
 			} })).registerSender);
-			note(`${name} is registered.`);
+			note(`${name} registered.`);
 		}
 	});
 }
@@ -3663,16 +3689,16 @@ function ledger(route) {
 		}, quiet(books ? ["Complete up to ", time(books.asOf, "seconds")] : ""), fault ? h("p", {
 			class: "error",
 			role: "alert"
-		}, fault) : null, ledgerFigures(books), quiet("Every accepted message stands in exactly one column. ", state.behind === null ? "" : state.behind === 0 ? "The lists are not behind the log." : `The lists are ${span(state.behind)} behind the log.`)), card("Log", {
+		}, fault) : null, ledgerFigures(books), quiet("Every accepted message is in exactly one column. ", state.behind === null ? "" : state.behind === 0 ? "The lists are up to date." : `The lists are ${span(state.behind)} behind the event log.`)), card("Log", {
 			id: "log",
 			class: "wide"
-		}, button("Load again", () => void log(null)), h("div", { class: "filters" }, input("Type", type, "Queued, Sent", (value) => setQuery({ type: value })), input("Stream begins with", stream, "sender-", (value) => setQuery({ stream: value })), input("Message", message, "id", (value) => setQuery({ message: value })), type || stream || message ? h("a", {
+		}, button("Reload", () => void log(null)), h("div", { class: "filters" }, input("Type", type, "Queued, Sent", (value) => setQuery({ type: value })), input("Stream begins with", stream, "sender-", (value) => setQuery({ stream: value })), input("Message", message, "ID", (value) => setQuery({ message: value })), type || stream || message ? h("a", {
 			class: "clear",
 			href: "#/ledger"
 		}, "Clear all") : null), logFault ? h("p", {
 			class: "error",
 			role: "alert"
-		}, logFault) : null, events === null ? quiet(searching ? "Searching the log…" : "") : events.length === 0 && !more ? quiet("No event is found.") : eventTable(events), h("div", { class: "pager" }, button(searching ? "Searching…" : "Older", () => void log(end), {
+		}, logFault) : null, events === null ? quiet(searching ? "Searching the event log…" : "") : events.length === 0 && !more ? quiet("No events found.") : eventTable(events), h("div", { class: "pager" }, button(searching ? "Searching…" : "Older", () => void log(end), {
 			disabled: !more || searching,
 			id: "older-events"
 		}), quiet(events ? plural(events.length, "event") : ""))));
@@ -3692,23 +3718,23 @@ function ledger(route) {
 	}
 }
 function eventTable(events) {
-	return h("table", { class: "stack log" }, h("caption", { class: "unseen" }, "Recorded events, the latest first"), h("thead", null, h("tr", null, [
+	return h("table", { class: "stack log" }, h("caption", { class: "unseen" }, "Recorded events, newest first"), h("thead", null, h("tr", null, [
 		"Recorded",
-		"What",
+		"Event",
 		"Stream",
 		"By",
 		"Data"
 	].map((name) => h("th", {
 		scope: "col",
 		key: name
-	}, name)))), h("tbody", null, events.map((event) => h("tr", { key: event.id }, cell("Recorded", null, time(event.recordedAt)), cell("What", null, h("strong", null, event.type)), cell("Stream", { class: "mono wrap" }, event.correlationId ? h("a", { href: `#/messages/${event.correlationId}` }, `${event.stream}`) : event.stream, h("span", { class: "quiet" }, ` ${event.revision}`)), cell("By", null, event.by.name ?? event.by.id), h("td", { class: "wrap" }, h("details", null, h("summary", null, "Data"), facts([
-		["Id", mono(event.id)],
+	}, name)))), h("tbody", null, events.map((event) => h("tr", { key: event.id }, cell("Recorded", null, time(event.recordedAt)), cell("Event", null, h("strong", null, event.type)), cell("Stream", { class: "mono wrap" }, event.correlationId ? h("a", { href: `#/messages/${event.correlationId}` }, `${event.stream}`) : event.stream, h("span", { class: "quiet" }, ` ${event.revision}`)), cell("By", null, event.by.name ?? event.by.id), h("td", { class: "wrap" }, h("details", null, h("summary", null, "Data"), facts([
+		["ID", mono(event.id)],
 		["Happened", event.occurredAt && time(event.occurredAt)],
 		["For", event.by.onBehalfOf]
 	]), h("pre", { tabindex: 0 }, JSON.stringify(event.data, null, 2))))))));
 }
 // src/views/queue.ts
-/** An input whose outcome is not known, with its key: pressing the button again sends nothing twice. */
+/** An input with an unknown outcome, and its key, so that pressing the button again sends nothing twice. */
 var pending = null;
 function queue(route) {
 	let kind = "text", busy = false, fault = "", accepted = [];
@@ -3738,7 +3764,7 @@ function queue(route) {
 			}, ...accepted].slice(0, 10);
 			form.elements.namedItem("body")?.select();
 		} catch (error) {
-			fault = error instanceof ServerAway ? "No answer came. Press Queue again: it will not be sent twice." : messageOf(error);
+			fault = error instanceof ServerAway ? "No response. Press Queue again: the message will not be sent twice." : messageOf(error);
 			markField(form, error instanceof Refused ? error.field : error instanceof WrongField ? error.field : null);
 		}
 		busy = false;
@@ -3775,7 +3801,7 @@ function queue(route) {
 				["OTP", "OTP"],
 				["TRANSACTIONAL", "transactional"],
 				["BULK", "bulk"]
-			], "TRANSACTIONAL"))), field("Lost answer", h("select", { name: "onAmbiguous" }, options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], "RESEND")))), h("details", null, h("summary", null, "When, labels and key"), h("div", { class: "row" }, field("Not before", h("input", {
+			], "TRANSACTIONAL"))), field("Lost response", h("select", { name: "onAmbiguous" }, options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], "RESEND")))), h("details", null, h("summary", null, "Schedule, labels, and key"), h("div", { class: "row" }, field("Not before", h("input", {
 				name: "sendAt",
 				type: "datetime-local",
 				step: 1
@@ -3792,20 +3818,20 @@ function queue(route) {
 				maxlength: 128,
 				autocomplete: "off",
 				spellcheck: "false"
-			}), "The same key and content again is the same message. Nothing personal. Left out, the page makes one.")), h("p", {
+			}), "Repeating the same key and content returns the same message. Don't include personal data. If empty, a key is generated.")), h("p", {
 				class: "error",
 				role: "alert"
 			}, fault), h("div", { class: "actions" }, h("button", {
 				type: "submit",
-				disabled: busy
+				disabled: busy || !state.senders
 			}, busy ? "Queueing…" : "Queue")))), card("Accepted", { id: "accepted" }, null, h("div", {
 				id: "queue-note",
 				role: "status"
-			}, accepted.length === 0 ? null : h("ul", { class: "accepted" }, accepted.map(({ id, replayed }) => h("li", { key: `${id}${replayed}` }, replayed ? "Stood already: " : "Accepted as ", h("a", {
+			}, accepted.length === 0 ? null : h("ul", { class: "accepted" }, accepted.map(({ id, replayed }) => h("li", { key: `${id}${replayed}` }, replayed ? "Already queued: " : "Message queued: ", h("a", {
 				class: "mono",
 				href: `#/messages/${id}`,
 				title: id
-			}, shortId(id)), ".")))), accepted.length === 0 ? quiet("What is accepted is recorded before it is answered, and can be followed here.") : null));
+			}, shortId(id)), ".")))), accepted.length === 0 ? quiet("Queued messages are durably recorded. Follow them here.") : null));
 		}
 	};
 }
@@ -3835,7 +3861,7 @@ function content(kind) {
 		}))), field("Body variables", h("textarea", {
 			name: "variables",
 			rows: 3
-		}), "One a line, in their order.")];
+		}), "One per line, in order.")];
 		default: return field("Content as JSON", h("textarea", {
 			name: "json",
 			rows: 6,
@@ -3843,7 +3869,7 @@ function content(kind) {
 			spellcheck: "false",
 			class: "mono",
 			placeholder: "{ \"image\": { \"link\": \"https://…\", \"caption\": \"…\" } }"
-		}), "A MessageContentInput: image, video, audio, document, sticker, location, contacts, reaction or interactive.");
+		}), "A MessageContentInput: image, video, audio, document, sticker, location, contacts, reaction, or interactive.");
 	}
 }
 var WrongField = class extends Error {
@@ -3856,7 +3882,7 @@ var WrongField = class extends Error {
 function read(held, kind) {
 	const labels = (held.labels ?? "").split(",").map((label) => label.trim()).filter(Boolean).map((label) => {
 		const at = label.indexOf("=");
-		if (at <= 0) throw new WrongField("labels", `“${label}” is no label; write name=value.`);
+		if (at <= 0) throw new WrongField("labels", `“${label}” is not a label; use name=value.`);
 		return {
 			name: label.slice(0, at).trim(),
 			value: label.slice(at + 1).trim()
@@ -3893,7 +3919,7 @@ function contentOf(held, kind) {
 	try {
 		return JSON.parse(held.json ?? "");
 	} catch (error) {
-		throw new WrongField("json", `This is no JSON: ${error.message}`);
+		throw new WrongField("json", `Invalid JSON: ${error.message}`);
 	}
 }
 // src/views/break_it.ts
@@ -3912,10 +3938,10 @@ var share = {
 	],
 	from: Number,
 	to: (step) => step,
-	text: (step) => step === 0 ? "none" : `${Math.round(step * 100)} %`,
+	text: (step) => step === 0 ? "none" : `${Math.round(step * 100)}%`,
 	broken: (step) => step > 0
 };
-/** Milliseconds of a duration as Go writes it, such as 1m30s or 50ms. */
+/** Returns the milliseconds of a duration in Go's notation, such as 1m30s or 50ms. */
 function milliseconds(text) {
 	const units = {
 		ns: 1e-6,
@@ -3938,14 +3964,14 @@ var delay = (steps, usual) => ({
 var faults = [
 	{
 		id: "drop",
-		name: "Drop answers",
+		name: "Drop responses",
 		note: "accepted, then the connection is cut",
 		setting: "drop_response_rate",
 		...share
 	},
 	{
 		id: "errors",
-		name: "Fail for now",
+		name: "Temporary errors",
 		note: "code 131000: retried, then dead letters",
 		setting: "error_rate",
 		with: { error_codes: [131e3] },
@@ -3953,14 +3979,14 @@ var faults = [
 	},
 	{
 		id: "server-errors",
-		name: "Answer 5xx",
-		note: "an empty 502: whether it was taken is not known",
+		name: "Empty 502",
+		note: "unknown whether the message was accepted",
 		setting: "empty_5xx_rate",
 		...share
 	},
 	{
 		id: "refuse",
-		name: "Refuse for good",
+		name: "Permanent errors",
 		note: "code 131026, undeliverable: never retried",
 		setting: "fail_after_accept_rate",
 		...share
@@ -3968,7 +3994,7 @@ var faults = [
 	{
 		id: "throttle",
 		name: "Throttle",
-		note: "code 130429 above so many a second",
+		note: "code 130429 above this rate",
 		setting: "rate",
 		steps: [
 			1e3,
@@ -3990,7 +4016,7 @@ var faults = [
 	{
 		id: "slow",
 		name: "Slow down calls",
-		note: "how long an answer takes",
+		note: "time until a response",
 		setting: "latency",
 		...delay([
 			0,
@@ -4029,7 +4055,7 @@ var faults = [
 		...share
 	}
 ];
-var mended = {
+var repaired = {
 	...Object.fromEntries(faults.map(({ setting }) => [setting, null])),
 	error_codes: null,
 	hang_numbers: null,
@@ -4040,12 +4066,16 @@ async function control(request = {}) {
 	try {
 		response = await fetch("demo/control", {
 			...request,
+			headers: {
+				...request.headers,
+				authorization: `Bearer ${state.demo.secret}`
+			},
 			signal: AbortSignal.timeout(1e4)
 		});
 	} catch (cause) {
-		throw new Error("The simulator's settings cannot be reached.", { cause });
+		throw new Error("Cannot reach the simulator's settings.", { cause });
 	}
-	if (!response.ok) throw new Error((await response.text()).trim().slice(0, 300) || `The simulator answered ${response.status}.`);
+	if (!response.ok) throw new Error((await response.text()).trim().slice(0, 300) || `The simulator responded with status ${response.status}.`);
 	return response;
 }
 function breakIt(_) {
@@ -4079,20 +4109,20 @@ function breakIt(_) {
 		render
 	};
 	function render() {
-		if (!state.demo) return h("section", { class: "card narrow" }, h("h2", null, "Break it"), quiet("Only the demo, waypost demo, has a WhatsApp that can be broken."));
+		if (!state.demo) return h("section", { class: "card narrow" }, h("h2", null, "Break it"), quiet("Only the demo (waypost demo) has a simulated WhatsApp that you can break."));
 		const hanging = listed("hang_numbers"), held = Object.keys(settings?.fail_numbers ?? {});
 		const broken = settings === null ? 0 : faults.filter((fault) => fault.broken(fault.from(settings[fault.setting] ?? 0))).length + Number(hanging.length > 0) + Number(held.length > 0);
 		return h("div", { class: "board" }, card(["Break it ", chip(broken === 0 ? "nothing broken" : `${broken} ${broken === 1 ? "thing" : "things"} broken`, broken === 0 ? "good" : "bad", { id: "broken" })], {
 			id: "break",
 			class: "wide"
-		}, button("Mend it", () => change(mended, "Mended."), {
+		}, button("Fix everything", () => change(repaired, "Everything is fixed."), {
 			id: "mend",
 			class: ""
-		}), quiet("These change the simulated WhatsApp at ", h("code", null, state.demo.simulator), ", not the platform. Watch the ", h("a", { href: "#/" }, "overview"), ", the ", h("a", { href: "#/messages" }, "messages"), " and the ", h("a", { href: "#/ledger" }, "ledger"), " while you do."), h("form", {
+		}), quiet("These change the simulated WhatsApp at ", h("code", null, state.demo.simulator), ", not Waypost. Watch the ", h("a", { href: "#/" }, "overview"), ", the ", h("a", { href: "#/messages" }, "messages"), ", and the ", h("a", { href: "#/ledger" }, "ledger"), " while you change them."), h("form", {
 			id: "faults",
 			class: "faults",
 			onsubmit: (event) => event.preventDefault()
-		}, faults.map(slider), numbers("Hang a number", "its calls are never answered", "hang", hanging, (ids) => change({ hang_numbers: ids }, "Changed.")), numbers("Expire a token", "code 190: the platform holds the sender", "expire", held, (ids) => change({ fail_numbers: Object.fromEntries(ids.map((id) => [id, 190])) }, "Changed.")), h("p", {
+		}, faults.map(slider), numbers("Hang a number", "its calls get no response", "hang", hanging, (ids) => change({ hang_numbers: ids }, "Changed.")), numbers("Expire a token", "code 190: Waypost holds the sender", "expire", held, (ids) => change({ fail_numbers: Object.fromEntries(ids.map((id) => [id, 190])) }, "Changed.")), h("p", {
 			id: "faults-note",
 			role: "status",
 			class: bad ? "error" : "quiet"
@@ -4189,10 +4219,10 @@ function follow() {
 var nowhere = (name) => ({
 	title: "Not found",
 	stop: () => {},
-	render: () => h("section", { class: "card narrow" }, h("h2", null, `There is no view “${name}”`), h("a", { href: "#/" }, "To the overview"))
+	render: () => h("section", { class: "card narrow" }, h("h2", null, `There is no page “${name}”`), h("a", { href: "#/" }, "Go to the overview"))
 });
 function status() {
-	const [text, tone] = state.away ? ["Server away", "bad"] : !state.viewer ? [session.opening ? "Connecting…" : "No key", "wait"] : state.live === "live" ? ["Live", "good"] : state.live === "lost" ? ["Reconnecting…", "warn"] : ["Connecting…", "wait"];
+	const [text, tone] = state.away ? ["Server unavailable", "bad"] : !state.viewer ? [session.opening ? "Connecting…" : "No key", "wait"] : state.live === "live" ? ["Live", "good"] : state.live === "lost" ? ["Reconnecting…", "warn"] : ["Connecting…", "wait"];
 	return chip(text, tone, {
 		id: "connection",
 		role: "status"
@@ -4284,7 +4314,7 @@ function menu() {
 }
 function trouble() {
 	const behind = state.behind ?? 0;
-	const text = state.away && state.viewer ? "The server does not answer. What is shown is from before; the page goes on by itself as soon as it is back." : state.trouble ?? (behind >= 5 ? `Lists and counts are ${span(behind)} behind the log; a message's own page is not.` : "");
+	const text = state.away && state.viewer ? "The server does not respond. The data shown is from before. It updates automatically when the server is back." : state.trouble ?? (behind >= 5 ? `Lists and counts are ${span(behind)} behind the event log. A message's own page is current.` : "");
 	return h("div", {
 		key: "trouble",
 		role: "alert"
@@ -4310,7 +4340,7 @@ function frame() {
 				event.preventDefault();
 				document.getElementById("main")?.focus();
 			}
-		}, "Skip to the content"),
+		}, "Skip to content"),
 		h("header", {
 			key: "bar",
 			class: "bar"
@@ -4352,6 +4382,7 @@ onRefresh(() => {
 onSignOut(signOut);
 onAnnounce((text) => note(text, text.startsWith("Alert")));
 addEventListener("hashchange", () => {
+	if (takeLink()) return void start();
 	follow();
 	refresh();
 });

@@ -1,7 +1,7 @@
 "use strict";
 
-// Every operation goes over one POST. A subscription is answered by Server-Sent
-// Events, so that the key in the headers editor serves it too.
+// Every operation is one POST. A subscription uses Server-Sent Events, so that the key in
+// the headers editor also applies to it.
 async function* subscribe(params, headers) {
   const stopped = new AbortController();
   try {
@@ -49,10 +49,11 @@ async function fetcher(params, options = {}) {
   return (await post(params, headers)).json();
 }
 
-// The demo hands out its key; elsewhere this file has none.
+// The demo returns its key for the secret of its link, which the web UI stores. Elsewhere this file contains no key.
 async function demoKey() {
   try {
-    const response = await fetch("/demo.json");
+    const secret = localStorage.getItem("demo") ?? "";
+    const response = await fetch("/demo.json", { headers: { Authorization: `Bearer ${secret}` } });
     return response.ok ? (await response.json()).key : "";
   } catch {
     return "";
@@ -72,7 +73,7 @@ demoKey().then(key => {
     React.createElement(GraphiQL, {
       fetcher,
       defaultQuery: startQuery,
-      // In the demo the key of this run replaces one that the browser remembers.
+      // In the demo, this run's key replaces a key that the browser remembers.
       ...(key ? { headers } : { defaultHeaders: headers }),
       defaultEditorToolsVisibility: key ? true : "headers",
     }),

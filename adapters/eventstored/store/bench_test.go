@@ -16,7 +16,8 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// asTheProgram sets Go's runtime as the program does, see cmd/waypost/runtime.go, unless the environment says otherwise.
+// asTheProgram configures Go's runtime as the waypost command does (see cmd/waypost/internal/platform/runtime.go), unless the environment
+// overrides it.
 func asTheProgram(b *testing.B) {
 	b.Helper()
 	if os.Getenv("GOGC") == "" {
@@ -29,7 +30,7 @@ func asTheProgram(b *testing.B) {
 	}
 }
 
-// BenchmarkAppend is the engine alone: one event to a new stream each, synced.
+// BenchmarkAppend measures the engine on its own: each iteration appends one event to a new stream and syncs it.
 func BenchmarkAppend(b *testing.B) {
 	data := make([]byte, 400)
 	for _, writers := range []int{1, 16, 64} {
@@ -59,7 +60,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkSync is the disk's own limit, to hold the others against: 512 bytes and a sync.
+// BenchmarkSync measures the limit of the disk, to compare the other benchmarks with: 512 bytes and a sync.
 func BenchmarkSync(b *testing.B) {
 	f, err := os.Create(filepath.Join(b.TempDir(), "file"))
 	if err != nil {

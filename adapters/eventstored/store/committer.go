@@ -12,22 +12,23 @@ import (
 )
 
 const (
-	// maxGroupBytes bounds a commit, and with it what one append waits for.
+	// maxGroupBytes limits a commit, and so the time that an append waits for one.
 	maxGroupBytes = 4 << 20
-	// gatherRounds: before a commit the committer yields this often, so that those who were answered a moment ago can
-	// queue their next append. Measured: groups 30-90 % larger, 5-15 % more appends a second; a timed wait does not pay.
+	// gatherRounds is how often the committer yields before a commit, so that callers whose appends just succeeded can
+	// queue their next one. Measured: groups 30–90% larger, 5–15% more appends per second. A timed wait does not pay
+	// off.
 	gatherRounds = 2
-	// diskCheckEvery bounds how old the knowledge of the free disk space may be.
+	// diskCheckEvery limits the age of the last check of the free disk space while appends are accepted.
 	diskCheckEvery = 200 * time.Millisecond
 )
 
-// committer is the only writer. It is used by one goroutine.
+// committer is the only writer. Exactly one goroutine uses it.
 type committer struct {
 	*Store
 	heads  *headCache
 	recent *recentIDs
 
-	// Of the group at hand:
+	// The current group:
 	batch   *pebble.Batch
 	next    uint64 // position of the next record
 	created int64  // ticks
@@ -92,7 +93,7 @@ func (c *committer) gather(group []*request) []*request {
 	}
 }
 
-// drain takes what waits, up to the limits of a group.
+// drain adds waiting requests to the group, up to the limits of a group.
 func (c *committer) drain(group []*request, size int) []*request {
 	for len(group) < queueLength && size < maxGroupBytes {
 		select {
@@ -121,7 +122,7 @@ func (c *committer) decideAll(group []*request, answers []Answer) []Answer {
 	for _, r := range group {
 		a := Answer{Tag: r.tag}
 		switch {
-		case r.ctx.Err() != nil: // nobody waits for it any more
+		case r.ctx.Err() != nil: // the caller has stopped waiting
 			a.Err = r.ctx.Err()
 		case c.diskErr != nil:
 			a.Err = c.diskErr
@@ -136,7 +137,7 @@ func (c *committer) decideAll(group []*request, answers []Answer) []Answer {
 	return answers
 }
 
-// commit syncs the group's batch and shows it to readers.
+// commit syncs the group's batch and then shows it to readers.
 func (c *committer) commit() error {
 	if c.batch == nil {
 		return nil
@@ -149,6 +150,9 @@ func (c *committer) commit() error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	c.batch = nil
+	if err := c.mark.write(c.next); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
 	c.counters.commits.Add(1)
 	c.counters.events.Add(uint64(len(c.records)))
 	c.counters.bytes.Add(uint64(size))
@@ -161,9 +165,10 @@ func (c *committer) commit() error {
 }
 
 func (c *committer) checkDisk() {
-	// Elapsed time only: the recorded time may jump.
+	// Only elapsed time matters here, because the recorded time can jump.
 	now := time.Now()
-	if !c.diskChecked.IsZero() && now.Sub(c.diskChecked) < diskCheckEvery {
+	// While appends are refused, each group checks: once Room reports space, the next append must be accepted.
+	if c.diskErr == nil && !c.diskChecked.IsZero() && now.Sub(c.diskChecked) < diskCheckEvery {
 		return
 	}
 	c.diskChecked = now
@@ -178,7 +183,7 @@ func (c *committer) checkDisk() {
 	c.diskErr = err
 }
 
-// head returns the stream's head as it is with the group's earlier requests applied.
+// head returns the stream's head with the group's earlier requests applied.
 func (c *committer) head(stream string) (*head, error) {
 	if h, ok := c.heads.get(stream); ok {
 		return h, nil
@@ -191,7 +196,7 @@ func (c *committer) head(stream string) (*head, error) {
 	return h, nil
 }
 
-// write adds one event to the group's batch. It does not touch the stream's head.
+// write adds one event to the group's batch. It does not change the stream's head.
 func (c *committer) write(stream string, revision int64, e *Event) (position uint64, err error) {
 	if c.batch == nil {
 		c.batch = c.db.NewBatch()
@@ -226,7 +231,7 @@ func (c *committer) writeHead(stream string, h *head, changed uint64) error {
 	return nil
 }
 
-// writeMetadata makes data the metadata of a stream.
+// writeMetadata appends data as the metadata of a stream.
 func (c *committer) writeMetadata(stream string, data []byte) (Written, error) {
 	metaStream := MetadataStream(stream)
 	mh, err := c.head(metaStream)
@@ -245,7 +250,7 @@ func (c *committer) writeMetadata(stream string, data []byte) (Written, error) {
 	return Written{Revision: mh.last, Position: position}, c.applyMetadata(stream, data, position)
 }
 
-// applyMetadata makes a stream's head obey new metadata.
+// applyMetadata applies new metadata to a stream's head.
 func (c *committer) applyMetadata(stream string, data []byte, position uint64) error {
 	h, err := c.head(stream)
 	if err != nil {
@@ -255,7 +260,7 @@ func (c *committer) applyMetadata(stream string, data []byte, position uint64) e
 	return c.writeHead(stream, h, position)
 }
 
-// warmRecentIDs fills the recent ids from the newest events, so that a restart does not forget them.
+// warmRecentIDs fills the recent IDs from the newest events, so that they survive a restart.
 func (c *committer) warmRecentIDs() error {
 	it, err := c.db.NewIter(&pebble.IterOptions{LowerBound: []byte{logKey}, UpperBound: []byte{logKey + 1}})
 	if err != nil {

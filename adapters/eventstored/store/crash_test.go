@@ -8,17 +8,17 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/adapters/eventstored/store"
+	"github.com/waypost/waypost/adapters/polltest"
 )
 
-// Power fails under load: of what was not synced, a random part is lost. What was acknowledged, and what a reader has
-// seen, is there afterwards.
+// Power fails under load: a random part of the unsynced data is lost. Every acknowledged event and every event that a
+// reader has seen is still there.
 func TestPowerFailure(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(10) {
@@ -26,7 +26,7 @@ func TestPowerFailure(t *testing.T) {
 			t.Parallel()
 			fs := vfs.NewCrashableMem()
 			opts := options("data")
-			opts.MemTableBytes = 256 << 10 // flushes and log changes fall into the test
+			opts.MemTableBytes = 256 << 10 // so that flushes and log changes happen during the test
 			s := open(t, opts.OnFS(fs))
 			ctx, cancel := context.WithCancel(testContext(t))
 			type ack struct {
@@ -71,18 +71,15 @@ func TestPowerFailure(t *testing.T) {
 					mu.Unlock()
 				}
 			})
-			// Take what is known before the clone: all of it must be in there.
+			// Record what is known before the clone: the clone must contain all of it.
 			var known []ack
 			var read []uint64
-			for len(known) < 200+100*int(seed) || len(read) == 0 {
-				if ctx.Err() != nil {
-					t.Fatal("too little was acknowledged in time")
-				}
-				time.Sleep(time.Millisecond)
+			polltest.Until(t, "enough events are acknowledged and read", func() bool {
 				mu.Lock()
+				defer mu.Unlock()
 				known, read = acks[:len(acks):len(acks)], seen[:len(seen):len(seen)]
-				mu.Unlock()
-			}
+				return len(known) >= 200+100*int(seed) && len(read) > 0
+			})
 			clone := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rand.New(rand.NewPCG(seed, 1))})
 			cancel()
 			wg.Wait()
@@ -110,8 +107,8 @@ func TestPowerFailure(t *testing.T) {
 	}
 }
 
-// A disk that fails under a commit ends the store: whoever waits is refused, the owner is told, and Close returns. After
-// a restart what was acknowledged is there.
+// A disk that fails during a commit stops the store: waiting callers get an error, the owner is notified, and Close
+// returns. After a restart, every acknowledged event is still there.
 func TestFailingDisk(t *testing.T) {
 	for name, cause := range map[string]error{"broken": syscall.EIO, "full in spite of the check": syscall.ENOSPC} {
 		t.Run(name, func(t *testing.T) {
@@ -145,7 +142,7 @@ func TestFailingDisk(t *testing.T) {
 			case err := <-s.Fault():
 				t.Log(err)
 			case <-testContext(t).Done():
-				t.Fatal("the owner is not told")
+				t.Fatal("the owner is not notified")
 			}
 			if err := s.Close(testContext(t)); err != nil {
 				t.Error(err)

@@ -12,14 +12,14 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Pebble says what is wrong with its files in several ways, not all of them typed, and does not always say in which file.
-// This makes one error of them that names it.
+// Pebble reports problems with its files in several ways. Not all of them are typed, and not all name the file. This
+// file turns them into one error that does.
 
-// missingTable is how Pebble tells of a table that is not there.
+// missingTable matches a table that Pebble reports as missing.
 var missingTable = regexp.MustCompile(`file (\d+) \(type sstable\)`)
 
-// checkMarker refuses a folder with data whose marker is missing. The marker names the list of the tables in use; without
-// it Pebble would take the folder for a new one and remove what is in it.
+// checkMarker returns an error for a directory that contains data but no marker. The marker names the list of tables in
+// use. Without it, Pebble would treat the directory as new and remove its content.
 func (s *Store) checkMarker() error {
 	found, err := pebble.Peek(s.opts.Dir, s.opts.fs)
 	if err != nil || found.Exists {
@@ -34,17 +34,18 @@ func (s *Store) checkMarker() error {
 		if err != nil {
 			return err
 		}
-		// A first start that was cut short leaves files, too, but nothing in them.
+		// An interrupted first start also leaves files, but they are empty.
 		if ext := filepath.Ext(name); (ext == ".sst" || ext == ".log") && info.Size() > 0 {
-			return &damageError{file: "marker.manifest.*", err: fmt.Errorf("the file is missing, though there is data: %s", name)}
+			return &damageError{file: "marker.manifest.*", err: fmt.Errorf("the file is missing, but the directory contains data: %s", name)}
 		}
 	}
 	return nil
 }
 
-// damageError tells of a damaged file, or of several of which one is. It wraps ErrCorrupted.
+// damageError reports a damaged file, or several files of which one is damaged. It wraps ErrCorrupted.
 type damageError struct {
-	file string // within the data folder
+	file string // within the data directory
+	log  bool   // a write-ahead log; everything before the damage can be read
 	err  error
 }
 
@@ -56,18 +57,21 @@ func (e *damageError) Error() string {
 	return fmt.Sprintf("%v in file %s: %s", ErrCorrupted, e.file, text)
 }
 
-// Unwrap gives ErrCorrupted and the cause.
+// Unwrap returns ErrCorrupted and the cause.
 func (e *damageError) Unwrap() []error { return []error{ErrCorrupted, e.err} }
 
-// oneLine is the first line of an error: behind it Pebble repeats itself.
+// oneLine returns the first line of an error. After it, Pebble repeats itself.
 func oneLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
 }
 
-// damage turns an error into a *damageError if it tells of damaged data; nil if it does not.
+// damage returns err as a *damageError if it reports damaged data, and nil otherwise.
 func (s *Store) damage(err error) *damageError {
 	var known *damageError
+	if err == nil {
+		return nil
+	}
 	if errors.As(err, &known) {
 		return known
 	}
@@ -80,9 +84,9 @@ func (s *Store) damage(err error) *damageError {
 	case table != nil:
 		return &damageError{file: table[1] + ".sst", err: err}
 	case strings.Contains(text, "replaying WAL"):
-		return &damageError{file: s.logs(), err: err}
+		return &damageError{file: s.logs(), log: true, err: err}
 	case pebble.IsCorruptionError(err), errors.Is(err, ErrCorrupted),
-		strings.Contains(text, "object size mismatch"), // of a table, named in the text
+		strings.Contains(text, "object size mismatch"), // of a table that the text names
 		strings.Contains(text, "could not open manifest file") && errors.Is(err, fs.ErrNotExist):
 		return &damageError{err: err}
 	default:
@@ -90,7 +94,10 @@ func (s *Store) damage(err error) *damageError {
 	}
 }
 
-// logs are the names of the write-ahead logs that hold anything.
+// isMissing reports whether a file does not exist.
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// logs returns the names of the write-ahead logs that are not empty.
 func (s *Store) logs() string {
 	names, err := s.opts.fs.List(s.opts.Dir)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// decide answers one request and adds what it writes to the group's batch.
+// decide applies one request and adds its writes to the group's batch.
 func (c *committer) decide(r *request) (Written, error) {
 	h, err := c.head(r.stream)
 	if err != nil {
@@ -34,7 +34,7 @@ func (c *committer) decide(r *request) (Written, error) {
 	}
 }
 
-// isTombstoned: a stream's metadata goes with the stream.
+// isTombstoned reports whether a stream is tombstoned. A tombstoned stream's metadata is tombstoned with it.
 func (c *committer) isTombstoned(h *head, original string, isMeta bool) (bool, error) {
 	if h.tombstoned || !isMeta {
 		return h.tombstoned, nil
@@ -48,11 +48,13 @@ func (c *committer) isTombstoned(h *head, original string, isMeta bool) (bool, e
 
 func (c *committer) decideAppend(r *request, h *head, original string, isMeta bool) (Written, error) {
 	if len(r.events) == 0 {
-		return Written{Revision: h.last}, nil
+		// EventStoreDB writes an empty record and returns its position. The position of the log's last byte works just
+		// as well: it is after everything written before and before everything written later.
+		return Written{Revision: h.last, Position: c.next - 1}, nil
 	}
 	revived := h.softDeleted()
 	if revived {
-		// Read what is needed before anything is written: an append that fails must leave nothing in the batch.
+		// Read everything needed before writing: a failing append must leave nothing in the batch.
 		if _, err := c.head(MetadataStream(r.stream)); err != nil {
 			return Written{}, err
 		}
@@ -83,24 +85,30 @@ func (c *committer) decideAppend(r *request, h *head, original string, isMeta bo
 	return written, nil
 }
 
-// metadataWritten applies an append to $$S to S. Metadata of a soft-deleted stream makes it live again, after its old
-// revisions.
+// metadataWritten applies an append to $$S to stream S: the data of the last event, of any type, is the metadata if it
+// was declared to be JSON. Metadata of a soft-deleted stream makes the stream live again, after its old revisions.
 func (c *committer) metadataWritten(stream string, last Event, position uint64) error {
-	if last.Type != typeMetadata {
-		return nil
-	}
+	data := metadataOf(&last)
 	h, err := c.head(stream)
 	if err != nil {
 		return err
 	}
 	wasDeleted := h.softDeleted()
-	if err := c.applyMetadata(stream, last.Data, position); err != nil {
+	if err := c.applyMetadata(stream, data, position); err != nil {
 		return err
 	}
 	if wasDeleted {
-		return c.revive(stream, last.Data, h.last+1)
+		return c.revive(stream, data, h.last+1)
 	}
 	return nil
+}
+
+// metadataOf returns the metadata that an event in $$S sets for S, or nil if it sets none.
+func metadataOf(e *Event) []byte {
+	if !e.JSON {
+		return nil
+	}
+	return e.Data
 }
 
 // revive makes a soft-deleted stream readable from the given revision on.
@@ -141,11 +149,14 @@ func (c *committer) decideTombstone(r *request, h *head) (Written, error) {
 	return Written{Revision: tombstoneRevision, Position: position}, nil
 }
 
-// check holds the stream against what the writer expects. repeated means that the very same events stand there already:
-// then before is where they ended, and nothing is to be written.
+// check compares the stream with the writer's expectation. repeated reports whether the same events are already in the
+// stream. In that case, before is where they end, and nothing must be written.
 func (c *committer) check(r *request, h *head) (before Written, repeated bool, err error) {
 	wrong := &WrongRevisionError{Stream: r.stream, Expected: r.expected, Current: h.last}
 	if r.expected == StreamExists {
+		if h.softDeleted() {
+			return Written{}, false, &StreamDeletedError{Stream: r.stream}
+		}
 		if ok, err := c.exists(r.stream, h); err != nil {
 			return Written{}, false, err
 		} else if !ok {
@@ -158,12 +169,13 @@ func (c *committer) check(r *request, h *head) (before Written, repeated bool, e
 			switch {
 			case !ok && i == 0:
 				return Written{}, false, nil
-			case !ok: // begins with known events and goes on with new ones
+			case !ok: // begins with known events and continues with new ones
 				return Written{}, false, wrong
 			}
 			before = Written{Revision: seen.revision, Position: seen.position}
 		}
-		return before, len(r.events) > 0, nil
+		before, err = c.ifReadable(r.stream, h, before)
+		return before, len(r.events) > 0, err
 	}
 	expected := int64(r.expected) // NoStream is -1, the revision before the first
 	switch {
@@ -173,7 +185,7 @@ func (c *committer) check(r *request, h *head) (before Written, repeated bool, e
 		return Written{}, false, wrong
 	}
 	for i := range r.events {
-		position, ok, err := c.stands(r.stream, expected+1+int64(i), r.events[i].ID)
+		position, ok, err := c.hasEvent(r.stream, expected+1+int64(i), r.events[i].ID)
 		switch {
 		case err != nil:
 			return Written{}, false, err
@@ -191,14 +203,37 @@ func (c *committer) check(r *request, h *head) (before Written, repeated bool, e
 		}
 		return Written{}, false, wrong
 	}
-	return before, true, nil
+	before, err = c.ifReadable(r.stream, h, before)
+	return before, true, err
 }
 
-// exists tells whether the stream can be expected to exist: it has events that are not soft-deleted, or metadata.
-func (c *committer) exists(stream string, h *head) (bool, error) {
-	if h.softDeleted() {
-		return false, nil
+// ifReadable removes the position from the result of a repeated append if its last event can no longer be read through
+// its stream.
+func (c *committer) ifReadable(stream string, h *head, before Written) (Written, error) {
+	if before.Revision < h.firstReadable(stream) {
+		before.Position = 0
+		return before, nil
 	}
+	oldest := h.oldestReadable(c.opts.Now())
+	if oldest == 0 {
+		return before, nil
+	}
+	record, ok, err := c.lookUp(before.Position)
+	if err != nil || !ok { // without a record, it is part of this group of requests, so it is new
+		return before, err
+	}
+	view, err := record.View()
+	if err != nil {
+		return before, c.readError(fmt.Sprintf("stream %q", stream), err)
+	}
+	if view.Created < oldest {
+		before.Position = 0
+	}
+	return before, nil
+}
+
+// exists reports whether the stream exists as StreamExists requires: it has events or metadata.
+func (c *committer) exists(stream string, h *head) (bool, error) {
 	if h.last >= 0 {
 		return true, nil
 	}
@@ -209,15 +244,15 @@ func (c *committer) exists(stream string, h *head) (bool, error) {
 	return mh.last >= 0, nil
 }
 
-// stands tells whether an event with this id is the stream's event at a revision.
-func (c *committer) stands(stream string, revision int64, id uuid.UUID) (position uint64, ok bool, err error) {
-	if seen, ok := c.recent.find(id, stream); ok && seen.revision == revision {
-		return seen.position, true, nil
+// hasEvent reports whether the event with this ID is in the stream at the revision, and returns its position.
+func (c *committer) hasEvent(stream string, revision int64, id uuid.UUID) (position uint64, ok bool, err error) {
+	if position, ok := c.recent.at(id, stream, revision); ok {
+		return position, true, nil
 	}
 	c.key = appendStreamKey(c.key[:0], stream, revision)
 	value, closer, err := c.db.Get(c.key)
 	if errors.Is(err, pebble.ErrNotFound) {
-		return 0, false, nil // beyond the stream's end, or written in this group with another id
+		return 0, false, nil // beyond the stream's end, or written in this group with another ID
 	}
 	if err != nil {
 		return 0, false, c.readError(fmt.Sprintf("stream %q", stream), err)
@@ -227,7 +262,7 @@ func (c *committer) stands(stream string, revision int64, id uuid.UUID) (positio
 		return 0, false, c.readError(fmt.Sprintf("stream %q", stream), err)
 	}
 	record, ok, err := c.lookUp(position)
-	if err != nil || !ok { // scavenged this very moment
+	if err != nil || !ok { // just scavenged
 		return 0, false, err
 	}
 	view, err := record.View()

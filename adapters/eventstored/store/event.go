@@ -10,9 +10,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// Names that EventStoreDB gives a meaning to.
+// Names with a meaning in EventStoreDB.
 const (
-	metaPrefix      = "$$"             // the metadata of stream S stands in stream $$S
+	metaPrefix      = "$$"             // the metadata of stream S is in stream $$S
 	typeMetadata    = "$metadata"      // the event in $$S
 	typeTombstone   = "$streamDeleted" // the last event of a deleted stream
 	typeLink        = "$>"             // data is "revision@stream" of another event
@@ -22,14 +22,15 @@ const (
 	tombstoneRevision = math.MaxInt64
 	// softDeleted as $tb means that the stream reads as missing until it is written again.
 	softDeleted = math.MaxInt64
-	// maxStreamName in bytes keeps keys small; EventStoreDB states no limit of its own.
-	maxStreamName = 4096
+	// maxStreamName is the maximum length of a stream's name in bytes. EventStoreDB has no limit except the size of a
+	// message.
+	maxStreamName = 1 << 20
 )
 
-// Expected is what a writer expects of a stream: its last revision, or one of Any, NoStream and StreamExists.
+// Expected is what a writer expects of a stream: its last revision, or one of Any, NoStream, and StreamExists.
 type Expected int64
 
-// Expectations that are no revision; the numbers are those of EventStoreDB.
+// Expectations other than a revision, with the numbers of EventStoreDB.
 const (
 	NoStream     Expected = -1
 	Any          Expected = -2
@@ -58,18 +59,21 @@ type Event struct {
 	Metadata []byte
 }
 
-// size is what counts against Options.MaxAppendBytes, computed as EventStoreDB does.
+// size returns the size that Options.MaxAppendBytes limits, computed as EventStoreDB does.
 func (e *Event) size() int { return len(e.Data) + len(e.Metadata) + 2*len(e.Type) }
 
-// Written tells where an append or a deletion ended.
+// Written reports where an append or a deletion ended.
 type Written struct {
-	// Revision is that of the last event, or the stream's current one if the append had no event; -1 = no stream.
+	// Revision is the revision of the last event, or the stream's current revision if the append had no event. It is -1
+	// if there is no stream.
 	Revision int64
-	// Position is that of the last event; 0 if the append had none.
+	// Position is the position of the last event. For an append without events, it is a position after all earlier
+	// events and before all later ones. It is 0 if there is none: the log is empty, or the append was repeated and its
+	// last event can no longer be read through its stream.
 	Position uint64
 }
 
-// MetadataStream returns the name of the stream that holds the metadata of a stream.
+// MetadataStream returns the name of the stream that contains the metadata of a stream.
 func MetadataStream(stream string) string { return metaPrefix + stream }
 
 func checkStreamName(stream string) error {
@@ -77,7 +81,7 @@ func checkStreamName(stream string) error {
 	case stream == "" || stream == metaPrefix:
 		return fmt.Errorf("%w %q", ErrStreamName, stream)
 	case len(stream) > maxStreamName:
-		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrStreamName, len(stream), maxStreamName)
+		return fmt.Errorf("%w: must be at most %[3]d bytes, got %[2]d", ErrStreamName, len(stream), maxStreamName)
 	}
 	return nil
 }
@@ -85,5 +89,5 @@ func checkStreamName(stream string) error {
 // originalStream returns S for $$S.
 func originalStream(stream string) (string, bool) { return strings.CutPrefix(stream, metaPrefix) }
 
-// ticks are the protocol's unit of time: 100 ns since 1970.
+// ticks returns a time in the protocol's unit: 100 ns since 1970.
 func ticks(t time.Time) int64 { return t.UnixNano() / 100 }

@@ -2,7 +2,7 @@ package store
 
 import "github.com/cockroachdb/pebble/v2/vfs"
 
-// OnFS puts a store on another file system.
+// OnFS returns options for a store on another file system.
 func (o Options) OnFS(fs vfs.FS) Options {
 	o.fs = fs
 	return o

@@ -9,7 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// fault is the first fault that a store cannot go on from.
+// fault is the first fault that a store cannot recover from.
 type fault struct {
 	once  *sync.Once
 	first *atomic.Pointer[error]
@@ -34,15 +34,16 @@ func (f fault) err() error {
 	return nil
 }
 
-// Fault gives at most one error: what made the store unable to go on, for instance a disk that failed. Appends are
-// refused from then on; the owner should end the process.
+// Fault returns a channel that delivers at most one error: the fault that stopped the store, for example a disk
+// failure. From then on, appends fail. The owner should end the process.
 func (s *Store) Fault() <-chan error { return s.fault.c }
 
-// Room is nil while there is room for appends; else it wraps ErrDiskFull and says how much there is.
+// Room returns nil while there is enough disk space for appends. Otherwise it returns an error that wraps
+// ErrDiskFull and reports the free space.
 func (s *Store) Room() error { return s.checkDiskSpace() }
 
-// checkDiskSpace refuses while there is too little room for Pebble to go on safely. When Pebble itself meets a full
-// disk while it commits, its only way out is to give up (see pebbleLogger.Fatalf).
+// checkDiskSpace returns an error while there is too little disk space for Pebble to continue safely. If Pebble itself
+// meets a full disk during a commit, it can only stop (see pebbleLogger.Fatalf).
 func (s *Store) checkDiskSpace() error {
 	if s.opts.MinFreeBytes < 0 {
 		return nil
@@ -52,13 +53,13 @@ func (s *Store) checkDiskSpace() error {
 		return fmt.Errorf("free space of %s: %w", s.opts.Dir, err)
 	}
 	if usage.AvailBytes < uint64(s.opts.MinFreeBytes) {
-		return fmt.Errorf("%w: %d MiB free in %s, %d MiB needed; appends go on when there is room",
+		return fmt.Errorf("%w: %d MiB free in %s, %d MiB needed; appends resume when there is enough space",
 			ErrDiskFull, usage.AvailBytes>>20, s.opts.Dir, s.opts.MinFreeBytes>>20)
 	}
 	return nil
 }
 
-// readError wraps what went wrong while reading; corrupted data is a fault of the store too.
+// readError wraps a read error. Corrupted data is also a fault of the store.
 func (s *Store) readError(what string, err error) error {
 	damaged := s.damage(err)
 	if damaged == nil {
@@ -69,20 +70,20 @@ func (s *Store) readError(what string, err error) error {
 	return err
 }
 
-// pebbleLogger lets Pebble speak through the store's logger.
+// pebbleLogger passes Pebble's messages to the store's logger.
 type pebbleLogger struct{ store *Store }
 
-// Infof drops what Pebble tells of its housekeeping.
+// Infof drops Pebble's messages about its housekeeping.
 func (l pebbleLogger) Infof(string, ...any) {}
 
-// Errorf logs a fault that Pebble goes on from.
+// Errorf logs a fault that Pebble recovers from.
 func (l pebbleLogger) Errorf(format string, args ...any) {
 	l.store.opts.Logger.Warn("pebble", "message", fmt.Sprintf(format, args...))
 }
 
-// Fatalf reports a fault that Pebble cannot go on from: its log or manifest could not be written. Pebble demands that
-// this call does not return. Ending the goroutine instead of the process leaves the owner time to stop in order; if the
-// goroutine is the committer, everybody who waits for it is refused.
+// Fatalf reports a fault that Pebble cannot recover from: its log or manifest could not be written. Pebble requires
+// that this call does not return. Ending the goroutine instead of the process gives the owner time to shut down in
+// order. If the goroutine is the committer, all waiting callers get an error.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	err := fmt.Errorf("event store in %s: %s", l.store.opts.Dir, fmt.Sprintf(format, args...))
 	l.store.opts.Logger.Error("event store has failed", "error", err)
@@ -93,7 +94,7 @@ func (l pebbleLogger) Fatalf(format string, args ...any) {
 func (s *Store) pebbleEvents() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
-			s.opts.Logger.Warn("event store: flush or compaction failed, will be tried again", "error", err)
+			s.opts.Logger.Warn("event store: flush or compaction failed, will be retried", "error", err)
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			s.opts.Logger.Error("event store: data is corrupted", "file", info.Path, "error", info.Details)

@@ -12,7 +12,7 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// patience bounds every wait of the tests; none takes a noticeable part of it.
+// patience limits every wait of the tests. No wait should take a noticeable part of it.
 const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -76,7 +76,8 @@ func readAll(t testing.TB, s *store.Store) []store.RecordView {
 	}
 }
 
-// readStream returns the readable revisions of a stream, read in pages of the given size; nil if it is not readable.
+// readStream returns the readable revisions of a stream, read in pages of the given size, or nil if the stream is not
+// readable.
 func readStream(t testing.TB, s *store.Store, stream string, page uint64) []int64 {
 	t.Helper()
 	view, err := s.Stream(testContext(t), stream)

@@ -9,7 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// LoadedEvent is an event of another log, with its place and time there.
+// LoadedEvent is an event of another log, with its position and time there.
 type LoadedEvent struct {
 	Event
 	Stream   string
@@ -18,12 +18,12 @@ type LoadedEvent struct {
 	Created  time.Time
 }
 
-// loadBatchBytes bounds the memory of Load.
+// loadBatchBytes limits the memory that Load uses.
 const loadBatchBytes = 4 << 20
 
-// Load fills a new store with the events of another log and keeps their positions, revisions and times. Positions must
-// grow, and each stream's revisions must follow each other from 0. On an error the folder holds a part of the log and
-// should be removed.
+// Load fills a new store with the events of another log and keeps their positions, revisions, and times. Positions must
+// increase, and each stream's revisions must be consecutive from 0. After an error, the directory contains a part of
+// the log and should be removed.
 func Load(opts Options, events iter.Seq2[LoadedEvent, error]) error {
 	opts, err := opts.withDefaults()
 	if err != nil {
@@ -51,7 +51,7 @@ func Load(opts Options, events iter.Seq2[LoadedEvent, error]) error {
 	return s.abandon()
 }
 
-// loader writes through a committer of its own, which nobody else uses.
+// loader writes through its own committer, which nothing else uses.
 type loader struct {
 	*committer
 	changed map[string]*head
@@ -78,19 +78,19 @@ func (l *loader) add(e *LoadedEvent) error {
 	if _, err := l.write(e.Stream, e.Revision, &e.Event); err != nil {
 		return err
 	}
-	l.next = e.Position + 1 // positions of another log need not be the offsets of this one's records
+	l.next = e.Position + 1 // positions of another log need not be the offsets of this log's records
 	if deleted {
 		h.tombstoned = true
 	} else {
 		h.last = e.Revision
 	}
 	h.changed, l.changed[e.Stream] = e.Position, h
-	if original, ok := originalStream(e.Stream); ok && e.Type == typeMetadata {
+	if original, ok := originalStream(e.Stream); ok {
 		oh, err := l.head(original)
 		if err != nil {
 			return err
 		}
-		oh.setMeta(e.Data)
+		oh.setMeta(metadataOf(&e.Event))
 		oh.changed, l.changed[original] = e.Position, oh
 	}
 	if len(l.slab) < loadBatchBytes {

@@ -2,25 +2,24 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// The functions here work on a store that nobody serves: they take the folder's lock, so a running server makes them fail
-// with ErrLocked. The methods work while it runs.
+// The functions in this file work on a store that is not being served. They take the directory's lock, so they fail
+// with ErrLocked while a server is running. The methods work while the store is in use.
 
-// VerifyReport is what Verify saw.
+// VerifyReport is the result of Verify.
 type VerifyReport struct {
 	Events, Streams uint64
 	// End is the position after the last event.
 	End uint64
 }
 
-// Verify reads the whole store and holds log, index and heads against each other. Its error, which wraps ErrCorrupted,
-// joins the first differences found.
+// Verify reads the whole store and compares the log, the index, and the heads with each other. Its error wraps
+// ErrCorrupted and joins the first differences found.
 func Verify(ctx context.Context, opts Options) (report VerifyReport, err error) {
 	s, err := openOffline(opts)
 	if err != nil {
@@ -52,7 +51,7 @@ type verifier struct {
 	found  []error
 }
 
-// maxDifferences bounds what one verification tells.
+// maxDifferences limits the differences that one verification reports.
 const maxDifferences = 100
 
 func (v *verifier) differsf(format string, args ...any) {
@@ -61,7 +60,7 @@ func (v *verifier) differsf(format string, args ...any) {
 	}
 }
 
-// each visits all keys that begin with a byte.
+// each calls visit with all keys that begin with a byte.
 func (s *Store) each(ctx context.Context, kind byte, visit func(key, value []byte) error) error {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kind}, UpperBound: []byte{kind + 1}})
 	if err != nil {
@@ -101,13 +100,13 @@ func (v *verifier) log(ctx context.Context) error {
 			return err
 		}
 		if got, err := parseUint64(indexed); err != nil || got != position {
-			v.differsf("event %d of stream %q stands at position %d, its index says %d", view.Revision, view.Stream, position, got)
+			v.differsf("event %d of stream %q is at position %d, but its index says %d", view.Revision, view.Stream, position, got)
 		}
 		return closer.Close()
 	})
 }
 
-// index checks that what streams' indexes name is there, without gaps, up to what the heads say.
+// index checks that every event in the streams' indexes exists, without gaps, up to the revision in the heads.
 func (v *verifier) index(ctx context.Context) error {
 	var stream string
 	last := int64(-1)
@@ -120,17 +119,17 @@ func (v *verifier) index(ctx context.Context) error {
 			return err
 		}
 		if h.last != last && last >= 0 {
-			v.differsf("stream %q ends at revision %d, its head says %d", stream, last, h.last)
+			v.differsf("stream %q ends at revision %d, but its head says %d", stream, last, h.last)
 		}
 		return nil
 	}
 	err := v.store.each(ctx, streamKey, func(key, value []byte) error {
-		if len(key) < 11 || int(binary.BigEndian.Uint16(key[1:]))+11 != len(key) {
+		name, revision, ok := parseStreamKey(key)
+		if !ok {
 			v.differsf("key %x of a stream's index is malformed", key)
 			return nil
 		}
-		revision := streamKeyRevision(key)
-		if name := string(key[3 : len(key)-8]); name != stream || v.report.Streams == 0 {
+		if name != stream || v.report.Streams == 0 {
 			if err := ends(); err != nil {
 				return err
 			}
@@ -145,7 +144,7 @@ func (v *verifier) index(ctx context.Context) error {
 		position, malformed := parseUint64(value)
 		if malformed != nil {
 			v.differsf("event %d of stream %q has a malformed position", revision, stream)
-			return nil //nolint:nilerr // it is a finding
+			return nil //nolint:nilerr // reported as a difference
 		}
 		_, closer, err := v.store.db.Get(appendLogKey(nil, position))
 		if errors.Is(err, pebble.ErrNotFound) {
@@ -163,20 +162,35 @@ func (v *verifier) index(ctx context.Context) error {
 	return ends()
 }
 
-// Backup writes a consistent copy of the store to a folder that must not exist yet. Files that do not change any more are
-// hard links where the file system allows it. Appends go on meanwhile. Restore brings it back.
+// Backup writes a consistent copy of the store to a directory, which must not exist. Files that no longer change become
+// hard links if the file system supports them. Appends continue during the backup. Restore turns the copy back into a
+// store.
 func (s *Store) Backup(to string) error {
 	if err := s.beginRead(); err != nil {
 		return err
 	}
 	defer s.endRead()
-	if err := s.db.Checkpoint(to, pebble.WithFlushedWAL()); err != nil {
+	end := s.End() // taken before the copy, which may contain more
+	err := s.db.Checkpoint(to, pebble.WithFlushedWAL())
+	if err == nil {
+		err = s.markBackup(to, end)
+	}
+	if err != nil {
 		return fmt.Errorf("backup of event store in %s to %s: %w", s.opts.Dir, to, err)
 	}
 	return nil
 }
 
-// Backup is Store.Backup of a store that nobody serves.
+// markBackup writes a mark into the backup, so that a restore detects a backup that lost events.
+func (s *Store) markBackup(to string, end uint64) error {
+	m, err := openMark(s.opts.fs, to)
+	if err != nil {
+		return err
+	}
+	return errors.Join(m.write(end), m.close())
+}
+
+// Backup is like Store.Backup, for a store that is not being served.
 func Backup(opts Options, to string) (err error) {
 	s, err := openOffline(opts)
 	if err != nil {

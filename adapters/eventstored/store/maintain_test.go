@@ -19,7 +19,7 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// fill writes streams that are plain, limited, deleted, revived and tombstoned, and closes the store.
+// fill writes plain, limited, deleted, revived, and tombstoned streams and closes the store.
 func fill(t *testing.T, opts store.Options) {
 	t.Helper()
 	s, err := store.Open(opts)
@@ -111,7 +111,7 @@ func TestBackup(t *testing.T) {
 	if err := s.Backup(to); err != nil {
 		t.Fatal(err)
 	}
-	// What is written later is not in it.
+	// Later writes are not in it.
 	if _, err := s.Append(testContext(t), "plain", store.Any, newEvents(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -156,14 +156,14 @@ func TestScavenge(t *testing.T) {
 	}
 }
 
-// A scavenge of a store in use: nobody who reads or writes meanwhile notices, and what it may remove is gone.
+// A scavenge of a store in use does not disturb readers and writers, and removes everything it should.
 func TestScavengeWhileInUse(t *testing.T) {
 	opts := options(t.TempDir())
 	opts.TailRecords, opts.MemTableBytes = 16, 256<<10 // reads go to disk
 	s := open(t, opts)
 	ctx := testContext(t)
 	const streams, limit, enough = 4, 5, 1000
-	const pause = time.Millisecond // the readers are not the test
+	const pause = time.Millisecond // the readers must not dominate the test
 	for i := range streams {
 		name := fmt.Sprintf("s%d", i)
 		if _, err := s.Append(ctx, store.MetadataStream(name), store.Any, []store.Event{
@@ -186,7 +186,7 @@ func TestScavengeWhileInUse(t *testing.T) {
 					t.Errorf("append: %+v, %v", written, err)
 					return
 				}
-				// A repeat is recognised, or refused when what it repeats was scavenged.
+				// A repeat is recognized, or rejected if the original was scavenged.
 				var wrong *store.WrongRevisionError
 				if again, err := s.Append(ctx, name, expected, events); again != written && !errors.As(err, &wrong) {
 					t.Errorf("repeated append: %+v, %v; want %+v", again, err, written)
@@ -196,7 +196,9 @@ func TestScavengeWhileInUse(t *testing.T) {
 			}
 		})
 		users.Go(func() {
-			for ; using.Err() == nil; time.Sleep(pause) {
+			pace := time.NewTicker(pause)
+			defer pace.Stop()
+			for ; using.Err() == nil; <-pace.C {
 				view, err := s.Stream(ctx, name)
 				if err != nil {
 					t.Error(err)
@@ -205,7 +207,7 @@ func TestScavengeWhileInUse(t *testing.T) {
 				if view.State() != store.StreamReadable {
 					continue
 				}
-				// An older view may have lost some of what it bounds, but nothing else is wrong.
+				// An older view may have lost some of the events in its range, but nothing else is wrong.
 				for next, more := int64(0), true; more; {
 					if _, next, more, err = view.Read(next, 2); err != nil {
 						t.Error(err)
@@ -216,7 +218,9 @@ func TestScavengeWhileInUse(t *testing.T) {
 		})
 	}
 	users.Go(func() {
-		for next := uint64(0); using.Err() == nil; time.Sleep(pause) {
+		pace := time.NewTicker(pause)
+		defer pace.Stop()
+		for next := uint64(0); using.Err() == nil; <-pace.C {
 			records, _, err := s.ReadAll(next, 100)
 			if err != nil {
 				t.Error(err)
@@ -297,7 +301,7 @@ func TestRestore(t *testing.T) {
 	report, err := store.Restore(testContext(t), restored, backup, func(dir string) error {
 		prepared = dir
 		if _, err := os.Stat(restored.Dir); err == nil {
-			t.Error("it is in its place before it was prepared")
+			t.Error("it is in place before prepare has returned")
 		}
 		return nil
 	})
@@ -307,12 +311,12 @@ func TestRestore(t *testing.T) {
 	if got := readable(t, restored); got != want {
 		t.Errorf("restored it reads as\n%s want\n%s", got, want)
 	}
-	if _, err := store.Restore(testContext(t), restored, backup, nil); err == nil || !strings.Contains(err.Error(), "there is something in it") {
-		t.Errorf("a folder in use is overwritten: %v", err)
+	if _, err := store.Restore(testContext(t), restored, backup, nil); err == nil || !strings.Contains(err.Error(), "is not empty") {
+		t.Errorf("a directory in use is overwritten: %v", err)
 	}
 }
 
-// A restore that fails leaves nothing behind.
+// A failed restore leaves nothing behind.
 func TestRestoreRefuses(t *testing.T) {
 	opts := options(t.TempDir())
 	fill(t, opts)
@@ -342,8 +346,8 @@ func TestRestoreRefuses(t *testing.T) {
 		prepare func(string) error
 		want    string
 	}{
-		"nothing":          {filepath.Join(t.TempDir(), "none"), nil, "is no backup of an event store"},
-		"something else":   {t.TempDir(), nil, "is no backup of an event store"},
+		"nothing":          {filepath.Join(t.TempDir(), "none"), nil, "is not a backup of an event store"},
+		"something else":   {t.TempDir(), nil, "is not a backup of an event store"},
 		"damaged":          {damaged, nil, "cannot be used"},
 		"a running store":  {running.Dir, nil, "in use by another process"},
 		"a failed prepare": {good, func(string) error { return broken }, broken.Error()},
@@ -360,7 +364,7 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
-// Load keeps places and times, and refuses what is out of order.
+// Load keeps positions and times, and rejects events that are out of order.
 func TestLoad(t *testing.T) {
 	created := time.Date(2020, 1, 2, 3, 4, 5, 6700, time.UTC)
 	event := func(stream string, revision int64, position uint64) store.LoadedEvent {

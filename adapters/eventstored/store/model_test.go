@@ -14,7 +14,7 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// model is what a stream should be, written down as plainly as possible.
+// model is the expected state of a stream, written as plainly as possible.
 type model struct {
 	ids        []uuid.UUID // by revision
 	meta       int         // $metadata events
@@ -26,7 +26,7 @@ type model struct {
 func (m *model) last() int64       { return int64(len(m.ids)) - 1 }
 func (m *model) softDeleted() bool { return m.before == math.MaxInt64 }
 
-// readable is nil when the stream is missing.
+// readable returns the readable revisions, or nil if the stream is missing.
 func (m *model) readable() []int64 {
 	if m.tombstoned || m.softDeleted() || len(m.ids) == 0 {
 		return nil
@@ -42,7 +42,7 @@ func (m *model) readable() []int64 {
 	return revisions
 }
 
-// accepts tells whether an append or deletion of new events is written.
+// accepts reports whether an append or deletion of new events is written.
 func (m *model) accepts(expected store.Expected) bool {
 	switch expected {
 	case store.Any:
@@ -56,14 +56,14 @@ func (m *model) accepts(expected store.Expected) bool {
 	}
 }
 
-// Any sequence of appends, repeats, deletions, metadata changes, restarts and power failures leaves the store as the model
-// says.
+// Any sequence of appends, repeats, deletions, metadata changes, restarts, and power failures leaves the store in the
+// state of the model.
 func TestStoreBehavesAsItsModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		fs := vfs.NewCrashableMem()
 		opts := options("data")
 		opts.MemTableBytes = 64 << 10
-		opts.TailRecords = 4 // so that reads come from disk as well
+		opts.TailRecords = 4 // so that reads also come from disk
 		s, err := store.Open(opts.OnFS(fs))
 		if err != nil {
 			rt.Fatal(err)
@@ -89,11 +89,16 @@ func TestStoreBehavesAsItsModel(t *testing.T) {
 				store.Expected(max(m.last()-1, 0)),
 			}).Draw(rt, "expected")
 		}
-		check := func(rt *rapid.T, m *model, written store.Written, err error, accepted bool) bool {
+		check := func(rt *rapid.T, m *model, expected store.Expected, written store.Written, err error, accepted bool) bool {
 			var wrong *store.WrongRevisionError
 			var deleted *store.StreamDeletedError
 			switch {
 			case m.tombstoned:
+				if !errors.As(err, &deleted) {
+					rt.Fatalf("got %v, want deleted", err)
+				}
+				return false
+			case m.softDeleted() && expected == store.StreamExists:
 				if !errors.As(err, &deleted) {
 					rt.Fatalf("got %v, want deleted", err)
 				}
@@ -121,7 +126,7 @@ func TestStoreBehavesAsItsModel(t *testing.T) {
 				events := newEvents(rapid.IntRange(1, 3).Draw(rt, "events"))
 				expected := expect(rt, m)
 				written, err := s.Append(ctx, name, expected, events)
-				if !check(rt, m, written, err, m.accepts(expected)) {
+				if !check(rt, m, expected, written, err, m.accepts(expected)) {
 					return
 				}
 				if m.softDeleted() {
@@ -156,7 +161,7 @@ func TestStoreBehavesAsItsModel(t *testing.T) {
 				name, m := pick(rt)
 				expected := expect(rt, m)
 				written, err := s.Delete(ctx, name, expected)
-				if check(rt, m, written, err, m.accepts(expected) && (len(m.ids) > 0 || m.meta > 0)) {
+				if check(rt, m, expected, written, err, m.accepts(expected) && (len(m.ids) > 0 || m.meta > 0)) {
 					setBefore(m, math.MaxInt64)
 					m.maxCount = 0
 				}
@@ -168,7 +173,7 @@ func TestStoreBehavesAsItsModel(t *testing.T) {
 				name, m := pick(rt)
 				expected := expect(rt, m)
 				written, err := s.Tombstone(ctx, name, expected)
-				if check(rt, m, written, err, m.accepts(expected)) {
+				if check(rt, m, expected, written, err, m.accepts(expected)) {
 					m.tombstoned = true
 				}
 			},
@@ -180,7 +185,7 @@ func TestStoreBehavesAsItsModel(t *testing.T) {
 					ID: uuid.New(), Type: "$metadata", JSON: true,
 					Data: fmt.Appendf(nil, `{"$tb":%d,"$maxCount":%d}`, before, maxCount),
 				}})
-				if !check(rt, m, written, err, true) {
+				if !check(rt, m, store.Any, written, err, true) {
 					return
 				}
 				m.meta++

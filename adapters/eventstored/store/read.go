@@ -5,18 +5,17 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// A page is read with one visit to the disk. No iterator stays open between pages, so a slow reader holds nothing.
+// A page is read in one access to the disk. No iterator stays open between pages, so a slow reader holds nothing.
 const (
 	pageRecords = 512
 	pageBytes   = 1 << 20
 )
 
-// Page is a run of records. The records' bytes are not used again by the store.
+// Page is a run of records. The store does not reuse the records' bytes.
 type Page struct {
 	Records []Record
 	limit   int
@@ -34,8 +33,9 @@ func (p *Page) add(r Record) {
 
 func (p *Page) full() bool { return len(p.Records) >= p.limit || p.bytes >= pageBytes }
 
-// ReadAll returns the next records of the log at or above a position, at most limit, oldest first. None means that
-// there are none yet. behind tells that they had to be read from disk: the reader does not keep up with the writers.
+// ReadAll returns the next records of the log at or above a position, at most limit, oldest first. An empty result
+// means that there are none yet. behind reports whether they were read from disk because the reader does not keep up
+// with the writers.
 func (s *Store) ReadAll(from, limit uint64) (records []Record, behind bool, err error) {
 	page := newPage(limit)
 	end := s.committed.Load()
@@ -93,23 +93,25 @@ func (s *Store) readLog(lower, upper []byte, page *Page, first, next func(*pebbl
 	return nil
 }
 
-// slabBytes: records read from disk share allocations of this size.
+// slabBytes is the size of the allocations that records read from disk share.
 const slabBytes = 64 << 10
 
-// StreamView is a stream as it stands at one moment: what is read through it is bounded by it.
+// StreamView is the state of a stream at one moment. It bounds what is read through it.
 type StreamView struct {
 	store  *Store
 	stream string
 	first  int64 // readable
 	last   int64
-	minAge int64 // ticks below which an event is expired; 0 = none
+	oldest int64 // events before this time, in ticks, have expired; 0 = none
 	state  StreamState
+	// tombstoned reports whether the stream itself is tombstoned, not only the stream whose metadata it contains.
+	tombstoned bool
 }
 
-// StreamState tells whether a stream can be read.
+// StreamState reports whether a stream can be read.
 type StreamState int
 
-// States of a stream. A soft-deleted one is missing.
+// States of a stream. A soft-deleted stream is missing.
 const (
 	StreamMissing StreamState = iota
 	StreamReadable
@@ -129,7 +131,7 @@ func (s *Store) Stream(ctx context.Context, stream string) (StreamView, error) {
 	if err != nil {
 		return StreamView{}, err
 	}
-	v := StreamView{store: s, stream: stream, first: h.firstReadable(stream), last: h.last}
+	v := StreamView{store: s, stream: stream, first: h.firstReadable(stream), last: h.last, tombstoned: h.tombstoned}
 	switch {
 	case h.tombstoned:
 		v.state = StreamTombstoned
@@ -145,16 +147,12 @@ func (s *Store) Stream(ctx context.Context, stream string) (StreamView, error) {
 			v.state = StreamTombstoned
 		}
 	}
-	if h.meta.maxAge > 0 {
-		v.minAge = ticks(s.opts.Now().Add(-time.Duration(min(h.meta.maxAge, maxAgeSeconds)) * time.Second))
-	}
+	v.oldest = h.oldestReadable(s.opts.Now())
 	return v, nil
 }
 
-// maxAgeSeconds keeps $maxAge within what time.Duration can hold: 100 years.
-const maxAgeSeconds = 100 * 365 * 24 * 3600
-
-// committedHead waits until the head it returns rests on synced events only: a moment, if a commit is under way.
+// committedHead returns the stream's head once it depends only on synced events. If a commit is in progress, that takes
+// a moment.
 func (s *Store) committedHead(ctx context.Context, stream string) (*head, error) {
 	h, err := s.loadHead(stream)
 	if err != nil || h.changed < s.committed.Load() {
@@ -176,17 +174,33 @@ func (s *Store) committedHead(ctx context.Context, stream string) (*head, error)
 	return h, nil
 }
 
-// State tells whether the stream can be read.
+// Live returns a view of all events of the stream, including events that a read does not return because of the stream's
+// metadata or a soft delete. A subscriber receives an event that was written while it was subscribed, whatever has
+// happened to the stream since.
+func (v StreamView) Live() StreamView {
+	v.first, v.oldest = 0, 0
+	switch {
+	case v.tombstoned:
+		v.state = StreamTombstoned
+	case v.last >= 0:
+		v.state = StreamReadable
+	default:
+		v.state = StreamMissing
+	}
+	return v
+}
+
+// State reports whether the stream can be read.
 func (v StreamView) State() StreamState { return v.state }
 
-// First is the first revision that metadata leaves readable.
+// First returns the first revision that the metadata leaves readable.
 func (v StreamView) First() int64 { return v.first }
 
-// Last is the stream's last revision, -1 without any.
+// Last returns the stream's last revision, or -1 if it has none.
 func (v StreamView) Last() int64 { return v.last }
 
-// Read returns the stream's readable records from a revision on, oldest first, at most limit, and the revision to go on
-// from. more is false when the view's end is reached.
+// Read returns the stream's readable records from a revision on, oldest first, at most limit, and the revision to
+// continue from. more is false when the view's end is reached.
 func (v StreamView) Read(from int64, limit uint64) (records []Record, next int64, more bool, err error) {
 	from = max(from, v.first)
 	if from > v.last || limit == 0 {
@@ -201,7 +215,7 @@ func (v StreamView) Read(from int64, limit uint64) (records []Record, next int64
 	return records, last + 1, last < v.last, err
 }
 
-// ReadBackwards is Read from a revision down, newest first.
+// ReadBackwards is like Read, from a revision down, newest first.
 func (v StreamView) ReadBackwards(from int64, limit uint64) (records []Record, next int64, more bool, err error) {
 	from = min(from, v.last)
 	if from < v.first || limit == 0 {
@@ -216,7 +230,7 @@ func (v StreamView) ReadBackwards(from int64, limit uint64) (records []Record, n
 	return records, last - 1, last > v.first, err
 }
 
-// read returns a page and the last revision that was looked at; -1 when it came to the end of the bounds.
+// read returns a page and the last revision that it visited, or -1 if it reached the end of the bounds.
 func (v StreamView) read(
 	lower, upper []byte, limit uint64, first, step func(*pebble.Iterator) bool,
 ) ([]Record, int64, error) {
@@ -269,7 +283,7 @@ func (v StreamView) recordAt(it *pebble.Iterator) (Record, error) {
 	if err != nil || ok {
 		return r, err
 	}
-	// The iterator sees the index as it was. A scavenge takes event and entry away together.
+	// The iterator sees the index as it was. A scavenge removes an event and its index entry together.
 	_, closer, err := v.store.db.Get(it.Key())
 	if errors.Is(err, pebble.ErrNotFound) {
 		return Record{}, errScavenged
@@ -280,18 +294,18 @@ func (v StreamView) recordAt(it *pebble.Iterator) (Record, error) {
 	return Record{}, v.store.readError(fmt.Sprintf("record at position %d", position), err)
 }
 
-// errScavenged says that an event was removed while its stream was read.
+// errScavenged reports that an event was removed while its stream was read.
 var errScavenged = errors.New("event was scavenged")
 
 func (v StreamView) expired(r Record) (bool, error) {
-	if v.minAge == 0 {
+	if v.oldest == 0 {
 		return false, nil
 	}
 	view, err := r.View()
 	if err != nil {
 		return false, v.store.readError(fmt.Sprintf("stream %q", v.stream), err)
 	}
-	return view.Created < v.minAge, nil
+	return view.Created < v.oldest, nil
 }
 
 // Tombstone returns the stream's $streamDeleted event.
@@ -320,7 +334,7 @@ func (s *Store) record(position uint64) (Record, error) {
 	return r, err
 }
 
-// lookUp returns the record at a position; false if there is none.
+// lookUp returns the record at a position. The result is false if there is none.
 func (s *Store) lookUp(position uint64) (Record, bool, error) {
 	if r, ok := s.tail.get(position); ok {
 		return r, true, nil

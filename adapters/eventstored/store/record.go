@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -12,11 +13,12 @@ import (
 // Record is one event of the log in wire form.
 type Record struct {
 	Position uint64
-	// Wire is an encoded event_store.client.streams.ReadResp that holds the event. It is shared and must not be changed.
+	// Wire is an encoded event_store.client.streams.ReadResp that contains the event. It is shared and must not be
+	// changed.
 	Wire []byte
 }
 
-// RecordView is a record taken apart. Its slices point into the record.
+// RecordView is a decoded record. Its slices point into the record.
 type RecordView struct {
 	ID          uuid.UUID
 	Stream      []byte
@@ -24,16 +26,19 @@ type RecordView struct {
 	ContentType []byte
 	Revision    int64
 	Position    uint64
-	// Created in units of 100 ns since 1970.
+	// Created is in units of 100 ns since 1970.
 	Created  int64
 	Data     []byte
 	Metadata []byte
 }
 
-// JSON tells whether the event's data was declared to be JSON.
+// JSON reports whether the event's data was declared to be JSON.
 func (v *RecordView) JSON() bool { return string(v.ContentType) == contentTypeJSON }
 
-// Field numbers of the messages in streams.proto and shared.proto that a record is made of.
+// CreatedAt returns the time at which the event was recorded.
+func (v *RecordView) CreatedAt() time.Time { return time.Unix(0, v.Created*100) }
+
+// Field numbers of the messages in streams.proto and shared.proto that a record consists of.
 const (
 	fieldReadRespEvent       = 1
 	fieldReadEventEvent      = 1
@@ -57,7 +62,7 @@ const (
 	keyCreated               = "created"
 	keyContentType           = "content-type"
 	maxDecimalDigits         = 20
-	recordOverhead           = 160 // what a record needs beyond stream, type, data and metadata, at most
+	recordOverhead           = 160 // maximum size of a record beyond stream, type, data, and metadata
 	wireVarint, wireBytesTyp = protowire.VarintType, protowire.BytesType
 )
 
@@ -140,7 +145,7 @@ func appendText[T string | []byte](dst []byte, field protowire.Number, v T) []by
 	return append(appendLength(dst, field, len(v)), v...)
 }
 
-// recordSizeHint is an upper bound of the length of an event's record.
+// recordSizeHint returns an upper bound of the length of an event's record.
 func recordSizeHint(stream string, e *Event) int {
 	return recordOverhead + len(stream) + len(e.Type) + len(e.Data) + len(e.Metadata)
 }
@@ -158,8 +163,8 @@ func (r Record) Recorded() ([]byte, error) {
 	return recorded, nil
 }
 
-// Names returns the name of the event's stream and its type, which stand at the record's beginning: much less work than
-// a view.
+// Names returns the names of the event's stream and type, which are at the beginning of the record. It is much cheaper
+// than View.
 func (r Record) Names() (stream, eventType []byte, err error) {
 	recorded, err := r.Recorded()
 	if err != nil {
@@ -185,7 +190,7 @@ func (r Record) Names() (stream, eventType []byte, err error) {
 	return v.Stream, v.Type, nil
 }
 
-// View takes the record apart.
+// View decodes the record.
 func (r Record) View() (RecordView, error) {
 	recorded, err := r.Recorded()
 	if err != nil {
@@ -244,17 +249,17 @@ func (v *RecordView) system(entry []byte) error {
 	return nil
 }
 
-// field is one field of an encoded message: bytes for length-delimited ones, else varint.
+// field is one field of an encoded message: bytes for a length-delimited field, otherwise varint.
 type field struct {
 	number protowire.Number
 	bytes  []byte
 	varint uint64
 }
 
-// fieldBroken is the number of the field after which a message cannot be read.
+// fieldBroken is the number of a field at which the message becomes unreadable.
 const fieldBroken protowire.Number = -1
 
-// fields walks the fields of an encoded message.
+// fields returns an iterator over the fields of an encoded message.
 func fields(b []byte) func(yield func(field) bool) {
 	return func(yield func(field) bool) {
 		for len(b) > 0 {
@@ -297,7 +302,7 @@ func fieldBytes(b []byte, number protowire.Number) ([]byte, error) {
 	return nil, ErrCorrupted
 }
 
-// ParseUUID reads an encoded event_store.client.UUID.
+// ParseUUID parses an encoded event_store.client.UUID.
 func ParseUUID(b []byte) (uuid.UUID, error) {
 	for f := range fields(b) {
 		switch f.number {

@@ -14,7 +14,7 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// A record is what protobuf's own types would make of the event, and comes apart as it was put together.
+// A record equals what protobuf's own types would encode, and decodes to the event that it was made from.
 func TestRecordIsTheWireForm(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := store.Event{
@@ -81,7 +81,7 @@ func TestRecordIsTheWireForm(t *testing.T) {
 	})
 }
 
-// Bytes that are no record, as a damaged disk gives them, are refused and never read beyond.
+// Malformed records, as a damaged disk returns them, are rejected, and nothing is read beyond their end.
 func FuzzRecordView(f *testing.F) {
 	e := store.Event{ID: uuid.New(), Type: "T", JSON: true, Data: []byte("{}"), Metadata: []byte("m")}
 	wire := store.AppendRecord(nil, "stream", 3, 1000, 17_000_000_000_000_000, &e)

@@ -12,7 +12,7 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// verdict is what an append of ids to a stream comes to.
+// verdict is the outcome of an append of IDs to a stream.
 type verdict string
 
 const (
@@ -21,10 +21,10 @@ const (
 	isRefused  verdict = "refused"
 )
 
-// judge is EventStoreDB's rule for repeated appends, written down as plainly as possible. remembered are the ids that
-// are known without an expected revision.
-func judge(stands, ids []uuid.UUID, expected store.Expected, remembered bool) (verdict, int) {
-	last := len(stands) - 1
+// judge implements EventStoreDB's rule for repeated appends, written as plainly as possible. remembered reports whether
+// the IDs are known without an expected revision.
+func judge(existing, ids []uuid.UUID, expected store.Expected, remembered bool) (verdict, int) {
+	last := len(existing) - 1
 	if expected == store.StreamExists && last < 0 {
 		return isRefused, 0
 	}
@@ -33,7 +33,7 @@ func judge(stands, ids []uuid.UUID, expected store.Expected, remembered bool) (v
 			if !remembered {
 				return -1
 			}
-			return slices.Index(stands, id)
+			return slices.Index(existing, id)
 		}
 		if known(ids[0]) < 0 {
 			return isWritten, last + len(ids)
@@ -53,15 +53,15 @@ func judge(stands, ids []uuid.UUID, expected store.Expected, remembered bool) (v
 		return isRefused, 0
 	}
 	for i, id := range ids {
-		if at+1+i > last || stands[at+1+i] != id {
+		if at+1+i > last || existing[at+1+i] != id {
 			return isRefused, 0
 		}
 	}
 	return isRepeated, at + len(ids)
 }
 
-// Every append of up to three events, new ones and those that stand there, in every order and at every expectation, to
-// streams of up to three events: of the newest, after a restart, and when nothing is remembered of them.
+// Every append of up to three events, new and existing ones, in every order and at every expectation, to streams of up
+// to three events: the newest streams, after a restart, and when none of their events are remembered.
 func TestEveryRepeatedAppend(t *testing.T) {
 	for name, tt := range map[string]struct {
 		recent    int
@@ -79,7 +79,7 @@ func TestEveryRepeatedAppend(t *testing.T) {
 			ctx := testContext(t)
 			type attempt struct {
 				stream   string
-				stands   []uuid.UUID
+				existing []uuid.UUID
 				ids      []uuid.UUID
 				expected store.Expected
 			}
@@ -93,13 +93,13 @@ func TestEveryRepeatedAppend(t *testing.T) {
 							id[l] = uuid.New()
 						}
 						for _, l := range "abc"[:length] {
-							a.stands = append(a.stands, id[l])
+							a.existing = append(a.existing, id[l])
 						}
 						for _, l := range letters {
 							a.ids = append(a.ids, id[l])
 						}
 						if length > 0 {
-							if _, err := s.Append(ctx, a.stream, store.NoStream, eventsOf(a.stands)); err != nil {
+							if _, err := s.Append(ctx, a.stream, store.NoStream, eventsOf(a.existing)); err != nil {
 								t.Fatal(err)
 							}
 						}
@@ -114,7 +114,7 @@ func TestEveryRepeatedAppend(t *testing.T) {
 				s = open(t, opts)
 			}
 			for _, a := range attempts {
-				want, revision := judge(a.stands, a.ids, a.expected, tt.recent > 1)
+				want, revision := judge(a.existing, a.ids, a.expected, tt.recent > 1)
 				before := s.End()
 				written, err := s.Append(ctx, a.stream, a.expected, eventsOf(a.ids))
 				got := isWritten
@@ -130,7 +130,7 @@ func TestEveryRepeatedAppend(t *testing.T) {
 				if got != want || got != isRefused && written.Revision != int64(revision) {
 					t.Errorf("%s: %s at %d, want %s at %d", a.stream, got, written.Revision, want, revision)
 				}
-				if got == isRefused && wrong.Current != int64(len(a.stands)-1) {
+				if got == isRefused && wrong.Current != int64(len(a.existing)-1) {
 					t.Errorf("%s: refused with current revision %d", a.stream, wrong.Current)
 				}
 			}
@@ -139,7 +139,7 @@ func TestEveryRepeatedAppend(t *testing.T) {
 	}
 }
 
-// words are all sequences of one to n of the letters.
+// words returns all sequences of one to n of the letters.
 func words(letters string, n int) []string {
 	var all []string
 	for level := []string{""}; n > 0; n-- {

@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// request is what the committer decides: an append or a deletion.
+// request is an append or a deletion for the committer to decide.
 type request struct {
 	ctx      context.Context //nolint:containedctx // the request is a call that travels to the committer
 	kind     requestKind
 	stream   string
 	expected Expected
 	events   []Event
-	size     int
+	size     int // of events and name; maxGroupBytes limits their sum
 	tag      uint64
-	answer   chan<- Answer // has room: the committer never waits for anybody
+	answer   chan<- Answer // has room, so the committer never waits for a caller
 }
 
 type requestKind int
@@ -25,20 +25,20 @@ const (
 	tombstone
 )
 
-// Answer is what became of an append.
+// Answer is the outcome of an append.
 type Answer struct {
-	Tag     uint64 // the one that it was submitted with
+	Tag     uint64 // the tag that it was submitted with
 	Written Written
 	Err     error
 }
 
 // Append writes events to a stream, all of them or none, and returns when they are synced.
 //
-// Writing the same events again (by id) is answered with Success and writes nothing, as far as EventStoreDB does so:
-// always at an expected revision, and for Any and StreamExists as long as the ids are among the newest
-// Options.RecentIDs. Errors: WrongRevisionError, StreamDeletedError, TooLargeError, ErrStreamName, ErrDiskFull,
-// ErrClosed, ErrFailed, or the context's; after the last the append may still happen, so its events must not be
-// changed.
+// Writing the same events (by ID) again succeeds and writes nothing, in the same cases as in EventStoreDB: always at an
+// expected revision, and for Any and StreamExists as long as the IDs are among the newest Options.RecentIDs.
+//
+// Errors: WrongRevisionError, StreamDeletedError, TooLargeError, ErrStreamName, ErrEventType, ErrDiskFull, ErrClosed,
+// ErrFailed, or the context's error. After the last one, the append can still happen, so its events must not be changed.
 func (s *Store) Append(ctx context.Context, stream string, expected Expected, events []Event) (Written, error) {
 	answer := make(chan Answer, 1)
 	if err := s.Submit(ctx, stream, expected, events, 0, answer); err != nil {
@@ -47,14 +47,18 @@ func (s *Store) Append(ctx context.Context, stream string, expected Expected, ev
 	return s.await(ctx, answer)
 }
 
-// Submit is Append without the wait: the answer is sent to answers, with the tag. Appends are decided in the order in
-// which Submit returned. answers must have room for all that were submitted with it and have not been received yet.
-// After Done nothing more is sent; what was not answered by then may have been written or not.
+// Submit is like Append without the wait: it sends the response to answers, with the tag. Appends are decided in the
+// order in which Submit returned. answers must have room for all appends submitted with it whose responses have not
+// been received yet. After Done is closed, nothing more is sent. An append without a response by then may or may not
+// have been written.
 func (s *Store) Submit(
 	ctx context.Context, stream string, expected Expected, events []Event, tag uint64, answers chan<- Answer,
 ) error {
 	size := 0
 	for i := range events {
+		if events[i].Type == "" {
+			return fmt.Errorf("event %d for stream %q: %w", i, stream, ErrEventType)
+		}
 		size += events[i].size()
 	}
 	if size > s.opts.MaxAppendBytes {
@@ -65,16 +69,16 @@ func (s *Store) Submit(
 	})
 }
 
-// Done is closed once the store commits nothing more, since it was closed or has failed.
+// Done returns a channel that is closed once the store commits nothing further, because it was closed or has failed.
 func (s *Store) Done() <-chan struct{} { return s.stopped }
 
-// Delete hides a stream's events; a later append makes it live again after its old revisions. A stream that was never
-// written gives WrongRevisionError. Errors are those of Append.
+// Delete hides a stream's events. A later append makes the stream live again after its old revisions. For a stream that
+// was never written, it returns WrongRevisionError. The other errors are those of Append.
 func (s *Store) Delete(ctx context.Context, stream string, expected Expected) (Written, error) {
 	return s.delete(&request{ctx: ctx, kind: softDelete, stream: stream, expected: expected})
 }
 
-// Tombstone deletes a stream for ever. Errors are those of Append.
+// Tombstone permanently deletes a stream. Its errors are those of Append.
 func (s *Store) Tombstone(ctx context.Context, stream string, expected Expected) (Written, error) {
 	return s.delete(&request{ctx: ctx, kind: tombstone, stream: stream, expected: expected})
 }
@@ -88,11 +92,12 @@ func (s *Store) delete(r *request) (Written, error) {
 	return s.await(r.ctx, answer)
 }
 
-// submit hands a request to the committer.
+// submit passes a request to the committer.
 func (s *Store) submit(r *request) error {
 	if err := checkStreamName(r.stream); err != nil {
 		return err
 	}
+	r.size += len(r.stream)
 	if r.expected < 0 && r.expected != Any && r.expected != NoStream && r.expected != StreamExists {
 		return fmt.Errorf("stream %q: invalid expected revision %d", r.stream, int64(r.expected))
 	}
@@ -113,7 +118,7 @@ func (s *Store) submit(r *request) error {
 	}
 }
 
-// await waits for the committer's answer.
+// await waits for the committer's response.
 func (s *Store) await(ctx context.Context, answer <-chan Answer) (Written, error) {
 	select {
 	case a := <-answer:
@@ -121,7 +126,7 @@ func (s *Store) await(ctx context.Context, answer <-chan Answer) (Written, error
 	case <-ctx.Done():
 		return Written{}, ctx.Err()
 	case <-s.stopped:
-		// The committer may have answered just before it ended.
+		// The committer may have responded just before it ended.
 		select {
 		case a := <-answer:
 			return a.Written, a.Err
@@ -138,5 +143,5 @@ func (s *Store) stoppedError() error {
 	return ErrClosed
 }
 
-// MaxAppendBytes is the limit in force, see Options.
+// MaxAppendBytes returns the limit in effect (see Options).
 func (s *Store) MaxAppendBytes() int { return s.opts.MaxAppendBytes }

@@ -11,12 +11,12 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// restoringSuffix is that of the folder in which a restore works until its end.
+// restoringSuffix is the suffix of the directory that a restore works in until it is done.
 const restoringSuffix = ".restoring"
 
-// Restore makes a new data folder, opts.Dir, from a backup, which stays as it is. The folder must be missing or empty. The
-// copy is verified as a whole, then prepare, if there is one, may change it by its path, and only then it is put in its
-// place; if anything fails there is nothing there.
+// Restore creates a new data directory, opts.Dir, from a backup, which stays unchanged. The directory must be missing
+// or empty. The copy is verified completely. Then prepare, unless it is nil, can change it by its path, and only then
+// is it renamed to its final path. If anything fails, nothing is there.
 func Restore(ctx context.Context, opts Options, from string, prepare func(dir string) error) (report VerifyReport, err error) {
 	opts, err = opts.withDefaults()
 	if err != nil {
@@ -24,23 +24,25 @@ func Restore(ctx context.Context, opts Options, from string, prepare func(dir st
 	}
 	dir := filepath.Clean(opts.Dir)
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return report, fmt.Errorf("restore into %s: there is something in it; move it away or choose another folder", dir)
+		return report, fmt.Errorf("restore into %s: the directory is not empty; move its content or choose another directory", dir)
 	}
 	release, err := holdBackup(opts, from)
 	if err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	// What an earlier restore left that was killed is removed.
 	opts.Dir = dir + restoringSuffix
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return report, fmt.Errorf("restore into %s: %w", dir, err)
+	}
+	if err := MakeUnfinished(opts.Dir); err != nil {
+		return report, fmt.Errorf("restore into %s: %w", dir, err)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, os.RemoveAll(opts.Dir))
 		}
 	}()
-	if err := os.RemoveAll(opts.Dir); err != nil {
-		return report, fmt.Errorf("restore into %s: %w", dir, err)
-	}
 	if err := copyFolder(ctx, from, opts.Dir); err != nil {
 		return report, fmt.Errorf("restore %s into %s: %w", from, dir, err)
 	}
@@ -52,6 +54,9 @@ func Restore(ctx context.Context, opts Options, from string, prepare func(dir st
 			return report, err
 		}
 	}
+	if err := Finish(opts.Dir); err != nil {
+		return report, fmt.Errorf("restore into %s: %w", dir, err)
+	}
 	if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return report, fmt.Errorf("restore into %s: %w", dir, err)
 	}
@@ -61,12 +66,12 @@ func Restore(ctx context.Context, opts Options, from string, prepare func(dir st
 	return report, syncFolder(filepath.Dir(dir))
 }
 
-// holdBackup refuses the folder of a store that is running: its files change while they are copied.
+// holdBackup returns an error for the directory of a running store, because its files change while they are copied.
 func holdBackup(opts Options, from string) (release func() error, err error) {
 	if _, err := os.Stat(filepath.Join(from, "CURRENT")); err != nil {
-		// Pebble names its newest manifest in a file with a number; older ones in CURRENT.
+		// Pebble names its newest manifest in a file with a number. Older versions name it in CURRENT.
 		if markers, globErr := filepath.Glob(filepath.Join(from, "marker.manifest.*")); globErr != nil || len(markers) == 0 {
-			return nil, fmt.Errorf("%s is no backup of an event store", from)
+			return nil, fmt.Errorf("%s is not a backup of an event store", from)
 		}
 	}
 	lock, err := pebble.LockDirectory(from, opts.fs)
@@ -74,13 +79,13 @@ func holdBackup(opts Options, from string) (release func() error, err error) {
 	case err == nil:
 		return lock.Close, nil
 	case isHeld(err):
-		return nil, fmt.Errorf("%s: %w; make a backup of it and restore that", from, ErrLocked)
-	default: // the backup may lie where nobody can write
+		return nil, fmt.Errorf("%s: %w; back it up and restore the backup", from, ErrLocked)
+	default: // the backup can be in a directory that is not writable
 		return func() error { return nil }, nil
 	}
 }
 
-// copyFolder copies the files of a folder, which holds no others, and syncs them.
+// copyFolder copies the files of a directory without subdirectories and syncs them.
 func copyFolder(ctx context.Context, from, to string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {
@@ -102,7 +107,7 @@ func copyFolder(ctx context.Context, from, to string) error {
 	return syncFolder(to)
 }
 
-// lockName is the file by which Pebble locks a folder.
+// lockName is the name of the file by which Pebble locks a directory.
 const lockName = "LOCK"
 
 func copyFile(from, to string) (err error) {
@@ -122,7 +127,7 @@ func copyFile(from, to string) (err error) {
 	return out.Sync()
 }
 
-// syncFolder makes the names in a folder durable.
+// syncFolder makes the names in a directory durable.
 func syncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -8,24 +8,24 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// ScavengeReport is what Scavenge removed.
+// ScavengeReport reports what Scavenge removed.
 type ScavengeReport struct {
 	Events uint64 `json:"events"`
-	// Bytes of their records; what the disk gets back differs by compression.
+	// Bytes is the size of the removed records. Compression makes the freed disk space differ.
 	Bytes uint64 `json:"bytes"`
 }
 
-// ErrScavenging says that a scavenge is under way already.
-var ErrScavenging = errors.New("a scavenge is under way already: wait until it has ended")
+// ErrScavenging reports that a scavenge is already running.
+var ErrScavenging = errors.New("a scavenge is already running: wait until it has finished")
 
-// scavengeBatchBytes bounds the memory of a scavenge, and what an append waits for behind one of its commits.
+// scavengeBatchBytes limits the memory of a scavenge, and the time that an append waits for one of its commits.
 const scavengeBatchBytes = 1 << 20
 
-// Scavenge removes events that cannot be read through their streams any more: before $tb, beyond $maxCount, of deleted
-// streams. A tombstone stays, and so does the newest event of the log, since it tells where the log ends. Events that are
-// only too old for $maxAge stay, too: an older event may not go before a younger one.
+// Scavenge removes events that can no longer be read through their streams: before $tb, beyond $maxCount, or of deleted
+// streams. It keeps tombstones, and also the newest event of the log, because that event marks the log's end. It also keeps
+// events that are only older than $maxAge, because an older event must not disappear before a younger one.
 //
-// Reads and appends go on meanwhile. It ends when ctx does or the store is closed; what was removed stays removed.
+// Reads and appends continue during a scavenge. It ends when ctx ends or the store is closed. Removed events stay removed.
 func (s *Store) Scavenge(ctx context.Context) (ScavengeReport, error) {
 	if !s.scavenging.CompareAndSwap(false, true) {
 		return ScavengeReport{}, ErrScavenging
@@ -43,7 +43,7 @@ func (s *Store) Scavenge(ctx context.Context) (ScavengeReport, error) {
 	defer cancel(nil)
 	ended := make(chan struct{})
 	defer close(ended)
-	go func() { // Close waits for reads, and a scavenge may take long
+	go func() { // Close waits for reads, and a scavenge can take long
 		select {
 		case <-s.stop:
 			cancel(ErrClosed)
@@ -64,7 +64,7 @@ func (s *Store) Scavenge(ctx context.Context) (ScavengeReport, error) {
 	return run.report, nil
 }
 
-// Scavenge is Store.Scavenge of a store that nobody serves.
+// Scavenge is like Store.Scavenge, for a store that is not being served.
 func Scavenge(ctx context.Context, opts Options) (report ScavengeReport, err error) {
 	s, err := openOffline(opts)
 	if err != nil {
@@ -81,15 +81,19 @@ type scavenge struct {
 	report ScavengeReport
 
 	stream string
-	head   *head // of stream; nil before the first
+	head   *head // of stream; nil before the first stream
 }
 
-// visit looks at one entry of a stream's index. Entries come from a snapshot and the head is read later, so that it is
-// never older than the entry: what it says to be unreadable was so when the entry was visited, or is by now.
+// visit handles one entry of a stream's index. Entries come from a snapshot, and the head is read later, so the head is
+// never older than the entry: an event that it makes unreadable was already unreadable when the entry was visited, or
+// is by now.
 func (c *scavenge) visit(ctx context.Context, key, value []byte) error {
-	revision := streamKeyRevision(key)
-	if name := string(key[3 : len(key)-8]); c.head == nil || name != c.stream {
-		// The committed one: metadata that is not on disk yet must not remove anything.
+	name, revision, ok := parseStreamKey(key)
+	if !ok {
+		return fmt.Errorf("key %x of a stream's index: %w", key, ErrCorrupted)
+	}
+	if c.head == nil || name != c.stream {
+		// Use the committed head: metadata that is not on disk yet must not remove anything.
 		h, err := c.store.committedHead(ctx, name)
 		if err != nil {
 			return err

@@ -2,21 +2,21 @@ package store
 
 import "sync/atomic"
 
-// Stats count what happened since the store was opened.
+// Stats counts what happened since the store was opened.
 type Stats struct {
-	// Appends that succeeded, repeated ones and deletions included.
+	// Appends that succeeded, including repeated ones and deletions.
 	Appends uint64
 	// Events written.
 	Events uint64
-	// Commits synced; Appends over Commits is the mean size of a group.
+	// Commits that were synced. Appends divided by Commits is the mean size of a group.
 	Commits uint64
-	// Bytes given to Pebble: records and their index entries.
+	// Bytes written to Pebble: records and their index entries.
 	Bytes uint64
 }
 
 type counters struct{ appends, events, commits, bytes atomic.Uint64 }
 
-// Stats costs four atomic loads.
+// Stats returns the counters. It costs four atomic loads.
 func (s *Store) Stats() Stats {
 	return Stats{
 		Appends: s.counters.appends.Load(),

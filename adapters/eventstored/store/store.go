@@ -16,24 +16,28 @@ import (
 )
 
 const (
-	// formatVersion of keys and values; another one on disk is refused.
+	// formatVersion is the version of keys and values. A store on disk with another version is rejected.
 	formatVersion = "1"
 	metaFormat    = "format"
 	metaID        = "id"
 	// firstPosition is not 0, so that a zero position never names an event.
 	firstPosition = 1
-	// bloomBits per key give 1 % false positives: a new stream's head is found missing without reading a block.
+	// bloomBits per key give 1% false positives: the committer learns without reading a block that a new stream has no
+	// head.
 	bloomBits = 10
-	// queueLength bounds the requests that wait for the committer; it takes at most as many into one commit.
+	// queueLength limits the requests waiting for the committer. The committer puts at most as many into one commit.
 	queueLength = 1024
 )
 
-// Store is an event store in one folder. All its methods may be called concurrently.
+// Store is an event store in one directory. All its methods can be called concurrently.
 type Store struct {
 	opts Options
 	id   uuid.UUID
 	db   *pebble.DB
 	lock *pebble.Lock
+	mark *mark
+	// shorter describes what was missing when the store was opened, if that loss was accepted.
+	shorter *ShorterError
 
 	requests chan *request
 	stop     chan struct{} // closed by Close: no new requests
@@ -41,7 +45,7 @@ type Store struct {
 	closing  sync.Once
 	closeErr error
 
-	// reading is held shared by reads and exclusively while Pebble closes, which must not happen under a read.
+	// reading is held shared by reads and exclusively while Pebble closes, because Pebble must not close during a read.
 	reading sync.RWMutex
 	closed  bool
 
@@ -55,7 +59,7 @@ type Store struct {
 	counters  counters
 }
 
-// Open opens the store in opts.Dir, making it if there is none, and starts its committer.
+// Open opens the store in opts.Dir, creating it if it does not exist, and starts its committer.
 func Open(opts Options) (*Store, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
@@ -65,11 +69,27 @@ func Open(opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.mark.syncing.Go(func() { s.mark.syncNowAndThen(s.fault.report) })
 	go s.commitLoop()
 	return s, nil
 }
 
 func openWithoutCommitter(opts Options) (*Store, error) {
+	if err := opts.fs.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, (&Store{opts: opts}).openError(err)
+	}
+	s, err := locked(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(s.openError(err), s.abandon())
+	}
+	return s, nil
+}
+
+// locked returns a store that holds the lock of its directory and has not opened anything yet.
+func locked(opts Options) (*Store, error) {
 	s := &Store{
 		opts:     opts,
 		requests: make(chan *request, queueLength),
@@ -78,25 +98,20 @@ func openWithoutCommitter(opts Options) (*Store, error) {
 		watchers: newWatchers(),
 		fault:    newFault(),
 	}
-	if err := opts.fs.MkdirAll(opts.Dir, 0o700); err != nil {
-		return nil, s.openError(err)
-	}
-	// Pebble's own lock would do, but a failed lock cannot be told from other failures of its Open.
+	// Pebble's own lock would do, but Pebble's Open does not distinguish a failed lock from other failures.
 	var err error
 	s.lock, err = pebble.LockDirectory(opts.Dir, opts.fs)
 	if err != nil {
 		if isHeld(err) {
-			return nil, fmt.Errorf("event store in %s: %w; stop it or choose another folder", opts.Dir, ErrLocked)
+			return nil, fmt.Errorf("event store in %s: %w; stop it or choose another directory", opts.Dir, ErrLocked)
 		}
 		return nil, s.openError(err)
-	}
-	if err := s.open(); err != nil {
-		return nil, errors.Join(s.openError(err), s.abandon())
 	}
 	return s, nil
 }
 
-// isHeld recognises a lock that another process, or this one, holds. Pebble has no typed error for the second.
+// isHeld reports whether err means that another process, or this one, holds the lock. Pebble has no typed error for the
+// latter.
 func isHeld(err error) bool {
 	return errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process")
 }
@@ -108,6 +123,9 @@ func (s *Store) open() error {
 	if err := s.checkMarker(); err != nil {
 		return err
 	}
+	if err := s.checkMark(); err != nil {
+		return err
+	}
 	db, err := pebble.Open(s.opts.Dir, s.pebbleOptions())
 	if err != nil {
 		return err
@@ -116,9 +134,17 @@ func (s *Store) open() error {
 	if err := s.identify(); err != nil {
 		return err
 	}
-	next, err := s.endOfLog()
+	next, err := endOfLog(s.db)
 	if err != nil {
 		return err
+	}
+	if s.mark, err = openMark(s.opts.fs, s.opts.Dir); err != nil {
+		return err
+	}
+	if s.mark.position != next {
+		if err := errors.Join(s.mark.write(next), s.mark.file.SyncData()); err != nil {
+			return err
+		}
 	}
 	s.committed.Store(next)
 	s.tail = newTail(s.opts.TailRecords, s.opts.TailBytes, next)
@@ -138,7 +164,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		L0CompactionThreshold: 4,
 		L0StopWritesThreshold: 64,
 	}
-	o.CompactionConcurrencyRange = func() (int, int) { return 1, 1 } // the cores belong to the program
+	o.CompactionConcurrencyRange = func() (int, int) { return 1, 1 } // the other cores belong to the rest of the process
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
@@ -146,7 +172,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	return o
 }
 
-// identify reads, or on the first start writes, what the store is.
+// identify reads the format and the identity of the store, or writes them on the first start.
 func (s *Store) identify() error {
 	format, err := s.fact(metaFormat)
 	if err != nil {
@@ -166,7 +192,7 @@ func (s *Store) identify() error {
 		return nil
 	}
 	if string(format) != formatVersion {
-		return fmt.Errorf("data has format %q, this program reads %q", format, formatVersion)
+		return fmt.Errorf("data has format %q, but this version reads %q", format, formatVersion)
 	}
 	id, err := s.fact(metaID)
 	if err != nil {
@@ -189,9 +215,9 @@ func (s *Store) fact(name string) ([]byte, error) {
 	return append([]byte{}, value...), closer.Close()
 }
 
-// endOfLog is the position after the newest record.
-func (s *Store) endOfLog() (uint64, error) {
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{logKey}, UpperBound: []byte{logKey + 1}})
+// endOfLog returns the position after the newest record.
+func endOfLog(db *pebble.DB) (uint64, error) {
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{logKey}, UpperBound: []byte{logKey + 1}})
 	if err != nil {
 		return 0, err
 	}
@@ -206,15 +232,15 @@ func (s *Store) endOfLog() (uint64, error) {
 	return next, it.Close()
 }
 
-// ID is the log's identity: made with the log, kept in its copies.
+// ID returns the identity of the log. It is created with the log and kept in its copies.
 func (s *Store) ID() uuid.UUID { return s.id }
 
-// End is the position after the last synced event: all events lie below it.
+// End returns the position after the last synced event. All events are below it.
 func (s *Store) End() uint64 { return s.committed.Load() }
 
-// Close ends the committer, which still answers what it has taken, waits for reads under way and closes the data. It may
-// be called twice. After a fault Pebble may be unable to close; then Close ends with ctx, the folder stays locked until the
-// process ends, and the next Open recovers from the log.
+// Close stops the committer, which still responds to the requests it has taken, waits for reads in progress, and closes
+// the data. It can be called more than once. After a fault, Pebble may be unable to close. In that case Close returns
+// when ctx ends, the directory stays locked until the process ends, and the next Open recovers from the log.
 func (s *Store) Close(ctx context.Context) error {
 	s.closing.Do(func() {
 		close(s.stop)
@@ -227,7 +253,7 @@ func (s *Store) close(ctx context.Context) error {
 	select {
 	case <-s.stopped:
 	case <-ctx.Done():
-		return fmt.Errorf("close event store in %s: commit under way does not end: %w", s.opts.Dir, ctx.Err())
+		return fmt.Errorf("close event store in %s: a commit is still running: %w", s.opts.Dir, ctx.Err())
 	}
 	var err error
 	done := make(chan struct{})
@@ -238,9 +264,9 @@ func (s *Store) close(ctx context.Context) error {
 		s.closed = true
 		err = s.db.Close()
 		if s.fault.err() != nil {
-			err = nil // what it could not write any more was reported as the fault
+			err = nil // the fault already reported what could not be written
 		}
-		err = errors.Join(err, s.lock.Close())
+		err = errors.Join(err, s.closeMark(), s.lock.Close())
 	}()
 	select {
 	case <-done:
@@ -253,7 +279,19 @@ func (s *Store) close(ctx context.Context) error {
 	}
 }
 
-// beginRead must be followed by endRead, unless it fails.
+// closeMark closes the mark. It ignores sync errors of a store that has failed.
+func (s *Store) closeMark() error {
+	if s.mark == nil {
+		return nil
+	}
+	err := s.mark.close()
+	if s.fault.err() != nil {
+		return nil //nolint:nilerr // the store has reported why it failed
+	}
+	return err
+}
+
+// beginRead registers a read. If it succeeds, the caller must call endRead.
 func (s *Store) beginRead() error {
 	s.reading.RLock()
 	if s.closed {
@@ -265,28 +303,33 @@ func (s *Store) beginRead() error {
 
 func (s *Store) endRead() { s.reading.RUnlock() }
 
-// abandon closes what a failed Open has opened.
+// abandon closes everything that a failed Open has opened.
 func (s *Store) abandon() error {
 	var err error
 	if s.db != nil {
 		err = s.db.Close()
 	}
-	return errors.Join(err, s.lock.Close())
+	return errors.Join(err, s.closeMark(), s.lock.Close())
 }
 
-// openError says in one line what is wrong with the data folder.
+// openError describes in one line what is wrong with the data directory.
 func (s *Store) openError(err error) error {
 	dir := s.opts.Dir
 	damaged := s.damage(err)
+	var shorter *ShorterError
 	switch {
+	case errors.As(err, &shorter):
+		return fmt.Errorf("event store in %s: %w", dir, shorter)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("event store: data folder %s is not writable: %w", dir, err)
+		return fmt.Errorf("event store: data directory %s is not writable: %w", dir, err)
 	case errors.Is(err, syscall.ENOTDIR):
-		return fmt.Errorf("event store: data folder %s cannot be made, a part of its path is a file: %w", dir, err)
+		return fmt.Errorf("event store: cannot create data directory %s: part of its path is a file: %w", dir, err)
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("event store in %s: %w: %w", dir, ErrDiskFull, err)
 	case errors.Is(err, ErrDiskFull):
 		return fmt.Errorf("event store in %s: %w", dir, err)
+	case damaged != nil && damaged.log:
+		return fmt.Errorf("event store in %s: %w; restore a backup, or accept the loss of everything after the damage with %s", dir, damaged, acceptRemedy)
 	case damaged != nil:
 		return fmt.Errorf("event store in %s: %w; restore a backup", dir, damaged)
 	default:

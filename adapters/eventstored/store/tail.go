@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// tail holds the newest records of the log in memory, so that live readers do not go to disk.
+// tail holds the newest records of the log in memory, so that live readers do not read from disk.
 type tail struct {
 	mu      sync.RWMutex
 	records []Record // ring
@@ -13,7 +13,7 @@ type tail struct {
 	count   int
 	bytes   int
 	max     int // bytes
-	// floor: every record at or above it is held.
+	// floor is the position at and above which every record is held.
 	floor uint64
 }
 
@@ -48,8 +48,8 @@ func (t *tail) drop() {
 	t.count--
 }
 
-// from appends records at or above a position to page, in order, until the page is full; false if the tail does not
-// reach back so far.
+// from appends the records at or above a position to page, in order, until the page is full. It returns false if the
+// tail does not reach back that far.
 func (t *tail) from(position uint64, page *Page) bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

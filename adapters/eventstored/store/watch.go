@@ -2,7 +2,7 @@ package store
 
 import "sync"
 
-// watchers wakes those who wait for new events. A watcher that is slow is not waited for: its signal is remembered.
+// watchers wakes readers that wait for new events. A slow watcher is not waited for: its signal is remembered.
 type watchers struct {
 	mu      sync.Mutex
 	all     map[chan struct{}]struct{}
@@ -16,8 +16,8 @@ func newWatchers() *watchers {
 	}
 }
 
-// WatchAll returns a channel that gets a value after new events were committed, and a function that ends the watch.
-// Several commits may give one value.
+// WatchAll returns a channel that receives a value after new events were committed, and a function that ends the watch.
+// Several commits may send one value.
 func (s *Store) WatchAll() (<-chan struct{}, func()) {
 	w, c := s.watchers, make(chan struct{}, 1)
 	w.mu.Lock()
@@ -30,7 +30,7 @@ func (s *Store) WatchAll() (<-chan struct{}, func()) {
 	}
 }
 
-// WatchStream is WatchAll for one stream.
+// WatchStream is like WatchAll for one stream.
 func (s *Store) WatchStream(stream string) (<-chan struct{}, func()) {
 	w, c := s.watchers, make(chan struct{}, 1)
 	w.mu.Lock()

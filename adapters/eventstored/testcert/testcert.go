@@ -1,5 +1,6 @@
-// Package testcert makes certificates for tests: an authority, a node's certificate for this machine that it signed, and
-// an authority that signed nothing. They are valid for a day and lie where EventStoreDB's own tests look for them.
+// Package testcert creates certificates for tests: an authority, a node's certificate for this machine that it signed, and
+// an authority that signed nothing. They are valid for a day and are in the directories where EventStoreDB's own tests
+// expect them.
 package testcert
 
 import (
@@ -18,7 +19,7 @@ import (
 	"time"
 )
 
-// Files are the paths of what Write has made.
+// Files contains the paths of the files that Write creates.
 type Files struct {
 	CA, Cert, Key string
 	// UntrustedCA signed none of them.
@@ -27,7 +28,7 @@ type Files struct {
 
 const validity = 24 * time.Hour
 
-// Write makes the certificates in a folder: ca/ca.crt, node/node.crt, node/node.key and untrusted-ca/ca.crt.
+// Write creates the certificates in a directory: ca/ca.crt, node/node.crt, node/node.key, and untrusted-ca/ca.crt.
 func Write(dir string) (Files, error) {
 	f := Files{
 		CA:          filepath.Join(dir, "ca", "ca.crt"),

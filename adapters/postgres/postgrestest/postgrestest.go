@@ -1,9 +1,9 @@
-// Package postgrestest gives each test a Postgres database of its own.
+// Package postgrestest gives each test its own Postgres database.
 //
-// The databases live in one private cluster per test process, which starts with
-// the first [New] and is stopped by [Main]; or on the server that
-// WAYPOST_TEST_POSTGRES_URL names. The private cluster does not sync to disk: it
-// dies with the process.
+// The databases are in one private cluster per test process, which starts with the
+// first [New] or [Migrated] and is stopped by [Main]; or on the server that
+// WAYPOST_TEST_POSTGRES_URL names. The private cluster does not sync to disk: it dies
+// with the process.
 package postgrestest
 
 import (
@@ -21,12 +21,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/privatepg"
 )
 
 const (
 	// serverURL names a server to use instead of a private cluster, by the URL of a
-	// role that may create databases.
+	// role that can create databases.
 	serverURL = "WAYPOST_TEST_POSTGRES_URL"
 
 	// required turns the skip of a test that lacks its store into a failure.
@@ -34,34 +35,36 @@ const (
 
 	dirPrefix = "waypost-postgrestest-"
 
-	// leftoverAge is how old the folder of a killed test process has to be before
+	// leftoverAge is how old the directory of a killed test process must be before
 	// another process removes it. No test runs that long.
 	leftoverAge = 24 * time.Hour
 
-	startTimeout = 2 * time.Minute
-	queryTimeout = 30 * time.Second
+	// These bound what takes milliseconds to seconds on an idle machine.
+	startTimeout = 5 * time.Minute
+	queryTimeout = 2 * time.Minute
 )
 
-// shared is the process's cluster. The testing package offers no other place for
-// what tests of one process share.
-var shared struct {
+// server is the Postgres server of this process's tests. The testing package has no
+// other place for state that the tests of a process share.
+var server struct {
 	sync.Mutex
-	wrapped bool // Main runs, so what New starts gets stopped
-	dir     string
-	cluster *privatepg.Cluster
-	url     string
-	err     error
+	wrapped  bool // Main runs, so the cluster that start starts is stopped
+	dir      string
+	cluster  *privatepg.Cluster
+	url      string
+	err      error
+	migrated string // the database that Migrated copies; empty before the first call
 }
 
-// Main runs a package's tests and then stops what they have used:
+// Main runs a package's tests and then stops the cluster that they used:
 //
 //	func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 //
-// It takes any runner, goleak's included, and returns its exit code.
+// It accepts any runner, goleak's included, and returns its exit code.
 func Main(m interface{ Run() int }) int {
-	shared.Lock()
-	shared.wrapped = true
-	shared.Unlock()
+	server.Lock()
+	server.wrapped = true
+	server.Unlock()
 	code := m.Run()
 	if err := stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "postgrestest:", err)
@@ -71,41 +74,95 @@ func Main(m interface{ Run() int }) int {
 }
 
 // New returns the URL of an empty database, which is dropped when the test ends.
-// Where there is no Postgres the test is skipped, or fails if REQUIRE_STORES is set.
+// If there is no Postgres, the test is skipped, or fails if REQUIRE_STORES is set.
 func New(t testing.TB) string {
 	t.Helper()
-	server, err := start()
-	if errors.Is(err, privatepg.ErrNoBinaries) && os.Getenv(required) == "" {
-		t.Skip(err)
+	s := start(t)
+	return create(t, s, newName(), "")
+}
+
+// Migrated is New for a database that has Waypost's tables. It migrates one database
+// and copies it for each test, which takes a fraction of the time.
+func Migrated(t testing.TB) string {
+	t.Helper()
+	s := start(t)
+	if os.Getenv(serverURL) != "" { // other processes use that server too, and no one would drop the original
+		u := create(t, s, newName(), "")
+		migrate(t, u)
+		return u
 	}
-	if err != nil {
+	return create(t, s, newName(), original(t, s))
+}
+
+// original returns the name of the migrated database that Migrated copies.
+func original(t testing.TB, s string) string {
+	t.Helper()
+	server.Lock()
+	defer server.Unlock()
+	if server.migrated == "" {
+		name := newName()
+		execute(t, s, "CREATE DATABASE "+name)
+		migrate(t, databaseURL(t, s, name))
+		server.migrated = name
+	}
+	return server.migrated
+}
+
+func migrate(t testing.TB, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err := postgres.Up(ctx, url); err != nil {
 		t.Fatal(err)
 	}
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatalf("%s is no URL: %v", serverURL, err)
+}
+
+func newName() string { return "test_" + strings.ToLower(rand.Text()) }
+
+// create creates a database, empty or as a copy of the original, and returns its URL.
+func create(t testing.TB, s, name, original string) string {
+	t.Helper()
+	statement := "CREATE DATABASE " + name
+	if original != "" {
+		statement += " TEMPLATE " + original
 	}
-	name := "test_" + strings.ToLower(rand.Text())
-	execute(t, server, "CREATE DATABASE "+name)
-	t.Cleanup(func() { execute(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
+	execute(t, s, statement)
+	t.Cleanup(func() { execute(t, s, "DROP DATABASE "+name+" WITH (FORCE)") })
+	return databaseURL(t, s, name)
+}
+
+// databaseURL returns the URL of a database on the server.
+func databaseURL(t testing.TB, s, name string) string {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatalf("%s is not a valid URL: %v", serverURL, err)
+	}
 	u.Path = "/" + name
 	return u.String()
 }
 
-func start() (string, error) {
-	shared.Lock()
-	defer shared.Unlock()
+// start returns the server's URL, and starts the cluster if this is the first call.
+func start(t testing.TB) string {
+	t.Helper()
+	server.Lock()
+	defer server.Unlock()
 	if given := os.Getenv(serverURL); given != "" {
-		return given, nil
+		return given
 	}
-	if !shared.wrapped {
-		return "", errors.New("postgrestest.Main has to run the tests, from TestMain: it stops the cluster")
+	if !server.wrapped {
+		t.Fatal("postgrestest.Main must run the tests, from TestMain: it stops the cluster")
 	}
-	if shared.url != "" || shared.err != nil {
-		return shared.url, shared.err
+	if server.url == "" && server.err == nil {
+		server.url, server.err = startCluster()
 	}
-	shared.url, shared.err = startCluster()
-	return shared.url, shared.err
+	if errors.Is(server.err, privatepg.ErrNoBinaries) && os.Getenv(required) == "" {
+		t.Skip(server.err)
+	}
+	if server.err != nil {
+		t.Fatal(server.err)
+	}
+	return server.url
 }
 
 func startCluster() (string, error) {
@@ -114,13 +171,13 @@ func startCluster() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	shared.dir = dir
-	if err := os.Chmod(dir, 0o711); err != nil { // the cluster's user passes through, its socket included
+	server.dir = dir
+	if err := os.Chmod(dir, 0o711); err != nil { // the cluster's user must reach its data and its socket
 		return "", err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	shared.cluster, err = privatepg.Start(ctx, privatepg.Options{
+	server.cluster, err = privatepg.Start(ctx, privatepg.Options{
 		DataDir: filepath.Join(dir, "pg"),
 		Settings: map[string]string{
 			"fsync": "off", "full_page_writes": "off",
@@ -130,26 +187,26 @@ func startCluster() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return shared.cluster.URL(), nil
+	return server.cluster.URL(), nil
 }
 
 func stop() error {
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.dir == "" {
+	server.Lock()
+	defer server.Unlock()
+	if server.dir == "" {
 		return nil
 	}
 	var err error
-	if shared.cluster != nil {
+	if server.cluster != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
 		defer cancel()
-		err = shared.cluster.Stop(ctx)
+		err = server.cluster.Stop(ctx)
 	}
-	return errors.Join(err, os.RemoveAll(shared.dir))
+	return errors.Join(err, os.RemoveAll(server.dir))
 }
 
-// removeLeftovers removes the folders of test processes that were killed. One that
-// can't be removed is another user's.
+// removeLeftovers removes the directories of test processes that were killed. One that
+// can't be removed belongs to another user.
 func removeLeftovers() {
 	found, _ := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*"))
 	for _, dir := range found {
@@ -159,12 +216,12 @@ func removeLeftovers() {
 	}
 }
 
-func execute(t testing.TB, server, sql string) {
+func execute(t testing.TB, s, sql string) {
 	t.Helper()
 	// Not the test's context: that one has ended when cleanups run.
 	ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, server)
+	conn, err := pgx.Connect(ctx, s)
 	if err != nil {
 		t.Fatal(err)
 	}

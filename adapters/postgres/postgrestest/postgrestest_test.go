@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 )
 
@@ -35,5 +36,29 @@ func TestDatabaseIsDroppedAfterItsTest(t *testing.T) {
 	if err == nil {
 		conn.Close(t.Context())
 		t.Fatalf("%s is still there", dsn)
+	}
+}
+
+// TestMigratedDatabasesAreCopies checks that a copy has the tables and that what a test
+// writes to its copy is in no other.
+func TestMigratedDatabasesAreCopies(t *testing.T) {
+	t.Parallel()
+	for range 3 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			url := postgrestest.Migrated(t)
+			pending, err := postgres.Pending(t.Context(), url)
+			if err != nil || pending {
+				t.Fatalf("migrations are pending: %t, %v", pending, err)
+			}
+			conn, err := pgx.Connect(t.Context(), url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close(t.Context())
+			if _, err := conn.Exec(t.Context(), `CREATE TABLE same_name ()`); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }

@@ -6,20 +6,20 @@ import (
 	"net/http"
 )
 
-// apiError is an error as the Cloud API answers it.
+// apiError is an error in the Cloud API's format.
 type apiError struct {
 	status    int
 	code      int
-	subcode   int // 0: none
+	subcode   int // 0 means none
 	title     string
-	message   string // empty: "(#code) title"
-	details   string // error_data.details; empty: no error_data
-	kind      string // the type member; empty: OAuthException
-	transient bool   // answer is_transient: true; else the member is left out
+	message   string // if empty, "(#code) title"
+	details   string // error_data.details; if empty, there is no error_data
+	kind      string // the type member; if empty, OAuthException
+	transient bool   // whether the response contains is_transient: true; otherwise the member is omitted
 }
 
-// known holds the errors a sender is likely to meet, in the words of Meta's documentation of error codes
-// (state of September 2026; HTTP statuses from November 2025, the last edition that had them).
+// known contains the errors that a sender is likely to meet, in the words of Meta's documentation of error codes (as of
+// September 2026; HTTP statuses from November 2025, the last edition that contained them).
 var known = map[int]apiError{
 	0:      {status: 401, title: "AuthException", details: "We were unable to authenticate the app user."},
 	1:      {status: 400, title: "API Unknown", details: "Invalid request or possible server error."},
@@ -62,8 +62,8 @@ var known = map[int]apiError{
 	133010: {status: 400, title: "The account is not registered"},
 }
 
-// errorOf returns the error with that code. One that is not in the table is answered 400 without a title of
-// Meta's, as a code is that Meta adds one day.
+// errorOf returns the error with a code. For a code that is not in the table, the response is 400 without a title of
+// Meta's, like a code that Meta may add in the future.
 func errorOf(code int) *apiError {
 	e, ok := known[code]
 	if !ok {
@@ -73,14 +73,14 @@ func errorOf(code int) *apiError {
 	return &e
 }
 
-// detailed returns the error with that code and its own details.
+// detailed returns the error with a code and its own details.
 func detailed(code int, format string, args ...any) *apiError {
 	e := errorOf(code)
 	e.details = fmt.Sprintf(format, args...)
 	return e
 }
 
-// missingObject is answered for an id that does not exist or that the token may not see.
+// missingObject returns the error for an ID that does not exist or is not accessible with the token.
 func missingObject(id, method string) *apiError {
 	return &apiError{
 		status: http.StatusBadRequest, code: 100, subcode: 33, kind: "GraphMethodException",
@@ -88,7 +88,7 @@ func missingObject(id, method string) *apiError {
 	}
 }
 
-// missingToken is answered for a request without an access token.
+// missingToken returns the error for a request without an access token.
 func missingToken() *apiError {
 	return &apiError{status: http.StatusUnauthorized, code: 104, message: "An access token is required to request this resource."}
 }
@@ -100,7 +100,7 @@ func (e *apiError) text() string {
 	return fmt.Sprintf("(#%d) %s", e.code, e.title)
 }
 
-// throttles tells whether the error asks its caller to slow down.
+// throttles reports whether the error asks the caller to slow down.
 func (e *apiError) throttles() bool {
 	switch e.code {
 	case 4, 80007, 130429, 131056:
@@ -130,7 +130,7 @@ func (e *apiError) body(trace string) []byte {
 		inner.Data = &data{"whatsapp", e.details}
 	}
 	body, err := json.Marshal(map[string]any{"error": inner})
-	if err != nil { // cannot be: strings and numbers alone
+	if err != nil { // impossible: only strings and numbers
 		return []byte(`{"error":{"message":"(#131000) Something went wrong","code":131000}}`)
 	}
 	return body

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// maxRequest is the largest body of a call in bytes.
+	// maxRequest is the maximum size of a call's body in bytes.
 	maxRequest = 1 << 20
-	// hangLimit ends a call that is never answered, should its caller not do so.
+	// hangLimit ends a call that never gets a response, in case its caller does not.
 	hangLimit = 5 * time.Minute
 )
 
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// serveMessages takes a call: a message, or a read receipt.
+// serveMessages handles a call: a message or a read receipt.
 func (s *Simulator) serveMessages(w http.ResponseWriter, r *http.Request) {
 	set := s.settings.Load()
 	id := r.PathValue("phone_number_id")
@@ -35,7 +35,7 @@ func (s *Simulator) serveMessages(w http.ResponseWriter, r *http.Request) {
 	c.serve(at, throttled)
 }
 
-// call is one call under way.
+// call is one call in progress.
 type call struct {
 	s      *Simulator
 	w      http.ResponseWriter
@@ -60,8 +60,8 @@ func (c *call) serve(at time.Duration, throttled bool) {
 		failure = refusal
 	}
 
-	// What chance decides hangs on the message and the calls before this one; without callback data, on the
-	// place of the call in the run.
+	// Random decisions depend on the message and its earlier calls, or, without callback data, on the number of the
+	// call in the run.
 	var draw uint64
 	if c.request != nil && c.request.Callback != "" {
 		c.entry.Callback = c.request.Callback
@@ -133,8 +133,8 @@ func (c *call) read() *apiError {
 	return nil
 }
 
-// refusal returns the error that the caller, the number, the recipient or the template earns, if any. It
-// goes before what read finds wrong, since Meta knows who calls before it looks at what.
+// refusal returns the error for the caller, the number, the recipient, or the template, if there is one. It takes
+// precedence over errors in the body, because Meta authenticates a caller before it checks the request.
 func (c *call) refusal(throttled bool) *apiError {
 	id := c.number.id
 	if err := authorize(c.r, c.set); err != nil {
@@ -180,8 +180,8 @@ func authorize(r *http.Request, set *settings) *apiError {
 	return nil
 }
 
-// accept takes the message on: from here on its statuses are owed. It is false when the caller left, or the
-// simulator closes, while too many updates were owed; then nothing was accepted and the call is over.
+// accept accepts the message and plans its statuses. It returns false if the caller left or the simulator closed while
+// too many updates were pending. In that case, nothing was accepted and the call is over.
 func (c *call) accept(f *fate) bool {
 	var updates []planned
 	if c.set.WebhookURL != "" {
@@ -205,7 +205,7 @@ func (c *call) accept(f *fate) bool {
 	return true
 }
 
-// answer tells the caller that the message was accepted, unless chance takes the answer away.
+// answer reports to the caller that the message was accepted, unless the response is randomly dropped.
 func (c *call) answer(f *fate) {
 	if f.cut {
 		c.end(outcomeCut, 0)
@@ -230,7 +230,7 @@ func (c *call) refuse(e *apiError) {
 	c.s.writeError(c.w, c.r, c.set, e)
 }
 
-// hang leaves the call without an answer until the caller leaves.
+// hang leaves the call without a response until the caller leaves.
 func (c *call) hang(outcome string) {
 	limit := time.NewTimer(hangLimit)
 	defer limit.Stop()
@@ -243,8 +243,8 @@ func (c *call) hang(outcome string) {
 	c.s.cut(c.w)
 }
 
-// end records the call. It comes before the answer is written, so that a caller that has its answer finds
-// the call in the figures.
+// end records the call. It runs before the response is written, so that a caller with a response finds the call in the
+// statistics.
 func (c *call) end(outcome string, status int) {
 	c.entry.Outcome, c.entry.Status = outcome, status
 	c.entry.TookUS = (c.s.clock() - time.Duration(c.entry.AtNanos)).Microseconds()

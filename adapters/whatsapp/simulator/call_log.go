@@ -7,31 +7,31 @@ import (
 	"time"
 )
 
-// callLogSize is how many calls the log holds; older ones are forgotten.
+// callLogSize is the number of calls that the log keeps, newest ones.
 const callLogSize = 1 << 18
 
-// followInterval is how often a log that is followed is looked at.
+// followInterval is how often a followed log is checked for new calls.
 const followInterval = 50 * time.Millisecond
 
 // Outcomes of a call, in the log.
 const (
 	outcomeAccepted = "accepted"
-	outcomeRefused  = "refused"  // answered with an error
-	outcomeReceipt  = "receipt"  // a read receipt was answered
+	outcomeRefused  = "refused"  // the response was an error
+	outcomeReceipt  = "receipt"  // a read receipt
 	outcomeCut      = "cut"      // the connection was cut
-	outcomeTimeout  = "timeout"  // never answered
-	outcomeHang     = "hang"     // never answered, by hang_numbers
-	outcomeEmpty    = "empty5xx" // answered 502 without a body
-	outcomeGarbled  = "garbled"  // answered 200 with half a body
-	outcomeGaveUp   = "gave_up"  // the caller left while too many updates were owed
+	outcomeTimeout  = "timeout"  // no response
+	outcomeHang     = "hang"     // no response, by hang_numbers
+	outcomeEmpty    = "empty5xx" // 502 without a body
+	outcomeGarbled  = "garbled"  // 200 with half a body
+	outcomeGaveUp   = "gave_up"  // the caller left while too many updates were pending
 )
 
 // Call is one line of the log.
 type Call struct {
 	Seq int64 `json:"seq"` // from 1, in the order in which calls ended
-	// At is the arrival by the wall clock at the start of the simulator plus monotonic time since.
+	// At is the arrival time: the wall clock at the start of the simulator plus monotonic time since.
 	At time.Time `json:"at"`
-	// AtNanos is the arrival in nanoseconds since the start, the stamp that the limits are decided on.
+	// AtNanos is the arrival in nanoseconds since the start, the stamp that the limits use.
 	AtNanos  int64  `json:"at_nanos"`
 	TookUS   int64  `json:"took_us"`
 	Number   string `json:"phone_number_id"`
@@ -39,14 +39,14 @@ type Call struct {
 	Callback string `json:"callback_data,omitempty"`
 	Outcome  string `json:"outcome"`
 	Accepted bool   `json:"accepted"`
-	// Status is the HTTP status; 0 when there was no answer.
+	// Status is the HTTP status, or 0 if there was no response.
 	Status int `json:"status"`
-	// Code is the error code, if an error was answered.
+	// Code is the error code, if the response was an error.
 	Code  *int   `json:"code,omitempty"`
 	Wamid string `json:"wamid,omitempty"`
 }
 
-// callLog is a ring of the latest calls.
+// callLog is a ring buffer of the latest calls.
 type callLog struct {
 	mu    sync.Mutex
 	calls []Call
@@ -65,7 +65,7 @@ func (l *callLog) add(c Call) {
 	l.calls[(c.Seq-1)%callLogSize] = c
 }
 
-// after appends up to cap(page) calls that followed the one with number seq.
+// after appends up to cap(page) calls that followed the call with number seq.
 func (l *callLog) after(seq int64, page []Call) []Call {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,8 +75,8 @@ func (l *callLog) after(seq int64, page []Call) []Call {
 	return page
 }
 
-// serveLog writes the calls as JSON lines, oldest first, and ends; with ?follow=true it goes on with the
-// calls that come, until the reader leaves.
+// serveLog writes the calls as JSON lines, oldest first. With ?follow=true, it continues with new calls until the
+// reader leaves.
 func (s *Simulator) serveLog(w http.ResponseWriter, r *http.Request) {
 	follow := r.URL.Query().Get("follow") == "true"
 	w.Header().Set("Content-Type", "application/x-ndjson")

@@ -6,32 +6,32 @@ import (
 	"time"
 )
 
-// fate is all that chance decides about one call and the statuses that follow from it. Every draw is made
-// whether it is needed or not, so that turning one setting leaves what the others decide as it was.
+// fate contains all random decisions about one call and its statuses. Every draw is made whether it is needed or not,
+// so that changing one setting does not affect the decisions of others.
 type fate struct {
 	latency time.Duration
-	code    int // the error to answer with; only when fails
+	code    int // the error of the response; only when fails
 	fails   bool
 
-	hangs, empty5xx bool // the answer is lost before acceptance,
-	lostAccepted    bool // unless this says that it was accepted all the same
-	garbled, cut    bool // accepted, then the answer is lost
+	hangs, empty5xx bool // the response is lost before acceptance,
+	lostAccepted    bool // unless this means that it was accepted anyway
+	garbled, cut    bool // accepted, then the response is lost
 
-	failCode    int // of the status failed
+	failCode    int // of the failed status
 	failsLater  bool
 	reads       bool
 	reorders    bool
 	drops       [statusKinds]bool
 	repeats     [statusKinds]bool
 	repeatAfter [statusKinds]time.Duration
-	shuffled    [statusKinds]time.Duration // when reorders: instead of the statuses' own delays
+	shuffled    [statusKinds]time.Duration // when reorders: replaces the statuses' own delays
 }
 
-// repeatSpan is how much later than the first the second copy of an update may come.
+// repeatSpan is the maximum delay of the second copy of an update after the first.
 const repeatSpan = 2 * time.Second
 
-// fateKey names a call: its callback data without the call's own number, or failing that its place in the
-// run, and how many calls of the message came before it.
+// fateKey identifies a call: its callback data without the call number, or, if there is none, its number in the run,
+// and the number of earlier calls of the message.
 func fateKey(message string, before uint64) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(message))

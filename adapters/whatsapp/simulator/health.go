@@ -30,7 +30,8 @@ type healthError struct {
 	Solution    string `json:"possible_solution"`
 }
 
-// serveNode answers GET /{version}/{id}?fields=…, of a phone number or the business account.
+// serveNode serves GET /{version}/{id}?fields=… for a phone number or the business
+// account.
 func (s *Simulator) serveNode(w http.ResponseWriter, r *http.Request) {
 	set := s.settings.Load()
 	id := r.PathValue("id")
@@ -76,7 +77,7 @@ func (s *Simulator) serveNode(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	body, err := json.Marshal(node)
-	if err != nil { // cannot be: strings and numbers alone
+	if err != nil { // impossible: only strings and numbers
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -101,8 +102,8 @@ func (s *Simulator) health(id string, set *settings) healthStatus {
 	return h
 }
 
-// serveSubscription answers GET /{version}/{business account}/subscribed_apps: an app
-// is subscribed if there is somewhere to send webhooks to.
+// serveSubscription serves GET /{version}/{business account}/subscribed_apps. An app is
+// subscribed if there is a webhook URL.
 func (s *Simulator) serveSubscription(w http.ResponseWriter, r *http.Request) {
 	set := s.settings.Load()
 	if err := authorize(r, set); err != nil {

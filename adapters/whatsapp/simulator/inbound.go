@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// inboundInterval is how often it is looked who wants to write.
+// inboundInterval is the time between two checks of which users write.
 const inboundInterval = 20 * time.Millisecond
 
-// writeInbound lets users write to the numbers at inbound_rate until the simulator closes. Those who write
-// are recipients of the number's latest messages. While too many updates are owed nobody writes.
+// writeInbound makes users write to the numbers at inbound_rate until the simulator closes. The users are recipients of
+// the number's latest messages. While too many updates are pending, no one writes.
 func (s *Simulator) writeInbound(ctx context.Context) {
 	ticker := time.NewTicker(inboundInterval)
 	defer ticker.Stop()
@@ -44,8 +44,8 @@ func (s *Simulator) writeInbound(ctx context.Context) {
 	}
 }
 
-// writers returns who writes to the number when share more messages are due, and counts them into its
-// throughput as Meta does.
+// writers returns the users who write to the number when share more messages are due, and counts the messages toward
+// its throughput as Meta does.
 func (n *number) writers(share float64, clock func() time.Duration) []recipient {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -7,13 +7,12 @@ import (
 	"time"
 )
 
-// ledgerGeneration is how many messages one generation of the ledger holds. Two are kept, so a message is
-// remembered until at least this many newer ones were called.
+// ledgerGeneration is the number of messages in one generation of the ledger. Two are kept, so a message is remembered
+// until at least this many newer ones were called.
 const ledgerGeneration = 2_000_000
 
-// ledger remembers what happened to each message, so that one accepted twice is noticed. A message is the
-// part of the callback data before its last colon, kept as a 64-bit hash; a call without callback data has
-// no message.
+// ledger remembers what happened to each message, to detect messages that are accepted twice. A message is the part of
+// the callback data before its last colon, stored as a 64-bit hash. A call without callback data has no message.
 type ledger struct {
 	seed maphash.Seed
 
@@ -25,7 +24,7 @@ type ledger struct {
 }
 
 type entry struct {
-	echoedAt time.Duration // when a status webhook was first answered 200; 0: not yet
+	echoedAt time.Duration // when a status webhook first got the response 200; 0 means not yet
 	calls    uint32
 	accepted uint32
 	counted  bool // in duplicatesAfterEcho
@@ -35,7 +34,7 @@ func newLedger() *ledger {
 	return &ledger{seed: maphash.MakeSeed(), young: make(map[uint64]entry)}
 }
 
-// key returns the message that the callback data belongs to; 0 means none.
+// key returns the message that the callback data belongs to, or 0 if there is none.
 func (l *ledger) key(callback string) uint64 {
 	if callback == "" {
 		return 0
@@ -43,7 +42,7 @@ func (l *ledger) key(callback string) uint64 {
 	return max(1, maphash.String(l.seed, messageOf(callback)))
 }
 
-// messageOf returns the part of the callback data that names the message.
+// messageOf returns the part of the callback data that identifies the message.
 func messageOf(callback string) string {
 	if i := strings.LastIndexByte(callback, ':'); i >= 0 {
 		return callback[:i]
@@ -51,8 +50,8 @@ func messageOf(callback string) string {
 	return callback
 }
 
-// call counts a call for the message and returns how many came before it, and whether this one comes after
-// the message's echo: it was accepted, and a status webhook of it was answered 200 before at.
+// call counts a call for the message. It returns the number of earlier calls, and whether this one comes after the
+// message's echo: it was accepted, and a status webhook of it got the response 200 before at.
 func (l *ledger) call(key uint64, at time.Duration) (before uint32, afterEcho bool) {
 	if key == 0 {
 		return 0, false
@@ -67,7 +66,7 @@ func (l *ledger) call(key uint64, at time.Duration) (before uint32, afterEcho bo
 	return before, afterEcho
 }
 
-// accept records that a call for the message was accepted; afterEcho is what call said about it.
+// accept records that a call for the message was accepted. afterEcho is the result of call.
 func (l *ledger) accept(key uint64, afterEcho bool) {
 	if key == 0 {
 		return
@@ -89,8 +88,8 @@ func (l *ledger) accept(key uint64, afterEcho bool) {
 	l.put(key, e)
 }
 
-// echoed records that a webhook with statuses of these messages was answered 200 at that instant.
-func (l *ledger) echoed(batch []owed, at time.Duration) {
+// echoed records that a webhook with statuses of these messages got the response 200 at that time.
+func (l *ledger) echoed(batch []pendingUpdate, at time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, o := range batch {

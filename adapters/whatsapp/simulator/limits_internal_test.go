@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// seconds is how many stamps each second holds that ends with one of them.
+// seconds returns, for each stamp, the number of stamps in the second that ends with it.
 func seconds(stamps []time.Duration) []int {
 	sorted := slices.Sorted(slices.Values(stamps))
 	counts := make([]int, len(sorted))
@@ -27,7 +27,7 @@ func seconds(stamps []time.Duration) []int {
 	return counts
 }
 
-// lateCalls draws when calls are noticed, and how long before that each came in.
+// lateCalls draws when calls are noticed, and how long before that each one arrived.
 func lateCalls(t *rapid.T) (noticed, ago []time.Duration) {
 	now := time.Minute
 	for range rapid.IntRange(1, 200).Draw(t, "calls") {
@@ -38,7 +38,7 @@ func lateCalls(t *rapid.T) (noticed, ago []time.Duration) {
 	return noticed, ago
 }
 
-// The figures of a number are those of a look at all arrivals, in whatever order they are noticed.
+// The statistics of a number equal those computed from all arrivals, in whatever order they are noticed.
 func TestNumberCountsSlidingSeconds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := DefaultControl()
@@ -51,7 +51,7 @@ func TestNumberCountsSlidingSeconds(t *testing.T) {
 		for i, now := range noticed {
 			at, _ := n.arrive(func() time.Duration { return now }, ago[i], s)
 			if at != now-ago[i] {
-				t.Fatalf("what came %s before %s is stamped %s", ago[i], now, at)
+				t.Fatalf("a call that arrived %s before %s is stamped %s", ago[i], now, at)
 			}
 			all = append(all, at)
 		}
@@ -69,8 +69,8 @@ func TestNumberCountsSlidingSeconds(t *testing.T) {
 	})
 }
 
-// However calls are spread and noticed, no second lets through more than the limit, and none is stopped that
-// would have fit.
+// However calls are distributed and noticed, no second lets through more than the limit, and no call that would have
+// fit is stopped.
 func TestNumberThrottlesTheSlidingSecond(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := DefaultControl()
@@ -119,7 +119,7 @@ func TestPairLimitIsABucket(t *testing.T) {
 		p.admit(fmt.Sprint(i), time.Hour+time.Duration(i)*time.Millisecond)
 	}
 	if len(p.fullAt) > 20_000 {
-		t.Errorf("%d recipients remembered for 6 s at 1,000 a second", len(p.fullAt))
+		t.Errorf("%d recipients remembered for 6 s at 1,000 per second", len(p.fullAt))
 	}
 }
 
@@ -138,10 +138,10 @@ func TestLedgerForgetsTheOldest(t *testing.T) {
 		l.young, l.old = map[uint64]entry{}, l.young
 	}
 	if before, _ := l.call(first, 3); before != 0 {
-		t.Error("remembered for ever")
+		t.Error("remembered forever")
 	}
 	if l.key("") != 0 || l.key("wp1:first:1") != l.key("wp1:first:2") || l.key("wp1:first:1") == l.key("wp1:second:1") {
-		t.Error("keys do not tell messages apart")
+		t.Error("keys do not distinguish messages")
 	}
 }
 
@@ -159,7 +159,7 @@ func TestCallLogKeepsTheLatest(t *testing.T) {
 	}
 }
 
-// The defaults that flags show are those that hold.
+// The defaults in the flags' tags are the real ones.
 func TestDefaultTags(t *testing.T) {
 	defaults := reflect.ValueOf(DefaultControl())
 	for i := range defaults.NumField() {
@@ -202,7 +202,7 @@ func TestWamidHasMetasForm(t *testing.T) {
 		a, errA := base64.StdEncoding.DecodeString(strings.TrimPrefix(want, "wamid."))
 		b, errB := base64.StdEncoding.DecodeString(strings.TrimPrefix(got, "wamid."))
 		if errA != nil || errB != nil || len(a) != len(b) {
-			t.Errorf("%s has another form than %s: %q, %q", got, want, b, a)
+			t.Errorf("%s has another shape than %s: %q, %q", got, want, b, a)
 		}
 	}
 }
@@ -222,10 +222,10 @@ func FuzzRequest(f *testing.F) {
 		}
 		to, refused := r.validate(from)
 		if refused == nil && to.key() == "" {
-			t.Error("taken without a recipient")
+			t.Error("accepted without a recipient")
 		}
 		if refused == nil && !json.Valid(appendSuccess(nil, r, to, "wamid.x")) {
-			t.Error("the answer is not JSON")
+			t.Error("the response is not JSON")
 		}
 	})
 }

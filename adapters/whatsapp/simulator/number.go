@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// maxNumbers bounds the phone number ids that are remembered; a further one does not exist.
+// maxNumbers limits the phone number IDs that are remembered. A further one does not exist.
 const maxNumbers = 10_000
 
-// recentRecipients is how many of a number's latest recipients may write to it.
+// recentRecipients is the number of a number's latest recipients that can write to it.
 const recentRecipients = 64
 
 // number is one business phone number.
 type number struct {
 	id      string
-	display string // digits, derived from the id
+	display string // digits, derived from the ID
 
 	mu       sync.Mutex
 	calls    window // every call
-	load     window // what counts into the throughput: calls that were let through, and inbound messages
+	load     window // what counts toward the throughput: calls that were let through, and inbound messages
 	pairs    pairs
 	figures  NumberStats
-	recent   []string // a ring of recipients
+	recent   []string // a ring buffer of recipients
 	recentAt int
-	inbound  float64 // the part of an inbound message that is due
+	inbound  float64 // the fraction of an inbound message that is due
 }
 
-// arrive stamps a call that came in so long ago, counts it, and tells whether the throughput limit stops it.
+// arrive stamps a call that arrived ago before now, counts it, and reports whether the throughput limit stops it.
 func (n *number) arrive(clock func() time.Duration, ago time.Duration, s *settings) (at time.Duration, throttled bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -37,7 +37,7 @@ func (n *number) arrive(clock func() time.Duration, ago time.Duration, s *settin
 	own := true
 	n.calls.with(at, func(inSecond int) {
 		n.figures.LargestSecond = max(n.figures.LargestSecond, inSecond)
-		// A second that ended with a call before may be above the rate only by this one.
+		// Only this call can bring a second that ended with an earlier call above the rate.
 		if s.Rate > 0 && (inSecond == s.Rate+1 || own && inSecond > s.Rate) {
 			n.figures.CallsOverRate++
 		}
@@ -62,7 +62,7 @@ func (n *number) admitPair(recipient string, clock func() time.Duration) bool {
 	return n.pairs.admit(recipient, clock())
 }
 
-// accepted counts an accepted message and remembers the phone it went to.
+// accepted counts an accepted message and remembers its recipient.
 func (n *number) accepted(to recipient) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -84,7 +84,7 @@ type numbers struct {
 	byID map[string]*number
 }
 
-// get returns the number with that id, a new one if need be, or nil when there are too many.
+// get returns the number with an ID, creating it if necessary, or nil if there are too many.
 func (ns *numbers) get(id string) *number {
 	ns.mu.RLock()
 	n := ns.byID[id]
@@ -108,7 +108,7 @@ func (ns *numbers) get(id string) *number {
 	return n
 }
 
-// all returns the numbers in no order.
+// all returns the numbers in no particular order.
 func (ns *numbers) all() []*number {
 	ns.mu.RLock()
 	defer ns.mu.RUnlock()
@@ -119,7 +119,7 @@ func (ns *numbers) all() []*number {
 	return list
 }
 
-// displayNumber makes up a US number in the range reserved for fiction.
+// displayNumber returns a US number in the range reserved for fiction.
 func displayNumber(id string) string {
 	h := fnv.New32a()
 	h.Write([]byte(id))

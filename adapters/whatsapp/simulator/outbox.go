@@ -11,18 +11,18 @@ import (
 )
 
 const (
-	// maxOwed bounds the updates that are owed; at it, calls wait.
+	// maxOwed limits the pending updates. At the limit, calls wait.
 	maxOwed = 1_000_000
-	// answerTimeout is how long a receiver has to answer a webhook.
+	// answerTimeout is the time that a receiver has to respond to a webhook.
 	answerTimeout = 10 * time.Second
-	// passInterval is the least time between two looks at what is due, so that updates gather into batches.
+	// passInterval is the minimum time between two checks for due updates, so that updates gather into batches.
 	passInterval = 5 * time.Millisecond
-	// idleInterval is the longest time between them.
+	// idleInterval is the maximum time between them.
 	idleInterval = time.Minute
 )
 
-// redelivery returns how long to wait before the next try of a webhook that failed that often: 0, 1, 2, 4 …
-// and at most 60 s.
+// redelivery returns the delay before the next try of a webhook that has failed failures times: 0, 1, 2, 4 … and at
+// most 60 s.
 func redelivery(failures int) time.Duration {
 	if failures <= 1 {
 		return 0
@@ -30,31 +30,31 @@ func redelivery(failures int) time.Duration {
 	return min(time.Minute, time.Second<<min(failures-2, 6))
 }
 
-// poster sends the body of a webhook and returns the status of the answer.
+// poster sends the body of a webhook and returns the status of the response.
 type poster func(ctx context.Context, url string, body []byte) (status int, err error)
 
-// outbox holds every update that is owed to the receiver, from its planning until a webhook with it was
-// answered 200. One goroutine, run, decides what goes out; each webhook under way has one of its own.
+// outbox holds every update that the receiver must get, from its planning until a webhook with it got the response 200.
+// One goroutine, run, decides what is sent. Each webhook in flight has its own.
 type outbox struct {
 	settings func() *settings
 	clock    func() time.Duration
 	post     poster
 	ledger   *ledger
 	log      *slog.Logger
-	account  string // business account id
+	account  string // business account ID
 
-	wake chan struct{} // holds one
+	wake chan struct{} // of capacity 1
 	work sync.WaitGroup
 
 	mu       sync.Mutex
 	open     bool // false until the receiver was verified
 	due      dueHeap
-	ready    []owed
-	waiting  time.Duration // since when the first of ready has been there
+	ready    []pendingUpdate
+	waiting  time.Duration // the time since which the first of ready has waited
 	failed   retryHeap
 	underWay int
 	owed     int
-	freed    chan struct{} // closed when owed goes down
+	freed    chan struct{} // closed when owed decreases
 	figures  outboxFigures
 }
 
@@ -67,7 +67,7 @@ func newOutbox(settings func() *settings, clock func() time.Duration, post poste
 	}
 }
 
-// reserve makes room for n updates, waiting for it while too many are owed.
+// reserve reserves space for n updates, waiting for it while too many are pending.
 func (o *outbox) reserve(ctx context.Context, n int) error {
 	for {
 		o.mu.Lock()
@@ -86,7 +86,7 @@ func (o *outbox) reserve(ctx context.Context, n int) error {
 	}
 }
 
-// add plans updates of m that reserve made room for.
+// add plans updates of m that reserve reserved space for.
 func (o *outbox) add(m *message, updates []planned) {
 	now := o.clock()
 	o.mu.Lock()
@@ -95,31 +95,31 @@ func (o *outbox) add(m *message, updates []planned) {
 		first = o.due[0].at - now
 	}
 	for _, u := range updates {
-		heap.Push(&o.due, dueUpdate{now + u.after, owed{message: m, kind: u.kind}})
+		heap.Push(&o.due, dueUpdate{now + u.after, pendingUpdate{message: m, kind: u.kind}})
 	}
 	sooner := o.due[0].at-now < first
 	o.mu.Unlock()
 	if sooner {
-		o.rouse()
+		o.wakeUp()
 	}
 }
 
-func (o *outbox) rouse() {
+func (o *outbox) wakeUp() {
 	select {
 	case o.wake <- struct{}{}:
 	default:
 	}
 }
 
-// setOpen lets webhooks go out, or keeps them back.
+// setOpen allows or stops the sending of webhooks.
 func (o *outbox) setOpen(open bool) {
 	o.mu.Lock()
 	o.open = open
 	o.mu.Unlock()
-	o.rouse()
+	o.wakeUp()
 }
 
-// run starts webhooks until ctx ends, and returns when those under way have ended too; they are cut off when
+// run starts webhooks until ctx ends, and returns after those in flight have also ended. They are cancelled when
 // posting ends.
 func (o *outbox) run(ctx, posting context.Context) {
 	defer o.work.Wait()
@@ -136,7 +136,7 @@ func (o *outbox) run(ctx, posting context.Context) {
 	}
 }
 
-// pass starts the webhooks that can start now and returns how long to wait before the next pass.
+// pass starts the webhooks that can start now and returns the delay before the next pass.
 func (o *outbox) pass(posting context.Context) time.Duration {
 	s := o.settings()
 	now := o.clock()
@@ -163,10 +163,10 @@ func (o *outbox) pass(posting context.Context) time.Duration {
 			return o.untilNext(now, linger)
 		}
 	}
-	return idleInterval // a webhook that ends, or a new setting, rouses the next pass
+	return idleInterval // the end of a webhook, or a new setting, wakes the next pass
 }
 
-func (o *outbox) takeReady(s *settings) []owed {
+func (o *outbox) takeReady(s *settings) []pendingUpdate {
 	n := min(s.WebhookBatch, len(o.ready))
 	updates := slices.Clone(o.ready[:n])
 	o.ready = o.ready[n:]
@@ -193,7 +193,7 @@ func (o *outbox) untilNext(now, linger time.Duration) time.Duration {
 	return max(next, passInterval)
 }
 
-// start sends a batch; the lock is held.
+// start sends a batch. The caller must hold the lock.
 func (o *outbox) start(posting context.Context, s *settings, b *batch) {
 	o.underWay++
 	o.work.Go(func() { o.deliver(posting, s.WebhookURL, b) })
@@ -209,7 +209,7 @@ func (o *outbox) deliver(posting context.Context, url string, b *batch) {
 	if taken {
 		o.ledger.echoed(b.updates, now)
 	} else if b.failures == 0 {
-		o.log.WarnContext(posting, "webhook refused, repeating it until it is answered 200", "updates", len(b.updates), "status", status, "error", err)
+		o.log.WarnContext(posting, "webhook rejected, will be repeated until the response is 200", "updates", len(b.updates), "status", status, "error", err)
 	}
 
 	o.mu.Lock()
@@ -226,32 +226,32 @@ func (o *outbox) deliver(posting context.Context, url string, b *batch) {
 		b.due = now + redelivery(b.failures)
 		heap.Push(&o.failed, b)
 	}
-	// Rousing for every webhook that ends would make batches of whatever is there: only a pass that was
-	// out of slots waits for this one, or one that now has something to repeat.
+	// Waking the loop for every webhook that ends would make batches of whatever is there. Only a pass without free
+	// slots waits for this one, or a pass that now has something to repeat.
 	rouse := !taken || o.underWay == o.settings().WebhookConcurrency-1
 	o.mu.Unlock()
 	if rouse {
-		o.rouse()
+		o.wakeUp()
 	}
 }
 
-// snapshot returns the figures and how many updates are owed.
+// snapshot returns the statistics and the number of pending updates.
 func (o *outbox) snapshot() (outboxFigures, int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.figures, o.owed
 }
 
-// batch is the updates of one webhook that is under way or will be repeated.
+// batch contains the updates of one webhook that is in flight or will be repeated.
 type batch struct {
-	updates  []owed
+	updates  []pendingUpdate
 	failures int
 	due      time.Duration
 }
 
 type dueUpdate struct {
 	at   time.Duration
-	owed owed
+	owed pendingUpdate
 }
 
 // dueHeap has the update that is due first on top.

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// posts records webhooks and answers them as told.
+// posts records webhooks and responds as configured.
 type posts struct {
 	mu     sync.Mutex
 	at     []time.Duration
@@ -28,7 +28,8 @@ func (p *posts) post(ctx context.Context, _ string, _ []byte) (int, error) {
 	return p.answer(ctx, nth)
 }
 
-// runOutbox runs an outbox in virtual time; what it owes at the end of test is dropped.
+// runOutbox runs an outbox in virtual time. Updates that are still pending at the end
+// of test are dropped.
 func runOutbox(t *testing.T, c Control, answer func(ctx context.Context, nth int) (int, error), test func(*testing.T, *outbox, *posts)) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -144,18 +145,18 @@ func TestOutboxHoldsBackAtItsBound(t *testing.T) {
 		limited, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := o.reserve(limited, 1); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("room for more than the bound: %v", err)
+			t.Errorf("space for more than the limit: %v", err)
 		}
 		got := make(chan error, 1)
 		go func() { got <- o.reserve(t.Context(), 10) }()
 		synctest.Wait()
 		select {
 		case err := <-got:
-			t.Errorf("room before any was freed: %v", err)
+			t.Errorf("space before any was freed: %v", err)
 		default:
 		}
 		if _, owed := o.snapshot(); owed != maxOwed {
-			t.Errorf("%d owed at the bound", owed)
+			t.Errorf("%d pending at the limit", owed)
 		}
 		if err := <-got; err != nil {
 			t.Error(err)
@@ -191,9 +192,9 @@ func TestOutboxKeepsWithinItsConcurrency(t *testing.T) {
 
 func BenchmarkWebhookBody(b *testing.B) {
 	n := &number{id: "910200300400500", display: "15550100100"}
-	var batch []owed
+	var batch []pendingUpdate
 	for i := range 10 {
-		batch = append(batch, owed{&message{number: n, wamid: newWamid(recipient{waID: "12025550143"}, false, 1, uint64(i)), peer: recipient{waID: "12025550143"}, callback: fmt.Sprintf("wp1:%036d:1", i)}, statusSent, 1772553600})
+		batch = append(batch, pendingUpdate{&message{number: n, wamid: newWamid(recipient{waID: "12025550143"}, false, 1, uint64(i)), peer: recipient{waID: "12025550143"}, callback: fmt.Sprintf("wp1:%036d:1", i)}, statusSent, 1772553600})
 	}
 	body := make([]byte, 0, 8192)
 	for b.Loop() {

@@ -2,21 +2,21 @@ package simulator
 
 import "time"
 
-// Meta's limit for one business number and one user: a message in 6 s, with bursts of up to 45 that are
-// borrowed from the messages to come.
+// Meta's limit for one business number and one user: one message every 6 s, with bursts of up to 45 that are borrowed
+// from future messages.
 const (
 	pairInterval = 6 * time.Second
 	pairBurst    = 45
 )
 
-// pairs applies the pair limit. It keeps, for each recipient, the instant at which its bucket is full again;
-// a recipient whose bucket is full needs no entry, so the size follows the traffic of the last seconds.
+// pairs applies the pair limit. For each recipient, it stores the time at which the bucket is full again. A recipient
+// with a full bucket needs no entry, so the size depends on the traffic of the last seconds.
 type pairs struct {
 	fullAt  map[string]time.Duration
 	sweepAt int
 }
 
-// admit tells whether a message to recipient may pass at now, and counts it if so.
+// admit reports whether a message to recipient can pass at now, and counts it if so.
 func (p *pairs) admit(recipient string, now time.Duration) bool {
 	full := max(p.fullAt[recipient], now)
 	if full+pairInterval-now > pairBurst*pairInterval {

@@ -12,7 +12,8 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, c)
 }
 
-// receivedAgo is how long ago the latest data of the request's connection came in; zero if that is not known.
+// receivedAgo returns how long ago the latest data of the request's connection was received, or zero if that is not
+// known.
 func receivedAgo(ctx context.Context) time.Duration {
 	c, ok := ctx.Value(connectionKey{}).(interface{ received() time.Time })
 	if !ok || c.received().IsZero() {
@@ -21,7 +22,7 @@ func receivedAgo(ctx context.Context) time.Duration {
 	return max(0, time.Since(c.received()))
 }
 
-// stampingListener accepts connections that know when the kernel received what was read of them last.
+// stampingListener accepts connections that know when the kernel received the data they last read.
 type stampingListener struct{ net.Listener }
 
 func (l stampingListener) Accept() (net.Conn, error) {

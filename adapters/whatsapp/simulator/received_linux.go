@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// stampingConn asks the kernel with each read when it received the data.
+// stampingConn asks the kernel on each read when the data was received.
 type stampingConn struct {
 	*net.TCPConn
 
 	raw     syscall.RawConn
 	control [64]byte     // of a read: one goroutine reads at a time
-	at      atomic.Int64 // Unix nanoseconds; zero: not known
+	at      atomic.Int64 // Unix nanoseconds; zero means unknown
 }
 
-// stamping answers c itself if the kernel does not stamp.
+// stamping returns a stampingConn for c, or c itself if the kernel does not provide timestamps.
 func stamping(c net.Conn) net.Conn {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
@@ -47,7 +47,7 @@ func (c *stampingConn) received() time.Time {
 	return time.Time{}
 }
 
-// Read is that of a connection.
+// Read implements net.Conn.
 func (c *stampingConn) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -74,8 +74,8 @@ func (c *stampingConn) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// stampOf reads the one control message that is asked for: a header of the length, the level and the type, and
-// a timespec. Source: recvmsg(2), socket(7).
+// stampOf parses the only requested control message: a header with the length, the level, and the type, and a timespec.
+// Source: recvmsg(2), socket(7).
 func stampOf(control []byte) (nanos int64, ok bool) {
 	const header, whole = syscall.SizeofCmsghdr, syscall.SizeofCmsghdr + 16
 	if header != 16 || len(control) < whole { // 64 bits

@@ -4,9 +4,12 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/waypost/waypost/adapters/polltest"
 )
 
-// A call counts from when the kernel received it, however late it is read.
+// A call's arrival is the time at which the kernel received it, however late it is
+// read.
 func TestArrivalIsWhenTheKernelReceivedIt(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -27,8 +30,9 @@ func TestArrivalIsWhenTheKernelReceivedIt(t *testing.T) {
 	if ago := receivedAgo(ctx); ago != 0 {
 		t.Errorf("received %s ago, and nothing was", ago)
 	}
-	// The kernel begins to stamp a moment after the first connection asked for it.
-	for end := time.Now().Add(10 * time.Second); receivedAgo(ctx) == 0; {
+	// The kernel begins to provide timestamps a moment after the first connection asked
+	// for them.
+	for end := time.Now().Add(polltest.Patience); receivedAgo(ctx) == 0; {
 		if _, err := caller.Write([]byte("c")); err != nil || time.Now().After(end) {
 			t.Fatal("nothing is stamped", err)
 		}
@@ -41,7 +45,7 @@ func TestArrivalIsWhenTheKernelReceivedIt(t *testing.T) {
 		if _, err := caller.Write([]byte("call")); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(late)
+		polltest.Until(t, "the data has been in the socket for that long", func() bool { return time.Since(written) > late })
 		var data [16]byte
 		if n, err := c.Read(data[:]); err != nil || string(data[:n]) != "call" {
 			t.Fatalf("read %q, %v", data[:n], err)
@@ -66,6 +70,6 @@ func TestArrivalIsWhenTheKernelReceivedIt(t *testing.T) {
 }
 
 func isTimeout(err error) bool {
-	timeout, ok := err.(net.Error) //nolint:errorlint // what the standard library answers is not wrapped
+	timeout, ok := err.(net.Error) //nolint:errorlint // errors from the standard library are not wrapped here
 	return ok && timeout.Timeout()
 }

@@ -191,11 +191,14 @@ type action struct {
 }
 
 type button struct {
-	Type  string `json:"type"`
-	Reply struct {
-		ID    string `json:"id"`
-		Title string `json:"title"`
-	} `json:"reply"`
+	Type       string `json:"type"`
+	Reply      reply  `json:"reply"`
+	QuickReply reply  `json:"quick_reply"`
+}
+
+type reply struct {
+	ID    string `json:"id"`
+	Title string `json:"title"`
 }
 
 type section struct {
@@ -220,7 +223,7 @@ type card struct {
 	Action *action   `json:"action"`
 }
 
-// coordinate is a number of degrees, given as a number or as a string.
+// coordinate is a number of degrees, encoded as a number or as a string.
 type coordinate struct{ text string }
 
 func (c *coordinate) UnmarshalJSON(data []byte) error {
@@ -228,7 +231,7 @@ func (c *coordinate) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// ordinal is the place of a button, given as a number or as a string.
+// ordinal is the index of a button, encoded as a number or as a string.
 type ordinal struct{ text string }
 
 func (o *ordinal) UnmarshalJSON(data []byte) error {
@@ -236,7 +239,7 @@ func (o *ordinal) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// parseRequest reads the body of a message call.
+// parseRequest parses the body of a message call.
 func parseRequest(body []byte) (*request, *apiError) {
 	var r request
 	decoder := json.NewDecoder(bytes.NewReader(body))
@@ -265,7 +268,7 @@ func parseRequest(body []byte) (*request, *apiError) {
 	return nil, detailed(100, "The body is invalid: %v.", err)
 }
 
-// unexpectedKey finds a key of value that the type has no place for, and the parameter it stands on.
+// unexpectedKey returns a key of value that the type has no field for, and the parameter that contains it.
 func unexpectedKey(value any, t reflect.Type, param string) (key, on string) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

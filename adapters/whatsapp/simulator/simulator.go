@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	crand "crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -22,45 +23,52 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/waypost/waypost/app/retry"
 )
 
-// Options say how a simulator starts.
+// Options configure the start of a simulator.
 type Options struct {
-	// Addr is where it listens. Empty: 127.0.0.1 and a free port.
+	// Addr is the address to listen on. If empty, 127.0.0.1 and a free port are used.
 	Addr string
-	// WebhookURL is where webhooks go; it stands for Control.WebhookURL unless it is empty.
+	// WebhookURL is where webhooks are sent. If not empty, it overrides Control.WebhookURL.
 	WebhookURL string
-	// AppSecret signs the webhooks. Needed with a WebhookURL.
+	// AppSecret signs the webhooks. Required with a WebhookURL.
 	AppSecret string
-	// VerifyToken is shown to the receiver, as Meta does when a webhook is set up, and no webhook goes out
-	// until it gave the right answer. Empty: no verification.
+	// VerifyToken is sent to the receiver, as Meta does when a webhook is set up. No webhook is sent until the receiver
+	// has responded correctly. If empty, the receiver is not verified.
 	VerifyToken string
-	// BusinessAccountID is the business account that all numbers belong to. Empty: "100200300400500".
+	// BusinessAccountID is the business account of all numbers. If empty, it is "100200300400500".
 	BusinessAccountID string
-	// Control is the settings at the start. Nil: DefaultControl.
+	// Control contains the settings at the start. If nil, DefaultControl is used.
 	Control *Control
-	// Logger takes what a person should know. Nil: nothing is logged.
+	// OperatorKey is the bearer token that /control, /log, and /stats require. If empty, they are open.
+	OperatorKey string
+	// Logger receives warnings and errors. If nil, nothing is logged.
 	Logger *slog.Logger
 }
 
-// Version is the API version in URL. Calls may name any.
+// Version is the API version in URL. Calls can use any version.
 const Version = "v25.0"
 
 // Simulator is a running Cloud API.
 type Simulator struct {
-	log      *slog.Logger
-	account  string
-	secret   []byte
-	verify   string
-	started  time.Time
-	run      uint32 // tells this run's message ids from another's
+	log     *slog.Logger
+	account string
+	secret  []byte
+	verify  string
+	started time.Time
+
+	operatorKey string
+
+	run      uint32 // distinguishes this run's message IDs from those of others
 	server   *http.Server
 	listener net.Listener
 	webhooks *http.Client
 
 	initial   Control // the settings at the start
 	settings  atomic.Pointer[settings]
-	control   sync.Mutex // serialises changes of settings
+	control   sync.Mutex // serializes changes of settings
 	numbers   numbers
 	ledger    *ledger
 	outbox    *outbox
@@ -70,15 +78,15 @@ type Simulator struct {
 	wamids    atomic.Uint64
 	traces    atomic.Uint64
 
-	unused    sync.Map // connections on which nothing was asked yet
+	unused    sync.Map // connections without a request so far
 	closing   chan struct{}
 	closeOnce sync.Once
-	stop      context.CancelFunc // of everything in the background but the webhooks under way
-	abort     context.CancelFunc // of those
+	stop      context.CancelFunc // of all background work except the webhooks in flight
+	abort     context.CancelFunc // of the webhooks in flight
 	work      sync.WaitGroup
 }
 
-// Start brings up a simulator. It serves when Start returns, until Close; ctx bounds the starting alone.
+// Start starts a simulator. It serves from the return of Start until Close. ctx limits only the start.
 func Start(ctx context.Context, o Options) (*Simulator, error) {
 	control := DefaultControl()
 	if o.Control != nil {
@@ -91,7 +99,7 @@ func Start(ctx context.Context, o Options) (*Simulator, error) {
 		return nil, err
 	}
 	if control.WebhookURL != "" && o.AppSecret == "" {
-		return nil, errors.New("webhooks need an app secret to be signed with: give one, or no webhook url")
+		return nil, errors.New("webhooks must be signed: set an app secret, or no webhook URL")
 	}
 	if o.Addr == "" {
 		o.Addr = "127.0.0.1:0"
@@ -110,7 +118,7 @@ func Start(ctx context.Context, o Options) (*Simulator, error) {
 
 	s := &Simulator{
 		log: o.Logger, account: o.BusinessAccountID, secret: []byte(o.AppSecret), verify: o.VerifyToken,
-		initial: control, started: time.Now(), listener: listener, ledger: newLedger(),
+		operatorKey: o.OperatorKey, initial: control, started: time.Now(), listener: listener, ledger: newLedger(),
 		tally: tally{answers: make(map[string]int64)}, closing: make(chan struct{}),
 		webhooks: &http.Client{Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
@@ -162,10 +170,10 @@ func (s *Simulator) routes() http.Handler {
 	mux.HandleFunc("POST /{version}/{phone_number_id}/messages", s.serveMessages)
 	mux.HandleFunc("GET /{version}/{id}", s.serveNode)
 	mux.HandleFunc("GET /{version}/{id}/subscribed_apps", s.serveSubscription)
-	mux.HandleFunc("GET /control", s.serveControl)
-	mux.HandleFunc("PUT /control", s.changeControl)
-	mux.HandleFunc("GET /log", s.serveLog)
-	mux.HandleFunc("GET /stats", s.serveStats)
+	mux.HandleFunc("GET /control", s.operated(s.serveControl))
+	mux.HandleFunc("PUT /control", s.operated(s.changeControl))
+	mux.HandleFunc("GET /log", s.operated(s.serveLog))
+	mux.HandleFunc("GET /stats", s.operated(s.serveStats))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, r, s.settings.Load(), &apiError{
 			status: http.StatusBadRequest, code: 2500, message: "Unknown path components: " + r.URL.Path,
@@ -174,16 +182,28 @@ func (s *Simulator) routes() http.Handler {
 	return mux
 }
 
-// Addr returns the address it listens on, as host:port.
+// operated returns a handler that calls h only for requests with the operator's key, if there is one.
+func (s *Simulator) operated(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		want := "Bearer " + s.operatorKey
+		if s.operatorKey != "" && subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(want)) != 1 {
+			http.Error(w, "the simulator's settings and log require its operator key", http.StatusUnauthorized)
+			return
+		}
+		h(w, r)
+	}
+}
+
+// Addr returns the address that the simulator listens on, as host:port.
 func (s *Simulator) Addr() string { return s.listener.Addr().String() }
 
 // URL returns the base URL of the API, with a version and without a final slash.
 func (s *Simulator) URL() string { return "http://" + s.Addr() + "/" + Version }
 
-// Control returns the settings as they are.
+// Control returns the current settings.
 func (s *Simulator) Control() Control { return s.settings.Load().Control }
 
-// SetControl puts other settings in place, for calls that arrive from then on.
+// SetControl replaces the settings, for calls that arrive from then on.
 func (s *Simulator) SetControl(c Control) error {
 	s.control.Lock()
 	defer s.control.Unlock()
@@ -195,15 +215,15 @@ func (s *Simulator) setControl(c Control) error {
 		return err
 	}
 	if c.WebhookURL != "" && len(s.secret) == 0 {
-		return errors.New(`setting "webhook_url" needs an app secret, which only the start can give`)
+		return errors.New(`setting "webhook_url" requires an app secret, which can be set only at the start`)
 	}
 	s.settings.Store(newSettings(c))
-	s.outbox.rouse()
+	s.outbox.wakeUp()
 	return nil
 }
 
-// UpdateControl changes the settings named in data, a JSON object, as PUT /control does; null
-// brings back what a setting was at the start.
+// UpdateControl changes the settings named in data, a JSON object, as PUT /control does. null restores the value that a
+// setting had at the start.
 func (s *Simulator) UpdateControl(data []byte) (Control, error) {
 	s.control.Lock()
 	defer s.control.Unlock()
@@ -214,15 +234,15 @@ func (s *Simulator) UpdateControl(data []byte) (Control, error) {
 	return c, s.setControl(c)
 }
 
-// Close stops serving: calls under way end, webhooks under way get their answer, until ctx ends. Updates
-// still owed are gone then, as nothing of the simulator outlives it.
+// Close stops serving: calls in progress end, and webhooks in flight get their response, until ctx ends. Updates that
+// are still pending are lost, because the simulator stores nothing.
 func (s *Simulator) Close(ctx context.Context) error {
 	s.closeOnce.Do(func() { close(s.closing) })
 	// Clients open connections in reserve, and Shutdown would wait 5 s for a request on each.
 	s.unused.Range(func(c, _ any) bool { c.(net.Conn).Close(); return true })
 	err := s.server.Shutdown(ctx)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("simulator: calls were still under way: %w", err), s.server.Close())
+		err = errors.Join(fmt.Errorf("simulator: calls were still in progress: %w", err), s.server.Close())
 	}
 	s.stop()
 	detach := context.AfterFunc(ctx, s.abort)
@@ -233,10 +253,10 @@ func (s *Simulator) Close(ctx context.Context) error {
 	return err
 }
 
-// clock is monotonic time since the start.
+// clock returns the monotonic time since the start.
 func (s *Simulator) clock() time.Duration { return time.Since(s.started) }
 
-// sleep waits and tells whether the simulator still goes on.
+// sleep waits and reports whether the simulator is still running.
 func (s *Simulator) sleep(d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -285,13 +305,10 @@ func (s *Simulator) verifyReceiver(ctx context.Context) {
 			return
 		}
 		if failures == 0 {
-			s.log.WarnContext(ctx, "webhook not verified, asking until it is", "error", err)
+			s.log.WarnContext(ctx, "webhook not verified, will be retried", "error", err)
 		}
 		failures++
-		select {
-		case <-time.After(max(redelivery(failures), 200*time.Millisecond)):
-		case <-ctx.Done():
-		}
+		_ = retry.Sleep(ctx, max(redelivery(failures), 200*time.Millisecond))
 	}
 }
 
@@ -314,7 +331,7 @@ func (s *Simulator) challenge(ctx context.Context) error {
 	}
 	answer, err := s.webhooks.Do(request)
 	if err != nil {
-		return errors.Unwrap(err) // without the URL, which has the token in it
+		return errors.Unwrap(err) // without the URL, which contains the token
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
@@ -322,14 +339,14 @@ func (s *Simulator) challenge(ctx context.Context) error {
 		return err
 	}
 	if answer.StatusCode != http.StatusOK || string(body) != challenge {
-		return fmt.Errorf("receiver answered %d and not the challenge: check its verify token", answer.StatusCode)
+		return fmt.Errorf("the receiver responded with status %d, not the challenge: check its verify token", answer.StatusCode)
 	}
 	return nil
 }
 
 var jsonContent = []string{"application/json; charset=UTF-8"}
 
-// write answers a call of the API.
+// write sends the response to an API call.
 func (s *Simulator) write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	s.writeTraced(w, r, status, body, s.trace())
 }
@@ -340,7 +357,7 @@ func (s *Simulator) writeTraced(w http.ResponseWriter, r *http.Request, status i
 	h["Facebook-Api-Version"] = []string{r.PathValue("version")}
 	h["X-Fb-Trace-Id"] = []string{trace}
 	w.WriteHeader(status)
-	w.Write(body) // a caller that left is none of our business
+	w.Write(body) // ignore errors: the caller may have left
 }
 
 func (s *Simulator) writeError(w http.ResponseWriter, r *http.Request, set *settings, e *apiError) {
@@ -360,7 +377,7 @@ func (s *Simulator) writeError(w http.ResponseWriter, r *http.Request, set *sett
 	s.writeTraced(w, r, e.statusFor(set), e.body(trace), trace)
 }
 
-// statusFor returns the HTTP status the error is answered with.
+// statusFor returns the HTTP status of the error's response.
 func (e *apiError) statusFor(set *settings) int {
 	if e.throttles() {
 		return set.ThrottleStatus
@@ -368,17 +385,17 @@ func (e *apiError) statusFor(set *settings) int {
 	return e.status
 }
 
-// trace makes a trace id.
+// trace returns a new trace ID.
 func (s *Simulator) trace() string {
 	id := strconv.FormatUint(uint64(s.run)<<24+s.traces.Add(1), 32)
 	return "A" + strings.ToUpper(id)
 }
 
-// cut closes the connection of a call without an answer.
+// cut closes the connection of a call without a response.
 func (s *Simulator) cut(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return // gone already
+		return // already closed
 	}
 	conn.Close()
 }

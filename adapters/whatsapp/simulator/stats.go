@@ -5,44 +5,44 @@ import (
 	"sync"
 )
 
-// Stats sums up the calls since the start.
+// Stats summarizes the calls since the start.
 type Stats struct {
-	// Calls is every call to the messages endpoint.
+	// Calls counts the calls to the messages endpoint.
 	Calls int64 `json:"calls"`
-	// Accepted is the calls that were accepted, answered or not.
+	// Accepted counts the accepted calls, with or without a response.
 	Accepted int64 `json:"accepted"`
-	// Messages is the distinct messages accepted, by the callback data up to its last colon.
+	// Messages counts the distinct accepted messages, by the callback data up to its last colon.
 	Messages int64 `json:"messages"`
-	// Duplicates is the messages accepted more than once.
+	// Duplicates counts the messages that were accepted more than once.
 	Duplicates int64 `json:"duplicates"`
-	// DuplicatesAfterEcho is those of them of which a status webhook had been answered 200 before a later
-	// call arrived.
+	// DuplicatesAfterEcho counts the duplicates of which a status webhook had got the response 200 before a later call
+	// arrived.
 	DuplicatesAfterEcho int64 `json:"duplicates_after_echo"`
-	// Answers counts calls by error code. "200" is accepted calls and receipts answered in full; cut,
-	// timeout, hang, empty5xx, garbled and gave_up are those that got no proper answer.
+	// Answers counts calls by error code. "200" counts accepted calls and receipts with a full response. cut, timeout,
+	// hang, empty5xx, garbled, and gave_up count those without a proper response.
 	Answers map[string]int64 `json:"answers"`
-	// WebhooksSent is the webhooks answered 200.
+	// WebhooksSent counts the webhooks with the response 200.
 	WebhooksSent int64 `json:"webhooks_sent"`
-	// WebhooksRefused is the tries that were not answered 200 in time.
+	// WebhooksRefused counts the tries without the response 200 in time.
 	WebhooksRefused int64 `json:"webhooks_refused"`
-	// WebhooksPending is the updates (statuses and inbound messages) that are owed, due or not.
+	// WebhooksPending counts the pending updates (statuses and inbound messages), due or not.
 	WebhooksPending int64 `json:"webhooks_pending"`
-	// UpdatesSent is the updates in the webhooks answered 200.
+	// UpdatesSent counts the updates in the webhooks with the response 200.
 	UpdatesSent int64 `json:"updates_sent"`
-	// InboundMade is the messages that users wrote.
+	// InboundMade counts the messages that users wrote.
 	InboundMade int64 `json:"inbound_made"`
-	// Numbers is the figures of each number, by its phone number id.
+	// Numbers contains the statistics of each number, by its phone number ID.
 	Numbers map[string]NumberStats `json:"numbers"`
 }
 
-// NumberStats are the figures of one number.
+// NumberStats contains the statistics of one number.
 type NumberStats struct {
 	Calls     int64 `json:"calls"`
 	Accepted  int64 `json:"accepted"`
 	Throttled int64 `json:"throttled"`
-	// LargestSecond is the largest count of calls that arrived in any sliding second, throttled ones too.
+	// LargestSecond is the largest number of calls that arrived in any sliding second, including throttled ones.
 	LargestSecond int `json:"largest_second"`
-	// CallsOverRate is the calls that arrived as more than the rate in the second that ended with them.
+	// CallsOverRate counts the calls that exceeded the rate in the second that ended with them.
 	CallsOverRate int64 `json:"calls_over_rate"`
 }
 
@@ -65,7 +65,7 @@ func (t *tally) count(answer string, accepted bool) {
 	t.answers[answer]++
 }
 
-// Stats returns the figures as of now.
+// Stats returns the current statistics.
 func (s *Simulator) Stats() Stats {
 	var st Stats
 	s.tally.mu.Lock()

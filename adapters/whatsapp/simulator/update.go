@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// kind is what an update tells. The statuses come first: their number sizes the arrays of a fate.
+// kind is the kind of an update. The statuses come first: their number sizes the arrays of a fate.
 type kind uint8
 
 const (
@@ -15,37 +15,37 @@ const (
 	statusDelivered
 	statusRead
 	statusFailed
-	statusKinds  // how many kinds of status there are
+	statusKinds  // the number of status kinds
 	inboundReply // a user wrote
 )
 
 var statusNames = [statusKinds]string{"sent", "delivered", "read", "failed"}
 
-// message is an accepted message, or one that a user wrote: what its updates share.
+// message is an accepted message, or one that a user wrote. Its updates share it.
 type message struct {
-	key      uint64 // in the ledger; 0: not there
+	key      uint64 // in the ledger; 0 means that it is not there
 	number   *number
 	wamid    string
 	peer     recipient
 	callback string
-	billable bool // a template; else it went out inside a service window
+	billable bool // a template; otherwise it was sent inside a service window
 	failCode int
 }
 
-// owed is one update that the receiver has to get.
-type owed struct {
+// pendingUpdate is one update that the receiver must get.
+type pendingUpdate struct {
 	message *message
 	kind    kind
-	unix    int64 // when it happened, in whole seconds as Meta stamps it
+	unix    int64 // when it happened, in whole seconds, as in Meta's timestamps
 }
 
-// planned is an update that is to come after a while.
+// planned is an update that is due after a delay.
 type planned struct {
 	kind  kind
 	after time.Duration
 }
 
-// plan lists the updates that follow from an accepted message. after counts from its acceptance.
+// plan returns the updates that follow from an accepted message. after is relative to its acceptance.
 func (f *fate) plan(contentType string, delay time.Duration) []planned {
 	var kinds []kind
 	switch {
@@ -75,9 +75,9 @@ func (f *fate) plan(contentType string, delay time.Duration) []planned {
 	return updates
 }
 
-// appendWebhook appends the body of a webhook with these updates: one entry of the business account, and a
-// change for each number and each of statuses and messages.
-func appendWebhook(b []byte, account string, batch []owed) []byte {
+// appendWebhook appends the body of a webhook with these updates: one entry of the business account, and one change for
+// each number and each of statuses and messages.
+func appendWebhook(b []byte, account string, batch []pendingUpdate) []byte {
 	b = append(b, `{"object":"whatsapp_business_account","entry":[{"id":"`...)
 	b = append(b, account...)
 	b = append(b, `","changes":[`...)
@@ -94,8 +94,8 @@ func appendWebhook(b []byte, account string, batch []owed) []byte {
 	return append(b, `]}]}`...)
 }
 
-// leads tells whether no update before o belongs to the same change.
-func leads(before []owed, o owed) bool {
+// leads reports whether no update before o belongs to the same change.
+func leads(before []pendingUpdate, o pendingUpdate) bool {
 	for _, other := range before {
 		if other.message.number == o.message.number && (other.kind == inboundReply) == (o.kind == inboundReply) {
 			return false
@@ -104,12 +104,12 @@ func leads(before []owed, o owed) bool {
 	return true
 }
 
-func appendChange(b []byte, n *number, inbound bool, batch []owed) []byte {
+func appendChange(b []byte, n *number, inbound bool, batch []pendingUpdate) []byte {
 	b = append(b, `{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"`...)
 	b = append(b, n.display...)
 	b = append(b, `","phone_number_id":`...)
 	b = appendString(b, n.id)
-	each := func(appendOne func([]byte, owed) []byte) {
+	each := func(appendOne func([]byte, pendingUpdate) []byte) {
 		first := true
 		for _, o := range batch {
 			if o.message.number != n || (o.kind == inboundReply) != inbound {
@@ -134,7 +134,7 @@ func appendChange(b []byte, n *number, inbound bool, batch []owed) []byte {
 	return append(b, `]},"field":"messages"}`...)
 }
 
-func appendStatus(b []byte, o owed) []byte {
+func appendStatus(b []byte, o pendingUpdate) []byte {
 	b = append(b, `{"id":"`...)
 	b = append(b, o.message.wamid...)
 	b = append(b, `","status":"`...)
@@ -161,7 +161,7 @@ func appendStatus(b []byte, o owed) []byte {
 		}
 	case statusFailed:
 		b = appendStatusError(b, o.message.failCode)
-	default: // nothing more is said of the others
+	default: // the others have no further members
 	}
 	return append(b, '}')
 }
@@ -179,13 +179,13 @@ func appendStatusError(b []byte, code int) []byte {
 	return append(b, `},"href":"https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/"}]`...)
 }
 
-func appendProfile(b []byte, o owed) []byte {
+func appendProfile(b []byte, o pendingUpdate) []byte {
 	b = append(b, `{"profile":{"name":"Ada Example"},"wa_id":`...)
 	b = appendString(b, o.message.peer.waID)
 	return append(b, '}')
 }
 
-func appendInbound(b []byte, o owed) []byte {
+func appendInbound(b []byte, o pendingUpdate) []byte {
 	b = append(b, `{"from":`...)
 	b = appendString(b, o.message.peer.waID)
 	b = append(b, `,"id":"`...)
@@ -200,7 +200,7 @@ func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
 			quoted, err := json.Marshal(s)
-			if err != nil { // cannot be: any string can be marshalled
+			if err != nil { // impossible: any string can be marshaled
 				return append(b, `""`...)
 			}
 			return append(b, quoted...)
@@ -211,14 +211,14 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// Bytes around the peer's digits and the unique part of a WhatsApp message id, as seen in real ones.
+// Bytes around the peer's digits and the unique part of a WhatsApp message ID, as seen in real ones.
 const (
 	wamidOutbound = "\x15\x02\x00\x11\x18\x12" // then 18 hexadecimal digits
 	wamidInbound  = "\x15\x02\x00\x12\x18\x14" // then 20 of them
 )
 
-// newWamid makes a message id as Meta forms it: the base64 of the peer and a unique part. run tells runs of
-// the simulator apart, count the messages of a run.
+// newWamid returns a message ID in Meta's format: the base64 encoding of the peer and a unique part. run distinguishes
+// runs of the simulator, count the messages of a run.
 func newWamid(peer recipient, inbound bool, run uint32, count uint64) string {
 	const digits = "0123456789ABCDEF"
 	who := peer.key()

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Longest texts, in characters, from Meta's pages on the message types.
+// Maximum lengths of texts, in characters, from Meta's pages on the message types.
 const (
 	maxBody          = 4096
 	maxCaption       = 1024
@@ -24,13 +24,13 @@ const (
 	messagingProduct = "whatsapp"
 )
 
-// recipient is whom a message goes to: a WhatsApp id (digits), or a business-scoped user id.
+// recipient is the recipient of a message: a WhatsApp ID (digits) or a business-scoped user ID.
 type recipient struct {
 	waID string
 	user string
 }
 
-// key is what the pair limit and the call log know the recipient by.
+// key returns the recipient's name in the pair limit and the call log.
 func (r recipient) key() string {
 	if r.waID != "" {
 		return r.waID
@@ -38,7 +38,7 @@ func (r recipient) key() string {
 	return r.user
 }
 
-// isReceipt tells whether the request marks an inbound message as read instead of sending one.
+// isReceipt reports whether the request marks an inbound message as read instead of sending one.
 func (r *request) isReceipt() bool { return r.Status != "" }
 
 // validateReceipt checks a read receipt.
@@ -110,8 +110,8 @@ func (r *request) recipient() (recipient, *apiError) {
 	return recipient{waID: waID}, nil
 }
 
-// whatsAppID turns a phone number into the id its owner has: the digits, without the ninth digit that
-// Brazilian mobile numbers were given later.
+// whatsAppID converts a phone number to the ID of its owner: the digits, without the ninth digit that was later added
+// to Brazilian mobile numbers.
 func whatsAppID(phone string) (string, bool) {
 	var digits [maxPhoneDigits]byte
 	n := 0
@@ -243,18 +243,18 @@ func validateContacts(contacts []contact) *apiError {
 			return detailed(131008, "The parameter contacts[%d]['name']['formatted_name'] is required.", i)
 		}
 		if c.Name.FirstName+c.Name.LastName+c.Name.MiddleName+c.Name.Suffix+c.Name.Prefix == "" {
-			return detailed(131009, "contacts[%d]: at least one name besides formatted_name is needed", i)
+			return detailed(131009, "contacts[%d]: at least one name other than formatted_name is required", i)
 		}
 	}
 	return nil
 }
 
-// lengthError is what Meta answers to a text that is empty or too long.
+// lengthError returns Meta's error for a text that is empty or too long.
 func lengthError(what string, longest int) *apiError {
 	return detailed(131009, "%s length invalid. Min length: 1, Max length: %d", what, longest)
 }
 
-// fits tells whether s has from 1 to longest characters.
+// fits reports whether s has 1 to longest characters.
 func fits(s string, longest int) bool {
 	return s != "" && utf8.RuneCountInString(s) <= longest
 }

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of interactive messages, lengths in characters.
+// Limits of interactive messages. Lengths are in characters.
 const (
 	maxHeaderText         = 60
 	maxFooterText         = 60
@@ -69,7 +69,7 @@ func (m *interactive) validate() *apiError {
 		if m.Type == "flow" {
 			return validateFlow(m.Action.Parameters)
 		}
-	case "catalog_message":
+	case "catalog_message", "request_contact_info":
 		if m.Action.Name != m.Type {
 			return detailed(131009, "%s must be '%s'", interactiveActionName, m.Type)
 		}
@@ -92,7 +92,7 @@ func (m *interactive) validate() *apiError {
 		}
 		return validateCards(m.Action.Cards)
 	case "order_details", "order_status", "call_permission_request", "voice_call":
-		// Taken as they are: their contents are beyond this simulator.
+		// These are accepted unchecked: their contents are beyond this simulator.
 	default:
 		return detailed(100, "Param interactive['type'] is not valid - got \"%s\".", m.Type)
 	}
@@ -123,19 +123,24 @@ func validateButtons(buttons []button) *apiError {
 	if len(buttons) < 1 || len(buttons) > maxButtons {
 		return detailed(131009, "Invalid buttons count. Min allowed buttons: 1, Max allowed buttons: %d", maxButtons)
 	}
+	return validateReplies(buttons, "reply", func(b button) reply { return b.Reply })
+}
+
+func validateReplies(buttons []button, kind string, of func(button) reply) *apiError {
 	ids, titles := map[string]bool{}, map[string]bool{}
 	for _, b := range buttons {
+		r := of(b)
 		switch {
-		case b.Type != "reply":
-			return detailed(131009, "button type must be 'reply'")
-		case !fits(b.Reply.ID, maxButtonID):
+		case b.Type != kind:
+			return detailed(131009, "button type must be '%s'", kind)
+		case !fits(r.ID, maxButtonID):
 			return lengthError("Button id", maxButtonID)
-		case !fits(b.Reply.Title, maxButtonTitle):
+		case !fits(r.Title, maxButtonTitle):
 			return lengthError("Button title", maxButtonTitle)
-		case ids[b.Reply.ID] || titles[b.Reply.Title]:
+		case ids[r.ID] || titles[r.Title]:
 			return detailed(131009, "Duplicated button id or title")
 		}
-		ids[b.Reply.ID], titles[b.Reply.Title] = true, true
+		ids[r.ID], titles[r.Title] = true, true
 	}
 	return nil
 }
@@ -264,8 +269,24 @@ func validateCards(cards []card) *apiError {
 		if err := c.Header.validate(kindCarousel); err != nil {
 			return err
 		}
+		if err := c.validateButtons(cards[0]); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// validateButtons checks the URL button or the quick replies of a card.
+func (c card) validateButtons(first card) *apiError {
+	switch {
+	case c.Action == nil || first.Action == nil:
+		return detailed(131008, "The parameter action is required for a card.")
+	case len(c.Action.Buttons) != len(first.Action.Buttons):
+		return detailed(131009, "all cards need the same number of buttons")
+	case len(c.Action.Buttons) == 0:
+		return c.Action.validateLink()
+	}
+	return validateReplies(c.Action.Buttons, "quick_reply", func(b button) reply { return b.QuickReply })
 }
 
 func isObject(data json.RawMessage) bool { return len(data) > 0 && data[0] == '{' }

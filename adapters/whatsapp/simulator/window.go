@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// maxLate is how much later than it arrived a call may be noticed, for its stamp to be right.
+// maxLate is the maximum delay between a call's arrival and its notice for which its stamp is correct.
 const maxLate = time.Second
 
-// window counts stamps in sliding seconds; one that ends at t holds those in (t − 1 s, t]. Stamps may come
-// out of order by up to maxLate.
+// window counts stamps in sliding seconds. A second that ends at t contains the stamps in (t − 1 s, t]. Stamps can
+// arrive out of order by up to maxLate.
 type window struct {
-	stamps []time.Duration // sorted; those that no stamp to come shares a second with are forgotten
+	stamps []time.Duration // sorted; stamps that no future stamp shares a second with are removed
 }
 
-// with visits the seconds that a stamp at that time would be in and that end with a stamp, its own first, and
-// says how many stamps each would hold.
+// with calls visit for each second that would contain a stamp at that time and that ends with a stamp, its own first,
+// with the number of stamps that it would contain.
 func (w *window) with(at time.Duration, visit func(inSecond int)) {
 	own, _ := slices.BinarySearch(w.stamps, at+1)
 	first, _ := slices.BinarySearch(w.stamps, at-time.Second+1)
@@ -28,7 +28,7 @@ func (w *window) with(at time.Duration, visit func(inSecond int)) {
 	}
 }
 
-// add puts a stamp where it belongs.
+// add inserts a stamp in order.
 func (w *window) add(at time.Duration) {
 	i, _ := slices.BinarySearch(w.stamps, at+1)
 	w.stamps = slices.Insert(w.stamps, i, at)

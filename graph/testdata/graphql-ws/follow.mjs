@@ -3,11 +3,11 @@
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 
-const [url, key, after, last] = process.argv.slice(2);
+const [url, key, after, updates] = process.argv.slice(2);
 const say = (line) => console.log(JSON.stringify(line));
 
 let socket;
-let cut = false;
+let seen = 0;
 const client = createClient({
   url,
   webSocketImpl: WebSocket,
@@ -30,8 +30,9 @@ client.subscribe(
       if (errors) { say({ errors }); return; }
       variables.after = data.messageUpdates.cursor;
       say({ cursor: variables.after });
-      if (!cut) { cut = true; socket.terminate(); }
-      if (variables.after === last) { say({ done: true }); }
+      seen++;
+      if (seen === 1) { socket.terminate(); }
+      if (seen === Number(updates)) { say({ done: true }); }
     },
     error: (error) => { say({ error: error.code ?? String(error) }); process.exit(0); },
     complete: () => say({ complete: true }),

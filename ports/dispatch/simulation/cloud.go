@@ -16,7 +16,7 @@ import (
 	"github.com/waypost/waypost/ports/dispatch"
 )
 
-// Error codes of WhatsApp that the model answers with.
+// WhatsApp error codes that the model returns.
 const (
 	codeAuth       = 190
 	codeAccountCap = 80007
@@ -26,14 +26,14 @@ const (
 	codeRecipient  = 131026
 )
 
-// cloud is the Cloud API as WhatsApp has it.
+// cloud is the Cloud API on WhatsApp's side.
 type cloud struct {
 	calls map[callKey]*cloudCall
-	// open are the requests under way, by message: there may be one.
+	// open are the requests in flight by message: at most one each.
 	open    map[uuid.UUID]callKey
 	writes  []write
 	pending int               // webhooks that are not acknowledged
-	token   map[string]string // the valid token of each sender; the first one if none
+	token   map[string]string // the valid token of each sender; if missing, the first one
 }
 
 type callKey struct {
@@ -41,11 +41,11 @@ type callKey struct {
 	number  int
 }
 
-// cloudCall is a request as WhatsApp saw it.
+// cloudCall is a request as WhatsApp received it.
 type cloudCall struct {
 	accepted bool
 	wamid    string
-	// echoed is set once a status of it was acknowledged, the first time at echoedAt.
+	// echoed is set once a status of it was acknowledged; echoedAt is the first time.
 	echoed   bool
 	echoedAt time.Duration
 }
@@ -57,15 +57,15 @@ type write struct {
 	key    callKey
 }
 
-// client is the Cloud API as one process reaches it.
+// client is the Cloud API as one process uses it.
 type client struct{ p *process }
 
-// fate is what becomes of a request.
+// fate is the outcome of a request.
 type fate uint8
 
 const (
 	fateAccepted fate = iota
-	fateRefused       // the connection is
+	fateRefused       // the connection is refused
 	fateTransient
 	fateNoBody
 	fateCut
@@ -151,7 +151,7 @@ func (c client) Send(ctx context.Context, r dispatch.CallRequest) message.CallRe
 
 var errCut = errors.New("the connection was cut")
 
-// serve is what WhatsApp does with a request that was written.
+// serve processes a request that was written, on WhatsApp's side.
 func (w *world) serve(
 	ctx context.Context, d *dice, key callKey, r dispatch.CallRequest, fate fate, taken bool,
 ) (message.CallResult, error) {
@@ -159,7 +159,7 @@ func (w *world) serve(
 	if d.chance(0.05) {
 		latency = d.between(100*time.Millisecond, 700*time.Millisecond)
 	}
-	// A request that arrived is worked on, whether its caller still waits or not.
+	// A request that arrived is processed whether or not its caller still waits.
 	w.step(latency / 2)
 	w.mu.Lock()
 	if !w.validToken(r.SenderID, r.TokenID) {
@@ -214,7 +214,7 @@ func throttled(code int, scope message.ThrottleScope, d *dice) message.Refused {
 	return r
 }
 
-// validToken reports whether WhatsApp takes a token; w.mu is held.
+// validToken reports whether WhatsApp accepts a token. The caller must hold w.mu.
 func (w *world) validToken(senderID, tokenID string) bool {
 	for i, s := range w.plan.senders {
 		if s.id != senderID {
@@ -226,7 +226,7 @@ func (w *world) validToken(senderID, tokenID string) bool {
 	return false
 }
 
-// write takes in a request that was written; w.mu is held.
+// write records a request that was written. The caller must hold w.mu.
 func (w *world) write(key callKey, r dispatch.CallRequest) {
 	w.watch.written(w, key, r)
 	w.api.writes = append(w.api.writes, write{w.now(), r.SenderID, key})
@@ -235,7 +235,7 @@ func (w *world) write(key callKey, r dispatch.CallRequest) {
 	w.note("write", idOf(r.MessageID), uint64(r.Call))
 }
 
-// accept takes a message, and has its statuses come; w.mu is held.
+// accept accepts a message and schedules its statuses. The caller must hold w.mu.
 func (w *world) accept(key callKey, r dispatch.CallRequest, d *dice) string {
 	c := &cloudCall{accepted: true, wamid: fmt.Sprintf("wamid.%s.%d", key.message, key.number)}
 	w.api.calls[key] = c
@@ -282,7 +282,7 @@ func (w *world) accept(key callKey, r dispatch.CallRequest, d *dice) string {
 	return c.wamid
 }
 
-// deliver brings a webhook to one of the processes that live, until it is
+// deliver sends a webhook to one of the living processes, again and again until it is
 // acknowledged.
 func (w *world) deliver(key callKey, s webhook.Status, after time.Duration, id uint64) {
 	d := w.dice("webhook", id)
@@ -298,7 +298,9 @@ func (w *world) deliver(key callKey, s webhook.Status, after time.Duration, id u
 		if p := w.someone(d); p != nil {
 			var err error
 			if w.defect != DefectIgnoredEchoes || d.chance(0.5) {
+				recording := p.gate.Begin(time.Now())
 				err = p.recorder.Handle(p.ctx, raw, "delivery")
+				p.gate.End(recording, time.Now())
 			}
 			w.mu.Lock()
 			acknowledged := err == nil && !p.dead
@@ -323,7 +325,7 @@ func (w *world) deliver(key callKey, s webhook.Status, after time.Duration, id u
 	}
 }
 
-// someone is a process that lives, or nil.
+// someone returns a living process, or nil if there is none.
 func (w *world) someone(d *dice) *process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -334,7 +336,7 @@ func (w *world) someone(d *dice) *process {
 	return living[d.below(len(living))]
 }
 
-// parse reads what deliver makes.
+// parse decodes the webhooks of deliver.
 func parse(raw []byte) webhook.Delivery {
 	var d webhook.Delivery
 	if err := json.Unmarshal(raw, &d.Statuses); err != nil {
@@ -343,7 +345,7 @@ func parse(raw []byte) webhook.Delivery {
 	return d
 }
 
-// Probe asks WhatsApp whether a sender may send.
+// Probe asks WhatsApp whether a sender can send.
 func (c client) Probe(ctx context.Context, s sender.Sender) (bool, message.Failure, error) {
 	p, w := c.p, c.p.w
 	d := w.dice("probe", hash(s.ID)^uint64(p.number))

@@ -1,35 +1,34 @@
 package simulation
 
-// Defect is a known defect that a run can be made with, to show that the checks
-// see it.
+// Defect is a known defect that a run can have, to show that the checks detect it.
 type Defect string
 
 // The defects.
 const (
 	NoDefect Defect = ""
-	// DefectSharedLanes gives every lane to all who ask.
-	DefectSharedLanes Defect = "leases that two owners hold"
-	// DefectNoRevisions is a store that appends whatever revision is expected, and
-	// shares the lanes so that it comes to that.
+	// DefectSharedLanes gives every lane to every process that claims it.
+	DefectSharedLanes Defect = "leases with two owners"
+	// DefectNoRevisions is a store that ignores the expected revision. Lanes are shared, so
+	// that it matters.
 	DefectNoRevisions Defect = "a store that does not compare revisions"
-	// DefectForgetfulStore acknowledges appends that it does not keep.
+	// DefectForgetfulStore is a store that acknowledges appends without keeping them.
 	DefectForgetfulStore Defect = "a store that forgets what it acknowledged"
-	// DefectIgnoredEchoes acknowledges webhooks that could not be recorded.
-	DefectIgnoredEchoes Defect = "webhooks that are acknowledged and not recorded"
-	// DefectRepeatingTransport is an HTTP client that repeats a request by itself
-	// when the connection breaks.
+	// DefectIgnoredEchoes acknowledges webhooks that failed to be recorded.
+	DefectIgnoredEchoes Defect = "webhooks that are acknowledged but not recorded"
+	// DefectRepeatingTransport is an HTTP client that repeats a request when the
+	// connection breaks.
 	DefectRepeatingTransport Defect = "a transport that repeats requests"
-	// DefectEarlyStamps tells the lane that a request was written before it is.
-	DefectEarlyStamps Defect = "stamps of writing that come too early"
-	// DefectLostItem is a projector that passes messages over.
-	DefectLostItem Defect = "a work-list that lacks items"
-	// DefectDeafToPauses is a read model that does not tell of pauses.
+	// DefectEarlyStamps reports a request to the lane as written before it is.
+	DefectEarlyStamps Defect = "write times that are too early"
+	// DefectLostItem is a projector that skips messages.
+	DefectLostItem Defect = "a work list that lacks items"
+	// DefectDeafToPauses is a read model that ignores pauses.
 	DefectDeafToPauses Defect = "a read model without pauses"
-	// DefectFastClock makes the clocks of processes run half as fast again.
+	// DefectFastClock makes the clocks of processes run 50% fast.
 	DefectFastClock Defect = "clocks that run fast"
 )
 
-// Defects lists all of them.
+// Defects returns all defects.
 func Defects() []Defect {
 	return []Defect{
 		DefectSharedLanes, DefectNoRevisions, DefectForgetfulStore, DefectIgnoredEchoes, DefectRepeatingTransport,

@@ -2,8 +2,8 @@ package simulation
 
 import "time"
 
-// dice gives the random choices of one step. It is SplitMix64, from a state that
-// the seed and the step make.
+// dice makes the random choices of one step. It is SplitMix64, with a state that depends on
+// the seed and the step.
 type dice struct{ state uint64 }
 
 const golden = 0x9e3779b97f4a7c15
@@ -19,7 +19,7 @@ func mix(z uint64) uint64 {
 	return z ^ (z >> 31)
 }
 
-// hash is FNV-1a.
+// hash returns the FNV-1a hash of a string.
 func hash(s string) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(s) {
@@ -39,5 +39,5 @@ func (d *dice) between(low, high time.Duration) time.Duration {
 	return low + time.Duration(d.next()%uint64(high-low))
 }
 
-// pick answers one of the choices.
+// pick returns one of the choices.
 func pick[T any](d *dice, choices ...T) T { return choices[d.below(len(choices))] }

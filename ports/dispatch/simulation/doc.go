@@ -1,45 +1,45 @@
-// Package simulation runs dispatch against a world of models in virtual time, and
-// checks that what the platform promises holds whatever breaks.
+// Package simulation runs dispatch in virtual time against models of everything around
+// it, and checks that Waypost's guarantees hold whatever fails.
 //
-// The platform's own code runs as it is: the lanes and the router of
-// ports/dispatch, the use cases of app/command, the decisions of domain/message
-// and domain/sender. Around it stand models of what it talks to: the log with
-// expected revisions and idempotent appends, the work-list that a projector fills
-// with lag, the leases, and the Cloud API with webhooks that come late, twice, out
-// of order, and again until they are answered. A seed decides everything: who
-// sends what, which processes there are, what fails when and how.
+// Waypost's own code runs unchanged: the lanes and the router of ports/dispatch, the use
+// cases of app/command, and the decisions of domain/message and domain/sender. The
+// models are what it talks to: the event log with expected revisions and idempotent
+// appends, the work list that a projector fills with lag, the leases, and the Cloud API
+// with webhooks that are late, repeated, out of order, and sent again until they are
+// acknowledged. A seed decides everything: which messages are sent, which processes exist,
+// and what fails when and how.
 //
 // # Invariants
 //
-// Run answers what was violated of these:
+// Run returns the violations of these:
 //
-//   - Nothing is lost: what was accepted stands in the log, ends, and is in
-//     exactly one column of the ledger.
-//   - No request is written without its SendAttempted in the log before it, and
+//   - Nothing is lost: an accepted message is in the event log, ends, and is in exactly
+//     one column of the ledger.
+//   - No request is written without its SendAttempted in the event log before it, and
 //     none is written twice. An outcome follows, or the message has ended.
-//   - Never two requests in flight for one message.
-//   - No request after a status of the message was acknowledged, but by an
-//     operator's decision; and none that waiting as configured would have spared.
-//   - A retry comes no sooner than its delay of 1, 2 or 4 s.
-//   - At most the rate in any 1.005 s by the times of writing, over all owners.
-//   - A state that is final stays; held and paused senders are not called, nor are
-//     cancelled and expired messages.
-//   - The work-list is what the log folds to.
+//   - There are never two requests in flight for one message.
+//   - No request follows an acknowledged status of the message, unless an operator
+//     decides so. No request follows if waiting as configured would have avoided it.
+//   - A retry comes no sooner than its delay of 1, 2, or 4 s.
+//   - At most the rate of requests is written in any 1.005 s, over all owners.
+//   - A final state never changes. Held and paused senders are not called, and neither
+//     are cancelled and expired messages.
+//   - The work list equals the fold of the event log.
 //
 // # Determinism
 //
-// Run must be called within a testing/synctest bubble. There time stands still
-// while anything can go on, and every step of a model (a request that arrives, an
-// answer that comes back, a commit, a crash) takes a time drawn by the seed and
-// what the step is about, never by who comes first, and falls on a nanosecond of
-// its own. So virtual time orders all steps, whatever the Go scheduler does in
-// between, and the same seed gives the same history: Report.Digest is over every
-// event of the log and every request written, with the instant of each.
+// Run must be called in a testing/synctest bubble. Time doesn't advance there while
+// anything can run. Every step of a model (a request that arrives, a response, a commit,
+// a crash) takes a time drawn from the seed and from what the step is about, never from
+// the order of the steps, and ends at a nanosecond that no other step has. So virtual
+// time orders all steps, whatever the Go scheduler does in between, and the same seed
+// gives the same history: Report.Digest covers every event of the log and every request
+// written, with the instant of each.
 //
-// What this cannot order is what the platform's own goroutines do within one
-// instant: which case a select takes when two are ready, and which of two handlers
-// comes first. The models are made so that it seldom matters, and the tests run on
-// one processor. What is left: about one seed in a thousand can go two ways. So a
-// replay is known by the digest: it plays the seed until it comes to the very same
-// history, mostly the first time. The tests hold how rare the others are.
+// This cannot order what Waypost's own goroutines do within one instant: which case a
+// select takes if two are ready, and which of two handlers runs first. The models make
+// that rarely matter, and the tests run on one processor. About one seed in a thousand
+// can still have two histories. So the digest identifies a replay: it runs the seed
+// until it reaches the same history, mostly the first time. The tests check how rare
+// the other seeds are.
 package simulation

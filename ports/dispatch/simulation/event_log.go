@@ -15,17 +15,16 @@ import (
 	"github.com/waypost/waypost/domain/sender"
 )
 
-// errDead is what a process that has crashed gets from everything it still asks.
+// errDead is the error of every request of a process that has crashed.
 var errDead = errors.New("the process is dead")
 
-// positionGap is how far apart the positions of the log's events lie: they have
-// gaps.
+// positionGap is the distance between the positions of two events: positions have gaps.
 const positionGap = 7
 
-// eventLog is the log as one process reaches it.
+// eventLog is the event log as one process uses it.
 type eventLog struct{ p *process }
 
-// transit is how long a request or an answer of a store is under way.
+// transit returns how long a request to a store, or its response, is in transit.
 func (p *process) transit(d *dice) time.Duration {
 	if p.w.faulty() && d.chance(p.w.plan.faults.slow) {
 		return d.between(50*time.Millisecond, 2*time.Second)
@@ -33,9 +32,9 @@ func (p *process) transit(d *dice) time.Duration {
 	return d.between(50*time.Microsecond, 2*time.Millisecond)
 }
 
-// Append records events at the revision that is expected. A request that was sent
-// arrives, whatever becomes of who sent it.
-func (l eventLog) Append(ctx context.Context, stream string, expected event.Expected, events ...event.New) (event.Appended, error) {
+// Append records events at the expected revision. A request that was sent arrives, whatever
+// happens to the process that sent it.
+func (l eventLog) Append(ctx context.Context, stream string, expected event.Expected, events ...event.Proposed) (event.Appended, error) {
 	p, w := l.p, l.p.w
 	if err := p.alive(ctx); err != nil {
 		return event.Appended{}, err
@@ -52,8 +51,8 @@ func (l eventLog) Append(ctx context.Context, stream string, expected event.Expe
 	return done, err
 }
 
-// arrive is what an append finds and does at the store.
-func (w *world) arrive(p *process, d *dice, stream string, expected event.Expected, events []event.New) (event.Appended, error) {
+// arrive processes an append on the store's side.
+func (w *world) arrive(p *process, d *dice, stream string, expected event.Expected, events []event.Proposed) (event.Appended, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f := &w.plan.faults
@@ -74,12 +73,13 @@ func (w *world) arrive(p *process, d *dice, stream string, expected event.Expect
 	return done, err
 }
 
-func (w *world) append(p *process, name string, expected event.Expected, events []event.New) (event.Appended, error) {
+// append is what an append does if it succeeds. The caller must hold w.mu.
+func (w *world) append(p *process, name string, expected event.Expected, events []event.Proposed) (event.Appended, error) {
 	s := w.streams[name]
 	if s == nil {
 		s = &stream{}
 	}
-	at := len(s.events) // where the events go
+	at := len(s.events) // where the events are stored
 	if r, exact := expected.Revision(); exact {
 		at = int(r) + 1
 	} else if expected.IsNoStream() {
@@ -109,35 +109,41 @@ func (w *world) append(p *process, name string, expected event.Expected, events 
 			Type: n.Event.EventType(), Event: n.Event, Meta: n.Meta,
 		}
 		w.watch.recorded(w, p, s, r)
-		s.events = append(s.events, r)
-		s.at = append(s.at, w.now())
-		w.events = append(w.events, r)
-		switch {
-		case strings.HasPrefix(name, event.MessageStreams):
-			was := s.message.Status.Open()
-			s.message = s.message.With(message.Record{Event: r.Event, At: r.Meta.RecordedAt})
-			w.open += count(s.message.Status.Open()) - count(was)
-		case strings.HasPrefix(name, event.SenderStreams):
-			s.sender = s.sender.Apply(sender.Record{Event: r.Event, At: r.Meta.RecordedAt})
-		}
-		switch e := r.Event.(type) {
-		case message.OutcomeUnknown:
-			w.stats.Lost++
-		case message.Failed:
-			w.stats.Refused++
-		case message.Deferred:
-			w.stats.Refused += count(e.Reason != message.DeferNotCalled)
-			w.stats.NotCalled += count(e.Reason == message.DeferNotCalled)
-		case message.DeadLettered:
-			w.stats.DeadLetters++
-		}
-		w.note(name+" "+r.Type, uint64(r.Position), uint64(r.Meta.RecordedAt.UnixNano()))
+		w.store(s, r)
 	}
-	w.stats.Events += len(events)
 	close(w.appended)
 	w.appended = make(chan struct{})
 	last := s.events[len(s.events)-1]
 	return event.Appended{Revision: last.Revision, Position: last.Position}, nil
+}
+
+// store adds an event to its stream and its fold, to the statistics, and to the digest. The
+// caller must hold w.mu.
+func (w *world) store(s *stream, r event.Recorded) {
+	s.events = append(s.events, r)
+	s.at = append(s.at, w.now())
+	w.events = append(w.events, r)
+	w.stats.Events++
+	switch {
+	case strings.HasPrefix(r.Stream, event.MessageStreams):
+		was := s.message.Status.Open()
+		s.message = s.message.Apply(message.Record{Event: r.Event, At: r.Meta.RecordedAt})
+		w.open += count(s.message.Status.Open()) - count(was)
+	case strings.HasPrefix(r.Stream, event.SenderStreams):
+		s.sender = s.sender.Apply(sender.Record{Event: r.Event, At: r.Meta.RecordedAt})
+	}
+	switch e := r.Event.(type) {
+	case message.OutcomeUnknown:
+		w.stats.Lost++
+	case message.Failed:
+		w.stats.Refused++
+	case message.Deferred:
+		w.stats.Refused += count(e.Reason != message.DeferNotCalled)
+		w.stats.NotCalled += count(e.Reason == message.DeferNotCalled)
+	case message.DeadLettered:
+		w.stats.DeadLetters++
+	}
+	w.note(r.Stream+" "+r.Type, uint64(r.Position), uint64(r.Meta.RecordedAt.UnixNano()))
 }
 
 func count(is bool) int {
@@ -147,8 +153,8 @@ func count(is bool) int {
 	return 0
 }
 
-// repeats reports whether the same events stand at that place already.
-func repeats(have []event.Recorded, at int, events []event.New) bool {
+// repeats reports whether the same events are already stored at that place.
+func repeats(have []event.Recorded, at int, events []event.Proposed) bool {
 	if at > len(have) || at+len(events) > len(have) {
 		return false
 	}
@@ -160,8 +166,8 @@ func repeats(have []event.Recorded, at int, events []event.New) bool {
 	return true
 }
 
-// known reports whether all of the events stand in the stream already, wherever.
-func (w *world) known(s *stream, events []event.New) bool {
+// known reports whether all of the events are already stored in the stream, at any place.
+func (w *world) known(s *stream, events []event.Proposed) bool {
 	for _, n := range events {
 		if !slices.ContainsFunc(s.events, func(r event.Recorded) bool { return r.ID == n.ID }) {
 			return false
@@ -170,7 +176,7 @@ func (w *world) known(s *stream, events []event.New) bool {
 	return len(events) > 0
 }
 
-// Read reads a stream forwards.
+// Read reads a stream forward.
 func (l eventLog) Read(ctx context.Context, name string, from event.Revision, limit int) ([]event.Recorded, error) {
 	events, err := l.read(ctx, name)
 	if err != nil || int(from) >= len(events) {
@@ -179,7 +185,7 @@ func (l eventLog) Read(ctx context.Context, name string, from event.Revision, li
 	return events[from:min(len(events), int(from)+limit)], nil
 }
 
-// ReadBackwards reads a stream from its end.
+// ReadBackwards reads a stream backward from its end.
 func (l eventLog) ReadBackwards(ctx context.Context, name string, limit int) ([]event.Recorded, error) {
 	events, err := l.read(ctx, name)
 	if err != nil {
@@ -215,7 +221,7 @@ func (l eventLog) read(ctx context.Context, name string) ([]event.Recorded, erro
 	return events, p.alive(ctx)
 }
 
-// Subscribe hands out the events of some types, in order, until ctx ends.
+// Subscribe delivers the events of some types in order until ctx ends.
 func (l eventLog) Subscribe(ctx context.Context, sub event.Subscription, handle func(context.Context, event.Batch) error) error {
 	p, w := l.p, l.p.w
 	next := 0
@@ -250,14 +256,14 @@ func (l eventLog) Subscribe(ctx context.Context, sub event.Subscription, handle 
 	}
 }
 
-// End is the position of the last event.
+// End returns the position of the last event.
 func (l eventLog) End(ctx context.Context) (event.Position, error) {
 	l.p.w.mu.Lock()
 	defer l.p.w.mu.Unlock()
 	return event.Position(len(l.p.w.events) * positionGap), ctx.Err()
 }
 
-// Ping reports whether the store answers.
+// Ping returns an error if the store is unavailable.
 func (l eventLog) Ping(ctx context.Context) error {
 	p, w := l.p, l.p.w
 	if err := p.alive(ctx); err != nil {
@@ -272,5 +278,5 @@ func (l eventLog) Ping(ctx context.Context) error {
 	return nil
 }
 
-// messageStream is a message's stream; nil if nothing is recorded of it.
+// messageStream returns a message's stream, or nil if it has no events.
 func (w *world) messageStream(id uuid.UUID) *stream { return w.streams[event.MessageStream(id)] }

@@ -15,9 +15,9 @@ const (
 	roleWebhook  = "webhook"
 )
 
-var errLapsed = errors.New("process has no lease: it needs a heartbeat first")
+var errLapsed = errors.New("the process has no lease; it needs a heartbeat first")
 
-// leases are the leases as they stand in Postgres.
+// leases are the leases in Postgres.
 type leases struct {
 	processes map[uuid.UUID]*lease
 	lanes     map[string]uuid.UUID
@@ -34,7 +34,7 @@ func (l *leases) end(id uuid.UUID) {
 	maps.DeleteFunc(l.lanes, func(_ string, owner uuid.UUID) bool { return owner == id })
 }
 
-// Heartbeat prolongs a lease that lasts, or begins one that owns nothing.
+// Heartbeat extends a valid lease, or starts one without lanes.
 func (l postgres) Heartbeat(ctx context.Context, id uuid.UUID, roles []string, since time.Time, ttl time.Duration) error {
 	return l.change(ctx, "heartbeat", func(all *leases) error {
 		if have := all.processes[id]; have == nil || !have.till.After(time.Now()) {
@@ -45,7 +45,7 @@ func (l postgres) Heartbeat(ctx context.Context, id uuid.UUID, roles []string, s
 	})
 }
 
-// Claim takes lanes that nobody alive owns, up to the process's share.
+// Claim takes lanes that no living process owns, up to the process's share.
 func (l postgres) Claim(ctx context.Context, id uuid.UUID, senders []string) (owned []string, err error) {
 	err = l.change(ctx, "claim", func(all *leases) error {
 		now := time.Now()
@@ -92,7 +92,7 @@ func (l *leases) share(id uuid.UUID, senders int, now time.Time) int {
 	return (senders + dispatchers - 1) / dispatchers
 }
 
-// Share is how many lanes each dispatcher should own.
+// Share returns how many lanes each dispatcher should own.
 func (l postgres) Share(ctx context.Context, id uuid.UUID, senders int) (n int, err error) {
 	err = l.change(ctx, "share", func(all *leases) error {
 		n = all.share(id, senders, time.Now())
@@ -101,7 +101,7 @@ func (l postgres) Share(ctx context.Context, id uuid.UUID, senders int) (n int, 
 	return n, err
 }
 
-// ReleaseLanes gives lanes up.
+// ReleaseLanes releases lanes.
 func (l postgres) ReleaseLanes(ctx context.Context, id uuid.UUID, senders []string) error {
 	return l.change(ctx, "release lanes", func(all *leases) error {
 		for _, s := range senders {
@@ -121,8 +121,8 @@ func (l postgres) Release(ctx context.Context, id uuid.UUID) error {
 	})
 }
 
-// RecordingSince is since when webhooks are recorded, by the process that can
-// longest.
+// RecordingSince returns the time since which webhooks are recorded, by the process that
+// has done so for longest.
 func (l postgres) RecordingSince(ctx context.Context) (since time.Time, recording bool, err error) {
 	err = l.change(ctx, "recording", func(all *leases) error {
 		for _, have := range all.processes {

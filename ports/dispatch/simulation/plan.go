@@ -7,14 +7,14 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// A plan is all that a seed decides beforehand.
+// A plan is everything that a seed decides in advance.
 type plan struct {
 	processes int
 	senders   []senderPlan
 	messages  []messagePlan
 	acts      []act
 	policy    message.Policy
-	// settleAfterOutage is as in dispatch.Options.
+	// settleAfterOutage is that option of dispatch.Options.
 	settleAfterOutage time.Duration
 	faults            faults
 }
@@ -31,8 +31,8 @@ type messagePlan struct {
 	to          string
 	priority    message.Priority
 	onAmbiguous message.AmbiguityPolicy
-	sendAfter   time.Duration // zero: at once
-	expireAfter time.Duration // zero: never
+	sendAfter   time.Duration // zero for immediately
+	expireAfter time.Duration // zero for never
 	twice       bool          // the caller repeats the request
 }
 
@@ -46,7 +46,7 @@ const (
 	actToken
 )
 
-// act is what an operator does.
+// act is an action of an operator.
 type act struct {
 	at      time.Duration
 	kind    actKind
@@ -55,7 +55,7 @@ type act struct {
 	rate    int
 }
 
-// span is a part of virtual time, from the start of the run.
+// span is a period of virtual time, relative to the start of the run.
 type span struct{ from, to time.Duration }
 
 func (s span) has(at time.Duration) bool { return s.from <= at && at < s.to }
@@ -69,58 +69,58 @@ func within(spans []span, at time.Duration) bool {
 	return false
 }
 
-// faults are what breaks. Shares are from 0 to 1. At end all of them are over.
+// faults are the failures of a run. Shares are from 0 to 1. At end, all of them are over.
 type faults struct {
 	end time.Duration
 
-	// Of the event store: appends that are refused, appends that stand and whose
-	// answer is lost, requests that take seconds, and outages.
+	// Event store: refused appends, stored appends whose response is lost, requests that
+	// take seconds, and outages.
 	appendRefused, appendUnknown, slow float64
 	storeAway                          []span
 
-	// Of Postgres: how far the work-list lags behind the log, stalls of its
-	// projector, and processes that cannot reach it, by their place.
+	// Postgres: the lag of the work list behind the log, stalls of its projector, and
+	// processes that cannot reach it, by place.
 	lag       time.Duration
 	stalls    []span
 	separated map[int][]span
 
-	// Of the processes, by their place.
+	// Processes, by place.
 	crashes []crash
-	// offset is how far the clocks of processes lie from the true time at most, drift
-	// by how much they run faster or slower at most.
+	// offset is the maximum difference of a process's clock from the true time, drift the
+	// maximum share by which it runs faster or slower.
 	offset time.Duration
 	drift  float64
 
-	// Of WhatsApp.
+	// WhatsApp.
 	refused, transient, noBody, cut, garbled, hang, permanent float64
 	throttled, accountThrottled, pairThrottled                float64
-	// taken is the share of the unanswered calls that were accepted all the same.
+	// taken is the share of calls without a response that were accepted anyway.
 	taken float64
-	// whatsappAway are outages of which each connection is refused, badToken those
-	// times at which the senders' first tokens are not valid.
+	// whatsappAway are outages during which every connection is refused, badToken the times
+	// during which the senders' first tokens are invalid.
 	whatsappAway []span
 	badToken     map[int]span
 
-	// Of webhooks.
+	// Webhooks.
 	statusDelay        time.Duration
 	statusDropped      float64
 	statusTwice        float64
 	statusOutOfOrder   float64
 	failedAfterwards   float64
 	withoutCallback    float64
-	acknowledgedInVain float64 // the answer to a webhook that was recorded is lost
-	// repeatGap is how long WhatsApp waits at most before it repeats a webhook.
+	acknowledgedInVain float64 // the response to a recorded webhook is lost
+	// repeatGap is the longest wait before WhatsApp repeats a webhook.
 	repeatGap time.Duration
 }
 
-// crash ends a process, gracefully or not, and starts another in its place.
+// crash ends a process, gracefully or not, and starts a new one in its place.
 type crash struct {
 	place    int
 	at, back time.Duration
 	graceful bool
 }
 
-// draw makes the plan of a seed.
+// draw returns the plan of a seed.
 func draw(seed uint64) plan {
 	d := &dice{state: mix(seed + 1)}
 	p := plan{
@@ -168,7 +168,7 @@ func (p *plan) drawMessages(d *dice) {
 func (p *plan) drawFaults(d *dice) {
 	f := &p.faults
 	f.end = d.between(4*time.Second, 9*time.Second)
-	// share is a fault's share in a run, zero in most.
+	// share returns a fault's share in a run: zero in most runs.
 	share := func(most float64) float64 {
 		if !d.chance(0.3) {
 			return 0
@@ -209,7 +209,7 @@ func (p *plan) drawFaults(d *dice) {
 			f.badToken[i] = span{from, from + d.between(time.Second, 8*time.Second)}
 		}
 	}
-	f.repeatGap = 3 * time.Second // shorter than anything waits for it after an outage
+	f.repeatGap = 3 * time.Second // shorter than every wait for a webhook after an outage
 	f.statusDelay = pick(d, 20*time.Millisecond, 300*time.Millisecond, time.Second, time.Second, 20*time.Second)
 	f.statusDropped, f.statusTwice, f.statusOutOfOrder = share(0.3), share(0.5), share(1)
 	f.failedAfterwards, f.withoutCallback, f.acknowledgedInVain = share(0.2), share(0.3), share(0.3)
@@ -225,8 +225,8 @@ func (p *plan) drawActs(d *dice) {
 	}
 }
 
-// spares reports whether every status comes in time to settle its call: then no
-// lost answer may lead to a second copy.
+// spares reports whether every status arrives in time to settle its call. Then no lost
+// response may lead to a second copy.
 func (p *plan) spares() bool {
 	f := &p.faults
 	return f.statusDropped == 0 && f.withoutCallback == 0 && f.statusDelay <= time.Second && f.offset < time.Second && p.processes == 1

@@ -6,25 +6,28 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/fair"
 	orphans "github.com/waypost/waypost/app/process"
 	"github.com/waypost/waypost/ports/dispatch"
 )
 
 const (
-	// cached is how few messages a process keeps folded, so that it has to read.
+	// cached is the number of folded messages that a process caches: so few that it has to
+	// read.
 	cached = 4
-	// drainTimeout is how long a process may take to stop.
+	// drainTimeout is the longest time a process can take to stop.
 	drainTimeout = 3 * time.Second
-	// checkEvery is how often a process asks whether webhooks can be recorded.
+	// checkEvery is how often a process checks whether webhooks can be recorded.
 	checkEvery = time.Second
 )
 
-// process is one process of the platform, from its start to its end. Whoever
-// starts in its place is another.
+// process is one process of Waypost from its start to its end. The next one in its place
+// is another process.
 type process struct {
 	w             *world
 	place, number int
-	ctx           context.Context //nolint:containedctx // it is how long the process lives
+	ctx           context.Context //nolint:containedctx // it ends when the process does
 	cancel        context.CancelFunc
 	dead          bool // guarded by w.mu
 	begun         time.Duration
@@ -34,10 +37,11 @@ type process struct {
 	senders    *command.Senders
 	queue      *command.QueueMessage
 	recorder   *command.RecordWebhook
+	gate       *fair.Gate
 	dispatcher *dispatch.Dispatcher
 }
 
-// alive answers an error once the process has crashed or ctx has ended.
+// alive returns an error once the process has crashed or ctx has ended.
 func (p *process) alive(ctx context.Context) error {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
@@ -47,7 +51,7 @@ func (p *process) alive(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// run starts a process in a place.
+// run starts a process at a place.
 func (w *world) run(place int) error {
 	w.mu.Lock()
 	w.begun++
@@ -55,7 +59,8 @@ func (w *world) run(place int) error {
 	w.mu.Unlock()
 	p.ctx, p.cancel = context.WithCancel(w.ctx)
 	clock := p.clock(w.dice("clock", uint64(p.number)))
-	log, pg := eventLog{p}, postgres{p}
+	p.gate = fair.NewGate()
+	log, pg := p.gate.Timed(eventLog{p}, time.Now), postgres{p}
 	p.messages = command.NewMessages(log, clock, w.newID, cached)
 	p.senders = command.NewSenders(log, clock, w.newID, tokens{w})
 	p.queue = command.NewQueueMessage(p.messages, p.senders, prints{})
@@ -64,7 +69,7 @@ func (w *world) run(place int) error {
 	p.dispatcher, err = dispatch.New(dispatch.Options{
 		Messages: p.messages, Senders: p.senders, Source: pg, List: pg, Leases: pg, Caller: client{p},
 		Policy: w.plan.policy, SettleAfterOutage: w.plan.settleAfterOutage, Process: w.newID(),
-		Roles: []string{roleDispatch, roleWebhook}, Ready: p.caughtUp, RecordingSince: p.recorder.RecordingSince,
+		Roles: []string{roleDispatch, roleWebhook}, Ready: p.caughtUp, RecordingSince: p.recorder.RecordingSince, Gate: p.gate,
 		Clock: clock, Logger: w.quiet,
 	})
 	if err != nil {
@@ -74,7 +79,7 @@ func (w *world) run(place int) error {
 	w.mu.Lock()
 	w.living[place] = p
 	w.mu.Unlock()
-	joiner := orphans.NewJoinOrphans(log, p.messages, pg, clock, time.After, w.quiet)
+	joiner := orphans.NewJoinOrphans(log, command.NewReports(p.messages, p.senders), pg, clock, time.After, w.quiet)
 	p.tasks.Go(func() { _ = joiner.Run(p.ctx) }) // it ends with ctx, or with the process
 	p.tasks.Go(func() { _ = p.dispatcher.Run(p.ctx) })
 	p.tasks.Go(func() {
@@ -85,9 +90,9 @@ func (w *world) run(place int) error {
 	return nil
 }
 
-// clock is the process's: it lies beside the true time and may go a little fast
+// clock returns the process's clock: it differs from the true time and can be slightly fast
 // or slow.
-func (p *process) clock(d *dice) command.Clock {
+func (p *process) clock(d *dice) event.Clock {
 	f := &p.w.plan.faults
 	begun := time.Now()
 	offset := d.between(-f.offset, f.offset+1)
@@ -100,8 +105,8 @@ func (p *process) clock(d *dice) command.Clock {
 	}
 }
 
-// crash ends the process as kill -9 does: nothing it does has an effect any more.
-// What is on its way to a store may still arrive.
+// crash ends the process as kill -9 does: nothing it does has an effect from now on.
+// Requests in transit to a store can still arrive.
 func (p *process) crash() {
 	p.w.mu.Lock()
 	p.dead = true
@@ -111,7 +116,7 @@ func (p *process) crash() {
 	p.w.tasks.Go(p.tasks.Wait)
 }
 
-// stop ends the process in order.
+// stop ends the process gracefully.
 func (p *process) stop() {
 	ctx, cancel := context.WithTimeout(p.w.ctx, drainTimeout)
 	defer cancel()
@@ -129,7 +134,7 @@ func (p *process) stop() {
 // tokens is a vault that numbers the tokens of a sender.
 type tokens struct{ w *world }
 
-// Put keeps a token. WhatsApp takes all but the first of a sender at any time.
+// Put stores a token. WhatsApp always accepts all tokens of a sender except the first.
 func (t tokens) Put(_ context.Context, senderID, token string) (string, error) {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
@@ -140,10 +145,10 @@ func (t tokens) Put(_ context.Context, senderID, token string) (string, error) {
 	return id, nil
 }
 
-// prints makes fingerprints without a key.
+// prints computes fingerprints without a key.
 type prints struct{}
 
-// Fingerprint is the parts themselves.
+// Fingerprint returns the parts themselves.
 func (prints) Fingerprint(parts ...[]byte) string {
 	var all []byte
 	for _, p := range parts {
@@ -152,7 +157,7 @@ func (prints) Fingerprint(parts ...[]byte) string {
 	return string(all)
 }
 
-// Matches compares with the parts.
+// Matches reports whether a fingerprint is that of the parts.
 func (f prints) Matches(fingerprint string, parts ...[]byte) bool {
 	return fingerprint == f.Fingerprint(parts...)
 }

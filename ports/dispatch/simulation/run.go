@@ -20,30 +20,30 @@ import (
 	"github.com/waypost/waypost/domain/sender"
 )
 
-// Report is what a run came to.
+// Report is the result of a run.
 type Report struct {
 	Seed uint64
-	// Digest is over all that happened and when.
+	// Digest covers everything that happened, and when.
 	Digest uint64
-	// Violations are empty if all invariants held.
+	// Violations is empty if all invariants hold.
 	Violations []string
 	Stats      Stats
-	// History writes the log and the requests, a line each.
+	// History returns the events and the requests, one per line.
 	History func() string
 }
 
-// Stats count what happened in a run.
+// Stats counts what happened in a run.
 type Stats struct {
 	Messages, Events, Calls, Accepted, Lost, Refused, NotCalled int
 	Webhooks, Acknowledged, Crashes, DeadLetters                int
-	// TakenTwice counts messages of which WhatsApp took two requests, SentTwice
-	// those of which the platform knows.
+	// TakenTwice counts the messages that WhatsApp accepted two requests of, SentTwice
+	// those that Waypost knows to be sent twice.
 	TakenTwice, SentTwice int
-	// Took is virtual.
+	// Took is in virtual time.
 	Took time.Duration
 }
 
-// Add sums two counts up.
+// Add returns the sum of s and o.
 func (s Stats) Add(o Stats) Stats {
 	return Stats{
 		Messages: s.Messages + o.Messages, Events: s.Events + o.Events, Calls: s.Calls + o.Calls, Accepted: s.Accepted + o.Accepted,
@@ -53,8 +53,8 @@ func (s Stats) Add(o Stats) Stats {
 	}
 }
 
-// Run plays a seed, with a defect if it is not NoDefect. It must be called in a
-// synctest bubble of its own; elsewhere it takes real minutes.
+// Run runs a seed, with a defect unless it is NoDefect. It must be called in a synctest
+// bubble of its own. Elsewhere it takes minutes of real time.
 func Run(ctx context.Context, seed uint64, defect Defect) Report {
 	return play(ctx, seed, draw(seed), defect)
 }
@@ -106,8 +106,8 @@ func playWorld(ctx context.Context, seed uint64, p plan, defect Defect) *world {
 	return w
 }
 
-// frontDesk is a process that dispatches nothing and never fails: callers and
-// operators turn to it while no other lives.
+// frontDesk returns a process that dispatches nothing and never fails. Callers and
+// operators use it while no other process is alive.
 func (w *world) frontDesk() *process {
 	p := &process{w: w, place: -1}
 	p.ctx, p.cancel = context.WithCancel(w.ctx)
@@ -118,9 +118,9 @@ func (w *world) frontDesk() *process {
 	return p
 }
 
-var person = command.Cause{By: domain.Actor{Kind: domain.ActorKey, ID: "person"}}
+var person = event.Cause{By: domain.Actor{Kind: domain.ActorKey, ID: "person"}}
 
-// insist repeats what the event store's faults keep from being done.
+// insist repeats do until no fault of the event store makes it fail.
 func (w *world) insist(kind string, id uint64, do func(p *process) error) {
 	d := w.dice(kind, id)
 	for range 200 {
@@ -156,7 +156,7 @@ func (w *world) mustRun(place int) {
 	}
 }
 
-// send queues a message, again until it is told what became of it.
+// send queues a message, and repeats that until it gets the result.
 func (w *world) send(m messagePlan) {
 	w.step(m.at)
 	now := time.Now()
@@ -183,7 +183,7 @@ func (w *world) send(m messagePlan) {
 	}
 }
 
-// act does what an operator does.
+// act runs an action of an operator.
 func (w *world) act(a act) {
 	w.step(a.at)
 	id := w.plan.senders[a.sender].id
@@ -217,7 +217,7 @@ func (w *world) change(key uint64, id string, decide func(sender.Sender) ([]doma
 	})
 }
 
-// crashes ends the processes of a place as planned, and starts others.
+// crashes ends the processes of a place as planned, and starts new ones.
 func (w *world) crashes(place int) {
 	for _, c := range w.plan.faults.crashes {
 		if c.place != place {
@@ -240,14 +240,14 @@ func (w *world) crashes(place int) {
 	}
 }
 
-// resume puts right what operators and faults left behind.
+// resume resumes the senders that operators paused.
 func (w *world) resume() {
 	for i, s := range w.plan.senders {
 		w.change(uint64(i), s.id, sender.Resume)
 	}
 }
 
-// settle waits until all messages have ended, and all webhooks were taken.
+// settle waits until all messages have ended and all webhooks are acknowledged.
 func (w *world) settle() {
 	for end := w.now() + patience; w.now() < end; w.step(look) {
 		w.mu.Lock()
@@ -259,12 +259,12 @@ func (w *world) settle() {
 	}
 }
 
-// attend decides on the dead letters: some are sent again, some dropped.
+// attend decides about the dead letters: some are requeued, some are discarded.
 func (w *world) attend() {
 	w.mu.Lock()
 	var dead []uuid.UUID
 	for name, s := range w.streams {
-		if id, ok := event.MessageOf(name); ok && s.message.Status == message.StatusDeadLettered {
+		if id, ok := event.ParseMessageStream(name); ok && s.message.Status == message.StatusDeadLettered {
 			dead = append(dead, id)
 		}
 	}
@@ -283,7 +283,7 @@ func (w *world) attend() {
 	}
 }
 
-// waitForList waits until the work-list has seen the whole log.
+// waitForList waits until the work list has projected the whole event log.
 func (w *world) waitForList() {
 	for range 1000 {
 		w.mu.Lock()
@@ -296,7 +296,7 @@ func (w *world) waitForList() {
 	}
 }
 
-// history is the log, for people.
+// history returns the event log in readable form.
 func (w *world) history() string {
 	var b strings.Builder
 	index := make(map[string]int)
@@ -310,7 +310,7 @@ func (w *world) history() string {
 			fmt.Fprintf(&b, "%14s  %s  call %d written\n", writes[0].at, writes[0].key.message, writes[0].key.number)
 			writes = writes[1:]
 		}
-		data, _ := json.Marshal(r.Event) // events are made to be JSON
+		data, _ := json.Marshal(r.Event) // events can always be encoded
 		fmt.Fprintf(&b, "%14s  %s/%d %s %s\n", at, r.Stream, r.Revision, r.Type, data)
 	}
 	for _, c := range writes {

@@ -8,7 +8,7 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// quiet is a plan of n messages of one sender, one process and no faults.
+// quiet returns a plan with n messages, one sender, one process, and no faults.
 func quiet(n int) plan {
 	p := plan{
 		processes: 1, senders: []senderPlan{{id: "acme", number: "100000", account: "500", rate: 20}},
@@ -38,8 +38,8 @@ func playPlan(t *testing.T, p plan) Report {
 	return r
 }
 
-// Answers are lost, the platform is down for minutes, and WhatsApp brings the
-// statuses minutes after it is back: nothing is sent a second time.
+// Responses are lost, Waypost is down for minutes, and WhatsApp sends the statuses minutes
+// after it is back: nothing is sent a second time.
 func TestWebhooksLateByMinutesAfterAnOutageSettle(t *testing.T) {
 	t.Parallel()
 	for name, outage := range map[string]func(*faults){
@@ -61,14 +61,14 @@ func TestWebhooksLateByMinutesAfterAnOutageSettle(t *testing.T) {
 				t.Errorf("%+v\n%s", r.Stats, r.History())
 			}
 			if r.Stats.Lost == 0 {
-				t.Error("no answer was lost, so it proves nothing")
+				t.Error("no response was lost, so the test proves nothing")
 			}
 		})
 	}
 }
 
-// A status that never comes has the message sent again, by policy, and that is
-// counted when WhatsApp tells of both.
+// If no status arrives, the message is sent again by policy, and that is counted when
+// WhatsApp reports both calls.
 func TestWithoutAStatusThePolicyActs(t *testing.T) {
 	t.Parallel()
 	p := quiet(10)
@@ -81,14 +81,14 @@ func TestWithoutAStatusThePolicyActs(t *testing.T) {
 	}
 	r := playPlan(t, p)
 	if r.Stats.TakenTwice < 5 {
-		t.Errorf("%d messages were taken twice, five are to be sent again\n%s", r.Stats.TakenTwice, r.History())
+		t.Errorf("%d messages were accepted twice, want at least 5\n%s", r.Stats.TakenTwice, r.History())
 	}
 	if r.Stats.DeadLetters < 5 {
-		t.Errorf("%d dead letters, five are not to be sent again", r.Stats.DeadLetters)
+		t.Errorf("%d dead letters, want at least 5", r.Stats.DeadLetters)
 	}
 }
 
-// A message that WhatsApp cannot take is called four times, 1, 2 and 4 s apart.
+// A message that WhatsApp cannot accept is called four times, after 1, 2, and 4 s.
 func TestRetriesComeAfterOneTwoAndFourSeconds(t *testing.T) {
 	t.Parallel()
 	p := quiet(1)
@@ -110,7 +110,7 @@ func TestRetriesComeAfterOneTwoAndFourSeconds(t *testing.T) {
 	}
 	for i, delay := range p.policy.RetryDelays {
 		if gap := called[i+1] - failed[i]; gap < delay-50*time.Millisecond || gap > delay+50*time.Millisecond {
-			t.Errorf("retry %d comes %s after the failure, want %s", i+1, gap, delay)
+			t.Errorf("retry %d came %s after the failure, want %s", i+1, gap, delay)
 		}
 	}
 }

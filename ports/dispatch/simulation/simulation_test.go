@@ -3,6 +3,7 @@ package simulation_test
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
@@ -12,28 +13,29 @@ import (
 )
 
 var (
-	seed   = flag.Uint64("seed", 0, "play this seed alone, and print its history")
-	digest = flag.String("digest", "", "play the seed until it comes to this digest: the very same history")
-	first  = flag.Uint64("first", 1, "the first of the seeds that are played")
-	runs   = flag.Uint64("runs", 10_000, "how many seeds are played")
+	seed   = flag.Uint64("seed", 0, "run only this seed, and print its history")
+	digest = flag.String("digest", "", "repeat the seed until its history has this digest")
+	first  = flag.Uint64("first", 0, "first seed to run; 0 chooses one, so that each test run covers other seeds")
+	runs   = flag.Uint64("runs", 1_000, "number of seeds to run")
 )
 
 const (
-	// shortRuns are played where each takes ten times as long, under the detector.
+	// shortRuns is the number of seeds under the race detector, where each takes ten times
+	// as long.
 	shortRuns = 200
-	// twice is of how many seeds one is played a second time. Of those, one in
-	// mayDiffer may go another way, and of a few always mayDifferOfFew: of the 20 of a
-	// short run not even one could.
+	// One seed in twice is run a second time. One in mayDiffer of those can have another
+	// history, but always mayDifferOfFew: otherwise none of the 20 seeds of a short run
+	// could.
 	twice          = 10
 	mayDiffer      = 50
 	mayDifferOfFew = 2
-	// replays is how often a seed is played until it comes to a digest.
+	// replays is how often a seed is run until its history has the wanted digest.
 	replays = 2000
-	// tries is how many seeds a defect may take to show.
+	// tries is the number of seeds that must be enough to detect a defect.
 	tries = 300
 )
 
-// play plays a seed in a bubble.
+// play runs a seed in a bubble.
 func play(t *testing.T, seed uint64, d simulation.Defect) (r simulation.Report) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { r = simulation.Run(t.Context(), seed, d) })
@@ -46,7 +48,7 @@ func report(t *testing.T, r simulation.Report) {
 		r.Seed, strings.Join(r.Violations, "\n"), r.Seed, r.Digest)
 }
 
-// replay plays one seed, until it comes to the digest if one is given.
+// replay runs one seed. If a digest is given, it repeats that until the history has it.
 func replay(t *testing.T) {
 	t.Helper()
 	for n := range replays {
@@ -60,12 +62,11 @@ func replay(t *testing.T) {
 		}
 		return
 	}
-	t.Errorf("seed %d did not come to %s in %d plays: the code is not that of then", *seed, *digest, replays)
+	t.Errorf("seed %d did not reach digest %s in %d runs: the code has changed since", *seed, *digest, replays)
 }
 
-// Whatever breaks, what the platform promises holds, and a seed plays as it did
-// before. It runs on one processor, the one thing that the order of what happens at
-// one instant hangs on which can be chosen.
+// Whatever fails, Waypost's guarantees hold, and a seed has the same history each time. The
+// test runs on one processor: the order of events within one instant depends on it.
 func TestSeeds(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	if *seed != 0 {
@@ -76,9 +77,13 @@ func TestSeeds(t *testing.T) {
 	if testing.Short() {
 		n = min(n, shortRuns)
 	}
+	begin := *first
+	if begin == 0 {
+		begin = 1 + rand.Uint64N(1<<40)
+	}
 	var total simulation.Stats
 	again, differ := 0, 0
-	for s := *first; s < *first+n; s++ {
+	for s := begin; s < begin+n; s++ {
 		r := play(t, s, simulation.NoDefect)
 		if len(r.Violations) > 0 {
 			report(t, r)
@@ -87,43 +92,43 @@ func TestSeeds(t *testing.T) {
 			again++
 			if play(t, s, simulation.NoDefect).Digest != r.Digest {
 				differ++
-				t.Logf("seed %d can go two ways", s)
+				t.Logf("seed %d can have two histories", s)
 			}
 		}
 		total = total.Add(r.Stats)
 	}
 	if differ > max(mayDifferOfFew, again/mayDiffer) {
-		t.Errorf("of %d seeds played twice %d differ", again, differ)
+		t.Errorf("%[2]d of %[1]d seeds that were run twice differ", again, differ)
 	}
-	t.Logf("%d runs, %s of virtual time: %+v", n, total.Took, total)
+	t.Logf("%d seeds from %d, %s of virtual time: %+v", n, begin, total.Took, total)
 	if n < shortRuns {
 		return
 	}
 	for what, count := range map[string]int{
-		"calls": total.Calls, "lost answers": total.Lost, "refusals": total.Refused, "calls not made": total.NotCalled,
+		"calls": total.Calls, "lost responses": total.Lost, "refusals": total.Refused, "calls not made": total.NotCalled,
 		"crashes": total.Crashes, "dead letters": total.DeadLetters, "messages taken twice": total.TakenTwice,
 		"messages known to be sent twice": total.SentTwice, "webhooks": total.Acknowledged,
 	} {
 		if count == 0 {
-			t.Errorf("no %s in %d runs: they prove little", what, n)
+			t.Errorf("no %s in %d runs, so they prove little", what, n)
 		}
 	}
 }
 
-// The checks see what they are there for.
+// The checks detect the defects that they are for.
 func TestDefectsAreSeen(t *testing.T) {
 	t.Parallel()
 	if *seed != 0 {
-		t.Skip("a seed is played alone")
+		t.Skip("only one seed is run")
 	}
 	sees := map[simulation.Defect]string{
 		simulation.DefectSharedLanes:        "its rate is",
 		simulation.DefectNoRevisions:        "begins while it is SENDING",
-		simulation.DefectForgetfulStore:     "no SendAttempted stands",
+		simulation.DefectForgetfulStore:     "no SendAttempted is recorded",
 		simulation.DefectIgnoredEchoes:      "was acknowledged",
 		simulation.DefectRepeatingTransport: "is written twice",
 		simulation.DefectEarlyStamps:        "its rate is",
-		simulation.DefectLostItem:           "not in the work-list",
+		simulation.DefectLostItem:           "not in the work list",
 		simulation.DefectDeafToPauses:       "after its sender was paused",
 		simulation.DefectFastClock:          "its delay is",
 	}
@@ -132,7 +137,7 @@ func TestDefectsAreSeen(t *testing.T) {
 			t.Parallel()
 			want := sees[d]
 			if want == "" {
-				t.Fatal("what is to be seen of it is not said")
+				t.Fatal("no violation is defined for this defect")
 			}
 			for s := uint64(1); s <= tries; s++ {
 				for _, v := range play(t, s, d).Violations {
@@ -142,7 +147,7 @@ func TestDefectsAreSeen(t *testing.T) {
 					}
 				}
 			}
-			t.Errorf("%d seeds show no %q", tries, want)
+			t.Errorf("no violation with %[2]q in %[1]d seeds", tries, want)
 		})
 	}
 }

@@ -16,16 +16,15 @@ import (
 )
 
 const (
-	// window is that of the rate, as dispatch promises it.
+	// window is the period of the rate that dispatch guarantees.
 	window = 1005 * time.Millisecond
-	// noticed is how soon a hold, a pause or a lower rate must have reached a lane,
-	// with what had its turn before; noticedLate when Postgres or its projector stood.
+	// noticed is the time within which a hold, a pause, or a lower rate must affect all
+	// calls of a lane, noticedLate the same if Postgres or its projector stalled.
 	noticed     = 3 * time.Second
 	noticedLate = 12 * time.Second
 )
 
-// watch checks what happens as it happens. Everything in it is guarded by
-// world.mu.
+// watch checks everything at the time it happens. world.mu guards all of it.
 type watch struct {
 	seen   map[callKey]bool
 	by     map[string]int // the process of a stream's last event
@@ -48,7 +47,7 @@ func newWatch() watch {
 
 // recorded checks an event that is about to be appended to s.
 func (c *watch) recorded(w *world, p *process, s *stream, r event.Recorded) {
-	if id, ok := event.MessageOf(r.Stream); ok {
+	if id, ok := event.ParseMessageStream(r.Stream); ok {
 		if e, ok := r.Event.(message.Event); ok {
 			c.advances(w, s.message, id, e)
 		}
@@ -85,8 +84,8 @@ func (c *watch) recorded(w *world, p *process, s *stream, r event.Recorded) {
 	}
 }
 
-// advances checks that a message that has ended goes on to nothing but what
-// WhatsApp or an operator says.
+// advances checks that a message that has ended changes only because of WhatsApp or an
+// operator.
 func (c *watch) advances(w *world, m message.Message, id uuid.UUID, e message.Event) {
 	was, is := m.Status, message.Next(m.Status, e)
 	if was == is || was.Open() {
@@ -105,11 +104,11 @@ func (c *watch) advances(w *world, m message.Message, id uuid.UUID, e message.Ev
 		}
 	case "":
 		may = []message.Status{message.StatusQueued}
-	default: // a status of a call whose answer was lost may still come
+	default: // a status of a call whose response was lost can still arrive
 		may = []message.Status{message.StatusSent, message.StatusDelivered, message.StatusRead}
 	}
 	if !slices.Contains(may, is) {
-		w.violatedf("message %s goes back from %s to %s by %s", id, was, is, e.EventType())
+		w.violatedf("message %s moves backward from %s to %s by %s", id, was, is, e.EventType())
 	}
 }
 
@@ -122,11 +121,11 @@ func (c *watch) attempted(w *world, p *process, s *stream, r event.Recorded, id 
 	default:
 		w.violatedf("call %d of message %s begins while it is %s", e.Call, id, m.Status)
 	}
-	if at.Before(m.DueAt) && !m.DueAt.Equal(m.QueuedAt) { // what goes at once goes by no clock
+	if at.Before(m.DueAt) && !m.DueAt.Equal(m.QueuedAt) { // what is sent immediately depends on no clock
 		w.violatedf("call %d of message %s begins %s before it is due", e.Call, id, m.DueAt.Sub(at))
 	}
 	if !m.ExpiresAt.IsZero() && !at.Before(m.ExpiresAt) {
-		w.violatedf("call %d of message %s begins though it has expired", e.Call, id)
+		w.violatedf("call %d of message %s begins although it has expired", e.Call, id)
 	}
 	last := len(s.events) - 1
 	if retry, ok := s.events[last].Event.(message.RetryScheduled); ok && c.by[r.Stream] == p.number && w.plan.faults.slow == 0 {
@@ -143,27 +142,27 @@ func (c *watch) attempted(w *world, p *process, s *stream, r event.Recorded, id 
 		switch {
 		case call == nil:
 		case call.echoed:
-			w.violatedf("call %d of message %s begins though a status of call %d was acknowledged", e.Call, id, n+1)
+			w.violatedf("call %d of message %s begins although a status of call %d was acknowledged", e.Call, id, n+1)
 		case w.plan.spares():
 			w.violatedf("call %d of message %s begins, and the status of call %d would have come in time", e.Call, id, n+1)
 		}
 	}
 }
 
-// requeued reports whether an operator had the message sent again.
+// requeued reports whether an operator requeued the message.
 func (s *stream) requeued() bool {
 	return slices.ContainsFunc(s.events, func(r event.Recorded) bool { _, is := r.Event.(message.Requeued); return is })
 }
 
-// lookedUp is how long before a request is written the log is asked for what stands
-// of its message: a connection is made meanwhile.
+// lookedUp is how long before a request is written its message is read from the event
+// log. In between, a connection is opened.
 const lookedUp = 5 * time.Millisecond
 
 // written checks a request that is being written.
 func (c *watch) written(w *world, key callKey, r dispatch.CallRequest) {
 	s := w.messageStream(key.message)
 	if s == nil || len(s.message.Calls) < key.number {
-		w.violatedf("call %d of message %s is written and no SendAttempted stands", key.number, key.message)
+		w.violatedf("call %d of message %s is written, but no SendAttempted is recorded", key.number, key.message)
 		return
 	}
 	if c.seen[key] {
@@ -171,11 +170,11 @@ func (c *watch) written(w *world, key callKey, r dispatch.CallRequest) {
 	}
 	c.seen[key] = true
 	if other, open := w.api.open[key.message]; open {
-		w.violatedf("call %d of message %s is written while call %d is under way", key.number, key.message, other.number)
+		w.violatedf("call %d of message %s is written while call %d is in flight", key.number, key.message, other.number)
 	}
 	over := []message.Status{message.StatusCancelled, message.StatusExpired, message.StatusDiscarded}
 	if slices.Contains(over, s.message.Status) {
-		w.violatedf("call %d of message %s is written though it is %s", key.number, key.message, s.message.Status)
+		w.violatedf("call %d of message %s is written although it is %s", key.number, key.message, s.message.Status)
 	}
 	for n := 1; n < key.number && w.plan.faults.slow == 0 && !s.requeued(); n++ {
 		if call := w.api.calls[callKey{key.message, n}]; call != nil && call.echoed && w.now()-call.echoedAt > lookedUp {
@@ -192,7 +191,7 @@ func (c *watch) written(w *world, key callKey, r dispatch.CallRequest) {
 	}
 }
 
-// grace is how soon what is recorded of a sender must have reached its lane.
+// grace returns the time within which a change of a sender must affect its lane.
 func (w *world) grace() time.Duration {
 	f := &w.plan.faults
 	late := len(f.stalls) > 0 || f.slow > 0
@@ -205,22 +204,22 @@ func (w *world) grace() time.Duration {
 	return noticed
 }
 
-// checkList compares the work-list with what the log folds to, once the one has
-// seen all of the other.
+// checkList compares the work list with the fold of the event log, if the list has
+// projected all of it.
 func (w *world) checkList() {
 	if w.list.next < len(w.events) {
 		return
 	}
 	open := 0
 	for name, s := range w.streams {
-		id, ok := event.MessageOf(name)
+		id, ok := event.ParseMessageStream(name)
 		if !ok || !s.message.Status.Open() {
 			continue
 		}
 		open++
 		i := w.list.items[id]
 		if i == nil {
-			w.violatedf("message %s is %s and not in the work-list", id, s.message.Status)
+			w.violatedf("message %s is %s and not in the work list", id, s.message.Status)
 			continue
 		}
 		want := map[message.Status]work.State{
@@ -228,15 +227,15 @@ func (w *world) checkList() {
 			message.StatusSending: work.Calling, message.StatusAmbiguous: work.Unsettled,
 		}[s.message.Status]
 		if i.State != want || !i.DueAt.Equal(s.message.DueAt) {
-			w.violatedf("message %s is %s, due %s, and in the work-list %s, due %s", id, s.message.Status, s.message.DueAt, i.State, i.DueAt)
+			w.violatedf("message %s is %s, due %s, and in the work list %s, due %s", id, s.message.Status, s.message.DueAt, i.State, i.DueAt)
 		}
 	}
 	if open != len(w.list.items) {
-		w.violatedf("%d messages are open, and %d are in the work-list", open, len(w.list.items))
+		w.violatedf("%d messages are open, and %d are in the work list", open, len(w.list.items))
 	}
 }
 
-// checkEnd checks what must hold once everything has come to rest.
+// checkEnd checks what must hold once everything has ended.
 func (w *world) checkEnd() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -244,7 +243,7 @@ func (w *world) checkEnd() {
 	columns, queued := 0, 0
 	for _, name := range slices.Sorted(maps.Keys(w.streams)) {
 		s := w.streams[name]
-		id, ok := event.MessageOf(name)
+		id, ok := event.ParseMessageStream(name)
 		if !ok {
 			continue
 		}
@@ -286,14 +285,14 @@ func (w *world) checkCalls(id uuid.UUID, m message.Message) {
 	w.stats.TakenTwice += count(taken > 1)
 	w.stats.SentTwice += count(m.SentTwice)
 	if m.SentTwice && known < 2 {
-		w.violatedf("message %s counts as sent twice, and %d of its calls were accepted", id, known)
+		w.violatedf("message %s is counted as sent twice, but %d of its calls were accepted", id, known)
 	}
 	if known > 1 && lost && !m.SentTwice && !w.earlierKept(m) {
 		w.violatedf("message %s was sent twice and is not counted", id)
 	}
 }
 
-// acceptedBeside reports whether another call than the n-th has ended the message.
+// acceptedBeside reports whether another call than the n-th was accepted.
 func acceptedBeside(m message.Message, n int) bool {
 	for other, c := range m.Calls {
 		if other != n && c.Outcome == message.CallAccepted {
@@ -303,8 +302,8 @@ func acceptedBeside(m message.Message, n int) bool {
 	return false
 }
 
-// earlierKept reports whether of the accepted calls only the last was ever lost,
-// so that the recipient has the earlier ones by no fault.
+// earlierKept reports whether the response of no accepted call but the last was ever
+// lost: then the second copy has another reason than a lost response.
 func (w *world) earlierKept(m message.Message) bool {
 	last := 0
 	for _, c := range m.Calls {
@@ -320,7 +319,7 @@ func (w *world) earlierKept(m message.Message) bool {
 	return true
 }
 
-// checkRates counts the requests of each sender in every window.
+// checkRates checks the number of requests of each sender in every window.
 func (w *world) checkRates() {
 	bySender := make(map[string][]time.Duration)
 	for _, r := range w.api.writes {
@@ -341,7 +340,7 @@ func (w *world) checkRates() {
 	}
 }
 
-// rateUntil is the highest rate that may have counted in the window before at.
+// rateUntil returns the highest rate that can have applied in the window before at.
 func (w *world) rateUntil(id string, at time.Duration) int {
 	most := 0
 	rates := w.watch.rates[id]

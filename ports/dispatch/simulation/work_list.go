@@ -17,18 +17,18 @@ import (
 	"github.com/waypost/waypost/domain/sender"
 )
 
-var errSeparated = errors.New("postgres cannot be reached")
+var errSeparated = errors.New("postgres is unavailable")
 
-// workList is the send work-list as the projector has it.
+// workList is the work list as the projector has written it.
 type workList struct {
 	items    map[uuid.UUID]*work.Item
 	position event.Position
 	next     int       // in world.events
-	behind   time.Time // since when something waits to be projected; zero: nothing does
+	behind   time.Time // the time since which an event waits to be projected, or zero
 }
 
-// project keeps the work-list, the senders and the wamids up with the log, each
-// batch at once and late.
+// project projects the event log to the work list, the senders, and the wamids: each batch
+// in one step, and with a lag.
 func (w *world) project(ctx context.Context) {
 	for {
 		w.mu.Lock()
@@ -61,7 +61,7 @@ func (w *world) project(ctx context.Context) {
 		}
 		w.mu.Lock()
 		part := len(w.events) - w.list.next
-		if d.chance(0.3) { // a batch may end anywhere
+		if d.chance(0.3) { // a batch can end anywhere
 			part = 1 + d.below(part)
 		}
 		for range part {
@@ -79,9 +79,9 @@ func (w *world) project(ctx context.Context) {
 	}
 }
 
-// caughtUp reports whether the work-list is at most a second behind the log. At the
-// start of a process the answer takes a while: so the poll of its dispatcher, which
-// asks first, never falls on the instant of one of its other timers.
+// caughtUp reports whether the work list is at most one second behind the log. At the start
+// of a process it takes a while. So the poll of the dispatcher, which calls it first, never
+// happens at the instant of one of its other timers.
 func (p *process) caughtUp() bool {
 	w := p.w
 	if w.now() == p.begun {
@@ -92,7 +92,7 @@ func (p *process) caughtUp() bool {
 	return w.list.behind.IsZero() || time.Since(w.list.behind) < time.Second
 }
 
-// apply takes one event into the read models.
+// apply updates the read models with one event.
 func (l *workList) apply(w *world, r event.Recorded) {
 	l.position = r.Position
 	if id, ok := strings.CutPrefix(r.Stream, event.SenderStreams); ok {
@@ -103,76 +103,39 @@ func (l *workList) apply(w *world, r event.Recorded) {
 		w.senders[id] = s
 		return
 	}
-	id, ok := event.MessageOf(r.Stream)
+	id, ok := event.ParseMessageStream(r.Stream)
 	if !ok {
 		return
 	}
-	i := l.items[id]
-	switch e := r.Event.(type) {
+	e := work.Entry{Closed: true, Complete: true}
+	if i := l.items[id]; i != nil {
+		e = work.Entry{Item: *i, Complete: true}
+	}
+	switch event := r.Event.(type) {
 	case message.Queued:
 		if w.defect == DefectLostItem && idOf(id)%5 == 0 {
 			return
 		}
-		i = &work.Item{
-			MessageID: id, Sender: e.Sender, Priority: e.Priority, State: work.Ready, Fresh: true, DueAt: r.Meta.RecordedAt,
-			ExpiresAt: e.ExpiresAt, Recipient: e.Personal.To, Template: e.Template, OnAmbiguous: e.OnAmbiguous, QueuedPosition: r.Position,
-		}
-		if e.SendAt.After(i.DueAt) {
-			i.DueAt, i.Fresh = e.SendAt, false
-		}
-		l.items[id] = i
 	case message.Sent:
-		w.wamids[e.Personal.WhatsAppID] = id
-		i = nil
-		delete(l.items, id)
-	case message.DeadLettered, message.Cancelled, message.Expired, message.Discarded:
-		i = nil
-		delete(l.items, id)
-	case message.Failed:
-		if e.Final {
-			i = nil
-			delete(l.items, id)
-		}
-	case message.Confirmed, message.Delivered, message.Read:
-		return // not of the work-list
+		w.wamids[event.Personal.WhatsAppID] = id
 	case message.Requeued:
-		i = w.requeued(id, r)
-		l.items[id] = i
+		e = work.Fold(w.messageStream(id).events[:r.Revision]...)
 	}
-	if i == nil {
+	if e = work.Apply(e, r); e.Closed {
+		delete(l.items, id)
 		return
 	}
-	switch e := r.Event.(type) {
-	case message.SendAttempted:
-		i.State, i.DueAt, i.Attempt, i.Call, i.Fresh = work.Calling, e.AnswerBy, e.Attempt, e.Call, false
-	case message.Deferred:
-		i.State, i.DueAt, i.Attempt, i.Fresh = work.Ready, e.DueAt, e.Attempt, false
-	case message.RetryScheduled:
-		i.State, i.DueAt, i.Attempt, i.Fresh = work.Ready, e.DueAt, e.Attempt, false
-	case message.OutcomeUnknown:
-		i.State, i.DueAt, i.Fresh = work.Unsettled, e.SettleBy, false
-	}
-	i.Revision, i.Position = r.Revision, r.Position
+	l.items[id] = &e.Item
 }
 
-// requeued makes the item of a dead letter that is sent again.
-func (w *world) requeued(id uuid.UUID, r event.Recorded) *work.Item {
-	first := w.messageStream(id).events[0]
-	q := first.Event.(message.Queued) //nolint:forcetypeassert // every message begins with it
-	return &work.Item{
-		MessageID: id, Sender: q.Sender, Priority: q.Priority, State: work.Ready, DueAt: r.Meta.RecordedAt, ExpiresAt: q.ExpiresAt,
-		Recipient: q.Personal.To, Template: q.Template, OnAmbiguous: q.OnAmbiguous, QueuedPosition: first.Position,
-	}
-}
-
-// postgres is the work-list and the read models as one process reaches them.
+// postgres is the work list and the read models as one process uses them.
 type postgres struct{ p *process }
 
 func (p *process) separated() bool {
 	return within(p.w.plan.faults.separated[p.place], p.w.now())
 }
 
-// ask lets a question to Postgres take its time, there or back.
+// ask delays a query to Postgres, or its result.
 func (p *process) ask(ctx context.Context, d *dice) error {
 	if err := p.alive(ctx); err != nil {
 		return err
@@ -186,8 +149,8 @@ func (p *process) ask(ctx context.Context, d *dice) error {
 	return p.alive(ctx)
 }
 
-// Fetch answers what is ready and due.
-func (l postgres) Fetch(ctx context.Context, now time.Time, wants []work.Want) ([]work.Item, event.Position, error) {
+// Fetch returns the items that are ready and due.
+func (l postgres) Fetch(ctx context.Context, now time.Time, wants []work.FetchRequest) ([]work.Item, event.Position, error) {
 	w, d := l.p.w, l.p.w.dice("fetch", uint64(l.p.number))
 	if err := l.p.ask(ctx, d); err != nil {
 		return nil, 0, err
@@ -221,7 +184,7 @@ func byDue(a, b work.Item) int {
 	return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.QueuedPosition, b.QueuedPosition))
 }
 
-// Overdue answers whose call or settling is due and what has expired.
+// Overdue returns the items whose call or settling is due, and those that have expired.
 func (l postgres) Overdue(ctx context.Context, now time.Time, senders []string, limit int) ([]work.Item, event.Position, error) {
 	w, d := l.p.w, l.p.w.dice("overdue", uint64(l.p.number))
 	if err := l.p.ask(ctx, d); err != nil {
@@ -245,7 +208,7 @@ func (l postgres) Overdue(ctx context.Context, now time.Time, senders []string, 
 	return items[:min(len(items), limit)], position, l.p.ask(ctx, d)
 }
 
-// Depths answers when the next item of each sender is due.
+// Depths returns when the next item of each sender is due.
 func (l postgres) Depths(ctx context.Context) (map[string]time.Time, error) {
 	w, d := l.p.w, l.p.w.dice("depths", uint64(l.p.number))
 	if err := l.p.ask(ctx, d); err != nil {
@@ -266,8 +229,8 @@ func (l postgres) Depths(ctx context.Context) (map[string]time.Time, error) {
 	return due, l.p.ask(ctx, d)
 }
 
-// Senders answers the senders of the read model. It takes no time: two parts of a
-// dispatcher ask in turns, and so it does not matter which of them does.
+// Senders returns the senders of the read model. It takes no time: two parts of a dispatcher
+// call it in turn, so it doesn't matter which of them does.
 func (l postgres) Senders(ctx context.Context) ([]sender.Sender, error) {
 	p, w := l.p, l.p.w
 	if err := p.alive(ctx); err != nil {
@@ -285,14 +248,19 @@ func (l postgres) Senders(ctx context.Context) ([]sender.Sender, error) {
 	return all, nil
 }
 
-// MessageOf finds a message by its wamid, as far as the read model knows it.
-func (l postgres) MessageOf(ctx context.Context, wamid string) (uuid.UUID, bool, error) {
-	w, d := l.p.w, l.p.w.dice("wamid", hash(wamid)^uint64(l.p.number))
+// MessagesOf returns messages by their wamids, as far as the read model knows them.
+func (l postgres) MessagesOf(ctx context.Context, wamids []string) (map[string]uuid.UUID, error) {
+	w, d := l.p.w, l.p.w.dice("wamid", hash(strings.Join(wamids, "\n"))^uint64(l.p.number))
 	if err := l.p.ask(ctx, d); err != nil {
-		return uuid.Nil, false, err
+		return nil, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	id, ok := w.wamids[wamid]
-	return id, ok, nil
+	found := make(map[string]uuid.UUID)
+	for _, wamid := range wamids {
+		if id, ok := w.wamids[wamid]; ok {
+			found[wamid] = id
+		}
+	}
+	return found, nil
 }

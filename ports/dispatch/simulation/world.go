@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	// patience bounds how long after the last fault all messages must have ended:
-	// the longest backoffs and the longest wait for a status, several times over.
+	// patience is the time after the last fault by which all messages must have ended:
+	// several times the longest backoffs and the longest wait for a status.
 	patience = 15 * time.Minute
-	// look is how often it is asked whether they have.
+	// look is how often that is checked.
 	look = 500 * time.Millisecond
 )
 
-// world is all that stands around the platform in one run.
+// world is everything around Waypost in one run.
 type world struct {
 	seed   uint64
 	plan   plan
@@ -34,7 +34,7 @@ type world struct {
 	quiet  *slog.Logger
 
 	mu    sync.Mutex
-	taken map[time.Duration]bool // the instants of steps to come
+	taken map[time.Duration]bool // the instants of future steps
 	ids   uint64
 
 	// The log.
@@ -54,20 +54,20 @@ type world struct {
 	living []*process // by place, nil while it is down
 	begun  int        // processes started so far
 
-	ctx        context.Context //nolint:containedctx // it is how long the run lasts
+	ctx        context.Context //nolint:containedctx // it ends when the run does
 	desk       *process
 	projecting sync.WaitGroup
 	callers    sync.WaitGroup // of messages, operators and the planned crashes
-	tasks      sync.WaitGroup // webhooks under way, processes that are about to end
+	tasks      sync.WaitGroup // webhooks in transit, processes that are ending
 
 	violations []string
 	digest     uint64
 	stats      Stats
-	accepted   map[uuid.UUID]bool // what callers were told stands
+	accepted   map[uuid.UUID]bool // the messages that callers know to be recorded
 	watch      watch
 }
 
-// stream is a stream of the log, and what it folds to.
+// stream is a stream of the event log and its fold.
 type stream struct {
 	events  []event.Recorded
 	at      []time.Duration
@@ -89,20 +89,21 @@ func newWorld(seed uint64, p plan, defect Defect) *world {
 	}
 }
 
-// now is the virtual time since the start.
+// now returns the virtual time since the start.
 func (w *world) now() time.Duration { return time.Since(w.start) }
 
-// faulty reports whether anything may break still.
+// faulty reports whether something can still fail.
 func (w *world) faulty() bool { return w.now() < w.plan.faults.end }
 
-// dice are those of a step of a kind about something that begins at this instant.
-// They hang on nothing else, so that a step more or less, or another order of those
-// that begin at one instant, changes nothing for the others.
+// dice returns the dice of a step that begins at this instant, given its kind and what it is
+// about. They depend on nothing else. So one step more or less, or another order of the
+// steps that begin at one instant, changes nothing for the others.
 func (w *world) dice(kind string, id uint64) *dice {
 	return &dice{state: mix(w.seed*golden+hash(kind)) ^ mix(id) ^ mix(uint64(w.now())*golden+1)}
 }
 
-// reserve finds the instant of a step that takes about d: one that is no other's.
+// reserve returns the instant at which a step that takes about d ends: one that no other
+// step has.
 func (w *world) reserve(d time.Duration) (at, wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -121,14 +122,14 @@ func (w *world) over(at time.Duration) {
 	delete(w.taken, at)
 }
 
-// step lets about d pass. Nothing cuts it short.
+// step waits for about d. Nothing ends it early.
 func (w *world) step(d time.Duration) {
 	at, wait := w.reserve(d)
 	time.Sleep(wait)
 	w.over(at)
 }
 
-// stepWith is step, cut short by the end of ctx.
+// stepWith is like step, but also ends with ctx.
 func (w *world) stepWith(ctx context.Context, d time.Duration) error {
 	at, wait := w.reserve(d)
 	defer w.over(at)
@@ -142,7 +143,7 @@ func (w *world) stepWith(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// newID makes ids that are fresh. Nothing depends on their order.
+// newID returns a new ID. Nothing depends on the order of IDs.
 func (w *world) newID() uuid.UUID {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -159,7 +160,7 @@ func (w *world) violatedf(format string, args ...any) {
 	}
 }
 
-// note adds what happened at this instant to the digest.
+// note adds an occurrence at this instant to the digest.
 func (w *world) note(what string, numbers ...uint64) {
 	h := fnv.New64a()
 	var b [8]byte
@@ -175,7 +176,7 @@ func (w *world) note(what string, numbers ...uint64) {
 	w.digest = h.Sum64()
 }
 
-// idOf is a number for a message's id, for dice.
+// idOf returns a number for a message ID, for dice.
 func idOf(id uuid.UUID) uint64 {
 	return binary.BigEndian.Uint64(id[:8]) ^ binary.BigEndian.Uint64(id[8:])
 }

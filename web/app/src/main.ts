@@ -1,4 +1,4 @@
-// The operations page: its frame, and which view is in it.
+// The web UI: its frame, and the current view.
 import "./style/base.css";
 import "./style/frame.css";
 import "./style/views.css";
@@ -7,7 +7,7 @@ import { Ledger, Queue } from "./api/operations.ts";
 import { connection } from "./api/socket.ts";
 import { span } from "./lib/format.ts";
 import { currentRoute, link, type Route, type View } from "./route.ts";
-import { session, signOut, start } from "./session.ts";
+import { session, signOut, start, takeLink } from "./session.ts";
 import { h, patchChildren, type Child, type VNode } from "./ui/dom.ts";
 import { overlay, note } from "./ui/overlay.ts";
 import { chip, held, type Tone } from "./ui/parts.ts";
@@ -28,7 +28,7 @@ const views: Record<string, (route: Route) => View> = {
   "": overview, messages, "dead-letters": deadLetters, alerts, senders, ledger, queue, break: breakIt,
 };
 
-// ───────────── which view ─────────────
+// ───────────── current view ─────────────
 
 let view: View | null = null;
 let shownFor = "";
@@ -52,7 +52,7 @@ function follow(): void {
   view = name === "messages" && id ? message(route) : known ? views[name]!(route) : nowhere(name);
   if (shownFor) {
     scrollTo(0, 0);
-    document.getElementById("main")?.focus({ preventScroll: true }); // a screen reader goes on in the new view
+    document.getElementById("main")?.focus({ preventScroll: true }); // a screen reader continues in the new view
   }
   shownFor = place;
   menuOpen = false;
@@ -60,14 +60,14 @@ function follow(): void {
 
 const nowhere = (name: string): View => ({
   title: "Not found", stop: () => {},
-  render: () => h("section", { class: "card narrow" }, h("h2", null, `There is no view “${name}”`),
-    h("a", { href: "#/" }, "To the overview")),
+  render: () => h("section", { class: "card narrow" }, h("h2", null, `There is no page “${name}”`),
+    h("a", { href: "#/" }, "Go to the overview")),
 });
 
 // ───────────── the frame ─────────────
 
 function status(): VNode {
-  const [text, tone]: [string, Tone] = state.away ? ["Server away", "bad"]
+  const [text, tone]: [string, Tone] = state.away ? ["Server unavailable", "bad"]
     : !state.viewer ? [session.opening ? "Connecting…" : "No key", "wait"]
     : state.live === "live" ? ["Live", "good"]
     : state.live === "lost" ? ["Reconnecting…", "warn"] : ["Connecting…", "wait"];
@@ -113,8 +113,8 @@ function menu(): VNode {
 function trouble(): Child {
   const behind = state.behind ?? 0;
   const text = state.away && state.viewer
-    ? "The server does not answer. What is shown is from before; the page goes on by itself as soon as it is back."
-    : state.trouble ?? (behind >= 5 ? `Lists and counts are ${span(behind)} behind the log; a message's own page is not.` : "");
+    ? "The server does not respond. The data shown is from before. It updates automatically when the server is back."
+    : state.trouble ?? (behind >= 5 ? `Lists and counts are ${span(behind)} behind the event log. A message's own page is current.` : "");
   return h("div", { key: "trouble", role: "alert" }, text
     ? h("p", { id: "trouble", class: "trouble", "data-tone": state.away || state.trouble ? "bad" : "warn" }, text) : null);
 }
@@ -127,10 +127,10 @@ function frame(): Child {
     h("a", {
       key: "skip", class: "skip", href: "#main",
       onclick: (event: Event) => {
-        event.preventDefault(); // the address says which view is shown
+        event.preventDefault(); // the address determines the view
         document.getElementById("main")?.focus();
       },
-    }, "Skip to the content"),
+    }, "Skip to content"),
     h("header", { key: "bar", class: "bar" },
       h("a", { class: "brand", href: "#/" }, h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }), "Waypost"),
       state.viewer ? searchBox() : null,
@@ -161,6 +161,7 @@ onRefresh(() => {
 onSignOut(signOut);
 onAnnounce(text => note(text, text.startsWith("Alert")));
 addEventListener("hashchange", () => {
+  if (takeLink()) return void start();
   follow();
   refresh();
 });

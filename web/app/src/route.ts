@@ -1,4 +1,4 @@
-// Where in the page somebody is, as the part of the address behind "#": links to it can be shared.
+// The current view, as the part of the address after "#", so that links to it can be shared.
 
 export interface Route {
   /** The parts of the path: [] for #/, ["messages", ID] for a message. */
@@ -9,7 +9,7 @@ export interface Route {
 export function currentRoute(): Route {
   const hash = location.hash.replace(/^#/, "");
   const [path = "", query = ""] = hash.split("?", 2);
-  if (/^[0-9a-f-]{36}$/i.test(path)) return { path: ["messages", path], query: new URLSearchParams() }; // as older links name a message
+  if (/^[0-9a-f-]{36}$/i.test(path)) return { path: ["messages", path], query: new URLSearchParams() }; // the form of older links to a message
   return { path: path.split("/").filter(Boolean).map(decode), query: new URLSearchParams(query) };
 }
 
@@ -30,7 +30,7 @@ export function go(to: string): void {
   location.hash = to;
 }
 
-/** Changes the query of where one is, without a new entry in the browser's history. */
+/** Changes the query of the current view, without a new entry in the browser's history. */
 export function setQuery(change: Record<string, string | null>): void {
   const { path, query } = currentRoute();
   for (const [name, value] of Object.entries(change)) {
@@ -41,11 +41,11 @@ export function setQuery(change: Record<string, string | null>): void {
   dispatchEvent(new HashChangeEvent("hashchange"));
 }
 
-/** A view: what is shown while one is at its route. A view that takes another query keeps what it has. */
+/** A view, shown while its route is current. A view with `moved` keeps its state when the query changes. */
 export interface View {
   title: string;
   render: () => import("./ui/dom.ts").Child;
-  /** The query has changed; without it the view is made anew. */
+  /** Called when the query has changed. Without it, the view is created again. */
   moved?: (query: URLSearchParams) => void;
   stop: () => void;
 }

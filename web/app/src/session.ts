@@ -1,10 +1,10 @@
-// Whose key the page uses: one that somebody has typed, which stays in this tab, or in the demo the one that is given.
+// The key that the web UI uses: one that was typed, which stays in this tab, or the one that the demo returns for its link.
 import { ask, currentKey, Refused, ServerAway, useKey } from "./api/client.ts";
 import { Viewer } from "./api/operations.ts";
 import { connection } from "./api/socket.ts";
 import { begin, end, may, refresh, state, type Demo } from "./state.ts";
 
-export const session = { fault: "", opening: false, asksForKey: false };
+export const session = { fault: "", opening: false, asksForKey: false, wantsLink: false };
 
 let retry: ReturnType<typeof setTimeout> | undefined;
 
@@ -24,13 +24,13 @@ export function signIn(key: string): void {
   void open();
 }
 
-/** Goes back to the demo's own key. */
+/** Switches back to the demo's own key. */
 export function useDemoKey(): void {
   sessionStorage.removeItem("key");
   signIn(state.demo!.key);
 }
 
-/** Opens the page with the key at hand; while the server is away it tries again. */
+/** Signs in with the current key. While the server is unavailable, it retries. */
 async function open(): Promise<void> {
   clearTimeout(retry);
   Object.assign(session, { fault: "", opening: true });
@@ -40,7 +40,7 @@ async function open(): Promise<void> {
     const { viewer } = await ask(Viewer, {});
     if (key !== currentKey()) return;
     state.viewer = viewer;
-    if (!may("READ")) return signOut(`The key ${viewer.name} has no READ scope; it has ${viewer.scopes.join(", ")}.`);
+    if (!may("READ")) return signOut(`The key ${viewer.name} has no READ scope, only ${viewer.scopes.join(", ")}.`);
     if (key !== state.demo?.key) sessionStorage.setItem("key", key!);
     Object.assign(session, { opening: false, asksForKey: false });
     state.away = false;
@@ -49,7 +49,7 @@ async function open(): Promise<void> {
     if (key !== currentKey()) return;
     if (error instanceof Refused && (error.code === "UNAUTHENTICATED" || error.code === "FORBIDDEN")) return signOut(error.message);
     state.away = error instanceof ServerAway;
-    session.fault = `${error instanceof Error ? error.message : "The server does not answer."} The page tries again by itself.`;
+    session.fault = `${error instanceof Error ? error.message : "The server does not respond."} Retrying automatically.`;
     retry = setTimeout(open, 2000);
   }
   refresh();
@@ -61,19 +61,36 @@ export async function start(): Promise<void> {
     refresh();
   };
   connection.onUnauthenticated = signOut;
+  takeLink();
   state.demo = await demo();
   const key = sessionStorage.getItem("key") ?? state.demo?.key;
   if (key) signIn(key);
   else signOut();
 }
 
-/** The demo's key and simulator. Elsewhere the same file is served without a key. */
+/** The storage key for the secret of the demo's link, for reloads and other tabs. The secret is useless after the demo. */
+const demoSecret = "demo";
+
+/** Removes the secret of the demo's link from the address and stores it. Returns whether there was one. */
+export function takeLink(): boolean {
+  const secret = /^#key=(.+)$/.exec(location.hash)?.[1];
+  if (!secret) return false;
+  localStorage.setItem(demoSecret, secret);
+  history.replaceState(null, "", "#/");
+  return true;
+}
+
+/** Returns the demo's key and simulator. Without the secret of its link, and outside the demo, the file contains no key. */
 async function demo(): Promise<Demo | null> {
+  const secret = localStorage.getItem(demoSecret) ?? "";
   try {
-    const response = await fetch("demo.json", { signal: AbortSignal.timeout(10_000) });
-    const given = response.ok ? await response.json() as Demo : null;
-    return given?.key ? given : null;
+    const response = await fetch("demo.json", { headers: { authorization: `Bearer ${secret}` }, signal: AbortSignal.timeout(10_000) });
+    const given = response.ok ? await response.json() as Demo & { demo?: boolean } : null;
+    session.wantsLink = given?.demo === true;
+    if (given?.key) return { ...given, secret };
+    if (given) localStorage.removeItem(demoSecret);
+    return null;
   } catch {
-    return null; // the server is away
+    return null; // the server is unavailable
   }
 }

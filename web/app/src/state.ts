@@ -1,5 +1,5 @@
-// What the whole page knows: whose key it uses, how the connection is, the senders, the open alerts, the counts beside the
-// menu. Views read it and call refresh after they changed something.
+// The shared state: the key, the connection, the senders, the open alerts, and the counts in the menu. Views read it and
+// call refresh after a change.
 import { ask, Refused, sawServerTime, ServerAway } from "./api/client.ts";
 import {
   AlertTransitions, Pulse, type AlertNow, type Operation, type Scope, type SenderNow, type ViewerData,
@@ -7,14 +7,15 @@ import {
 import { connection, type LiveState } from "./api/socket.ts";
 import { count, seconds } from "./lib/format.ts";
 
-export interface Demo { key: string; simulator: string }
+/** The demo: the key that it returns for the secret of its link, and the address of its simulated WhatsApp. */
+export interface Demo { key: string; simulator: string; secret: string }
 
 export interface State {
   viewer: ViewerData["viewer"] | null;
   demo: Demo | null;
   live: LiveState;
   away: boolean;
-  /** What the server refused of what the page asks by itself. */
+  /** The error of a background request that the server rejected. */
   trouble: string | null;
   senders: SenderNow[] | null;
   deadLetters: number | null;
@@ -32,13 +33,13 @@ export const state: State = {
 let draw: () => void = () => {};
 let asked = false;
 let drawnAt = 0;
-const drawEvery = 100; // ms; of a busy server many changes are drawn at once
+const drawEvery = 100; // ms; on a busy server, many changes are drawn at once
 
 export function onRefresh(fn: () => void): void {
   draw = fn;
 }
 
-/** Draws the page soon: at once after what somebody did, at most ten times a second otherwise. */
+/** Schedules a redraw: immediately if the last one is long enough ago, and at most ten times per second. */
 export function refresh(): void {
   if (asked) return;
   asked = true;
@@ -48,11 +49,11 @@ export function refresh(): void {
     drawnAt = performance.now();
     draw();
   };
-  // A hidden tab has no frames, and its title still counts the alerts.
+  // A hidden tab has no animation frames, but its title still shows the number of alerts.
   setTimeout(() => (document.hidden ? now() : requestAnimationFrame(now)), wait);
 }
 
-/** Draws each second while the tab is shown, for ages; until what it returns is called. */
+/** Redraws every second while the tab is visible, to update ages. Returns a function that stops it. */
 export function everySecond(): () => void {
   const timer = setInterval(() => document.hidden || refresh(), 1000);
   return () => clearInterval(timer);
@@ -63,17 +64,17 @@ export function everySecond(): () => void {
 export const may = (scope: Scope): boolean =>
   state.viewer !== null && (state.viewer.scopes.includes(scope) || state.viewer.scopes.includes("ADMIN"));
 
-/** Why the key does not allow an operation, or null where it does. */
-export function forbidden(operation: Operation<never, never> | { scopes: readonly Scope[] }): string | null {
+/** Returns why the key does not allow an operation, or null if it does. what is the subject of the sentence. */
+export function forbidden(operation: Operation<never, never> | { scopes: readonly Scope[] }, what = "This"): string | null {
   const missing = operation.scopes.filter(scope => !may(scope));
-  return missing.length === 0 ? null : `Needs a key with the scope ${missing.join(" and ")}.`;
+  return missing.length === 0 ? null : `${what} requires a key with the scope ${missing.join(" and ")}.`;
 }
 
 // ───────────── polling ─────────────
 
 /**
- * Runs fn at once and again each `every` ms after it has ended. In a hidden tab it rests, and goes on when the tab is shown.
- * Returns what ends it.
+ * Runs fn immediately, and again `every` ms after each run has ended. It pauses in a hidden tab. Returns a function that
+ * stops it.
  */
 export function poll(every: number, fn: () => Promise<void>): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined, stopped = false, running = false;
@@ -100,14 +101,14 @@ export function poll(every: number, fn: () => Promise<void>): () => void {
 }
 
 let troubledAt = 0;
-const troubleFor = 6000; // longer than what is asked again and again takes to fail again: the page does not jump
+const troubleFor = 6000; // longer than the time between failures of a poll, so that the layout does not jump
 
 let signOut: (reason: string) => void = () => {};
 export function onSignOut(fn: (reason: string) => void): void {
   signOut = fn;
 }
 
-/** Takes what went wrong with something that the page asked by itself. */
+/** Handles the error of a background request. */
 export function report(error: unknown): void {
   if (error instanceof Refused && error.code === "UNAUTHENTICATED") return signOut("The key is no longer valid.");
   if (error instanceof ServerAway) state.away = true;
@@ -123,7 +124,7 @@ export function onAnnounce(fn: (text: string) => void): void {
   announce = fn;
 }
 
-/** Begins what goes on whatever view is shown. */
+/** Starts the work that is independent of the current view. */
 export function begin(): void {
   end();
   ends = [poll(1500, pulse), follow()];
@@ -138,7 +139,7 @@ export function end(): void {
 
 export async function pulse(): Promise<void> {
   const { senders, readModel, deadLetters } = await ask(Pulse, {});
-  if (!state.viewer) return; // signed out while it was asked
+  if (!state.viewer) return; // signed out in the meantime
   if (state.away) connection.hurry();
   Object.assign(state, {
     senders, deadLetters: deadLetters.totalCount, behind: seconds(readModel.behind), away: false,
@@ -147,7 +148,7 @@ export async function pulse(): Promise<void> {
   refresh();
 }
 
-/** Puts a sender as a mutation answered it where the list has it. */
+/** Replaces a sender in the list by the result of a mutation. */
 export function putSender(sender: SenderNow): void {
   const senders = state.senders ?? [];
   const at = senders.findIndex(({ id }) => id === sender.id);
@@ -157,7 +158,7 @@ export function putSender(sender: SenderNow): void {
 
 const alertListeners = new Set<() => void>();
 
-/** Tells of each transition of an alert until what it returns is called. */
+/** Calls fn for each transition of an alert. Returns a function that stops it. */
 export function onAlert(fn: () => void): () => void {
   alertListeners.add(fn);
   return () => alertListeners.delete(fn);
@@ -178,12 +179,12 @@ function follow(): () => void {
         sawServerTime(at);
         if (node.state === "RESOLVED") state.alerts.delete(node.id);
         else state.alerts.set(node.id, { at, alert: node });
-        // Those that were open before are in the list; only news is announced.
+        // Alerts that were already open are only listed. New transitions are announced.
         if (Date.now() - startedAt > 2000 || node.state !== "RAISED") {
           if (node.state === "RAISED") announce(`Alert: ${node.summary}`);
-          else if (node.state === "RESOLVED") announce(`Over: ${node.summary}`);
+          else if (node.state === "RESOLVED") announce(`Resolved: ${node.summary}`);
         }
-        for (const tell of alertListeners) tell();
+        for (const listener of alertListeners) listener();
         refresh();
       },
     });
@@ -198,13 +199,13 @@ export const openAlerts = (): AlertNow[] =>
 
 export const senderName = (id: string): string => state.senders?.find(sender => sender.id === id)?.name ?? id;
 
-/** The sender that figures are of: the one that was chosen, or for a key that is limited to some, the first of those; null: all. */
+/** The sender that metrics are shown for: the chosen one, or the first one of a key that is limited to senders. Null means all. */
 export const figuresOf = (chosen: string | null): string | null => (chosen ? chosen : state.viewer?.senderIds?.[0] ?? null);
 
-/** The senders to choose among for figures: a key that is limited to some sees none over all. */
+/** The choices of senders for metrics. A key that is limited to senders has no access to totals. */
 export const figureChoices = (all: string): (readonly [string, string])[] => senderChoices(all).slice(state.viewer?.senderIds ? 1 : 0);
 
-/** The senders to choose among, behind a choice for all of them. */
+/** The choices of senders, after one for all of them. */
 export const senderChoices = (all: string): (readonly [string, string])[] =>
   [["", all], ...(state.senders ?? []).map(({ id, name }) => [id, name] as const)];
 

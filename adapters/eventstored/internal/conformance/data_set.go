@@ -15,17 +15,17 @@ import (
 	"github.com/waypost/waypost/adapters/eventstored/store"
 )
 
-// The client's tests expect a data set that comes in a container image. What they look at stands in the JSON files
-// beside them: those events are taken as they are. The others are filled in so that streams have the length, and types
-// and positions the values, that the tests ask for.
+// The client's tests expect a data set that comes in a container image. The events that they check are in JSON files of
+// the client's module and are used unchanged. The other events are filled in, so that streams have the length, and
+// types and positions the values, that the tests expect.
 
-// expectations are the files that hold whole events.
+// expectations are the files that contain whole events.
 var expectations = [...]string{
 	"all-e0-e10", "all-c1788-p1788", "all-back-c3386-p3386", "all-back-e0-e10",
 	"dataset20M-1800-e0-e10", "dataset20M-1800-e1999-e1990",
 }
 
-// expectedEvent is the form of an event in those files.
+// expectedEvent is the format of an event in those files.
 type expectedEvent struct {
 	Event struct {
 		StreamID       string                         `json:"streamId"`
@@ -93,7 +93,7 @@ func (b *dataSetBuilder) take(file string) error {
 	return nil
 }
 
-// fill adds an event that no test looks into, at the first free position from the given one on.
+// fill adds an event that no test reads, at the first free position from the given one on.
 func (b *dataSetBuilder) fill(position uint64, stream string, revision int64, eventType string) {
 	for {
 		if _, taken := b.byPosition[position]; !taken {
@@ -113,8 +113,9 @@ func (b *dataSetBuilder) fill(position uint64, stream string, revision int64, ev
 	}
 }
 
-// fillStreams: the filtered subscription of the tests looks for types that begin with eventType-194, at the positions in
-// all-positions-filtered-stream-194-e0-e30.json: every 200th event of dataset20M-0, then ten in a row of two others.
+// fillStreams adds the events between those in the files. The tests' filtered subscription looks for types that begin
+// with eventType-194, at the positions in all-positions-filtered-stream-194-e0-e30.json: every 200th event of
+// dataset20M-0, then ten in a row of two others.
 func (b *dataSetBuilder) fillStreams() {
 	const period, spacing, stride, firstMatch = 200, 149, 29870, 137783
 	for r := range uint64(6000) {
@@ -124,7 +125,7 @@ func (b *dataSetBuilder) fillStreams() {
 		}
 		b.fill(firstMatch+(r/period)*stride+(r%period)*spacing-194*spacing, "dataset20M-0", int64(r), eventType)
 	}
-	for r := uint64(10); r < 1990; r++ { // the first and the last ten stand in the files
+	for r := uint64(10); r < 1990; r++ { // the first and the last ten are in the files
 		position, eventType := 11607400+r*157, fmt.Sprintf("eventType-%d", 1800+r)
 		if r >= 150 {
 			position, eventType = 12200000+r, "eventType-late"
@@ -138,7 +139,7 @@ func (b *dataSetBuilder) fillStreams() {
 		}
 		b.fill(position, "dataset20M-1600", int64(r), eventType)
 	}
-	// Gaps in two streams of the server's own that the files show only the ends of.
+	// Two of the server's own streams have gaps, because the files contain only their ends.
 	for r := uint64(4); r < 317; r++ {
 		b.fill(13000000+r*100, "$projections-$master", int64(r), "$statistics-report")
 	}

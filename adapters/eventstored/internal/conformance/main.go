@@ -1,5 +1,6 @@
-// Command conformance serves an empty event store, or one with the data set that the official Go client's tests expect,
-// until it gets SIGTERM. With -certs it does so with TLS and the user of those tests. .ci/conformance runs them against it.
+// Command conformance serves an event store until it receives SIGTERM. The store is empty or contains the data set that the
+// official Go client's tests expect. With -certs, it uses TLS and the user of those tests. .ci/conformance runs the tests
+// against it.
 package main
 
 import (
@@ -22,7 +23,7 @@ import (
 const closeTimeout = 10 * time.Second
 
 func main() {
-	if err := run(context.Background(), os.Args[1:]); err != nil { //nolint:forbidigo // here contexts begin
+	if err := run(context.Background(), os.Args[1:]); err != nil { //nolint:forbidigo // contexts begin here
 		fmt.Fprintln(os.Stderr, "conformance:", err)
 		os.Exit(1)
 	}
@@ -31,9 +32,9 @@ func main() {
 func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:2113", "`host:port` to listen on")
-	resources := flags.String("populate", "", "the client's resources/test `folder`: start with the data set it describes")
-	certs := flags.String("certs", "", "the client's certs `folder`: serve with its node's certificate and the user admin")
-	makeCerts := flags.String("make-certs", "", "make that `folder` instead of serving")
+	resources := flags.String("populate", "", "the client's resources/test `directory`: start with the data set that it describes")
+	certs := flags.String("certs", "", "the client's certs `directory`: serve with its node certificate and the user admin")
+	makeCerts := flags.String("make-certs", "", "create the certificates in that `directory` instead of serving")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func run(ctx context.Context, args []string) (err error) {
 			return err
 		}
 	}
-	options := eventstored.Options{Dir: dir, Addr: *addr, Logger: logger}
+	options := eventstored.Options{Dir: dir, Addr: *addr, Insecure: *certs == "", Logger: logger}
 	if *certs != "" {
 		certificate, err := eventstored.LoadCertificate(filepath.Join(*certs, "node", "node.crt"), filepath.Join(*certs, "node", "node.key"))
 		if err != nil {

@@ -1,9 +1,9 @@
-// GraphQL over HTTP, and the server's clock.
+// GraphQL over HTTP, and an estimate of the server's clock.
 import type { Operation } from "./operations.ts";
 
 const requestTimeout = 15_000;
 
-/** An error that the server answered, with the code by which programs know it. */
+/** An error that the server returned, with its code. */
 export class Refused extends Error {
   readonly code: string;
   readonly field: string | null;
@@ -17,7 +17,7 @@ export class Refused extends Error {
   }
 }
 
-/** No answer came, so whether a mutation was carried out is not known. */
+/** There was no response, so it is unknown whether a mutation was carried out. */
 export class ServerAway extends Error {}
 
 export interface WireError {
@@ -25,7 +25,7 @@ export interface WireError {
   extensions?: { code?: string; field?: string; messageId?: string };
 }
 
-/** What is said of anything that was thrown. */
+/** Returns the text to show for a thrown value. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 let key: string | null = null;
@@ -47,17 +47,17 @@ export async function ask<Data,
       body: JSON.stringify({ query: operation.text, operationName: operation.name, variables }),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
-    sawServerTime(response.headers.get("date") ?? ""); // to the second; what answers tell is finer
+    sawServerTime(response.headers.get("date") ?? ""); // to the second; times in the results are more precise
     text = await response.text();
   } catch (cause) {
     if (signal?.aborted) throw cause;
-    throw new ServerAway("The server does not answer.", { cause });
+    throw new ServerAway("The server does not respond.", { cause });
   }
   const answer = parsed<Data>(text);
   const error = answer?.errors?.[0];
   if (error) throw new Refused(error);
   if (response.status === 401) throw new Refused({ message: "The key is not valid.", extensions: { code: "UNAUTHENTICATED" } });
-  if (!response.ok || !answer?.data) throw new ServerAway(`The server answered ${response.status}.`);
+  if (!response.ok || !answer?.data) throw new ServerAway(`The server responded with status ${response.status}.`);
   return answer.data;
 }
 
@@ -65,12 +65,12 @@ function parsed<Data>(text: string): { data?: Data | null; errors?: WireError[] 
   try {
     return JSON.parse(text) as { data?: Data | null; errors?: WireError[] };
   } catch {
-    return null; // a proxy in between, or the status alone says it
+    return null; // a response of a proxy, or one without a body
   }
 }
 
-// The browser's clock may be wrong; ages and plots go by the server's stamps. A stamp is never younger than its arrival, so
-// the greatest difference seen is the best.
+// The browser's clock may be wrong, so ages and plots use the server's timestamps. A timestamp is never later than its
+// arrival, so the greatest difference seen is the best estimate.
 let offset: number | null = null;
 
 export function sawServerTime(at: string): void {
@@ -80,5 +80,5 @@ export function sawServerTime(at: string): void {
 
 export const serverNow = (): number => Date.now() + (offset ?? 0);
 
-/** Milliseconds since a time of the server. */
+/** Returns the milliseconds since a time of the server. */
 export const since = (at: string): number => serverNow() - Date.parse(at);

@@ -1,9 +1,9 @@
-// Subscriptions over one WebSocket, by graphql-transport-ws. After a lost connection each goes on behind its last cursor, so
-// nothing is missed and nothing comes twice.
+// Subscriptions over one WebSocket, with graphql-transport-ws. After a lost connection, each resumes after its last cursor,
+// so nothing is missed or repeated.
 import { currentKey, Refused, type WireError } from "./client.ts";
 import type { Operation } from "./operations.ts";
 
-const silence = 30_000; // without a word for so long the connection counts as lost
+const silence = 30_000; // ms without a message after which the connection is considered lost
 
 export type LiveState = "connecting" | "live" | "lost";
 
@@ -15,11 +15,11 @@ interface Entry {
 
 export interface Options<Data> {
   next: (data: Data) => void;
-  /** The cursor of what came; the subscription is resumed behind it. */
+  /** Returns the cursor of a message. The subscription resumes after it. */
   cursor?: (data: Data) => string;
-  /** The cursor belongs to another log (after a restore): whoever follows begins anew. */
+  /** Called if the cursor belongs to another event log (after a restore), to start again. */
   gone?: () => void;
-  /** The server refuses the subscription for good. */
+  /** Called if the server permanently rejects the subscription. */
   refused?: (error: Refused) => void;
 }
 
@@ -38,7 +38,7 @@ class Connection {
   private retry: ReturnType<typeof setTimeout> | undefined;
   private watch: ReturnType<typeof setInterval> | undefined;
 
-  /** Follows until the function that it returns is called. */
+  /** Subscribes. Returns a function that ends the subscription. */
   subscribe<Data, Variables>(operation: Operation<Data, Variables>, variables: Variables, options: Options<Data>): () => void {
     const id = String(++this.ids);
     this.entries.set(id, {
@@ -52,7 +52,7 @@ class Connection {
     };
   }
 
-  /** Forgets all subscriptions and hangs up. */
+  /** Ends all subscriptions and disconnects. */
   close(): void {
     this.entries.clear();
     clearTimeout(this.retry);
@@ -60,7 +60,7 @@ class Connection {
     this.failures = 0;
   }
 
-  /** Connects at once instead of at the next try. */
+  /** Connects immediately instead of at the next retry. */
   hurry(): void {
     if (this.socket || this.entries.size === 0) return;
     clearTimeout(this.retry);
@@ -110,7 +110,7 @@ class Connection {
         break;
       case "next": {
         const entry = this.entries.get(id!);
-        if (!entry) break; // it was ended while this was under way
+        if (!entry) break; // it was ended in the meantime
         const { data, errors } = payload as { data: never; errors?: WireError[] };
         if (errors?.length) {
           this.failed(id!, entry, errors[0]!);
@@ -127,7 +127,7 @@ class Connection {
         break;
       }
       case "complete":
-        // The server ends what it cannot go on with, such as for a reader that is too slow: it is asked again.
+        // The server ends a subscription that it cannot continue, for example if the reader is too slow: subscribe again.
         if (this.entries.has(id!)) setTimeout(() => this.ready && this.entries.has(id!) && this.begin(id!), 1000);
         break;
     }

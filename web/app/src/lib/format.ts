@@ -1,10 +1,10 @@
-// How figures, times and lengths of time are written. Pure functions.
+// Formats numbers, times, and durations. Pure functions.
 
 const wholes = new Intl.NumberFormat("en");
 
 export const count = (value: number): string => wholes.format(value);
 
-/** A figure with as many digits as tell something: 0.25, 4.2, 130. */
+/** Formats a number with its significant digits: 0.25, 4.2, 130. */
 export function figure(value: number): string {
   const size = Math.abs(value);
   if (size === 0) return "0";
@@ -16,16 +16,16 @@ export function figure(value: number): string {
 
 const trimmed = (digits: string): string => digits.replace(/\.?0+$/, "");
 
-/** A share between 0 and 1 in percent; null is a dash. */
+/** Formats a fraction between 0 and 1 as a percentage, or null as a dash. */
 export function percent(share: number | null): string {
   if (share === null) return "–";
   const value = share * 100;
-  if (value === 0 || value === 100) return `${value} %`;
-  // 99.96 % must not read as all of them.
-  return value > 99.9 ? "> 99.9 %" : value < 0.01 ? "< 0.01 %" : `${trimmed(value.toFixed(value < 1 ? 2 : 1))} %`;
+  if (value === 0 || value === 100) return `${value}%`;
+  // 99.96% must not be shown as 100%.
+  return value > 99.9 ? "> 99.9%" : value < 0.01 ? "< 0.01%" : `${trimmed(value.toFixed(value < 1 ? 2 : 1))}%`;
 }
 
-/** Seconds of an ISO 8601 duration, or null. */
+/** Returns the seconds of an ISO 8601 duration, or null if it is invalid. */
 export function seconds(iso: string | null | undefined): number | null {
   const parts = /^(-?)P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$/.exec(iso ?? "");
   if (!parts || iso === "P" || iso?.endsWith("T")) return null;
@@ -33,10 +33,10 @@ export function seconds(iso: string | null | undefined): number | null {
   return (parts[1] ? -1 : 1) * (w * 604_800 + d * 86_400 + h * 3600 + m * 60 + s);
 }
 
-/** An ISO 8601 duration of seconds. */
+/** Returns the ISO 8601 duration of a number of seconds. */
 export const duration = (s: number): string => `PT${Number(s.toFixed(3))}S`;
 
-/** Seconds of a length of time as people write it: 90, 5s, 1m30s, 2 h; null if it is none. */
+/** Returns the seconds of a duration in a notation like 90, 5s, 1m30s, or 2 h, or null if it is invalid. */
 export function parseSpan(text: string): number | null {
   const plain = text.trim().toLowerCase();
   if (/^\d+(\.\d+)?$/.test(plain)) return Number(plain);
@@ -47,7 +47,7 @@ export function parseSpan(text: string): number | null {
   return sum;
 }
 
-/** The shortest writing that parseSpan reads back. */
+/** Returns the shortest notation that parseSpan accepts. */
 export function spanInput(s: number): string {
   for (const [unit, size] of [["d", 86_400], ["h", 3600], ["min", 60]] as const) {
     if (s > 0 && s % size === 0) return `${s / size} ${unit}`;
@@ -55,7 +55,7 @@ export function spanInput(s: number): string {
   return `${s} s`;
 }
 
-/** A length of time in words, rounded to what matters. */
+/** Formats a duration, rounded to its significant units. */
 export function span(s: number | null): string {
   if (s === null) return "–";
   if (s < 0) s = 0;
@@ -72,7 +72,7 @@ function two(s: number, size: number, unit: string, restSize: number, restUnit: 
   return `${Math.floor(s / size)} ${unit}${rest > 0 ? ` ${rest} ${restUnit}` : ""}`;
 }
 
-/** An age in its greatest unit: it changes seldom, so that lists stay calm. */
+/** Formats an age in its largest unit, so that it rarely changes in lists. */
 export function age(s: number): string {
   if (s < 60) return `${Math.max(0, Math.floor(s))} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min`;
@@ -84,7 +84,7 @@ const two2 = (n: number): string => String(n).padStart(2, "0");
 
 const day = (date: Date): string => `${date.getFullYear()}-${two2(date.getMonth() + 1)}-${two2(date.getDate())}`;
 
-/** A time of day in the browser's zone, with the day if it is another than that of now. */
+/** Formats a time of day in the browser's time zone, with the date if it is not today. */
 export function clock(at: string | number | Date, now: number, digits: "minutes" | "seconds" | "milliseconds" = "milliseconds"): string {
   const date = new Date(at);
   let time = `${two2(date.getHours())}:${two2(date.getMinutes())}`;
@@ -93,15 +93,15 @@ export function clock(at: string | number | Date, now: number, digits: "minutes"
   return day(date) === day(new Date(now)) ? time : `${day(date)} ${time}`;
 }
 
-/** An enum's name in words. */
+/** Returns the name of an enum value as words. */
 export const words = (name: string): string => name.toLowerCase().replaceAll("_", " ");
 
-/** What people call a lane. */
+/** Returns the display name of a lane. */
 export const laneName = (priority: string): string => (priority === "OTP" ? "OTP" : words(priority));
 
 export const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;
 
-/** The end tells ids apart: those of one minute begin alike (UUIDv7). */
+/** Returns the end of an ID, which distinguishes it: IDs of the same minute have the same beginning (UUIDv7). */
 export const shortId = (id: string): string => (id.length > 9 ? `…${id.slice(-8)}` : id);

@@ -1,6 +1,6 @@
-// Where the lines and labels of a plot go. Pure functions.
+// Computes the positions of the lines and labels of a plot. Pure functions.
 
-/** Round steps from 0 to at least top, about wanted of them. */
+/** Returns about `wanted` round values from 0 to at least top. */
 export function valueTicks(top: number, wanted: number): number[] {
   if (!(top > 0)) return [0, 1];
   const rough = top / wanted;
@@ -12,7 +12,7 @@ export function valueTicks(top: number, wanted: number): number[] {
 
 const timeSteps = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800];
 
-/** Round times in (from, to), at most wanted of them, in milliseconds; offset is the zone's, in minutes as Date gives it. */
+/** Returns at most `wanted` round times in (from, to), in milliseconds. offset is that of the time zone in minutes, as in Date. */
 export function timeTicks(from: number, to: number, wanted: number, offset: number): number[] {
   const shift = offset * 60_000;
   const step = 1000 * (timeSteps.find(s => (to - from) / (s * 1000) <= wanted) ?? timeSteps.at(-1)!);
@@ -23,7 +23,7 @@ export function timeTicks(from: number, to: number, wanted: number, offset: numb
 
 export interface Point { x: number; y: number | null }
 
-/** An SVG path through the points. Where y is null the line is broken; a point alone is a short stroke, so that it shows. */
+/** Returns an SVG path through the points. The line is broken where y is null. A single point is a short stroke, so that it is visible. */
 export function linePath(points: readonly Point[]): string {
   let path = "", drawing = false;
   points.forEach(({ x, y }, i) => {
@@ -41,7 +41,7 @@ export function linePath(points: readonly Point[]): string {
 
 const round = (n: number): number => Math.round(n * 10) / 10;
 
-/** The windows that can be looked at, with a step that gives 60 to 170 points. Below a minute steps are known for 3 h only. */
+/** The available windows, each with a step that results in 60 to 170 points. Steps below a minute are available only for 3 h. */
 export const windows = [
   { id: "5m", name: "5 min", seconds: 300, step: 5 },
   { id: "15m", name: "15 min", seconds: 900, step: 10 },
@@ -53,7 +53,7 @@ export const windows = [
 
 export type Window = (typeof windows)[number];
 
-/** The bounds of a series whose steps lie on round times: from is the start of its first, to the end of the last that is over. */
+/** Returns the bounds of a series with steps at round times: the start of its first step and the end of its last complete one. */
 export function stepBounds(now: number, window: { seconds: number; step: number }): { from: number; to: number } {
   const step = window.step * 1000;
   const to = Math.floor(now / step) * step;

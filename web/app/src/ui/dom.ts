@@ -1,11 +1,11 @@
-// The page as plain values: views describe what is to be seen, and patch changes only what differs. Text is always text,
-// never markup, and what somebody types, selects or scrolls is left alone.
+// The DOM as plain values: views describe their content, and patch changes only the differences. Text is always text, never
+// markup. Typed text, selections, and scroll positions are preserved.
 
 export type Child = VNode | string | number | null | undefined | false | readonly Child[];
 type Handler = (event: never) => void;
 type Value = string | number | boolean | null | undefined | Handler | Record<string, string>;
 
-/** Attributes by name; onX listens, value and checked are set only when they change, style sets CSS properties. */
+/** Attributes by name. onX adds a listener, value and checked are set only when they change, and style sets CSS properties. */
 export interface Props { key?: string | number; ref?: (node: HTMLElement) => void; [name: string]: Value }
 
 export interface VNode {
@@ -25,7 +25,7 @@ function flatten(children: readonly Child[], into: (VNode | string)[]): void {
   for (const child of children) {
     if (child === null || child === undefined || child === false || child === "") continue;
     if (Array.isArray(child)) flatten(child as readonly Child[], into);
-    // Text beside text is one node, as the browser has it.
+    // Adjacent texts are one node, as in the browser.
     else if (typeof child === "object") into.push(child as VNode);
     else if (typeof into.at(-1) === "string") into[into.length - 1] += String(child);
     else into.push(String(child));
@@ -45,7 +45,7 @@ function create(vnode: VNode | string, parent: Element): Node {
   const node = svg ? document.createElementNS(svgSpace, vnode.tag) : document.createElement(vnode.tag);
   vnode.node = node;
   patchChildren(node, [], vnode.children);
-  for (const [name, value] of Object.entries(vnode.props)) setProp(node, name, undefined, value); // a select's value needs its options
+  for (const [name, value] of Object.entries(vnode.props)) setProp(node, name, undefined, value); // a select's value requires its options
   return node;
 }
 
@@ -74,10 +74,10 @@ function setProp(node: Element, name: string, before: Value, value: Value): void
 const keyOf = (vnode: VNode | string): string =>
   typeof vnode === "string" ? "#text" : `${vnode.tag}\u0000${vnode.props.key ?? ""}`;
 
-/** Makes the children of parent, which show old, show next. A node is kept for the child of the same tag and key. */
+/** Updates the children of parent from old to next. Nodes are reused for children with the same tag and key. */
 export function patchChildren(parent: Element, old: readonly (VNode | string)[], next: readonly (VNode | string)[]): void {
   const nodes = [...parent.childNodes];
-  if (nodes.length !== old.length) { // somebody else was here, such as a translator: begin anew
+  if (nodes.length !== old.length) { // something else changed the DOM, such as a translator: start again
     parent.replaceChildren();
     [old, nodes.length] = [[], 0];
   }
@@ -115,7 +115,7 @@ function patch(node: Element, old: VNode, next: VNode): void {
   patchChildren(node, old.children, next.children);
   for (const name of Object.keys(old.props)) if (!(name in next.props)) setProp(node, name, old.props[name], undefined);
   for (const [name, value] of Object.entries(next.props)) setProp(node, name, old.props[name], value);
-  // Options may have come after the value that chooses among them.
+  // Options may have been added after the value that selects one of them.
   if (next.tag === "select" && typeof next.props.value === "string") {
     const select = node as HTMLSelectElement;
     if (select.value !== next.props.value) select.value = next.props.value;

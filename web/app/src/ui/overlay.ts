@@ -1,7 +1,7 @@
-// What lies over the views: one dialog at a time, notes that go by themselves, and the progress of bulk operations.
+// The layer above the views: one dialog at a time, temporary notes, and the progress of bulk operations.
 import { ask, messageOf, Refused, ServerAway } from "../api/client.ts";
 import { OperationProgress, type Progress } from "../api/operations.ts";
-import { count, plural, shortId } from "../lib/format.ts";
+import { count, shortId } from "../lib/format.ts";
 import { poll, refresh, state } from "../state.ts";
 import { h, type Child, type VNode } from "./dom.ts";
 import { button, markField, values } from "./parts.ts";
@@ -11,10 +11,10 @@ import { button, markField, values } from "./parts.ts";
 export interface Dialog {
   title: string;
   body: () => Child;
-  /** What the button that does it says; null while it cannot be done. */
+  /** The label of the submit button. Null while it is disabled. */
   label: () => string | null;
   danger?: boolean;
-  /** Does it, with what the fields hold. The dialog closes afterwards, and shows what went wrong otherwise. */
+  /** Submits the values of the fields. The dialog closes on success and shows the error otherwise. */
   run: (values: Record<string, string>, form: HTMLFormElement) => Promise<void>;
 }
 
@@ -36,9 +36,9 @@ export function closeDialog(): void {
   refresh();
 }
 
-/** What is said of an error that a button brought about. */
+/** Returns the text to show for the error of an action. */
 export function faultText(error: unknown): string {
-  if (error instanceof ServerAway) return "No answer came: whether it was done is not known. Doing it again is safe.";
+  if (error instanceof ServerAway) return "No response, so the outcome is unknown. It is safe to try again.";
   return messageOf(error);
 }
 
@@ -78,7 +78,7 @@ function dialog(): VNode | null {
     h("div", { class: "dialog-body" }, body()),
     h("p", { class: "error", role: "alert" }, fault),
     h("div", { class: "actions" },
-      h("button", { type: "submit", class: danger ? "danger" : "", disabled: busy || text === null }, busy ? "One moment…" : text ?? "…"),
+      h("button", { type: "submit", class: danger ? "danger" : "", disabled: busy || text === null }, busy ? "Please wait…" : text ?? "…"),
       button("Cancel", closeDialog))));
 }
 
@@ -100,7 +100,7 @@ export function note(text: string, bad = false): void {
   refresh();
 }
 
-/** Does what a button asks for and says how it went. */
+/** Performs an action and shows a note with the outcome. */
 export async function attempt(done: string, fn: () => Promise<unknown>): Promise<void> {
   try {
     await fn();
@@ -116,7 +116,7 @@ interface Running { verb: string; progress: Progress; stop: () => void; ended: (
 
 const operations = new Map<string, Running>();
 
-/** Shows an operation until it is over, whatever view is looked at, and for as long as somebody wants to read its refusals. */
+/** Shows an operation in every view until it is finished and the user has closed it. */
 export function watch(verb: string, progress: Progress, ended: () => void): void {
   const running: Running = { verb, progress, ended, stop: () => {} };
   operations.set(progress.id, running);
@@ -140,8 +140,8 @@ const operationCards = (): VNode[] => [...operations].map(([id, { verb, progress
     h("div", { class: "heading" }, h("strong", null, verb),
       over ? button("Close", () => { stop(); operations.delete(id); refresh(); }, { class: "plain small" }) : null),
     h("progress", { max: Math.max(selected, 1), value: String(done + refusedCount), "aria-label": `${verb}: progress` }),
-    h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${plural(refusedCount, "refusal")}` : ""}`),
-    refused.length > 0 ? h("details", null, h("summary", null, "What was refused"),
+    h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${count(refusedCount)} rejected` : ""}`),
+    refused.length > 0 ? h("details", null, h("summary", null, "Rejected messages"),
       h("ul", null, refused.map(r => h("li", { key: r.messageId }, h("a", { href: `#/messages/${r.messageId}` }, shortId(r.messageId)),
         ` ${r.message}`)))) : null);
 });

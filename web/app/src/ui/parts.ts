@@ -1,4 +1,4 @@
-// What views are put together from.
+// Building blocks of the views.
 import { serverNow } from "../api/client.ts";
 import { age, clock, words } from "../lib/format.ts";
 import { h, type Child, type Props, type VNode } from "./dom.ts";
@@ -23,7 +23,7 @@ export const quiet = (...children: Child[]): VNode => h("p", { class: "quiet" },
 
 export const mono = (text: string): VNode => h("span", { class: "mono" }, text);
 
-/** A card with a heading; tools stand at its right. */
+/** A card with a heading and tools to the right of it. */
 export function card(title: Child, props: Props & { tools?: never }, tools: Child, ...children: Child[]): VNode {
   const key = props.key ?? String(props.id ?? "card"), id = `${props.id ? String(props.id) : key}-title`;
   return h("section", { ...props, key, class: `card ${props.class ?? ""}`.trim(), "aria-labelledby": id },
@@ -32,7 +32,7 @@ export function card(title: Child, props: Props & { tools?: never }, tools: Chil
 
 export interface Column { name: string; title?: string; class?: string }
 
-/** A table with its headings; in a narrow window columns of the class extra are left out, and a table of the class stack stands row by row. */
+/** A table with headings. In a narrow window, columns with the class extra are hidden, and the cells of a table with the class stack are stacked. */
 export function table(props: Props, caption: string, columns: readonly Column[], rows: Child): VNode {
   return h("table", props,
     h("caption", { class: "unseen" }, caption),
@@ -41,7 +41,7 @@ export function table(props: Props, caption: string, columns: readonly Column[],
     h("tbody", null, rows));
 }
 
-/** A cell that says its column's name where the table is stacked. */
+/** A cell that shows its column's name where the table is stacked. */
 export const cell = (label: string, props: Props | null, ...children: Child[]): VNode => h("td", { ...props, "data-label": label },
   ...children);
 
@@ -55,18 +55,18 @@ export const facts = (entries: readonly (readonly [string, Child])[]): VNode =>
   h("dl", { class: "facts" }, entries.filter(([, value]) => value !== null && value !== undefined && value !== false)
     .map(([name, value]) => [h("dt", { key: name }, name), h("dd", { key: name }, value)]));
 
-/** A button. Its key keeps it the same node when others come and go beside it: the focus must not slide to another. */
+/** A button. Its key keeps its node when other buttons appear or disappear, so that it does not lose the focus. */
 export function button(text: string, onclick: () => void, props?: Props): VNode {
   return h("button", { type: "button", class: "plain", onclick, key: String(props?.id ?? text), ...props }, text);
 }
 
-/** What the field that an event came from holds. */
+/** Returns the value of the field that sent the event. */
 export const held = (event: Event): string => (event.target as HTMLInputElement | HTMLSelectElement).value.trim();
 
 let fields = 0;
 const ids = new Map<string, string>();
 
-/** A control with its label and a hint that a screen reader reads with it. */
+/** A control with a label and a hint that screen readers read with it. */
 export function field(label: string, control: VNode, hint?: Child): VNode {
   const name = String(control.props.name ?? label);
   let id = ids.get(name);
@@ -81,7 +81,7 @@ export function field(label: string, control: VNode, hint?: Child): VNode {
 export const options = (values: readonly (readonly [string, string])[], chosen?: string): VNode[] =>
   values.map(([value, text]) => h("option", { key: value, value, selected: value === chosen }, text));
 
-/** A filter beside a list: it answers what was chosen. */
+/** A filter of a list. It calls onchoose with the chosen value. */
 export function choose(label: string, value: string, values: readonly (readonly [string, string])[], onchoose: (value: string) => void,
   props?: Props): VNode {
   return h("label", { class: "choose", key: `choose-${label}` }, h("span", null, label),
@@ -89,7 +89,7 @@ export function choose(label: string, value: string, values: readonly (readonly 
       options(values, value)));
 }
 
-/** Buttons of which one is chosen. */
+/** Buttons of which one is selected. */
 export function segments(label: string, value: string, values: readonly (readonly [string, string])[],
   onchoose: (value: string) => void): VNode {
   return h("div", { class: "segments", role: "group", "aria-label": label },
@@ -97,14 +97,14 @@ export function segments(label: string, value: string, values: readonly (readonl
       text)));
 }
 
-/** What a form's fields hold; a field that is left empty is not there. */
+/** Returns the values of a form's fields. Empty fields are omitted. */
 export function values(form: HTMLFormElement): Record<string, string> {
   const held: Record<string, string> = {};
   for (const [name, value] of new FormData(form)) if (typeof value === "string" && value.trim() !== "") held[name] = value.trim();
   return held;
 }
 
-/** Marks the field that the server names, and goes there. */
+/** Marks the field that the server reported as invalid, and moves the focus to it. */
 export function markField(form: HTMLFormElement, name: string | null): void {
   for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
   if (!name) return;
@@ -116,6 +116,6 @@ export function markField(form: HTMLFormElement, name: string | null): void {
   }
 }
 
-/** Not crypto.randomUUID: that is missing where the page is served over plain HTTP from another machine. */
+/** Returns a new idempotency key. crypto.randomUUID is not available over plain HTTP from another machine. */
 export const freshKey = (): string =>
   `page-${Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, "0")).join("")}`;

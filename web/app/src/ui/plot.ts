@@ -1,4 +1,4 @@
-// Plots of series over time, drawn as SVG. The readout follows the pointer and the arrow keys, and every plot can be read as a
+// Plots of series over time, drawn as SVG. The readout follows the pointer and the arrow keys, and every plot can be shown as a
 // table.
 import { clock } from "../lib/format.ts";
 import { linePath, timeTicks, valueTicks } from "../lib/scale.ts";
@@ -8,9 +8,9 @@ import { h, type VNode } from "./dom.ts";
 
 export interface Line {
   name: string;
-  /** Chooses colour and stroke in the style sheet. */
+  /** Selects the color and the stroke in the style sheet. */
   look: string;
-  /** One for each step; null where there is none to show. */
+  /** One value per step. Null if there is none. */
   values: readonly (number | null)[];
 }
 
@@ -22,7 +22,7 @@ export interface Series {
   write: (value: number) => string;
   /** The unit of the axis, in words. */
   unit: string;
-  /** A bound to be drawn, such as that of an alert rule. */
+  /** A threshold to draw, such as that of an alert rule. */
   bound?: { at: number; name: string } | null;
 }
 
@@ -40,7 +40,7 @@ export class Plot {
     this.title = title;
   }
 
-  /** What stands at the right of the heading: which step is read, and the way to the table. */
+  /** The tools to the right of the heading: the current step, and the button for the table. */
   tools(series: Series | null): VNode[] {
     return [
       h("span", { class: "plot-time" }, series === null ? "" : this.at === null ? "latest"
@@ -145,7 +145,7 @@ export class Plot {
     };
     return h("div", {
       class: "drawing", key: "drawing", tabindex: 0, role: "group", "aria-roledescription": "plot", ref: this.measure,
-      "aria-label": `${this.title}. ${series?.unit ?? ""}. The arrow keys read its steps.`,
+      "aria-label": `${this.title}. ${series?.unit ?? ""}. Use the arrow keys to read its steps.`,
       onpointermove: move, onpointerdown: move, onpointerleave: () => this.read(null), onblur: () => this.read(null),
       onkeydown: (event: KeyboardEvent) => this.key(event, series),
     },
@@ -184,7 +184,7 @@ export class Plot {
         series.lines.map(line => h("td", { class: "number", key: line.name }, written(series, line, i)))));
     }
     return h("div", { class: "scroll", key: "table", tabindex: 0, role: "region", "aria-label": `${this.title}, as a table` },
-      h("table", null, h("caption", { class: "unseen" }, `${this.title}, ${series.unit}, the latest first`),
+      h("table", null, h("caption", { class: "unseen" }, `${this.title}, ${series.unit}, newest first`),
         h("thead", null, h("tr", null, h("th", { scope: "col" }, "Step"),
           series.lines.map(line => h("th", { scope: "col", class: "number", key: line.name }, line.name)))),
         h("tbody", null, rows)));

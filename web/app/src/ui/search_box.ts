@@ -1,5 +1,5 @@
-// One box for all that messages are looked for by. It says what it takes the words for, and Enter goes there.
-import { describe, recognise, toQuery } from "../lib/recognise.ts";
+// The search box for messages. It shows how it interprets the text, and Enter opens the results.
+import { describe, recognize, toQuery } from "../lib/recognize.ts";
 import { go, link } from "../route.ts";
 import { refresh } from "../state.ts";
 import { h, type VNode } from "./dom.ts";
@@ -14,13 +14,13 @@ export const focusSearch = (): void => {
 };
 
 export function searchBox(): VNode {
-  const found = describe(recognise(typed));
+  const found = describe(recognize(typed));
   return h("form", {
     class: "search", role: "search",
     onsubmit: (event: Event) => {
       event.preventDefault();
       const box = document.getElementById("search") as HTMLInputElement;
-      const filters = recognise(box.value); // what stands there now: it may not be drawn yet
+      const filters = recognize(box.value); // the current value, which may not be drawn yet
       if (describe(filters).length === 0) return;
       go(filters.id ? link(["messages", filters.id]) : link(["messages"], toQuery(filters)));
       typed = box.value = "";
@@ -29,7 +29,7 @@ export function searchBox(): VNode {
   },
   h("label", { class: "unseen", for: "search" }, "Search messages"),
   h("input", {
-    id: "search", type: "search", name: "q", placeholder: "Message id, number, key, wamid, label=value, status", autocomplete: "off",
+    id: "search", type: "search", name: "q", placeholder: "Message ID, number, key, wamid, label=value, status", autocomplete: "off",
       spellcheck: "false",
     "aria-describedby": "search-hint",
     oninput: (event: Event) => {
@@ -44,6 +44,6 @@ export function searchBox(): VNode {
   }),
   h("kbd", { "aria-hidden": "true" }, "/"),
   h("p", { id: "search-hint", class: focused ? "search-hint" : "unseen", role: "status" },
-    found.length > 0 ? ["Enter looks for ", h("strong", null, found.join(", ")), "."]
-      : "Words may be combined: failed campaign=spring, or with a name before them: sender:demo code:131026 template:hello key:order-7."));
+    found.length > 0 ? ["Press Enter to search for ", h("strong", null, found.join(", ")), "."]
+      : "Combine terms: failed campaign=spring. Or name the fields: sender:demo code:131026 template:hello key:order-7."));
 }

@@ -1,4 +1,4 @@
-// Light or dark: as the system has it, or as somebody chose. The choice is remembered in this browser.
+// The theme, light or dark: that of the system, or the chosen one, which this browser remembers.
 
 export type Theme = "system" | "light" | "dark";
 
@@ -14,7 +14,7 @@ export function setTheme(next: Theme): void {
     if (next === "system") localStorage.removeItem(kept);
     else localStorage.setItem(kept, next);
   } catch {
-    // Where storage is barred the choice lasts as long as the page.
+    // If storage is not available, the choice lasts as long as the page.
   }
   apply(next);
 }

@@ -1,4 +1,4 @@
-// What can be done to messages and dead letters, with the dialogs that ask before.
+// Actions on messages and dead letters, with their confirmation dialogs.
 import { ask } from "../api/client.ts";
 import { Cancel, CancelMany, Discard, Requeue, type DeadLetterSelection, type MessageFilter, type Progress, type RequeueData,
   type RequeueVariables } from "../api/operations.ts";
@@ -11,18 +11,18 @@ import { field, quiet } from "../ui/parts.ts";
 interface Bulk {
   title: string;
   verb: string;
-  /** Says what it will do to so many. */
+  /** Describes the effect on n messages. */
   says: (n: number) => string;
   button: (n: number) => string;
   danger: boolean;
   reason: boolean;
-  /** What is said if the selection finds none. */
+  /** The text for an empty selection. */
   none: string;
   count: () => Promise<Progress>;
   run: (reason: string) => Promise<Progress>;
 }
 
-/** Counts what a selection finds, by the server's own dry run, and asks before it is done. */
+/** Counts the selected messages with a dry run on the server, and asks for confirmation. */
 function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, run }: Bulk, what: string, ended: () => void): void {
   let selected: number | null = null, fault = "";
   dryRun().then(progress => { selected = progress.selected; }, (error: Error) => { fault = error.message; }).finally(refresh);
@@ -34,7 +34,7 @@ function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, 
         : says(selected)),
       quiet(what),
       reason ? field("Reason",
-        h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off", placeholder: "Why, for the history" })) : null,
+        h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off", placeholder: "Recorded in the history" })) : null,
     ],
     run: async values => {
       watch(verb, await run(values.reason ?? ""), ended);
@@ -42,14 +42,14 @@ function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, 
   });
 }
 
-const noDeadLetter = "The selection finds no dead letter any more.";
+const noDeadLetter = "No dead letters match the selection.";
 
 export function requeueDeadLetters(input: DeadLetterSelection, what: string, ended: () => void): void {
   const send = (dryRun: boolean): Promise<Progress> => ask<RequeueData,
     RequeueVariables>(Requeue, { input, dryRun }).then(data => data.requeueDeadLetters);
   bulk({
     title: "Requeue dead letters", verb: "Requeueing", danger: false, reason: false, none: noDeadLetter,
-    says: n => `${plural(n, "message")} will be sent again, each with a fresh budget of attempts.`,
+    says: n => `${plural(n, "message")} will be sent again, each with a new retry budget.`,
     button: n => `Requeue ${count(n)}`, count: () => send(true), run: () => send(false),
   }, what, ended);
 }
@@ -59,32 +59,32 @@ export function discardDeadLetters(input: DeadLetterSelection, what: string, end
     { input, reason, dryRun }).then(data => data.discardDeadLetters);
   bulk({
     title: "Discard dead letters", verb: "Discarding", danger: true, reason: true, none: noDeadLetter,
-    says: n => `${plural(n, "message")} will be dropped for good. Their history stays.`,
+    says: n => `${plural(n, "message")} will be permanently discarded. Their history remains.`,
     button: n => `Discard ${count(n)}`, count: () => send(true, "count"), run: reason => send(false, reason),
   }, what, ended);
 }
 
-/** Calls off all that a filter finds and that still waits. */
+/** Cancels all waiting messages that match a filter. */
 export function cancelMessages(filter: MessageFilter, what: string, ended: () => void): void {
   const send = (dryRun: boolean, reason: string): Promise<Progress> => ask(CancelMany,
     { input: { filter }, reason, dryRun }).then(data => data.cancelMessages);
   bulk({
-    title: "Cancel messages", verb: "Cancelling", danger: true, reason: true, none: "Nothing that the filter finds waits any more.",
-    says: n => `${plural(n, "waiting message")} will be called off.`,
+    title: "Cancel messages", verb: "Cancelling", danger: true, reason: true, none: "No waiting messages match the filter.",
+    says: n => `${plural(n, "waiting message")} will be cancelled.`,
     button: n => `Cancel ${count(n)}`, count: () => send(true, "count"), run: reason => send(false, reason),
-  }, what ? `All by ${what}.` : "All messages.", ended);
+  }, what ? `All messages with ${what}.` : "All messages.", ended);
 }
 
 export function cancelMessage(id: string, ended: () => void): void {
   openDialog({
-    title: "Cancel the message", danger: true, label: () => "Cancel the message",
+    title: "Cancel message", danger: true, label: () => "Cancel message",
     body: () => [
-      h("p", null, "It will not be sent. Once a call to WhatsApp is under way it can no longer be called off."),
-      field("Reason", h("input", { name: "reason", maxlength: 500, autocomplete: "off" }), "For its history; it may be left out."),
+      h("p", null, "The message will not be sent. After a call to WhatsApp has started, it can no longer be cancelled."),
+      field("Reason", h("input", { name: "reason", maxlength: 500, autocomplete: "off" }), "Optional. Recorded in the message's history."),
     ],
     run: async values => {
       await ask(Cancel, { id, reason: values.reason ?? null });
-      note("The message is cancelled.");
+      note("Message cancelled.");
       ended();
     },
   });

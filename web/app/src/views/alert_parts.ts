@@ -3,7 +3,7 @@ import { words } from "../lib/format.ts";
 import { h, type VNode } from "../ui/dom.ts";
 import { ago, chip, toneOf } from "../ui/parts.ts";
 
-/** An alert in one line, for lists that lead to it. */
+/** An alert in one line, for lists that link to it. */
 export const alertLine = (alert: AlertNow): VNode => h("li", { key: alert.id },
   chip(words(alert.severity), toneOf(alert.severity)),
   h("a", { href: "#/alerts" }, alert.summary),

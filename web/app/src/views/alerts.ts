@@ -1,4 +1,4 @@
-// Alerts: those that are open, as they come; those that are over; and the rules that they are raised by.
+// Alerts: open alerts, updated live; resolved alerts; and the rules that raise them.
 import { ask } from "../api/client.ts";
 import { Acknowledge, AlertRules, Alerts, SetRule, type AlertKind, type AlertNow, type AlertRuleInput,
   type Rule } from "../api/operations.ts";
@@ -11,14 +11,15 @@ import { ago, button, card, cell, chip, field, held, options, quiet, statusChip,
 
 const pageSize = 25;
 
-/** What a kind's threshold is measured in. */
+/** The unit of each kind's threshold. */
 const units: Record<AlertKind, "share" | "seconds" | "perMinute" | "number" | "none"> = {
   ERROR_RATE: "share", DISK_SPACE: "share", DELIVERY_LATENCY: "seconds", QUEUE_STALLED: "seconds", WEBHOOK_SILENCE: "seconds",
     READ_MODEL_STALE: "seconds",
   QUEUE_GROWTH: "perMinute", WEBHOOK_REJECTED: "number", SENDER_HELD: "none", LEDGER_UNBALANCED: "none", OUTGOING_WEBHOOK_DISABLED: "none",
+  LOG_SHORTENED: "none",
 };
 
-const unitNames = { share: "percent", seconds: "seconds", perMinute: "messages a minute", number: "number", none: "" };
+const unitNames = { share: "percent", seconds: "seconds", perMinute: "messages per minute", number: "number", none: "" };
 
 function written(kind: AlertKind, value: number): string {
   switch (units[kind]) {
@@ -46,14 +47,14 @@ export function alerts(_: Route): View {
     refresh();
   }
 
-  /** Shows a rule as its mutation answered it: the list may be a moment behind. */
+  /** Shows the rule that a mutation returned, because the list may be slightly behind. */
   function put(rule: Rule): void {
     const at = rules?.findIndex(({ id }) => id === rule.id) ?? -1;
     rules = at < 0 ? [...(rules ?? []), rule] : rules!.with(at, rule);
     refresh();
   }
 
-  // What is over is asked for again when a transition comes, unless somebody has paged on.
+  // Reload the resolved alerts after a transition, unless the user has loaded further pages.
   const unheard = onAlert(() => {
     if ((resolved?.length ?? 0) <= pageSize) setTimeout(() => void history(null).catch(report), 500);
   });
@@ -71,26 +72,26 @@ export function alerts(_: Route): View {
       const open = openAlerts();
       return h("div", { class: "board" },
         card(["Open ", chip(count(open.length), open.length === 0 ? "good" : "bad")], { id: "open-alerts", class: "wide" }, null,
-          open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "All is well: no alert is open.")) : open.map(alertCard)),
-        card("Rules", { id: "rules", class: "wide" }, forbidden(SetRule) ? quiet(`To change them: ${forbidden(SetRule)}`)
-          : button("Add a rule…", () => editRule(null, put), { id: "add-rule" }),
+          open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "No open alerts.")) : open.map(alertCard)),
+        card("Rules", { id: "rules", class: "wide" }, forbidden(SetRule) ? quiet(forbidden(SetRule, "Changing rules"))
+          : button("Add rule…", () => editRule(null, put), { id: "add-rule" }),
           rules === null ? quiet("Loading…") : ruleTable(rules, put)),
-        card("Over", { id: "resolved", class: "wide" }, null,
-          resolved === null ? quiet("Loading…") : resolved.length === 0 ? quiet("No alert was resolved yet.") : resolvedTable(resolved),
+        card("Resolved", { id: "resolved", class: "wide" }, null,
+          resolved === null ? quiet("Loading…") : resolved.length === 0 ? quiet("No resolved alerts yet.") : resolvedTable(resolved),
           more ? h("div", { class: "pager" }, button("Older", () => void history(after).catch(report))) : null));
     },
   };
 }
 
 function alertCard(alert: AlertNow): VNode {
-  const reason = forbidden(Acknowledge);
+  const reason = forbidden(Acknowledge, "Acknowledging");
   return h("article", { key: alert.id, class: "alert", "data-tone": toneOf(alert.severity), "aria-label": alert.summary },
     h("div", { class: "heading" },
       h("h3", null, statusChip(alert.severity), " ", sentence(words(alert.kind)),
         alert.sender ? [" · ", h("a", { href: `#/senders/${encodeURIComponent(alert.sender.id)}` }, alert.sender.name)] : null),
       h("div", { class: "tools" },
         h("span", { class: "quiet" }, "raised ", time(alert.raisedAt, "seconds"), ", ", ago(alert.raisedAt), " ago"),
-        alert.state === "RAISED" ? reason ? quiet(`To acknowledge: ${reason}`)
+        alert.state === "RAISED" ? reason ? quiet(reason)
           : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" })
           : chip("acknowledged", "warn"))),
     h("p", { class: "summary" }, alert.summary),
@@ -102,25 +103,25 @@ function alertCard(alert: AlertNow): VNode {
 
 function acknowledge(alert: AlertNow): void {
   openDialog({
-    title: "Acknowledge the alert", label: () => "Acknowledge",
+    title: "Acknowledge alert", label: () => "Acknowledge",
     body: () => [
       h("p", null, alert.summary),
-      quiet("Others see that somebody has taken note. It stays open until what it is about is over."),
-      field("Note", h("input", { name: "note", maxlength: 500, autocomplete: "off" }), "A word for others; it may be left out."),
+      quiet("Others see that someone is handling it. The alert stays open until its cause is gone."),
+      field("Note", h("input", { name: "note", maxlength: 500, autocomplete: "off" }), "Optional. Shown to others."),
     ],
     run: async values => {
       const { acknowledgeAlert } = await ask(Acknowledge, { id: alert.id, note: values.note ?? null });
       const known = state.alerts.get(alert.id);
       if (known && acknowledgeAlert.state !== "RESOLVED") state.alerts.set(alert.id, { ...known, alert: acknowledgeAlert });
-      note("The alert is acknowledged.");
+      note("Alert acknowledged.");
     },
   });
 }
 
-const resolvedColumns = [{ name: "Severity" }, { name: "What it was" }, { name: "Raised", class: "extra" },
+const resolvedColumns = [{ name: "Severity" }, { name: "Summary" }, { name: "Raised", class: "extra" },
   { name: "Lasted", class: "number" }, { name: "Acknowledged", class: "extra" }];
 
-const resolvedTable = (resolved: readonly AlertNow[]): VNode => table({ class: "alerts-over" }, "Alerts that are over", resolvedColumns,
+const resolvedTable = (resolved: readonly AlertNow[]): VNode => table({ class: "alerts-over" }, "Resolved alerts", resolvedColumns,
   resolved.map(alert =>
   h("tr", { key: alert.id },
     h("td", null, statusChip(alert.severity)),
@@ -129,26 +130,26 @@ const resolvedTable = (resolved: readonly AlertNow[]): VNode => table({ class: "
     h("td", { class: "number" }, alert.resolvedAt ? span(Math.floor((Date.parse(alert.resolvedAt) - Date.parse(alert.raisedAt)) / 1000))
       : "–"),
     h("td", { class: "extra wrap" }, alert.acknowledgedAt
-      ? `by ${alert.acknowledgedBy?.name ?? alert.acknowledgedBy?.id ?? "somebody"}${alert.note ? `: ${alert.note}` : ""}` : "no"))));
+      ? `by ${alert.acknowledgedBy?.name ?? alert.acknowledgedBy?.id ?? "someone"}${alert.note ? `: ${alert.note}` : ""}` : "no"))));
 
 // ───────────── rules ─────────────
 
 const ruleColumns = [
-  { name: "Rule" }, { name: "Threshold", class: "number" }, { name: "Over", title: "Over how long figures are taken", class: "number" },
-  { name: "For", title: "How long it must hold", class: "number" },
-    { name: "Volume", title: "On how many messages it must rest", class: "number" },
+  { name: "Rule" }, { name: "Threshold", class: "number" }, { name: "Window", title: "Window for measurements", class: "number" },
+  { name: "For", title: "How long the condition must hold", class: "number" },
+    { name: "Volume", title: "Minimum number of messages", class: "number" },
   { name: "Severity" }, { name: "On" }, { name: "Change" },
 ];
 
 function ruleTable(rules: readonly Rule[], changed: (rule: Rule) => void): VNode {
   const fixed = forbidden(SetRule) !== null;
-  return table({ class: "stack rules" }, "The rules that alerts are raised by", ruleColumns,
+  return table({ class: "stack rules" }, "Alert rules", ruleColumns,
     rules.map(rule => h("tr", { key: rule.id, id: `rule-${rule.id}`, class: rule.enabled ? "" : "off" },
     h("th", { scope: "row" }, sentence(words(rule.kind)), rule.kind === "DELIVERY_LATENCY"
       ? h("span", { class: "quiet" }, ` ${words(rule.statistic)}`) : null,
-      rule.senderId ? h("span", { class: "quiet" }, ` of ${rule.senderId}`) : null),
+      rule.senderId ? h("span", { class: "quiet" }, ` for ${rule.senderId}`) : null),
     cell("Threshold", { class: "number" }, written(rule.kind, rule.threshold)),
-    cell("Over", { class: "number" }, length(rule.window)), cell("For", { class: "number" }, length(rule.for)),
+    cell("Window", { class: "number" }, length(rule.window)), cell("For", { class: "number" }, length(rule.for)),
     cell("Volume", { class: "number" }, rule.minimumVolume === 0 ? "–" : count(rule.minimumVolume)),
     cell("Severity", null, statusChip(rule.severity)),
     cell("On", null, h("input", {
@@ -175,14 +176,14 @@ function editRule(rule: Rule | null, changed: (rule: Rule) => void): void {
   let kind: AlertKind = rule?.kind ?? "ERROR_RATE";
   const kinds = (Object.keys(units) as AlertKind[]).map(name => [name, sentence(words(name))] as const);
   openDialog({
-    title: rule ? `Rule: ${words(rule.kind)}` : "Add a rule", label: () => "Save",
+    title: rule ? `Rule: ${words(rule.kind)}` : "Add rule", label: () => "Save",
     body: (): Child => {
       const unit = units[kind];
       return [
-        rule ? null : field("About",
+        rule ? null : field("Kind",
           h("select", { name: "kind", value: kind, onchange: (event: Event) => { kind = held(event) as AlertKind; refresh(); } },
           options(kinds, kind))),
-        field("Sender", h("select", { name: "senderId" }, options(senderChoices("over all, and each of them"), rule?.senderId ?? ""))),
+        field("Sender", h("select", { name: "senderId" }, options(senderChoices("all together, and each one"), rule?.senderId ?? ""))),
         h("div", { class: "row" },
           unit === "none" ? null : field(`Threshold, ${unitNames[unit]}`, h("input", {
             name: "threshold", type: "number", step: "any", min: 0, required: true, value: rule
@@ -195,15 +196,15 @@ function editRule(rule: Rule | null, changed: (rule: Rule) => void): void {
             options([["WARNING", "warning"], ["CRITICAL", "critical"]], rule?.severity ?? "CRITICAL")))),
         h("div", { class: "row" },
           rule && !seconds(rule.window) ? null
-            : field("Over", h("input",
+            : field("Window", h("input",
             { name: "window", value: rule ? spanInput(seconds(rule.window) ?? 0) : "", placeholder: "5 min", autocomplete: "off" }),
             "10 s to 3 h"),
           field("For", h("input",
             { name: "for", value: rule ? spanInput(seconds(rule.for) ?? 0) : "", placeholder: "1 min", autocomplete: "off" }),
-            "how long it must hold"),
+            "how long the condition must hold"),
           field("Volume", h("input",
             { name: "minimumVolume", type: "number", min: 0, step: 1, value: rule ? String(rule.minimumVolume) : "" }),
-            "on how many messages")),
+            "minimum number of messages")),
       ];
     },
     run: async values => {
@@ -217,11 +218,11 @@ function editRule(rule: Rule | null, changed: (rule: Rule) => void): void {
         const text = values[name];
         if (text === undefined) continue;
         const s = parseSpan(text);
-        if (s === null) throw new Error(`“${text}” is no length of time; write 30 s, 5 min or 1 h.`);
+        if (s === null) throw new Error(`“${text}” is not a duration; use a format like 30 s, 5 min, or 1 h.`);
         input[name] = duration(s);
       }
       changed((await ask(SetRule, { input })).setAlertRule);
-      note("The rule is saved.");
+      note("Rule saved.");
     },
   });
 }

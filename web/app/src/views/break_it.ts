@@ -1,4 +1,4 @@
-// The demo's panel that breaks the simulated WhatsApp. It changes the simulator's settings, not the platform.
+// The demo's panel for breaking the simulated WhatsApp. It changes the simulator's settings, not Waypost.
 import { messageOf } from "../api/client.ts";
 import { span } from "../lib/format.ts";
 import type { Route, View } from "../route.ts";
@@ -13,7 +13,7 @@ interface Fault {
   name: string;
   note: string;
   setting: string;
-  /** Other settings that belong to it. */
+  /** Additional settings. */
   with?: Settings;
   steps: readonly number[];
   from: (value: unknown) => number;
@@ -24,9 +24,9 @@ interface Fault {
 
 const shares = [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1];
 const share = { steps: shares, from: Number, to: (step: number) => step,
-  text: (step: number) => (step === 0 ? "none" : `${Math.round(step * 100)} %`), broken: (step: number) => step > 0 };
+  text: (step: number) => (step === 0 ? "none" : `${Math.round(step * 100)}%`), broken: (step: number) => step > 0 };
 
-/** Milliseconds of a duration as Go writes it, such as 1m30s or 50ms. */
+/** Returns the milliseconds of a duration in Go's notation, such as 1m30s or 50ms. */
 function milliseconds(text: unknown): number {
   const units: Record<string, number> = { ns: 1e-6, us: 1e-3, "µs": 1e-3, ms: 1, s: 1e3, m: 6e4, h: 36e5 };
   return [...String(text).matchAll(/([\d.]+)(ns|us|µs|ms|s|m|h)/g)].reduce((sum, [, n, unit]) => sum + Number(n) * units[unit!]!, 0);
@@ -37,33 +37,33 @@ const delay = (steps: readonly number[], usual: number) => ({
 });
 
 const faults: readonly Fault[] = [
-  { id: "drop", name: "Drop answers", note: "accepted, then the connection is cut", setting: "drop_response_rate", ...share },
-  { id: "errors", name: "Fail for now", note: "code 131000: retried, then dead letters", setting: "error_rate",
+  { id: "drop", name: "Drop responses", note: "accepted, then the connection is cut", setting: "drop_response_rate", ...share },
+  { id: "errors", name: "Temporary errors", note: "code 131000: retried, then dead letters", setting: "error_rate",
     with: { error_codes: [131000] }, ...share },
-  { id: "server-errors", name: "Answer 5xx", note: "an empty 502: whether it was taken is not known", setting: "empty_5xx_rate", ...share },
-  { id: "refuse", name: "Refuse for good", note: "code 131026, undeliverable: never retried", setting: "fail_after_accept_rate", ...share },
-  { id: "throttle", name: "Throttle", note: "code 130429 above so many a second", setting: "rate",
+  { id: "server-errors", name: "Empty 502", note: "unknown whether the message was accepted", setting: "empty_5xx_rate", ...share },
+  { id: "refuse", name: "Permanent errors", note: "code 131026, undeliverable: never retried", setting: "fail_after_accept_rate", ...share },
+  { id: "throttle", name: "Throttle", note: "code 130429 above this rate", setting: "rate",
     steps: [1000, 500, 200, 80, 40, 20, 10, 5, 2, 1],
     from: value => (Number(value) === 0 ? 1000 : Number(value)), to: rate => rate, text: rate => `above ${rate}/s`,
       broken: rate => rate < 80 },
-  { id: "slow", name: "Slow down calls", note: "how long an answer takes", setting: "latency",
+  { id: "slow", name: "Slow down calls", note: "time until a response", setting: "latency",
     ...delay([0, 50, 120, 250, 500, 1000, 2000, 5000, 10_000, 20_000], 250) },
   { id: "late", name: "Late webhooks", note: "time between statuses: delivery latency", setting: "webhook_delay",
     ...delay([0, 50, 300, 900, 2000, 5000, 10_000, 20_000], 900) },
   { id: "silent", name: "Lose webhooks", note: "statuses that are never sent", setting: "webhook_drop_rate", ...share },
 ];
 
-const mended: Settings = { ...Object.fromEntries(faults.map(({ setting }) => [setting, null])), error_codes: null, hang_numbers: null,
+const repaired: Settings = { ...Object.fromEntries(faults.map(({ setting }) => [setting, null])), error_codes: null, hang_numbers: null,
   fail_numbers: null };
 
 async function control(request: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch("demo/control", { ...request, signal: AbortSignal.timeout(10_000) });
+    response = await fetch("demo/control", { ...request, headers: { ...request.headers, authorization: `Bearer ${state.demo!.secret}` }, signal: AbortSignal.timeout(10_000) });
   } catch (cause) {
-    throw new Error("The simulator's settings cannot be reached.", { cause });
+    throw new Error("Cannot reach the simulator's settings.", { cause });
   }
-  if (!response.ok) throw new Error((await response.text()).trim().slice(0, 300) || `The simulator answered ${response.status}.`);
+  if (!response.ok) throw new Error((await response.text()).trim().slice(0, 300) || `The simulator responded with status ${response.status}.`);
   return response;
 }
 
@@ -96,21 +96,21 @@ export function breakIt(_: Route): View {
 
   function render(): VNode {
     if (!state.demo) return h("section", { class: "card narrow" }, h("h2", null, "Break it"),
-      quiet("Only the demo, waypost demo, has a WhatsApp that can be broken."));
+      quiet("Only the demo (waypost demo) has a simulated WhatsApp that you can break."));
     const hanging = listed("hang_numbers"), held = Object.keys((settings?.fail_numbers ?? {}) as Record<string, number>);
     const broken = settings === null ? 0
       : faults.filter(fault => fault.broken(fault.from(settings![fault.setting] ?? 0))).length + Number(hanging.length > 0) + Number(held.length > 0);
     return h("div", { class: "board" },
       card(["Break it ", chip(broken === 0 ? "nothing broken" : `${broken} ${broken === 1 ? "thing" : "things"} broken`, broken === 0
         ? "good" : "bad", { id: "broken" })],
-        { id: "break", class: "wide" }, button("Mend it", () => change(mended, "Mended."), { id: "mend", class: "" }),
-        quiet("These change the simulated WhatsApp at ", h("code", null, state.demo.simulator), ", not the platform. Watch the ",
+        { id: "break", class: "wide" }, button("Fix everything", () => change(repaired, "Everything is fixed."), { id: "mend", class: "" }),
+        quiet("These change the simulated WhatsApp at ", h("code", null, state.demo.simulator), ", not Waypost. Watch the ",
           h("a", { href: "#/" }, "overview"), ", the ",
-          h("a", { href: "#/messages" }, "messages"), " and the ", h("a", { href: "#/ledger" }, "ledger"), " while you do."),
+          h("a", { href: "#/messages" }, "messages"), ", and the ", h("a", { href: "#/ledger" }, "ledger"), " while you change them."),
         h("form", { id: "faults", class: "faults", onsubmit: (event: Event) => event.preventDefault() },
           faults.map(slider),
-          numbers("Hang a number", "its calls are never answered", "hang", hanging, ids => change({ hang_numbers: ids }, "Changed.")),
-          numbers("Expire a token", "code 190: the platform holds the sender", "expire", held,
+          numbers("Hang a number", "its calls get no response", "hang", hanging, ids => change({ hang_numbers: ids }, "Changed.")),
+          numbers("Expire a token", "code 190: Waypost holds the sender", "expire", held,
             ids => change({ fail_numbers: Object.fromEntries(ids.map(id => [id, 190])) }, "Changed.")),
           h("p", { id: "faults-note", role: "status", class: bad ? "error" : "quiet" }, said))));
   }

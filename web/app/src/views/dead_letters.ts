@@ -1,4 +1,4 @@
-// Dead letters: what the platform gave up on, why, what to do about it, and the buttons that do it.
+// Dead letters: their failures, the advice, and the actions.
 import { ask, messageOf } from "../api/client.ts";
 import { DeadLetters, Discard, Requeue, type DeadLetterFilter, type DeadLettersData } from "../api/operations.ts";
 import { count, plural, shortId, words } from "../lib/format.ts";
@@ -16,7 +16,7 @@ const every = 3000;
 export function deadLetters(route: Route): View {
   let sender = "", category = "", code = "", label = "";
   let page: Page | null = null, cursors: (string | null)[] = [null], fault = "";
-  let all = false; // all that the filter finds is selected, not only what is ticked
+  let all = false; // all that match the filter are selected, not only the checked ones
   const ticked = new Set<string>();
   let stop: () => void = () => {};
   let round = 0;
@@ -77,7 +77,7 @@ export function deadLetters(route: Route): View {
         input("Label", label, "name=value", "text", value => setQuery({ label: value })),
         described ? h("a", { class: "clear", href: "#/dead-letters" }, "Clear all") : null),
       card(["Dead letters ", page
-        ? h("span", { class: "quiet", id: "dead-count" }, described ? `${count(page.totalCount)} by ${described}` : count(page.totalCount))
+        ? h("span", { class: "quiet", id: "dead-count" }, described ? `${count(page.totalCount)} with ${described}` : count(page.totalCount))
         : null],
         { id: "dead-letters", class: "wide" }, null,
         categories(),
@@ -93,9 +93,9 @@ export function deadLetters(route: Route): View {
   }
 
   function empty(described: string): VNode {
-    return h("div", { class: "nothing" }, described ? quiet(`No dead letter by ${described}.`)
-      : [h("p", null, "Nothing awaits a decision."),
-        quiet("A message becomes a dead letter when its attempts are used up, or when its answer was lost and it must not be sent twice.")]);
+    return h("div", { class: "nothing" }, described ? quiet(`No dead letters with ${described}.`)
+      : [h("p", null, "No dead letters await a decision."),
+        quiet("A message becomes a dead letter when its attempts are used up, or when a response was lost and the message must not be sent twice.")]);
   }
 
   function categories(): Child {
@@ -112,17 +112,17 @@ export function deadLetters(route: Route): View {
   function selection({ totalCount, edges }: Page, described: string): VNode {
     const chosen = all ? totalCount : ticked.size;
     const input = all ? { filter: filter() } : { ids: [...ticked] };
-    const what = all ? described ? `All by ${described}.` : "All dead letters." : "Those that are ticked.";
-    const reason = forbidden(Requeue) ?? forbidden(Discard);
+    const what = all ? described ? `All dead letters with ${described}.` : "All dead letters." : "The selected dead letters.";
+    const reason = forbidden(Requeue, "Requeueing") ?? forbidden(Discard, "Discarding");
     const shown = edges.map(({ node }) => node.message.id);
     return h("div", { class: "selection" },
-      reason ? quiet(`To requeue or discard: ${reason}`) : [
+      reason ? quiet(reason) : [
         button("Requeue…", () => requeueDeadLetters(input, what, changed), { class: "", disabled: chosen === 0, id: "requeue" }),
         button("Discard…", () => discardDeadLetters(input, what, changed), { disabled: chosen === 0, id: "discard" }),
-        h("span", { role: "status" }, chosen === 0 ? "Nothing is selected." : all
-          ? `All ${count(chosen)} that the filter finds are selected.` : `${count(chosen)} selected.`),
+        h("span", { role: "status" }, chosen === 0 ? "None selected." : all
+          ? `All ${count(chosen)} that match the filter are selected.` : `${count(chosen)} selected.`),
         all || totalCount <= shown.length && ticked.size === totalCount ? null
-          : button(`Select all ${count(totalCount)}${described ? " that the filter finds" : ""}`,
+          : button(`Select all ${count(totalCount)}${described ? " that match the filter" : ""}`,
             () => { all = true; ticked.clear(); refresh(); }, { class: "plain small", id: "select-all" }),
         chosen > 0 ? button("Select none", () => { all = false; ticked.clear(); refresh(); }, { class: "plain small" }) : null,
       ]);
@@ -134,7 +134,7 @@ export function deadLetters(route: Route): View {
     const allowed = !forbidden(Requeue);
     const tick = (id: string, on: boolean): void => {
       if (all) {
-        all = false; // from "all that the filter finds" one goes back to those on the page
+        all = false; // switch from all that match the filter to those on the page
         for (const other of ids) ticked.add(other);
       }
       if (on) ticked.add(id);
@@ -142,7 +142,7 @@ export function deadLetters(route: Route): View {
       refresh();
     };
     return h("table", { class: "stack dead" },
-      h("caption", { class: "unseen" }, "Dead letters, the newest first"),
+      h("caption", { class: "unseen" }, "Dead letters, newest first"),
       h("thead", null, h("tr", null,
         allowed ? h("th", { scope: "col", class: "tick" }, h("input", {
           type: "checkbox", "aria-label": "Select this page", checked: every, indeterminate: some && !every,
@@ -152,7 +152,7 @@ export function deadLetters(route: Route): View {
             refresh();
           },
         })) : null,
-        ["Message", "To", "Sender", "What failed and what to do"].map(name => h("th", { scope: "col", key: name }, name)),
+        ["Message", "To", "Sender", "Failure and advice"].map(name => h("th", { scope: "col", key: name }, name)),
         h("th", { scope: "col", class: "number" }, "Attempts"), h("th", { scope: "col", class: "number" }, "Dead for"))),
       h("tbody", null, edges.map(({ node: { message, failure, at, attempts } }) => h("tr", { key: message.id },
         allowed ? h("td", { class: "tick" }, h("input", {

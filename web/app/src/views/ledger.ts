@@ -1,4 +1,4 @@
-// The ledger, now or as it was, how far the lists are behind, and the log itself.
+// The ledger, now or as of an earlier time, the lag of the lists, and the event log.
 import { ask, messageOf, sawServerTime } from "../api/client.ts";
 import { Ledger, Log, type EventFilter, type LoggedEvent } from "../api/operations.ts";
 import { plural, span } from "../lib/format.ts";
@@ -23,7 +23,7 @@ export function ledger(route: Route): View {
     stop();
     if (forbidden(Ledger)) return;
     const asOf = at && !Number.isNaN(Date.parse(at)) ? new Date(at).toISOString() : null;
-    // What was is asked once: it stays as it was.
+    // The past is loaded once, because it does not change.
     if (asOf) void load(asOf);
     else stop = poll(2000, () => load(null));
     void log(null);
@@ -77,16 +77,16 @@ export function ledger(route: Route): View {
       card(["Ledger ", balanced(books)], { id: "ledger", class: "wide" },
         quiet(books ? ["Complete up to ", time(books.asOf, "seconds")] : ""),
         fault ? h("p", { class: "error", role: "alert" }, fault) : null, ledgerFigures(books),
-        quiet("Every accepted message stands in exactly one column. ", state.behind === null ? "" : state.behind === 0
-          ? "The lists are not behind the log." : `The lists are ${span(state.behind)} behind the log.`)),
-      card("Log", { id: "log", class: "wide" }, button("Load again", () => void log(null)),
+        quiet("Every accepted message is in exactly one column. ", state.behind === null ? "" : state.behind === 0
+          ? "The lists are up to date." : `The lists are ${span(state.behind)} behind the event log.`)),
+      card("Log", { id: "log", class: "wide" }, button("Reload", () => void log(null)),
         h("div", { class: "filters" },
           input("Type", type, "Queued, Sent", value => setQuery({ type: value })),
             input("Stream begins with", stream, "sender-", value => setQuery({ stream: value })),
-          input("Message", message, "id", value => setQuery({ message: value })),
+          input("Message", message, "ID", value => setQuery({ message: value })),
           type || stream || message ? h("a", { class: "clear", href: "#/ledger" }, "Clear all") : null),
         logFault ? h("p", { class: "error", role: "alert" }, logFault) : null,
-        events === null ? quiet(searching ? "Searching the log…" : "") : events.length === 0 && !more ? quiet("No event is found.")
+        events === null ? quiet(searching ? "Searching the event log…" : "") : events.length === 0 && !more ? quiet("No events found.")
           : eventTable(events),
         h("div", { class: "pager" }, button(searching ? "Searching…" : "Older", () => void log(end), { disabled: !more || searching, id: "older-events" }),
           quiet(events ? plural(events.length, "event") : ""))));
@@ -101,15 +101,15 @@ export function ledger(route: Route): View {
 
 function eventTable(events: readonly LoggedEvent[]): Child {
   return h("table", { class: "stack log" },
-    h("caption", { class: "unseen" }, "Recorded events, the latest first"),
-    h("thead", null, h("tr", null, ["Recorded", "What", "Stream", "By", "Data"].map(name => h("th", { scope: "col", key: name }, name)))),
+    h("caption", { class: "unseen" }, "Recorded events, newest first"),
+    h("thead", null, h("tr", null, ["Recorded", "Event", "Stream", "By", "Data"].map(name => h("th", { scope: "col", key: name }, name)))),
     h("tbody", null, events.map(event => h("tr", { key: event.id },
       cell("Recorded", null, time(event.recordedAt)),
-      cell("What", null, h("strong", null, event.type)),
+      cell("Event", null, h("strong", null, event.type)),
       cell("Stream", { class: "mono wrap" }, event.correlationId ? h("a", { href: `#/messages/${event.correlationId}` }, `${event.stream}`)
         : event.stream, h("span", { class: "quiet" }, ` ${event.revision}`)),
       cell("By", null, event.by.name ?? event.by.id),
       h("td", { class: "wrap" }, h("details", null, h("summary", null, "Data"),
-        facts([["Id", mono(event.id)], ["Happened", event.occurredAt && time(event.occurredAt)], ["For", event.by.onBehalfOf]]),
+        facts([["ID", mono(event.id)], ["Happened", event.occurredAt && time(event.occurredAt)], ["For", event.by.onBehalfOf]]),
         h("pre", { tabindex: 0 }, JSON.stringify(event.data, null, 2))))))));
 }

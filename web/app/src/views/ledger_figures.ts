@@ -1,4 +1,4 @@
-// The ledger's columns, as the overview and the ledger's own view show them.
+// The ledger's columns, as shown on the overview and the ledger page.
 import type { LedgerData } from "../api/operations.ts";
 import { count } from "../lib/format.ts";
 import { h, type VNode } from "../ui/dom.ts";

@@ -1,4 +1,4 @@
-// One message: where it is, every call, every event.
+// One message: its status, every call, and every event.
 import { ask, messageOf, sawServerTime, serverNow } from "../api/client.ts";
 import { Cancel, Discard, OneMessage, OneMessageUpdates, Requeue, type Failure, type LoggedEvent,
   type OneMessageData } from "../api/operations.ts";
@@ -36,7 +36,7 @@ export function message(route: Route): View {
     refresh();
   }
 
-  /** Loads it again when it changes; changes that come together are one. */
+  /** Reloads the message when it changes. Changes in quick succession cause one reload. */
   function follow(after: string): void {
     stop = connection.subscribe(OneMessageUpdates, { id, after }, {
       cursor: data => data.messageUpdates.cursor,
@@ -60,9 +60,9 @@ export function message(route: Route): View {
     render: () => {
       if (!shown) {
         return h("section", { class: "card narrow" }, h("h2", null, "Message"), h("p", { class: "mono" }, id),
-          h("p", { role: "status", class: fault ? "error" : "" }, fault || (shown === null ? "No message has this id." : "Loading…")),
+          h("p", { role: "status", class: fault ? "error" : "" }, fault || (shown === null ? "There is no message with this ID." : "Loading…")),
           shown === null ? quiet("It may be an idempotency key: ",
-            h("a", { href: `#/messages?key=${encodeURIComponent(id)}` }, "look for one"), ".") : null);
+            h("a", { href: `#/messages?key=${encodeURIComponent(id)}` }, "search for it"), ".") : null);
       }
       return page(shown, () => void load());
     },
@@ -78,12 +78,12 @@ function page(m: Message, changed: () => void): VNode {
     card("Facts", { id: "facts" }, null, facts([
       ["To", m.to === null ? "erased" : may("PERSONAL")
         ? h("a", { class: "mono", href: `#/messages?to=${encodeURIComponent(m.to)}` }, m.to)
-        : mono(m.to)], // masked: it finds nothing
+        : mono(m.to)], // masked, so a search would find nothing
       ["Sender", h("a", { href: `#/senders/${encodeURIComponent(m.sender.id)}` }, m.sender.name)],
       ["Type", `${words(m.type)}, ${laneName(m.priority)} lane`],
       ["Attempts", `${count(m.attempts)}, in ${plural(m.calls, "call")}`],
       ["Reason", m.statusReason],
-      ["Sent twice", m.sentTwice ? chip("yes, after a lost answer", "warn") : null],
+      ["Sent twice", m.sentTwice ? chip("yes, after a lost response", "warn") : null],
       ["Queued", time(m.queuedAt)],
       ["Send at", m.sendAt && time(m.sendAt)],
       ["Expires", m.expiresAt && time(m.expiresAt)],
@@ -92,27 +92,28 @@ function page(m: Message, changed: () => void): VNode {
       ["Sent", m.sentAt && time(m.sentAt)],
       ["Delivered", m.deliveredAt && time(m.deliveredAt, "seconds")],
       ["Read", m.readAt && time(m.readAt, "seconds")],
-      ["Lost answer", m.onAmbiguous === "RESEND" ? "sent again" : "becomes a dead letter"],
+      ["Lost response", m.onAmbiguous === "RESEND" ? "sent again" : "becomes a dead letter"],
       ["Idempotency key", m.idempotencyKey && mono(m.idempotencyKey)],
-      ["WhatsApp id", m.whatsappId && mono(m.whatsappId)],
-      ["Answers", m.replyTo && mono(m.replyTo)],
-      ["Labels", m.labels.length > 0 ? m.labels.map(({ name, value }) =>
-        h("a", { key: name, class: "label", href: `#/messages?label=${encodeURIComponent(`${name}=${value}`)}` }, `${name} = ${value}`))
+      ["WhatsApp ID", m.whatsappId && mono(m.whatsappId)],
+      ["Reply to", m.replyTo && mono(m.replyTo)],
+      ["Labels", m.labels.length > 0 ? m.labels.map(({ name, value }) => !may("PERSONAL")
+        ? h("span", { key: name, class: "label" }, `${name} = ${value}`)
+        : h("a", { key: name, class: "label", href: `#/messages?label=${encodeURIComponent(`${name}=${value}`)}` }, `${name} = ${value}`))
           : null],
       ["Erased", m.erasedAt && time(m.erasedAt)],
     ])),
     card("Content", { id: "content" }, null, m.content !== null
       ? h("pre", { tabindex: 0, "aria-label": "Content" }, JSON.stringify(m.content, null, 2))
-      : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "There is none." : "Needs a key with the scope PERSONAL.")),
+      : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "None." : "The content requires a key with the scope PERSONAL.")),
     card("Timeline", { id: "timeline", class: "wide" }, m.history ? null
-      : quiet("Its calls; the recorded events need a key with the scope AUDIT."), timeline(m)),
+      : quiet("Calls only. The recorded events require a key with the scope AUDIT."), timeline(m)),
     card("Attempts", { id: "attempts", class: "wide" }, null, attempts(m)));
 }
 
 function actions(m: Message, changed: () => void): Child {
   const shown: Child[] = [], reasons = new Set<string>();
   const offer = (operation: Parameters<typeof forbidden>[0], made: VNode): void => {
-    const reason = forbidden(operation);
+    const reason = forbidden(operation, "Changing the message");
     if (reason) reasons.add(reason);
     else shown.push(made);
   };
@@ -122,7 +123,7 @@ function actions(m: Message, changed: () => void): Child {
     offer(Requeue, button("Requeue…", () => requeueDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "requeue" }));
     offer(Discard, button("Discard…", () => discardDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "discard" }));
   }
-  return [...shown, [...reasons].map(reason => quiet(`To act on it: ${reason}`))];
+  return [...shown, [...reasons].map(reason => quiet(reason))];
 }
 
 function failureCard(m: Message): VNode {
@@ -132,11 +133,11 @@ function failureCard(m: Message): VNode {
     f.details ? quiet(f.details) : null,
     facts([["Category", h("a", { href: `#/messages?category=${encodeURIComponent(f.category)}` }, words(f.category))],
       ["Code", f.code === null ? null : String(f.code)],
-      ["HTTP status", f.httpStatus === null ? null : String(f.httpStatus)], ["Meta's trace", f.fbtraceId && mono(f.fbtraceId)],
+      ["HTTP status", f.httpStatus === null ? null : String(f.httpStatus)], ["Meta's trace ID", f.fbtraceId && mono(f.fbtraceId)],
         ["At", time(f.at)]]));
 }
 
-/** What failed in one line. */
+/** Describes a failure in one line. */
 export function explain(f: Failure): string {
   const source = [f.code === null ? null : `code ${f.code}`, f.httpStatus === null ? null : `HTTP ${f.httpStatus}`, words(f.category),
     words(f.class)];
@@ -172,7 +173,7 @@ function byEvents(events: readonly LoggedEvent[]): Entry[] {
   });
 }
 
-/** What an event says beyond its name, where that is short. */
+/** Returns the most important data of an event in one line. */
 function gist({ data }: LoggedEvent): string {
   if (typeof data !== "object" || data === null) return "";
   const record = data as Record<string, unknown>, failure = record.failure as Record<string, unknown> | undefined;
@@ -185,8 +186,8 @@ function gist({ data }: LoggedEvent): string {
 }
 
 const outcomes: Record<string, [string, Tone]> = {
-  UNDER_WAY: ["under way", "move"], ACCEPTED: ["accepted", "good"], FAILED: ["failed", "bad"], DEFERRED: ["deferred", "warn"],
-    UNKNOWN: ["answer lost", "warn"],
+  UNDER_WAY: ["in flight", "move"], ACCEPTED: ["accepted", "good"], FAILED: ["failed", "bad"], DEFERRED: ["deferred", "warn"],
+    UNKNOWN: ["response lost", "warn"],
 };
 
 function byCalls(m: Message): Entry[] {
@@ -200,25 +201,25 @@ function byCalls(m: Message): Entry[] {
   }
   add(m.deliveredAt, "good", "Delivered");
   add(m.readAt, "good", "Read");
-  if (m.status === "FAILED" || m.status === "DEAD_LETTERED") add(m.failure?.at ?? null, "bad", m.status === "FAILED" ? "Failed for good"
+  if (m.status === "FAILED" || m.status === "DEAD_LETTERED") add(m.failure?.at ?? null, "bad", m.status === "FAILED" ? "Failed permanently"
     : "Dead letter", m.failure?.advice);
-  // WhatsApp's times are whole seconds and may lie before the call that caused them, so near ties keep this order.
+  // WhatsApp's times are whole seconds and can be before the call that caused them, so entries within a second keep this order.
   return entries.sort((a, b) => Math.floor(Date.parse(a.at) / 1000) - Math.floor(Date.parse(b.at) / 1000));
 }
 
 function timeline(m: Message): Child {
   const entries = m.history ? byEvents(m.history.edges.map(({ node }) => node)) : byCalls(m);
   if (m.status === "RETRYING" && m.retryAt) entries.push({ key: "next", at: m.retryAt, tone: "warn", text: "Next attempt" });
-  if (m.status === "QUEUED" && m.sendAt) entries.push({ key: "next", at: m.sendAt, tone: "wait", text: "To be sent" });
+  if (m.status === "QUEUED" && m.sendAt) entries.push({ key: "next", at: m.sendAt, tone: "wait", text: "Scheduled to be sent" });
   return [
     h("ol", { class: "timeline", "aria-label": "Timeline" },
       entries.map(({ key, at, tone, text, detail, data }) => h("li", { key, "data-tone": tone },
       time(at), h("div", null, h("p", null, text, detail ? h("span", { class: "quiet" }, detail) : null),
         data !== undefined && data !== null
-          ? h("details", null, h("summary", { class: "quiet" }, "as recorded"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2)))
+          ? h("details", null, h("summary", { class: "quiet" }, "Recorded data"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2)))
           : null)))),
     m.history?.pageInfo.hasNextPage
-      ? quiet("The first 200 events are shown; ", h("a", { href: `#/ledger?message=${m.id}` }, "the log has them all"), ".") : null,
+      ? quiet("These are the first 200 events. ", h("a", { href: `#/ledger?message=${m.id}` }, "Show all in the event log"), ".") : null,
   ];
 }
 
@@ -226,7 +227,7 @@ const attemptColumns = [{ name: "Call", class: "number" }, { name: "Began" }, { 
   { name: "Failure" }, { name: "Settled by", class: "extra" }];
 
 function attempts(m: Message): Child {
-  if (m.attemptLog.length === 0) return quiet("No call was made yet.");
+  if (m.attemptLog.length === 0) return quiet("No calls yet.");
   return table({ class: "attempts" }, "Calls to WhatsApp", attemptColumns, m.attemptLog.map(attempt => {
     const [outcome, tone] = outcomes[attempt.outcome]!;
     return h("tr", { key: attempt.call },

@@ -1,10 +1,10 @@
-// The messages: the newest live, or what a search finds, page by page.
+// The messages: the newest ones live, or the results of a search, page by page.
 import { ask, messageOf, sawServerTime, ServerAway, since } from "../api/client.ts";
 import { CancelMany, MessageCounts, MessageUpdates, Messages, Position, type MessageCountsData, type MessageFilter, type MessageRow,
   type MessageStatus } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
 import { age, count, laneName, plural, shortId, words } from "../lib/format.ts";
-import { describe, fromQuery, priorities, statuses, toQuery, types, type Filters } from "../lib/recognise.ts";
+import { describe, fromQuery, priorities, statuses, toQuery, types, type Filters } from "../lib/recognize.ts";
 import { go, link, type Route, type View } from "../route.ts";
 import { everySecond, forbidden, poll, refresh, report, senderChoices } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
@@ -12,14 +12,14 @@ import { button, card, cell, chip, choose, quiet, statusChip, table } from "../u
 import { cancelMessages } from "./actions.ts";
 
 const pageSize = 50;
-const rowLimit = 40; // that change live
-const rowsPerSecond = 3; // of a busy sender only a sample is shown, so that each row can be watched
+const rowLimit = 40; // rows that change live
+const rowsPerSecond = 3; // of a busy sender, only a sample is shown, so that each row can be followed
 const troubledPerSecond = 2;
-const busy = 400; // updates a second above which rows are asked for instead of followed
+const busy = 400; // updates per second above which rows are polled instead of followed
 const busyEvery = 2000;
 const listEvery = 4000;
-const countEvery = 10_000; // a count goes through all that is found
-const busyRounds = 15; // of asking, before it is tried to follow again
+const countEvery = 10_000; // a count reads all matching rows
+const busyRounds = 15; // polls before another attempt to follow
 const troubled: readonly MessageStatus[] = ["RETRYING", "AMBIGUOUS", "FAILED", "DEAD_LETTERED", "EXPIRED"];
 
 export function messages(route: Route): View {
@@ -28,7 +28,7 @@ export function messages(route: Route): View {
   function begin(query: URLSearchParams): void {
     end();
     filters = fromQuery(query);
-    // What can be followed is followed; what has to be looked for is listed.
+    // Filters by sender and status can be followed live. Other filters are searched.
     const followed = Object.keys(filters).every(name => name === "sender" || name === "status") && !query.has("page");
     if (followed) feed = new Feed(filters);
     else page = new Pages(filters);
@@ -85,7 +85,7 @@ function filterBar(filters: Filters, live: boolean): VNode {
     choose("Type", filters.type ?? "", [["", "all"], ...types.map(t => [t, words(t)] as const)], value => set("type", value)),
     choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map(p => [p, laneName(p)] as const)],
       value => set("priority", value)),
-    parts.length > 0 ? h("p", { class: "searched" }, "Found by ", h("strong", null, parts.join(", "))) : null,
+    parts.length > 0 ? h("p", { class: "searched" }, "Filtered by ", h("strong", null, parts.join(", "))) : null,
     Object.keys(filters).length > 0 ? h("a", { class: "clear", href: "#/messages" }, "Clear all") : null);
 }
 
@@ -97,7 +97,7 @@ function withPage(query: URLSearchParams, listed: boolean): URLSearchParams {
 // ───────────── rows ─────────────
 
 const columns = [
-  { name: "Id" }, { name: "To" }, { name: "Sender", class: "extra" }, { name: "Type", class: "extra" }, { name: "Lane", class: "extra" },
+  { name: "ID" }, { name: "To" }, { name: "Sender", class: "extra" }, { name: "Type", class: "extra" }, { name: "Lane", class: "extra" },
   { name: "Status" }, { name: "Why", class: "extra" }, { name: "Att.", title: "Attempts", class: "number" },
     { name: "Age", class: "number" },
 ];
@@ -118,7 +118,7 @@ const messageTable = (rows: readonly MessageRow[]): VNode =>
 
 // ───────────── live ─────────────
 
-/** The newest messages, changing as they move. */
+/** The newest messages, updated live. */
 class Feed {
   private rows = new Map<string, MessageRow>(); // oldest first
   private note = "Loading…";
@@ -126,7 +126,7 @@ class Feed {
   private stopped = false;
   private unfollow: () => void = () => {};
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private passedBy = -Infinity; // when a new message was last left out
+  private passedBy = -Infinity; // when a new message was last omitted
   private second = { at: 0, seen: 0, plain: 0, troubled: 0 };
   private readonly filters: Filters;
   private readonly untick = everySecond();
@@ -150,7 +150,7 @@ class Feed {
     else if (!this.holding) void this.start();
   };
 
-  /** Asks how far the lists are, loads the newest messages, then follows the log from there: no change falls between the two. */
+  /** Loads the position of the lists, then the newest messages, and follows the event log from that position, so that no change is missed. */
   private async start(asking = 0): Promise<void> {
     clearTimeout(this.timer);
     this.unfollow();
@@ -177,7 +177,7 @@ class Feed {
     } catch (error) {
       if (this.stopped) return;
       report(error);
-      this.note = "The messages could not be loaded; they are asked for again.";
+      this.note = "Could not load the messages. Retrying.";
       this.timer = setTimeout(() => void this.start(), 2000);
     }
   }
@@ -192,7 +192,7 @@ class Feed {
     const { status } = this.filters;
     const fits = !status || status.includes(message.status);
     if (this.rows.has(message.id)) {
-      // A row that fits no longer stays while it is among the newest: one sees what became of it.
+      // A row that no longer matches stays while it is among the newest, so that its outcome is visible.
       this.rows.set(message.id, message);
     } else if (fits && this.sampled(message)) {
       this.rows.set(message.id, message);
@@ -222,24 +222,24 @@ class Feed {
   render(): VNode {
     const rows = [...this.rows.values()].reverse();
     const sample = Date.now() - this.passedBy < 5000;
-    return card(["Messages ", this.holding ? chip("held still", "warn") : chip("live", "good")], { id: "live-messages", class: "wide" }, [
-      button(this.holding ? "Go on" : "Hold still", () => this.hold(), { id: "hold", "aria-pressed": String(this.holding) }),
+    return card(["Messages ", this.holding ? chip("paused", "warn") : chip("live", "good")], { id: "live-messages", class: "wide" }, [
+      button(this.holding ? "Resume" : "Pause", () => this.hold(), { id: "hold", "aria-pressed": String(this.holding) }),
       h("a", { class: "plain button", href: link(["messages"], withPage(toQuery(this.filters), true)) }, "List all"),
     ],
     messageTable(rows),
-    quiet(this.note || (this.holding ? "Held still."
-      : rows.length === 0 ? (this.filters.status ? "No message has this status." : "No message yet.")
-      : sample ? "A sample: a few new messages of each second, so that they can be followed. The overview counts all." : "\u00a0")));
+    quiet(this.note || (this.holding ? "Paused."
+      : rows.length === 0 ? (this.filters.status ? "No messages with this status." : "No messages yet.")
+      : sample ? "A sample of a few new messages per second, so that you can follow them. The overview counts all messages." : "\u00a0")));
   }
 }
 
 // ───────────── listed ─────────────
 
-/** What a search finds, page by page. The page that is shown is asked for again and again: what becomes of its messages is seen. */
+/** The results of a search, page by page. The current page is polled, so that it shows the progress of its messages. */
 class Pages {
   private rows: MessageRow[] | null = null;
   private counts: MessageCountsData["messageCounts"] | null = null;
-  private cursors: (string | null)[] = [null]; // one for each page that has been gone to
+  private cursors: (string | null)[] = [null]; // one for each visited page
   private next: string | null = null;
   private fault = "";
   private readonly filters: Filters;
@@ -273,13 +273,13 @@ class Pages {
       const { messages: { edges, pageInfo } } = await ask(Messages, {
         filter: messageFilter(this.filters), first: pageSize, after: this.cursors.at(-1) ?? null,
       }, this.abort.signal);
-      if (mine !== this.round) return; // somebody has turned the page
+      if (mine !== this.round) return; // the user has turned the page
       this.rows = edges.map(({ node }) => node);
       this.next = pageInfo.hasNextPage ? pageInfo.endCursor : null;
       this.fault = "";
     } catch (error) {
       if (this.abort.signal.aborted || mine !== this.round) return;
-      if (error instanceof ServerAway) report(error); // what is shown stays
+      if (error instanceof ServerAway) report(error); // keep the current rows
       else this.fault = messageOf(error);
     }
     refresh();
@@ -295,19 +295,19 @@ class Pages {
     const waiting = this.counts?.some(({ status }) => status === "QUEUED" || status === "RETRYING") && !forbidden(CancelMany);
     return card(["Messages ", total === undefined ? null : h("span", { class: "quiet", id: "found" }, plural(total, "message"))],
       { id: "found-messages", class: "wide" }, [
-      waiting ? button("Cancel those that wait…",
+      waiting ? button("Cancel waiting messages…",
         () => cancelMessages(messageFilter(this.filters), describe(this.filters).join(", "), () => this.reload()), { id: "cancel-many" })
         : null,
       h("a", { class: "plain button", href: link(["messages"]) }, "Live"),
     ],
       h("div", { class: "counts" }, summary),
       this.fault ? h("p", { class: "error", role: "alert" }, this.fault) : null,
-      this.rows === null ? quiet(this.fault ? "" : "Loading…") : this.rows.length === 0 ? quiet("No message is found.")
+      this.rows === null ? quiet(this.fault ? "" : "Loading…") : this.rows.length === 0 ? quiet("No messages found.")
         : messageTable(this.rows),
       h("div", { class: "pager" },
         button("Newer", newer, { disabled: this.cursors.length <= 1 }),
         h("span", { class: "quiet" }, `Page ${this.cursors.length}`),
         button("Older", older, { disabled: this.next === null, id: "older" }),
-        h("span", { class: "quiet" }, "Updates by itself.")));
+        h("span", { class: "quiet" }, "Updates automatically.")));
   }
 }

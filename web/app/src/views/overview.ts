@@ -1,4 +1,4 @@
-// The overview: how much goes through, how fast, what fails, what waits.
+// The overview: throughput, latency, failures, and queues.
 import { ask, sawServerTime } from "../api/client.ts";
 import { AlertRules, Ledger, LiveMetrics, type LiveMetricsData, type Rule } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
@@ -16,7 +16,7 @@ import { LiveSeries, type Loaded, type Metrics } from "./series.ts";
 
 type Live = LiveMetricsData["metrics"];
 
-const nowSpan = 10; // seconds that "now" is the mean of
+const nowSpan = 10; // the window of "now" in seconds
 
 export function overview(route: Route): View {
   let window: Window, senderId: string | null;
@@ -53,7 +53,7 @@ export function overview(route: Route): View {
     [series, ends] = [null, []];
   }
 
-  /** Follows the figures while the tab is shown. */
+  /** Follows the metrics while the tab is visible. */
   function follow(length: number, every: number, take: (metrics: Live) => void): () => void {
     let stop: (() => void) | null = null;
     const turn = (): void => {
@@ -91,7 +91,7 @@ export function overview(route: Route): View {
       const open = openAlerts().filter(alert => !senderId || !alert.sender || alert.sender.id === senderId);
       const through = throughputSeries(series?.loaded ?? null), late = latencySeries(series?.loaded ?? null, boundOf(rules, senderId));
       return h("div", { class: "board" },
-        h("div", { class: "filters wide", role: "group", "aria-label": "What the figures are of" },
+        h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
           choose("Sender", senderId ?? "", figureChoices("all senders"),
             value => setQuery({ sender: value }), { id: "sender-filter" }),
           segments("Window", window.id, windows.map(({ id, name }) => [id, name] as const), id => setQuery({ window: id }))),
@@ -103,7 +103,7 @@ export function overview(route: Route): View {
           h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null,
         card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${window.name}`), errors(live)),
         card("Queues", { id: "queues" }, null,
-          state.senders?.length === 0 ? quiet("No sender yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)),
+          state.senders?.length === 0 ? quiet("No senders yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)),
         forbidden(Ledger) ? null
           : card(["Ledger ", balanced(books)], { id: "ledger", class: "wide" }, h("a", { href: "#/ledger" }, "Ledger and log"),
           ledgerFigures(books)));
@@ -137,14 +137,14 @@ function tiles(now: Live | null, live: Live | null, window: string): VNode {
       live?.errorRate && live.errorRate > 0.02 ? "bad" : null),
     tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live
       ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"),
-    tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing is due"
+    tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing due"
       : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null),
     tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost`
       : "…"),
     tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad"
       : null),
     tile("behind", "Read model", state.behind === null ? "…" : state.behind < 1 ? "current" : span(state.behind), (state.behind ?? 0) < 1
-      ? "not behind the log" : "behind the log", (state.behind ?? 0) > 5 ? "warn" : null));
+      ? "up to date" : "behind the event log", (state.behind ?? 0) > 5 ? "warn" : null));
 }
 
 // ───────────── plots ─────────────
@@ -153,11 +153,11 @@ function throughputSeries(loaded: Loaded | null): Series | null {
   if (!loaded) return null;
   const { from, step, points } = loaded;
   const most = Math.max(...points.map(point => Math.max(point.queued, point.sent, point.delivered)), 0);
-  // Few messages read better by the minute.
+  // Low rates are easier to read per minute.
   const perMinute = most / (step / 1000) < 0.5;
   const rate = (pick: (metrics: Metrics) => number): number[] => points.map(point => pick(point) / step * (perMinute ? 60_000 : 1000));
   return {
-    from, step, steps: points.length, unit: perMinute ? "messages a minute" : "messages a second",
+    from, step, steps: points.length, unit: perMinute ? "messages per minute" : "messages per second",
     write: value => `${figure(value)}${perMinute ? "/min" : "/s"}`,
     lines: [
       { name: "queued", look: "s-queued", values: rate(m => m.queued) },
@@ -172,7 +172,7 @@ function throughputSeries(loaded: Loaded | null): Series | null {
 function latencySeries(loaded: Loaded | null, rule: Rule | null): Series | null {
   if (!loaded) return null;
   const { from, step, points } = loaded;
-  // No delivery, no latency: the line has a gap there.
+  // Without deliveries there is no latency, so the line has a gap.
   const line = (name: string, look: string,
     pick: (metrics: Metrics) => string | null) => ({ name, look, values: points.map(point => seconds(pick(point))) });
   return {
@@ -189,12 +189,12 @@ function latencySeries(loaded: Loaded | null, rule: Rule | null): Series | null 
 
 const errorColumns = [
   { name: "Class" }, { name: "Category" }, { name: "Code", class: "number" }, { name: "Count", class: "number" },
-  { name: "Rate", title: "Share of all calls and statuses", class: "number" },
+  { name: "Rate", title: "Fraction of all calls and statuses", class: "number" },
 ];
 
 function errors(live: Live | null): Child {
   if (!live) return quiet("Loading…");
-  if (live.errorsByType.length === 0) return quiet("No call and no status failed.");
+  if (live.errorsByType.length === 0) return quiet("No failed calls or statuses.");
   const most = live.errorsByType[0]!.count;
   return table({ class: "errors" }, "Failed calls and statuses by type", errorColumns, live.errorsByType.slice(0, 12).map(error => {
     const search = new URLSearchParams({ category: error.category });

@@ -9,7 +9,7 @@ import { card, field, freshKey, markField, options, quiet, segments, values } fr
 
 type Kind = "text" | "template" | "other";
 
-/** An input whose outcome is not known, with its key: pressing the button again sends nothing twice. */
+/** An input with an unknown outcome, and its key, so that pressing the button again sends nothing twice. */
 let pending: { content: string; key: string } | null = null;
 
 export function queue(route: Route): View {
@@ -32,7 +32,7 @@ export function queue(route: Route): View {
       accepted = [{ id: queueMessage.message.id, replayed: queueMessage.replayed }, ...accepted].slice(0, 10);
       (form.elements.namedItem("body") as HTMLTextAreaElement | null)?.select();
     } catch (error) {
-      fault = error instanceof ServerAway ? "No answer came. Press Queue again: it will not be sent twice." : messageOf(error);
+      fault = error instanceof ServerAway ? "No response. Press Queue again: the message will not be sent twice." : messageOf(error);
       markField(form, error instanceof Refused ? error.field : error instanceof WrongField ? error.field : null);
     }
     busy = false;
@@ -59,23 +59,23 @@ export function queue(route: Route): View {
             h("div", { class: "row" },
               field("Lane", h("select", { name: "priority" },
                 options([["OTP", "OTP"], ["TRANSACTIONAL", "transactional"], ["BULK", "bulk"]], "TRANSACTIONAL"))),
-              field("Lost answer", h("select", { name: "onAmbiguous" },
+              field("Lost response", h("select", { name: "onAmbiguous" },
                 options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], "RESEND")))),
-            h("details", null, h("summary", null, "When, labels and key"),
+            h("details", null, h("summary", null, "Schedule, labels, and key"),
               h("div", { class: "row" },
                 field("Not before", h("input", { name: "sendAt", type: "datetime-local", step: 1 })),
                 field("Not after", h("input", { name: "expiresAt", type: "datetime-local", step: 1 }))),
               field("Labels", h("input", { name: "labels", autocomplete: "off", placeholder: "campaign=spring, order=1042" })),
               field("Idempotency key", h("input", { name: "idempotencyKey", maxlength: 128, autocomplete: "off", spellcheck: "false" }),
-                "The same key and content again is the same message. Nothing personal. Left out, the page makes one.")),
+                "Repeating the same key and content returns the same message. Don't include personal data. If empty, a key is generated.")),
             h("p", { class: "error", role: "alert" }, fault),
-            h("div", { class: "actions" }, h("button", { type: "submit", disabled: busy }, busy ? "Queueing…" : "Queue")))),
+            h("div", { class: "actions" }, h("button", { type: "submit", disabled: busy || !state.senders }, busy ? "Queueing…" : "Queue")))),
         card("Accepted", { id: "accepted" }, null,
           h("div", { id: "queue-note", role: "status" }, accepted.length === 0 ? null
             : h("ul", { class: "accepted" }, accepted.map(({ id, replayed }) =>
-            h("li", { key: `${id}${replayed}` }, replayed ? "Stood already: " : "Accepted as ",
+            h("li", { key: `${id}${replayed}` }, replayed ? "Already queued: " : "Message queued: ",
               h("a", { class: "mono", href: `#/messages/${id}`, title: id }, shortId(id)), ".")))),
-          accepted.length === 0 ? quiet("What is accepted is recorded before it is answered, and can be followed here.") : null));
+          accepted.length === 0 ? quiet("Queued messages are durably recorded. Follow them here.") : null));
     },
   };
 }
@@ -91,13 +91,13 @@ function content(kind: Kind): Child {
             { name: "name", required: true, autocomplete: "off", spellcheck: "false", placeholder: "hello_world" })),
           field("Language", h("input",
             { name: "language", required: true, autocomplete: "off", spellcheck: "false", placeholder: "en_US" }))),
-        field("Body variables", h("textarea", { name: "variables", rows: 3 }), "One a line, in their order."),
+        field("Body variables", h("textarea", { name: "variables", rows: 3 }), "One per line, in order."),
       ];
     default:
       return field("Content as JSON",
         h("textarea", { name: "json", rows: 6, required: true, spellcheck: "false", class: "mono",
         placeholder: '{ "image": { "link": "https://…", "caption": "…" } }' }),
-        "A MessageContentInput: image, video, audio, document, sticker, location, contacts, reaction or interactive.");
+        "A MessageContentInput: image, video, audio, document, sticker, location, contacts, reaction, or interactive.");
   }
 }
 
@@ -112,7 +112,7 @@ class WrongField extends Error {
 function read(held: Record<string, string>, kind: Kind): QueueMessageInput {
   const labels = (held.labels ?? "").split(",").map(label => label.trim()).filter(Boolean).map(label => {
     const at = label.indexOf("=");
-    if (at <= 0) throw new WrongField("labels", `“${label}” is no label; write name=value.`);
+    if (at <= 0) throw new WrongField("labels", `“${label}” is not a label; use name=value.`);
     return { name: label.slice(0, at).trim(), value: label.slice(at + 1).trim() };
   });
   return {
@@ -135,7 +135,7 @@ function contentOf(held: Record<string, string>, kind: Kind): MessageContentInpu
   try {
     return JSON.parse(held.json ?? "") as MessageContentInput;
   } catch (error) {
-    throw new WrongField("json", `This is no JSON: ${(error as Error).message}`);
+    throw new WrongField("json", `Invalid JSON: ${(error as Error).message}`);
   }
 }
 

@@ -1,4 +1,4 @@
-// What waits, by sender and lane.
+// The queues by sender and lane.
 import type { SenderNow } from "../api/operations.ts";
 import { count, figure, laneName, seconds, sentence, span } from "../lib/format.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
@@ -6,12 +6,12 @@ import { cell, chip, statusChip, table, type Tone } from "../ui/parts.ts";
 
 const columns = [
   { name: "Sender" }, { name: "Lane" }, { name: "Due", title: "Due and not yet accepted", class: "number" },
-  { name: "Oldest due", class: "number" }, { name: "Drain/min", title: "Messages that ended waiting in the last minute", class: "number" },
-  { name: "Empty in", title: "When the queue is empty at this drain", class: "number" },
+  { name: "Oldest due", class: "number" }, { name: "Drain/min", title: "Messages that left the queue in the last minute", class: "number" },
+  { name: "Empty in", title: "Time until the queue is empty at this drain rate", class: "number" },
   { name: "Scheduled", title: "Waiting for their sendAt", class: "number" },
 ];
 
-/** When a queue is empty at its drain: never, if something is due and nothing leaves. */
+/** Returns the time until a queue is empty at its drain rate: never, if messages are due but none leave. */
 export function emptyIn(sender: SenderNow): string {
   const left = seconds(sender.emptyIn);
   if (left !== null) return sender.queueDepth === 0 ? "–" : left < 1 ? "< 1 s" : span(left);
@@ -28,7 +28,7 @@ function due(iso: string | null): Child {
 }
 
 export function queuesTable(senders: readonly SenderNow[]): VNode {
-  return table({ class: "stack queues" }, "What waits, by sender and lane", columns, senders.flatMap(sender => [
+  return table({ class: "stack queues" }, "Queues by sender and lane", columns, senders.flatMap(sender => [
     h("tr", { key: sender.id, class: "total" },
       h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name),
         sender.state === "ACTIVE" ? null : [" ", statusChip(sender.state)]),

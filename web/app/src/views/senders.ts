@@ -1,8 +1,8 @@
-// Senders: whether each sends, how fast, what waits, and the buttons that change it.
+// Senders: their state, rate, and queues, and the actions.
 import { ask, serverNow } from "../api/client.ts";
 import { Pause, RegisterSender, Resume, SetRate, UpdateSender, type SenderNow } from "../api/operations.ts";
 import { count, figure, laneName, seconds, sentence, span } from "../lib/format.ts";
-import { priorities } from "../lib/recognise.ts";
+import { priorities } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
 import { everySecond, forbidden, putSender, state } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/dom.ts";
@@ -17,13 +17,13 @@ export function senders(route: Route): View {
     title: "Senders", stop: untick,
     render: () => {
       const shown = (state.senders ?? []).filter(sender => !only || sender.id === only);
-      const reason = forbidden(RegisterSender);
+      const reason = forbidden(RegisterSender, "Changing senders");
       return h("div", { class: "board" },
         h("div", { class: "page-head wide" }, h("h2", null, only ? `Sender ${only}` : "Senders"),
           h("div", { class: "tools" }, only ? h("a", { href: "#/senders" }, "All senders") : null,
-            reason ? quiet(`To change senders: ${reason}`) : button("Register a sender…", register, { class: "", id: "register" }))),
+            reason ? quiet(reason) : button("Register sender…", register, { class: "", id: "register" }))),
         state.senders === null ? quiet("Loading…") : shown.length === 0 ? card("No sender", { class: "wide", id: "none" }, null,
-          quiet(only ? "No sender has this id, or the key may not see it." : "Register the phone number that messages are to go out from."))
+          quiet(only ? "There is no sender with this ID, or the key has no access to it." : "Register the phone number to send messages from."))
             : shown.map(senderCard));
     },
   };
@@ -38,15 +38,15 @@ function senderCard(sender: SenderNow): VNode {
       h("p", null, h("strong", null, hold.message), hold.code === null ? null : ` Code ${hold.code}.`, ` Held since `,
         time(hold.since, "seconds"), "."),
       h("p", null, hold.advice),
-      quiet(hold.nextProbeAt ? ["WhatsApp is asked again ", soon(hold.nextProbeAt), " whether it is mended."]
-        : "No process sends for it now, so none asks WhatsApp whether it is mended.")) : null,
+      quiet(hold.nextProbeAt ? ["Next check with WhatsApp: ", soon(hold.nextProbeAt), "."]
+        : "No process sends for this sender, so none checks with WhatsApp whether the problem is fixed.")) : null,
     !hold && sender.stateReason ? h("div", { class: "callout", "data-tone": toneOf(sender.state) }, h("p", null, sender.stateReason))
       : null,
     paused ? h("div", { class: "callout", "data-tone": "warn" },
       h("p", null, `Paused: ${sender.pausedPriorities.map(laneName).join(", ")}.`)) : null,
     sender.throttledUntil && Date.parse(sender.throttledUntil) > serverNow()
       ? h("div", { class: "callout", "data-tone": "warn" },
-      h("p", null, "WhatsApp throttles it until ", time(sender.throttledUntil, "seconds"), ".")) : null,
+      h("p", null, "Throttled by WhatsApp until ", time(sender.throttledUntil, "seconds"), ".")) : null,
     h("dl", { class: "figures" },
       figureOf("Rate", `${count(sender.messagesPerSecond)}/s`),
         figureOf("Effective rate", `${figure(sender.effectiveRate)}/s`, sender.effectiveRate < sender.messagesPerSecond / 2 ? "warn"
@@ -58,7 +58,7 @@ function senderCard(sender: SenderNow): VNode {
       h("strong", null, sentence(laneName(priority))), h("span", null, `${count(depth)} due`),
       oldestDueAge ? h("span", { class: "quiet" }, `oldest ${span(floor(seconds(oldestDueAge)))}`) : null,
       sender.state === "PAUSED" || sender.pausedPriorities.includes(priority) ? chip("paused", "warn") : null))),
-    facts([["Number", sender.displayPhoneNumber], ["Phone number id", mono(sender.phoneNumberId)],
+    facts([["Number", sender.displayPhoneNumber], ["Phone number ID", mono(sender.phoneNumberId)],
       ["Business account", sender.businessAccountId && mono(sender.businessAccountId)]]),
     h("p", { class: "quiet" }, h("a", { href: `#/?sender=${encodeURIComponent(id)}` }, "Plots"), " · ",
       h("a", { href: `#/messages?sender=${encodeURIComponent(id)}` }, "Messages"),
@@ -81,8 +81,8 @@ function actions(sender: SenderNow): Child {
   const stopped = sender.state === "PAUSED" || sender.pausedPriorities.length > 0;
   const resume = (done: string): void => void attempt(done, async () => putSender((await ask(Resume, { id: sender.id })).resumeSender));
   return [
-    sender.hold ? button("Probe now", () => resume("WhatsApp is asked at once whether it is mended."), { class: "probe" }) : null,
-    stopped ? button("Resume", () => resume(`${sender.name} goes on.`), { class: "resume" }) : null,
+    sender.hold ? button("Check now", () => resume("Checking with WhatsApp now."), { class: "probe" }) : null,
+    stopped ? button("Resume", () => resume(`${sender.name} resumed.`), { class: "resume" }) : null,
     sender.state === "PAUSED" ? null : button("Pause…", () => pause(sender), { class: "plain pause" }),
     button("Rate…", () => setRate(sender), { class: "plain rate" }),
     button("Token…", () => setToken(sender), { class: "plain token" }),
@@ -94,10 +94,10 @@ function pause(sender: SenderNow): void {
   openDialog({
     title: `Pause ${sender.name}`, label: () => "Pause",
     body: () => [
-      h("p", null, "Messages are still accepted, and wait. Calls that are under way end as they do."),
+      h("p", null, "Messages are still accepted and wait. Calls in flight are completed."),
       h("fieldset", null, h("legend", null, "Lanes"), priorities.map(priority => h("label", { class: "check", key: priority },
         h("input", { type: "checkbox", name: `lane-${priority}`, value: priority, checked: true }), sentence(laneName(priority))))),
-      field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off" }), "For people to read."),
+      field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off" }), "Shown to operators."),
     ],
     run: async values => {
       const chosen = priorities.filter(priority => values[`lane-${priority}`]);
@@ -105,33 +105,33 @@ function pause(sender: SenderNow): void {
       const { pauseSender } = await ask(Pause,
         { id: sender.id, reason: values.reason!, priorities: chosen.length === priorities.length ? null : chosen });
       putSender(pauseSender);
-      note(`${sender.name} is paused.`);
+      note(`${sender.name} paused.`);
     },
   });
 }
 
 function setRate(sender: SenderNow): void {
   openDialog({
-    title: `Rate of ${sender.name}`, label: () => "Set the rate",
-    body: () => field("Calls a second",
+    title: `Rate of ${sender.name}`, label: () => "Set rate",
+    body: () => field("Calls per second",
       h("input", { name: "messagesPerSecond", type: "number", min: 1, max: 1000, step: 1, required: true,
       value: String(sender.messagesPerSecond) }),
-      "At most this many in any second. WhatsApp allows 80 at first."),
+      "The maximum in any second. WhatsApp initially allows 80."),
     run: async values => {
       putSender((await ask(SetRate, { id: sender.id, messagesPerSecond: Number(values.messagesPerSecond) })).setSenderRate);
-      note(`${sender.name} makes at most ${values.messagesPerSecond} calls a second.`);
+      note(`${sender.name} makes at most ${values.messagesPerSecond} calls per second.`);
     },
   });
 }
 
 const tokenField = (required: boolean): VNode => field("Access token",
   h("input", { name: "accessToken", type: "password", autocomplete: "off", spellcheck: "false", required }),
-    "Kept encrypted and never shown again.");
+    "Stored encrypted and never shown again.");
 
 function setToken(sender: SenderNow): void {
   openDialog({
-    title: `Access token of ${sender.name}`, label: () => "Replace the token",
-    body: () => [h("p", null, "Replaces the token in use", sender.hold ? ", and asks WhatsApp at once whether the fault is mended." : "."),
+    title: `Access token of ${sender.name}`, label: () => "Replace token",
+    body: () => [h("p", null, "Replaces the current token", sender.hold ? " and checks with WhatsApp immediately whether the problem is fixed." : "."),
       tokenField(true)],
     run: async ({ accessToken }) => {
       putSender((await ask(UpdateSender, { input: { id: sender.id, accessToken: accessToken! } })).updateSender);
@@ -146,7 +146,7 @@ function edit(sender: SenderNow): void {
     body: () => [
       field("Name", h("input", { name: "name", required: true, maxlength: 128, value: sender.name, autocomplete: "off" })),
       field("Number", h("input", { name: "displayPhoneNumber", value: sender.displayPhoneNumber ?? "", autocomplete: "off" }),
-        "As people read it."),
+        "In a readable format."),
       field("Business account",
         h("input", { name: "businessAccountId", value: sender.businessAccountId ?? "", inputmode: "numeric", autocomplete: "off" }),
         "Meta's WhatsApp Business Account ID."),
@@ -160,29 +160,29 @@ function edit(sender: SenderNow): void {
 
 function register(): void {
   openDialog({
-    title: "Register a sender", label: () => "Register",
+    title: "Register sender", label: () => "Register",
     body: () => [
       h("div", { class: "row" },
-        field("Id", h("input",
+        field("ID", h("input",
           { name: "id", required: true, maxlength: 64, pattern: "[A-Za-z0-9_\\-]+", autocomplete: "off", spellcheck: "false" }),
-          "Letters, digits, - and _. It stays."),
+          "Letters, digits, -, and _. It cannot be changed."),
         field("Name", h("input", { name: "name", required: true, maxlength: 128, autocomplete: "off" }))),
       h("div", { class: "row" },
-        field("Phone number id", h("input", { name: "phoneNumberId", required: true, inputmode: "numeric", autocomplete: "off" }),
+        field("Phone number ID", h("input", { name: "phoneNumberId", required: true, inputmode: "numeric", autocomplete: "off" }),
           "Meta's phone_number_id."),
         field("Business account", h("input", { name: "businessAccountId", inputmode: "numeric", autocomplete: "off" }),
           "WhatsApp Business Account ID.")),
       h("div", { class: "row" },
-        field("Number", h("input", { name: "displayPhoneNumber", autocomplete: "off" }), "As people read it."),
-        field("Calls a second",
+        field("Number", h("input", { name: "displayPhoneNumber", autocomplete: "off" }), "In a readable format."),
+        field("Calls per second",
           h("input", { name: "messagesPerSecond", type: "number", min: 1, max: 1000, step: 1, value: "80", required: true }))),
-      tokenField(false), quiet("Without a token the server's default one is used."),
+      tokenField(false), quiet("If empty, the server's default token is used."),
     ],
     run: async ({ messagesPerSecond, id, name, phoneNumberId, ...rest }) => {
       putSender((await ask(RegisterSender,
         { input: { id: id!, name: name!, phoneNumberId: phoneNumberId!, messagesPerSecond: Number(messagesPerSecond),
         ...rest } })).registerSender);
-      note(`${name} is registered.`);
+      note(`${name} registered.`);
     },
   });
 }

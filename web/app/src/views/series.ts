@@ -1,5 +1,5 @@
-// The series behind the overview's plots: loaded once, then step by step at its end. What has been is not asked again, as
-// figures of the past do not change; but for the last steps, which a read model that lags may complete later.
+// The series of the overview's plots. It is loaded once and then extended step by step. Past steps are not loaded again,
+// because they do not change, except the last ones, which a lagging read model may complete later.
 import { ask, serverNow } from "../api/client.ts";
 import { Series as SeriesQuery, type SeriesData } from "../api/operations.ts";
 import { duration } from "../lib/format.ts";
@@ -10,7 +10,7 @@ export type Metrics = SeriesData["metricSeries"][number]["metrics"];
 
 export interface Loaded { from: number; step: number; points: Metrics[] }
 
-// How many of the last steps are asked for again.
+// The number of last steps that are loaded again.
 const unsettledSteps = 2;
 
 export class LiveSeries {
@@ -30,10 +30,10 @@ export class LiveSeries {
   }
 
   private async load(): Promise<void> {
-    // A step is asked for when it has been over for a moment: what was recorded at its end is counted by then.
+    // A step is loaded a moment after its end, when the events at its end are counted.
     const { from, to } = stepBounds(serverNow() - 1500, this.window);
     const step = this.window.step * 1000;
-    // The browser's clock was ahead before the server's was known.
+    // The browser's clock was ahead until the server's was known.
     if (this.loaded && this.loaded.from > from + step) this.loaded = null;
     const before = this.loaded;
     if (before && before.from + before.points.length * step >= to) return;

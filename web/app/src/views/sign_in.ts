@@ -5,8 +5,10 @@ import { button, quiet } from "../ui/parts.ts";
 
 export const signInCard = (): VNode => h("section", { id: "sign-in", class: "card narrow", "aria-labelledby": "sign-in-title" },
   h("h2", { id: "sign-in-title" }, "API key"),
-  quiet("READ shows this page; PERSONAL adds numbers and contents, AUDIT the ledger and the log, SEND the form, OPERATE what changes ",
-    "senders, alerts and dead letters. The key stays in this tab until the tab is closed. The first start of the server prints an ADMIN key."),
+  quiet("The web UI requires the READ scope. PERSONAL adds phone numbers and content, AUDIT the ledger and the event log, SEND the form ",
+    "for messages, and OPERATE changes to senders, alerts, and dead letters. The key is kept in this tab until you close it. The ADMIN ",
+    "key is in the file admin.key in the server's data directory."),
+  session.wantsLink ? quiet("This is the demo. To sign in, open the link that it printed in the terminal.") : null,
   h("form", {
     id: "sign-in-form",
     onsubmit: (event: SubmitEvent) => {

@@ -1,5 +1,5 @@
-// The official Node client against the server that the connection string names: it speaks other parts of the protocol than
-// the Go client does, appends in batches and ids as text among them. Ends with 0 if everything is as it should be.
+// Runs the official Node client against the server in the connection string. The Node client uses parts of the protocol
+// that the Go client does not, for example batch appends and IDs as text. The exit code is 0 if everything works.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomUUID } from "node:crypto";
@@ -18,7 +18,7 @@ const collect = async (read) => {
   for await (const resolved of read) all.push(resolved.event);
   return all;
 };
-// next takes n events of a subscription and ends it.
+// next returns the next n events of a subscription and ends it.
 const next = async (subscription, n) => {
   const all = [];
   for await (const resolved of subscription) {

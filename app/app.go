@@ -1,0 +1,235 @@
+// Package app is the table of contents of the application. Commands lists what callers of
+// the API can do, and Queries lists what they can read. The GraphQL API gets both from
+// New, so it cannot use a command or query that is missing here. The other ports, such as
+// dispatch, ingest, and the webhook endpoint, get the commands that they need directly.
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/app/alerts"
+	"github.com/waypost/waypost/app/audit"
+	"github.com/waypost/waypost/app/bulk"
+	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/repository"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/access"
+	"github.com/waypost/waypost/domain/alert"
+	read "github.com/waypost/waypost/domain/audit"
+	"github.com/waypost/waypost/domain/hook"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
+)
+
+// Commands are everything that can be done to Waypost. Each one has recorded its events
+// when it returns.
+type Commands struct {
+	// QueueMessage accepts a message, or returns the existing one of a repeated request.
+	QueueMessage func(ctx context.Context, r message.Request, cause event.Cause) (command.Queued, error)
+	// QueueMessages is QueueMessage for several messages, with one result for each.
+	QueueMessages func(ctx context.Context, requests []message.Request, cause event.Cause) []command.QueueResult
+	// CancelMessage cancels a message that has no call in flight and was not accepted.
+	CancelMessage func(ctx context.Context, id uuid.UUID, reason string, cause event.Cause) (repository.Loaded, error)
+	// StartOperation starts to cancel, requeue, or discard many messages.
+	StartOperation func(ctx context.Context, r bulk.Request, cause event.Cause) (bulk.Operation, error)
+	// EraseRecipient erases the personal data of a recipient.
+	EraseRecipient func(ctx context.Context, to, reason string, cause event.Cause) (command.Erasure, error)
+
+	// RegisterSender registers a sender and claims its phone number.
+	RegisterSender func(ctx context.Context, r sender.Registration, token string, cause event.Cause) (sender.Sender, error)
+	// UpdateSender changes a sender, and its access token if one is given.
+	UpdateSender func(ctx context.Context, id string, u sender.Changes, token string, cause event.Cause) (sender.Sender, error)
+	// SetSenderRate changes the maximum number of calls per second.
+	SetSenderRate func(ctx context.Context, id string, callsPerSecond int, cause event.Cause) (sender.Sender, error)
+	// PauseSender stops some priorities of a sender, or all of them.
+	PauseSender func(ctx context.Context, id string, priorities []string, reason string, cause event.Cause) (sender.Sender, error)
+	// ResumeSender ends a pause.
+	ResumeSender func(ctx context.Context, id string, cause event.Cause) (sender.Sender, error)
+
+	// CreateKey creates an API key and returns it with its secret.
+	CreateKey func(ctx context.Context, caller access.Grant, r access.Request, cause event.Cause) (access.Key, string, error)
+	// CreateAccessToken creates a short-lived key for its issuer.
+	CreateAccessToken func(ctx context.Context, issuer access.Issuer, r access.Request, ttl time.Duration, cause event.Cause) (access.Key, string, error)
+	// RevokeKey revokes an API key.
+	RevokeKey func(ctx context.Context, caller access.Grant, id string, cause event.Cause) (access.Key, error)
+	// RecordRead records that someone reads the event log or personal data.
+	RecordRead func(ctx context.Context, by domain.Actor, r read.LogRead) error
+
+	// CreateOutgoingWebhook creates an outgoing webhook and returns it with its secret.
+	CreateOutgoingWebhook func(ctx context.Context, s hook.Spec, cause event.Cause) (hook.Hook, string, error)
+	// UpdateOutgoingWebhook replaces the configuration of an outgoing webhook.
+	UpdateOutgoingWebhook func(ctx context.Context, id string, s hook.Spec, cause event.Cause) (hook.Hook, error)
+	// RotateOutgoingWebhookSecret replaces the secret of an outgoing webhook.
+	RotateOutgoingWebhookSecret func(ctx context.Context, id string, cause event.Cause) (hook.Hook, string, error)
+	// DisableOutgoingWebhook stops deliveries.
+	DisableOutgoingWebhook func(ctx context.Context, id, reason string, cause event.Cause) (hook.Hook, error)
+	// EnableOutgoingWebhook resumes deliveries where they stopped.
+	EnableOutgoingWebhook func(ctx context.Context, id string, cause event.Cause) (hook.Hook, error)
+	// RemoveOutgoingWebhook permanently removes an outgoing webhook.
+	RemoveOutgoingWebhook func(ctx context.Context, id string, cause event.Cause) (hook.Hook, error)
+
+	// RaiseAlert raises an alert. It returns false if the alert already exists.
+	RaiseAlert func(ctx context.Context, id uuid.UUID, e alert.AlertRaised) (query.Alert, bool, error)
+	// ResolveAlert resolves an alert.
+	ResolveAlert func(ctx context.Context, id uuid.UUID, reason string) (query.Alert, error)
+	// AcknowledgeAlert records that an operator has acknowledged an alert.
+	AcknowledgeAlert func(ctx context.Context, id uuid.UUID, note string, cause event.Cause, sees func(alert.Alert) bool) (query.Alert, error)
+	// SetAlertRule changes a rule, or adds one.
+	SetAlertRule func(ctx context.Context, id string, c alert.RuleChanges, cause event.Cause) (alert.Rule, error)
+}
+
+// Queries are everything that can be asked. The fields read streams of the event log, so
+// they return what commands have just recorded. The embedded interfaces read the read
+// models, which can be a moment behind.
+type Queries struct {
+	// FindMessage returns a message.
+	FindMessage func(ctx context.Context, id uuid.UUID) (repository.Loaded, error)
+	// FindMessageAt returns a message at a revision or a later one.
+	FindMessageAt func(ctx context.Context, id uuid.UUID, revision event.Revision) (repository.Loaded, error)
+	// CheckMessages returns what QueueMessages would return, and records nothing.
+	CheckMessages func(ctx context.Context, requests []message.Request) []command.QueueResult
+	// FindOperation returns a bulk operation and its progress.
+	FindOperation func(ctx context.Context, id uuid.UUID) (bulk.Operation, error)
+	// AwaitOperation waits for the end of a bulk operation that this process runs.
+	AwaitOperation func(ctx context.Context, id uuid.UUID)
+	// FindSender returns a sender.
+	FindSender func(ctx context.Context, id string) (sender.Sender, error)
+	// ListKeys returns the API keys.
+	ListKeys func(ctx context.Context) ([]access.Key, error)
+	// FindKeyName returns the name of an API key.
+	FindKeyName func(ctx context.Context, id string) (string, bool, error)
+	// ListOutgoingWebhooks returns the outgoing webhooks.
+	ListOutgoingWebhooks func() []repository.RegisteredHook
+	// FindAlertAt returns an alert at a log position.
+	FindAlertAt func(ctx context.Context, id uuid.UUID, until event.Position) (query.Alert, error)
+	// ListAlertsAfter returns the alerts that changed after a log position.
+	ListAlertsAfter func(ctx context.Context, after event.Position) ([]query.Alert, error)
+	// ReadEvents returns a page of the event log.
+	ReadEvents func(ctx context.Context, f audit.Filter, p audit.Page) (audit.Events, error)
+	// PastLedger returns the ledger at an earlier time.
+	PastLedger func(ctx context.Context, senderID *string, asOf time.Time) (query.Ledger, error)
+
+	MessageReader
+	SenderReader
+	LedgerReader
+	MetricsReader
+	AlertReader
+	HookDeliveryReader
+}
+
+// MessageReader reads lists and counts of messages.
+type MessageReader interface {
+	// Messages returns a page of messages, newest first.
+	Messages(ctx context.Context, filter query.MessageFilter, page query.Page) (query.MessagePage, error)
+	// MessageCounts returns the number of messages with each status. It can leave out a
+	// status that no message has.
+	MessageCounts(ctx context.Context, filter query.MessageFilter) ([]query.StatusCount, error)
+	// DeadLetters returns a page of dead letters, newest first.
+	DeadLetters(ctx context.Context, filter query.DeadLetterFilter, page query.Page) (query.DeadLetterPage, error)
+	// SelectMessages passes all messages that the filter finds at one moment to yield.
+	SelectMessages(ctx context.Context, filter query.MessageFilter, yield func([]uuid.UUID) error) error
+	// SelectDeadLetters passes all dead letters that the filter finds at one moment to
+	// yield.
+	SelectDeadLetters(ctx context.Context, filter query.DeadLetterFilter, yield func([]uuid.UUID) error) error
+}
+
+// SenderReader reads senders and the depths of their queues.
+type SenderReader interface {
+	// Senders returns all senders, ordered by ID.
+	Senders(ctx context.Context, now time.Time) ([]query.Sender, error)
+	// Sender returns one sender, or false if the read model has no sender with that ID.
+	Sender(ctx context.Context, id string, now time.Time) (query.Sender, bool, error)
+	// QueueDepths returns the queue depth of each sender. It can leave out a sender whose
+	// queue is empty.
+	QueueDepths(ctx context.Context, now time.Time, ids []string) (map[string]query.QueueDepth, error)
+}
+
+// LedgerReader reads where all messages are, and how current the read models are.
+type LedgerReader interface {
+	// Ledger returns the ledger of one sender, or of all senders if senderID is nil.
+	Ledger(ctx context.Context, senderID *string, now time.Time) (query.Ledger, error)
+	// ReadModel returns the position and the lag of the read models.
+	ReadModel(ctx context.Context, now time.Time) (query.ReadModel, error)
+	// ParkedStreams returns the streams that the read models leave out.
+	ParkedStreams(ctx context.Context) ([]query.ParkedStream, error)
+}
+
+// MetricsReader reads metrics.
+type MetricsReader interface {
+	// Metrics returns the metrics of a window that ends now, of one sender, or of all
+	// senders if senderID is nil.
+	Metrics(ctx context.Context, senderID *string, window time.Duration, now time.Time) (query.Metrics, error)
+	// MetricSeries returns the metrics of each step of a time span.
+	MetricSeries(ctx context.Context, senderID *string, from, to time.Time, step time.Duration, now time.Time) ([]query.Metrics, error)
+	// SenderMetrics returns the metrics of several senders, without their queues.
+	SenderMetrics(ctx context.Context, senderIDs []string, window time.Duration, now time.Time) (map[string]query.Metrics, error)
+	// Lanes returns the status of the lanes of all processes.
+	Lanes(ctx context.Context) (map[string]query.LaneStatus, error)
+}
+
+// AlertReader reads alerts and rules.
+type AlertReader interface {
+	// Alerts returns a page of alerts, most recently changed first.
+	Alerts(ctx context.Context, f query.AlertFilter, p query.Page) (query.AlertPage, error)
+	// AlertRules returns the current rules.
+	AlertRules(ctx context.Context) ([]alert.Rule, error)
+	// AlertsPosition returns the log position that Alerts has reached.
+	AlertsPosition(ctx context.Context) (event.Position, error)
+}
+
+// HookDeliveryReader reads the deliveries to outgoing webhooks.
+type HookDeliveryReader interface {
+	// HookDeliveries returns a page of deliveries, newest first: before the given ID if it
+	// is not zero, and only failed deliveries if failed is set.
+	HookDeliveries(ctx context.Context, hookID string, failed bool, first int, before int64) (query.HookDeliveryPage, error)
+}
+
+// Parts are what New builds the commands and queries from. All are required.
+type Parts struct {
+	Messages   *command.Messages
+	Queue      *command.QueueMessage
+	Operations *bulk.Runner
+	Erase      *command.EraseRecipient
+	Senders    *command.Senders
+	Keys       *command.Keys
+	Hooks      *command.Hooks
+	Alerts     *alerts.Alerts
+	Audit      *audit.Reader
+	Reads      *audit.Reads
+
+	// ReadModel implements the reads that Ledger and HookDeliveries don't.
+	ReadModel interface {
+		MessageReader
+		SenderReader
+		MetricsReader
+		AlertReader
+	}
+	Ledger         LedgerReader
+	HookDeliveries HookDeliveryReader
+}
+
+// New returns all commands and queries.
+func New(p Parts) (Commands, Queries) {
+	return Commands{
+			QueueMessage: p.Queue.Handle, QueueMessages: p.Queue.HandleMany, CancelMessage: p.Messages.Cancel,
+			StartOperation: p.Operations.Start, EraseRecipient: p.Erase.Handle,
+			RegisterSender: p.Senders.Register, UpdateSender: p.Senders.Update, SetSenderRate: p.Senders.SetRate,
+			PauseSender: p.Senders.Pause, ResumeSender: p.Senders.Resume,
+			CreateKey: p.Keys.Create, CreateAccessToken: p.Keys.CreateToken, RevokeKey: p.Keys.Revoke, RecordRead: p.Reads.Record,
+			CreateOutgoingWebhook: p.Hooks.Register, UpdateOutgoingWebhook: p.Hooks.Update, RotateOutgoingWebhookSecret: p.Hooks.Rotate,
+			DisableOutgoingWebhook: p.Hooks.Disable, EnableOutgoingWebhook: p.Hooks.Enable, RemoveOutgoingWebhook: p.Hooks.Remove,
+			RaiseAlert: p.Alerts.Raise, ResolveAlert: p.Alerts.Resolve, AcknowledgeAlert: p.Alerts.Acknowledge, SetAlertRule: p.Alerts.SetRule,
+		}, Queries{
+			FindMessage: p.Messages.Load, FindMessageAt: p.Messages.LoadAt, CheckMessages: p.Queue.CheckMany,
+			FindOperation: p.Operations.Find, AwaitOperation: p.Operations.Wait, FindSender: p.Senders.Load,
+			ListKeys: p.Keys.List, FindKeyName: p.Keys.Name, ListOutgoingWebhooks: p.Hooks.List,
+			FindAlertAt: p.Alerts.LoadAt, ListAlertsAfter: p.Alerts.Missing, ReadEvents: p.Audit.Read, PastLedger: p.Audit.Ledger,
+			MessageReader: p.ReadModel, SenderReader: p.ReadModel, MetricsReader: p.ReadModel, AlertReader: p.ReadModel,
+			LedgerReader: p.Ledger, HookDeliveryReader: p.HookDeliveries,
+		}
+}

@@ -1,8 +1,0 @@
-//go:build unix && !linux
-
-package main
-
-import "syscall"
-
-// endWithParent does nothing: only Linux tells children that their parent has died.
-func endWithParent(*syscall.SysProcAttr) {}

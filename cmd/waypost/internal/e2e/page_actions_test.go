@@ -1,0 +1,288 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/waypost/waypost/cmd/waypost/internal/e2e/e2etest"
+	"github.com/waypost/waypost/cmd/waypost/internal/harness"
+)
+
+// All that the page can do to dead letters, alerts, rules and senders, in one demo;
+// and then it is restarted under the page.
+func TestPageDrivesThePlatform(t *testing.T) { //nolint:tparallel // its subtests share a page
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*pageTimeout)
+	defer cancel()
+	b := startBrowser(ctx, t)
+	d := newDemo(t)
+	d.start(ctx, t)
+	t.Cleanup(func() { d.stop(t) })
+	b.run(t, "open the page", chromedp.Navigate(d.link))
+	t.Run("dead letters", func(t *testing.T) { decideOnDeadLetters(ctx, t, b, d.simulator()) })
+	t.Run("alerts and senders", func(t *testing.T) { takeNoteAndChangeSenders(t, b) })
+	b.quiet(t)
+	t.Run("restart", func(t *testing.T) { outliveTheServer(ctx, t, b, d) })
+}
+
+func decideOnDeadLetters(ctx context.Context, t *testing.T, b *browser, simulator simulatorAccess) {
+	b.visit(t, "#/queue")
+	// One recipient's alone: a lane that meets nothing but faults would stop to spare the attempts.
+	setSimulator(ctx, t, simulator, `{"fail_recipients": {"14155550199": 131000}}`)
+	b.fill(t, "#queue input[name=to]", "+14155550199")
+	for i := range 3 {
+		b.set(t, "#queue textarea", fmt.Sprintf("Your table %d is ready.", i))
+		b.click(t, "#queue button[type=submit]")
+		b.await(t, "that it is accepted", fmt.Sprintf(`document.querySelectorAll("#queue-note a").length === %d`, i+1))
+	}
+
+	// In the meantime, a scheduled message is cancelled.
+	b.set(t, "#queue input[name=to]", "+14155550109")
+	b.set(t, "#queue textarea", "See you tomorrow.")
+	b.click(t, "#queue summary")
+	b.set(t, "#queue input[name=sendAt]", time.Now().Add(24*time.Hour).UTC().Format("2006-01-02T15:04:05"))
+	b.click(t, "#queue button[type=submit]")
+	b.await(t, "that it is accepted", `document.querySelectorAll("#queue-note a").length === 4`)
+	b.click(t, "#queue-note a")
+	b.awaitText(t, "#facts", "Send at")
+	b.click(t, "#cancel")
+	b.fill(t, "dialog input[name=reason]", "the appointment moved")
+	b.click(t, "dialog button[type=submit]")
+	b.await(t, "the message as cancelled", `document.querySelector("#message .chip").textContent === "cancelled" && document.querySelector("#cancel") === null`)
+	b.awaitText(t, "#timeline", "the appointment moved")
+	// Another one is called off with all that a search finds.
+	b.visit(t, "#/queue?to=%2B14155550109")
+	b.fill(t, "#queue textarea", "See you tomorrow.")
+	b.click(t, "#queue summary")
+	b.set(t, "#queue input[name=sendAt]", time.Now().Add(24*time.Hour).UTC().Format("2006-01-02T15:04:05"))
+	b.fill(t, "#queue input[name=labels]", "visit=42")
+	b.click(t, "#queue button[type=submit]")
+	b.await(t, "that it is accepted", `document.querySelector("#queue-note a") !== null`)
+	b.visit(t, "#/messages?label=visit%3D42")
+	b.click(t, "#cancel-many")
+	b.awaitText(t, "#dry-run", "1 waiting message will be cancelled")
+	b.fill(t, "dialog input[name=reason]", "the office is closed")
+	b.click(t, "dialog button[type=submit]")
+	b.await(t, "the message as cancelled", `document.querySelector("#messages .chip")?.textContent === "cancelled"`)
+
+	b.visit(t, "#/dead-letters")
+	b.await(t, "three dead letters", `document.querySelectorAll(".dead tbody tr").length === 3`)
+	setSimulator(ctx, t, simulator, `{"fail_recipients": null}`)
+	b.awaitText(t, ".dead tbody tr", "report it to Meta") // advice
+	b.awaitText(t, "#dead-letters .counts", "server")
+	b.visit(t, "#/?window=5m")
+	b.await(t, "the errors by type", `(t => t.includes("transient") && t.includes("server") && t.includes("131000") && t.includes("%"))(document.querySelector("#errors table")?.innerText ?? "")`)
+
+	b.visit(t, "#/dead-letters?category=network")
+	b.awaitText(t, "#dead-letters", "No dead letters with network.")
+	b.visit(t, "#/dead-letters?category=server&sender=demo&code=131000")
+	b.click(t, ".dead tbody tr .tick input")
+	b.awaitText(t, ".selection", "1 selected")
+	var id string
+	b.run(t, "read which", chromedp.Evaluate(`document.querySelector(".dead tbody tr a").title`, &id))
+	b.click(t, "#requeue")
+	b.awaitText(t, "#dry-run", "1 message will be sent again")
+	b.click(t, "dialog button[type=submit]")
+	b.awaitText(t, ".operation", "Done: 1 of 1")
+	b.visit(t, "#/messages/"+id)
+	b.await(t, "the requeued message as read", `document.querySelector("#message .chip")?.textContent === "read"`)
+	b.awaitText(t, "#timeline", "Requeued")
+
+	b.visit(t, "#/dead-letters?category=server")
+	b.click(t, "#select-all")
+	b.awaitText(t, ".selection", "All 2 that match the filter are selected")
+	b.click(t, "#discard")
+	b.awaitText(t, "#dry-run", "2 messages will be permanently discarded")
+	b.fill(t, "dialog input[name=reason]", "no longer useful")
+	b.click(t, "dialog button[type=submit]")
+	b.awaitText(t, "#dead-letters", "No dead letters with server.")
+	b.visit(t, "#/messages?status=DISCARDED&page=1")
+	b.await(t, "the discarded messages", `document.querySelectorAll("#messages tbody tr").length === 2`)
+}
+
+func takeNoteAndChangeSenders(t *testing.T, b *browser) {
+	b.visit(t, "#/break")
+
+	// Its token expires: the platform holds the sender, and an alert comes without being asked for.
+	b.click(t, "#expire input")
+	b.visit(t, "#/alerts")
+	b.awaitText(t, "#open-alerts .alert", "Sender held")
+	b.await(t, "what led to it", `document.querySelector("#open-alerts .explanation li")?.innerText.length > 0`)
+	b.click(t, "#open-alerts .acknowledge")
+	b.fill(t, "dialog input[name=note]", "a new token is on its way")
+	b.click(t, "dialog button[type=submit]")
+	b.awaitText(t, "#open-alerts .alert", "a new token is on its way")
+
+	b.click(t, "#rule-error-rate .edit")
+	b.set(t, "dialog input[name=threshold]", "7.5")
+	b.set(t, "dialog input[name=for]", "2 min")
+	b.click(t, "dialog button[type=submit]")
+	b.awaitText(t, "#rule-error-rate", "7.5%")
+	b.awaitText(t, "#rule-error-rate", "2 min")
+	b.click(t, "#rule-disk-space .switch")
+	b.await(t, "that the rule is off", `document.querySelector("#rule-disk-space").className === "off"`)
+	b.click(t, "#add-rule")
+	b.set(t, "dialog select[name=kind]", "DELIVERY_LATENCY")
+	b.fill(t, "dialog input[name=threshold]", "9")
+	b.set(t, "dialog select[name=statistic]", "P95")
+	b.set(t, "dialog select[name=senderId]", "demo")
+	b.click(t, "dialog button[type=submit]")
+	b.awaitText(t, "#rules", "p95 for demo")
+
+	b.visit(t, "#/senders")
+	b.awaitText(t, "#sender-demo", "held")
+	b.await(t, "advice and the next probe", `(t => t.includes("Code 190") && t.includes("Next check with WhatsApp"))(document.querySelector("#sender-demo .callout")?.innerText ?? "")`)
+	b.click(t, "#sender-demo .token")
+	b.fill(t, "dialog input[name=accessToken]", "EAAnew")
+	b.await(t, "that the token is not readable", `document.querySelector("dialog input[name=accessToken]").type === "password"`)
+	b.click(t, "dialog button[type=submit]")
+	b.awaitText(t, ".notes", "has a new token")
+	b.click(t, "#sender-demo .probe")
+	b.awaitText(t, ".notes", "Checking with WhatsApp now")
+	b.visit(t, "#/break")
+	b.click(t, "#mend")
+	b.await(t, "that nothing is broken", `document.getElementById("broken").textContent === "nothing broken"`)
+	b.visit(t, "#/senders/demo")
+	// It can be released by then, because Waypost also checks on its own.
+	b.run(t, "probe again", chromedp.WaitVisible("#sender-demo", chromedp.ByQuery), chromedp.Evaluate(`document.querySelector("#sender-demo .probe")?.click()`, nil))
+	b.await(t, "that it sends again", `document.querySelector("#sender-demo h2 .chip")?.textContent === "active"`)
+	b.visit(t, "#/alerts")
+	b.awaitText(t, "#resolved", "a new token is on its way")
+
+	b.visit(t, "#/senders")
+	b.click(t, "#sender-demo .pause")
+	b.run(t, "press Escape", chromedp.WaitVisible("dialog", chromedp.ByQuery), chromedp.KeyEvent(kb.Escape))
+	b.await(t, "that the dialog is closed, and where one was", `document.querySelector("dialog") === null && document.activeElement.matches("#sender-demo .pause")`)
+	b.click(t, "#sender-demo .pause")
+	for _, lane := range []string{"OTP", "TRANSACTIONAL"} {
+		b.click(t, fmt.Sprintf("dialog input[name=lane-%s]", lane))
+	}
+	b.fill(t, "dialog input[name=reason]", "no campaigns today")
+	b.click(t, "dialog button[type=submit]")
+	b.awaitText(t, "#sender-demo .callout", "bulk")
+	b.click(t, "#sender-demo .resume")
+	b.await(t, "that no lane is paused", `document.querySelector("#sender-demo .callout") === null && document.querySelector("#sender-demo .resume") === null`)
+	b.click(t, "#sender-demo .pause")
+	b.fill(t, "dialog input[name=reason]", "a look at the books")
+	b.click(t, "dialog button[type=submit]")
+	b.awaitText(t, "#sender-demo .callout", "a look at the books")
+	b.await(t, "that it is paused", `document.querySelector("#sender-demo h2 .chip").textContent === "paused"`)
+	b.click(t, "#sender-demo .resume")
+	b.click(t, "#sender-demo .rate")
+	b.set(t, "dialog input[name=messagesPerSecond]", "40")
+	b.click(t, "dialog button[type=submit]")
+	b.awaitText(t, "#sender-demo .figures", "40/s")
+	b.click(t, "#sender-demo .edit")
+	b.set(t, "dialog input[name=name]", "Reception")
+	b.click(t, "dialog button[type=submit]")
+	b.awaitText(t, "#sender-demo h2", "Reception")
+
+	b.click(t, "#register")
+	b.fill(t, "dialog input[name=id]", "shop")
+	b.fill(t, "dialog input[name=name]", "Shop")
+	b.fill(t, "dialog input[name=phoneNumberId]", "106540352242922")
+	b.click(t, "dialog button[type=submit]")
+	b.await(t, "that the number has a sender already", `document.querySelector("dialog .error")?.innerText.length > 0`)
+	b.set(t, "dialog input[name=phoneNumberId]", "106540352242923")
+	b.click(t, "dialog button[type=submit]")
+	b.awaitText(t, "#sender-shop", "active")
+
+	b.visit(t, "#/ledger?type=SenderPaused,SenderHeld&stream=sender-demo")
+	b.await(t, "the hold and both pauses in the log", `(types => types.filter(t => t === "SenderPaused").length === 2 && types.includes("SenderHeld"))
+		([...document.querySelectorAll(".log tbody strong")].map(s => s.textContent))`)
+	b.set(t, "#as-of", "2020-01-01T00:00:00")
+	b.await(t, "books without a message, as of an earlier time", `document.querySelector("#ledger dd")?.textContent === "0" && location.hash.includes("at=2020")`)
+}
+
+func TestPageSaysWhatAKeyDoesNotAllow(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
+	defer cancel()
+	b := startBrowser(ctx, t)
+	r := e2etest.Start(ctx, t, nil, map[string]any{"error_rate": 1, "error_codes": []int{131000}})
+	for id, number := range map[string]string{"shop": "100000000001", "other": "100000000002"} {
+		if err := r.Client.RegisterSender(ctx, id, number, 80); err != nil {
+			t.Fatal(err)
+		}
+	}
+	queued, err := r.Client.QueueMessages(ctx, []map[string]any{harness.Message("shop", "fails", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made struct{ CreateAPIKey struct{ Secret string } }
+	if err := r.Client.Do(ctx, `mutation { createApiKey(input: {name: "looks", scopes: [READ], senderIds: ["shop"]}) { secret } }`, nil, &made); err != nil {
+		t.Fatal(err)
+	}
+
+	b.run(t, "open the page", chromedp.Navigate("http://"+r.Addr+"/"))
+	b.fill(t, "#key", made.CreateAPIKey.Secret)
+	b.click(t, "#sign-in-form button[type=submit]")
+	b.awaitText(t, "#who", "looks: READ; senders shop")
+	b.await(t, "figures of its sender, and of no other", `document.querySelector("#sender-filter").value === "shop" &&
+		document.querySelectorAll("#sender-filter option").length === 1 && /^\d/.test(document.querySelector("#tile-rate strong").textContent)`)
+	b.await(t, "no ledger, no form and no panel in the menu", `(t => t.includes("Senders") && !t.includes("Ledger") && !t.includes("Queue") && !t.includes("Break"))
+		(document.getElementById("menu").innerText)`)
+	b.visit(t, "#/ledger")
+	b.awaitText(t, "#main", "This requires a key with the scope AUDIT.")
+	b.visit(t, "#/queue")
+	b.awaitText(t, "#main", "This requires a key with the scope SEND.")
+	b.visit(t, "#/senders")
+	b.awaitText(t, "#main", "Changing senders requires a key with the scope OPERATE.")
+	b.visit(t, "#/alerts")
+	b.awaitText(t, "#rules", "Changing rules requires a key with the scope OPERATE.")
+	b.visit(t, "#/dead-letters")
+	b.awaitText(t, ".selection", "Requeueing requires a key with the scope OPERATE.")
+	b.await(t, "the number masked, and nothing to tick", `document.querySelector(".dead tbody tr").innerText.includes("•••") && document.querySelector(".dead input") === null`)
+	b.visit(t, "#/messages/"+queued[0])
+	b.awaitText(t, "#content", "The content requires a key with the scope PERSONAL.")
+	b.awaitText(t, "#timeline", "require a key with the scope AUDIT")
+	b.await(t, "its calls all the same", `document.querySelectorAll("#attempts tbody tr").length === 4`)
+
+	// The key stays in the tab over a reload, and goes when it is revoked.
+	b.run(t, "load again", chromedp.Reload())
+	b.awaitText(t, "#who", "looks: READ")
+	b.quiet(t)
+	var keys struct{ APIKeys []struct{ ID, Name string } }
+	if err := r.Client.Do(ctx, `{ apiKeys { id name } }`, nil, &keys); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys.APIKeys {
+		if key.Name == "looks" {
+			if err := r.Client.Do(ctx, `mutation($id: ID!) { revokeApiKey(id: $id) { id } }`, map[string]any{"id": key.ID}, &struct{}{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b.awaitText(t, "#sign-in-error", "no longer valid")
+	b.noExceptions(t)
+}
+
+func outliveTheServer(ctx context.Context, t *testing.T, b *browser, d *demoProcess) {
+	b.visit(t, "#/messages")
+	b.await(t, "messages", `document.querySelectorAll("#messages tbody tr").length > 0`)
+	var before string
+	b.run(t, "read the newest", chromedp.Evaluate(`document.querySelector("#messages tbody a").title`, &before))
+
+	d.stop(t)
+	b.await(t, "that the server is away", `document.getElementById("connection").textContent === "Server unavailable"`)
+	b.awaitText(t, "#trouble", "The data shown is from before")
+	b.await(t, "what it had", fmt.Sprintf(`document.querySelector('#messages a[title=%q]') !== null`, before))
+	d.start(ctx, t)
+	b.await(t, "that it is live again", `document.getElementById("connection").textContent === "Live" && document.getElementById("trouble") === null`)
+	b.await(t, "a message that is new", fmt.Sprintf(`document.querySelector("#messages tbody a").title > %q`, before))
+	b.noExceptions(t)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, text := range b.errors {
+		// The browser itself says which requests were not answered.
+		if !strings.Contains(text, "ERR_") && !strings.Contains(text, "WebSocket") {
+			t.Errorf("error in the console: %s", text)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package platform
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/waypost/waypost/adapters/hooks"
+	"github.com/waypost/waypost/adapters/oidc"
+	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/app"
+	"github.com/waypost/waypost/app/alerts"
+	"github.com/waypost/waypost/app/audit"
+	"github.com/waypost/waypost/app/bulk"
+	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/process"
+	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/graph"
+)
+
+// authenticate returns the authenticator of callers.
+func (c *core) authenticate() (*graph.KeyAuthenticator, error) {
+	a := &graph.KeyAuthenticator{
+		AdminKey: c.currentAdminKey, Keys: command.NewKeys(c.stores.Log, c.now, NewID, rand.Reader, c.log), Clock: c.now,
+	}
+	c.parts.run("keys", func(ctx context.Context) error { return a.Keys.Run(ctx, time.After) })
+	s := c.settings
+	if s.OIDCIssuer == "" {
+		return a, nil
+	}
+	verifier, err := oidc.New(oidc.Options{Issuer: s.OIDCIssuer, Audience: s.OIDCAudience, Clock: c.now, Logger: c.log})
+	if err != nil {
+		return nil, fmt.Errorf("WAYPOST_OIDC_ISSUER and WAYPOST_OIDC_AUDIENCE: %w", err)
+	}
+	a.VerifyToken = func(ctx context.Context, token string) (graph.Person, error) {
+		p, err := verifier.Verify(ctx, token)
+		return graph.Person(p), err
+	}
+	return a, nil
+}
+
+// currentAdminKey returns the ADMIN key, or nothing if its file holds one that is too short by now.
+func (c *core) currentAdminKey() string {
+	key := c.adminKey.Get()
+	if len(key) < minAdminKey {
+		return ""
+	}
+	return key
+}
+
+// answerQueries is the role api without its port: GraphQL and the operations behind it. Other roles also have it, because their ports
+// authorize requests with it.
+func (c *core) answerQueries(
+	ctx context.Context, auth *graph.KeyAuthenticator, erase *command.EraseRecipient, outgoing *command.Hooks, raised *alerts.Alerts,
+) error {
+	st := c.stores
+	if err := st.openQueries(ctx); err != nil {
+		return err
+	}
+	operations := bulk.NewRunner(st.Log, c.messages.Messages, c.now, time.After, NewID, c.log)
+	if c.settings.has(roleAPI) {
+		c.parts.run("operations", operations.Run)
+	}
+	model := postgres.NewQueryModel(st.queries).WithVault(st.Vault)
+	commands, queries := app.New(app.Parts{
+		Messages: c.messages, Queue: c.Queue, Operations: operations, Erase: erase, Senders: c.Senders, Keys: auth.Keys,
+		Hooks: outgoing, Alerts: raised, Audit: audit.NewReader(st.Log, st.LogID, model), Reads: audit.NewReads(st.Log, c.now, NewID),
+		ReadModel: model, Ledger: measuredLedger{model, c.lag}, HookDeliveries: hooks.NewDeliveryReader(st.queries),
+	})
+	c.api = graph.New(c.parts.running, graph.Options{
+		Commands: commands, Queries: queries, Log: st.Log, LogID: st.LogID,
+		IdempotencySecret: st.Vault.BlindIndex("idempotency keys that callers derive", ""), CategoryOf: c.categoryOf,
+		Authenticator: auth, KeyNames: map[string]string{graph.AdminKeyID: graph.AdminKeyName}, Origins: c.settings.CORSOrigins,
+		Trace: c.tracer, Clock: c.now, IDs: NewID, Logger: c.log,
+	})
+	return nil
+}
+
+// measuredLedger reads the ledger from the read model, and measures the read model's lag against the event log.
+type measuredLedger struct {
+	app.LedgerReader
+
+	lag *process.MeasureLag
+}
+
+// ReadModel returns the position and the lag of the read models.
+func (l measuredLedger) ReadModel(ctx context.Context, now time.Time) (query.ReadModel, error) {
+	return l.lag.ReadModel(ctx, now)
+}

@@ -1,0 +1,206 @@
+package message
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Fold returns the message that its events, oldest first, lead to. It skips events of other
+// aggregates, so that any stored history folds.
+func Fold(records ...Record) Message {
+	var m Message
+	return m.Apply(records...)
+}
+
+// Apply returns the message after further events. The receiver doesn't change.
+func (m Message) Apply(records ...Record) Message {
+	m.Calls = append([]Call(nil), m.Calls...)
+	for _, r := range records {
+		e, ok := r.Event.(Event)
+		if !ok {
+			continue
+		}
+		e.apply(&m, r.At)
+		m.Status = Next(m.Status, e)
+	}
+	return m
+}
+
+func (e Queued) apply(m *Message, at time.Time) {
+	*m = Message{
+		Sender: e.Sender, To: e.Personal.To, Kind: e.Kind, Content: e.Personal.Content, Template: e.Template,
+		ReplyTo: e.Personal.ReplyTo, IdempotencyKey: e.Personal.IdempotencyKey, Labels: e.Personal.Labels,
+		Priority: e.Priority, OnAmbiguous: e.OnAmbiguous, Fingerprint: cmp.Or(e.Personal.Fingerprint, e.Fingerprint),
+		QueuedAt: at, SendAt: e.SendAt, ExpiresAt: e.ExpiresAt, DueAt: later(at, e.SendAt),
+	}
+}
+
+func (e SendAttempted) apply(m *Message, at time.Time) {
+	m.Calls = append(m.Calls, Call{
+		Number: e.Call, Attempt: e.Attempt, Probe: e.Probe, StartedAt: at, AnswerBy: e.AnswerBy, Outcome: CallUnderWay,
+	})
+	m.Attempts = e.Attempt
+	m.DueAt = e.AnswerBy
+	m.Reason = ""
+}
+
+func (e Sent) apply(m *Message, at time.Time) {
+	if c := m.call(e.Call); c != nil {
+		c.Outcome, c.WhatsAppID = CallAccepted, e.Personal.WhatsAppID
+		c.EndedAt = at
+		if e.By == ByStatus {
+			c.SettledBy = ByStatus
+		}
+	}
+	m.WhatsAppID = e.Personal.WhatsAppID
+	if m.SentAt.IsZero() {
+		m.SentAt = e.At
+	}
+	m.SentTwice = m.SentTwice || e.Again
+	m.DueAt, m.DeadLetteredAt = time.Time{}, time.Time{}
+	m.Reason = ""
+}
+
+func (e Confirmed) apply(m *Message, _ time.Time) {
+	if c := m.call(e.Call); c != nil {
+		c.confirmed = true
+	}
+}
+
+func (e Delivered) apply(m *Message, _ time.Time) {
+	if c := m.call(e.Call); c != nil {
+		c.delivered = true
+	}
+	m.DeliveredAt = earlier(m.DeliveredAt, e.At)
+	m.DeadLetteredAt = time.Time{}
+}
+
+func (e Read) apply(m *Message, _ time.Time) {
+	if c := m.call(e.Call); c != nil {
+		c.read = true
+	}
+	m.ReadAt = earlier(m.ReadAt, e.At)
+	m.DeadLetteredAt = time.Time{}
+}
+
+func (e StatusReported) apply(m *Message, _ time.Time) {
+	if c := m.call(e.Call); c != nil {
+		// Copies of the message share the slice's array, so append to a copy.
+		c.reported = append(slices.Clone(c.reported), reportedStatus{e.Type, e.Status, e.At.Unix()})
+	}
+}
+
+func (e Failed) apply(m *Message, at time.Time) {
+	f := &StoredFailure{Failure: e.Failure, Details: e.Personal.Details, At: at}
+	m.Failure = f
+	if e.Final {
+		m.DueAt = time.Time{}
+	}
+	c := m.call(e.Call)
+	if c == nil {
+		return
+	}
+	c.Failure = f
+	if e.AfterAcceptance {
+		c.failedAfter = true
+		return
+	}
+	c.Outcome, c.EndedAt = CallFailed, at
+}
+
+func (e RetryScheduled) apply(m *Message, _ time.Time) { m.DueAt = e.DueAt }
+
+func (e DeadLettered) apply(m *Message, at time.Time) {
+	m.Failure = &StoredFailure{Failure: e.Failure, Details: e.Personal.Details, At: at}
+	m.Attempts = e.Attempts
+	m.DueAt = time.Time{}
+	if m.Status != StatusDelivered && m.Status != StatusRead {
+		m.DeadLetteredAt = at
+	}
+}
+
+func (e Deferred) apply(m *Message, at time.Time) {
+	if c := m.call(e.Call); c != nil {
+		c.Outcome, c.EndedAt = CallDeferred, at
+	}
+	m.Attempts = e.Attempt
+	m.DueAt = e.DueAt
+	m.Reason = deferralReason(e.Reason)
+	if e.Reason == DeferThrottled || e.Reason == DeferPair {
+		m.Throttles++
+	}
+}
+
+func deferralReason(d Deferral) string {
+	switch d {
+	case DeferThrottled:
+		return "WhatsApp asked to slow down; the message waits and keeps its attempts"
+	case DeferPair:
+		return "too many messages to this recipient in a short time; it waits and keeps its attempts"
+	case DeferSenderHeld:
+		return "the sender is held; the message waits and keeps its attempts"
+	case DeferNotCalled:
+		return "the call was not made in time; the message waits for its next turn"
+	case DeferProbeFailed:
+		return "WhatsApp does not answer; the message waits and keeps its attempts"
+	case DeferTemplateHeld:
+		return "WhatsApp does not take the template for now; the message waits and keeps its attempts"
+	}
+	return ""
+}
+
+func (e OutcomeUnknown) apply(m *Message, at time.Time) {
+	c := m.call(e.Call)
+	if c != nil {
+		c.Outcome, c.EndedAt, c.Lost = CallUnknown, at, true
+	}
+	switch {
+	case e.Attempt != nil:
+		m.Attempts = *e.Attempt
+	case c != nil && c.Probe: // recorded by an older version
+		m.Attempts = c.attemptsIfLost()
+	}
+	m.DueAt = e.SettleBy
+	m.Reason = "the answer to a call was lost; a status may still settle it"
+}
+
+func (e Requeued) apply(m *Message, at time.Time) {
+	// A call that was in flight when an earlier one closed the message has timed out: its
+	// response is lost, and only a status or a late acceptance can still reveal its
+	// outcome.
+	for i := range m.Calls {
+		if c := &m.Calls[i]; c.Outcome == CallUnderWay {
+			c.Outcome, c.EndedAt, c.Lost = CallUnknown, at, true
+		}
+	}
+	m.Attempts, m.Throttles = 0, 0
+	m.DueAt = at
+	m.DeadLetteredAt = time.Time{}
+	m.Reason = e.Reason
+}
+
+func (e Discarded) apply(m *Message, _ time.Time) { m.Reason = e.Reason }
+
+func (e Cancelled) apply(m *Message, _ time.Time) {
+	m.Reason, m.DueAt = e.Reason, time.Time{}
+}
+
+func (e Expired) apply(m *Message, _ time.Time) {
+	m.Reason, m.DueAt = "its expiresAt passed before it was sent", time.Time{}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// earlier returns the earlier of two times. The first can be zero, which counts as later.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}

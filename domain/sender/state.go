@@ -1,0 +1,92 @@
+package sender
+
+import (
+	"slices"
+	"time"
+
+	"github.com/waypost/waypost/domain"
+)
+
+// State is whether a sender's messages are sent. The values are those of the GraphQL schema.
+type State string
+
+// The states of a sender.
+const (
+	StateActive State = "ACTIVE"
+	// StatePaused is the state of a sender with every priority paused by an operator.
+	StatePaused State = "PAUSED"
+	// StateHeld is the state of a sender that Waypost stopped because of its token,
+	// account, or payment.
+	StateHeld State = "HELD"
+)
+
+// Priorities lists the priorities that can be paused, the most urgent first. They are
+// those of messages.
+func Priorities() []string { return domain.Priorities() }
+
+// A Fault is why Waypost holds a sender.
+type Fault struct {
+	// Code is WhatsApp's error code; nil if there is none.
+	Code *int `json:"code,omitempty"`
+	// Category is the category of the failure, usually auth, account, or payment.
+	Category string `json:"category"`
+	// Message describes the problem in a few words.
+	Message string `json:"message"`
+	// Advice describes in one sentence what to do about it.
+	Advice string `json:"advice,omitempty"`
+}
+
+// same reports whether both describe the same fault; the wording can differ.
+func (f Fault) same(other Fault) bool {
+	if (f.Code == nil) != (other.Code == nil) || f.Category != other.Category {
+		return false
+	}
+	return f.Code == nil || *f.Code == *other.Code
+}
+
+// Held is a hold that is in effect.
+type Held struct {
+	Fault
+	// Since is when the hold began. A further fault doesn't change it.
+	Since time.Time
+}
+
+// A Sender is the state that a sender's events fold to. The zero value has no events.
+type Sender struct {
+	ID   string
+	Name string
+	// PhoneNumberID is Meta's ID of the phone number.
+	PhoneNumberID      string
+	DisplayPhoneNumber string
+	// BusinessAccountID is Meta's ID of the WhatsApp Business Account.
+	BusinessAccountID string
+	// Rate is the maximum number of messages per second.
+	Rate int
+	// TokenID is the current version of the access token in the vault. It is empty for the
+	// server's default token.
+	TokenID string
+	// PausedPriorities are in the order of Priorities.
+	PausedPriorities []string
+	// PauseReason is the reason given with the latest pause.
+	PauseReason string
+	// Hold is nil unless Waypost holds the sender.
+	Hold         *Held
+	RegisteredAt time.Time
+}
+
+// Registered reports whether the sender exists.
+func (s Sender) Registered() bool { return s.ID != "" }
+
+// State returns HELD before PAUSED, and ACTIVE if at least one priority is sent.
+func (s Sender) State() State {
+	switch {
+	case s.Hold != nil:
+		return StateHeld
+	case len(s.PausedPriorities) == len(Priorities()):
+		return StatePaused
+	}
+	return StateActive
+}
+
+// Paused reports whether an operator paused that priority. A hold is not a pause.
+func (s Sender) Paused(priority string) bool { return slices.Contains(s.PausedPriorities, priority) }

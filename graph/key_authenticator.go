@@ -1,0 +1,96 @@
+package graph
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"strings"
+	"time"
+
+	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/access"
+)
+
+// The ADMIN key in the event log and in the API.
+const (
+	AdminKeyID   = "admin"
+	AdminKeyName = "ADMIN"
+)
+
+// A Person is signed in with an OpenID Connect issuer.
+type Person struct {
+	Subject   string // the person's ID at the issuer
+	Name      string
+	Scopes    []access.Scope
+	ExpiresAt time.Time
+}
+
+// KeyAuthenticator authenticates callers by the ADMIN key, by the API keys in the event log, and by the tokens of an OpenID Connect
+// issuer.
+type KeyAuthenticator struct {
+	// AdminKey returns the current ADMIN key. If it returns "", no token is accepted as that key.
+	AdminKey func() string
+	Keys     *command.Keys
+	// VerifyToken verifies a token of the issuer. If nil, there is no issuer.
+	VerifyToken func(ctx context.Context, token string) (Person, error)
+	Clock       event.Clock
+}
+
+// Authenticate returns the session of a bearer token. See Authenticator.
+func (a *KeyAuthenticator) Authenticate(ctx context.Context, token string) (Session, error) {
+	if a.isAdmin(token) {
+		return Session{
+			Viewer: Viewer{KeyID: AdminKeyID, Name: AdminKeyName, Scopes: []Scope{ScopeAdmin}},
+			Kind:   domain.ActorKey, CheckActive: func(context.Context) error { return a.checkAdmin(token) },
+		}, nil
+	}
+	if a.VerifyToken != nil && isJWT(token) {
+		return a.authenticatePerson(ctx, token)
+	}
+	k, err := a.Keys.Authenticate(ctx, token)
+	if err != nil {
+		return Session{}, err
+	}
+	return Session{
+		Viewer: Viewer{KeyID: k.ID, Name: k.Name, Scopes: ScopesOf(k.Scopes), SenderIds: k.Senders},
+		Kind:   domain.ActorKey, Token: k.Token, Issuer: k.Parent, ExpiresAt: k.ExpiresAt,
+		CheckActive: func(ctx context.Context) error { return a.Keys.CheckActive(ctx, k.ID) },
+	}, nil
+}
+
+func (a *KeyAuthenticator) isAdmin(token string) bool {
+	admin := a.AdminKey()
+	given, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(admin))
+	return admin != "" && subtle.ConstantTimeCompare(given[:], want[:]) == 1
+}
+
+// checkAdmin returns an error if the ADMIN key is another one by now.
+func (a *KeyAuthenticator) checkAdmin(token string) error {
+	if a.isAdmin(token) {
+		return nil
+	}
+	return access.Unknown()
+}
+
+// authenticatePerson returns the session of a person. It lasts until the token expires: issuers don't tell whether a token was revoked.
+func (a *KeyAuthenticator) authenticatePerson(ctx context.Context, token string) (Session, error) {
+	p, err := a.VerifyToken(ctx, token)
+	if err != nil {
+		return Session{}, err
+	}
+	return Session{
+		Viewer: Viewer{KeyID: p.Subject, Name: p.Name, Scopes: ScopesOf(p.Scopes)},
+		Kind:   domain.ActorUser, ExpiresAt: p.ExpiresAt,
+		CheckActive: func(context.Context) error {
+			if a.Clock().Before(p.ExpiresAt) {
+				return nil
+			}
+			return &domain.Error{Code: domain.CodeUnauthenticated, Message: "the token has expired; sign in again"}
+		},
+	}, nil
+}
+
+// isJWT reports whether a token is a JSON Web Token, which has three parts, and not a key.
+func isJWT(token string) bool { return strings.Count(token, ".") == 2 }

@@ -1,0 +1,360 @@
+// Package feed turns the work list into a stream of messages for a Watermill router:
+// it fetches items for the lanes of this process and emits each one when its turn
+// has come.
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	wm "github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/waypost/waypost/app/retry"
+	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/ports/dispatch/lane"
+)
+
+// Topic is the only topic of a Subscriber.
+const Topic = "send"
+
+const (
+	// pollEvery is how often the work list is read without a wake-up call.
+	pollEvery = 250 * time.Millisecond
+	// lookAhead is how long before their time retries and scheduled messages are
+	// fetched. They then wait in memory and go when they are due.
+	lookAhead = 3 * pollEvery
+	// fetchGap is the shortest time between two fetches. It combines the wake-up calls
+	// of a busy log.
+	fetchGap = 5 * time.Millisecond
+	// overdueGap is the shortest time between two fetches of items that need no call.
+	overdueGap = 50 * time.Millisecond
+	// rewindEvery is how often the lanes' cursors return to the start, for items that
+	// were fetched once and forgotten.
+	rewindEvery = 5 * time.Second
+	// fetchTimeout limits one fetch.
+	fetchTimeout = 10 * time.Second
+	// overdueLimit is how many items that need no call are requested at once in addition
+	// to the known ones, maxOverdue the most in all.
+	overdueLimit = 256
+	maxOverdue   = 5000
+)
+
+// Options are what a Subscriber works with. All are required.
+type Options struct {
+	List   work.List
+	Lanes  *lane.Set
+	Shared *lane.Shared
+	// Ready reports whether the work list has caught up with the log. Nothing is
+	// fetched before.
+	Ready func() bool
+	// Owned reports whether the lanes belong to this process at a time of the monotonic
+	// clock.
+	Owned  func(now time.Time) bool
+	Logger *slog.Logger
+}
+
+// A Subscriber is a Watermill subscriber over the work list. It emits a message
+// for every item of its lanes as soon as the item's turn has come, and never waits for
+// the ack of one before the next. The ack of an item is the event that the handler
+// records. After a nack, the item is fetched again later.
+type Subscriber struct {
+	opts     Options
+	out      chan *wm.Message
+	wake     chan struct{} // the work list changed, or a lane has room
+	progress progress
+	watchers sync.WaitGroup // of messages emitted
+	first    int            // the lane that serveLoop looks at first; belongs to it
+
+	mu     sync.Mutex // guards all fields below
+	begun  bool
+	cancel context.CancelFunc
+	loops  sync.WaitGroup
+}
+
+// NewSubscriber returns a Subscriber.
+func NewSubscriber(o Options) *Subscriber {
+	return &Subscriber{opts: o, out: make(chan *wm.Message), wake: make(chan struct{}, 1)}
+}
+
+// Subscribe starts to emit messages. It can be called once, and only for Topic.
+// The channel is closed when ctx ends or the subscriber is closed. The messages' own
+// contexts carry their flight and never end.
+func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *wm.Message, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if topic != Topic {
+		return nil, fmt.Errorf("subscribe to %q: the only topic of the work list is %q", topic, Topic)
+	}
+	if s.begun {
+		return nil, errors.New("subscribe to the work list: it has a subscription already")
+	}
+	s.begun = true
+	ctx, s.cancel = context.WithCancel(ctx)
+	s.loops.Go(func() { s.fetchLoop(ctx) })
+	s.loops.Go(func() {
+		defer close(s.out)
+		s.serveLoop(ctx)
+	})
+	return s.out, nil
+}
+
+// Close stops emitting messages and waits until that has ended. It doesn't wait for
+// the handler.
+func (s *Subscriber) Close() error {
+	s.mu.Lock()
+	cancel := s.cancel
+	s.begun = true
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+	s.loops.Wait()
+	return nil
+}
+
+// Wake makes the subscriber fetch soon. It doesn't block.
+func (s *Subscriber) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Drain stops emitting messages. It doesn't wait: see Idle.
+func (s *Subscriber) Drain() { s.progress.drain() }
+
+// Draining reports whether Drain was called.
+func (s *Subscriber) Draining() bool { return s.progress.draining() }
+
+// Idle waits until no message is with the handler, or until ctx ends.
+func (s *Subscriber) Idle(ctx context.Context) { s.progress.wait(ctx) }
+
+// Wait waits until every message that was emitted has been taken back.
+func (s *Subscriber) Wait() { s.watchers.Wait() }
+
+// fetchLoop keeps the in-memory queues in sync with the work list.
+func (s *Subscriber) fetchLoop(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var last, fillAt, overdueAt, rewoundAt time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		case <-timer.C:
+		}
+		if gap := fetchGap - time.Since(last); gap > 0 {
+			if retry.Sleep(ctx, gap) != nil {
+				return
+			}
+		}
+		select { // one fetch serves all wake-up calls until now
+		case <-s.wake:
+		default:
+		}
+		ready := s.opts.Ready()
+		last = time.Now()
+		// Every poll fills all queues. A wake-up call fills only those that run low or
+		// may have new items.
+		fill := !last.Before(fillAt)
+		if fill {
+			fillAt = last.Add(pollEvery)
+		}
+		if ready {
+			if last.Sub(rewoundAt) >= rewindEvery {
+				rewoundAt = last
+				s.rewind()
+			}
+			overdue := last.Sub(overdueAt) >= overdueGap
+			if overdue {
+				overdueAt = last
+			}
+			if err := s.fetch(ctx, fill, overdue); err != nil && ctx.Err() == nil {
+				s.opts.Logger.WarnContext(ctx, "failed to read the work list; retrying", slog.Any("error", err))
+			}
+			s.opts.Shared.Alarm.Ring()
+		}
+		timer.Reset(time.Until(fillAt))
+	}
+}
+
+func (s *Subscriber) rewind() {
+	for _, l := range s.opts.Lanes.All() {
+		l.Rewind()
+	}
+}
+
+// lanePlan is what one lane requests in a fetch.
+type lanePlan struct {
+	lane.FetchPlan
+
+	lane *lane.Lane
+}
+
+// fetch requests the items that the lanes have room for and, if overdue is set, those
+// that need no call.
+func (s *Subscriber) fetch(ctx context.Context, fill, overdue bool) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	now := s.opts.Shared.Clock()
+	var plans []lanePlan
+	var requests []work.FetchRequest
+	var senders []string // of all lanes
+	limit := overdueLimit
+	for _, l := range s.opts.Lanes.All() {
+		plan, ok := l.PlanFetch(fill, now)
+		if !ok {
+			continue
+		}
+		senders = append(senders, l.ID())
+		requests = append(requests, plan.Requests...)
+		limit += plan.Known
+		plans = append(plans, lanePlan{plan, l})
+	}
+	if len(plans) == 0 {
+		return nil
+	}
+	if len(requests) > 0 || fill {
+		items, position, err := s.opts.List.Fetch(ctx, now.Add(lookAhead), requests)
+		if err != nil {
+			return err
+		}
+		s.opts.Shared.Known.Projected(position)
+		s.take(plans, items)
+	}
+	if !overdue {
+		return nil
+	}
+	items, position, err := s.opts.List.Overdue(ctx, now.Add(lookAhead), senders, min(limit, maxOverdue))
+	if err != nil {
+		return err
+	}
+	s.opts.Shared.Known.Projected(position)
+	s.takeOverdue(ctx, items, now)
+	return nil
+}
+
+// take gives the fetched items to their lanes.
+func (s *Subscriber) take(plans []lanePlan, items []work.Item) {
+	now := s.opts.Shared.Clock()
+	bySender := make(map[string][]work.Item, len(plans))
+	for _, item := range items {
+		bySender[item.Sender] = append(bySender[item.Sender], item)
+	}
+	for i := range plans {
+		p := &plans[i]
+		if len(p.Requests) > 0 {
+			p.lane.Take(&p.FetchPlan, bySender[p.lane.ID()], now)
+		}
+	}
+}
+
+// takeOverdue emits the items that need no call, and those in memory that expired
+// while they waited.
+func (s *Subscriber) takeOverdue(ctx context.Context, items []work.Item, now time.Time) {
+	if !s.progress.enter() {
+		return
+	}
+	defer s.progress.leave()
+	emitted := 0
+	for i := range items {
+		l := s.opts.Lanes.Get(items[i].Sender)
+		if l == nil || !s.opts.Owned(time.Now()) || emitted >= overdueLimit {
+			continue
+		}
+		if f := l.TakeOverdue(&items[i], now); f != nil {
+			emitted++
+			s.emit(ctx, f)
+		}
+	}
+}
+
+// serveLoop emits flights when their turn has come.
+func (s *Subscriber) serveLoop(ctx context.Context) {
+	timer := time.NewTimer(pollEvery)
+	defer timer.Stop()
+	for {
+		timer.Reset(max(s.serve(ctx), time.Millisecond))
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.opts.Shared.Alarm.C():
+		case <-timer.C:
+		}
+	}
+}
+
+// serve emits the flights whose turn has come and returns how long to wait until the
+// next look.
+func (s *Subscriber) serve(ctx context.Context) (wait time.Duration) {
+	alarm := s.opts.Shared.Alarm
+	now, at := time.Now(), s.opts.Shared.Clock()
+	// While the lanes are looked at, each slot that becomes due before the next poll
+	// rings: its lane may have been passed already.
+	alarm.Set(now.Add(pollEvery))
+	if !s.progress.enter() {
+		return pollEvery
+	}
+	defer s.progress.leave()
+	if !s.opts.Owned(now) {
+		return pollEvery
+	}
+	lanes := s.opts.Lanes.All()
+	wait = pollEvery
+	hungry := false
+	var picked []*lane.Flight
+	s.first++ // another lane each time, since all share the recordings
+	for i := range lanes {
+		var next time.Duration
+		var low bool
+		picked, next, low = lanes[(s.first+i)%len(lanes)].Pick(now, at, picked)
+		wait = min(wait, next)
+		hungry = hungry || low
+	}
+	alarm.Advance(now.Add(wait))
+	for _, f := range picked {
+		s.emit(ctx, f)
+	}
+	if hungry {
+		s.Wake()
+	}
+	return wait
+}
+
+type flightKey struct{}
+
+// Flight returns the flight of a message that a Subscriber emitted. It returns false
+// for any other message.
+func Flight(m *wm.Message) (*lane.Flight, bool) {
+	f, ok := m.Context().Value(flightKey{}).(*lane.Flight)
+	return f, ok
+}
+
+// emit gives a flight to the router and waits in the background until it is acked or
+// nacked. If ctx ends before the router takes it, it is nacked.
+func (s *Subscriber) emit(ctx context.Context, f *lane.Flight) {
+	m := wm.NewMessage(f.Item().MessageID.String(), nil)
+	m.SetContext(context.WithValue(context.WithoutCancel(ctx), flightKey{}, f))
+	s.progress.add()
+	s.watchers.Go(func() {
+		defer s.progress.leave()
+		acked := false
+		select {
+		case <-m.Acked():
+			acked = true
+		case <-m.Nacked():
+		}
+		f.Lane().Finish(f, acked)
+		s.opts.Shared.Alarm.Ring()
+	})
+	select {
+	case s.out <- m:
+	case <-ctx.Done():
+		m.Nack()
+	}
+}

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describe, fromQuery, recognize, toQuery, type Filters } from "./recognize.ts";
+
+const id = "01a21be7-01fe-76ec-97b1-191ae550fddb";
+
+test("typed text is recognized", () => {
+  const cases: [string, Filters][] = [
+    ["", {}],
+    [` ${id.toUpperCase()} `, { id }],
+    ["+1 415 555 0101", { to: "+1 415 555 0101" }],
+    ["(415) 555-0101 22", { to: "(415) 555-0101 22" }],
+    ["4915123456789", { to: "4915123456789" }],
+    ["1042", { key: "1042" }],
+    ["order-1042", { key: "order-1042" }],
+    ["wamid.HBgLMTQxNTU1NTAxMDE=", { wamid: "wamid.HBgLMTQxNTU1NTAxMDE=" }],
+    ["campaign=spring", { labels: [{ name: "campaign", value: "spring" }] }],
+    ['campaign="late spring"', { labels: [{ name: "campaign", value: "late spring" }] }],
+    ["dead letters", { key: "dead letters" }],
+    ["dead lettered", { status: ["DEAD_LETTERED"] }],
+    ["Failed", { status: ["FAILED"] }],
+    ["status:failed,expired", { status: ["FAILED", "EXPIRED"] }],
+    ["failed campaign=spring sender:demo", { status: ["FAILED"], labels: [{ name: "campaign", value: "spring" }], sender: "demo" }],
+    ["code:131026 category:recipient", { code: 131026, category: "recipient" }],
+    ["code:many", { key: "code:many" }],
+    ["type:template template:hello_world priority:otp", { type: "TEMPLATE", template: "hello_world", priority: "OTP" }],
+    [`key:${id}`, { key: id }],
+    ["key:+14155550101", { key: "+14155550101" }],
+    ["=x", { key: "=x" }],
+  ];
+  for (const [typed, want] of cases) assert.deepEqual(recognize(typed), want, typed);
+});
+
+test("filters can be converted to a link and back", () => {
+  const filters: Filters = {
+    to: "+14155550101", key: "order 7&8", wamid: "wamid.A=", sender: "demo", type: "TEXT", priority: "BULK", template: "hello",
+      category: "recipient", code: 131026,
+    status: ["FAILED", "EXPIRED"], labels: [{ name: "a", value: "b=c" }],
+  };
+  assert.deepEqual(fromQuery(new URLSearchParams(toQuery(filters).toString())), filters);
+});
+
+test("unknown parts of a link are ignored", () => {
+  assert.deepEqual(fromQuery(new URLSearchParams("status=NONE&status=READ&type=FAX&code=x&page=1")), { status: ["READ"] });
+});
+
+test("the recognized filters are described", () => {
+  assert.deepEqual(describe(recognize("failed campaign=spring")), ["label campaign = spring", "status failed"]);
+});

@@ -1,0 +1,142 @@
+// Parses the text in the search box. Pure functions.
+
+export interface Filters {
+  id?: string;
+  to?: string;
+  key?: string;
+  wamid?: string;
+  status?: string[];
+  labels?: { name: string; value: string }[];
+  sender?: string;
+  type?: string;
+  priority?: string;
+  template?: string;
+  category?: string;
+  code?: number;
+}
+
+export const statuses = [
+  "QUEUED", "SENDING", "RETRYING", "AMBIGUOUS", "SENT", "DELIVERED", "READ", "FAILED", "DEAD_LETTERED", "CANCELLED", "EXPIRED", "DISCARDED",
+] as const;
+export const types = ["TEXT", "TEMPLATE", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT", "STICKER", "LOCATION", "CONTACTS", "REACTION",
+  "INTERACTIVE"] as const;
+export const priorities = ["OTP", "TRANSACTIONAL", "BULK"] as const;
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const phone = /^\+?[\d\s()./-]+$/;
+
+function isPhone(text: string): boolean {
+  const digits = text.replace(/\D/g, "").length;
+  return phone.test(text) && digits >= 7 && digits <= 15 && (text.trim().startsWith("+") || digits >= 10);
+}
+
+const enumName = (text: string): string => text.trim().toUpperCase().replaceAll(/[\s-]+/g, "_");
+const statusNamed = (text: string): string | undefined => statuses.find(s => s === enumName(text) || s.replace("_", "") === enumName(text));
+
+const unquoted = (text: string): string => text.replace(/^"(.*)"$/, "$1");
+
+/**
+ * Recognizes a message ID, a phone number, a wamid, name=value, a status, or word:value for each filter, in any combination.
+ * Anything else is an idempotency key.
+ */
+export function recognize(typed: string): Filters {
+  const text = typed.trim();
+  const found: Filters = {};
+  if (text === "") return found;
+  // A phone number and a status can contain spaces, so the whole text is tried first.
+  if (isPhone(text)) return { to: text };
+  const whole = statusNamed(text);
+  if (whole) return { status: [whole] };
+  const unknown: string[] = [];
+  for (const [part] of text.matchAll(/(?:[^\s"]+|"[^"]*")+/g)) {
+    if (!take(found, part)) unknown.push(unquoted(part));
+  }
+  if (unknown.length > 0) found.key = unknown.join(" ");
+  return found;
+}
+
+function take(found: Filters, part: string): boolean {
+  const named = /^(id|to|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.+)$/i.exec(part);
+  if (named) {
+    const value = unquoted(named[2]!);
+    switch (named[1]!.toLowerCase()) {
+      case "id": found.id = value; return true;
+      case "to": case "phone": case "number": found.to = value; return true;
+      case "key": found.key = value; return true;
+      case "wamid": found.wamid = value; return true;
+      case "sender": found.sender = value; return true;
+      case "template": found.template = value; return true;
+      case "category": found.category = value; return true;
+      case "type": if (!types.some(t => t === enumName(value))) return false; found.type = enumName(value); return true;
+      case "priority": if (!priorities.some(p => p === enumName(value))) return false; found.priority = enumName(value); return true;
+      case "code": if (!/^\d+$/.test(value)) return false; found.code = Number(value); return true;
+      case "label": return takeLabel(found, value);
+      case "status": {
+        const all = value.split(",").map(statusNamed);
+        if (all.includes(undefined)) return false;
+        found.status = [...(found.status ?? []), ...(all as string[])];
+        return true;
+      }
+    }
+  }
+  if (uuid.test(part)) found.id = part.toLowerCase();
+  else if (/^wamid\./i.test(part)) found.wamid = part;
+  else if (isPhone(part)) found.to = part;
+  else if (statusNamed(part)) found.status = [...(found.status ?? []), statusNamed(part)!];
+  else return takeLabel(found, part);
+  return true;
+}
+
+function takeLabel(found: Filters, text: string): boolean {
+  const at = text.indexOf("=");
+  if (at <= 0) return false;
+  found.labels = [...(found.labels ?? []), { name: unquoted(text.slice(0, at)), value: unquoted(text.slice(at + 1)) }];
+  return true;
+}
+
+/** Describes the filters, for the line below the box. */
+export function describe(filters: Filters): string[] {
+  const parts: string[] = [];
+  if (filters.id) parts.push(`message ID ${filters.id}`);
+  if (filters.to) parts.push(`phone number ${filters.to}`);
+  if (filters.wamid) parts.push("WhatsApp ID");
+  if (filters.key) parts.push(`idempotency key ${filters.key}`);
+  for (const { name, value } of filters.labels ?? []) parts.push(`label ${name} = ${value}`);
+  if (filters.status) parts.push(`status ${filters.status.map(s => s.toLowerCase().replace("_", " ")).join(" or ")}`);
+  if (filters.sender) parts.push(`sender ${filters.sender}`);
+  if (filters.type) parts.push(`type ${filters.type.toLowerCase()}`);
+  if (filters.priority) parts.push(`priority ${filters.priority.toLowerCase()}`);
+  if (filters.template) parts.push(`template ${filters.template}`);
+  if (filters.category) parts.push(`failure ${filters.category}`);
+  if (filters.code !== undefined) parts.push(`code ${filters.code}`);
+  return parts;
+}
+
+/** Converts filters to the query of a link. fromQuery converts it back. */
+export function toQuery(filters: Filters): URLSearchParams {
+  const query = new URLSearchParams();
+  for (const name of ["to", "key", "wamid", "sender", "type", "priority", "template", "category"] as const) {
+    const value = filters[name];
+    if (value) query.set(name, value);
+  }
+  if (filters.code !== undefined) query.set("code", String(filters.code));
+  for (const status of filters.status ?? []) query.append("status", status);
+  for (const { name, value } of filters.labels ?? []) query.append("label", `${name}=${value}`);
+  return query;
+}
+
+export function fromQuery(query: URLSearchParams): Filters {
+  const filters: Filters = {};
+  for (const name of ["to", "key", "wamid", "sender", "template", "category"] as const) {
+    const value = query.get(name);
+    if (value) filters[name] = value;
+  }
+  const type = query.get("type"), priority = query.get("priority"), code = query.get("code");
+  if (types.some(t => t === type)) filters.type = type!;
+  if (priorities.some(p => p === priority)) filters.priority = priority!;
+  if (code && /^\d+$/.test(code)) filters.code = Number(code);
+  const known = query.getAll("status").filter(status => statuses.some(s => s === status));
+  if (known.length > 0) filters.status = known;
+  for (const label of query.getAll("label")) takeLabel(filters, label);
+  return filters;
+}
