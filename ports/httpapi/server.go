@@ -31,6 +31,9 @@ type Options struct {
 	Webhook http.Handler
 	// Metrics is served at /metrics.
 	Metrics http.Handler
+	// Profiles is served at /debug/pprof/, without authorization: only for servers that are
+	// Internal. NewProfiles returns it.
+	Profiles http.Handler
 	// Routes are additional handlers, by their patterns.
 	Routes map[string]http.Handler
 	// Origins are the patterns of the origins whose pages can use GraphQL, such as
@@ -82,7 +85,7 @@ func New(o Options) *Server {
 		o.GraphQL = crossOrigin(o.GraphQL, o.Origins)
 	}
 	for path, h := range map[string]http.Handler{
-		graphqlPattern: o.GraphQL, webhookPattern: o.Webhook, "GET /metrics": o.Metrics,
+		graphqlPattern: o.GraphQL, webhookPattern: o.Webhook, "GET /metrics": o.Metrics, "GET /debug/pprof/": o.Profiles,
 		"/playground": o.Playground, "/": o.Page,
 	} {
 		if h != nil {

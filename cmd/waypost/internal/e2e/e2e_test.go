@@ -154,6 +154,7 @@ func TestStartThatCannotBe(t *testing.T) {
 		"unknown flag":                          {[]string{"--colour"}, "serve --help", e2etest.ExitUsage},
 		"no role":                               {[]string{"--roles="}, "--roles", e2etest.ExitFailed},
 		"taken port of metrics":                 {[]string{"--metrics-addr", taken.Addr().String()}, "--metrics-addr", e2etest.ExitFailed},
+		"profiles without an internal address":  {[]string{"--pprof"}, "--metrics-addr", e2etest.ExitFailed},
 		"origin that is none":                   {[]string{"--cors-origins", "example.com"}, "https://app.example.com", e2etest.ExitFailed},
 		"issuer without an audience":            {[]string{"--oidc-issuer", "https://id.example.com"}, "--oidc-audience", e2etest.ExitFailed},
 		"event store that is not there": {

@@ -102,7 +102,7 @@ func TestMetricsInTheFilesForOperatorsAreExported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := e2etest.Start(ctx, t, []string{"WAYPOST_METRICS_ADDR=" + metricsAddr}, map[string]any{"error_rate": 1, "error_codes": []int{131026}})
+	r := e2etest.Start(ctx, t, []string{"WAYPOST_METRICS_ADDR=" + metricsAddr, "WAYPOST_PPROF=true"}, map[string]any{"error_rate": 1, "error_codes": []int{131026}})
 	if err := r.Client.RegisterSender(ctx, "shop", "100000000001", 80); err != nil {
 		t.Fatal(err)
 	}
@@ -138,8 +138,14 @@ func TestMetricsInTheFilesForOperatorsAreExported(t *testing.T) {
 			}
 		}
 	}
-	// Another port serves it alone.
+	if _, err := harness.GetOK(ctx, "http://"+metricsAddr+"/debug/pprof/heap"); err != nil {
+		t.Errorf("profiles: %v", err)
+	}
+	// Another port serves neither. It has the web UI at paths that it doesn't know.
 	if _, err := harness.GetOK(ctx, "http://"+r.Addr+"/metrics"); err == nil {
 		t.Error("/metrics is served on another port than the one that is set for it")
+	}
+	if body, err := harness.GetOK(ctx, "http://"+r.Addr+"/debug/pprof/heap"); err == nil && !strings.Contains(string(body), "<html") {
+		t.Error("profiles are served on another port than that of the metrics")
 	}
 }

@@ -78,6 +78,9 @@ func (c *core) serveHTTP(on *ports, routes map[string]http.Handler, p *projectio
 	} else {
 		own := common
 		own.Metrics, own.Internal = metrics, true
+		if s.Pprof {
+			own.Profiles = httpapi.NewProfiles(c.parts.serving)
+		}
 		c.parts.serve(httpapi.New(own), on.metrics)
 	}
 	c.parts.serve(httpapi.New(main), on.main)

@@ -31,6 +31,7 @@ type Settings struct {
 	Addr                 string         `help:"Address for GraphQL, webhooks, the web UI, and health checks." default:"127.0.0.1:8080" env:"WAYPOST_ADDR"`
 	WebhookAddr          string         `help:"Separate address for WhatsApp webhooks. If empty, --addr serves them." env:"WAYPOST_WEBHOOK_ADDR"`
 	MetricsAddr          string         `help:"Internal address that serves /metrics without a key. If empty, --addr serves it to keys with the scope READ." env:"WAYPOST_METRICS_ADDR"`
+	Pprof                bool           `help:"Serve profiles of the Go runtime at /debug/pprof/ of --metrics-addr." env:"WAYPOST_PPROF"`
 	Roles                []string       `help:"Roles of this process: api, webhook, dispatch, project, alert." default:"api,webhook,dispatch,project,alert" env:"WAYPOST_ROLES"`
 	DataDir              string         `help:"Directory for the embedded event store, the private Postgres, and generated keys." default:"./waypost-data" env:"WAYPOST_DATA_DIR" type:"path"`
 	EventstoreURL        string         `secret:"url" help:"External event store, EventStoreDB 23.10+ or KurrentDB (esdb://…). If empty, the embedded store is used." env:"WAYPOST_EVENTSTORE_URL"`
@@ -154,6 +155,9 @@ func isOrigin(text string) bool {
 
 // checkPairs checks settings that exclude or require each other.
 func (s *Settings) checkPairs() error {
+	if s.Pprof && s.MetricsAddr == "" {
+		return errors.New("--pprof: profiles are served on --metrics-addr only, because they need no key; set it to an internal address")
+	}
 	if s.EventstoreAddr != "" && s.EventstoreURL != "" {
 		return errors.New("--eventstore-addr is for the embedded event store, but --eventstore-url names an external one; omit one of them")
 	}
