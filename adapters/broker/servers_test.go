@@ -174,6 +174,7 @@ type process struct {
 	port    int
 	command func() *exec.Cmd
 	running *exec.Cmd
+	ended   chan error // receives the result of running, once
 }
 
 func (p *process) serve(url string) *server {
@@ -183,15 +184,42 @@ func (p *process) serve(url string) *server {
 	return &server{tb: p.tb, url: url, start: p.start, kill: p.kill}
 }
 
+// start waits as long as the process runs, because a busy machine can take minutes to start
+// RabbitMQ. A process that ends fails the test at once, with its output.
 func (p *process) start() {
 	p.tb.Helper()
-	p.running = p.command()
-	p.running.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	must(p.tb, p.running.Start())
+	output, err := os.Create(filepath.Join(p.tb.TempDir(), "output"))
+	must(p.tb, err)
+	defer output.Close()
+	c, ended := p.command(), make(chan error, 1)
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Stdout, c.Stderr = output, output
+	must(p.tb, c.Start())
+	p.running, p.ended = c, ended
+	go func() { ended <- c.Wait() }() // kill waits for it
+
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))
-	connect := func() (net.Conn, error) { return net.DialTimeout("tcp", address, time.Second) }
-	c := polltest.Value(p.tb, p.running.Path+" listens", connect, func(net.Conn) bool { return true })
-	_ = c.Close()
+	listens := polltest.Retry(ctx, func() bool {
+		select {
+		case err := <-ended:
+			ended <- err
+			cancel()
+			return false
+		default:
+		}
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err != nil {
+			return false
+		}
+		_ = conn.Close()
+		return true
+	})
+	if !listens {
+		said, _ := os.ReadFile(output.Name())
+		p.tb.Fatalf("%s doesn't listen on %s:\n%s", c.Path, address, said)
+	}
 }
 
 func (p *process) kill() {
@@ -199,7 +227,7 @@ func (p *process) kill() {
 		return
 	}
 	_ = syscall.Kill(-p.running.Process.Pid, syscall.SIGKILL) // includes its children
-	_ = p.running.Wait()
+	<-p.ended
 	p.running = nil
 }
 

@@ -88,10 +88,10 @@ func TestNothingIsLost(t *testing.T) {
 				})
 			}
 			s.publish(out, largeUnless(out, "order-large"))
-			flow := func(commands int32) { // waits until each producer has published more commands
+			flow := func(commands int) { // waits until each producer has published more commands
 				for p := range producers {
-					mark := delivered[p].Load()
-					polltest.Until(t, "commands flow", func() bool { return delivered[p].Load() > mark+commands })
+					published := func() int { return int(delivered[p].Load()) }
+					polltest.AtLeast(t, "commands flow", published()+commands+1, published)
 				}
 			}
 			for range killings {
@@ -102,10 +102,9 @@ func TestNothingIsLost(t *testing.T) {
 				edge.kill()
 				flow(50)
 				edge.start()
-				mark := published.distinct()
-				polltest.Until(t, "events are published again", func() bool { return published.distinct() > mark+50 })
+				polltest.AtLeast(t, "events are published again", published.distinct()+51, published.distinct)
 				limit.Store(maxBacklog)
-				polltest.Until(t, "the edge catches up", func() bool { return backlog() <= maxBacklog })
+				polltest.AtLeast(t, "the edge catches up", 0, func() int { return maxBacklog - backlog() })
 			}
 			killed.Store(true)
 			publishing.Wait()
@@ -120,16 +119,16 @@ func TestNothingIsLost(t *testing.T) {
 				}
 			}
 			var keys map[string]int
-			polltest.Until(t, "all commands are recorded", func() bool {
+			polltest.AtLeast(t, "all commands are recorded", len(want), func() int {
 				keys = s.queuedKeys()
-				return len(keys) >= len(want)
+				return len(keys)
 			})
 			for key, times := range keys {
 				if !want[key] || times != 1 {
 					t.Errorf("%q was recorded %d times; expected once: %v", key, times, want[key])
 				}
 			}
-			polltest.Until(t, "all invalid commands are rejected", func() bool { return rejected.distinct() >= poison })
+			polltest.AtLeast(t, "all invalid commands are rejected", poison, rejected.distinct)
 			rejected.each(func(m *wm.Message) {
 				var r ingest.Rejection
 				must(t, json.Unmarshal(m.Payload, &r))
@@ -137,7 +136,7 @@ func TestNothingIsLost(t *testing.T) {
 					t.Errorf("got rejection %+v", r)
 				}
 			})
-			polltest.Until(t, "all events are published", func() bool { return published.distinct() >= len(want) })
+			polltest.AtLeast(t, "all events are published", len(want), published.distinct)
 			next := map[string]int{}
 			published.each(func(m *wm.Message) {
 				var e egress.CloudEvent

@@ -50,6 +50,20 @@ func Value[T any](tb testing.TB, what string, read func() (T, error), accept fun
 	return value
 }
 
+// AtLeast polls count until it returns at least want. After Patience without a higher count
+// than before, it fails the test with what and the last count. So a wait for many things
+// takes as long as the machine needs, as long as it moves. It must be called from the test's
+// goroutine.
+func AtLeast(tb testing.TB, what string, want int, count func() int) {
+	tb.Helper()
+	for highest := count(); highest < want; {
+		got := highest
+		poll(tb, what, func() bool { got = count(); return got > highest },
+			func() string { return fmt.Sprintf("; stopped at %d of %d", highest, want) })
+		highest = got
+	}
+}
+
 // Retry polls try until it returns true or ctx ends, and reports whether it returned true.
 // Unlike the others, it can be called from any goroutine.
 func Retry(ctx context.Context, try func() bool) bool {

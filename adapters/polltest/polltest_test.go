@@ -84,6 +84,28 @@ func TestValue(t *testing.T) {
 	})
 }
 
+func TestAtLeast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		minutes := func(most int) func() int {
+			return func() int { return min(int(time.Since(begin)/time.Minute), most) }
+		}
+		polltest.AtLeast(t, "ten minutes have passed", 10, minutes(20))
+		if waited := time.Since(begin); waited < 10*time.Minute || waited > 10*time.Minute+time.Second {
+			t.Errorf("waited %s for ten minutes to pass", waited)
+		}
+		begin = time.Now()
+		got := failureOf(t, func(tb testing.TB) { polltest.AtLeast(tb, "the impossible happens", 10, minutes(3)) })
+		if want := "timed out after 2m0s waiting until the impossible happens; stopped at 3 of 10"; got != want {
+			t.Errorf("failed with %q, want %q", got, want)
+		}
+		if waited := time.Since(begin); waited < 5*time.Minute {
+			t.Errorf("failed after %s, two minutes after the last progress is 5m", waited)
+		}
+	})
+}
+
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
