@@ -71,8 +71,8 @@ type Copied struct {
 // target's. Copy recovers from interruptions of either store. Its errors are
 // ErrNotACopy, errors of the stores, and ctx's error.
 func Copy(ctx context.Context, o CopyOptions) (Copied, error) {
-	from, isFrom := o.From.backend.(*client)
-	to, isTo := o.To.backend.(*client)
+	from, isFrom := o.From.backend.backend.(*client)
+	to, isTo := o.To.backend.backend.(*client)
 	if !isFrom || !isTo {
 		return Copied{}, errors.New("copy: both logs must be opened with a URL")
 	}

@@ -183,10 +183,10 @@ func (r *reader) awaitPosition(ctx context.Context, t *testing.T, want event.Pos
 
 // subscriptionsOf returns the number of subscriptions that the Log has in the store.
 func subscriptionsOf(log *Log) int {
-	if b, ok := log.backend.(*embedded); ok {
+	if b, ok := log.backend.backend.(*embedded); ok {
 		return len(b.subscriptions.slots)
 	}
-	return len(log.backend.(*client).subscriptions.turns.slots)
+	return len(log.backend.backend.(*client).subscriptions.turns.slots)
 }
 
 // awaitSubscriptions waits until the Log has want subscriptions in the store.

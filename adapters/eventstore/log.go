@@ -50,7 +50,7 @@ type Log struct {
 	callTimeout    time.Duration
 	maxAppendBytes int
 
-	backend       backend
+	backend       metered
 	subscriptions *lifetime // and the feed's
 	feed          *feed
 
@@ -83,13 +83,13 @@ func Open(ctx context.Context, opts Options) (*Log, error) {
 	}
 	l.feed = newFeed(l)
 	if opts.Store != nil {
-		l.backend = newEmbedded(opts.Store, l.callTimeout)
+		l.backend = newMetered(newEmbedded(opts.Store, l.callTimeout))
 	} else {
 		c, err := newClient(opts.URL, l.callTimeout)
 		if err != nil {
 			return nil, fmt.Errorf("open event store: %w", err)
 		}
-		l.backend = c
+		l.backend = newMetered(c)
 	}
 	if _, err := l.backend.end(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open event store: %w", err), abandon(l.backend))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/adapters/datadir"
+	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/prometheus"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/ports/httpapi"
@@ -98,7 +99,7 @@ func (c *core) serveHTTP(on *ports, routes map[string]http.Handler, p *projectio
 // metricsHandler serves the metrics of the installation, which are the same in every process, and those of this process.
 func (c *core) metricsHandler(r *recording, hooks *command.Hooks) (http.Handler, error) {
 	exporter := prometheus.New(c.parts.running, c.model, c.lag, c.stores.Log.Shorter, c.categoryOf, c.now, c.log)
-	handler, err := prometheus.NewHandler(exporter,
+	handler, err := prometheus.NewHandler(exporter, append(c.storeMetrics(),
 		prometheus.Metric{
 			Name: "waypost_webhooks_rejected_total", Help: "WhatsApp webhooks that this process rejected because of a wrong signature.",
 			Counter: true, Value: r.rejected.total,
@@ -122,11 +123,28 @@ func (c *core) metricsHandler(r *recording, hooks *command.Hooks) (http.Handler,
 		prometheus.Metric{
 			Name: "waypost_outgoing_webhooks_given_up", Help: "Outgoing webhooks that Waypost disabled because their receivers failed for too long.",
 			Value: func() float64 { return float64(len(hooks.AutoDisabled())) },
-		})
+		})...)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return handler, nil
+}
+
+// storeMetrics are what this process asks of the event store. Divided by the messages, they show what a message costs it.
+func (c *core) storeMetrics() []prometheus.Metric {
+	counter := func(name, help string, value func(eventstore.Usage) uint64) prometheus.Metric {
+		return prometheus.Metric{
+			Name: "waypost_eventstore_" + name, Help: help, Counter: true, Value: func() float64 { return float64(value(c.stores.Log.Usage())) },
+		}
+	}
+	return []prometheus.Metric{
+		counter("appends_total", "Appends of this process to the event store.", func(u eventstore.Usage) uint64 { return u.Appends }),
+		counter("appended_events_total", "Events in these appends.", func(u eventstore.Usage) uint64 { return u.Appended }),
+		counter("reads_total", "Reads of this process from the event store.", func(u eventstore.Usage) uint64 { return u.Reads }),
+		counter("read_events_total", "Events that these reads returned.", func(u eventstore.Usage) uint64 { return u.ReadEvents }),
+		counter("subscriptions_total", "Subscriptions that this process opened in the event store.", func(u eventstore.Usage) uint64 { return u.Subscriptions }),
+		counter("delivered_events_total", "Events that these subscriptions received.", func(u eventstore.Usage) uint64 { return u.Delivered }),
+	}
 }
 
 // readiness returns what each role of this process needs, for /readyz. Accepting messages and recording webhooks need only the event
