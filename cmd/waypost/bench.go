@@ -12,6 +12,7 @@ import (
 type benchCommand struct {
 	Lifecycle benchScenario[bench.Lifecycle] `cmd:"" default:"withargs" help:"Queue messages and follow each until it is read: throughput, latency, CPU."`
 	Overload  benchScenario[bench.Overload]  `cmd:"" help:"Offer twice the load that the machine sustains, and measure what still happens in time."`
+	Latency   benchScenario[bench.Latency]   `cmd:"" help:"Queue a few messages per second on an idle machine, and measure the time of each step."`
 	Rate      benchScenario[bench.Rate]      `cmd:"" help:"Send a backlog and measure how exactly each sender keeps its rate."`
 	Failover  benchScenario[bench.Failover]  `cmd:"" help:"Kill one of two sending processes and measure how long its senders stop."`
 	Priority  benchScenario[bench.Priority]  `cmd:"" help:"Queue urgent messages behind a backlog and measure when they are called."`

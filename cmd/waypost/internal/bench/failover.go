@@ -74,7 +74,7 @@ func (b Failover) Measure(ctx context.Context, dir string) (_ Report, err error)
 		return nil, err
 	}
 	f.Messages = l.Queued.Load()
-	if f.Paces, err = measurePaces(ctx, g.TestEnv); err != nil {
+	if f.Paces, err = measurePaces(ctx, g.TestEnv, time.Time{}); err != nil {
 		return nil, err
 	}
 	calls, err := g.CallLog(ctx)

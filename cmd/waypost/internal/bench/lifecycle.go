@@ -15,10 +15,13 @@ const lifecycleBatch = 100
 
 // Lifecycle measures the whole life of messages, from queueing to reading.
 type Lifecycle struct {
+	Observation
+
 	Senders      int           `help:"Number of senders." default:"20"`
 	Rate         int           `help:"Rate of each sender, in messages per second, and WhatsApp's limit." default:"80"`
 	Duration     time.Duration `help:"How long messages are queued, at the senders' full rate." default:"20s"`
 	Messages     int           `help:"Number of messages to queue instead, as fast as they are accepted."`
+	WarmUp       int           `help:"Number of messages that are sent and read before the measurement. They are not counted." default:"2000"`
 	Latency      time.Duration `help:"Response time of the simulated WhatsApp." default:"50ms"`
 	WebhookBatch int           `help:"Maximum number of statuses in one webhook." default:"10"`
 	LiveBuffer   int           `help:"Make the embedded event store drop live subscriptions that more events than this wait for, as EventStoreDB does at 32. 0 never drops one."`
@@ -34,8 +37,10 @@ func (b Lifecycle) Validate() error {
 		return errors.New("--rate must be from 1 to 1000")
 	case b.Messages < 0 || (b.Messages == 0 && b.Duration < time.Second):
 		return errors.New("--messages must not be negative, --duration not below 1s")
+	case b.WarmUp < 0 || b.WarmUp > 1_000_000:
+		return errors.New("--warm-up must be from 0 to 1000000")
 	}
-	return nil
+	return b.Observation.Validate()
 }
 
 // Name returns the name of the scenario.
@@ -43,21 +48,18 @@ func (b Lifecycle) Name() string { return "lifecycle" }
 
 // lifecycleReport has the measurements of the scenario.
 type lifecycleReport struct {
-	Machine     machine     `json:"machine"`
-	Senders     int         `json:"senders"`
-	Rate        int         `json:"rate_per_sender"`
-	Messages    int64       `json:"messages"`
-	AcceptedPer float64     `json:"accepted_per_s"`
-	Throughput  float64     `json:"lifecycle_per_s"`
-	Spans       spans       `json:"spans"`
-	Behind      Percentiles `json:"read_model_behind"`
-	Listed      Percentiles `json:"accepted_to_listed"`
-	// CPU is in seconds per 1,000 messages. It is 0 if the system does not report it.
-	CPU struct {
-		Serve     float64 `json:"serve"`
-		Postgres  float64 `json:"postgres"`
-		Simulator float64 `json:"simulator"`
-	} `json:"cpu_s_per_1000"`
+	costs
+
+	Machine       machine              `json:"machine"`
+	Senders       int                  `json:"senders"`
+	Rate          int                  `json:"rate_per_sender"`
+	WarmUp        int64                `json:"warm_up_messages"` // only the ledger and the simulator's counts include them
+	Messages      int64                `json:"messages"`
+	AcceptedPer   float64              `json:"accepted_per_s"`
+	Throughput    float64              `json:"lifecycle_per_s"`
+	Spans         spans                `json:"spans"`
+	Behind        Percentiles          `json:"read_model_behind"`
+	Listed        Percentiles          `json:"accepted_to_listed"`
 	PeakMemory    int64                `json:"serve_peak_memory_bytes"`
 	LargestSecond int                  `json:"largest_second"`
 	OverRate      int                  `json:"senders_over_rate"`
@@ -76,7 +78,7 @@ func (b Lifecycle) Measure(ctx context.Context, dir string) (_ Report, err error
 	if f.Machine, err = measureMachine(ctx, dir); err != nil {
 		return nil, err
 	}
-	r, err := harness.Start(ctx, dir, []string{fmt.Sprintf("WAYPOST_EVENTSTORE_LIVE_BUFFER=%d", b.LiveBuffer)}, map[string]any{
+	r, err := b.start(ctx, dir, []string{fmt.Sprintf("WAYPOST_EVENTSTORE_LIVE_BUFFER=%d", b.LiveBuffer)}, map[string]any{
 		"rate": b.Rate, "latency": b.Latency.String(), "webhook_batch": b.WebhookBatch,
 	})
 	if err != nil {
@@ -93,19 +95,33 @@ func (b Lifecycle) Measure(ctx context.Context, dir string) (_ Report, err error
 	if err := l.Register(ctx, b.Rate); err != nil {
 		return nil, err
 	}
-	before, cpuErr := r.CPU()
-	if err := b.drive(ctx, l, total, &f); err != nil {
+	if _, err := l.warmUp(ctx, b.WarmUp, b.Patience); err != nil {
 		return nil, err
 	}
-	if after, err := r.CPU(); cpuErr == nil && err == nil {
-		used, thousands := after.Minus(before), float64(total)/1000
-		f.CPU.Serve = used.Serve.Seconds() / thousands
-		f.CPU.Postgres = used.Postgres.Seconds() / thousands
-		f.CPU.Simulator = used.Simulator.Seconds() / thousands
+	f.WarmUp = l.warm
+	used, err := r.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	profiled := b.profile(ctx, r, b.least(total))
+	start := time.Now()
+	lag, err := b.drive(ctx, l, total, &f)
+	if err := errors.Join(err, <-profiled); err != nil {
+		return nil, err
+	}
+	if f.costs, err = used.costs(ctx, f.Messages); err != nil {
+		return nil, err
 	}
 	f.PeakMemory = harness.PeakMemory(r.Serve.PID())
-	if f.Spans, err = l.sampleSpans(ctx); err != nil {
+	sample, err := l.sampleHistories(ctx)
+	if err != nil {
 		return nil, err
+	}
+	f.Spans = sample.spans()
+	if b.SVG != "" {
+		if err := writeChart(b.SVG, "waypost bench lifecycle", f.conditions(), plotsOf(start, sample, lag)); err != nil {
+			return nil, err
+		}
 	}
 	if f.WhatsApp, err = r.Stats(ctx); err != nil {
 		return nil, err
@@ -120,8 +136,13 @@ func (b Lifecycle) Measure(ctx context.Context, dir string) (_ Report, err error
 	return f, nil
 }
 
+// least returns the time that total messages need at the senders' rate.
+func (b Lifecycle) least(total int) time.Duration {
+	return time.Duration(float64(total) / float64(b.Senders*b.Rate) * float64(time.Second))
+}
+
 // drive queues total messages, waits until all are read, and measures throughput and lag in the meantime.
-func (b Lifecycle) drive(ctx context.Context, l *Load, total int, f *lifecycleReport) error {
+func (b Lifecycle) drive(ctx context.Context, l *Load, total int, f *lifecycleReport) (Lag, error) {
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	type watched struct {
@@ -139,28 +160,33 @@ func (b Lifecycle) drive(ctx context.Context, l *Load, total int, f *lifecycleRe
 	queuedIn := time.Since(start)
 	var readAt time.Time
 	if err == nil {
-		least := time.Duration(float64(total) / float64(b.Senders*b.Rate) * float64(time.Second))
-		f.Ledger, readAt, err = l.AwaitRead(ctx, least+b.Patience)
+		f.Ledger, readAt, err = l.AwaitRead(ctx, b.least(total)+b.Patience)
 	}
 	stopWatching()
 	seen := <-lag
 	if err := errors.Join(err, seen.err); err != nil {
-		return err
+		return seen.Lag, err
 	}
-	f.Messages = l.Queued.Load()
+	f.Messages = l.Queued.Load() - l.warm
 	f.AcceptedPer = float64(f.Messages) / queuedIn.Seconds()
-	f.Throughput = float64(f.Ledger.Read) / readAt.Sub(start).Seconds()
+	f.Throughput = float64(f.Ledger.Read-l.warm) / readAt.Sub(start).Seconds()
 	f.Behind, f.Listed = seen.reported.percentiles(), seen.listed.percentiles()
-	return nil
+	return seen.Lag, nil
+}
+
+// conditions describes the load in one line.
+func (f lifecycleReport) conditions() string {
+	return fmt.Sprintf("%d messages from %d senders at %d/s each, %d CPUs, %s", f.Messages, f.Senders, f.Rate, f.Machine.CPUs, time.Now().UTC().Format(time.DateOnly))
 }
 
 // Findings returns what Waypost did wrong.
 func (f lifecycleReport) Findings() []string {
 	var found []string
-	if f.Ledger.Accepted != f.Messages || f.Ledger.Read != f.Messages {
-		found = append(found, fmt.Sprintf("not all of %d acknowledged messages were read: %v", f.Messages, f.Ledger))
+	all := f.Messages + f.WarmUp
+	if f.Ledger.Accepted != all || f.Ledger.Read != all {
+		found = append(found, fmt.Sprintf("not all of %d acknowledged messages were read: %v", all, f.Ledger))
 	}
-	found = append(found, commonFindings(f.Messages, f.Ledger, f.WhatsApp)...)
+	found = append(found, commonFindings(all, f.Ledger, f.WhatsApp)...)
 	if f.WhatsApp.Duplicates > 0 {
 		found = append(found, fmt.Sprintf("%d messages were sent twice although nothing failed", f.WhatsApp.Duplicates))
 	}
@@ -186,8 +212,8 @@ func commonFindings(messages int64, b harness.LedgerCounts, s simulator.Stats) [
 }
 
 func (f lifecycleReport) print(w *table) {
-	w.linef("machine", "%d CPUs, load average %.1f before, %.0f fsync/s, %.0f bare HTTP calls/s", f.Machine.CPUs, f.Machine.Load, f.Machine.FsyncPerS, f.Machine.HTTPPerS)
-	w.linef("messages", "%d from %d senders at %d/s each", f.Messages, f.Senders, f.Rate)
+	printMachine(w, f.Machine)
+	w.linef("messages", "%d from %d senders at %d/s each, after a warm-up of %d", f.Messages, f.Senders, f.Rate, f.WarmUp)
 	w.linef("accepted", "%.0f/s in calls of %d", f.AcceptedPer, lifecycleBatch)
 	w.linef("lifecycle", "%.0f/s from the first call to the last read", f.Throughput)
 	w.linef("queued to call", "%v", f.Spans.QueuedToCall)
@@ -196,7 +222,7 @@ func (f lifecycleReport) print(w *table) {
 	w.linef("queued to read", "%v", f.Spans.QueuedToRead)
 	w.linef("read models behind", "%v", f.Behind)
 	w.linef("accepted to listed", "%v", f.Listed)
-	w.linef("CPU per 1,000", "serve %.2f s, Postgres %.2f s, simulator %.2f s", f.CPU.Serve, f.CPU.Postgres, f.CPU.Simulator)
+	f.costs.print(w)
 	w.linef("memory of serve", "%.0f MiB at its peak", float64(f.PeakMemory)/(1<<20))
 	w.linef("largest second", "%d of %d/s; %d of %d senders above, by %d calls", f.LargestSecond, f.Rate, f.OverRate, f.Senders, f.CallsOverRate)
 	w.linef("sent twice", "%d, after an echo %d", f.WhatsApp.Duplicates, f.WhatsApp.DuplicatesAfterEcho)

@@ -23,6 +23,8 @@ const (
 	queuePatience = 90 * time.Second
 	// queuePause is the time between two tries.
 	queuePause = 100 * time.Millisecond
+	// warmUpPatience is how long backlog waits until the messages of the warm-up are read.
+	warmUpPatience = time.Minute
 	// sampleSize is the number of messages of a load whose history is read.
 	sampleSize = 1000
 )
@@ -38,8 +40,11 @@ type Load struct {
 	priority string
 	// Skip is the number of messages that are queued already.
 	Skip int
+	// warmFirst is the number of messages that backlog sends before the messages of the backlog.
+	warmFirst int
 
-	Queued  atomic.Int64 // acknowledged
+	Queued  atomic.Int64 // acknowledged, including the warm-up
+	warm    int64        // messages of the warm-up
 	retries atomic.Int64
 	newest  atomic.Pointer[acknowledged]
 	mu      sync.Mutex
@@ -157,41 +162,41 @@ func (l *Load) AwaitRead(ctx context.Context, patience time.Duration) (b harness
 	}
 }
 
-// spans are the times between a message's events.
-type spans struct {
-	QueuedToCall    Percentiles `json:"queued_to_call"`
-	QueuedToSent    Percentiles `json:"queued_to_sent"`
-	SentToDelivered Percentiles `json:"sent_to_delivered"`
-	QueuedToRead    Percentiles `json:"queued_to_read"`
-}
-
-// sampleSpans reads the history of messages spread evenly over the load.
-// Histories have the platform's own times; WhatsApp's are whole seconds.
-func (l *Load) sampleSpans(ctx context.Context) (spans, error) {
-	call, sent, delivered, read := newLatencies(), newLatencies(), newLatencies(), newLatencies()
-	step := max(1, len(l.ids)/sampleSize)
-	for i := 0; i < len(l.ids); i += step {
-		status, at, err := l.Client.MessageLifecycle(ctx, l.ids[i])
-		if err != nil {
-			return spans{}, err
-		}
-		if status != "READ" {
-			continue // the ledger counts it
-		}
-		call.record(at["SendAttempted"].Sub(at["Queued"]))
-		sent.record(at["Sent"].Sub(at["Queued"]))
-		read.record(at["Read"].Sub(at["Queued"]))
-		if !at["Delivered"].IsZero() { // a message can be read without a delivery status
-			delivered.record(at["Delivered"].Sub(at["Sent"]))
-		}
+// warmUp sends messages as fast as possible and waits until all are read. They are not counted, except in Queued. It returns the
+// number per second.
+func (l *Load) warmUp(ctx context.Context, count int, patience time.Duration) (perSecond float64, err error) {
+	if count == 0 {
+		return 0, nil
 	}
-	return spans{call.percentiles(), sent.percentiles(), delivered.percentiles(), read.percentiles()}, nil
+	rate := l.Rate
+	l.Rate = 0
+	start := time.Now()
+	if err := l.Queue(ctx, count, func() bool { return false }); err != nil {
+		return 0, err
+	}
+	ledger, readAt, err := l.AwaitRead(ctx, patience)
+	if err != nil {
+		return 0, err
+	}
+	if ledger.Read != int64(count) {
+		return 0, fmt.Errorf("not all messages of the warm-up were read within %s: %v", patience, ledger)
+	}
+	l.Skip, l.warm, l.ids, l.Rate = l.Skip+count, int64(count), nil, rate
+	l.newest.Store(nil)
+	return float64(count) / readAt.Sub(start).Seconds(), nil
 }
 
 // Lag is the lag of the read models.
 type Lag struct {
 	reported Latencies // by readModel
 	listed   Latencies // from a message's acknowledgement until the list has it
+	over     []lagAt   // the reported ones, over time
+}
+
+// lagAt is the lag at a time.
+type lagAt struct {
+	at     time.Time
+	behind time.Duration
 }
 
 const (
@@ -203,7 +208,7 @@ const (
 
 // WatchLag samples the lag until ctx ends, and returns the samples without an error then.
 func (l *Load) WatchLag(ctx context.Context) (Lag, error) {
-	seen := Lag{newLatencies(), newLatencies()}
+	seen := Lag{reported: newLatencies(), listed: newLatencies()}
 	var last *acknowledged
 	for {
 		err := retry.Sleep(ctx, lagEvery)
@@ -213,6 +218,7 @@ func (l *Load) WatchLag(ctx context.Context) (Lag, error) {
 		}
 		if err == nil {
 			seen.reported.record(behind)
+			seen.over = append(seen.over, lagAt{time.Now(), behind})
 			if newest := l.newest.Load(); newest != last {
 				last = newest
 				err = l.awaitListed(ctx, newest, seen.listed)
@@ -255,6 +261,9 @@ func (l *Load) sendBacklog(ctx context.Context, rate, count int) error {
 // backlog registers the senders and queues messages while all senders are paused, so that queueing does not disturb the measurement.
 func (l *Load) backlog(ctx context.Context, rate, count int) error {
 	if err := l.Register(ctx, rate); err != nil {
+		return err
+	}
+	if _, err := l.warmUp(ctx, l.warmFirst, warmUpPatience); err != nil {
 		return err
 	}
 	for i := range l.Senders {

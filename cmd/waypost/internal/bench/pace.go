@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/adapters/whatsapp/simulator"
@@ -61,8 +62,9 @@ type Paces struct {
 	OverShare float64 `json:"arrived_over_share"`
 }
 
-// measurePaces reads the times at which lanes wrote calls and at which the simulator received them.
-func measurePaces(ctx context.Context, r *harness.TestEnv) (Paces, error) {
+// measurePaces reads the times at which lanes wrote calls and at which the simulator received them. Mean and Least are about the calls
+// since a time, the others about all calls.
+func measurePaces(ctx context.Context, r *harness.TestEnv, since time.Time) (Paces, error) {
 	var p Paces
 	written, err := r.Written()
 	if err != nil {
@@ -75,7 +77,7 @@ func measurePaces(ctx context.Context, r *harness.TestEnv) (Paces, error) {
 	if err != nil {
 		return p, err
 	}
-	arrivals := byNumber(calls)
+	arrivals := byNumber(slices.DeleteFunc(calls, func(c simulator.Call) bool { return c.At.Before(since) }))
 	for _, times := range arrivals {
 		pace := perSecond(times)
 		p.Mean += pace / float64(len(arrivals))

@@ -19,6 +19,7 @@ type Priority struct {
 	Urgent  int           `help:"Number of OTP messages that are queued after them, one by one." default:"100"`
 	Every   time.Duration `help:"Time between two OTP messages." default:"100ms"`
 	Rate    int           `help:"Rate of the sender, in messages per second." default:"80"`
+	WarmUp  int           `help:"Number of messages that are sent and read before the backlog. They are not counted." default:"200"`
 }
 
 // Validate returns an error if a parameter is out of its range.
@@ -30,6 +31,9 @@ func (b Priority) Validate() error {
 		return errors.New("--urgent must be from 1 to 10000")
 	case b.Rate < 1 || b.Rate > 1000:
 		return errors.New("--rate must be from 1 to 1000")
+	}
+	if b.WarmUp < 0 || b.WarmUp > 100_000 {
+		return errors.New("--warm-up must be from 0 to 100000")
 	}
 	return nil
 }
@@ -58,8 +62,12 @@ func (b Priority) Measure(ctx context.Context, dir string) (_ Report, err error)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.Stop()) }()
-	l := &Load{Client: r.Client, Senders: 1, Batch: lifecycleBatch, priority: "BULK"}
-	if err := l.sendBacklog(ctx, b.Rate, b.Backlog); err != nil {
+	l := &Load{Client: r.Client, Senders: 1, Batch: lifecycleBatch, priority: "BULK", warmFirst: b.WarmUp}
+	if err := l.backlog(ctx, b.Rate, b.Backlog); err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	if err := l.resume(ctx); err != nil {
 		return nil, err
 	}
 	if err := retry.Sleep(ctx, 3*settleTime); err != nil {
@@ -68,7 +76,7 @@ func (b Priority) Measure(ctx context.Context, dir string) (_ Report, err error)
 	toCall := newLatencies()
 	var ids []string
 	for n := range b.Urgent {
-		input := harness.Message(SenderID(0), fmt.Sprintf("urgent-%d", n), b.Backlog+n)
+		input := harness.Message(SenderID(0), fmt.Sprintf("urgent-%d", n), b.WarmUp+b.Backlog+n)
 		input["priority"] = "OTP"
 		id, err := r.Client.QueueMessages(ctx, []map[string]any{input})
 		if err != nil {
@@ -94,7 +102,7 @@ func (b Priority) Measure(ctx context.Context, dir string) (_ Report, err error)
 		toCall.record(at["SendAttempted"].Sub(at["Queued"]))
 	}
 	f.ToCall = toCall.percentiles()
-	f.Paces, err = measurePaces(ctx, r)
+	f.Paces, err = measurePaces(ctx, r, begun)
 	return f, err
 }
 

@@ -22,6 +22,7 @@ type Rate struct {
 	Latency   time.Duration `help:"Response time of the simulated WhatsApp." default:"50ms"`
 	Webhooks  bool          `help:"Make the simulator send statuses." default:"true" negatable:""`
 	Processes int           `help:"Number of processes that share the lanes." default:"1"`
+	WarmUp    int           `help:"Number of messages that are sent and read before the backlog. The rates do not include them. Without statuses, there is no warm-up." default:"1000"`
 }
 
 // Validate returns an error if a parameter is out of its range.
@@ -35,6 +36,9 @@ func (b Rate) Validate() error {
 		return errors.New("--duration must be from 2s to 10m")
 	case b.Processes < 1 || b.Processes > 8:
 		return errors.New("--processes must be from 1 to 8")
+	}
+	if b.WarmUp < 0 || b.WarmUp > 1_000_000 {
+		return errors.New("--warm-up must be from 0 to 1000000")
 	}
 	return nil
 }
@@ -74,17 +78,24 @@ func (b Rate) Measure(ctx context.Context, dir string) (_ Report, err error) {
 
 	total := int(math.Ceil(float64(b.Senders*b.Rate) * b.Duration.Seconds()))
 	l := &Load{Client: g.Client, Senders: b.Senders, Batch: lifecycleBatch}
-	if err := l.sendBacklog(ctx, b.Rate, total); err != nil {
+	if b.Webhooks { // otherwise nothing is ever read
+		l.warmFirst = b.WarmUp
+	}
+	if err := l.backlog(ctx, b.Rate, total); err != nil {
 		return nil, err
 	}
-	if err := g.AwaitCalls(ctx, int64(total), b.Duration+b.Duration/2+time.Minute); err != nil {
+	begun := time.Now()
+	if err := l.resume(ctx); err != nil {
+		return nil, err
+	}
+	if err := g.AwaitCalls(ctx, l.Queued.Load(), b.Duration+b.Duration/2+time.Minute); err != nil {
 		return nil, err
 	}
 	if err := retry.Sleep(ctx, settleTime); err != nil { // the last responses are logged
 		return nil, err
 	}
 	f.Messages = l.Queued.Load()
-	if f.Paces, err = measurePaces(ctx, g.TestEnv); err != nil {
+	if f.Paces, err = measurePaces(ctx, g.TestEnv, begun); err != nil {
 		return nil, err
 	}
 	stats, err := g.Stats(ctx)

@@ -83,19 +83,37 @@ func ReadWritten(path string, into map[string][]time.Duration) error {
 // WebhookTimes returns how long each webhook took that Waypost responded to with 200 between two times, from the line that it logs
 // for each one.
 func (r *TestEnv) WebhookTimes(from, to time.Time) (times []time.Duration, err error) {
-	err = readLines(r.Serve.Log, func(raw []byte) {
-		var line struct {
-			Time   time.Time     `json:"time"`
-			Msg    string        `json:"msg"`
-			Status int           `json:"status"`
-			Took   time.Duration `json:"took"`
-		}
-		if json.Unmarshal(raw, &line) == nil && line.Msg == "webhook" && line.Status == http.StatusOK &&
-			!line.Time.Before(from) && !line.Time.After(to) {
-			times = append(times, line.Took)
+	err = r.readWebhooks(func(w loggedWebhook) {
+		if !w.Time.Before(from) && !w.Time.After(to) {
+			times = append(times, w.Took)
 		}
 	})
 	return times, err
+}
+
+// WebhookStarts returns when Waypost received each webhook that it responded to with 200, by the ID of the delivery.
+func (r *TestEnv) WebhookStarts() (map[string]time.Time, error) {
+	starts := make(map[string]time.Time)
+	err := r.readWebhooks(func(w loggedWebhook) { starts[w.Delivery] = w.Time.Add(-w.Took) })
+	return starts, err
+}
+
+// loggedWebhook is the line that Waypost logs when it has responded to a webhook.
+type loggedWebhook struct {
+	Time     time.Time     `json:"time"`
+	Msg      string        `json:"msg"`
+	Delivery string        `json:"delivery"`
+	Status   int           `json:"status"`
+	Took     time.Duration `json:"took"`
+}
+
+func (r *TestEnv) readWebhooks(each func(loggedWebhook)) error {
+	return readLines(r.Serve.Log, func(raw []byte) {
+		var w loggedWebhook
+		if json.Unmarshal(raw, &w) == nil && w.Msg == "webhook" && w.Status == http.StatusOK {
+			each(w)
+		}
+	})
 }
 
 // readLines calls each with every line of a file.

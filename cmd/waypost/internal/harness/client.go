@@ -112,6 +112,50 @@ func (c *Client) Listed(ctx context.Context, senderID, key string) (bool, error)
 	return len(data.Messages.Edges) > 0, err
 }
 
+// ListedStatus returns the status that the list of messages shows for the one with the key. It is empty if the list doesn't have it.
+func (c *Client) ListedStatus(ctx context.Context, senderID, key string) (string, error) {
+	var data struct {
+		Messages struct {
+			Edges []struct {
+				Node struct {
+					Status string `json:"status"`
+				} `json:"node"`
+			} `json:"edges"`
+		} `json:"messages"`
+	}
+	err := c.Do(ctx, `query($f: MessageFilter) { messages(filter: $f, first: 1) { edges { node { status } } } }`,
+		map[string]any{"f": map[string]any{"senderId": senderID, "idempotencyKey": key}}, &data)
+	if err != nil || len(data.Messages.Edges) == 0 {
+		return "", err
+	}
+	return data.Messages.Edges[0].Node.Status, nil
+}
+
+// DeliveryOf returns the ID of the webhook that reported the message as delivered. It is empty if none has.
+func (c *Client) DeliveryOf(ctx context.Context, id string) (string, error) {
+	var data struct {
+		Message struct {
+			History struct {
+				Edges []struct {
+					Node struct {
+						Type string `json:"type"`
+						By   struct {
+							ID string `json:"id"`
+						} `json:"by"`
+					} `json:"node"`
+				} `json:"edges"`
+			} `json:"history"`
+		} `json:"message"`
+	}
+	err := c.Do(ctx, `query($id: ID!) { message(id: $id) { history { edges { node { type by { id } } } } } }`, map[string]any{"id": id}, &data)
+	for _, e := range data.Message.History.Edges {
+		if e.Node.Type == "Delivered" {
+			return e.Node.By.ID, err
+		}
+	}
+	return "", err
+}
+
 // MessageTimes has the time at which the first event of each type of a message was recorded, by Waypost's clock.
 type MessageTimes map[string]time.Time
 

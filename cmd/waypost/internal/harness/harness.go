@@ -184,6 +184,7 @@ type TestEnv struct {
 	SimURL    string
 	simAddr   string
 	Serve     *Child
+	Store     *Child   // the event store, if StartStore started it and Stop must stop it
 	Program   string   // executable that serve runs; if empty, the package's Program
 	Env       []string // additional settings of serve
 	Client    *Client
@@ -259,10 +260,10 @@ func (r *TestEnv) ServeEnv(addr, dataDir string) []string {
 	}, r.Env...)
 }
 
-// Stop stops both processes, Waypost first, because the simulator must respond while Waypost drains.
+// Stop stops the processes, Waypost first, because the simulator and the store must respond while Waypost drains.
 func (r *TestEnv) Stop() error {
 	var errs []error
-	for _, c := range []*Child{r.Serve, r.simulator} {
+	for _, c := range []*Child{r.Serve, r.simulator, r.Store} {
 		if c != nil {
 			errs = append(errs, c.Stop())
 		}

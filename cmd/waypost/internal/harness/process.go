@@ -56,12 +56,16 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-// CPUTimes are the CPU times of the processes of a TestEnv since their start.
-type CPUTimes struct{ Serve, Postgres, Simulator time.Duration }
+// CPUTimes are the CPU times of the processes of a TestEnv since their start. Store is the event store, if it is a process of its own,
+// and Load is this process.
+type CPUTimes struct{ Serve, Postgres, Store, Simulator, Load time.Duration }
 
 // Minus returns the CPU times since d.
 func (c CPUTimes) Minus(d CPUTimes) CPUTimes {
-	return CPUTimes{Serve: c.Serve - d.Serve, Postgres: c.Postgres - d.Postgres, Simulator: c.Simulator - d.Simulator}
+	return CPUTimes{
+		Serve: c.Serve - d.Serve, Postgres: c.Postgres - d.Postgres, Store: c.Store - d.Store,
+		Simulator: c.Simulator - d.Simulator, Load: c.Load - d.Load,
+	}
 }
 
 // CPU reads the CPU times from /proc; an error where there is none. What serve
@@ -76,7 +80,18 @@ func (r *TestEnv) CPU() (CPUTimes, error) {
 	if err != nil {
 		return c, err
 	}
-	c.Serve, c.Simulator = serve.Own, sim.Own
+	load, err := ReadProcStat(os.Getpid())
+	if err != nil {
+		return c, err
+	}
+	if r.Store != nil {
+		store, err := ReadProcStat(r.Store.PID())
+		if err != nil {
+			return c, err
+		}
+		c.Store = store.Own
+	}
+	c.Serve, c.Simulator, c.Load = serve.Own, sim.Own, load.Own
 	below := descendants(r.Serve.PID())
 	for _, p := range below {
 		c.Postgres += p.Own + p.Waited
