@@ -7,18 +7,21 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // AcquireLeaderLease makes the process the one that does a duty, or extends its lease, until
 // ttl from now by Postgres's clock. It returns false while another process holds the lease.
 func (l *Leases) AcquireLeaderLease(ctx context.Context, duty string, process uuid.UUID, ttl time.Duration) (bool, error) {
 	var mine bool
-	err := l.durably(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `INSERT INTO waypost_run.duty AS d (name, owner, expires_at) VALUES ($1, $2, clock_timestamp() + $3::interval)
+	err := l.durably(ctx, func(b *pgx.Batch) {
+		b.Queue(`INSERT INTO waypost_run.duty AS d (name, owner, expires_at) VALUES ($1, $2, clock_timestamp() + $3::interval)
 			ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at
-			WHERE d.owner = excluded.owner OR d.expires_at <= clock_timestamp()`, duty, process, ttl)
-		mine = tag.RowsAffected() == 1
-		return err
+			WHERE d.owner = excluded.owner OR d.expires_at <= clock_timestamp()`, duty, process, ttl).
+			Exec(func(tag pgconn.CommandTag) error {
+				mine = tag.RowsAffected() == 1
+				return nil
+			})
 	})
 	if err != nil {
 		return false, fmt.Errorf("acquire the duty %s: %w", duty, err)

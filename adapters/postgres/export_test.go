@@ -127,3 +127,8 @@ func Differing(row, expected map[string]any) []string { return rowValues(row).di
 
 // WamidHash is the key of a WhatsApp ID in message_wamid.
 func WamidHash(whatsAppID string) uuid.UUID { return wamidHash(whatsAppID) }
+
+// Durably is durably.
+func (l *Leases) Durably(ctx context.Context, queue func(*pgx.Batch)) error {
+	return l.durably(ctx, queue)
+}

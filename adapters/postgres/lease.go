@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/waypost/waypost/app/work"
@@ -33,22 +34,25 @@ func NewLeases(pool *pgxpool.Pool) *Leases { return &Leases{pool: pool} }
 func (l *Leases) Heartbeat(
 	ctx context.Context, process uuid.UUID, roles []string, recordingSince time.Time, ttl time.Duration,
 ) error {
-	err := l.durably(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `UPDATE waypost_run.process SET roles = $2, recording_since = $3, heartbeat_at = clock_timestamp(),
+	var extended bool
+	err := l.durably(ctx, func(b *pgx.Batch) {
+		b.Queue(`UPDATE waypost_run.process SET roles = $2, recording_since = $3, heartbeat_at = clock_timestamp(),
 				expires_at = clock_timestamp() + $4::interval WHERE id = $1 AND expires_at > clock_timestamp()`,
-			process, roles, timeOrNil(recordingSince), ttl)
-		if err != nil || tag.RowsAffected() == 1 {
-			return err
-		}
-		// Its lanes are deleted with the old row.
-		if _, err := tx.Exec(ctx, `DELETE FROM waypost_run.process WHERE id = $1`, process); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `INSERT INTO waypost_run.process (id, roles, recording_since, heartbeat_at, expires_at)
-			VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp() + $4::interval)`,
-			process, roles, timeOrNil(recordingSince), ttl)
-		return err
+			process, roles, timeOrNil(recordingSince), ttl).
+			Exec(func(tag pgconn.CommandTag) error {
+				extended = tag.RowsAffected() == 1
+				return nil
+			})
 	})
+	if err == nil && !extended {
+		err = l.durably(ctx, func(b *pgx.Batch) {
+			// Its lanes are deleted with the old row.
+			b.Queue(`DELETE FROM waypost_run.process WHERE id = $1`, process)
+			b.Queue(`INSERT INTO waypost_run.process (id, roles, recording_since, heartbeat_at, expires_at)
+				VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp() + $4::interval)`,
+				process, roles, timeOrNil(recordingSince), ttl)
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("renew the lease of process %s: %w", process, err)
 	}
@@ -57,10 +61,7 @@ func (l *Leases) Heartbeat(
 
 // Release ends the process's lease and frees its lanes.
 func (l *Leases) Release(ctx context.Context, process uuid.UUID) error {
-	err := l.durably(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `DELETE FROM waypost_run.process WHERE id = $1`, process)
-		return err
-	})
+	err := l.durably(ctx, func(b *pgx.Batch) { b.Queue(`DELETE FROM waypost_run.process WHERE id = $1`, process) })
 	if err != nil {
 		return fmt.Errorf("end the lease of process %s: %w", process, err)
 	}
@@ -75,69 +76,67 @@ var ErrLapsed = errors.New("process has no lease: it needs a heartbeat first")
 // free; a concurrent heartbeat of such a process takes precedence. It returns ErrLapsed if
 // the process has no lease.
 func (l *Leases) Claim(ctx context.Context, process uuid.UUID, senders []string) ([]string, error) {
+	var alive bool
 	var owned []string
-	err := l.durably(ctx, func(tx pgx.Tx) error {
+	err := l.durably(ctx, func(b *pgx.Batch) {
 		// Lanes are deleted with their owner's row. A locked row has a heartbeat in
 		// progress, or another claim deletes it.
-		if _, err := tx.Exec(ctx, `DELETE FROM waypost_run.process WHERE id IN (
+		b.Queue(`DELETE FROM waypost_run.process WHERE id IN (
 			SELECT id FROM waypost_run.process WHERE expires_at <= clock_timestamp() AND id <> $1 FOR UPDATE SKIP LOCKED)`,
-			process); err != nil {
-			return err
-		}
+			process)
 		// The lock prevents others from ending the lease until the claims are committed.
-		var alive bool
-		err := tx.QueryRow(ctx, `SELECT expires_at > clock_timestamp() FROM waypost_run.process WHERE id = $1 FOR UPDATE`, process).Scan(&alive)
-		if errors.Is(err, pgx.ErrNoRows) || err == nil && !alive {
-			return ErrLapsed
-		}
-		if err != nil {
-			return err
-		}
-		share, err := shareOf(ctx, tx, process, len(senders))
-		if err != nil {
-			return err
-		}
+		b.Queue(`SELECT expires_at > clock_timestamp() FROM waypost_run.process WHERE id = $1 FOR UPDATE`, process).
+			QueryRow(func(row pgx.Row) error {
+				err := row.Scan(&alive)
+				if errors.Is(err, pgx.ErrNoRows) {
+					return nil
+				}
+				return err
+			})
 		// Ordered by name, so that two claims never wait for each other.
-		if _, err := tx.Exec(ctx, `INSERT INTO waypost_run.lane (sender, owner)
+		b.Queue(`INSERT INTO waypost_run.lane (sender, owner)
 			SELECT s, $1 FROM unnest($2::text[]) AS s
-			WHERE NOT EXISTS (SELECT FROM waypost_run.lane l WHERE l.sender = s)
+			WHERE EXISTS (SELECT FROM waypost_run.process WHERE id = $1 AND expires_at > clock_timestamp())
+				AND NOT EXISTS (SELECT FROM waypost_run.lane l WHERE l.sender = s)
 			ORDER BY s
-			LIMIT greatest(0, $3 - (SELECT count(*) FROM waypost_run.lane WHERE owner = $1))
-			ON CONFLICT DO NOTHING`, process, senders, share); err != nil {
-			return err
-		}
-		owned, err = collect[string](ctx, tx, `SELECT sender FROM waypost_run.lane WHERE owner = $1 ORDER BY sender`, process)
-		return err
+			LIMIT greatest(0, (SELECT ($3::bigint + d.n - 1) / d.n FROM (SELECT greatest(1, count(*)) AS n `+dispatchers+`) d)
+				- (SELECT count(*) FROM waypost_run.lane WHERE owner = $1))
+			ON CONFLICT DO NOTHING`, process, senders, len(senders), RoleDispatch)
+		b.Queue(`SELECT sender FROM waypost_run.lane WHERE owner = $1 ORDER BY sender`, process).
+			Query(func(rows pgx.Rows) (err error) {
+				owned, err = pgx.CollectRows(rows, pgx.RowTo[string])
+				return err
+			})
 	})
+	if err == nil && !alive {
+		err = ErrLapsed
+	}
 	if err != nil {
 		return nil, fmt.Errorf("claim lanes: %w", err)
 	}
 	return owned, nil
 }
 
+// dispatchers selects the live dispatchers, including process $1. $4 is RoleDispatch.
+const dispatchers = `FROM waypost_run.process WHERE expires_at > clock_timestamp() AND $4 = ANY (roles) OR id = $1`
+
 // Share returns how many of the given number of senders each live dispatcher should own,
 // including this process. A process that owns more frees some with ReleaseLanes.
 func (l *Leases) Share(ctx context.Context, process uuid.UUID, senders int) (int, error) {
-	share, err := shareOf(ctx, l.pool, process, senders)
+	var n int
+	err := l.pool.QueryRow(ctx, `SELECT count(*) FROM waypost_run.process
+		WHERE expires_at > clock_timestamp() AND $1 = ANY (roles) OR id = $2`, RoleDispatch, process).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count dispatchers: %w", err)
 	}
-	return share, nil
-}
-
-func shareOf(ctx context.Context, q querier, process uuid.UUID, senders int) (int, error) {
-	var dispatchers int
-	err := q.QueryRow(ctx, `SELECT count(*) FROM waypost_run.process
-		WHERE expires_at > clock_timestamp() AND $1 = ANY (roles) OR id = $2`, RoleDispatch, process).Scan(&dispatchers)
-	dispatchers = max(dispatchers, 1)
-	return (senders + dispatchers - 1) / dispatchers, err
+	n = max(n, 1)
+	return (senders + n - 1) / n, nil
 }
 
 // ReleaseLanes frees lanes. The caller must have no call in flight on them.
 func (l *Leases) ReleaseLanes(ctx context.Context, process uuid.UUID, senders []string) error {
-	err := l.durably(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `DELETE FROM waypost_run.lane WHERE owner = $1 AND sender = ANY ($2)`, process, senders)
-		return err
+	err := l.durably(ctx, func(b *pgx.Batch) {
+		b.Queue(`DELETE FROM waypost_run.lane WHERE owner = $1 AND sender = ANY ($2)`, process, senders)
 	})
 	if err != nil {
 		return fmt.Errorf("release lanes: %w", err)
@@ -202,13 +201,14 @@ func (l *Leases) InboundSince(ctx context.Context, at time.Time) (map[string]int
 	return counts, nil
 }
 
-// durably runs a transaction that is on disk once it is acknowledged. If a crash of Postgres
-// undid a claim, the lane would have two owners.
-func (l *Leases) durably(ctx context.Context, do func(pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SET LOCAL synchronous_commit = on`); err != nil {
-			return err
-		}
-		return do(tx)
-	})
+// durably runs statements as one transaction, in one round trip, which is on disk once it is
+// acknowledged. If a crash of Postgres undid a claim, the lane would have two owners.
+// Leases are renewed every second, also while nothing is sent.
+func (l *Leases) durably(ctx context.Context, queue func(*pgx.Batch)) error {
+	var batch pgx.Batch
+	// Statements that are sent together without BEGIN are one transaction, to which SET
+	// LOCAL does not apply.
+	batch.Queue(`SELECT set_config('synchronous_commit', 'on', true)`)
+	queue(&batch)
+	return l.pool.SendBatch(ctx, &batch).Close()
 }

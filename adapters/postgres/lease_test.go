@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/waypost/waypost/adapters/polltest"
 	"github.com/waypost/waypost/adapters/postgres"
@@ -160,5 +161,36 @@ func TestMigrationsGoUpAndDown(t *testing.T) {
 		pending(true)
 		must(t, postgres.Up(t.Context(), url))
 		pending(false)
+	}
+}
+
+// A claim that a crash of Postgres undid would give a lane two owners, and one that is half
+// done a process lanes without a lease.
+func TestLeasesAreDurableAndWhole(t *testing.T) {
+	t.Parallel()
+	pool, err := postgres.Open(t.Context(), postgrestest.Migrated(t))
+	must(t, err)
+	t.Cleanup(pool.Close)
+	l := postgres.NewLeases(pool)
+	process := uuid.New()
+	setting := func(b *pgx.Batch, into *string) {
+		b.Queue(`SELECT current_setting('synchronous_commit')`).QueryRow(func(row pgx.Row) error { return row.Scan(into) })
+	}
+	var during, after string
+	must(t, l.Durably(t.Context(), func(b *pgx.Batch) { setting(b, &during) }))
+	var others pgx.Batch
+	setting(&others, &after)
+	must(t, pool.SendBatch(t.Context(), &others).Close())
+	if during != "on" || after != "off" {
+		t.Errorf("synchronous_commit is %q for leases and %q for others", during, after)
+	}
+	err = l.Durably(t.Context(), func(b *pgx.Batch) {
+		b.Queue(`INSERT INTO waypost_run.process (id, roles, heartbeat_at, expires_at) VALUES ($1, '{}', now(), now())`, process)
+		b.Queue(`SELECT 1 / (SELECT count(*) FROM waypost_run.lane)`)
+	})
+	var rows int
+	must(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM waypost_run.process`).Scan(&rows))
+	if err == nil || rows != 0 {
+		t.Errorf("after a failed statement, there are %d rows: %v", rows, err)
 	}
 }
