@@ -22,6 +22,10 @@ const (
 	senderReads = 16
 	// followAgain is the pause before another request for the end of the log.
 	followAgain = time.Second
+	// listAgain is how long a list of the known senders is used. Senders that are new
+	// since Run began are noticed immediately, so the list only adds older ones that the
+	// read model didn't contain yet.
+	listAgain = time.Second
 )
 
 // SenderStates keeps all senders in memory, folded from their own streams. Dispatch uses
@@ -35,6 +39,7 @@ type SenderStates struct {
 	following chan struct{} // closed once every later event is noticed
 	mu        sync.Mutex
 	states    map[string]*senderState
+	listDue   <-chan time.Time // when the known senders must be listed again; nil if now
 }
 
 // senderState is a sender before the revision next. seen is what next would be if all
@@ -123,7 +128,7 @@ func (s *SenderStates) Senders(ctx context.Context) ([]sender.Sender, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for the log: %w", ctx.Err())
 	}
-	ids, listed := s.known(ctx)
+	ids, listed := s.list(ctx)
 	read := s.readAll(ctx, s.unread(ids))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,6 +139,27 @@ func (s *SenderStates) Senders(ctx context.Context) ([]sender.Sender, error) {
 		}
 	}
 	return all, errors.Join(listed, read)
+}
+
+// list returns the known senders, or nothing if they were listed within listAgain.
+func (s *SenderStates) list(ctx context.Context) ([]string, error) {
+	s.mu.Lock()
+	due := s.listDue
+	s.mu.Unlock()
+	if due != nil {
+		select {
+		case <-due:
+		default:
+			return nil, nil
+		}
+	}
+	ids, err := s.known(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listDue = nil; err == nil {
+		s.listDue = s.after(listAgain)
+	}
+	return ids, err
 }
 
 // unread returns the senders whose streams must be read, including new ones among ids.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -30,6 +32,9 @@ import (
 const (
 	// maintenanceInterval is how often held lanes and the inbound count are updated.
 	maintenanceInterval = 100 * time.Millisecond
+	// quietInterval is how often inbound messages are counted while no lane has work.
+	// New work makes it count immediately.
+	quietInterval = 500 * time.Millisecond
 	// recordReserve is the part of a drain's time that is reserved for recording lost
 	// responses: at most this, and at most a quarter.
 	recordReserve = time.Second
@@ -114,7 +119,15 @@ type Dispatcher struct {
 	attempts *attempt.Handler
 	monitor  *health.Monitor
 	owner    *ownership.Owner
+	inbound  inbound
 	run      run
+}
+
+// inbound is the state of the count of inbound messages.
+type inbound struct {
+	quiet     atomic.Bool   // no lane had work at the last count
+	now       chan struct{} // work has arrived since, so the count is due
+	countedAt time.Time     // by the monotonic clock; belongs to maintain
 }
 
 // run is the state of Dispatcher.Run.
@@ -141,7 +154,7 @@ func New(o Options) (*Dispatcher, error) {
 		o.HoldsTemplate = func(int) bool { return false }
 	}
 	d := &Dispatcher{opts: o, lanes: &lane.Set{}}
-	d.run.over = make(chan struct{})
+	d.run.over, d.inbound.now = make(chan struct{}), make(chan struct{}, 1)
 	d.run.drained = sync.OnceFunc(func() { close(d.run.over) })
 	d.shared = &lane.Shared{
 		Clock: o.Clock, PairLimit: o.PairLimit, Gate: o.Gate, Failures: pace.NewFailures(), Alarm: lane.NewAlarm(),
@@ -172,6 +185,18 @@ func (d *Dispatcher) Wake() {
 		l.Arrived("")
 	}
 	d.feed.Wake()
+	d.wakeInbound()
+}
+
+// wakeInbound makes maintain count inbound messages soon, unless it does so at each interval
+// anyway. It doesn't block.
+func (d *Dispatcher) wakeInbound() {
+	if d.inbound.quiet.Swap(false) {
+		select {
+		case d.inbound.now <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // WakeFor reports what is new in the work list. It is like Wake, but lanes and priorities
@@ -186,6 +211,7 @@ func (d *Dispatcher) WakeFor(arrivals []work.NewWork) {
 		}
 	}
 	d.feed.Wake()
+	d.wakeInbound()
 }
 
 // Owns reports whether this process sends for a sender.
@@ -228,11 +254,11 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { d.owner.Run(maintaining) })
 	tasks.Go(func() {
-		every(maintaining, maintenanceInterval, func() { d.maintain(maintaining, calling, recording) })
+		every(maintaining, maintenanceInterval, d.inbound.now, func() { d.maintain(maintaining, calling, recording) })
 	})
 	// This loop queries nothing: if Postgres hangs, so do the other loops, and the lease
 	// ends.
-	tasks.Go(func() { every(maintaining, maintenanceInterval, d.abandonUnwritten) })
+	tasks.Go(func() { every(maintaining, maintenanceInterval, nil, d.abandonUnwritten) })
 	routed := make(chan error, 1)
 	tasks.Go(func() { routed <- router.Run(lasting) })
 	select {
@@ -338,8 +364,8 @@ func (d *Dispatcher) release(ctx context.Context) {
 	}
 }
 
-// every calls do at an interval until ctx ends.
-func every(ctx context.Context, interval time.Duration, do func()) {
+// every calls do at an interval, and when it receives from now, until ctx ends.
+func every(ctx context.Context, interval time.Duration, now <-chan struct{}, do func()) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -347,6 +373,8 @@ func every(ctx context.Context, interval time.Duration, do func()) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			do()
+		case <-now:
 			do()
 		}
 	}
@@ -369,18 +397,28 @@ func (d *Dispatcher) abandonUnwritten() {
 }
 
 // countInbound subtracts the messages that each sender received in the last second from
-// its lane's rate. If they can't be counted, the rates don't change.
+// its lane's rate. If they can't be counted, the rates don't change. While no lane has work,
+// it seldom counts.
 func (d *Dispatcher) countInbound(ctx context.Context) {
-	if d.opts.Inbound == nil {
+	lanes := d.lanes.All()
+	if d.opts.Inbound == nil || len(lanes) == 0 {
 		return
 	}
+	now := time.Now()
+	busy := slices.ContainsFunc(lanes, (*lane.Lane).HasWork)
+	if !busy && d.inbound.quiet.Load() && now.Sub(d.inbound.countedAt) < quietInterval {
+		return
+	}
+	d.inbound.countedAt = now
+	// Work that arrives during the count makes the next one due immediately.
+	d.inbound.quiet.Store(!busy)
 	ctx, cancel := context.WithTimeout(ctx, ownership.Timeout)
 	defer cancel()
 	counts, err := d.opts.Inbound(ctx, d.opts.Clock().Add(-time.Second))
 	if err != nil {
 		return
 	}
-	for _, l := range d.lanes.All() {
+	for _, l := range lanes {
 		l.SetInbound(counts[l.ID()])
 	}
 }

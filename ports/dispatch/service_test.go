@@ -8,7 +8,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -616,6 +618,41 @@ func TestInboundTrafficIsTakenOffTheRate(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		if n := len(w.made()) - before; n < 490 || n > 505 {
 			t.Errorf("%d calls in 10 s at 80/s with 30/s inbound", n)
+		}
+	})
+}
+
+// A lane without work costs few counts, but its first calls are not made at a rate from before
+// they were queued.
+func TestInboundTrafficIsCountedWhenWorkArrives(t *testing.T) {
+	t.Parallel()
+	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
+		var counts atomic.Int64
+		w.dispatch(func(o *dispatch.Options) {
+			o.Inbound = func(context.Context, time.Time) (map[string]int, error) {
+				counts.Add(1)
+				return nil, nil
+			}
+		})
+		time.Sleep(3*time.Second + 10*time.Millisecond)
+		before := counts.Load()
+		time.Sleep(10 * time.Second)
+		if n := counts.Load() - before; n < 10 || n > 25 {
+			t.Errorf("%d counts in 10 s without work, want 2 per second", n)
+		}
+		before = counts.Load()
+		w.queue("acme", recipient(1), nil)
+		synctest.Wait()
+		if counts.Load() == before {
+			t.Error("inbound messages were not counted when work arrived")
+		}
+		for n := range 800 {
+			w.queue("acme", recipient(n), nil)
+		}
+		before = counts.Load()
+		time.Sleep(5 * time.Second)
+		if n := counts.Load() - before; n < 45 {
+			t.Errorf("%d counts in 5 s of sending, want 10 per second", n)
 		}
 	})
 }

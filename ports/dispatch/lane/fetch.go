@@ -42,6 +42,21 @@ func (l *Lane) PlanFetch(fill bool, now time.Time) (plan FetchPlan, ok bool) {
 	return plan, true
 }
 
+// HasWork reports whether the lane has items in memory or with the handler.
+func (l *Lane) HasWork() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.delayed.heap) > 0 || l.calls.running > 0 {
+		return true
+	}
+	for class := range l.queues {
+		if len(l.queues[class].timed) > 0 || len(l.queues[class].fresh) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // overloaded reports whether too many items wait in memory, not counting those behind a
 // gate and those whose call is settling, which have limits of their own. Nothing more is
 // fetched then.
