@@ -88,6 +88,7 @@ func isSystem(name string) bool { return strings.HasPrefix(name, systemPrefix) }
 
 // decode also returns what is known of an event that it cannot decode.
 func (l *Log) decode(ctx context.Context, found *record) (event.Recorded, error) {
+	l.backend.meter.decoded.Add(1)
 	r := recordedOf(found)
 	err := l.codec.Decode(ctx, &r, found.data, found.meta)
 	return r, err
@@ -95,6 +96,7 @@ func (l *Log) decode(ctx context.Context, found *record) (event.Recorded, error)
 
 // decodeSealed is like decode, without the personal data.
 func (l *Log) decodeSealed(ctx context.Context, found *record) (event.Recorded, error) {
+	l.backend.meter.decoded.Add(1)
 	r := recordedOf(found)
 	err := l.codec.DecodeSealed(ctx, &r, found.data, found.meta)
 	return r, err

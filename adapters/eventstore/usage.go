@@ -18,6 +18,9 @@ type Usage struct {
 	// Subscriptions are those opened in the store, and Delivered the events that they
 	// received.
 	Subscriptions, Delivered uint64
+	// Decoded are events that were decoded: those read, and those delivered, once for each
+	// consumer that wants them.
+	Decoded uint64
 }
 
 // Usage returns what the Log has asked of its store.
@@ -25,12 +28,12 @@ func (l *Log) Usage() Usage {
 	m := l.backend.meter
 	return Usage{
 		Appends: m.appends.Load(), Appended: m.appended.Load(), Reads: m.reads.Load(), ReadEvents: m.readEvents.Load(),
-		Subscriptions: m.subscriptions.Load(), Delivered: m.delivered.Load(),
+		Subscriptions: m.subscriptions.Load(), Delivered: m.delivered.Load(), Decoded: m.decoded.Load(),
 	}
 }
 
 type meter struct {
-	appends, appended, reads, readEvents, subscriptions, delivered atomic.Uint64
+	appends, appended, reads, readEvents, subscriptions, delivered, decoded atomic.Uint64
 }
 
 // metered counts the calls of a backend.

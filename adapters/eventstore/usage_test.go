@@ -21,7 +21,8 @@ func TestUsageCountsCallsAndEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, want := log.Usage(), before
-		want.Appends, want.Appended, want.Reads, want.ReadEvents = before.Appends+1, before.Appended+2, before.Reads+2, before.ReadEvents+2
+		want.Appends, want.Appended = before.Appends+1, before.Appended+2
+		want.Reads, want.ReadEvents, want.Decoded = before.Reads+2, before.ReadEvents+2, before.Decoded+2
 		if got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
@@ -30,7 +31,7 @@ func TestUsageCountsCallsAndEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The feed may have a subscription in addition.
-		if after := log.Usage(); len(seen) != 2 || after.Delivered < got.Delivered+2 || after.Subscriptions == got.Subscriptions {
+		if after := log.Usage(); len(seen) != 2 || after.Delivered < got.Delivered+2 || after.Decoded < got.Decoded+2 || after.Subscriptions == got.Subscriptions {
 			t.Errorf("a subscription received %d events; %+v after %+v", len(seen), after, got)
 		}
 	})

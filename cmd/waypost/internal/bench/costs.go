@@ -100,6 +100,7 @@ type costs struct {
 		Reads      float64 `json:"reads"`
 		ReadEvents float64 `json:"read_events"`
 		Delivered  float64 `json:"delivered_events"`
+		Decoded    float64 `json:"decoded_events"` // by all consumers in serve
 	} `json:"eventstore_per_message"`
 }
 
@@ -138,7 +139,7 @@ func (m meter) costs(ctx context.Context, messages int64) (c costs, err error) {
 	c.Serve.Allocations, c.Serve.Bytes = each("go_memstats_mallocs_total"), each("go_memstats_alloc_bytes_total")
 	c.Store.Appends, c.Store.Appended = each("waypost_eventstore_appends_total"), each("waypost_eventstore_appended_events_total")
 	c.Store.Reads, c.Store.ReadEvents = each("waypost_eventstore_reads_total"), each("waypost_eventstore_read_events_total")
-	c.Store.Delivered = each("waypost_eventstore_delivered_events_total")
+	c.Store.Delivered, c.Store.Decoded = each("waypost_eventstore_delivered_events_total"), each("waypost_eventstore_decoded_events_total")
 	return c, nil
 }
 
@@ -149,8 +150,8 @@ func (c costs) print(w *table) {
 	}
 	w.linef("CPU per 1,000", "serve %.2f s, Postgres %.2f s, %ssimulator %.2f s, load %.2f s", c.CPU.Serve, c.CPU.Postgres, store, c.CPU.Simulator, c.CPU.Load)
 	w.linef("serve per message", "%.0f allocations, %.0f KB", c.Serve.Allocations, c.Serve.Bytes/1000)
-	w.linef("event store per message", "%.2f appends (%.2f events), %.2f reads (%.2f events), %.2f events delivered",
-		c.Store.Appends, c.Store.Appended, c.Store.Reads, c.Store.ReadEvents, c.Store.Delivered)
+	w.linef("event store per message", "%.2f appends (%.2f events), %.2f reads (%.2f events), %.2f events delivered, %.2f decoded",
+		c.Store.Appends, c.Store.Appended, c.Store.Reads, c.Store.ReadEvents, c.Store.Delivered, c.Store.Decoded)
 }
 
 // profile records a CPU profile while the load runs, at most for length. The caller must receive from the result.

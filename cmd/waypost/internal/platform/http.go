@@ -144,6 +144,7 @@ func (c *core) storeMetrics() []prometheus.Metric {
 		counter("read_events_total", "Events that these reads returned.", func(u eventstore.Usage) uint64 { return u.ReadEvents }),
 		counter("subscriptions_total", "Subscriptions that this process opened in the event store.", func(u eventstore.Usage) uint64 { return u.Subscriptions }),
 		counter("delivered_events_total", "Events that these subscriptions received.", func(u eventstore.Usage) uint64 { return u.Delivered }),
+		counter("decoded_events_total", "Events that this process decoded, once for each of its consumers.", func(u eventstore.Usage) uint64 { return u.Decoded }),
 	}
 }
 
