@@ -3,7 +3,7 @@
 // The databases are in one private cluster per test process, which starts with the
 // first [New] or [Migrated] and is stopped by [Main]; or on the server that
 // WAYPOST_TEST_POSTGRES_URL names. The private cluster does not sync to disk: it dies
-// with the process.
+// with the process. Tests that start Waypost themselves use [CopyCluster].
 package postgrestest
 
 import (
@@ -48,13 +48,21 @@ const (
 // other place for state that the tests of a process share.
 var server struct {
 	sync.Mutex
-	wrapped  bool // Main runs, so the cluster that start starts is stopped
-	dir      string
-	cluster  *privatepg.Cluster
-	url      string
-	err      error
-	migrated string // the database that Migrated copies; empty before the first call
+	wrapped bool // Main runs, so the cluster that start starts is stopped
+	dir     string
+	cluster *privatepg.Cluster
+	url     string
+	err     error
 }
+
+const (
+	// maintenance is the database in which databases are created and dropped. A database
+	// can't be copied while someone is connected to it.
+	maintenance = "postgres"
+
+	// original is the database that Migrated copies: the one that the prepared cluster has.
+	original = "waypost"
+)
 
 // Main runs a package's tests and then stops the cluster that they used:
 //
@@ -66,7 +74,7 @@ func Main(m interface{ Run() int }) int {
 	server.wrapped = true
 	server.Unlock()
 	code := m.Run()
-	if err := stop(); err != nil {
+	if err := errors.Join(stop(), removePrepared()); err != nil {
 		fmt.Fprintln(os.Stderr, "postgrestest:", err)
 		return max(code, 1)
 	}
@@ -81,31 +89,17 @@ func New(t testing.TB) string {
 	return create(t, s, newName(), "")
 }
 
-// Migrated is New for a database that has Waypost's tables. It migrates one database
-// and copies it for each test, which takes a fraction of the time.
+// Migrated is New for a database that has Waypost's tables. It copies a migrated one,
+// which takes a fraction of the time.
 func Migrated(t testing.TB) string {
 	t.Helper()
 	s := start(t)
-	if os.Getenv(serverURL) != "" { // other processes use that server too, and no one would drop the original
+	if os.Getenv(serverURL) != "" { // it has no migrated database, and other processes use that server too
 		u := create(t, s, newName(), "")
 		migrate(t, u)
 		return u
 	}
-	return create(t, s, newName(), original(t, s))
-}
-
-// original returns the name of the migrated database that Migrated copies.
-func original(t testing.TB, s string) string {
-	t.Helper()
-	server.Lock()
-	defer server.Unlock()
-	if server.migrated == "" {
-		name := newName()
-		execute(t, s, "CREATE DATABASE "+name)
-		migrate(t, databaseURL(t, s, name))
-		server.migrated = name
-	}
-	return server.migrated
+	return create(t, s, newName(), original)
 }
 
 func migrate(t testing.TB, url string) {
@@ -119,12 +113,12 @@ func migrate(t testing.TB, url string) {
 
 func newName() string { return "test_" + strings.ToLower(rand.Text()) }
 
-// create creates a database, empty or as a copy of the original, and returns its URL.
-func create(t testing.TB, s, name, original string) string {
+// create creates a database, empty or as a copy of the template, and returns its URL.
+func create(t testing.TB, s, name, template string) string {
 	t.Helper()
 	statement := "CREATE DATABASE " + name
-	if original != "" {
-		statement += " TEMPLATE " + original
+	if template != "" {
+		statement += " TEMPLATE " + template
 	}
 	execute(t, s, statement)
 	t.Cleanup(func() { execute(t, s, "DROP DATABASE "+name+" WITH (FORCE)") })
@@ -154,11 +148,11 @@ func start(t testing.TB) string {
 		t.Fatal("postgrestest.Main must run the tests, from TestMain: it stops the cluster")
 	}
 	if server.url == "" && server.err == nil {
-		server.url, server.err = startCluster()
+		if server.url, server.err = startCluster(); server.err == nil {
+			server.url = databaseURL(t, server.url, maintenance)
+		}
 	}
-	if errors.Is(server.err, privatepg.ErrNoBinaries) && os.Getenv(required) == "" {
-		t.Skip(server.err)
-	}
+	skipWithoutPostgres(t, server.err)
 	if server.err != nil {
 		t.Fatal(server.err)
 	}
@@ -175,15 +169,15 @@ func startCluster() (string, error) {
 	if err := os.Chmod(dir, 0o711); err != nil { // the cluster's user must reach its data and its socket
 		return "", err
 	}
+	path := filepath.Join(dir, "pg")
+	if err := copyCluster(path); err != nil {
+		return "", err
+	}
+	settings := unsafeSettings()
+	settings["max_connections"] = "200" // parallel tests, each with a pool or two
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	server.cluster, err = privatepg.Start(ctx, privatepg.Options{
-		DataDir: filepath.Join(dir, "pg"),
-		Settings: map[string]string{
-			"fsync": "off", "full_page_writes": "off",
-			"max_connections": "200", // parallel tests, each with a pool or two
-		},
-	})
+	server.cluster, err = privatepg.Start(ctx, privatepg.Options{DataDir: path, Settings: settings})
 	if err != nil {
 		return "", err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/waypost/waypost/adapters/loopback"
+	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/cmd/waypost/internal/apiclient"
 	"github.com/waypost/waypost/cmd/waypost/internal/harness"
@@ -36,10 +37,15 @@ const (
 	pollInterval = 20 * time.Millisecond
 )
 
-// Start starts Waypost and a simulator that stop at the end of the test. See harness.Start.
+// Start starts Waypost and a simulator that stop at the end of the test. See harness.Start. The private Postgres is a copy of one that
+// an earlier start has left. A test of the first start calls harness.Start.
 func Start(ctx context.Context, t *testing.T, env []string, control map[string]any) *harness.TestEnv {
 	t.Helper()
-	r, err := harness.Start(ctx, t.TempDir(), env, control)
+	dir := t.TempDir()
+	if !slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "WAYPOST_POSTGRES_URL=") }) {
+		CopyPostgres(t, dir)
+	}
+	r, err := harness.Start(ctx, dir, env, control)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +58,17 @@ func Start(ctx context.Context, t *testing.T, env []string, control map[string]a
 		}
 	})
 	return r
+}
+
+// CopyPostgres puts a private Postgres into the data directory that a harness.TestEnv in dir will use, as the first start leaves it. That
+// start would take most of the CPU time of a short test.
+func CopyPostgres(t *testing.T, dir string) {
+	t.Helper()
+	data := (&harness.TestEnv{Dir: dir}).DataDir()
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	postgrestest.CopyCluster(t, filepath.Join(data, "postgres"))
 }
 
 // Await polls holds until it returns true, and returns how long that took. It fails the test with what, a clause, when ctx ends.

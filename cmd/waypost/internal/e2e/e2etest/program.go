@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 	"github.com/waypost/waypost/cmd/waypost/internal/harness"
 )
 
@@ -40,7 +41,7 @@ func Main(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return ExitFailed
 	}
-	return m.Run()
+	return postgrestest.Main(m)
 }
 
 func build(program string) error {

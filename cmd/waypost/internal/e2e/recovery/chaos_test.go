@@ -23,7 +23,9 @@ func TestKillsUnderLoadLoseNothing(t *testing.T) {
 		Kills: 2, Rate: 200, Drop: 0.05, Every: time.Second, Seed: 20,
 		SettleAfterOutage: 6 * time.Second, Patience: 45 * time.Second,
 	}
-	figures, err := b.Measure(ctx, t.TempDir())
+	dir := t.TempDir()
+	e2etest.CopyPostgres(t, dir)
+	figures, err := b.Measure(ctx, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,11 @@ package recovery
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 	"github.com/waypost/waypost/cmd/waypost/internal/bench"
 	"github.com/waypost/waypost/cmd/waypost/internal/e2e/e2etest"
 )
@@ -20,7 +22,9 @@ func TestLanesOfAKilledProcessAreTakenOver(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), e2etest.Timeout)
 	defer cancel()
 	b := bench.Failover{Senders: 4, Rate: 20, Duration: 15 * time.Second, Latency: 50 * time.Millisecond}
-	figures, err := b.Measure(ctx, t.TempDir())
+	dir := t.TempDir()
+	postgrestest.CopyCluster(t, filepath.Join(dir, "postgres"))
+	figures, err := b.Measure(ctx, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/waypost/waypost/adapters/loopback"
 	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 	"github.com/waypost/waypost/adapters/privatepg"
 	"github.com/waypost/waypost/cmd/waypost/internal/apiclient"
 	"github.com/waypost/waypost/cmd/waypost/internal/e2e/e2etest"
@@ -124,6 +125,7 @@ func TestPostgresAway(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), faultTimeout)
 	defer cancel()
 	options := privatepg.Options{DataDir: filepath.Join(t.TempDir(), "postgres")}
+	postgrestest.CopyCluster(t, options.DataDir)
 	cluster, err := privatepg.Start(ctx, options)
 	if err != nil {
 		t.Fatal(err)

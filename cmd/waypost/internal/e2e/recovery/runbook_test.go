@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost/adapters/postgres/postgrestest"
 	"github.com/waypost/waypost/adapters/privatepg"
 	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/cmd/waypost/internal/bench"
@@ -491,7 +492,9 @@ func TestRunbookOnThreeMachines(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), runbookTimeout)
 	defer cancel()
-	stores, err := harness.StartSharedStores(ctx, t.TempDir())
+	dir := t.TempDir()
+	postgrestest.CopyCluster(t, filepath.Join(dir, "postgres"))
+	stores, err := harness.StartSharedStores(ctx, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
