@@ -3,6 +3,7 @@ package domain
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code is what a caller can do about an error. The values are those of extensions.code in
@@ -33,6 +34,9 @@ type Error struct {
 	Field string
 	// MessageID is the message that causes a CONFLICT, if there is one.
 	MessageID string
+	// RetryAfter is when to repeat the request, if it was refused only because Waypost is
+	// overloaded. Otherwise, it is 0.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string {
@@ -61,6 +65,22 @@ func Conflict(format string, args ...any) *Error {
 // can succeed later.
 func Unavailable(format string, args ...any) *Error {
 	return &Error{Code: CodeUnavailable, Message: fmt.Sprintf(format, args...)}
+}
+
+// Overloaded returns an error for a request that Waypost has no capacity for at the moment,
+// and that was not begun. The same request can succeed after a while.
+func Overloaded(retryAfter time.Duration, format string, args ...any) *Error {
+	return &Error{Code: CodeUnavailable, Message: fmt.Sprintf(format, args...), RetryAfter: retryAfter}
+}
+
+// RetryAfterOf returns when to repeat a request that failed because of an overload, or 0 if
+// it failed for another reason.
+func RetryAfterOf(err error) time.Duration {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
 }
 
 // CodeOf returns the code of the first Error in err's chain, CodeInternal if there is none,
