@@ -1,6 +1,7 @@
 // Package fair shares what a process has among its tasks. Places shares a small number of
 // places among callers, so that no caller can take all of them and none waits behind another
-// caller's queue. Gate lets webhooks go before calls.
+// caller's queue. Gate lets webhooks go before calls, and calls before accepting. Intake
+// bounds accepting.
 package fair
 
 import (
@@ -15,8 +16,9 @@ import (
 type Limits struct {
 	// Total is the number of places, and PerKey is the maximum for one key at a time.
 	Total, PerKey int
-	// Waiting is the maximum number of waiting calls of one key. Further calls fail.
-	Waiting int
+	// Waiting is the maximum number of waiting calls of one key, and AllWaiting that of all
+	// keys. Further calls fail. If AllWaiting is 0, only Waiting limits them.
+	Waiting, AllWaiting int
 }
 
 // Places is a set of places shared in rotation. A key identifies each caller. Free places go
@@ -26,6 +28,7 @@ type Places struct {
 
 	mu    sync.Mutex
 	used  int
+	wait  int // number of waiting calls
 	keys  map[string]*line
 	order []*line // those with waiters, the next one first
 }
@@ -55,11 +58,13 @@ func (p *Places) Take(ctx context.Context, key string) (release func(), err erro
 		p.mu.Unlock()
 		return p.releaseOf(l), nil
 	}
-	if len(l.waiting) >= p.limits.Waiting {
+	if len(l.waiting) >= p.limits.Waiting || p.limits.AllWaiting > 0 && p.wait >= p.limits.AllWaiting {
+		p.forget(l)
 		p.mu.Unlock()
 		return nil, domain.Unavailable("%d reads of the key wait already; wait for their answers before you ask again", p.limits.Waiting)
 	}
 	turn := make(chan struct{})
+	p.wait++
 	if l.waiting = append(l.waiting, turn); len(l.waiting) == 1 {
 		p.order = append(p.order, l)
 	}
@@ -76,11 +81,19 @@ func (p *Places) Take(ctx context.Context, key string) (release func(), err erro
 		p.free(l)
 		return nil, context.Cause(ctx)
 	}
+	p.wait--
 	if l.waiting = slices.Delete(l.waiting, i, i+1); len(l.waiting) == 0 {
 		p.order = slices.DeleteFunc(p.order, func(o *line) bool { return o == l })
 	}
 	p.forget(l)
 	return nil, context.Cause(ctx)
+}
+
+// waiting returns the number of waiting calls.
+func (p *Places) waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wait
 }
 
 func (p *Places) releaseOf(l *line) func() {
@@ -106,6 +119,7 @@ func (p *Places) free(l *line) {
 		if next.waiting = next.waiting[1:]; len(next.waiting) > 0 {
 			p.order = append(p.order, next)
 		}
+		p.wait--
 		p.used++
 		next.used++
 	}
