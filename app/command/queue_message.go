@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/fair"
 	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain"
@@ -34,6 +35,7 @@ type QueueMessage struct {
 	messages *Messages
 	senders  *Senders
 	prints   Fingerprinter
+	intake   *fair.Intake // nil if nothing bounds accepting
 	logger   *slog.Logger
 	warned   sync.Map // senders for which a key with its recipient's number was logged
 }
@@ -47,6 +49,12 @@ func NewQueueMessage(messages *Messages, senders *Senders, prints Fingerprinter)
 // returns h.
 func (h *QueueMessage) Logged(l *slog.Logger) *QueueMessage {
 	h.logger = l
+	return h
+}
+
+// Bounded makes i bound how many messages h appends at a time, and returns h.
+func (h *QueueMessage) Bounded(i *fair.Intake) *QueueMessage {
+	h.intake = i
 	return h
 }
 
@@ -72,20 +80,23 @@ type Queued struct {
 
 // Handle queues one message. r needs no Fingerprint, and its To can have any notation of a
 // number with a country code. Errors that the caller can fix are *domain.Error. A conflict
-// contains the ID of the existing message.
+// contains the ID of the existing message. A message that is refused because of an overload
+// has an error with RetryAfter, and nothing of it is recorded.
 func (h *QueueMessage) Handle(ctx context.Context, r message.Request, cause event.Cause) (Queued, error) {
-	return h.traced(ctx, r, cause, false)
+	return h.traced(ctx, r, cause, h.intake.Until(), false)
 }
 
 // traced is handle in a span. The span is below the caller's, or starts its own trace if
 // the message is one of many.
-func (h *QueueMessage) traced(ctx context.Context, r message.Request, cause event.Cause, ownTrace bool) (Queued, error) {
+func (h *QueueMessage) traced(
+	ctx context.Context, r message.Request, cause event.Cause, until time.Time, ownTrace bool,
+) (Queued, error) {
 	ctx, span := h.messages.trace.Begin(ctx, trace.Start{
 		Kind: trace.Producer, Name: "queue message", Parent: cause.Traceparent, Root: ownTrace,
 	})
 	defer span.End()
 	cause.Traceparent = cmp.Or(span.Traceparent(), cause.Traceparent)
-	q, err := h.handle(ctx, r, cause)
+	q, err := h.handle(ctx, r, cause, until)
 	if span.IsRecording() {
 		span.SetString("waypost.sender.id", q.Message.Sender)
 		if err != nil {
@@ -98,7 +109,8 @@ func (h *QueueMessage) traced(ctx context.Context, r message.Request, cause even
 	return q, err
 }
 
-func (h *QueueMessage) handle(ctx context.Context, r message.Request, cause event.Cause) (Queued, error) {
+// handle queues a message, which waits until the given time for its turn to be recorded.
+func (h *QueueMessage) handle(ctx context.Context, r message.Request, cause event.Cause, until time.Time) (Queued, error) {
 	if err := h.prepare(ctx, &r); err != nil {
 		return Queued{}, err
 	}
@@ -116,8 +128,7 @@ func (h *QueueMessage) handle(ctx context.Context, r message.Request, cause even
 		return earlier, err
 	}
 	q.Personal.Fingerprint = h.prints.Fingerprint(parts...)
-	l := repository.Loaded{ID: id}
-	err = h.messages.Create(ctx, &l, cause, q)
+	l, err := h.create(ctx, id, cause, q, until)
 	switch {
 	case err == nil:
 		h.warnOfKey(ctx, r)
@@ -128,6 +139,19 @@ func (h *QueueMessage) handle(ctx context.Context, r message.Request, cause even
 		return Queued{}, err
 	}
 	return h.replay(ctx, id, parts)
+}
+
+// create records the message when it is its turn, at most until the given time.
+func (h *QueueMessage) create(
+	ctx context.Context, id uuid.UUID, cause event.Cause, q message.Queued, until time.Time,
+) (repository.Loaded, error) {
+	l := repository.Loaded{ID: id}
+	leave, err := h.intake.Enter(ctx, until, q.Priority == message.PriorityOTP)
+	if err != nil {
+		return l, err
+	}
+	defer leave()
+	return l, h.messages.Create(ctx, &l, cause, q)
 }
 
 // check decides on a request as handle does, and records nothing. It returns the
@@ -277,6 +301,7 @@ func (h *QueueMessage) HandleMany(ctx context.Context, requests []message.Reques
 	results := make([]QueueResult, len(requests))
 	type keyed struct{ sender, key string }
 	seen := make(map[keyed]bool, len(requests))
+	until := h.intake.Until()
 	var repeats []int
 	slots := make(chan struct{}, queueConcurrency)
 	var wg sync.WaitGroup
@@ -290,12 +315,12 @@ func (h *QueueMessage) HandleMany(ctx context.Context, requests []message.Reques
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			results[i].Queued, results[i].Err = h.traced(ctx, r, cause, len(requests) > 1)
+			results[i].Queued, results[i].Err = h.traced(ctx, r, cause, until, len(requests) > 1)
 		})
 	}
 	wg.Wait()
 	for _, i := range repeats {
-		results[i].Queued, results[i].Err = h.traced(ctx, requests[i], cause, true)
+		results[i].Queued, results[i].Err = h.traced(ctx, requests[i], cause, until, true)
 	}
 	return results
 }

@@ -72,7 +72,8 @@ var layers = []layer{
 	{
 		dir: "app/command",
 		may: []string{
-			"std", "domain", "app/event", "app/repository", "app/retry", "app/trace", "app/webhook", "github.com/google/uuid", lruCache,
+			"std", "domain", "app/event", "app/fair", "app/repository", "app/retry", "app/trace", "app/webhook", "github.com/google/uuid",
+			lruCache,
 		},
 		why: "writing decides on streams, never on read models",
 	},

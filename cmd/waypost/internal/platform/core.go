@@ -33,7 +33,8 @@ type core struct {
 	whatsapp *whatsapp.Client
 	tokens   *vault.Tokens
 	messages *command.Messages
-	gate     *fair.Gate // between the webhooks that this process records and its calls
+	gate     *fair.Gate // between the webhooks that this process records, its calls, and accepting
+	intake   *fair.Intake
 	model    *postgres.ReadModel
 	leases   *postgres.Leases
 	lag      *process.MeasureLag
@@ -60,12 +61,13 @@ func (p *Platform) newCore(ctx context.Context, now event.Clock) (*core, error) 
 	st := p.stores
 	c.tokens = vault.NewTokens(st.Pool, st.Keys, NewID)
 	c.gate = fair.NewGate()
+	c.intake = fair.NewIntake(c.gate, time.Now, fair.DefaultIntakeLimits())
 	c.messages = command.NewMessages(c.gate.Timed(st.Log, time.Now), now, NewID, cachedMessages).WithTracer(c.tracer)
 	c.model = postgres.NewReadModel(st.Pool).WithVault(st.Vault)
 	c.leases = postgres.NewLeases(st.Pool)
 	c.lag = process.NewMeasureLag(st.Log, st.Log, c.model, now)
 	p.Senders = command.NewSenders(st.Log, now, NewID, c.tokens)
-	p.Queue = command.NewQueueMessage(c.messages, p.Senders, st.Keys).Logged(p.log)
+	p.Queue = command.NewQueueMessage(c.messages, p.Senders, st.Keys).Logged(p.log).Bounded(c.intake)
 	return c, nil
 }
 

@@ -117,6 +117,18 @@ func (c *core) metricsHandler(r *recording, hooks *command.Hooks) (http.Handler,
 			Counter: true, Value: func() float64 { return c.gate.Stats(time.Now()).Closed.Seconds() },
 		},
 		prometheus.Metric{
+			Name: "waypost_accepting_waiting", Help: "Messages that wait in this process to be accepted, because too many others are being appended, or because webhooks and calls are recorded too slowly.",
+			Value: func() float64 { return float64(c.intake.Stats().Waiting) },
+		},
+		prometheus.Metric{
+			Name: "waypost_accepting_refused_total", Help: "Messages that this process refused with UNAVAILABLE because they had waited too long to be accepted, or too many others waited.",
+			Counter: true, Value: func() float64 { return float64(c.intake.Stats().Refused) },
+		},
+		prometheus.Metric{
+			Name: "waypost_accepting_closed_seconds_total", Help: "How long accepting waited in this process because webhooks or calls were recorded too slowly.",
+			Counter: true, Value: func() float64 { return c.gate.AcceptStats(time.Now()).Closed.Seconds() },
+		},
+		prometheus.Metric{
 			Name: "waypost_disk_used_ratio", Help: "Fraction of the data directory's disk that is in use. 0 if unknown.",
 			Value: func() float64 { return datadir.DiskUsed(c.settings.DataDir) },
 		},
