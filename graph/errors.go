@@ -55,11 +55,21 @@ func (p errorPresenter) present(ctx context.Context, err error) *gqlerror.Error 
 	if shown.MessageID != "" {
 		out.Extensions["messageId"] = shown.MessageID
 	}
+	if s := secondsOf(shown.RetryAfter); s > 0 {
+		out.Extensions["retryAfter"] = s
+	}
 	return out
 }
 
-// shown returns the public form of err.
+// shown returns the public form of err. If err says when to repeat the request, so does the
+// response of the request that ctx belongs to.
 func (p errorPresenter) shown(ctx context.Context, err error) domain.Error {
+	shown := p.public(ctx, err)
+	hintOf(ctx).atLeast(secondsOf(shown.RetryAfter))
+	return shown
+}
+
+func (p errorPresenter) public(ctx context.Context, err error) domain.Error {
 	var (
 		known    *domain.Error
 		schema   *gqlerror.Error
@@ -128,7 +138,11 @@ func recovered(_ context.Context, panicked any) error {
 // inputError returns err as the error of one of many inputs.
 func (p errorPresenter) inputError(ctx context.Context, err error) *InputError {
 	shown := p.shown(ctx, resolverError{err})
-	return &InputError{Code: string(shown.Code), Message: shown.Message, Field: given(shown.Field)}
+	out := &InputError{Code: string(shown.Code), Message: shown.Message, Field: given(shown.Field)}
+	if s := secondsOf(shown.RetryAfter); s > 0 {
+		out.RetryAfter = &s
+	}
+	return out
 }
 
 // boundErrors removes the errors of a response beyond maxErrors, because a document can

@@ -195,9 +195,10 @@ type ComplexityRoot struct {
 	}
 
 	InputError struct {
-		Code    func(childComplexity int) int
-		Field   func(childComplexity int) int
-		Message func(childComplexity int) int
+		Code       func(childComplexity int) int
+		Field      func(childComplexity int) int
+		Message    func(childComplexity int) int
+		RetryAfter func(childComplexity int) int
 	}
 
 	Label struct {
@@ -1180,6 +1181,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.InputError.Message(childComplexity), true
+	case "InputError.retryAfter":
+		if e.ComplexityRoot.InputError.RetryAfter == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InputError.RetryAfter(childComplexity), true
 
 	case "Label.name":
 		if e.ComplexityRoot.Label.Name == nil {
@@ -3189,6 +3196,8 @@ func (ec *executionContext) childFields_InputError(ctx context.Context, field gr
 		return ec.fieldContext_InputError_message(ctx, field)
 	case "field":
 		return ec.fieldContext_InputError_field(ctx, field)
+	case "retryAfter":
+		return ec.fieldContext_InputError_retryAfter(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type InputError", field.Name)
 }
@@ -7092,6 +7101,29 @@ func (ec *executionContext) _InputError_field(ctx context.Context, field graphql
 }
 func (ec *executionContext) fieldContext_InputError_field(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InputError", field, false, false, "String")
+}
+
+func (ec *executionContext) _InputError_retryAfter(ctx context.Context, field graphql.CollectedField, obj *InputError) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InputError_retryAfter(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RetryAfter, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_InputError_retryAfter(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InputError", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Label_name(ctx context.Context, field graphql.CollectedField, obj *message.Label) (ret graphql.Marshaler) {
@@ -17797,6 +17829,11 @@ func (ec *executionContext) _InputError(ctx context.Context, sel ast.SelectionSe
 			}
 		case "field":
 			out.Values[i] = ec._InputError_field(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "retryAfter":
+			out.Values[i] = ec._InputError_retryAfter(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}

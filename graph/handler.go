@@ -180,7 +180,7 @@ func (h *Handler) serveRequest(w http.ResponseWriter, req *http.Request) {
 		h.serveEvents(w, req.WithContext(ctx), c)
 		return
 	}
-	h.server.ServeHTTP(w, req.WithContext(ctx))
+	h.server.ServeHTTP(w, req.WithContext(withRetryHint(ctx, w.Header())))
 }
 
 // readBody reads a request in the expected format. gqlgen's errors for other requests

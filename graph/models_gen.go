@@ -374,6 +374,8 @@ type InputError struct {
 	Message string `json:"message"`
 	// The path of the invalid field from the root of the input.
 	Field *string `json:"field,omitempty"`
+	// After how many seconds to repeat the input, with the same idempotency key. Set only with the code UNAVAILABLE, if Waypost is overloaded and accepts messages more slowly. Null otherwise.
+	RetryAfter *int `json:"retryAfter,omitempty"`
 }
 
 // A message with interactive elements.
