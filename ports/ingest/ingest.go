@@ -6,8 +6,8 @@
 //     after the command and the reason are on the topic of rejected commands.
 //   - A repeated command finds the message by its idempotency key and adds nothing.
 //   - A command that cannot be accepted doesn't block others.
-//   - While the event store is unavailable, no command is rejected because of that.
-//     Commands wait in the broker.
+//   - While the event store is unavailable or accepting is overloaded, no command is
+//     rejected because of that. Commands wait in the broker.
 package ingest
 
 import (
@@ -175,7 +175,7 @@ func (i *Consumer) request(m *wm.Message) (message.Request, error) {
 }
 
 // queue records the message in the trace of its producer. It retries for as long as the
-// event store is unavailable. Other failures that can be temporary are retried a few
+// event store is unavailable or accepting is overloaded. Other failures that can be temporary are retried a few
 // times.
 func (i *Consumer) queue(ctx context.Context, r message.Request, traceparent string) (command.Queued, error) {
 	cause := event.Cause{
@@ -190,6 +190,13 @@ func (i *Consumer) queue(ctx context.Context, r message.Request, traceparent str
 		cancel()
 		if err == nil || final(err) || ctx.Err() != nil {
 			return queued, err
+		}
+		if wait := domain.RetryAfterOf(err); wait > 0 { // it was not begun, so it is not a failed attempt
+			i.opts.Logger.DebugContext(ctx, "command waits because accepting is overloaded", "error", err)
+			if retry.Sleep(ctx, wait) != nil {
+				return queued, ctx.Err()
+			}
+			continue
 		}
 		if i.answers(ctx) {
 			if tries++; tries > maxTries {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -168,6 +169,37 @@ func TestCommandsWaitWhileTheEventStoreIsAway(t *testing.T) {
 		time.Sleep(9 * time.Minute)
 		if acked(m) || len(b.rejections(t)) != 0 {
 			t.Fatal("a command was settled while nothing could be recorded")
+		}
+		time.Sleep(2 * time.Minute)
+		stop()
+		if !acked(m) || len(q.queued) != 1 || len(b.rejections(t)) != 0 {
+			t.Errorf("acked %v, recorded %v, rejected %v", acked(m), q.queued, b.rejections(t))
+		}
+	})
+}
+
+// A command that is refused because of an overload waits for the time that the error names,
+// as often as it takes, and none of this counts as a failed attempt.
+func TestCommandsWaitWhileAcceptingIsOverloaded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, away := &memory{commands: make(chan *wm.Message)}, false
+		begun := time.Now()
+		q := &queue{fail: func(try int) error {
+			switch {
+			case time.Since(begun) < 10*time.Minute:
+				return fmt.Errorf("queue: %w", domain.Overloaded(5*time.Second, "overloaded"))
+			case try < 120+5: // the last attempt of a command that fails otherwise
+				return errors.New("for another reason")
+			}
+			return nil
+		}}
+		stop := intake(b, q, &away)
+		m := wm.NewMessage("id", []byte("order-1"))
+		b.commands <- m
+		time.Sleep(9*time.Minute + time.Second)
+		if acked(m) || len(b.rejections(t)) != 0 || q.tries != 9*60/5+1 {
+			t.Fatalf("acked %v after %d attempts", acked(m), q.tries)
 		}
 		time.Sleep(2 * time.Minute)
 		stop()
