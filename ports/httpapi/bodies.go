@@ -13,9 +13,11 @@ import (
 const (
 	// bodiesInFlight is the maximum number of bytes of request bodies in memory at once,
 	// on all routes together. keptForSmall of them are reserved for small bodies, so that
-	// WhatsApp's webhooks get through while someone uploads large bodies.
-	bodiesInFlight = 32 << 20
-	keptForSmall   = 8 << 20
+	// these get through while someone uploads large bodies. keptForWebhooks are reserved
+	// for small webhooks, so that these get through while many requests wait.
+	bodiesInFlight  = 40 << 20
+	keptForSmall    = 8 << 20
+	keptForWebhooks = 8 << 20
 	// smallBody is the size of the largest body that can use the reserved bytes.
 	smallBody = 64 << 10
 	// bodyStep is the number of bytes that a body takes from the limit at a time.
@@ -39,11 +41,18 @@ func NewBodies() *Bodies { return &Bodies{free: bodiesInFlight} }
 
 // take takes n bytes for a body that already has held bytes. It returns false if too few
 // are free.
-func (b *Bodies) take(n, held int64) bool {
+func (b *Bodies) take(n, held int64, webhook bool) bool {
+	kept := int64(keptForWebhooks)
+	switch {
+	case held+n > smallBody:
+		kept += keptForSmall
+	case webhook:
+		kept = 0
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	left := b.free - n
-	if left < 0 || held+n > smallBody && left < keptForSmall {
+	if left < kept {
 		return false
 	}
 	b.free = left
@@ -64,7 +73,9 @@ func (b *Bodies) bounded(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		body := &boundedBody{ReadCloser: r.Body, bodies: b, control: http.NewResponseController(w)}
+		body := &boundedBody{
+			ReadCloser: r.Body, bodies: b, control: http.NewResponseController(w), webhook: r.URL.Path == webhookPattern,
+		}
 		// Not every ResponseWriter supports deadlines, but the server's does.
 		_ = body.control.SetReadDeadline(time.Now().Add(readBodyTimeout))
 		defer body.release()
@@ -80,13 +91,14 @@ type boundedBody struct {
 
 	bodies      *Bodies
 	control     *http.ResponseController
+	webhook     bool
 	taken, read int64
 	ended       bool
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
 	if b.read >= b.taken && !b.ended {
-		if !b.bodies.take(bodyStep, b.taken) {
+		if !b.bodies.take(bodyStep, b.taken, b.webhook) {
 			return 0, errBodies
 		}
 		b.taken += bodyStep

@@ -177,6 +177,37 @@ func TestBodiesInFlight(t *testing.T) {
 	}
 }
 
+// However many small requests wait for their turn, webhooks get through.
+func TestWebhooksPassWaitingRequests(t *testing.T) {
+	t.Parallel()
+	var waiting sync.WaitGroup
+	release, arrived := make(chan struct{}), make(chan bool)
+	s := httpapi.New(httpapi.Options{
+		Logger: slog.New(slog.DiscardHandler), Webhook: answering("recorded"),
+		Page: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, err := io.ReadAll(r.Body)
+			arrived <- err == nil
+			<-release
+		}),
+	})
+	post := func(path string) int {
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader("{}")))
+		return w.Code
+	}
+	for held := true; held; { // until one more body has no room
+		waiting.Go(func() { post("/") })
+		held = <-arrived
+	}
+	for range 50 {
+		if code := post("/webhooks/whatsapp"); code != http.StatusOK {
+			t.Errorf("a webhook: %d", code)
+		}
+	}
+	close(release)
+	waiting.Wait()
+}
+
 // A client that opens as many connections as it can leaves some for other addresses.
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
