@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -55,17 +56,25 @@ func (e *Error) Error() string { return e.Extensions.Code + ": " + e.Message }
 // Do makes one request and decodes the data of the response into into. It returns an *Error if Waypost refuses the request. Any other
 // error is one of the connection.
 func (c *Client) Do(ctx context.Context, query string, variables map[string]any, into any) error {
+	_, err := c.DoWithHint(ctx, query, variables, into)
+	return err
+}
+
+// DoWithHint is Do, and also returns how long to wait before the request, or the refused part of it, is repeated. It is 0 if Waypost
+// doesn't say so.
+func (c *Client) DoWithHint(ctx context.Context, query string, variables map[string]any, into any) (retryAfter time.Duration, err error) {
 	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+c.Key)
-	text, failure := RoundTrip(c.HTTP, req)
+	text, header, failure := roundTrip(c.HTTP, req)
+	retryAfter = retryAfterOf(header)
 	if dial := new(net.OpError); errors.As(failure, &dial) && dial.Op == "dial" {
 		failure = fmt.Errorf("%w; check that Waypost is running there", failure)
 	}
@@ -76,13 +85,25 @@ func (c *Client) Do(ctx context.Context, query string, variables map[string]any,
 	err = json.Unmarshal(text, &answer)
 	switch { // a response with errors can have another status than 200
 	case err == nil && len(answer.Errors) > 0:
-		return answer.Errors[0]
+		return retryAfter, answer.Errors[0]
 	case failure != nil:
-		return failure
+		return retryAfter, failure
 	case err != nil:
-		return fmt.Errorf("response of Waypost: %w", err)
+		return retryAfter, fmt.Errorf("response of Waypost: %w", err)
 	}
-	return json.Unmarshal(answer.Data, into)
+	return retryAfter, json.Unmarshal(answer.Data, into)
+}
+
+// maxRetryAfter bounds the wait that a response can ask for.
+const maxRetryAfter = time.Minute
+
+// retryAfterOf returns the time of the header Retry-After in seconds, or 0.
+func retryAfterOf(h http.Header) time.Duration {
+	seconds, err := strconv.ParseUint(h.Get("Retry-After"), 10, 16)
+	if err != nil {
+		return 0
+	}
+	return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 }
 
 // IsRetryable reports whether the same request can succeed later, because Waypost was unreachable or temporarily unavailable.
@@ -94,16 +115,21 @@ func IsRetryable(err error) bool {
 
 // RoundTrip makes a request and returns the body of the response. If the status is not 200, it also returns an error.
 func RoundTrip(client *http.Client, req *http.Request) ([]byte, error) {
+	body, _, err := roundTrip(client, req)
+	return body, err
+}
+
+func roundTrip(client *http.Client, req *http.Request) ([]byte, http.Header, error) {
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err == nil && res.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s %s: %s: %.200s", req.Method, req.URL.Path, res.Status, body)
 	}
-	return body, err
+	return body, res.Header, err
 }
 
 // DecodeObject decodes a JSON object without losing digits of its numbers.

@@ -74,8 +74,9 @@ func (r *Refusal) String() string {
 	return r.Code + ": " + r.Field + ": " + r.Message
 }
 
-// Send queues messages and returns a result for each. It retries while Waypost is unavailable. An error means that Waypost stayed
-// unavailable or refused the caller. It is then unknown which messages were queued, and repeating the call is safe for those with a key.
+// Send queues messages and returns a result for each. It retries while Waypost is unavailable or overloaded, after the time that Waypost
+// asks for if it does. An error means that Waypost stayed unavailable or refused the caller. It is then unknown which messages were
+// queued, and repeating the call is safe for those with a key.
 func (q *Queue) Send(ctx context.Context, inputs []map[string]any) ([]Answer, error) {
 	answers := make([]Answer, len(inputs))
 	left := make([]int, len(inputs)) // indexes of messages without a result
@@ -91,7 +92,7 @@ func (q *Queue) Send(ctx context.Context, inputs []map[string]any) ([]Answer, er
 			part[i] = inputs[place]
 		}
 		// A request in flight is finished, so that its results are known.
-		got, err := q.once(context.WithoutCancel(ctx), part)
+		got, hint, err := q.once(context.WithoutCancel(ctx), part)
 		if err != nil && !apiclient.IsRetryable(err) {
 			return nil, err
 		}
@@ -111,7 +112,10 @@ func (q *Queue) Send(ctx context.Context, inputs []map[string]any) ([]Answer, er
 		if left = waiting; len(left) == 0 {
 			return answers, nil
 		}
-		if time.Now().Add(wait).After(giveUp) {
+		if len(left) < len(part) {
+			giveUp = time.Now().Add(q.Patience) // it accepts some, only more slowly
+		}
+		if wait = max(wait, hint); time.Now().Add(wait).After(giveUp) {
 			return nil, fmt.Errorf("Waypost cannot accept messages now: %w; run the same command again to continue", fault)
 		}
 		if err := retry.Sleep(ctx, wait); err != nil {
@@ -120,9 +124,9 @@ func (q *Queue) Send(ctx context.Context, inputs []map[string]any) ([]Answer, er
 	}
 }
 
-// once makes one request. A request that does not fit the schema fails as a whole, so it is split until it contains only the invalid
-// message.
-func (q *Queue) once(ctx context.Context, inputs []map[string]any) ([]Answer, error) {
+// once makes one request, and also returns how long Waypost asks to wait before refused messages are repeated. A request that does not
+// fit the schema fails as a whole, so it is split until it contains only the invalid message.
+func (q *Queue) once(ctx context.Context, inputs []map[string]any) (_ []Answer, hint time.Duration, err error) {
 	var data struct {
 		QueueMessages []struct {
 			Message *struct {
@@ -136,27 +140,27 @@ func (q *Queue) once(ctx context.Context, inputs []map[string]any) ([]Answer, er
 	if q.Check {
 		operation = "query($in: [QueueMessageInput!]!) { queueMessages: checkMessages(inputs: $in)"
 	}
-	err := q.Client.Do(ctx, operation+` { message { id } replayed error { code field message } } }`, map[string]any{"in": inputs}, &data)
+	hint, err = q.Client.DoWithHint(ctx, operation+` { message { id } replayed error { code field message } } }`, map[string]any{"in": inputs}, &data)
 	var refused *apiclient.Error
 	if errors.As(err, &refused) && (refused.Extensions.Code == "INVALID_INPUT" || refused.Extensions.Code == "TOO_LARGE") {
 		if len(inputs) == 1 {
 			return []Answer{{Refusal: &Refusal{
 				Code: refused.Extensions.Code, Field: withoutPlace(refused.Extensions.Field), Message: refused.Message,
-			}}}, nil
+			}}}, hint, nil
 		}
 		half := len(inputs) / 2
-		first, err := q.once(ctx, inputs[:half])
+		first, hint, err := q.once(ctx, inputs[:half])
 		if err != nil {
-			return nil, err
+			return nil, hint, err
 		}
-		second, err := q.once(ctx, inputs[half:])
-		return append(first, second...), err
+		second, later, err := q.once(ctx, inputs[half:])
+		return append(first, second...), max(hint, later), err
 	}
 	if err != nil {
-		return nil, err
+		return nil, hint, err
 	}
 	if len(data.QueueMessages) != len(inputs) {
-		return nil, fmt.Errorf("Waypost returned %d results for %d messages; is its version older?", len(data.QueueMessages), len(inputs))
+		return nil, hint, fmt.Errorf("Waypost returned %d results for %d messages; is its version older?", len(data.QueueMessages), len(inputs))
 	}
 	answers := make([]Answer, len(inputs))
 	for i, r := range data.QueueMessages {
@@ -165,7 +169,7 @@ func (q *Queue) once(ctx context.Context, inputs []map[string]any) ([]Answer, er
 			answers[i].ID = r.Message.ID
 		}
 	}
-	return answers, nil
+	return answers, hint, nil
 }
 
 // withoutPlace returns a field without its place in the request, which means nothing to someone who sees only the file.
