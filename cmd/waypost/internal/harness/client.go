@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/cmd/waypost/internal/apiclient"
 	"github.com/waypost/waypost/graph"
 )
@@ -23,8 +24,19 @@ func (c *Client) RegisterSender(ctx context.Context, id, number string, rate int
 	}, &struct{}{})
 }
 
-// QueueMessages queues a batch and returns the messages' IDs in order. It returns an error if a message is refused.
+// QueueMessages queues a batch and returns the messages' IDs in order. While Waypost is overloaded, it repeats the batch after the time
+// that Waypost asks for, until ctx ends. It returns an error if a message is refused for another reason.
 func (c *Client) QueueMessages(ctx context.Context, inputs []map[string]any) ([]string, error) {
+	for {
+		ids, hint, err := c.queueOnce(ctx, inputs)
+		if err == nil || hint == 0 || retry.Sleep(ctx, hint) != nil {
+			return ids, err
+		}
+	}
+}
+
+// queueOnce makes one request. It also returns how long to wait before the batch is repeated, if Waypost says so.
+func (c *Client) queueOnce(ctx context.Context, inputs []map[string]any) (_ []string, hint time.Duration, err error) {
 	var data struct {
 		QueueMessages []struct {
 			Message *struct {
@@ -36,11 +48,11 @@ func (c *Client) QueueMessages(ctx context.Context, inputs []map[string]any) ([]
 			} `json:"error"`
 		} `json:"queueMessages"`
 	}
-	err := c.Do(ctx, `mutation($in: [QueueMessageInput!]!) {
+	hint, err = c.DoWithHint(ctx, `mutation($in: [QueueMessageInput!]!) {
 		queueMessages(inputs: $in) { message { id } error { code message } }
 	}`, map[string]any{"in": inputs}, &data)
 	if err != nil {
-		return nil, err
+		return nil, hint, err
 	}
 	ids := make([]string, 0, len(inputs))
 	for _, r := range data.QueueMessages {
@@ -49,14 +61,14 @@ func (c *Client) QueueMessages(ctx context.Context, inputs []map[string]any) ([]
 			if r.Error != nil {
 				refused.Message, refused.Extensions.Code = r.Error.Message, r.Error.Code
 			}
-			return nil, refused
+			return nil, hint, refused
 		}
 		ids = append(ids, r.Message.ID)
 	}
 	if len(ids) != len(inputs) {
-		return nil, &apiclient.Error{Message: fmt.Sprintf("%d results for %d messages", len(ids), len(inputs))}
+		return nil, hint, &apiclient.Error{Message: fmt.Sprintf("%d results for %d messages", len(ids), len(inputs))}
 	}
-	return ids, nil
+	return ids, hint, nil
 }
 
 // LedgerCounts is the ledger of all senders.
