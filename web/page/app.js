@@ -5,11 +5,14 @@ var Refused = class extends Error {
 	code;
 	field;
 	messageId;
+	/** After how many seconds to repeat the request, if Waypost is overloaded. */
+	retryAfter;
 	constructor({ message, extensions = {} }) {
 		super(message);
 		this.code = extensions.code ?? "INTERNAL";
 		this.field = extensions.field ?? null;
 		this.messageId = extensions.messageId ?? null;
+		this.retryAfter = extensions.retryAfter ?? null;
 	}
 };
 /** There was no response, so it is unknown whether a mutation was carried out. */
@@ -3734,11 +3737,32 @@ function eventTable(events) {
 	]), h("pre", { tabindex: 0 }, JSON.stringify(event.data, null, 2))))))));
 }
 // src/views/queue.ts
+/** The maximum number of times that an input is queued while Waypost is overloaded. */
+var maxTries = 5;
 /** An input with an unknown outcome, and its key, so that pressing the button again sends nothing twice. */
 var pending = null;
 function queue(route) {
-	let kind = "text", busy = false, fault = "", accepted = [];
+	let kind = "text", busy = false, stopped = false, fault = "", accepted = [];
 	const to = route.query.get("to") ?? "", chosen = route.query.get("sender") ?? "";
+	/** Queues an input. While Waypost is overloaded, it waits for the time that Waypost asks for and tries again. */
+	async function send(input) {
+		for (let tries = 1;; tries++) try {
+			const { queueMessage } = await ask(Queue, { input });
+			accepted = [{
+				id: queueMessage.message.id,
+				replayed: queueMessage.replayed
+			}, ...accepted].slice(0, 10);
+			fault = "";
+			return;
+		} catch (error) {
+			const wait = error instanceof Refused ? error.retryAfter : null;
+			if (!wait || tries === maxTries || stopped) throw error;
+			fault = `Waypost is overloaded. Trying again in ${wait} s.`;
+			refresh();
+			await new Promise((resolve) => setTimeout(resolve, wait * 1e3));
+			if (stopped) throw error;
+		}
+	}
 	async function submit(event) {
 		event.preventDefault();
 		if (busy) return;
@@ -3753,15 +3777,11 @@ function queue(route) {
 				content,
 				key: freshKey()
 			};
-			const { queueMessage } = await ask(Queue, { input: {
+			await send({
 				...input,
 				idempotencyKey: input.idempotencyKey ?? pending.key
-			} });
+			});
 			pending = null;
-			accepted = [{
-				id: queueMessage.message.id,
-				replayed: queueMessage.replayed
-			}, ...accepted].slice(0, 10);
 			form.elements.namedItem("body")?.select();
 		} catch (error) {
 			fault = error instanceof ServerAway ? "No response. Press Queue again: the message will not be sent twice." : messageOf(error);
@@ -3772,7 +3792,9 @@ function queue(route) {
 	}
 	return {
 		title: "Queue a message",
-		stop: () => {},
+		stop: () => {
+			stopped = true;
+		},
 		render: () => {
 			const reason = forbidden(Queue);
 			if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Queue a message"), quiet(reason));

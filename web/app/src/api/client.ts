@@ -8,12 +8,15 @@ export class Refused extends Error {
   readonly code: string;
   readonly field: string | null;
   readonly messageId: string | null;
+  /** After how many seconds to repeat the request, if Waypost is overloaded. */
+  readonly retryAfter: number | null;
 
   constructor({ message, extensions = {} }: WireError) {
     super(message);
     this.code = extensions.code ?? "INTERNAL";
     this.field = extensions.field ?? null;
     this.messageId = extensions.messageId ?? null;
+    this.retryAfter = extensions.retryAfter ?? null;
   }
 }
 
@@ -22,7 +25,7 @@ export class ServerAway extends Error {}
 
 export interface WireError {
   message: string;
-  extensions?: { code?: string; field?: string; messageId?: string };
+  extensions?: { code?: string; field?: string; messageId?: string; retryAfter?: number };
 }
 
 /** Returns the text to show for a thrown value. */

@@ -9,12 +9,34 @@ import { card, field, freshKey, markField, options, quiet, segments, values } fr
 
 type Kind = "text" | "template" | "other";
 
+/** The maximum number of times that an input is queued while Waypost is overloaded. */
+const maxTries = 5;
+
 /** An input with an unknown outcome, and its key, so that pressing the button again sends nothing twice. */
 let pending: { content: string; key: string } | null = null;
 
 export function queue(route: Route): View {
-  let kind: Kind = "text", busy = false, fault = "", accepted: { id: string; replayed: boolean }[] = [];
+  let kind: Kind = "text", busy = false, stopped = false, fault = "", accepted: { id: string; replayed: boolean }[] = [];
   const to = route.query.get("to") ?? "", chosen = route.query.get("sender") ?? "";
+
+  /** Queues an input. While Waypost is overloaded, it waits for the time that Waypost asks for and tries again. */
+  async function send(input: QueueMessageInput): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        const { queueMessage } = await ask(Queue, { input });
+        accepted = [{ id: queueMessage.message.id, replayed: queueMessage.replayed }, ...accepted].slice(0, 10);
+        fault = "";
+        return;
+      } catch (error) {
+        const wait = error instanceof Refused ? error.retryAfter : null;
+        if (!wait || tries === maxTries || stopped) throw error;
+        fault = `Waypost is overloaded. Trying again in ${wait} s.`;
+        refresh();
+        await new Promise(resolve => setTimeout(resolve, wait * 1000));
+        if (stopped) throw error;
+      }
+    }
+  }
 
   async function submit(event: SubmitEvent): Promise<void> {
     event.preventDefault();
@@ -27,9 +49,8 @@ export function queue(route: Route): View {
       const input = read(values(form), kind);
       const content = JSON.stringify(input);
       if (pending?.content !== content) pending = { content, key: freshKey() };
-      const { queueMessage } = await ask(Queue, { input: { ...input, idempotencyKey: input.idempotencyKey ?? pending.key } });
+      await send({ ...input, idempotencyKey: input.idempotencyKey ?? pending.key });
       pending = null;
-      accepted = [{ id: queueMessage.message.id, replayed: queueMessage.replayed }, ...accepted].slice(0, 10);
       (form.elements.namedItem("body") as HTMLTextAreaElement | null)?.select();
     } catch (error) {
       fault = error instanceof ServerAway ? "No response. Press Queue again: the message will not be sent twice." : messageOf(error);
@@ -40,7 +61,7 @@ export function queue(route: Route): View {
   }
 
   return {
-    title: "Queue a message", stop: () => {},
+    title: "Queue a message", stop: () => { stopped = true; },
     render: () => {
       const reason = forbidden(Queue);
       if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Queue a message"), quiet(reason));
