@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -23,41 +22,31 @@ var statusKinds = map[string]message.StatusKind{
 const fieldMessages = "messages"
 
 type envelope struct {
-	Entry []entry `json:"entry"`
-}
-
-type entry struct {
-	ID      text     `json:"id"`
-	Time    instant  `json:"time"`
-	Changes []change `json:"changes"`
-}
-
-type change struct {
-	Field string          `json:"field"`
-	Value json.RawMessage `json:"value"`
+	Entry []struct {
+		ID      text    `json:"id"`
+		Time    instant `json:"time"`
+		Changes []struct {
+			Field string          `json:"field"`
+			Value json.RawMessage `json:"value"`
+		} `json:"changes"`
+	} `json:"entry"`
 }
 
 type messagesValue struct {
-	Metadata metadata          `json:"metadata"`
-	Contacts []contact         `json:"contacts"`
+	Metadata struct {
+		Display text `json:"display_phone_number"`
+		ID      text `json:"phone_number_id"`
+	} `json:"metadata"`
+	Contacts []struct {
+		Profile struct {
+			Name string `json:"name"`
+		} `json:"profile"`
+		WaID   text `json:"wa_id"`
+		UserID text `json:"user_id"`
+	} `json:"contacts"`
 	Messages []json.RawMessage `json:"messages"`
 	Statuses []json.RawMessage `json:"statuses"`
 	Errors   json.RawMessage   `json:"errors"`
-}
-
-type metadata struct {
-	Display text `json:"display_phone_number"`
-	ID      text `json:"phone_number_id"`
-}
-
-type contact struct {
-	Profile profile `json:"profile"`
-	WaID    text    `json:"wa_id"`
-	UserID  text    `json:"user_id"`
-}
-
-type profile struct {
-	Name string `json:"name"`
 }
 
 type statusObject struct {
@@ -69,13 +58,11 @@ type statusObject struct {
 	RecipientUserID text            `json:"recipient_user_id"`
 	CallbackData    text            `json:"biz_opaque_callback_data"`
 	Errors          json.RawMessage `json:"errors"`
-	Pricing         pricing         `json:"pricing"`
-}
-
-type pricing struct {
-	Model    string `json:"pricing_model"`
-	Type     string `json:"type"`
-	Category string `json:"category"`
+	Pricing         struct {
+		Model    string `json:"pricing_model"`
+		Type     string `json:"type"`
+		Category string `json:"category"`
+	} `json:"pricing"`
 }
 
 type messageObject struct {
@@ -104,7 +91,7 @@ func (t *ErrorTable) ParseWebhook(body []byte) webhook.Delivery {
 	if !utf8.Valid(raw) {
 		body = bytes.ToValidUTF8(raw, []byte(string(utf8.RuneError)))
 	}
-	if err := decodeEnvelope(body, &e); err != nil {
+	if err := json.Unmarshal(body, &e); err != nil {
 		park(&d, "", "the webhook", err, raw)
 	} else if len(e.Entry) == 0 {
 		park(&d, "", "the webhook", errors.New("it has no entry"), raw)
@@ -152,7 +139,7 @@ func numberIn(value json.RawMessage) string {
 // parseMessages parses the value of the field messages.
 func (t *ErrorTable) parseMessages(d *webhook.Delivery, account string, value json.RawMessage) {
 	var v messagesValue
-	malformed := decode(value, &v, (*messagesValue).scan)
+	malformed := json.Unmarshal(value, &v)
 	if malformed != nil {
 		park(d, account, "messages", malformed, value)
 	}
@@ -160,7 +147,6 @@ func (t *ErrorTable) parseMessages(d *webhook.Delivery, account string, value js
 		BusinessAccountID: account, PhoneNumberID: string(v.Metadata.ID), DisplayPhoneNumber: string(v.Metadata.Display),
 	}
 	before := len(d.Statuses) + len(d.Inbound) + len(d.Changes) + len(d.Parked)
-	d.Statuses = slices.Grow(d.Statuses, len(v.Statuses))
 	for _, raw := range v.Statuses {
 		t.parseStatus(d, origin, raw)
 	}
@@ -182,7 +168,7 @@ func (t *ErrorTable) parseMessages(d *webhook.Delivery, account string, value js
 // parse.
 func (t *ErrorTable) parseStatus(d *webhook.Delivery, origin webhook.Origin, raw json.RawMessage) {
 	var o statusObject
-	malformed := decode(raw, &o, (*statusObject).scan)
+	malformed := json.Unmarshal(raw, &o)
 	s, ok := t.status(origin, &o, raw)
 	switch {
 	case malformed != nil:

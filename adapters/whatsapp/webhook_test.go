@@ -136,7 +136,7 @@ func TestWebhookWithFaults(t *testing.T) {
 		},
 		{
 			"valid statuses and wrong types", change(`"statuses":[{"id":"w","status":"read"},"x",{"id":"v","status":"sent","pricing":"free"}]`),
-			"  status read of w for 1/2 at - to \n  status sent of v for 1/2 at - to \n  parked for 1, 3 bytes: a status cannot be read: json: cannot unmarshal string into Go value of type whatsapp.statusObject\n  parked for 1, 43 bytes: a status cannot be read: json: cannot unmarshal string into Go struct field statusObject.pricing of type whatsapp.pricing\n",
+			"  status read of w for 1/2 at - to \n  status sent of v for 1/2 at - to \n  parked for 1, 3 bytes: a status cannot be read: json: cannot unmarshal string into Go value of type whatsapp.statusObject\n  parked for 1, 43 bytes: a status cannot be read: json: cannot unmarshal string into Go struct field statusObject.pricing of type struct { Model string \"json:\\\"pricing_model\\\"\"; Type string \"json:\\\"type\\\"\"; Category string \"json:\\\"category\\\"\" }\n",
 		},
 		{
 			"a payment", change(`"statuses":[{"id":"w","status":"failed","type":"payment","timestamp":"1772553600","recipient_id":"4","biz_opaque_callback_data":"order 7"},{"id":"w","status":"sent","type":"message"},{"id":"w","status":"read","type":null}]`),
