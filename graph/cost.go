@@ -104,6 +104,7 @@ func weights() map[string]weight {
 
 		"Message.sender":     {own: 10}, // those of a list are read together
 		"Message.content":    {own: 1, listed: costStream},
+		"Message.pricing":    {own: 1, listed: costStream},
 		"Message.labels":     {own: 1, items: items(3)},
 		"Message.history":    {own: costStream, items: first(defaultHistory, query.MaxPage), each: 5},
 		"Message.attemptLog": {own: 1, listed: costStream, items: items(3)},

@@ -244,6 +244,7 @@ type ComplexityRoot struct {
 		IdempotencyKey func(childComplexity int) int
 		Labels         func(childComplexity int) int
 		OnAmbiguous    func(childComplexity int) int
+		Pricing        func(childComplexity int) int
 		Priority       func(childComplexity int) int
 		QueuedAt       func(childComplexity int) int
 		ReadAt         func(childComplexity int) int
@@ -523,6 +524,8 @@ type MessageResolver interface {
 	Sender(ctx context.Context, obj *Message) (*Sender, error)
 
 	Content(ctx context.Context, obj *Message) (json.RawMessage, error)
+
+	Pricing(ctx context.Context, obj *Message) (json.RawMessage, error)
 
 	History(ctx context.Context, obj *Message, first *int, after *string) (*EventConnection, error)
 	AttemptLog(ctx context.Context, obj *Message) ([]*Attempt, error)
@@ -1394,6 +1397,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Message.OnAmbiguous(childComplexity), true
+	case "Message.pricing":
+		if e.ComplexityRoot.Message.Pricing == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.Pricing(childComplexity), true
 	case "Message.priority":
 		if e.ComplexityRoot.Message.Priority == nil {
 			break
@@ -3306,6 +3315,8 @@ func (ec *executionContext) childFields_Message(ctx context.Context, field graph
 		return ec.fieldContext_Message_readAt(ctx, field)
 	case "retryAt":
 		return ec.fieldContext_Message_retryAt(ctx, field)
+	case "pricing":
+		return ec.fieldContext_Message_pricing(ctx, field)
 	case "failure":
 		return ec.fieldContext_Message_failure(ctx, field)
 	case "labels":
@@ -8099,6 +8110,29 @@ func (ec *executionContext) _Message_retryAt(ctx context.Context, field graphql.
 }
 func (ec *executionContext) fieldContext_Message_retryAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Message", field, false, false, "Time")
+}
+
+func (ec *executionContext) _Message_pricing(ctx context.Context, field graphql.CollectedField, obj *Message) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Message_pricing(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Message().Pricing(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Message_pricing(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Message", field, true, true, "JSON")
 }
 
 func (ec *executionContext) _Message_failure(ctx context.Context, field graphql.CollectedField, obj *Message) (ret graphql.Marshaler) {
@@ -18161,6 +18195,12 @@ func (ec *executionContext) _Message(ctx context.Context, sel ast.SelectionSet, 
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "pricing":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Message_pricing(ctx, field, obj)
+				})
 		case "failure":
 			out.Values[i] = ec._Message_failure(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {

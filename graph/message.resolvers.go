@@ -36,6 +36,14 @@ func (r *messageResolver) Content(ctx context.Context, obj *Message) (json.RawMe
 	return l.Message.Content, err
 }
 
+func (r *messageResolver) Pricing(ctx context.Context, obj *Message) (json.RawMessage, error) {
+	if !obj.Listed {
+		return obj.Pricing, nil
+	}
+	l, err := r.load(ctx, obj.ID)
+	return l.Message.Pricing, err
+}
+
 func (r *messageResolver) History(ctx context.Context, obj *Message, first *int, after *string) (*EventConnection, error) {
 	limit, err := firstOf(first, defaultHistory)
 	if err != nil {

@@ -504,6 +504,8 @@ type Message struct {
 	ReadAt *time.Time `json:"readAt,omitempty"`
 	// When the next attempt is due, while the message is RETRYING.
 	RetryAt *time.Time `json:"retryAt,omitempty"`
+	// WhatsApp's pricing object, as its latest status with one contained it. Members that Waypost doesn't know are included. Null before.
+	Pricing json.RawMessage `json:"pricing,omitempty"`
 	// The last failure. Null if there was none.
 	Failure *MessageFailure `json:"failure,omitempty"`
 	// The labels of the message. Their values are masked (•••) without the PERSONAL scope. Empty once erased. Filters by label work without that scope, so don't put anything in a label that others must not learn by guessing it.

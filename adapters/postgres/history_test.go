@@ -204,7 +204,10 @@ func (h *history) statusUpdate(t *rapid.T, now time.Time) message.StatusUpdate {
 		}).Draw(t, "status"),
 	}
 	if rapid.Bool().Draw(t, "priced") {
-		u.Pricing = &message.Pricing{Model: "PMP", Category: "utility"}
+		u.Pricing = json.RawMessage(`{"pricing_model":"PMP","category":"utility"}`)
+	}
+	if rapid.Bool().Draw(t, "of a free entry point") {
+		u.Conversation = json.RawMessage(`{"id":"c"}`)
 	}
 	switch u.Kind {
 	case message.ReportFailed:

@@ -3,6 +3,7 @@ package whatsapp
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -102,4 +103,37 @@ func (i *instant) UnmarshalJSON(data []byte) error {
 		i.Time = time.Unix(n, 0).UTC()
 	}
 	return nil
+}
+
+// maxObject limits an object that becomes part of an event, in bytes. The largest known one has about 150.
+const maxObject = 4 << 10
+
+// object is a JSON object that is kept as received, unknown members included. Its problems are not errors of decoding,
+// because the members after it would then be missing.
+type object struct {
+	raw      json.RawMessage // nil if there is none that can be kept
+	unusable string
+}
+
+// UnmarshalJSON keeps an object of up to maxObject bytes.
+func (o *object) UnmarshalJSON(data []byte) error {
+	switch {
+	case string(data) == "null":
+		*o = object{}
+	case data[0] != '{':
+		*o = object{unusable: "is not an object"}
+	case len(data) > maxObject:
+		*o = object{unusable: "has " + strconv.Itoa(len(data)) + " bytes, more than " + strconv.Itoa(maxObject)}
+	default:
+		*o = object{raw: bytes.Clone(data)}
+	}
+	return nil
+}
+
+// problem returns why the object, a member of that name, could not be kept, or nil.
+func (o *object) problem(name string) error {
+	if o.unusable == "" {
+		return nil
+	}
+	return errors.New(name + " " + o.unusable)
 }

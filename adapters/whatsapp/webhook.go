@@ -58,11 +58,8 @@ type statusObject struct {
 	RecipientUserID text            `json:"recipient_user_id"`
 	CallbackData    text            `json:"biz_opaque_callback_data"`
 	Errors          json.RawMessage `json:"errors"`
-	Pricing         struct {
-		Model    string `json:"pricing_model"`
-		Type     string `json:"type"`
-		Category string `json:"category"`
-	} `json:"pricing"`
+	Pricing         object          `json:"pricing"`
+	Conversation    object          `json:"conversation"`
 }
 
 type messageObject struct {
@@ -168,7 +165,7 @@ func (t *ErrorTable) parseMessages(d *webhook.Delivery, account string, value js
 // parse.
 func (t *ErrorTable) parseStatus(d *webhook.Delivery, origin webhook.Origin, raw json.RawMessage) {
 	var o statusObject
-	malformed := json.Unmarshal(raw, &o)
+	malformed := errors.Join(json.Unmarshal(raw, &o), o.Pricing.problem("pricing"), o.Conversation.problem("conversation"))
 	s, ok := t.status(origin, &o, raw)
 	switch {
 	case malformed != nil:
@@ -218,7 +215,7 @@ func (t *ErrorTable) status(origin webhook.Origin, o *statusObject, raw json.Raw
 	}
 	s := webhook.Status{
 		Origin: origin, Kind: kind, WhatsAppID: string(o.ID), At: o.Timestamp.Time,
-		RecipientID: string(o.RecipientID),
+		RecipientID: string(o.RecipientID), Pricing: o.Pricing.raw, Conversation: o.Conversation.raw,
 	}
 	id, call, ours := ParseCallbackData(string(o.CallbackData))
 	if ours {
@@ -227,9 +224,6 @@ func (t *ErrorTable) status(origin webhook.Origin, o *statusObject, raw json.Raw
 	s.Foreign = o.CallbackData != "" && !ours
 	if s.RecipientID == "" {
 		s.RecipientID = string(o.RecipientUserID)
-	}
-	if p := (message.Pricing{Model: line(o.Pricing.Model), Type: line(o.Pricing.Type), Category: line(o.Pricing.Category)}); p != (message.Pricing{}) {
-		s.Pricing = &p
 	}
 	switch kind {
 	case message.ReportFailed:

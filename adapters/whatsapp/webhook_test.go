@@ -38,7 +38,10 @@ func describe(d webhook.Delivery) string {
 			fmt.Fprintf(&b, ": %s %s, %d bytes", s.About.Type, s.About.Status, len(s.About.Raw))
 		}
 		if s.Pricing != nil {
-			fmt.Fprintf(&b, " pricing %s/%s/%s", s.Pricing.Model, s.Pricing.Type, s.Pricing.Category)
+			fmt.Fprintf(&b, " pricing %s", strings.Join(strings.Fields(string(s.Pricing)), ""))
+		}
+		if s.Conversation != nil {
+			fmt.Fprintf(&b, " conversation %s", strings.Join(strings.Fields(string(s.Conversation)), ""))
 		}
 		if f := s.Failure; f != nil {
 			fmt.Fprintf(&b, " failure %d %s %s %q: %s", *f.Code, f.Class, f.Category, f.Message, s.Personal.Details)
@@ -136,7 +139,15 @@ func TestWebhookWithFaults(t *testing.T) {
 		},
 		{
 			"valid statuses and wrong types", change(`"statuses":[{"id":"w","status":"read"},"x",{"id":"v","status":"sent","pricing":"free"}]`),
-			"  status read of w for 1/2 at - to \n  status sent of v for 1/2 at - to \n  parked for 1, 3 bytes: a status cannot be read: json: cannot unmarshal string into Go value of type whatsapp.statusObject\n  parked for 1, 43 bytes: a status cannot be read: json: cannot unmarshal string into Go struct field statusObject.pricing of type struct { Model string \"json:\\\"pricing_model\\\"\"; Type string \"json:\\\"type\\\"\"; Category string \"json:\\\"category\\\"\" }\n",
+			"  status read of w for 1/2 at - to \n  status sent of v for 1/2 at - to \n  parked for 1, 3 bytes: a status cannot be read: json: cannot unmarshal string into Go value of type whatsapp.statusObject\n  parked for 1, 43 bytes: a status cannot be read: pricing is not an object\n",
+		},
+		{
+			"prices and conversations", change(`"statuses":[{"id":"w","status":"sent","pricing":{"type":"regular","unknown":{"a":[1]}},"conversation":{"id":"c"}},` +
+				`{"id":"v","status":"sent","pricing":null,"conversation":[],"recipient_id":"4"},{"id":"u","status":"sent","pricing":{"long":"` + strings.Repeat("x", 4096) + `"}}]`),
+			"  status sent of w for 1/2 at - to  pricing {\"type\":\"regular\",\"unknown\":{\"a\":[1]}} conversation {\"id\":\"c\"}\n" +
+				"  status sent of v for 1/2 at - to 4\n  status sent of u for 1/2 at - to \n" +
+				"  parked for 1, 78 bytes: a status cannot be read: conversation is not an object\n" +
+				"  parked for 1, 4144 bytes: a status cannot be read: pricing has 4107 bytes, more than 4096\n",
 		},
 		{
 			"a payment", change(`"statuses":[{"id":"w","status":"failed","type":"payment","timestamp":"1772553600","recipient_id":"4","biz_opaque_callback_data":"order 7"},{"id":"w","status":"sent","type":"message"},{"id":"w","status":"read","type":null}]`),

@@ -52,7 +52,7 @@ func orphaned(s webhook.Status) inbound.StatusOrphaned {
 	e := inbound.StatusOrphaned{
 		BusinessAccountID: s.BusinessAccountID, PhoneNumberID: s.PhoneNumberID, Kind: s.Kind, At: s.At,
 		Pricing: s.Pricing, Failure: s.Failure, Type: s.About.Type, Status: s.About.Status, Foreign: s.Foreign, Personal: inbound.OrphanPersonal{
-			WhatsAppID: s.WhatsAppID, RecipientID: s.RecipientID, Failure: s.Personal, Raw: s.About.Raw,
+			WhatsAppID: s.WhatsAppID, RecipientID: s.RecipientID, Failure: s.Personal, Conversation: s.Conversation, Raw: s.About.Raw,
 		},
 	}
 	if s.Call != 0 {

@@ -50,7 +50,9 @@ type Status struct {
 	// RecipientID is the wa_id, the user ID, or the group that the message was sent to, if
 	// WhatsApp reported it.
 	RecipientID string
-	Pricing     *message.Pricing
+	// Pricing and Conversation are WhatsApp's objects, as received, or nil.
+	Pricing      json.RawMessage
+	Conversation json.RawMessage
 	// Failure is set only for message.ReportFailed. Its code is nil if WhatsApp gave no
 	// reason.
 	Failure *message.Failure

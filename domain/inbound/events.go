@@ -57,8 +57,9 @@ type StatusOrphaned struct {
 	PhoneNumberID     string             `json:"phoneNumberId,omitempty"`
 	Kind              message.StatusKind `json:"kind"`
 	// At is WhatsApp's own time, in whole seconds.
-	At      time.Time        `json:"at,omitzero"`
-	Pricing *message.Pricing `json:"pricing,omitempty"`
+	At time.Time `json:"at,omitzero"`
+	// Pricing is WhatsApp's object about the price of the message, as received.
+	Pricing json.RawMessage `json:"pricing,omitempty"`
 	// Failure is set for message.ReportFailed.
 	Failure *message.Failure `json:"failure,omitempty"`
 	// Type and Status are WhatsApp's words for message.ReportOther, for example
@@ -80,6 +81,8 @@ type OrphanPersonal struct {
 	WhatsAppID  string                  `json:"whatsappId"`
 	RecipientID string                  `json:"recipientId,omitempty"`
 	Failure     message.FailurePersonal `json:"failure,omitzero"`
+	// Conversation is WhatsApp's object about the free entry point, as received.
+	Conversation json.RawMessage `json:"conversation,omitempty"`
 	// Raw is the status as received, truncated to 4 KiB, for message.ReportOther.
 	Raw string `json:"raw,omitempty"`
 }
@@ -88,7 +91,7 @@ type OrphanPersonal struct {
 func (e StatusOrphaned) Report() message.StatusUpdate {
 	r := message.StatusUpdate{
 		Kind: e.Kind, WhatsAppID: e.Personal.WhatsAppID, RecipientID: e.Personal.RecipientID,
-		Call: e.Call, At: e.At, Pricing: e.Pricing, Personal: e.Personal.Failure,
+		Call: e.Call, At: e.At, Pricing: e.Pricing, Conversation: e.Personal.Conversation, Personal: e.Personal.Failure,
 		About: message.About{Type: e.Type, Status: e.Status, Raw: e.Personal.Raw},
 	}
 	if e.Failure != nil {

@@ -1,7 +1,9 @@
 package message
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -66,12 +68,14 @@ func (e Confirmed) apply(m *Message, _ time.Time) {
 	if c := m.call(e.Call); c != nil {
 		c.confirmed = true
 	}
+	m.price(e.Pricing)
 }
 
 func (e Delivered) apply(m *Message, _ time.Time) {
 	if c := m.call(e.Call); c != nil {
 		c.delivered = true
 	}
+	m.price(e.Pricing)
 	m.DeliveredAt = earlier(m.DeliveredAt, e.At)
 	m.DeadLetteredAt = time.Time{}
 }
@@ -80,8 +84,32 @@ func (e Read) apply(m *Message, _ time.Time) {
 	if c := m.call(e.Call); c != nil {
 		c.read = true
 	}
+	m.price(e.Pricing)
 	m.ReadAt = earlier(m.ReadAt, e.At)
 	m.DeadLetteredAt = time.Time{}
+}
+
+// price keeps the price that a status came with. Older events have only three of its
+// members, one of them under a name of their own.
+func (m *Message) price(pricing json.RawMessage) {
+	if len(pricing) == 0 || string(pricing) == "null" {
+		return
+	}
+	m.Pricing = pricing
+	var old struct {
+		Model    string          `json:"model"`
+		Type     string          `json:"type,omitempty"`
+		Category string          `json:"category,omitempty"`
+		Current  json.RawMessage `json:"pricing_model"`
+	}
+	if !bytes.Contains(pricing, []byte(`"model"`)) || json.Unmarshal(pricing, &old) != nil || old.Current != nil {
+		return
+	}
+	m.Pricing, _ = json.Marshal(struct {
+		Model    string `json:"pricing_model"`
+		Type     string `json:"type,omitempty"`
+		Category string `json:"category,omitempty"`
+	}{old.Model, old.Type, old.Category})
 }
 
 func (e StatusReported) apply(m *Message, _ time.Time) {

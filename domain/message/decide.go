@@ -1,6 +1,7 @@
 package message
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -316,13 +317,23 @@ type StatusUpdate struct {
 	WhatsAppID  string
 	RecipientID string
 	// At is WhatsApp's own time.
-	At      time.Time
-	Pricing *Pricing
+	At time.Time
+	// Pricing and Conversation are WhatsApp's objects, as received.
+	Pricing      json.RawMessage
+	Conversation json.RawMessage
 	// Failure and Personal are set for ReportFailed.
 	Failure  Failure
 	Personal FailurePersonal
 	// About is set for ReportOther.
 	About About
+}
+
+// personal returns the personal part of the status's event, or nil if there is none.
+func (r StatusUpdate) personal() *StatusPersonal {
+	if len(r.Conversation) == 0 {
+		return nil
+	}
+	return &StatusPersonal{Conversation: r.Conversation}
 }
 
 // RecordStatusUpdate decides on a status. It returns no events if the status is already
@@ -355,15 +366,15 @@ func RecordStatusUpdate(m Message, r StatusUpdate) ([]Event, bool) {
 	switch r.Kind {
 	case ReportSent:
 		if !c.confirmed {
-			events = append(events, Confirmed{Call: number, At: r.At, Pricing: r.Pricing})
+			events = append(events, Confirmed{Call: number, At: r.At, Pricing: r.Pricing, Personal: r.personal()})
 		}
 	case ReportDelivered:
 		if !c.delivered {
-			events = append(events, Delivered{Call: number, At: r.At, CalledAt: c.StartedAt, Pricing: r.Pricing})
+			events = append(events, Delivered{Call: number, At: r.At, CalledAt: c.StartedAt, Pricing: r.Pricing, Personal: r.personal()})
 		}
 	case ReportRead:
 		if !c.read {
-			events = append(events, Read{Call: number, At: r.At, CalledAt: c.StartedAt, Pricing: r.Pricing})
+			events = append(events, Read{Call: number, At: r.At, CalledAt: c.StartedAt, Pricing: r.Pricing, Personal: r.personal()})
 		}
 	case ReportFailed:
 		events = append(events, m.failedAfterAcceptance(c, r)...)

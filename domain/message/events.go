@@ -103,18 +103,21 @@ type SentPersonal struct {
 	RecipientID string `json:"recipientId,omitempty"`
 }
 
-// Pricing is how WhatsApp counts the message; it comes with one or two statuses.
-type Pricing struct {
-	Model    string `json:"model,omitempty"`
-	Type     string `json:"type,omitempty"`
-	Category string `json:"category,omitempty"`
+// StatusPersonal is the personal part of a status.
+type StatusPersonal struct {
+	// Conversation is WhatsApp's object about the free entry point that the message belongs
+	// to, as received. Its ID is the same for all messages to the person during that time.
+	Conversation json.RawMessage `json:"conversation,omitempty"`
 }
 
 // Confirmed records the status "sent" of an accepted call.
 type Confirmed struct {
-	Call    int       `json:"call"`
-	At      time.Time `json:"at"`
-	Pricing *Pricing  `json:"pricing,omitempty"`
+	Call int       `json:"call"`
+	At   time.Time `json:"at"`
+	// Pricing is WhatsApp's object about the price of the message, as received. It comes
+	// with one or two of the statuses of a message.
+	Pricing  json.RawMessage `json:"pricing,omitempty"`
+	Personal *StatusPersonal `json:"personal,omitempty"`
 }
 
 // Delivered records the status "delivered".
@@ -123,17 +126,19 @@ type Delivered struct {
 	// At is WhatsApp's own time, in whole seconds.
 	At time.Time `json:"at"`
 	// CalledAt is when the call began: the latency runs from there.
-	CalledAt time.Time `json:"calledAt"`
-	Pricing  *Pricing  `json:"pricing,omitempty"`
+	CalledAt time.Time       `json:"calledAt"`
+	Pricing  json.RawMessage `json:"pricing,omitempty"`
+	Personal *StatusPersonal `json:"personal,omitempty"`
 }
 
 // Read records the status "read". It implies delivery: WhatsApp skips
 // "delivered" when the recipient has the chat open.
 type Read struct {
-	Call     int       `json:"call"`
-	At       time.Time `json:"at"`
-	CalledAt time.Time `json:"calledAt"`
-	Pricing  *Pricing  `json:"pricing,omitempty"`
+	Call     int             `json:"call"`
+	At       time.Time       `json:"at"`
+	CalledAt time.Time       `json:"calledAt"`
+	Pricing  json.RawMessage `json:"pricing,omitempty"`
+	Personal *StatusPersonal `json:"personal,omitempty"`
 }
 
 // StatusReported records a WhatsApp status that is not about the delivery of the

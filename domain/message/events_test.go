@@ -19,7 +19,8 @@ var update = flag.Bool("update", false, "rewrite the golden files of the events"
 // samples returns one event of each type with every member set. The golden files are the
 // shapes in users' logs: changing one is a new version of the event.
 func samples() []message.Event {
-	price := &message.Pricing{Model: "PMP", Type: "regular", Category: "utility"}
+	price := json.RawMessage(`{"billable":true,"pricing_model":"PMP","type":"regular","category":"utility","subtype":"paid_exempt"}`)
+	entryPoint := &message.StatusPersonal{Conversation: json.RawMessage(`{"id":"c1","expiration_timestamp":"1772640000"}`)}
 	fault := message.Failure{
 		Code: new(131026), Subcode: new(2494010), Category: message.CategoryRecipient, Class: message.ClassPermanent,
 		Message: "message undeliverable", Advice: "Check that the number has WhatsApp.", FBTraceID: "AbC123", HTTPStatus: 400,
@@ -40,9 +41,9 @@ func samples() []message.Event {
 			Call: 1, At: at(1500 * time.Millisecond), By: message.ByStatus, Again: true, Held: "paused",
 			Personal: message.SentPersonal{WhatsAppID: "wamid.1", RecipientID: "491701234567"},
 		},
-		message.Confirmed{Call: 1, At: at(2 * time.Second), Pricing: price},
-		message.Delivered{Call: 1, At: at(3 * time.Second), CalledAt: at(time.Second), Pricing: price},
-		message.Read{Call: 1, At: at(4 * time.Second), CalledAt: at(time.Second), Pricing: price},
+		message.Confirmed{Call: 1, At: at(2 * time.Second), Pricing: price, Personal: entryPoint},
+		message.Delivered{Call: 1, At: at(3 * time.Second), CalledAt: at(time.Second), Pricing: price, Personal: entryPoint},
+		message.Read{Call: 1, At: at(4 * time.Second), CalledAt: at(time.Second), Pricing: price, Personal: entryPoint},
 		message.Failed{
 			Call: 1, Attempt: 1, Failure: fault, Final: true, AfterAcceptance: true, At: at(5 * time.Second), Personal: personal,
 		},
@@ -112,6 +113,41 @@ func TestEventsAreWrittenAsInTheGoldenFiles(t *testing.T) {
 	}
 	if m := message.Fold(history...); m.Status != message.StatusExpired || m.To != "+491701234567" || m.WhatsAppID != "wamid.1" {
 		t.Errorf("all golden files fold to %+v", m)
+	}
+}
+
+// Older events have three members of the price, one of them renamed. They fold to WhatsApp's
+// own members, and the price of the last status that had one counts.
+func TestPricesOfOldAndNewEvents(t *testing.T) {
+	fold := func(events ...string) string {
+		records := []message.Record{{Event: queued(), At: start}}
+		for _, data := range events {
+			name, data, _ := strings.Cut(data, " ")
+			for _, typ := range message.Types() {
+				if typ.Name == name {
+					e, err := typ.Decode([]byte(data))
+					if err != nil {
+						t.Fatal(err)
+					}
+					records = append(records, message.Record{Event: e, At: start})
+				}
+			}
+		}
+		return string(message.Fold(records...).Pricing)
+	}
+	old := `Confirmed {"call":1,"at":"2026-03-01T12:00:03Z","pricing":{"model":"PMP","type":"regular","category":"utility"}}`
+	for name, c := range map[string]struct{ got, want string }{
+		"none":            {fold(`Confirmed {"call":1}`), ""},
+		"null":            {fold(`Confirmed {"call":1,"pricing":null}`), ""},
+		"of an old event": {fold(old), `{"pricing_model":"PMP","type":"regular","category":"utility"}`},
+		"as received":     {fold(old, `Delivered {"call":1,"pricing":{"type":"x","new":[1]}}`, `Read {"call":1}`), `{"type":"x","new":[1]}`},
+		"a new member of that name": {
+			fold(`Read {"call":1,"pricing":{"model":"a","pricing_model":"PMP"}}`), `{"model":"a","pricing_model":"PMP"}`,
+		},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %s, want %s", name, c.got, c.want)
+		}
 	}
 }
 

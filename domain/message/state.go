@@ -59,6 +59,8 @@ type Message struct {
 	SentAt      time.Time
 	DeliveredAt time.Time
 	ReadAt      time.Time
+	// Pricing is what WhatsApp said last about the price, with its own members.
+	Pricing json.RawMessage
 	// SentTwice is set if two calls were accepted and the response to the earlier one was
 	// lost.
 	SentTwice      bool

@@ -197,10 +197,13 @@ func (c *call) accept(f *fate) bool {
 	c.number.accepted(c.to)
 	c.s.ledger.accept(c.key, c.afterEcho)
 	if len(updates) > 0 {
-		c.s.outbox.add(&message{
-			key: c.key, number: c.number, wamid: c.entry.Wamid, peer: c.to, callback: c.request.Callback,
-			billable: c.request.Type == kindTemplate, failCode: f.failCode,
-		}, updates)
+		m := &message{
+			key: c.key, number: c.number, wamid: c.entry.Wamid, peer: c.to, callback: c.request.Callback, failCode: f.failCode,
+		}
+		if !f.failsLater { // Meta charges for delivered messages
+			m.price = c.number.price(c.request.Type, c.entry.At, c.set.FreeServiceMessages)
+		}
+		c.s.outbox.add(m, updates)
 	}
 	return true
 }

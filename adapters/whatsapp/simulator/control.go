@@ -92,6 +92,9 @@ type Control struct {
 	FailAfterAcceptRate float64 `json:"fail_after_accept_rate" help:"Share of accepted messages whose only status is failed." default:"0"`
 	// FailAfterAcceptCodes are the codes for FailAfterAcceptRate, with equal probability.
 	FailAfterAcceptCodes []int `json:"fail_after_accept_codes" help:"Error codes of failed statuses." default:"131026"`
+	// FreeServiceMessages is the number of messages without a template that a number can send in a month before they
+	// are charged. Meta allows 1,000 since 2026-10-01.
+	FreeServiceMessages int `json:"free_service_messages" help:"Messages without a template per number and month that the pricing of statuses shows as free." default:"1000"`
 	// InboundRate is the number of messages per second that users write to each number that has been called.
 	InboundRate float64 `json:"inbound_rate" help:"Messages per second that users write to each number in use." default:"0"`
 
@@ -113,6 +116,7 @@ func DefaultControl() Control {
 		WebhookConcurrency:   64,
 		ReadRate:             1,
 		FailAfterAcceptCodes: []int{131026},
+		FreeServiceMessages:  1000,
 		Seed:                 1,
 	}
 }
@@ -191,6 +195,7 @@ func (c Control) validate() error {
 		{c.ThrottleStatus == 400 || c.ThrottleStatus == 429, `"throttle_status" must be 400 or 429`},
 		{c.WebhookBatch >= 1 && c.WebhookBatch <= 1000, `"webhook_batch" must be from 1 to 1000`},
 		{c.WebhookConcurrency >= 1 && c.WebhookConcurrency <= 1024, `"webhook_concurrency" must be from 1 to 1024`},
+		{c.FreeServiceMessages >= 0, `"free_service_messages" must not be negative`},
 		{c.InboundRate >= 0 && c.InboundRate <= 10_000, `"inbound_rate" must be from 0 to 10000`},
 	} {
 		if !rule.holds {

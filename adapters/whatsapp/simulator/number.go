@@ -26,6 +26,9 @@ type number struct {
 	recent   []string // a ring buffer of recipients
 	recentAt int
 	inbound  float64 // the fraction of an inbound message that is due
+	freeUsed int     // the free service messages of freeMonth
+	// freeMonth is the latest month in which a service message was accepted, as its first moment in UTC.
+	freeMonth time.Time
 }
 
 // arrive stamps a call that arrived ago before now, counts it, and reports whether the throughput limit stops it.
@@ -76,6 +79,28 @@ func (n *number) accepted(to recipient) {
 	}
 	n.recent[n.recentAt] = to.waID
 	n.recentAt = (n.recentAt + 1) % recentRecipients
+}
+
+// price returns the price of a message that was accepted at that time. In each month, the number's first free service
+// messages cost nothing. Reactions are never charged and don't count.
+func (n *number) price(contentType string, at time.Time, free int) price {
+	switch contentType {
+	case kindTemplate:
+		return priceTemplate
+	case kindReaction:
+		return priceFreeService
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	year, month, _ := at.UTC().Date()
+	if start := time.Date(year, month, 1, 0, 0, 0, 0, time.UTC); start.After(n.freeMonth) {
+		n.freeMonth, n.freeUsed = start, 0
+	}
+	if n.freeUsed >= free {
+		return priceService
+	}
+	n.freeUsed++
+	return priceFreeService
 }
 
 // numbers are the phone numbers that were called.

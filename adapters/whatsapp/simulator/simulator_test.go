@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -119,6 +120,7 @@ type status struct {
 	RecipientID           string `json:"recipient_id"`
 	Callback              string `json:"biz_opaque_callback_data"`
 	Errors                []struct{ Code int }
+	Pricing               struct{ Type, Category string }
 }
 
 type webhook struct {
@@ -826,6 +828,33 @@ func TestWebhookShapes(t *testing.T) {
 		if got, want := shape(t, r.bodies[0]), shape(t, golden(t, "webhooks/"+file)); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", file, got, want)
 		}
+	}
+}
+
+// Since October 2026, a number's first service messages of a month are free, and templates are not.
+func TestPrices(t *testing.T) {
+	r := newReceiver(t)
+	s := start(t, r.URL, func(c *simulator.Control) { c.FreeServiceMessages = 2 })
+	const template = `{"messaging_product":"whatsapp","to":"12025550143","type":"template",` +
+		`"template":{"name":"spring","language":{"code":"en"}},"biz_opaque_callback_data":"template"}`
+	for _, body := range []string{textTo(to, "first"), template, textTo(to, "second"), textTo(to, "third")} {
+		if a := mustCall(t, s, body); a.status != http.StatusOK {
+			t.Fatalf("status %d: %s", a.status, a.body)
+		}
+	}
+	settle(t, s)
+	got := make(map[string]string)
+	for _, status := range r.statuses {
+		if status.Status == "delivered" {
+			got[status.Callback] = status.Pricing.Type + " " + status.Pricing.Category
+		}
+	}
+	want := map[string]string{
+		"first": "free_customer_service service", "template": "regular utility",
+		"second": "free_customer_service service", "third": "regular service",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("prices are %v, want %v", got, want)
 	}
 }
 

@@ -21,6 +21,16 @@ const (
 
 var statusNames = [statusKinds]string{"sent", "delivered", "read", "failed"}
 
+// price is a message's pricing object, as Meta sends it since 2026-10-01: templates are charged in the service window
+// too, and so are service messages once a number has used up its free ones of the month.
+type price string
+
+const (
+	priceTemplate    price = `{"billable":true,"pricing_model":"PMP","type":"regular","category":"utility"}`
+	priceService     price = `{"billable":true,"pricing_model":"PMP","type":"regular","category":"service"}`
+	priceFreeService price = `{"billable":false,"pricing_model":"PMP","type":"free_customer_service","category":"service"}`
+)
+
 // message is an accepted message, or one that a user wrote. Its updates share it.
 type message struct {
 	key      uint64 // in the ledger; 0 means that it is not there
@@ -28,7 +38,7 @@ type message struct {
 	wamid    string
 	peer     recipient
 	callback string
-	billable bool // a template; otherwise it was sent inside a service window
+	price    price
 	failCode int
 }
 
@@ -154,11 +164,8 @@ func appendStatus(b []byte, o pendingUpdate) []byte {
 	}
 	switch o.kind {
 	case statusSent, statusDelivered:
-		if o.message.billable {
-			b = append(b, `,"pricing":{"billable":true,"pricing_model":"PMP","type":"regular","category":"utility"}`...)
-		} else {
-			b = append(b, `,"pricing":{"billable":false,"pricing_model":"PMP","type":"free_customer_service","category":"service"}`...)
-		}
+		b = append(b, `,"pricing":`...)
+		b = append(b, o.message.price...)
 	case statusFailed:
 		b = appendStatusError(b, o.message.failCode)
 	default: // the others have no further members

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -63,7 +65,7 @@ func TestTheTrailOfAMessage(t *testing.T) {
 		bodies[hex.EncodeToString(sum[:])] = true
 	}))
 	defer copied.Close()
-	r := e2etest.Start(ctx, t, []string{"WAYPOST_WEBHOOK_FORWARD_URL=" + copied.URL}, map[string]any{"error_rate": 1, "error_codes": []int{131000}})
+	r := e2etest.Start(ctx, t, []string{"WAYPOST_WEBHOOK_FORWARD_URL=" + copied.URL}, map[string]any{"error_rate": 1, "error_codes": []int{131000}, "read_rate": 0})
 	if err := r.Client.RegisterSender(ctx, "shop", "100000000001", 80); err != nil {
 		t.Fatal(err)
 	}
@@ -81,22 +83,24 @@ func TestTheTrailOfAMessage(t *testing.T) {
 	if err := r.Control(ctx, map[string]any{"error_rate": 0}); err != nil {
 		t.Fatal(err)
 	}
-	e2etest.AwaitRead(ctx, t, r, id)
+	e2etest.Await(ctx, t, "the message is DELIVERED", func() bool { return ask().Message.Status == "DELIVERED" })
+	delivered := last(ask().Message.AttemptLog)
+	readAtAPrice(ctx, t, r, id, delivered.Call, *delivered.WhatsappID)
 
 	m := ask().Message
-	last := len(m.AttemptLog) - 1
+	accepted := len(m.AttemptLog) - 1
 	for i, a := range m.AttemptLog {
 		switch {
 		case a.Call != i+1 || a.EndedAt == nil || a.EndedAt.Before(a.StartedAt):
 			t.Errorf("call %d: %+v", i+1, a)
-		case i < last && (a.Outcome != "FAILED" || a.Failure == nil || a.Failure.Code == nil || *a.Failure.Code != 131000 || a.WhatsappID != nil):
+		case i < accepted && (a.Outcome != "FAILED" || a.Failure == nil || a.Failure.Code == nil || *a.Failure.Code != 131000 || a.WhatsappID != nil):
 			t.Errorf("call %d failed and is shown as %+v", a.Call, a)
-		case i == last && (a.Outcome != "ACCEPTED" || a.WhatsappID == nil || a.Failure != nil):
+		case i == accepted && (a.Outcome != "ACCEPTED" || a.WhatsappID == nil || a.Failure != nil):
 			t.Errorf("the last call is shown as %+v", a)
 		}
 	}
-	if last < 1 {
-		t.Errorf("%d calls", last+1)
+	if accepted < 1 {
+		t.Errorf("%d calls", accepted+1)
 	}
 	reported := 0
 	for i, e := range m.History.Edges {
@@ -124,6 +128,56 @@ func TestTheTrailOfAMessage(t *testing.T) {
 		t.Error("no status was recorded")
 	}
 }
+
+// readAtAPrice lets WhatsApp report that the message was read, with a price that has a member
+// of which Waypost knows nothing. The price must be shown as it was received.
+func readAtAPrice(ctx context.Context, t *testing.T, r *harness.TestEnv, id string, call int, wamid string) {
+	t.Helper()
+	const price = `{"pricing_model":"PMP","type":"regular","category":"utility","rebate":{"percent":[2.50]}}`
+	postWebhook(ctx, t, r, `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp",
+		"metadata":{"display_phone_number":"15550001","phone_number_id":"100000000001"},"statuses":[{"id":"`+wamid+`","status":"read","timestamp":"1777000000",
+		"biz_opaque_callback_data":"wp1:`+id+`:`+strconv.Itoa(call)+`","pricing":`+price+`,"conversation":{"id":"c1","origin":{"type":"referral_conversion"}}}]}}]}]}`)
+	e2etest.AwaitRead(ctx, t, r, id)
+	var shown struct {
+		Message struct {
+			Pricing json.RawMessage
+			History struct {
+				Edges []struct {
+					Node struct {
+						Type string
+						Data struct {
+							Pricing  json.RawMessage
+							Personal struct{ Conversation struct{ ID string } }
+						}
+					}
+				}
+			}
+		}
+		Messages struct {
+			Edges []struct {
+				Node struct{ Pricing json.RawMessage }
+			}
+		}
+	}
+	if err := r.Client.Do(ctx, `query($id: ID!) { message(id: $id) { pricing history { edges { node { type data } } } }
+		messages { edges { node { pricing } } } }`, map[string]any{"id": id}, &shown); err != nil {
+		t.Fatal(err)
+	}
+	read := last(shown.Message.History.Edges).Node
+	for place, got := range map[string]json.RawMessage{
+		"message": shown.Message.Pricing, "list": last(shown.Messages.Edges).Node.Pricing, "history": read.Data.Pricing,
+	} {
+		if string(got) != price {
+			t.Errorf("pricing in the %s is %s, want %s", place, got, price)
+		}
+	}
+	if read.Type != "Read" || read.Data.Personal.Conversation.ID != "c1" {
+		t.Errorf("the last event is %+v, want Read with the conversation", read)
+	}
+}
+
+// last returns the last element.
+func last[T any](list []T) T { return list[len(list)-1] }
 
 // forwarded reports whether the hash of a forwarded webhook begins with hash.
 func forwarded(mu *sync.Mutex, bodies map[string]bool, hash string) bool {
