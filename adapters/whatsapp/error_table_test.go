@@ -20,7 +20,7 @@ func table(t testing.TB) *whatsapp.ErrorTable {
 
 func TestErrorTable(t *testing.T) {
 	rows := table(t)
-	if n := len(rows.Rows()); n < 238 {
+	if n := len(rows.Rows()); n < 244 {
 		t.Errorf("the table has %d rows", n)
 	}
 	one := 1
@@ -55,6 +55,10 @@ func TestErrorTable(t *testing.T) {
 		{138006, nil, message.ClassPermanent, message.CategoryParameter, ""},
 		{131000, nil, message.ClassTransient, message.CategoryServer, ""},
 		{131053, nil, message.ClassTransient, message.CategoryMedia, ""},
+		{131061, nil, message.ClassPermanent, message.CategoryTemplate, ""},
+		{131065, nil, message.ClassPermanent, message.CategoryTemplate, ""},
+		{131070, nil, message.ClassPermanent, message.CategoryPolicy, ""},
+		{803, nil, message.ClassPermanent, message.CategoryParameter, ""},
 	} {
 		row, ok := rows.Lookup(tc.code, tc.subcode)
 		if !ok || row.Class != tc.class || row.Category != tc.cat || row.Scope != tc.scope {
