@@ -62,9 +62,7 @@ func TestRetriesThreeTimesThenDeadLetters(t *testing.T) {
 		t.Fatalf("%d attempts in %d calls, want 4 in 4", m.Attempts, len(m.Calls))
 	}
 	for i, least := range []time.Duration{10, 20, 40} {
-		if gap := m.Calls[i+1].StartedAt.Sub(m.Calls[i].EndedAt); gap < least*time.Millisecond {
-			t.Errorf("retry %d came %s after the failure, want at least %d ms", i+1, gap, least)
-		}
+		p.wantWait(id, i, least*time.Millisecond)
 	}
 }
 
@@ -94,9 +92,7 @@ func TestThrottlesKeepTheAttempts(t *testing.T) {
 	if m.Attempts != 1 {
 		t.Errorf("%d attempts used, want 1", m.Attempts)
 	}
-	if wait := m.Calls[1].StartedAt.Sub(m.Calls[0].EndedAt); wait < 900*time.Millisecond {
-		t.Errorf("called again %s after a throttle, want 1 s", wait)
-	}
+	p.wantWait(id, 0, time.Second)
 }
 
 // A throttle of the account stops its other numbers, a throttle of the app stops the
@@ -131,10 +127,8 @@ func TestThrottlesOfAccountAndAppReachOtherSenders(t *testing.T) {
 				}
 			}
 			p.control(func(c *simulator.Control) { c.FailNumbers = nil })
-			m := p.reaches(id, message.StatusSent)
-			if wait := m.Calls[1].StartedAt.Sub(m.Calls[0].EndedAt); wait < 4*time.Second {
-				t.Errorf("called again after %s, Retry-After was 4 s", wait)
-			}
+			p.reaches(id, message.StatusSent)
+			p.wantWait(id, 0, 4*time.Second)
 		})
 	}
 }
@@ -180,10 +174,10 @@ func TestOnlyTheRecipientOfAPairLimitWaits(t *testing.T) {
 	p.eventually("the recipient is limited", func() bool { return p.message(slow).Throttles > 0 })
 	second, other := p.queue("acme", 1, nil), p.queue("acme", 2, nil)
 	p.reaches(other, message.StatusSent)
-	refused := p.message(slow).Calls[0].EndedAt
-	for _, c := range p.message(second).Calls {
-		if wait := c.StartedAt.Sub(refused); wait < time.Second {
-			t.Errorf("the limited recipient was called %s after the refusal, want at least 1s", wait)
+	refused := p.writes(slow)[0]
+	for _, at := range p.writes(second) {
+		if wait := at.Sub(refused); wait < time.Second {
+			t.Errorf("the limited recipient was called %s after the refused call, want at least 1s", wait)
 		}
 	}
 	p.control(func(c *simulator.Control) { c.FailRecipients = nil })
@@ -256,10 +250,8 @@ func TestALostAnswerThatNothingSettles(t *testing.T) {
 	p.wantHistory(never, "Queued", "SendAttempted", "OutcomeUnknown", "DeadLettered")
 	p.eventually("it is sent again", func() bool { return len(p.message(again).Calls) > 1 })
 	p.control(func(c *simulator.Control) { c.DropResponseRate = 0 })
-	m := p.reaches(again, message.StatusSent)
-	if gap := m.Calls[1].StartedAt.Sub(m.Calls[0].EndedAt); gap < 100*time.Millisecond {
-		t.Errorf("sent again after %s, before the time to settle was over", gap)
-	}
+	p.reaches(again, message.StatusSent)
+	p.wantWait(again, 0, 100*time.Millisecond)
 }
 
 func TestSettlingWaitsAfterAnOutage(t *testing.T) {

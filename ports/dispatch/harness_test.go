@@ -54,16 +54,17 @@ type platform struct {
 	senders  *command.Senders
 	tokens   *tokens
 
-	mu    sync.Mutex
-	ready func() bool
-	wake  []func()
+	mu      sync.Mutex
+	ready   func() bool
+	wake    []func()
+	written map[uuid.UUID][]time.Time // when the calls of each message were written
 }
 
 func newPlatform(tb testing.TB, change func(*simulator.Control)) *platform {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	tb.Cleanup(cancel)
-	p := &platform{tb: tb, ctx: ctx, tokens: &tokens{byID: map[string]string{}}}
+	p := &platform{tb: tb, ctx: ctx, tokens: &tokens{byID: map[string]string{}}, written: map[uuid.UUID][]time.Time{}}
 
 	var err error
 	p.store = eventstored.Options{Dir: tb.TempDir(), Logger: slog.New(slog.DiscardHandler)}
@@ -326,8 +327,34 @@ func (p *platform) Send(ctx context.Context, r dispatch.CallRequest) message.Cal
 		return message.Refused{Failure: message.Failure{Class: message.ClassPermanent, Message: err.Error()}}
 	}
 	return p.client.Send(ctx, whatsapp.Call{
-		PhoneNumberID: r.PhoneNumberID, Token: p.tokens.get(r.TokenID), Body: body, Written: func() { r.Written(time.Now()) },
+		PhoneNumberID: r.PhoneNumberID, Token: p.tokens.get(r.TokenID), Body: body, Written: func() {
+			at := time.Now()
+			p.mu.Lock()
+			p.written[r.MessageID] = append(p.written[r.MessageID], at)
+			p.mu.Unlock()
+			r.Written(at)
+		},
 	})
+}
+
+// writes returns the times at which the calls of a message were written. The times of its
+// events say less: SendAttempted is recorded ahead of the call, and the outcome after it.
+func (p *platform) writes(id uuid.UUID) []time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.written[id])
+}
+
+// wantWait checks the time from one call of a message, counted from 0, to the next.
+func (p *platform) wantWait(id uuid.UUID, call int, least time.Duration) {
+	p.tb.Helper()
+	writes := p.writes(id)
+	if len(writes) < call+2 {
+		p.tb.Fatalf("%d calls of message %s were written, want at least %d", len(writes), id, call+2)
+	}
+	if wait := writes[call+1].Sub(writes[call]); wait < least {
+		p.tb.Errorf("call %d was written %s after the one before, want at least %s", call+1, wait, least)
+	}
 }
 
 // Probe queries the simulator for the health of a number.
