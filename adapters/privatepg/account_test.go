@@ -121,8 +121,7 @@ func TestFolderThatOnlyRootCanEnter(t *testing.T) {
 func TestCopyMadeByRootIsGivenToPostgres(t *testing.T) {
 	needRoot(t)
 	t.Parallel()
-	dir := clusterDir(t)
-	stop(t, start(t, dir))
+	dir := existing(t)
 	must(t, filepath.Walk(dir, func(path string, _ os.FileInfo, err error) error {
 		must(t, err)
 		return os.Lchown(path, 0, 0)
@@ -135,7 +134,7 @@ func TestCopyMadeByRootIsGivenToPostgres(t *testing.T) {
 func TestOtherUsersAreRefused(t *testing.T) {
 	needRoot(t)
 	t.Parallel()
-	dir := clusterDir(t)
+	dir := existing(t)
 	c := start(t, dir)
 	config, err := pgx.ParseConfig(c.URL())
 	must(t, err)

@@ -59,7 +59,7 @@ func TestSettingsThatEverythingRestsOn(t *testing.T) {
 
 func TestSettingsOfTheCallerGoFirst(t *testing.T) {
 	t.Parallel()
-	c, err := privatepg.Start(t.Context(), privatepg.Options{DataDir: clusterDir(t), Settings: map[string]string{"work_mem": "3MB"}})
+	c, err := privatepg.Start(t.Context(), privatepg.Options{DataDir: existing(t), Settings: map[string]string{"work_mem": "3MB"}})
 	must(t, err)
 	t.Cleanup(func() { stop(t, c) })
 	if got := query[string](t, connect(t, c.URL()), `SHOW work_mem`); got != "3MB" {
@@ -69,7 +69,7 @@ func TestSettingsOfTheCallerGoFirst(t *testing.T) {
 
 func TestSecondProgramOnTheSameFolderIsRefused(t *testing.T) {
 	t.Parallel()
-	dir := clusterDir(t)
+	dir := existing(t)
 	other := startProgram(t, dir)
 	_, err := privatepg.Start(t.Context(), privatepg.Options{DataDir: dir})
 	if !errors.Is(err, privatepg.ErrInUse) {
@@ -83,7 +83,7 @@ func TestSecondProgramOnTheSameFolderIsRefused(t *testing.T) {
 
 func TestSeveralClustersBesideEachOther(t *testing.T) {
 	t.Parallel()
-	a, b := start(t, clusterDir(t)), start(t, clusterDir(t))
+	a, b := start(t, existing(t)), start(t, existing(t))
 	execute(t, connect(t, a.URL()), `CREATE TABLE only_here ()`)
 	if query[*string](t, connect(t, b.URL()), `SELECT to_regclass('only_here')::text`) != nil {
 		t.Error("both URLs lead to one database")
@@ -110,6 +110,7 @@ func TestLongPathGetsAShortSocket(t *testing.T) {
 func TestShortSocketOfAKilledProgramIsRemoved(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(clusterDir(t), strings.Repeat("long/", 30), "pg")
+	copyStopped(t, dir)
 	p := startProgram(t, dir)
 	config, err := pgx.ParseConfig(p.url)
 	must(t, err)
@@ -122,7 +123,7 @@ func TestShortSocketOfAKilledProgramIsRemoved(t *testing.T) {
 
 func TestStopEndsSessionsThatAreBusy(t *testing.T) {
 	t.Parallel()
-	c := start(t, clusterDir(t))
+	c := start(t, existing(t))
 	conn := connect(t, c.URL())
 	ended := make(chan error, 1)
 	go func() {
@@ -141,7 +142,7 @@ func TestStopEndsSessionsThatAreBusy(t *testing.T) {
 
 func TestStopWithoutTimeIsImmediateAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	dir := clusterDir(t)
+	dir := existing(t)
 	c, err := privatepg.Start(t.Context(), privatepg.Options{DataDir: dir})
 	must(t, err)
 	execute(t, connect(t, c.URL()), `CREATE TABLE kept AS SELECT 42 AS answer`)
@@ -173,7 +174,7 @@ func TestStartCanBeCancelled(t *testing.T) {
 // needs its database for that.
 func TestServerIsOutsideOfTheProgramsProcessGroup(t *testing.T) {
 	t.Parallel()
-	group, err := syscall.Getpgid(start(t, clusterDir(t)).PID())
+	group, err := syscall.Getpgid(start(t, existing(t)).PID())
 	must(t, err)
 	if group == syscall.Getpgrp() {
 		t.Error("Postgres would receive Waypost's Ctrl-C")
@@ -184,7 +185,7 @@ func TestStatementsStayOutOfTheLog(t *testing.T) {
 	t.Parallel()
 	const secret = "391234567890"
 	var log lockedBuffer
-	c := start(t, clusterDir(t), slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	c := start(t, existing(t), slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	conn := connect(t, c.URL())
 	execute(t, conn, `CREATE TABLE recipients (number text PRIMARY KEY)`)
 	execute(t, conn, `INSERT INTO recipients VALUES ($1)`, secret)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -37,7 +38,10 @@ func TestMain(m *testing.M) {
 	case os.Getenv(asClient) != "":
 		exit(runClient(os.Getenv(asClient)))
 	default:
-		goleak.VerifyTestMain(m)
+		goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+			os.RemoveAll(stopped.dir)
+			os.Exit(code)
+		}))
 	}
 }
 
@@ -191,4 +195,48 @@ func openDir(t testing.TB) string {
 func clusterDir(t testing.TB) string {
 	t.Helper()
 	return filepath.Join(openDir(t), "pg")
+}
+
+// stopped is a cluster that was created once and stopped, and that no test starts again.
+var stopped struct {
+	sync.Mutex
+	dir string // what the process removes at its end; empty before the first use
+}
+
+// existing returns the path of a directory with a copy of a stopped cluster, for tests
+// that are not about the creation of one, which takes about 15 times the CPU time.
+func existing(t testing.TB) string {
+	t.Helper()
+	dir := clusterDir(t)
+	copyStopped(t, dir)
+	return dir
+}
+
+func copyStopped(t testing.TB, dir string) {
+	t.Helper()
+	original := createStopped(t)
+	must(t, os.MkdirAll(dir, 0o711))
+	// -p keeps the owner.
+	if out, err := exec.CommandContext(t.Context(), "cp", "-Rp", filepath.Join(original, "cluster"), filepath.Join(dir, "cluster")).CombinedOutput(); err != nil {
+		t.Fatalf("copy the cluster: %v: %s", err, out)
+	}
+}
+
+// createStopped returns the directory of the stopped cluster.
+func createStopped(t testing.TB) string {
+	t.Helper()
+	stopped.Lock()
+	defer stopped.Unlock()
+	if stopped.dir == "" {
+		dir, err := os.MkdirTemp("", "waypost-privatepg-") //nolint:usetesting // it outlives the test
+		must(t, err)
+		stopped.dir = dir
+		must(t, os.Chmod(dir, 0o711))
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		c, err := privatepg.Start(ctx, privatepg.Options{DataDir: filepath.Join(dir, "pg")})
+		must(t, err)
+		must(t, c.Stop(ctx))
+	}
+	return filepath.Join(stopped.dir, "pg")
 }

@@ -70,8 +70,7 @@ func TestLinkOnThePathLeadsToTheBinaries(t *testing.T) {
 
 func TestDataOfAVersionThatTheMachineLacks(t *testing.T) {
 	t.Parallel()
-	dir := clusterDir(t)
-	stop(t, start(t, dir))
+	dir := existing(t)
 	must(t, os.WriteFile(filepath.Join(dir, "cluster", "PG_VERSION"), []byte("9\n"), 0o600))
 	_, err := privatepg.Start(t.Context(), privatepg.Options{DataDir: dir})
 	if !errors.Is(err, privatepg.ErrVersion) || strings.Contains(err.Error(), "\n") {

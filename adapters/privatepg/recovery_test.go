@@ -74,7 +74,7 @@ func TestKillOfPostgresThenProgram(t *testing.T) {
 
 func testKill(t *testing.T, kill func(*program)) {
 	t.Helper()
-	dir := clusterDir(t)
+	dir := existing(t)
 	c := start(t, dir)
 	execute(t, connect(t, c.URL()), `CREATE TABLE numbers (n bigint PRIMARY KEY)`)
 	stop(t, c)
@@ -105,7 +105,7 @@ func testKill(t *testing.T, kill func(*program)) {
 
 func TestKilledPostgresComesBackUnderItsURL(t *testing.T) {
 	t.Parallel()
-	c := start(t, clusterDir(t))
+	c := start(t, existing(t))
 	execute(t, connect(t, c.URL()), `CREATE TABLE numbers (n bigint PRIMARY KEY)`)
 	var acknowledged atomic.Int64
 	for range 3 {
@@ -133,7 +133,7 @@ func TestKilledPostgresComesBackUnderItsURL(t *testing.T) {
 // server must wait for it.
 func TestStartWaitsForALingeringSession(t *testing.T) {
 	t.Parallel()
-	dir := clusterDir(t)
+	dir := existing(t)
 	p := startProgram(t, dir)
 	lingering := query[int](t, connect(t, p.url), `SELECT pg_backend_pid()`)
 	must(t, syscall.Kill(lingering, syscall.SIGSTOP))
@@ -153,7 +153,7 @@ func TestStartWaitsForALingeringSession(t *testing.T) {
 
 func TestServerThatCannotComeBackIsReported(t *testing.T) {
 	t.Parallel()
-	dir := clusterDir(t)
+	dir := existing(t)
 	c := start(t, dir)
 	must(t, os.Remove(filepath.Join(dir, "cluster", "global", "pg_control")))
 	must(t, syscall.Kill(c.PID(), syscall.SIGKILL))
@@ -190,7 +190,7 @@ func TestKillWhileTheClusterIsMade(t *testing.T) {
 
 func TestServerThatOutlivedItsProgramIsStopped(t *testing.T) {
 	t.Parallel()
-	dir := clusterDir(t)
+	dir := existing(t)
 	orphan, ended, err := privatepg.StartOrphan(t.Context(), dir)
 	must(t, err)
 	c := start(t, dir)
@@ -206,8 +206,7 @@ func TestServerThatOutlivedItsProgramIsStopped(t *testing.T) {
 // at every start.
 func TestPIDFileOfAnotherProcessIsNotBelieved(t *testing.T) {
 	t.Parallel()
-	dir := clusterDir(t)
-	stop(t, start(t, dir))
+	dir := existing(t)
 	stranger, ended := startBystander(t, dir)
 	cluster := filepath.Join(dir, "cluster")
 	file := filepath.Join(cluster, "postmaster.pid")
@@ -225,8 +224,7 @@ func TestPIDFileOfAnotherProcessIsNotBelieved(t *testing.T) {
 
 func TestDamagedFilesAreNamedWithARemedy(t *testing.T) {
 	t.Parallel()
-	dir := clusterDir(t)
-	stop(t, start(t, dir))
+	dir := existing(t)
 	segments, err := filepath.Glob(filepath.Join(dir, "*", "pg_wal", "0*"))
 	must(t, err)
 	if len(segments) == 0 {
