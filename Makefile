@@ -24,6 +24,10 @@ run: build ## install what is missing and start the demo
 build: ## build bin/waypost
 	@go build -o bin/waypost ./cmd/waypost
 
+# Nothing here needs C but the race detector. With it, every program that stores events would
+# contain a C library, which takes long to compile and to link.
+build test verify lint tools: export CGO_ENABLED := 0
+
 .PHONY: test
 ifndef EVENTSTORE_URL
 test: deps verify ## run everything that a change must pass, except the linters, on real stores

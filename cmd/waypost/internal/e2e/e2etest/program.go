@@ -59,7 +59,7 @@ func build(program string) error {
 			return err
 		}
 	}
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", program, ".")
 	cmd.Dir = source
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build waypost: %w: %s", err, out)
