@@ -94,10 +94,10 @@ func (i *Intake) Until() time.Time {
 
 var errPatience = errors.New("the request has waited for its time")
 
-// Enter waits until a message can be appended, at most until the given time. Waiting messages
-// of the request's callers take turns. The caller must call leave after the append. If too many messages wait, or the time is over
-// and there is still no place, Enter fails with a domain.Error that has RetryAfter. If ctx
-// is cancelled, it returns ctx's cause.
+// Enter waits until a message can be appended, at most until the given time. Those who wait
+// take turns by the request's caller. leave must be called after the append. If too many
+// messages wait, or the time is over and there is still no place, Enter fails with a
+// domain.Error that has RetryAfter. If ctx is cancelled, it returns ctx's cause.
 func (i *Intake) Enter(ctx context.Context, until time.Time, otp bool) (leave func(), err error) {
 	if i == nil {
 		return func() {}, nil

@@ -175,8 +175,8 @@ func (i *Consumer) request(m *wm.Message) (message.Request, error) {
 }
 
 // queue records the message in the trace of its producer. It retries for as long as the
-// event store is unavailable or accepting is overloaded. Other failures that can be temporary are retried a few
-// times.
+// event store is unavailable or accepting is overloaded. Other failures that can be
+// temporary are retried a few times.
 func (i *Consumer) queue(ctx context.Context, r message.Request, traceparent string) (command.Queued, error) {
 	cause := event.Cause{
 		By:          domain.Actor{Kind: domain.ActorBroker, ID: i.opts.Broker.Kind()},
