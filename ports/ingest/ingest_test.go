@@ -96,6 +96,12 @@ func (q *queue) Handle(_ context.Context, r message.Request, cause event.Cause) 
 	return command.Queued{}, nil
 }
 
+func (q *queue) attempts() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.tries
+}
+
 // intake runs a Consumer on b and q until stop is called.
 func intake(b *memory, q *queue, away *bool) (stop func()) {
 	in := ingest.New(ingest.Options{
@@ -198,8 +204,8 @@ func TestCommandsWaitWhileAcceptingIsOverloaded(t *testing.T) {
 		m := wm.NewMessage("id", []byte("order-1"))
 		b.commands <- m
 		time.Sleep(9*time.Minute + time.Second)
-		if acked(m) || len(b.rejections(t)) != 0 || q.tries != 9*60/5+1 {
-			t.Fatalf("acked %v after %d attempts", acked(m), q.tries)
+		if acked(m) || len(b.rejections(t)) != 0 || q.attempts() != 9*60/5+1 {
+			t.Fatalf("acked %v after %d attempts", acked(m), q.attempts())
 		}
 		time.Sleep(2 * time.Minute)
 		stop()
