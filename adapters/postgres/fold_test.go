@@ -22,9 +22,10 @@ import (
 // ones have a work item, and the ledger balances.
 func TestRowsAreWhatTheAggregateFoldsTo(t *testing.T) {
 	t.Parallel()
-	for name, b := range map[string]*bundle{"in the clear": setup(t), "sealed": setupSealed(t)} {
+	for name, setup := range map[string]func(testing.TB) *bundle{"in the clear": setup, "sealed": setupSealed} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			b := setup(t) // not before its turn: its time is limited
 			owners := []*postgres.Projector{b.views(4), b.views(1000)}
 			rapid.Check(t, func(rt *rapid.T) {
 				histories := b.live(rt, owners)
