@@ -25,7 +25,7 @@ const (
 	producers, betweenCommands = 4, 20 * time.Millisecond
 	// maxBacklog is the number of commands without an event at which producers pause, so
 	// that the test also ends on a slow machine. While something is down, they publish up to
-	// killBacklog, which is more than the test waits for.
+	// killBacklog more, which is more than the test waits for.
 	maxBacklog, killBacklog = 200, 1000
 	// killings is the number of times that the broker and the edge are killed, in turn.
 	killings = 2
@@ -94,12 +94,14 @@ func TestNothingIsLost(t *testing.T) {
 					polltest.AtLeast(t, "commands flow", published()+commands+1, published)
 				}
 			}
+			raise := func() { limit.Store(int32(backlog() + killBacklog)) }
 			for range killings {
 				flow(20)
-				limit.Store(killBacklog)
+				raise()
 				server.restart()
 				flow(50)
 				edge.kill()
+				raise()
 				flow(50)
 				edge.start()
 				polltest.AtLeast(t, "events are published again", published.distinct()+51, published.distinct)
