@@ -40,7 +40,10 @@ func (f *flood) begin(ctx context.Context, i *fair.Intake, n int, caller string,
 				return
 			}
 			in := now.Add(1)
-			for most := f.most.Load(); in > most && !f.most.CompareAndSwap(most, in); most = f.most.Load() {
+			for {
+				if most := f.most.Load(); in <= most || f.most.CompareAndSwap(most, in) {
+					break
+				}
 			}
 			time.Sleep(appendTime)
 			now.Add(-1)

@@ -631,7 +631,7 @@ func TestInboundTrafficIsCountedWhenWorkArrives(t *testing.T) {
 		w.dispatch(func(o *dispatch.Options) {
 			o.Inbound = func(context.Context, time.Time) (map[string]int, error) {
 				counts.Add(1)
-				return nil, nil
+				return map[string]int{}, nil
 			}
 		})
 		time.Sleep(3*time.Second + 10*time.Millisecond)

@@ -14,7 +14,7 @@ const maxProfileSeconds = 300
 
 // NewProfiles returns a handler for the profiles of the Go runtime, under /debug/pprof/. Profiles that are being recorded end when
 // stop does. They contain names of functions and no data. The command line is not served, because it can contain secrets.
-func NewProfiles(stop context.Context) http.Handler { //nolint:revive // stop ends requests; it is not the context of the call
+func NewProfiles(stop context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

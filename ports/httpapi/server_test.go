@@ -184,7 +184,7 @@ func TestWebhooksPassWaitingRequests(t *testing.T) {
 	release, arrived := make(chan struct{}), make(chan bool)
 	s := httpapi.New(httpapi.Options{
 		Logger: slog.New(slog.DiscardHandler), Webhook: answering("recorded"),
-		Page: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Page: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			_, err := io.ReadAll(r.Body)
 			arrived <- err == nil
 			<-release
