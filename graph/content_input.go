@@ -131,7 +131,7 @@ func demandOneContent(ctx context.Context) error {
 	return nil
 }
 
-// listed returns a value's list. A single value stands for a list of one.
+// listed returns a value's list. A single value is a list of one element.
 func listed(value any) []any {
 	if list, ok := value.([]any); ok {
 		return list

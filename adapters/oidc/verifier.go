@@ -39,7 +39,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Person is the person that a token stands for.
+// Person is the person that a token identifies.
 type Person struct {
 	// Subject is the claim "sub": the person's ID at the issuer.
 	Subject string
@@ -82,7 +82,7 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// Verify returns the person that a token stands for. For an invalid token, it returns a
+// Verify returns the person that a token identifies. For an invalid token, it returns a
 // *domain.Error with CodeUnauthenticated. If the issuer does not respond, it returns
 // one with CodeUnavailable.
 func (v *Verifier) Verify(ctx context.Context, token string) (Person, error) {

@@ -14,7 +14,7 @@
 //     next one, which first checks that it is really that server.
 //   - No statement, and no value in a statement, reaches the log.
 //   - Postgres refuses to run as root, so a root process runs it as the user postgres or
-//     nobody. That user need not be able to enter the directories above the data.
+//     nobody. That user doesn't have to be able to enter the directories above the data.
 //
 // The directory contains "cluster" (Postgres's own data), "socket" (the directory of the
 // socket, or a link to it), and "lock".

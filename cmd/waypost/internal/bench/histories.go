@@ -10,7 +10,7 @@ import (
 // others.
 type histories struct {
 	at   []harness.MessageTimes
-	step int // each stands for this many messages
+	step int // each represents this many messages
 }
 
 // sampleHistories reads the history of messages spread evenly over the load. Histories have Waypost's own times; WhatsApp's are whole
