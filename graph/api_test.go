@@ -12,11 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/waypost/waypost/app"
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/graph"
 )
@@ -377,6 +380,33 @@ func TestMessagesArePagedAndCounted(t *testing.T) {
 		at(t, data, "ledger", "balanced") != true || at(t, data, "senders", 0, "queueDepth") != 5.0 {
 		t.Errorf("%v", data)
 	}
+}
+
+// A message that WhatsApp holds back is shown as held, alone and in a list, until its next status.
+func TestMessagesAreShownAsHeldForQuality(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	id, _ := p.queue("held")
+	held := func(want bool) {
+		t.Helper()
+		p.project()
+		data := p.ok("admin", `query($id: ID!) { message(id: $id) { heldForQuality } messages { edges { node { heldForQuality } } } }`, map[string]any{"id": id})
+		if one, listed := at(t, data, "message", "heldForQuality"), at(t, data, "messages", "edges", 0, "node", "heldForQuality"); one != want || listed != want {
+			t.Errorf("held for quality: %v, in the list %v, want %t", one, listed, want)
+		}
+	}
+	record := func(events ...message.Event) {
+		t.Helper()
+		_, err := p.messages.Change(p.ctx, uuid.MustParse(id), event.Cause{By: domain.Platform("test")}, func(message.Message) ([]message.Event, error) { return events, nil })
+		must(t, err)
+	}
+	held(false)
+	record(message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: time.Now()}, message.Sent{
+		Call: 1, At: time.Now(), By: message.ByAnswer, Held: "held_for_quality_assessment", Personal: message.SentPersonal{WhatsAppID: "wamid.held"},
+	})
+	held(true)
+	record(message.Confirmed{Call: 1, At: time.Now()})
+	held(false)
 }
 
 func TestCursorsOfAnotherLogAreGone(t *testing.T) {

@@ -102,12 +102,13 @@ func weights() map[string]weight {
 		"AlertConnection.edges":                   {own: 1},
 		"OutgoingWebhookDeliveryConnection.edges": {own: 1},
 
-		"Message.sender":     {own: 10}, // those of a list are read together
-		"Message.content":    {own: 1, listed: costStream},
-		"Message.pricing":    {own: 1, listed: costStream},
-		"Message.labels":     {own: 1, items: items(3)},
-		"Message.history":    {own: costStream, items: first(defaultHistory, query.MaxPage), each: 5},
-		"Message.attemptLog": {own: 1, listed: costStream, items: items(3)},
+		"Message.sender":         {own: 10}, // those of a list are read together
+		"Message.content":        {own: 1, listed: costStream},
+		"Message.pricing":        {own: 1, listed: costStream},
+		"Message.heldForQuality": {own: 1, listed: costStream},
+		"Message.labels":         {own: 1, items: items(3)},
+		"Message.history":        {own: costStream, items: first(defaultHistory, query.MaxPage), each: 5},
+		"Message.attemptLog":     {own: 1, listed: costStream, items: items(3)},
 
 		// These are read once for all senders of a list.
 		"Sender.lanes":          {own: 5, items: items(3)},

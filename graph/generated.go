@@ -239,6 +239,7 @@ type ComplexityRoot struct {
 		ErasedAt       func(childComplexity int) int
 		ExpiresAt      func(childComplexity int) int
 		Failure        func(childComplexity int) int
+		HeldForQuality func(childComplexity int) int
 		History        func(childComplexity int, first *int, after *string) int
 		ID             func(childComplexity int) int
 		IdempotencyKey func(childComplexity int) int
@@ -526,6 +527,7 @@ type MessageResolver interface {
 	Content(ctx context.Context, obj *Message) (json.RawMessage, error)
 
 	Pricing(ctx context.Context, obj *Message) (json.RawMessage, error)
+	HeldForQuality(ctx context.Context, obj *Message) (bool, error)
 
 	History(ctx context.Context, obj *Message, first *int, after *string) (*EventConnection, error)
 	AttemptLog(ctx context.Context, obj *Message) ([]*Attempt, error)
@@ -1362,6 +1364,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Message.Failure(childComplexity), true
+	case "Message.heldForQuality":
+		if e.ComplexityRoot.Message.HeldForQuality == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.HeldForQuality(childComplexity), true
 	case "Message.history":
 		if e.ComplexityRoot.Message.History == nil {
 			break
@@ -3317,6 +3325,8 @@ func (ec *executionContext) childFields_Message(ctx context.Context, field graph
 		return ec.fieldContext_Message_retryAt(ctx, field)
 	case "pricing":
 		return ec.fieldContext_Message_pricing(ctx, field)
+	case "heldForQuality":
+		return ec.fieldContext_Message_heldForQuality(ctx, field)
 	case "failure":
 		return ec.fieldContext_Message_failure(ctx, field)
 	case "labels":
@@ -8133,6 +8143,29 @@ func (ec *executionContext) _Message_pricing(ctx context.Context, field graphql.
 }
 func (ec *executionContext) fieldContext_Message_pricing(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Message", field, true, true, "JSON")
+}
+
+func (ec *executionContext) _Message_heldForQuality(ctx context.Context, field graphql.CollectedField, obj *Message) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Message_heldForQuality(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Message().HeldForQuality(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Message_heldForQuality(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Message", field, true, true, "Boolean")
 }
 
 func (ec *executionContext) _Message_failure(ctx context.Context, field graphql.CollectedField, obj *Message) (ret graphql.Marshaler) {
@@ -18200,6 +18233,12 @@ func (ec *executionContext) _Message(ctx context.Context, sel ast.SelectionSet, 
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Message_pricing(ctx, field, obj)
+				})
+		case "heldForQuality":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Message_heldForQuality(ctx, field, obj)
 				})
 		case "failure":
 			out.Values[i] = ec._Message_failure(ctx, field, obj)

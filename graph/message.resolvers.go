@@ -44,6 +44,14 @@ func (r *messageResolver) Pricing(ctx context.Context, obj *Message) (json.RawMe
 	return l.Message.Pricing, err
 }
 
+func (r *messageResolver) HeldForQuality(ctx context.Context, obj *Message) (bool, error) {
+	if !obj.Listed {
+		return obj.HeldForQuality, nil
+	}
+	l, err := r.load(ctx, obj.ID)
+	return l.Message.HeldForQuality, err
+}
+
 func (r *messageResolver) History(ctx context.Context, obj *Message, first *int, after *string) (*EventConnection, error) {
 	limit, err := firstOf(first, defaultHistory)
 	if err != nil {

@@ -37,7 +37,7 @@ func (r *Resolver) messageOf(ctx context.Context, l repository.Loaded) *Message 
 		OnAmbiguous: m.OnAmbiguous, ReplyTo: c.wamid(given(m.ReplyTo)), WhatsappID: c.wamid(given(m.WhatsAppID)),
 		QueuedAt: m.QueuedAt, SendAt: instant(m.SendAt), ExpiresAt: instant(m.ExpiresAt), SentAt: instant(m.SentAt),
 		DeliveredAt: instant(m.DeliveredAt), ReadAt: instant(m.ReadAt), Failure: c.storedFailure(m.Failure),
-		Labels: c.labels(m.Labels), Content: c.content(m.Content), Pricing: m.Pricing, AttemptLog: c.attempts(m.Calls), ErasedAt: instant(l.ErasedAt),
+		Labels: c.labels(m.Labels), Content: c.content(m.Content), Pricing: m.Pricing, HeldForQuality: m.HeldForQuality, AttemptLog: c.attempts(m.Calls), ErasedAt: instant(l.ErasedAt),
 	}
 	if m.Status == message.StatusRetrying {
 		v.RetryAt = instant(m.DueAt)

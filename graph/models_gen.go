@@ -506,6 +506,8 @@ type Message struct {
 	RetryAt *time.Time `json:"retryAt,omitempty"`
 	// WhatsApp's pricing object, as its latest status with one contained it. Members that Waypost doesn't know are included. Null before.
 	Pricing json.RawMessage `json:"pricing,omitempty"`
+	// Whether WhatsApp accepted the message but holds it back while it assesses the quality of its template. The next status of the message ends it: it is sent, or it fails with code 132015.
+	HeldForQuality bool `json:"heldForQuality"`
 	// The last failure. Null if there was none.
 	Failure *MessageFailure `json:"failure,omitempty"`
 	// The labels of the message. Their values are masked (•••) without the PERSONAL scope. Empty once erased. Filters by label work without that scope, so don't put anything in a label that others must not learn by guessing it.
@@ -680,7 +682,7 @@ type Metrics struct {
 	SentPerMinute float64 `json:"sentPerMinute"`
 	// The fraction of the messages sent in the window that were delivered by its end. Read counts as delivered. Null if none were sent.
 	DeliveryRate *float64 `json:"deliveryRate,omitempty"`
-	// F / (F + S). F is the number of messages that failed permanently or became dead letters, without WhatsApp's policy caps (131049, 130472). S is the number of messages accepted for the first time. Null if both are 0.
+	// F / (F + S). F is the number of messages that failed permanently or became dead letters, without WhatsApp's policy caps (131049, 130472, 131050). S is the number of messages accepted for the first time. Null if both are 0.
 	ErrorRate *float64 `json:"errorRate,omitempty"`
 	// All failed calls and failed statuses by type, including transient and throttled ones, most frequent first.
 	ErrorsByType []*ErrorTypeRate `json:"errorsByType"`

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -136,4 +137,81 @@ func (o *object) problem(name string) error {
 		return nil
 	}
 	return errors.New(name + " " + o.unusable)
+}
+
+// member is a member of a JSON object: its quoted name and its value, as received.
+type member struct{ name, value []byte }
+
+// restOf returns the members of an object, in their order, except the known ones. The object must be valid JSON. Any other
+// value has no members.
+func restOf(object json.RawMessage, known ...[]string) []member {
+	at := skipSpace(object, 0)
+	if at == len(object) || object[at] != '{' {
+		return nil
+	}
+	var rest []member
+	for at = skipSpace(object, at+1); object[at] != '}'; {
+		end := skipValue(object, at)
+		name := object[at:end]
+		at = skipSpace(object, skipSpace(object, end)+1) // after the colon
+		end = skipValue(object, at)
+		isName := func(names []string) bool { return slices.Contains(names, string(name[1:len(name)-1])) }
+		if !slices.ContainsFunc(known, isName) {
+			rest = append(rest, member{name, object[at:end]})
+		}
+		if at = skipSpace(object, end); object[at] == ',' {
+			at = skipSpace(object, at+1)
+		}
+	}
+	return rest
+}
+
+// objectOf returns an object with these members.
+func objectOf(members []member) json.RawMessage {
+	object := []byte{'{'}
+	for i, m := range members {
+		if i > 0 {
+			object = append(object, ',')
+		}
+		object = append(append(append(object, m.name...), ':'), m.value...)
+	}
+	return append(object, '}')
+}
+
+func skipSpace(data []byte, i int) int {
+	for i < len(data) && (data[i] == ' ' || data[i] == '\t' || data[i] == '\n' || data[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// skipValue returns the end of the value that begins at i.
+func skipValue(data []byte, i int) int {
+	for depth := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			for i++; data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					i++
+				}
+			}
+			if depth == 0 {
+				return i + 1
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+			if depth < 0 { // the end of the object after a number, true, false, or null
+				return i
+			}
+		case ',', ' ', '\t', '\n', '\r':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return i
 }

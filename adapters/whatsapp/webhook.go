@@ -2,8 +2,10 @@ package whatsapp
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -19,7 +21,13 @@ var statusKinds = map[string]message.StatusKind{
 	"played": message.ReportRead, "failed": message.ReportFailed,
 }
 
-const fieldMessages = "messages"
+// The fields that are not only kept as they are.
+const (
+	fieldMessages  = "messages"
+	fieldStandby   = "standby"
+	fieldAppEchoes = "smb_message_echoes"
+	fieldHandovers = "messaging_handovers"
+)
 
 type envelope struct {
 	Entry []struct {
@@ -32,11 +40,39 @@ type envelope struct {
 	} `json:"entry"`
 }
 
+type phoneNumber struct {
+	Display text `json:"display_phone_number"`
+	ID      text `json:"phone_number_id"`
+}
+
 type messagesValue struct {
-	Metadata struct {
-		Display text `json:"display_phone_number"`
-		ID      text `json:"phone_number_id"`
-	} `json:"metadata"`
+	Metadata phoneNumber `json:"metadata"`
+	items
+	Standby standby `json:"standby"`
+}
+
+// standby is the object with the items of the field standby.
+type standby struct {
+	items
+	raw json.RawMessage
+}
+
+// UnmarshalJSON decodes the items, and keeps the object.
+func (s *standby) UnmarshalJSON(data []byte) error {
+	s.raw = bytes.Clone(data)
+	return json.Unmarshal(data, &s.items)
+}
+
+// The members of a value that become events of their own, or identify the number and the people. Others are kept as they
+// are.
+var (
+	valueMembers = []string{"messaging_product", "metadata"}                                //nolint:gochecknoglobals // a constant
+	itemMembers  = []string{"contacts", "messages", "statuses", "message_echoes", "errors"} //nolint:gochecknoglobals // a constant
+)
+
+// items are the contents of the fields messages and standby. The latter has them in an object
+// of their own.
+type items struct {
 	Contacts []struct {
 		Profile struct {
 			Name string `json:"name"`
@@ -46,6 +82,7 @@ type messagesValue struct {
 	} `json:"contacts"`
 	Messages []json.RawMessage `json:"messages"`
 	Statuses []json.RawMessage `json:"statuses"`
+	Echoes   []json.RawMessage `json:"message_echoes"`
 	Errors   json.RawMessage   `json:"errors"`
 }
 
@@ -62,6 +99,20 @@ type statusObject struct {
 	Conversation    object          `json:"conversation"`
 }
 
+type echoObject struct {
+	ID        text    `json:"id"`
+	To        text    `json:"to"`
+	ToUserID  text    `json:"to_user_id"`
+	Timestamp instant `json:"timestamp"`
+	Type      string  `json:"type"`
+	// Message is the request of another system, on standby.
+	Message struct {
+		To        text   `json:"to"`
+		Recipient text   `json:"recipient"`
+		Type      string `json:"type"`
+	} `json:"message"`
+}
+
 type messageObject struct {
 	ID         text    `json:"id"`
 	From       text    `json:"from"`
@@ -75,8 +126,8 @@ type messageObject struct {
 
 // ParseWebhook parses the body of a webhook whose signature has been checked. It never fails: WhatsApp repeats a whole
 // webhook for days if one part of it is rejected, so parts that cannot be understood are kept in Parked, and the rest
-// is processed. Unknown members are ignored, unknown fields become changes, and a member of the wrong type is treated
-// as missing, with the object around it parked as well.
+// is processed. Unknown fields become changes, and so do unknown members next to the lists of messages and statuses. A
+// member of the wrong type is treated as missing, with the object around it parked as well.
 //
 // A webhook that is not UTF-8 is parked unchanged, and processed with U+FFFD in place of invalid bytes.
 //
@@ -98,6 +149,10 @@ func (t *ErrorTable) ParseWebhook(body []byte) webhook.Delivery {
 	incomplete := false
 	for _, entry := range e.Entry {
 		account := string(entry.ID)
+		if len(entry.Changes) == 0 && !incomplete {
+			park(&d, account, "an entry", errors.New("it has no changes"), body)
+			incomplete = true
+		}
 		for _, change := range entry.Changes {
 			switch {
 			case len(change.Value) == 0 || change.Field == "":
@@ -105,8 +160,10 @@ func (t *ErrorTable) ParseWebhook(body []byte) webhook.Delivery {
 					park(&d, account, "a change", errors.New("it has no field or no value"), body)
 				}
 				incomplete = true
-			case change.Field == fieldMessages:
-				t.parseMessages(&d, account, change.Value)
+			case change.Field == fieldMessages, change.Field == fieldStandby, change.Field == fieldAppEchoes:
+				t.parseItems(&d, account, change.Field, change.Value, entry.Time.Time)
+			case change.Field == fieldHandovers:
+				d.Changes = append(d.Changes, handover(account, change.Value, entry.Time.Time))
 			default:
 				d.Changes = append(d.Changes, webhook.Change{
 					Origin: webhook.Origin{BusinessAccountID: account, PhoneNumberID: numberIn(change.Value)},
@@ -133,37 +190,72 @@ func numberIn(value json.RawMessage) string {
 	return string(v.Metadata.ID)
 }
 
-// parseMessages parses the value of the field messages.
-func (t *ErrorTable) parseMessages(d *webhook.Delivery, account string, value json.RawMessage) {
+// handover returns the change for the field messaging_handovers: another system starts or stops replying to a user. It
+// has the number in its recipient. WhatsApp counts it toward the throughput limit of the number, like a message.
+// Source: Meta's reference of the webhook messaging_handovers, September 2026.
+func handover(account string, value json.RawMessage, at time.Time) webhook.Change {
+	var v struct {
+		Recipient phoneNumber `json:"recipient"`
+		Timestamp instant     `json:"timestamp"`
+	}
+	_ = json.Unmarshal(value, &v) // what cannot be read is missing; the value is kept
+	if !v.Timestamp.IsZero() {
+		at = v.Timestamp.Time
+	}
+	return webhook.Change{
+		Origin: v.Recipient.origin(account), Field: fieldHandovers, At: at, Value: value, Traffic: v.Recipient.ID != "",
+	}
+}
+
+func (n phoneNumber) origin(account string) webhook.Origin {
+	return webhook.Origin{BusinessAccountID: account, PhoneNumberID: string(n.ID), DisplayPhoneNumber: string(n.Display)}
+}
+
+// parseItems parses the value of a field with messages, statuses, or echoes. Members that it doesn't know become a change
+// of their own, and so does a value without any item.
+func (t *ErrorTable) parseItems(d *webhook.Delivery, account, field string, value json.RawMessage, at time.Time) {
 	var v messagesValue
 	malformed := json.Unmarshal(value, &v)
 	if malformed != nil {
-		park(d, account, "messages", malformed, value)
+		park(d, account, field, malformed, value)
 	}
-	origin := webhook.Origin{
-		BusinessAccountID: account, PhoneNumberID: string(v.Metadata.ID), DisplayPhoneNumber: string(v.Metadata.Display),
+	origin := v.Metadata.origin(account)
+	list, rest := &v.items, restOf(value, valueMembers, itemMembers)
+	if field == fieldStandby {
+		list = &v.Standby.items
+		rest = append(restOf(value, valueMembers, []string{fieldStandby}), restOf(v.Standby.raw, itemMembers)...)
 	}
-	before := len(d.Statuses) + len(d.Inbound) + len(d.Changes) + len(d.Parked)
-	for _, raw := range v.Statuses {
-		t.parseStatus(d, origin, raw)
+	before := len(d.Statuses) + len(d.Inbound) + len(d.Echoes) + len(d.Changes) + len(d.Parked)
+	for _, raw := range list.Statuses {
+		t.parseStatus(d, origin, field, raw)
 	}
-	if len(v.Messages) > 0 {
-		names := namesIn(&v)
-		for _, raw := range v.Messages {
-			parseInbound(d, origin, raw, names)
+	if len(list.Messages) > 0 {
+		names := namesIn(list)
+		for _, raw := range list.Messages {
+			parseInbound(d, origin, field, raw, names)
 		}
 	}
-	if failures := t.failuresIn(v.Errors, origin.PhoneNumberID); len(failures) > 0 {
-		d.Changes = append(d.Changes, webhook.Change{Origin: origin, Field: webhook.FieldErrors, Value: value, Failures: failures})
+	for _, raw := range list.Echoes {
+		parseEcho(d, origin, field, raw)
 	}
-	if len(d.Statuses)+len(d.Inbound)+len(d.Changes)+len(d.Parked) == before {
-		d.Changes = append(d.Changes, webhook.Change{Origin: origin, Field: fieldMessages, Value: value})
+	if failures := t.failuresIn(list.Errors, origin.PhoneNumberID); len(failures) > 0 {
+		d.Changes = append(d.Changes, webhook.Change{Origin: origin, Field: webhook.FieldErrors, Value: value, Failures: failures})
+		return // with the whole value
+	}
+	if len(list.Errors) > 0 && string(list.Errors) != "null" {
+		rest = append(rest, member{[]byte(`"errors"`), list.Errors})
+	}
+	switch {
+	case len(d.Statuses)+len(d.Inbound)+len(d.Echoes)+len(d.Changes)+len(d.Parked) == before:
+		d.Changes = append(d.Changes, webhook.Change{Origin: origin, Field: field, At: at, Value: value})
+	case len(rest) > 0:
+		d.Changes = append(d.Changes, webhook.Change{Origin: origin, Field: field, At: at, Value: objectOf(rest), Around: value})
 	}
 }
 
 // parseStatus parses one status. If a member has the wrong type, it parks the status in addition to using what it could
 // parse.
-func (t *ErrorTable) parseStatus(d *webhook.Delivery, origin webhook.Origin, raw json.RawMessage) {
+func (t *ErrorTable) parseStatus(d *webhook.Delivery, origin webhook.Origin, field string, raw json.RawMessage) {
 	var o statusObject
 	malformed := errors.Join(json.Unmarshal(raw, &o), o.Pricing.problem("pricing"), o.Conversation.problem("conversation"))
 	s, ok := t.status(origin, &o, raw)
@@ -174,6 +266,8 @@ func (t *ErrorTable) parseStatus(d *webhook.Delivery, origin webhook.Origin, raw
 		park(d, origin.BusinessAccountID, "a status", errors.New("it has no ID or an unknown status"), raw)
 	}
 	if ok {
+		// On standby, WhatsApp reports the messages of the system that is to reply to the user.
+		s.Foreign = s.Foreign || field == fieldStandby && s.Call == 0
 		d.Statuses = append(d.Statuses, s)
 	}
 }
@@ -269,7 +363,7 @@ func errorsIn(raw json.RawMessage) []apiError {
 }
 
 // namesIn returns the profile names in a value by the IDs of their users.
-func namesIn(v *messagesValue) map[text]string {
+func namesIn(v *items) map[text]string {
 	names := make(map[text]string)
 	for _, c := range v.Contacts {
 		for _, id := range []text{c.WaID, c.UserID} {
@@ -281,7 +375,7 @@ func namesIn(v *messagesValue) map[text]string {
 	return names
 }
 
-func parseInbound(d *webhook.Delivery, origin webhook.Origin, raw json.RawMessage, names map[text]string) {
+func parseInbound(d *webhook.Delivery, origin webhook.Origin, field string, raw json.RawMessage, names map[text]string) {
 	var o messageObject
 	err := json.Unmarshal(raw, &o)
 	if err == nil && o.ID == "" {
@@ -297,6 +391,9 @@ func parseInbound(d *webhook.Delivery, origin webhook.Origin, raw json.RawMessag
 		Origin: origin, WhatsAppID: string(o.ID), At: o.Timestamp.Time, From: string(o.From), Type: line(o.Type),
 		ContextID: string(o.Context.ID), Raw: raw,
 	}
+	if field != fieldMessages {
+		in.Field = field
+	}
 	if in.From == "" {
 		in.From = string(o.FromUserID)
 	}
@@ -307,4 +404,23 @@ func parseInbound(d *webhook.Delivery, origin webhook.Origin, raw json.RawMessag
 		}
 	}
 	d.Inbound = append(d.Inbound, in)
+}
+
+func parseEcho(d *webhook.Delivery, origin webhook.Origin, field string, raw json.RawMessage) {
+	var o echoObject
+	err := json.Unmarshal(raw, &o)
+	if err == nil && o.ID == "" {
+		err = errors.New("it has no ID")
+	}
+	if err != nil {
+		park(d, origin.BusinessAccountID, "an echo", err, raw)
+	}
+	if o.ID == "" {
+		return
+	}
+	d.Echoes = append(d.Echoes, webhook.Echo{
+		Origin: origin, Field: field, WhatsAppID: string(o.ID), At: o.Timestamp.Time,
+		To: string(cmp.Or(o.To, o.Message.To)), ToUserID: string(cmp.Or(o.ToUserID, o.Message.Recipient)),
+		Type: line(cmp.Or(o.Type, o.Message.Type)), Raw: raw,
+	})
 }

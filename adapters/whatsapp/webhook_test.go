@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/waypost/waypost/app/webhook"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -56,7 +58,13 @@ func describe(d webhook.Delivery) string {
 		if in.ContextID != "" {
 			fmt.Fprintf(&b, " about %s", in.ContextID)
 		}
+		if in.Field != "" {
+			fmt.Fprintf(&b, " on %s", in.Field)
+		}
 		b.WriteByte('\n')
+	}
+	for _, e := range d.Echoes {
+		fmt.Fprintf(&b, "  echo %s %s %s for %s/%s at %s to %s%s\n", e.Field, e.Type, e.WhatsAppID, e.BusinessAccountID, e.PhoneNumberID, at(e.At), e.To, e.ToUserID)
 	}
 	for _, c := range d.Changes {
 		var value bytes.Buffer
@@ -64,6 +72,9 @@ func describe(d webhook.Delivery) string {
 			value.WriteString(err.Error())
 		}
 		fmt.Fprintf(&b, "  change %s for %s/%s at %s", c.Field, c.BusinessAccountID, c.PhoneNumberID, at(c.At))
+		if c.Traffic {
+			b.WriteString(" as traffic")
+		}
 		for _, f := range c.Failures {
 			fmt.Fprintf(&b, " failure %d %s", *f.Code, f.Class)
 		}
@@ -86,7 +97,7 @@ func TestDocumentedWebhooks(t *testing.T) {
 		body := fixture(t, strings.TrimPrefix(file, "testdata/"))
 		d := rows.ParseWebhook(body)
 		fmt.Fprintf(&got, "%s\n%s", filepath.Base(file), describe(d))
-		if items := len(d.Statuses) + len(d.Inbound) + len(d.Changes) + len(d.Parked); items == 0 {
+		if items := len(d.Statuses) + len(d.Inbound) + len(d.Echoes) + len(d.Changes) + len(d.Parked); items == 0 {
 			t.Errorf("%s brought nothing", file)
 		}
 		if len(d.Parked) > 0 && filepath.Base(file) != "status_unknown_value.json" {
@@ -164,6 +175,31 @@ func TestWebhookWithFaults(t *testing.T) {
 		},
 		{"no value", `{"entry":[{"id":"1","changes":[{"field":"x"}]}]}`, "  parked for 1, 48 bytes: a change cannot be read: it has no field or no value\n"},
 		{"null", `{"entry":[{"id":"1","changes":[{"field":"messages","value":null}]}]}`, "  change messages for 1/ at -: null\n"},
+		{
+			"unknown members next to known ones", change(`"messages":[{"id":"w","type":"text"}], "odd\"one" : {"a":["}",1]} ,"n":null`),
+			"  inbound text w for 1/2 at - from \n  change messages for 1/2 at -: {\"odd\\\"one\":{\"a\":[\"}\",1]},\"n\":null}\n",
+		},
+		{
+			"unknown members on standby", `{"entry":[{"id":"1","changes":[{"field":"standby","value":{"metadata":{"phone_number_id":"2"},"x":true,"standby":{"messages":[{"id":"w","type":"text","from":"3"}],"y":-1}}}]}]}`,
+			"  inbound text w for 1/2 at - from 3 on standby\n  change standby for 1/2 at -: {\"x\":true,\"y\":-1}\n",
+		},
+		{
+			"an empty standby", `{"entry":[{"id":"1","changes":[{"field":"standby","value":{"metadata":{"phone_number_id":"2"},"standby":{}}}]}]}`,
+			"  change standby for 1/2 at -: {\"metadata\":{\"phone_number_id\":\"2\"},\"standby\":{}}\n",
+		},
+		{
+			"a status of ours on standby", `{"entry":[{"id":"1","changes":[{"field":"standby","value":{"standby":{"statuses":[{"id":"w","status":"read","biz_opaque_callback_data":"wp1:0198c3f2-7d5e-7a31-9f0a-6b1f3a5f0c11:1"}]}}}]}]}`,
+			"  status read of w for 1/ at - to  call 1 of message 0198c3f2-7d5e-7a31-9f0a-6b1f3a5f0c11\n",
+		},
+		{
+			"standby of the wrong type", `{"entry":[{"id":"1","changes":[{"field":"standby","value":{"standby":[]}}]}]}`,
+			"  change standby for 1/ at -: {\"standby\":[]}\n  parked for 1, 14 bytes: standby cannot be read: json: cannot unmarshal array into Go struct field messagesValue.standby of type whatsapp.items\n",
+		},
+		{
+			"an echo without an ID", `{"entry":[{"id":"1","changes":[{"field":"smb_message_echoes","value":{"message_echoes":[{"to":"3"}]}}]}]}`,
+			"  parked for 1, 10 bytes: an echo cannot be read: it has no ID\n",
+		},
+		{"an entry without changes", `{"entry":[{"id":"1","messaging":[]}]}`, "  parked for 1, 37 bytes: an entry cannot be read: it has no changes\n"},
 		{"nothing in it", change(`"x":1`), "  change messages for 1/2 at -: {\"metadata\":{\"phone_number_id\":\"2\"},\"x\":1}\n"},
 	} {
 		if got := describe(table(t).ParseWebhook([]byte(tc.body))); got != tc.want {
@@ -189,6 +225,79 @@ func TestFailedWithUnknownCode(t *testing.T) {
 	if f.Class != message.ClassTransient || f.Message != "unknown error code 139999" || d.Statuses[0].Personal.Details != "New" {
 		t.Errorf("%+v %+v", f, d.Statuses[0].Personal)
 	}
+}
+
+// Whatever WhatsApp adds to a webhook is in the delivery: unknown fields, unknown members next to the lists of items, and
+// unknown members of messages and echoes.
+func TestNothingUnknownIsLost(t *testing.T) {
+	rows := table(t)
+	rapid.Check(t, func(t *rapid.T) {
+		var marks []string
+		mark := func() string {
+			marks = append(marks, fmt.Sprintf("mark-%d;", len(marks)))
+			return marks[len(marks)-1]
+		}
+		unknown := func() any {
+			return rapid.SampledFrom([]any{mark(), []any{mark(), 1, nil}, map[string]any{"a": map[string]any{"}\"": mark()}}}).Draw(t, "unknown")
+		}
+		items := func() map[string]any {
+			value := map[string]any{}
+			for _, list := range []string{"messages", "message_echoes", "statuses", "contacts", "errors", "new_list"} {
+				n := rapid.IntRange(0, 2).Draw(t, list)
+				for i := range n {
+					one := map[string]any{"id": fmt.Sprintf("w%d", i), "type": "text", "status": "read"}
+					switch list {
+					case "statuses", "contacts": // only their known members are recorded
+						one["type"] = "message"
+					default:
+						one["new_member"] = unknown()
+					}
+					all, _ := value[list].([]any)
+					value[list] = append(all, one)
+				}
+			}
+			if rapid.Bool().Draw(t, "a member") {
+				value["new_member"] = unknown()
+			}
+			return value
+		}
+		var changes []any
+		for range rapid.IntRange(1, 3).Draw(t, "changes") {
+			field := rapid.SampledFrom([]string{"messages", "standby", "smb_message_echoes", "messaging_handovers", "new_field"}).Draw(t, "field")
+			value := items()
+			if field == "standby" && rapid.Bool().Draw(t, "an object") {
+				value = map[string]any{"standby": value, "new_member": unknown()}
+			}
+			value["metadata"] = map[string]any{"phone_number_id": "2"}
+			changes = append(changes, map[string]any{"field": field, "value": value})
+		}
+		body, err := json.Marshal(map[string]any{"entry": []any{map[string]any{"id": "1", "changes": changes}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kept bytes.Buffer
+		d := rows.ParseWebhook(body)
+		for _, in := range d.Inbound {
+			kept.Write(in.Raw)
+		}
+		for _, e := range d.Echoes {
+			kept.Write(e.Raw)
+		}
+		for _, c := range d.Changes {
+			if !json.Valid(c.Value) {
+				t.Fatalf("a change has the value %s", c.Value)
+			}
+			kept.Write(c.Value)
+		}
+		for _, p := range d.Parked {
+			kept.Write(p.Raw)
+		}
+		for _, m := range marks {
+			if bytes.Contains(body, []byte(m)) && !bytes.Contains(kept.Bytes(), []byte(m)) {
+				t.Fatalf("%s of %s is lost:\n%s", m, body, describe(d))
+			}
+		}
+	})
 }
 
 // Parsing ends for any input, and the parts of its result are consistent.
@@ -235,6 +344,14 @@ func FuzzParseWebhook(f *testing.F) {
 		}
 		if !json.Valid(body) && len(d.Parked) == 0 {
 			t.Error("no JSON, and nothing parked")
+		}
+		for _, e := range d.Echoes {
+			if e.WhatsAppID == "" || !json.Valid(e.Raw) {
+				t.Errorf("echo %+v", e)
+			}
+		}
+		if len(d.Statuses)+len(d.Inbound)+len(d.Echoes)+len(d.Changes)+len(d.Parked) == 0 {
+			t.Error("nothing of it is recorded")
 		}
 	})
 }

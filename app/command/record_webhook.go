@@ -67,8 +67,8 @@ type RecordWebhook struct {
 	appends  chan struct{} // slots of the whole process, like lookups
 	lookups  chan struct{}
 	recorded recentIDs
-	// onInbound receives the number of new messages to a phone number, which count toward
-	// its throughput limit at WhatsApp.
+	// onInbound receives the number of new messages to a phone number, on whatever field, and
+	// of handovers. They count toward its throughput limit at WhatsApp.
 	onInbound func(phoneNumberID string, n int)
 
 	mu     sync.Mutex
@@ -290,12 +290,25 @@ func (h *RecordWebhook) recordOthers(ctx context.Context, d webhook.Delivery, ca
 			Subject: event.Subject{People: []string{in.From}},
 		}, raw: in.Raw, received: in.PhoneNumberID})
 	}
+	for _, e := range d.Echoes {
+		items = append(items, item{stream: event.EchoStream(event.StreamPart(e.PhoneNumberID)), new: event.Proposed{
+			ID: inbound.EventID("echo", e.PhoneNumberID, e.Field, e.WhatsAppID), Event: echoed(e),
+			Subject: event.Subject{People: []string{e.To, e.ToUserID}},
+		}, raw: e.Raw})
+	}
 	for _, c := range d.Changes {
+		received, whole := "", c.Value
+		if c.Traffic {
+			received = c.PhoneNumberID
+		}
+		if c.Around != nil {
+			whole = c.Around
+		}
 		id := inbound.EventID("change", c.BusinessAccountID, c.PhoneNumberID, c.Field, c.At.UTC().Format(time.RFC3339), string(c.Value))
 		items = append(items, item{stream: event.AccountStream(event.StreamPart(c.BusinessAccountID)), new: event.Proposed{ID: id, Event: inbound.AccountChanged{
 			BusinessAccountID: c.BusinessAccountID, PhoneNumberID: c.PhoneNumberID, Field: c.Field, At: c.At,
 			Failures: c.Failures, Personal: inbound.AccountPersonal{Value: c.Value},
-		}, Subject: event.Subject{People: peopleIn(c.Value)}}, raw: c.Value})
+		}, Subject: event.Subject{People: peopleIn(whole)}}, raw: c.Value, received: received})
 	}
 	now := h.clock()
 	for _, p := range d.Parked {

@@ -25,7 +25,7 @@ type item struct {
 	stream   string
 	new      event.Proposed
 	raw      []byte // parked instead if the event is too large
-	received string // the phone number ID of an inbound message
+	received string // the phone number ID whose traffic the item is, if any
 	// together reports whether the item can share an append with others of its stream. If
 	// the process restarts, such an event can be recorded twice.
 	together bool
@@ -63,10 +63,17 @@ func orphaned(s webhook.Status) inbound.StatusOrphaned {
 
 func received(in webhook.Inbound) inbound.InboundReceived {
 	return inbound.InboundReceived{
-		BusinessAccountID: in.BusinessAccountID, PhoneNumberID: in.PhoneNumberID, Type: in.Type, At: in.At,
+		BusinessAccountID: in.BusinessAccountID, PhoneNumberID: in.PhoneNumberID, Type: in.Type, Field: in.Field, At: in.At,
 		Personal: inbound.InboundPersonal{
 			WhatsAppID: in.WhatsAppID, From: in.From, Name: in.Name, ContextID: in.ContextID, Message: in.Raw,
 		},
+	}
+}
+
+func echoed(e webhook.Echo) inbound.EchoReceived {
+	return inbound.EchoReceived{
+		BusinessAccountID: e.BusinessAccountID, PhoneNumberID: e.PhoneNumberID, Field: e.Field, Type: e.Type, At: e.At,
+		Personal: inbound.EchoPersonal{WhatsAppID: e.WhatsAppID, To: e.To, ToUserID: e.ToUserID, Message: e.Raw},
 	}
 }
 
@@ -154,7 +161,7 @@ func (h *RecordWebhook) appendItem(ctx context.Context, it item, now time.Time) 
 }
 
 // personMembers are the members by which WhatsApp identifies people, in any object.
-var personMembers = regexp.MustCompile(`"(?:wa_id|from|to|recipient_id|user_id|recipient_user_id|from_user_id)"\s*:\s*"([^"\\]{3,64})"`)
+var personMembers = regexp.MustCompile(`"(?:wa_id|from|to|recipient|recipient_id|phone_number|[a-z_]*user_id)"\s*:\s*"([^"\\]{3,160})"`)
 
 // maxPeople bounds the people whom one event is about. A webhook has a few hundred items at
 // most.

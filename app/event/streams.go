@@ -78,6 +78,9 @@ func NumberStream(phoneNumberID string) string { return "number-" + phoneNumberI
 // InboundStream returns the stream of the messages to a phone number.
 func InboundStream(phoneNumberID string) string { return "inbound-" + phoneNumberID }
 
+// EchoStream returns the stream of the messages that a phone number sent without Waypost.
+func EchoStream(phoneNumberID string) string { return "echo-" + phoneNumberID }
+
 // OrphanStream returns the stream of a phone number's statuses whose message is not known
 // yet.
 func OrphanStream(phoneNumberID string) string { return OrphanStreams + phoneNumberID }

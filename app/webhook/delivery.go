@@ -1,7 +1,7 @@
 // Package webhook defines the contents of a delivery from WhatsApp in Waypost's own terms.
 // An adapter parses the delivery, and the application records it.
 //
-// Everything in a delivery ends up in one of the four lists. A caller that records all of
+// Everything in a delivery ends up in one of the lists. A caller that records all of
 // them has lost nothing.
 package webhook
 
@@ -18,6 +18,7 @@ import (
 type Delivery struct {
 	Statuses []Status
 	Inbound  []Inbound
+	Echoes   []Echo
 	Changes  []Change
 	// Parked is what could not be parsed, unchanged. If a part of it could be read, that
 	// part is also in one of the other lists.
@@ -42,8 +43,9 @@ type Status struct {
 	// message exists and that its sender has this number.
 	MessageID uuid.UUID
 	Call      int
-	// Foreign is set for callback data of another system. All of Waypost's calls carry its
-	// own, so the status is not of one of them.
+	// Foreign is set for callback data of another system, and for statuses that WhatsApp
+	// reports as another system's. All of Waypost's calls carry its own data, so the status
+	// is not of one of them.
 	Foreign bool
 	// At is WhatsApp's own time, or zero if it could not be read.
 	At time.Time
@@ -75,9 +77,31 @@ type Inbound struct {
 	Name string
 	// Type is WhatsApp's term: text, image, button, interactive, …
 	Type string
+	// Field is WhatsApp's field if it is not "messages": "standby" for a message that another
+	// system is to reply to.
+	Field string
 	// ContextID is the wamid of the message that this one replies to, if any.
 	ContextID string
 	// Raw is the message object.
+	Raw json.RawMessage
+}
+
+// Echo is a message that the number sent to a user without Waypost.
+type Echo struct {
+	Origin
+	// Field is WhatsApp's field: "smb_message_echoes" for what people sent from the phone
+	// app, "standby" for what another system sent.
+	Field string
+	// WhatsAppID is the wamid of the message. It is never empty.
+	WhatsAppID string
+	At         time.Time
+	// To is the wa_id or the number of the user, ToUserID the user ID. At most one of them
+	// is set, usually.
+	To       string
+	ToUserID string
+	// Type is WhatsApp's term: text, image, edit, revoke, …
+	Type string
+	// Raw is the object, unchanged.
 	Raw json.RawMessage
 }
 
@@ -94,8 +118,13 @@ type Change struct {
 	At    time.Time
 	// Value is the object, unchanged.
 	Value json.RawMessage
+	// Around is the object that Value is the unknown part of, or nil. The people whom it names
+	// are those whom the part is about.
+	Around json.RawMessage
 	// Failures are the errors under FieldErrors.
 	Failures []message.Failure
+	// Traffic is set if the change counts toward the throughput limit of the number.
+	Traffic bool
 }
 
 // Parked is a part of a webhook that could not be parsed.

@@ -1,6 +1,7 @@
 // Package inbound defines the events for everything that WhatsApp reports to a business in
-// addition to the statuses of its messages: messages from users, statuses of messages that
-// are not known yet, changes of the account, and webhooks that could not be parsed.
+// addition to the statuses of its messages: messages from users, messages that it sent
+// without Waypost, statuses of messages that are not known yet, changes of the account, and
+// webhooks that could not be parsed.
 //
 // # Invariants
 //

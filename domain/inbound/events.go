@@ -24,6 +24,7 @@ func Types() []domain.Type {
 	return []domain.Type{
 		domain.TypeOf[InboundReceived](), domain.TypeOf[StatusOrphaned](),
 		domain.TypeOf[AccountChanged](), domain.TypeOf[WebhookParked](),
+		domain.TypeOf[EchoReceived](),
 	}
 }
 
@@ -33,6 +34,9 @@ type InboundReceived struct {
 	PhoneNumberID     string `json:"phoneNumberId,omitempty"`
 	// Type is WhatsApp's word for the kind of message: text, image, button, …
 	Type string `json:"type,omitempty"`
+	// Field is "standby" for a message that another system is to reply to, because it owns
+	// the conversation at the moment. It is empty for all others.
+	Field string `json:"field,omitempty"`
 	// At is WhatsApp's own time, in whole seconds.
 	At       time.Time       `json:"at,omitzero"`
 	Personal InboundPersonal `json:"personal"`
@@ -46,6 +50,32 @@ type InboundPersonal struct {
 	Name string `json:"name,omitempty"`
 	// ContextID is the wamid of the message that this one replies to, if any.
 	ContextID string `json:"contextId,omitempty"`
+	// Message is the object as received.
+	Message json.RawMessage `json:"message"`
+}
+
+// EchoReceived records a message that a number sent to a user without Waypost: people in the
+// WhatsApp Business app, or another system that replies for the number.
+type EchoReceived struct {
+	BusinessAccountID string `json:"businessAccountId,omitempty"`
+	PhoneNumberID     string `json:"phoneNumberId,omitempty"`
+	// Field is WhatsApp's field: "smb_message_echoes" for the app, "standby" for another
+	// system.
+	Field string `json:"field"`
+	// Type is WhatsApp's word for the kind of message: text, image, edit, revoke, …
+	Type string `json:"type,omitempty"`
+	// At is WhatsApp's own time, in whole seconds.
+	At       time.Time    `json:"at,omitzero"`
+	Personal EchoPersonal `json:"personal"`
+}
+
+// EchoPersonal is the personal part of EchoReceived.
+type EchoPersonal struct {
+	WhatsAppID string `json:"whatsappId"`
+	// To is the wa_id or the number of the user.
+	To string `json:"to,omitempty"`
+	// ToUserID is the user ID, if WhatsApp gave it.
+	ToUserID string `json:"toUserId,omitempty"`
 	// Message is the object as received.
 	Message json.RawMessage `json:"message"`
 }
@@ -70,8 +100,8 @@ type StatusOrphaned struct {
 	// Waypost's form. The status belongs to no other message.
 	MessageID string `json:"messageId,omitempty"`
 	Call      int    `json:"call,omitempty"`
-	// Foreign is set if the status echoed callback data of another system. It belongs to no
-	// message of Waypost.
+	// Foreign is set if the status echoed callback data of another system, or if WhatsApp
+	// reported it as that of another system, on standby. It belongs to no message of Waypost.
 	Foreign  bool           `json:"foreign,omitempty"`
 	Personal OrphanPersonal `json:"personal"`
 }
@@ -141,6 +171,9 @@ type ParkedPersonal struct {
 // EventType is "InboundReceived".
 func (InboundReceived) EventType() string { return "InboundReceived" }
 
+// EventType is "EchoReceived".
+func (EchoReceived) EventType() string { return "EchoReceived" }
+
 // EventType is "StatusOrphaned".
 func (StatusOrphaned) EventType() string { return "StatusOrphaned" }
 
@@ -152,6 +185,9 @@ func (WebhookParked) EventType() string { return "WebhookParked" }
 
 // OccurredAt returns when the user wrote it.
 func (e InboundReceived) OccurredAt() time.Time { return e.At }
+
+// OccurredAt returns when the number sent it.
+func (e EchoReceived) OccurredAt() time.Time { return e.At }
 
 // OccurredAt returns WhatsApp's time of the status.
 func (e StatusOrphaned) OccurredAt() time.Time { return e.At }

@@ -47,6 +47,11 @@ func (e SendAttempted) apply(m *Message, at time.Time) {
 	m.Reason = ""
 }
 
+// heldForQuality is WhatsApp's word for a message of a new template that it sends only if the
+// first ones were received well. Otherwise, it reports failure 132015.
+// Source: Meta's page on template pacing.
+const heldForQuality = "held_for_quality_assessment"
+
 func (e Sent) apply(m *Message, at time.Time) {
 	if c := m.call(e.Call); c != nil {
 		c.Outcome, c.WhatsAppID = CallAccepted, e.Personal.WhatsAppID
@@ -60,6 +65,7 @@ func (e Sent) apply(m *Message, at time.Time) {
 		m.SentAt = e.At
 	}
 	m.SentTwice = m.SentTwice || e.Again
+	m.HeldForQuality = e.Held == heldForQuality
 	m.DueAt, m.DeadLetteredAt = time.Time{}, time.Time{}
 	m.Reason = ""
 }
@@ -68,6 +74,7 @@ func (e Confirmed) apply(m *Message, _ time.Time) {
 	if c := m.call(e.Call); c != nil {
 		c.confirmed = true
 	}
+	m.HeldForQuality = false
 	m.price(e.Pricing)
 }
 
@@ -75,6 +82,7 @@ func (e Delivered) apply(m *Message, _ time.Time) {
 	if c := m.call(e.Call); c != nil {
 		c.delivered = true
 	}
+	m.HeldForQuality = false
 	m.price(e.Pricing)
 	m.DeliveredAt = earlier(m.DeliveredAt, e.At)
 	m.DeadLetteredAt = time.Time{}
@@ -84,6 +92,7 @@ func (e Read) apply(m *Message, _ time.Time) {
 	if c := m.call(e.Call); c != nil {
 		c.read = true
 	}
+	m.HeldForQuality = false
 	m.price(e.Pricing)
 	m.ReadAt = earlier(m.ReadAt, e.At)
 	m.DeadLetteredAt = time.Time{}
@@ -122,6 +131,7 @@ func (e StatusReported) apply(m *Message, _ time.Time) {
 func (e Failed) apply(m *Message, at time.Time) {
 	f := &StoredFailure{Failure: e.Failure, Details: e.Personal.Details, At: at}
 	m.Failure = f
+	m.HeldForQuality = false
 	if e.Final {
 		m.DueAt = time.Time{}
 	}

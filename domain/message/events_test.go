@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -273,8 +274,36 @@ func TestCutKeepsFourKiB(t *testing.T) {
 	}
 }
 
+// WhatsApp's word on a held template is in the answer to the call. The next status ends it.
+func TestHeldForQuality(t *testing.T) {
+	held := func(events ...message.Event) bool {
+		records := []message.Record{{Event: queued(), At: start}, {Event: message.SendAttempted{Call: 1, Attempt: 1}, At: start}}
+		for _, e := range events {
+			records = append(records, message.Record{Event: e, At: start})
+		}
+		return message.Fold(records...).HeldForQuality
+	}
+	accepted := message.FinishCall(message.Fold(message.Record{Event: queued(), At: start}, message.Record{
+		Event: message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: at(time.Minute)}, At: start,
+	}), 1, message.Accepted{WhatsAppID: "w", Held: "held_for_quality_assessment"}, message.Policy{}, start)
+	if !held(accepted...) {
+		t.Errorf("%+v does not fold to a held message", accepted)
+	}
+	if held(message.Sent{Call: 1, Held: "paused"}) || held(message.Sent{Call: 1}) {
+		t.Error("a message is held that WhatsApp does not hold for its quality")
+	}
+	for _, e := range []message.Event{
+		message.Confirmed{Call: 1}, message.Delivered{Call: 1}, message.Read{Call: 1},
+		message.Failed{Call: 1, Final: true, AfterAcceptance: true, Failure: message.Failure{Code: new(132015)}},
+	} {
+		if held(append(slices.Clone(accepted), e)...) {
+			t.Errorf("it is still held after %s", e.EventType())
+		}
+	}
+}
+
 func TestPolicyCap(t *testing.T) {
-	for code, want := range map[int]bool{131049: true, 130472: true, 131026: false, 0: false} {
+	for code, want := range map[int]bool{131049: true, 130472: true, 131050: true, 131026: false, 0: false} {
 		if got := (message.Failure{Code: &code}).PolicyCap(); got != want {
 			t.Errorf("%d: %t, want %t", code, got, want)
 		}

@@ -74,8 +74,9 @@ type Failure struct {
 
 // policyCaps are the codes by which WhatsApp declines to deliver, to protect the recipient.
 // They are not a fault of the sender's service.
-// Source: Meta's error codes page, 131049 and 130472.
-var policyCaps = [...]int{131049, 130472}
+// Source: Meta's error codes page: 131049, a limit per person; 130472, an experiment; 131050,
+// the person stopped marketing messages.
+var policyCaps = [...]int{131049, 130472, 131050}
 
 // PolicyCap reports whether WhatsApp chose not to deliver, to protect the recipient. Such
 // failures are shown, but don't count as errors.

@@ -61,6 +61,9 @@ type Message struct {
 	ReadAt      time.Time
 	// Pricing is what WhatsApp said last about the price, with its own members.
 	Pricing json.RawMessage
+	// HeldForQuality is set while WhatsApp holds the accepted message back to assess the
+	// quality of its template. The next status of the message ends it.
+	HeldForQuality bool
 	// SentTwice is set if two calls were accepted and the response to the earlier one was
 	// lost.
 	SentTwice      bool

@@ -418,7 +418,7 @@ func TestDocumentedWebhooks(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no webhooks", err)
 	}
-	want := map[string]bool{}
+	want, traffic := map[string]bool{}, map[string]bool{}
 	for round := range 3 {
 		if round == 2 {
 			p.restart() // nothing is cached anymore, but the store knows the IDs
@@ -436,9 +436,16 @@ func TestDocumentedWebhooks(t *testing.T) {
 			}
 			for _, in := range d.Inbound {
 				want["InboundReceived "+in.PhoneNumberID+in.WhatsAppID] = true
+				traffic[in.PhoneNumberID+in.WhatsAppID] = true
+			}
+			for _, e := range d.Echoes {
+				want["EchoReceived "+e.PhoneNumberID+e.Field+e.WhatsAppID] = true
 			}
 			for _, c := range d.Changes {
 				want["AccountChanged "+c.BusinessAccountID+c.PhoneNumberID+c.Field+c.At.String()+string(c.Value)] = true
+				if c.Traffic {
+					traffic[string(c.Value)] = true
+				}
 			}
 			for _, pk := range d.Parked {
 				want["WebhookParked "+string(pk.Raw)] = true
@@ -458,14 +465,44 @@ func TestDocumentedWebhooks(t *testing.T) {
 	for _, n := range p.inbound {
 		total += n
 	}
-	received := 0
-	for w := range want {
-		if strings.HasPrefix(w, "InboundReceived") {
-			received++
+	if total != len(traffic) {
+		t.Errorf("%d inbound messages and handovers were counted, %d received", total, len(traffic))
+	}
+}
+
+// Messages that another system is to reply to, and messages that were sent without Waypost, are
+// recorded as what they are.
+func TestMessagesOfOtherSystems(t *testing.T) {
+	p := start(t)
+	for _, name := range []string{"standby_message", "standby_echo", "standby_status", "smb_message_echoes_bsuid"} {
+		body, err := os.ReadFile("../../adapters/whatsapp/testdata/webhooks/" + name + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.mustDeliver(string(body))
+	}
+	var got []string
+	for _, e := range p.everything() {
+		switch e := e.Event.(type) {
+		case inbound.InboundReceived:
+			got = append(got, fmt.Sprintf("inbound %s on %s from %s", e.Type, e.Field, e.Personal.From))
+		case inbound.EchoReceived:
+			got = append(got, fmt.Sprintf("echo %s on %s to %s%s at %s", e.Type, e.Field, e.Personal.To, e.Personal.ToUserID, e.At.Format(time.TimeOnly)))
+		case inbound.StatusOrphaned:
+			got = append(got, fmt.Sprintf("status %s, foreign %t", e.Kind, e.Foreign))
+		default:
+			t.Errorf("recorded %+v", e)
 		}
 	}
-	if total != received {
-		t.Errorf("%d inbound messages were counted, %d received", total, received)
+	want := []string{
+		"inbound text on standby from 12025550143", "echo text on standby to 12025550143 at 07:41:41",
+		"status delivered, foreign true", "echo text on smb_message_echoes to GB.70515320811973660425 at 07:43:21",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("recorded\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if n := p.inbound[phoneNumberID]; n != 1 {
+		t.Errorf("%d inbound messages were counted", n)
 	}
 }
 
@@ -477,7 +514,7 @@ func (p *platform) everything() []event.Recorded {
 	ctx, cancel := context.WithTimeout(p.Context(), time.Minute)
 	defer cancel()
 	err := p.log.Subscribe(ctx, event.Subscription{Filter: event.Filter{
-		StreamPrefixes: []string{"orphan-", "inbound-", "account-", "parked-"},
+		StreamPrefixes: []string{"orphan-", "inbound-", "echo-", "account-", "parked-"},
 	}}, func(_ context.Context, b event.Batch) error {
 		all = append(all, b.Events...)
 		if b.Live {

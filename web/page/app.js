@@ -118,7 +118,7 @@ var MessageUpdates = {
 var OneMessage = {
 	name: "OneMessage",
 	scopes: ["READ"],
-	text: "query OneMessage($id: ID!, $audit: Boolean!) { message(id: $id) { id idempotencyKey to type status priority attempts calls statusReason sentTwice cursor onAmbiguous replyTo whatsappId content queuedAt sendAt expiresAt sentAt deliveredAt readAt retryAt erasedAt sender { id name } labels { name value } failure { ...Failure } attemptLog { call startedAt endedAt outcome settledBy whatsappId failure { ...Failure } } history(first: 200) @include(if: $audit) { edges { node { ...LoggedEvent } } pageInfo { hasNextPage endCursor } } } } fragment Failure on MessageFailure { code category class message details httpStatus advice fbtraceId at } fragment LoggedEvent on Event { id type stream revision recordedAt occurredAt data correlationId by { kind id name onBehalfOf } }"
+	text: "query OneMessage($id: ID!, $audit: Boolean!) { message(id: $id) { id idempotencyKey to type status priority attempts calls statusReason sentTwice heldForQuality cursor onAmbiguous replyTo whatsappId content queuedAt sendAt expiresAt sentAt deliveredAt readAt retryAt erasedAt sender { id name } labels { name value } failure { ...Failure } attemptLog { call startedAt endedAt outcome settledBy whatsappId failure { ...Failure } } history(first: 200) @include(if: $audit) { edges { node { ...LoggedEvent } } pageInfo { hasNextPage endCursor } } } } fragment Failure on MessageFailure { code category class message details httpStatus advice fbtraceId at } fragment LoggedEvent on Event { id type stream revision recordedAt occurredAt data correlationId by { kind id name onBehalfOf } }"
 };
 var OneMessageUpdates = {
 	name: "OneMessageUpdates",
@@ -2665,6 +2665,7 @@ function page(m, changed) {
 		["Attempts", `${count(m.attempts)}, in ${plural(m.calls, "call")}`],
 		["Reason", m.statusReason],
 		["Sent twice", m.sentTwice ? chip("yes, after a lost response", "warn") : null],
+		["Held by WhatsApp", m.heldForQuality ? chip("yes, while it assesses the template's quality", "warn") : null],
 		["Queued", time(m.queuedAt)],
 		["Send at", m.sendAt && time(m.sendAt)],
 		["Expires", m.expiresAt && time(m.expiresAt)],

@@ -84,6 +84,7 @@ function page(m: Message, changed: () => void): VNode {
       ["Attempts", `${count(m.attempts)}, in ${plural(m.calls, "call")}`],
       ["Reason", m.statusReason],
       ["Sent twice", m.sentTwice ? chip("yes, after a lost response", "warn") : null],
+      ["Held by WhatsApp", m.heldForQuality ? chip("yes, while it assesses the template's quality", "warn") : null],
       ["Queued", time(m.queuedAt)],
       ["Send at", m.sendAt && time(m.sendAt)],
       ["Expires", m.expiresAt && time(m.expiresAt)],
