@@ -38,7 +38,7 @@ type Commands struct {
 	// StartOperation starts to cancel, requeue, or discard many messages.
 	StartOperation func(ctx context.Context, r bulk.Request, cause event.Cause) (bulk.Operation, error)
 	// EraseRecipient erases the personal data of a recipient.
-	EraseRecipient func(ctx context.Context, to, reason string, cause event.Cause) (command.Erasure, error)
+	EraseRecipient func(ctx context.Context, to, toUserID, reason string, cause event.Cause) (command.Erasure, error)
 
 	// RegisterSender registers a sender and claims its phone number.
 	RegisterSender func(ctx context.Context, r sender.Registration, token string, cause event.Cause) (sender.Sender, error)

@@ -16,7 +16,7 @@ import (
 
 // personalFields are the fields that only a caller with PERSONAL sees unmasked.
 var personalFields = map[string][]string{
-	"Message":        {"to", "content", "labels"},
+	"Message":        {"to", "toUserId", "content", "labels"},
 	"MessageFailure": {"details"},
 	"Event":          {"data"},
 }
@@ -102,10 +102,12 @@ func (w *readWalk) field(f *ast.Field, root bool) {
 	w.walk(f.SelectionSet, false)
 }
 
-// number records that messages were looked up by a phone number, but not which one.
+// number records that messages were looked up by a phone number or user ID, but not which one.
 func (w *readWalk) number(filter map[string]any) {
-	if filter["to"] != nil && w.caller.may(ScopePersonal) {
-		w.scopes[string(ScopePersonal)], w.fields["MessageFilter.to"] = true, true
+	for _, name := range []string{"to", "toUserId"} {
+		if filter[name] != nil && w.caller.may(ScopePersonal) {
+			w.scopes[string(ScopePersonal)], w.fields["MessageFilter."+name] = true, true
+		}
 	}
 }
 

@@ -111,7 +111,7 @@ func (c caller) demandSender(field, senderID string) error {
 	return &domain.Error{Code: domain.CodeForbidden, Field: field, Message: "the key is limited to other senders"}
 }
 
-// demandNumber returns an error if the caller looks something up by a phone number in a
+// demandNumber returns an error if the caller looks something up by a phone number or user ID in a
 // field without the PERSONAL scope. A lookup that reports whether a number matches
 // reveals masked numbers: two thirds of the digits are shown, and the rest can be
 // guessed.
@@ -121,7 +121,7 @@ func (c caller) demandNumber(field string) error {
 	}
 	return &domain.Error{
 		Code: domain.CodeForbidden, Field: field,
-		Message: "requires a key with the scope PERSONAL: looking up a phone number reveals the recipient of a message",
+		Message: "requires a key with the scope PERSONAL: looking up a phone number or user ID reveals the recipient of a message",
 	}
 }
 

@@ -15,7 +15,10 @@ func CommandSchema() ([]byte, error) {
 	root := objectSchema(schema, schema.Types[commandInput], definitions)
 	delete(definitions, commandInput)
 	properties, _ := root["properties"].(map[string]any)
-	properties["v"] = map[string]any{"const": json.Number(commandVersion), "description": "The version of the command format."}
+	properties["v"] = map[string]any{
+		"enum":        []json.Number{firstCommandVersion, commandVersion},
+		"description": "The version of the command format. 2 is current; in 1, to was required.",
+	}
 	required, _ := root["required"].([]string)
 	root["required"] = append([]string{"v"}, required...)
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"

@@ -28,7 +28,7 @@ func requestOf(in QueueMessageInput) (message.Request, error) {
 		}
 	}
 	req := message.Request{
-		Sender: in.SenderID, To: in.To, Content: content,
+		Sender: in.SenderID, To: or(in.To, ""), ToUserID: or(in.ToUserID, ""), Content: content,
 		Priority:    or(in.Priority, message.PriorityTransactional),
 		OnAmbiguous: or(in.OnAmbiguous, message.AmbiguityResend),
 		SendAt:      or(in.SendAt, time.Time{}), ExpiresAt: or(in.ExpiresAt, time.Time{}),

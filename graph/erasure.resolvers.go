@@ -9,11 +9,11 @@ import (
 	"context"
 )
 
-func (r *mutationResolver) EraseRecipient(ctx context.Context, to string, reason string) (*ErasureReceipt, error) {
+func (r *mutationResolver) EraseRecipient(ctx context.Context, to *string, toUserID *string, reason string) (*ErasureReceipt, error) {
 	if err := callerOf(ctx).demandAllSenders("an erasure destroys the personal data of a person in the messages of all senders"); err != nil {
 		return nil, err
 	}
-	e, err := r.opts.Commands.EraseRecipient(ctx, to, reason, r.cause(ctx))
+	e, err := r.opts.Commands.EraseRecipient(ctx, or(to, ""), or(toUserID, ""), reason, r.cause(ctx))
 	if err != nil {
 		return nil, err
 	}

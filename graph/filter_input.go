@@ -25,6 +25,16 @@ func messageFilter(ctx context.Context, in *MessageFilter) (query.MessageFilter,
 	for _, l := range in.Labels {
 		f.Labels = append(f.Labels, *l)
 	}
+	if in.ToUserID != nil {
+		if err := callerOf(ctx).demandNumber("filter.toUserId"); err != nil {
+			return f, err
+		}
+		user, err := message.ParseUserID(*in.ToUserID)
+		if err != nil {
+			return f, domain.PrefixField("filter", err)
+		}
+		f.ToUserID = &user
+	}
 	if in.To != nil {
 		if err := callerOf(ctx).demandNumber("filter.to"); err != nil {
 			return f, err

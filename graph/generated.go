@@ -258,6 +258,7 @@ type ComplexityRoot struct {
 		Status         func(childComplexity int) int
 		StatusReason   func(childComplexity int) int
 		To             func(childComplexity int) int
+		ToUserID       func(childComplexity int) int
 		Type           func(childComplexity int) int
 		WhatsappID     func(childComplexity int) int
 	}
@@ -335,7 +336,7 @@ type ComplexityRoot struct {
 		DisableOutgoingWebhook      func(childComplexity int, id string, reason *string) int
 		DiscardDeadLetters          func(childComplexity int, input DeadLetterSelection, reason string, dryRun *bool) int
 		EnableOutgoingWebhook       func(childComplexity int, id string) int
-		EraseRecipient              func(childComplexity int, to string, reason string) int
+		EraseRecipient              func(childComplexity int, to *string, toUserID *string, reason string) int
 		PauseSender                 func(childComplexity int, id string, reason string, priorities []message.Priority) int
 		QueueMessage                func(childComplexity int, input QueueMessageInput) int
 		QueueMessages               func(childComplexity int, inputs []*QueueMessageInput) int
@@ -540,7 +541,7 @@ type MutationResolver interface {
 	AcknowledgeAlert(ctx context.Context, id string, note *string) (*Alert, error)
 	RequeueDeadLetters(ctx context.Context, input DeadLetterSelection, dryRun *bool) (*Operation, error)
 	DiscardDeadLetters(ctx context.Context, input DeadLetterSelection, reason string, dryRun *bool) (*Operation, error)
-	EraseRecipient(ctx context.Context, to string, reason string) (*ErasureReceipt, error)
+	EraseRecipient(ctx context.Context, to *string, toUserID *string, reason string) (*ErasureReceipt, error)
 	QueueMessage(ctx context.Context, input QueueMessageInput) (*QueueMessagePayload, error)
 	QueueMessages(ctx context.Context, inputs []*QueueMessageInput) ([]*QueueMessageResult, error)
 	CancelMessage(ctx context.Context, id string, reason *string) (*Message, error)
@@ -1483,6 +1484,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Message.To(childComplexity), true
+	case "Message.toUserId":
+		if e.ComplexityRoot.Message.ToUserID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.ToUserID(childComplexity), true
 	case "Message.type":
 		if e.ComplexityRoot.Message.Type == nil {
 			break
@@ -1881,7 +1888,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.EraseRecipient(childComplexity, args["to"].(string), args["reason"].(string)), true
+		return e.ComplexityRoot.Mutation.EraseRecipient(childComplexity, args["to"].(*string), args["toUserId"].(*string), args["reason"].(string)), true
 	case "Mutation.pauseSender":
 		if e.ComplexityRoot.Mutation.PauseSender == nil {
 			break
@@ -3285,6 +3292,8 @@ func (ec *executionContext) childFields_Message(ctx context.Context, field graph
 		return ec.fieldContext_Message_sender(ctx, field)
 	case "to":
 		return ec.fieldContext_Message_to(ctx, field)
+	case "toUserId":
+		return ec.fieldContext_Message_toUserId(ctx, field)
 	case "type":
 		return ec.fieldContext_Message_type(ctx, field)
 	case "content":
@@ -4081,21 +4090,29 @@ func (ec *executionContext) field_Mutation_eraseRecipient_args(ctx context.Conte
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "to",
-		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNString2string(ctx, v)
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["to"] = arg0
-	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "reason",
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "toUserId",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["toUserId"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "reason",
 		func(ctx context.Context, v any) (string, error) {
 			return ec.unmarshalNString2string(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["reason"] = arg1
+	args["reason"] = arg2
 	return args, nil
 }
 
@@ -7685,6 +7702,29 @@ func (ec *executionContext) fieldContext_Message_to(_ context.Context, field gra
 	return graphql.NewScalarFieldContext("Message", field, false, false, "String")
 }
 
+func (ec *executionContext) _Message_toUserId(ctx context.Context, field graphql.CollectedField, obj *Message) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Message_toUserId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ToUserID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Message_toUserId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Message", field, false, false, "String")
+}
+
 func (ec *executionContext) _Message_type(ctx context.Context, field graphql.CollectedField, obj *Message) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9882,7 +9922,7 @@ func (ec *executionContext) _Mutation_eraseRecipient(ctx context.Context, field 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().EraseRecipient(ctx, fc.Args["to"].(string), fc.Args["reason"].(string))
+			return ec.Resolvers.Mutation().EraseRecipient(ctx, fc.Args["to"].(*string), fc.Args["toUserId"].(*string), fc.Args["reason"].(string))
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next
@@ -16190,7 +16230,7 @@ func (ec *executionContext) unmarshalInputMessageFilter(ctx context.Context, obj
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"senderId", "status", "to", "idempotencyKey", "whatsappId", "labels", "type", "priority", "template", "errorCategory", "errorCode", "queuedAfter", "queuedBefore"}
+	fieldsInOrder := [...]string{"senderId", "status", "to", "toUserId", "idempotencyKey", "whatsappId", "labels", "type", "priority", "template", "errorCategory", "errorCode", "queuedAfter", "queuedBefore"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -16218,6 +16258,13 @@ func (ec *executionContext) unmarshalInputMessageFilter(ctx context.Context, obj
 				return it, err
 			}
 			it.To = data
+		case "toUserId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("toUserId"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ToUserID = data
 		case "idempotencyKey":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
@@ -16439,7 +16486,7 @@ func (ec *executionContext) unmarshalInputQueueMessageInput(ctx context.Context,
 		asMap["onAmbiguous"] = "RESEND"
 	}
 
-	fieldsInOrder := [...]string{"senderId", "to", "idempotencyKey", "content", "priority", "sendAt", "expiresAt", "onAmbiguous", "replyTo", "labels", "formerKeys"}
+	fieldsInOrder := [...]string{"senderId", "to", "toUserId", "idempotencyKey", "content", "priority", "sendAt", "expiresAt", "onAmbiguous", "replyTo", "labels", "formerKeys"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -16455,11 +16502,18 @@ func (ec *executionContext) unmarshalInputQueueMessageInput(ctx context.Context,
 			it.SenderID = data
 		case "to":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("to"))
-			data, err := ec.unmarshalNString2string(ctx, v)
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
 			if err != nil {
 				return it, err
 			}
 			it.To = data
+		case "toUserId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("toUserId"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ToUserID = data
 		case "idempotencyKey":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
@@ -18129,6 +18183,11 @@ func (ec *executionContext) _Message(ctx context.Context, sel ast.SelectionSet, 
 				})
 		case "to":
 			out.Values[i] = ec._Message_to(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "toUserId":
+			out.Values[i] = ec._Message_toUserId(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}

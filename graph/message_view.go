@@ -31,7 +31,7 @@ func or[T any](p *T, otherwise T) T {
 func (r *Resolver) messageOf(ctx context.Context, l repository.Loaded) *Message {
 	c, m := callerOf(ctx), l.Message
 	v := &Message{
-		ID: l.ID.String(), SenderID: m.Sender, IdempotencyKey: given(m.IdempotencyKey), To: c.number(m.To),
+		ID: l.ID.String(), SenderID: m.Sender, IdempotencyKey: given(m.IdempotencyKey), To: c.number(m.To), ToUserID: c.userID(m.ToUserID),
 		Type: m.Kind, Status: m.Status, Priority: m.Priority, Attempts: m.Attempts, Calls: len(m.Calls),
 		StatusReason: given(m.Reason), SentTwice: m.SentTwice, Cursor: r.cursor(l.Position),
 		OnAmbiguous: m.OnAmbiguous, ReplyTo: c.wamid(given(m.ReplyTo)), WhatsappID: c.wamid(given(m.WhatsAppID)),
@@ -61,6 +61,9 @@ func (r *Resolver) listed(ctx context.Context, m query.Message) *Message {
 	if m.To != nil {
 		v.To = c.number(*m.To)
 	}
+	if m.ToUserID != nil {
+		v.ToUserID = c.userID(*m.ToUserID)
+	}
 	if m.Failure != nil {
 		v.Failure = c.failure(m.Failure.Failure, m.Failure.Details, m.Failure.At)
 	}
@@ -72,6 +75,13 @@ func (c caller) number(to string) *string {
 		to = message.MaskNumber(to)
 	}
 	return given(to)
+}
+
+func (c caller) userID(id string) *string {
+	if id != "" && !c.may(ScopePersonal) {
+		id = message.MaskUserID(id)
+	}
+	return given(id)
 }
 
 // wamid hides WhatsApp's IDs, which contain the number that they belong to in base64.

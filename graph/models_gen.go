@@ -466,6 +466,8 @@ type Message struct {
 	Sender *Sender `json:"sender"`
 	// The recipient's number in E.164, masked (+1415•••0101) without the PERSONAL scope. Null once erased.
 	To *string `json:"to,omitempty"`
+	// The recipient's business-scoped user ID, if the message was queued for one, masked (US.•••1918) without the PERSONAL scope. Null once erased.
+	ToUserID *string `json:"toUserId,omitempty"`
 	// The type of the content.
 	Type message.Kind `json:"type"`
 	// The content as queued, in the format of the Cloud API's message object. Null without the PERSONAL scope, and once erased.
@@ -600,6 +602,8 @@ type MessageFilter struct {
 	Status []message.Status `json:"status,omitempty"`
 	// Messages to this phone number, in any notation with country code. Requires the PERSONAL scope, because a match reveals a number that is masked otherwise. Each lookup is recorded as a read of personal data.
 	To *string `json:"to,omitempty"`
+	// Messages to this user ID. Requires the PERSONAL scope, and is recorded, as for to.
+	ToUserID *string `json:"toUserId,omitempty"`
 	// The message queued with this idempotency key.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 	// The message with this WhatsApp ID in any of its calls.
@@ -843,8 +847,10 @@ type Query struct {
 type QueueMessageInput struct {
 	// The sender of the message.
 	SenderID string `json:"senderId"`
-	// The recipient's phone number with country code, in any notation. It is normalized to E.164.
-	To string `json:"to"`
+	// The recipient's phone number with country code, in any notation. It is normalized to E.164. Give exactly one of to and toUserId.
+	To *string `json:"to,omitempty"`
+	// The recipient's business-scoped user ID, for a person whose number is not known. WhatsApp reports it in webhooks, such as US.13491208655302741918. WhatsApp doesn't deliver templates with a one-time code to a user ID.
+	ToUserID *string `json:"toUserId,omitempty"`
 	// A key that makes it safe to repeat the request. It is unique per sender and has at most 128 characters. It must contain no personal data, no phone number, and no plain hash of one: the message ID is derived from it (UUIDv5) and remains after the recipient is erased, so anyone who can guess the key can determine the recipient. Use an order number, a random value, or an HMAC with idempotencySecret as its key.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 	// The content to send.

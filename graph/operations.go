@@ -134,6 +134,11 @@ func (r *Resolver) selectCancellable(ctx context.Context, in MessageSelection) (
 			return nil, err
 		}
 	}
+	if in.Filter != nil && in.Filter.ToUserID != nil {
+		if err := callerOf(ctx).demandNumber("input.filter.toUserId"); err != nil {
+			return nil, err
+		}
+	}
 	filter, err := messageFilter(ctx, in.Filter)
 	if err != nil {
 		return nil, domain.PrefixField("input", err)

@@ -17,8 +17,10 @@ import (
 )
 
 const (
-	// commandVersion is the version of the command format, its member "v".
-	commandVersion = "1"
+	// commandVersion is the version of the command format, its member "v". Version 2 made "to"
+	// optional and added members. Commands of version 1 mean the same in it.
+	commandVersion      = "2"
+	firstCommandVersion = "1"
 	// commandInput is the input whose fields a command has.
 	commandInput = "QueueMessageInput"
 )
@@ -83,8 +85,8 @@ func commandFields(raw []byte) (map[string]any, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, domain.Invalid("", "must contain nothing after its JSON object; send one command per message")
 	}
-	if v, ok := fields["v"].(json.Number); !ok || v.String() != commandVersion {
-		return nil, domain.Invalid("v", "must be %s, the supported version of commands", commandVersion)
+	if v, ok := fields["v"].(json.Number); !ok || v.String() != commandVersion && v.String() != firstCommandVersion {
+		return nil, domain.Invalid("v", "must be %s or %s, the supported versions of commands", firstCommandVersion, commandVersion)
 	}
 	delete(fields, "v")
 	return fields, nil

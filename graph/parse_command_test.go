@@ -44,6 +44,15 @@ func TestParseCommandHasTheDefaultsOfTheInput(t *testing.T) {
 	}
 }
 
+func TestParseCommandToAUserID(t *testing.T) {
+	t.Parallel()
+	got, err := graph.NewCommandParser().Parse([]byte(`{"v":2,"senderId":"shop","toUserId":"US.13491208655302741918","content":{"text":{"body":"Hello"}}}`))
+	must(t, err)
+	if got.To != "" || got.ToUserID != "US.13491208655302741918" {
+		t.Errorf("parsed as %+v", got)
+	}
+}
+
 func TestParseCommandNamesTheFieldAtFault(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, raw, field string }{
@@ -53,7 +62,7 @@ func TestParseCommandNamesTheFieldAtFault(t *testing.T) {
 		{"a list", `[]`, ""},
 		{"two objects", `{"v":1} {"v":1}`, ""},
 		{"no version", `{"senderId":"shop"}`, "v"},
-		{"future version", `{"v":2,"senderId":"shop"}`, "v"},
+		{"future version", `{"v":3,"senderId":"shop"}`, "v"},
 		{"version as text", `{"v":"1","senderId":"shop"}`, "v"},
 		{"required field", `{"v":1,"to":"+14155550101","content":{"text":{"body":"x"}}}`, "senderId"},
 		{"unknown field", `{"v":1,"senderId":"shop","to":"+14155550101","idempotencykey":"k","content":{"text":{"body":"x"}}}`, "idempotencykey"},

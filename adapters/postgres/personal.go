@@ -44,7 +44,8 @@ func place(of string, id uuid.UUID) string { return of + "\n" + id.String() }
 
 // personalRow is the personal data that a message's row stores in one sealed value.
 type personalRow struct {
-	To             string          `json:"to"`
+	To             string          `json:"to,omitempty"`
+	ToUserID       string          `json:"toUserId,omitempty"`
 	IdempotencyKey string          `json:"idempotencyKey,omitempty"`
 	ReplyTo        string          `json:"replyTo,omitempty"`
 	Labels         []message.Label `json:"labels,omitempty"`
@@ -83,10 +84,10 @@ func (s sealer) seal(key event.KeyID, place string, plain []byte) ([]byte, error
 // queued returns the columns that Queued sets.
 func (s sealer) queued(r event.Recorded, id uuid.UUID, p message.QueuedPersonal) (sealed, error) {
 	c := sealed{key: r.Key}
-	if p.To == "" || s.vault == nil {
+	if p.To == "" && p.ToUserID == "" || s.vault == nil {
 		return c, nil
 	}
-	plain, err := json.Marshal(personalRow{To: p.To, IdempotencyKey: p.IdempotencyKey, ReplyTo: p.ReplyTo, Labels: p.Labels})
+	plain, err := json.Marshal(personalRow{To: p.To, ToUserID: p.ToUserID, IdempotencyKey: p.IdempotencyKey, ReplyTo: p.ReplyTo, Labels: p.Labels})
 	if err != nil {
 		return c, err
 	}
@@ -171,7 +172,8 @@ func openRow(ctx context.Context, v Vault, c sealed, m *query.Message) error {
 		if err := json.Unmarshal(plain, &p); err != nil {
 			return err
 		}
-		m.To, m.IdempotencyKey, m.ReplyTo, m.Labels = textOrNil(p.To), textOrNil(p.IdempotencyKey), textOrNil(p.ReplyTo), p.Labels
+		m.To, m.ToUserID = textOrNil(p.To), textOrNil(p.ToUserID)
+		m.IdempotencyKey, m.ReplyTo, m.Labels = textOrNil(p.IdempotencyKey), textOrNil(p.ReplyTo), p.Labels
 	}
 	wamid, err := open(placeWamid, c.whatsAppID)
 	if err != nil {

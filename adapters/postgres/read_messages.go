@@ -112,7 +112,7 @@ func onlySender(f query.MessageFilter) ([]string, bool) {
 		}
 		senders = []string{*f.SenderID}
 	}
-	restricted := f.To != nil || f.IdempotencyKey != nil || f.WhatsAppID != nil || len(f.Labels) > 0 || f.Type != nil ||
+	restricted := f.To != nil || f.ToUserID != nil || f.IdempotencyKey != nil || f.WhatsAppID != nil || len(f.Labels) > 0 || f.Type != nil ||
 		f.Priority != nil || f.Template != nil || f.ErrorCategory != nil || f.ErrorCode != nil ||
 		f.QueuedAfter != nil || f.QueuedBefore != nil
 	return senders, !restricted
@@ -384,11 +384,14 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 	if f.ErrorCode != nil {
 		c.add(`x.error_code = $1`, *f.ErrorCode)
 	}
-	if f.To != nil {
+	for _, id := range []*string{f.To, f.ToUserID} {
+		if id == nil {
+			continue
+		}
 		var keys []event.KeyID
 		if r.vault != nil {
 			var err error
-			if keys, err = r.vault.KeysOf(ctx, *f.To); err != nil {
+			if keys, err = r.vault.KeysOf(ctx, *id); err != nil {
 				return c, err
 			}
 		}
@@ -421,7 +424,7 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 
 // ofExceptions reports whether message_exception is sufficient for the filter.
 func ofExceptions(f query.MessageFilter) bool {
-	return f.To == nil && f.IdempotencyKey == nil && f.WhatsAppID == nil && len(f.Labels) == 0 && f.Type == nil &&
+	return f.To == nil && f.ToUserID == nil && f.IdempotencyKey == nil && f.WhatsAppID == nil && len(f.Labels) == 0 && f.Type == nil &&
 		f.Priority == nil && f.Template == nil && f.QueuedAfter == nil && f.QueuedBefore == nil
 }
 

@@ -122,6 +122,7 @@ func storableEvent(r *event.Recorded) (event.Recorded, bool) {
 		f.time(&v.SendAt)
 		f.time(&v.ExpiresAt)
 		f.key(&v.Personal.To)
+		f.key(&v.Personal.ToUserID)
 		e = v
 	case message.SendAttempted:
 		f.number(&v.Call)

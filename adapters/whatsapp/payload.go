@@ -13,6 +13,8 @@ type Payload struct {
 	// To is the recipient in E.164 with the plus. Without it, WhatsApp treats the number as one in the sender's own
 	// country.
 	To string
+	// UserID is the recipient's business-scoped user ID, if the message is not to a number.
+	UserID string
 	// Kind is the kind of the content.
 	Kind message.Kind
 	// Content is the object under the kind's name in the Cloud API, as it is stored in Queued.
@@ -23,19 +25,29 @@ type Payload struct {
 	CallbackData string
 }
 
-// JSON returns the body of the call. It fails if the content is not JSON or the recipient has no plus. The domain has
+// JSON returns the body of the call. It fails if the content is not JSON, the number has no plus, or
+// there is not exactly one of number and user ID: if both were sent, WhatsApp would ignore the user ID. The domain has
 // already checked whether WhatsApp can accept the content, and WhatsApp has the last word.
 func (p Payload) JSON() ([]byte, error) {
 	kind := strings.ToLower(string(p.Kind))
-	if kind == "" || strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz") != "" || !isPhoneNumber(p.To) {
-		return nil, fmt.Errorf("build a call: the message needs a kind and a recipient in E.164")
+	if kind == "" || strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz") != "" {
+		return nil, fmt.Errorf("build a call: the message needs a kind")
+	}
+	member, recipient := "to", p.To
+	if p.UserID != "" {
+		member, recipient = "recipient", p.UserID
+	}
+	if p.UserID == "" && !isPhoneNumber(p.To) || p.UserID != "" && (p.To != "" || !message.IsUserID(p.UserID)) {
+		return nil, fmt.Errorf("build a call: the message needs a recipient in E.164 or a user ID")
 	}
 	if !json.Valid(p.Content) {
 		return nil, fmt.Errorf("build a call: the content of kind %s is not JSON", kind)
 	}
 	b := make([]byte, 0, 256+len(p.Content)+len(p.ReplyTo)+len(p.CallbackData))
-	b = append(b, `{"messaging_product":"whatsapp","recipient_type":"individual","to":"`...)
-	b = append(b, p.To...)
+	b = append(b, `{"messaging_product":"whatsapp","recipient_type":"individual","`...)
+	b = append(b, member...)
+	b = append(b, `":"`...)
+	b = append(b, recipient...)
 	if p.ReplyTo != "" {
 		id, err := json.Marshal(p.ReplyTo)
 		if err != nil {

@@ -43,11 +43,21 @@ func TestPayloadQuotesWhatItIsGiven(t *testing.T) {
 	}
 }
 
+func TestPayloadToAUserIDHasARecipientAndNoTo(t *testing.T) {
+	body, err := whatsapp.Payload{UserID: "US.13491208655302741918", Kind: "TEXT", Content: json.RawMessage(`{"body":"x"}`)}.JSON()
+	const want = `{"messaging_product":"whatsapp","recipient_type":"individual","recipient":"US.13491208655302741918","type":"text","text":{"body":"x"}}`
+	if err != nil || string(body) != want {
+		t.Errorf("%s, %v", body, err)
+	}
+}
+
 func TestPayloadRefuses(t *testing.T) {
 	good := whatsapp.Payload{To: "+12025550143", Kind: "TEXT", Content: json.RawMessage(`{"body":"x"}`)}
 	for name, change := range map[string]func(*whatsapp.Payload){
 		"no plus":     func(p *whatsapp.Payload) { p.To = "12025550143" },
 		"letters":     func(p *whatsapp.Payload) { p.To = `+1","x":"` },
+		"both":        func(p *whatsapp.Payload) { p.UserID = "US.13491208655302741918" },
+		"no user ID":  func(p *whatsapp.Payload) { p.To, p.UserID = "", `US.1","to":"` },
 		"no kind":     func(p *whatsapp.Payload) { p.Kind = "" },
 		"no content":  func(p *whatsapp.Payload) { p.Content = nil },
 		"half a JSON": func(p *whatsapp.Payload) { p.Content = json.RawMessage(`{"body":`) },

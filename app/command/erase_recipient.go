@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -70,12 +71,12 @@ type Erasure struct {
 	Messages, Events int64
 }
 
-// Handle erases the personal data of one recipient. When it returns, the recipient's data
+// Handle erases the personal data of one recipient, who is given by a number or by a user ID. When it returns, the recipient's data
 // in the log and in the read models can no longer be read anywhere. Repeating the request
 // erases nothing further, but every request is recorded. Data that is recorded later is
 // not erased.
-func (h *EraseRecipient) Handle(ctx context.Context, to, reason string, cause event.Cause) (Erasure, error) {
-	number, err := message.ParseNumber(to)
+func (h *EraseRecipient) Handle(ctx context.Context, to, toUserID, reason string, cause event.Cause) (Erasure, error) {
+	number, user, err := message.ParseRecipient(to, toUserID)
 	if err != nil {
 		return Erasure{}, err
 	}
@@ -83,7 +84,7 @@ func (h *EraseRecipient) Handle(ctx context.Context, to, reason string, cause ev
 	if err := domain.CheckLines("reason", reason, 1, domain.MaxReason); err != nil {
 		return Erasure{}, err
 	}
-	keys, err := h.keysOf(ctx, number)
+	keys, err := h.keysOf(ctx, cmp.Or(number, user))
 	if err != nil {
 		return Erasure{}, err
 	}
@@ -110,11 +111,11 @@ func (h *EraseRecipient) Handle(ctx context.Context, to, reason string, cause ev
 	return done, nil
 }
 
-func (h *EraseRecipient) keysOf(ctx context.Context, number string) ([]event.KeyID, error) {
+func (h *EraseRecipient) keysOf(ctx context.Context, person string) ([]event.KeyID, error) {
 	if err := h.keys.FlushAllProcesses(ctx); err != nil {
 		return nil, fmt.Errorf("erase a recipient: %w", err)
 	}
-	keys, err := h.keys.KeysOf(ctx, number)
+	keys, err := h.keys.KeysOf(ctx, person)
 	if err != nil {
 		return nil, fmt.Errorf("erase a recipient: %w", err)
 	}

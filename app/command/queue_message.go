@@ -59,14 +59,14 @@ func (h *QueueMessage) Bounded(i *fair.Intake) *QueueMessage {
 }
 
 // warnOfKey logs, once for each sender, an idempotency key that contains its recipient's
-// number. Such a key isn't rejected, because callers that have used such keys for years
+// number or user ID. Such a key isn't rejected, because callers that have used such keys for years
 // could not send anything.
 func (h *QueueMessage) warnOfKey(ctx context.Context, r message.Request) {
-	if !message.NamesRecipient(r.IdempotencyKey, r.To) {
+	if !message.NamesRecipient(r.IdempotencyKey, cmp.Or(r.To, r.ToUserID)) {
 		return
 	}
 	if _, known := h.warned.LoadOrStore(r.Sender, true); !known {
-		h.logger.WarnContext(ctx, "an idempotency key contains its recipient's number; message IDs are derived from keys and stay after an erasure, "+
+		h.logger.WarnContext(ctx, "an idempotency key contains its recipient's number or user ID; message IDs are derived from keys and stay after an erasure, "+
 			"so use an order number or a random value, or an HMAC with the secret of the query idempotencySecret", "sender", r.Sender)
 	}
 }
@@ -79,7 +79,7 @@ type Queued struct {
 }
 
 // Handle queues one message. r needs no Fingerprint, and its To can have any notation of a
-// number with a country code. Errors that the caller can fix are *domain.Error. A conflict
+// number with a country code. It must have exactly one of To and ToUserID. Errors that the caller can fix are *domain.Error. A conflict
 // contains the ID of the existing message. A message that is refused because of an overload
 // has an error with RetryAfter, and nothing of it is recorded.
 func (h *QueueMessage) Handle(ctx context.Context, r message.Request, cause event.Cause) (Queued, error) {
@@ -239,11 +239,11 @@ func (h *QueueMessage) prepare(ctx context.Context, r *message.Request) error {
 		}
 		return err
 	}
-	to, err := message.ParseNumber(r.To)
+	to, user, err := message.ParseRecipient(r.To, r.ToUserID)
 	if err != nil {
 		return err
 	}
-	r.To = to
+	r.To, r.ToUserID = to, user
 	if r.IdempotencyKey != "" {
 		if err := message.ValidateIdempotencyKey(r.IdempotencyKey); err != nil {
 			return err
@@ -265,7 +265,7 @@ func (h *QueueMessage) prepare(ctx context.Context, r *message.Request) error {
 const maxFormerKeys = 4
 
 func fingerprintParts(q message.Queued) [][]byte {
-	return [][]byte{[]byte(q.Personal.To), []byte(q.Kind), q.Personal.Content, []byte(q.Personal.ReplyTo)}
+	return [][]byte{[]byte(cmp.Or(q.Personal.To, q.Personal.ToUserID)), []byte(q.Kind), q.Personal.Content, []byte(q.Personal.ReplyTo)}
 }
 
 // QueueResult is the result of one request of many.

@@ -29,9 +29,11 @@ type Message struct {
 	Status   message.Status
 	// StatusReason is the reason for the status, where the status alone does not tell.
 	StatusReason *string
-	// IdempotencyKey, To, ReplyTo, and WhatsAppID are nil once the recipient is erased.
+	// IdempotencyKey, To, ToUserID, ReplyTo, and WhatsAppID are nil once the recipient is
+	// erased. Before, one of To and ToUserID is not nil.
 	IdempotencyKey *string
 	To             *string
+	ToUserID       *string
 	ReplyTo        *string
 	WhatsAppID     *string
 	Type           message.Kind
@@ -69,9 +71,11 @@ type MessageFailure struct {
 type MessageFilter struct {
 	SenderID *string
 	// SenderIDs are the senders that the caller can see. If nil, it can see all of them.
-	SenderIDs      []string
-	Status         []message.Status
+	SenderIDs []string
+	Status    []message.Status
+	// To is a number and ToUserID a user ID.
 	To             *string
+	ToUserID       *string
 	IdempotencyKey *string
 	WhatsAppID     *string
 	Labels         []message.Label

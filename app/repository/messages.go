@@ -238,15 +238,16 @@ func startsSpan(e domain.Event) bool {
 // subjectOf returns whom the personal data of an event is about: the recipient, whom
 // WhatsApp can know under an ID other than the number.
 func subjectOf(l *Loaded, e message.Event) event.Subject {
-	to := l.Message.To
+	to := l.Message.Recipient()
 	if q, ok := e.(message.Queued); ok {
-		to = q.Personal.To
+		to = cmp.Or(q.Personal.To, q.Personal.ToUserID)
 	}
 	if l.Key == "" {
 		return event.Subject{People: []string{to}}
 	}
 	s := event.Subject{Key: l.Key}
-	if sent, ok := e.(message.Sent); ok && to != "" && sent.Personal.RecipientID != "" && "+"+sent.Personal.RecipientID != to {
+	if sent, ok := e.(message.Sent); ok && to != "" && sent.Personal.RecipientID != "" &&
+		"+"+sent.Personal.RecipientID != to && sent.Personal.RecipientID != to {
 		s.People = []string{sent.Personal.RecipientID}
 	}
 	return s

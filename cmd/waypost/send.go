@@ -35,6 +35,7 @@ type sendCommand struct {
 type messageFlags struct {
 	Sender      string            `help:"Sender ID."`
 	To          string            `help:"Phone number of the recipient, with its country code. Not with a file."`
+	ToUserID    string            `name:"to-user-id" help:"WhatsApp user ID of the recipient, instead of a phone number. Not with a file."`
 	Key         string            `help:"Idempotency key. With it, repeating the command sends nothing twice. Not with a file."`
 	Text        string            `help:"Text to send."`
 	Template    string            `help:"Template to send."`
@@ -52,8 +53,8 @@ type messageFlags struct {
 
 // Help describes the files.
 func (c *sendCommand) Help() string {
-	return `A CSV file begins with a header. "to" is required; the other columns are optional:
-  to, sender, key, priority, send_at, expires_at, on_ambiguous, reply_to, label.NAME,
+	return `A CSV file begins with a header. "to" or "to_user_id" is required; the other columns are optional:
+  to, to_user_id, sender, key, priority, send_at, expires_at, on_ambiguous, reply_to, label.NAME,
   and the content: text; or template, language, param.1, param.2, … (param.NAME for named
   variables); or content, the GraphQL input MessageContentInput as JSON.
 A line of a JSON file is the GraphQL input QueueMessageInput. The flags supply what lines omit.
@@ -75,10 +76,10 @@ again to continue. With --dry-run, nothing is queued or written, and refused lin
 // Validate returns a usage error for flags that do not go together.
 func (c *sendCommand) Validate() error {
 	switch {
-	case c.File == "" && (c.Sender == "" || c.To == ""):
-		return errors.New("give a file, or --sender and --to for one message")
-	case c.File != "" && c.To != "":
-		return errors.New("--to is for one message; a file names its recipients itself")
+	case c.File == "" && (c.Sender == "" || (c.To == "") == (c.ToUserID == "")):
+		return errors.New("give a file, or --sender and one of --to and --to-user-id for one message")
+	case c.File != "" && (c.To != "" || c.ToUserID != ""):
+		return errors.New("--to and --to-user-id are for one message; a file names its recipients itself")
 	case c.File != "" && c.Key != "":
 		return errors.New("--key is for one message; a file has a column key, or the keys are derived from its lines")
 	case c.File == send.StandardInput && (c.Format == "" || c.Campaign == ""):
@@ -133,7 +134,7 @@ func (c *sendCommand) endpoint() (string, error) {
 // cells returns the cells of a line that describes the same message as the flags.
 func (f *messageFlags) cells() map[string]string {
 	cells := map[string]string{
-		"sender": f.Sender, "to": f.To, "key": f.Key, "text": f.Text, "template": f.Template, "language": f.Language,
+		"sender": f.Sender, "to": f.To, "to_user_id": f.ToUserID, "key": f.Key, "text": f.Text, "template": f.Template, "language": f.Language,
 		"content": f.Content, "priority": f.Priority, "send_at": f.SendAt, "expires_at": f.ExpiresAt,
 		"on_ambiguous": f.OnAmbiguous, "reply_to": f.ReplyTo,
 	}

@@ -38,8 +38,10 @@ func (p Policy) delay(attempt int) time.Duration {
 
 // A Request is what a business submits. Its values are checked and normalized.
 type Request struct {
-	Sender         string
+	Sender string
+	// To is a number and ToUserID a user ID. Exactly one is given.
 	To             string
+	ToUserID       string
 	Content        Content
 	Priority       Priority
 	OnAmbiguous    AmbiguityPolicy
@@ -77,6 +79,11 @@ func Queue(r Request, now time.Time) ([]Event, error) {
 	if err := checkReply(r.ReplyTo, r.Content.Kind()); err != nil {
 		return nil, err
 	}
+	if r.ToUserID != "" {
+		if err := checkForUserID(r.Content, r.Priority); err != nil {
+			return nil, err
+		}
+	}
 	body, err := Encode(r.Content)
 	if err != nil {
 		return nil, domain.PrefixField("content", err)
@@ -88,7 +95,7 @@ func Queue(r Request, now time.Time) ([]Event, error) {
 		Sender: r.Sender, Kind: r.Content.Kind(), Priority: r.Priority, OnAmbiguous: r.OnAmbiguous,
 		SendAt: r.SendAt, ExpiresAt: r.ExpiresAt,
 		Personal: QueuedPersonal{
-			To: r.To, Content: body, ReplyTo: r.ReplyTo, IdempotencyKey: r.IdempotencyKey, Labels: r.Labels,
+			To: r.To, ToUserID: r.ToUserID, Content: body, ReplyTo: r.ReplyTo, IdempotencyKey: r.IdempotencyKey, Labels: r.Labels,
 			Fingerprint: r.Fingerprint,
 		},
 	}

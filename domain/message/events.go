@@ -44,7 +44,10 @@ type Queued struct {
 
 // QueuedPersonal is the personal part of Queued.
 type QueuedPersonal struct {
-	To             string          `json:"to"`
+	// To is the recipient's number in E.164. It is empty if the message is to a user ID.
+	To string `json:"to,omitempty"`
+	// ToUserID is the recipient's business-scoped user ID, if the message is to one.
+	ToUserID       string          `json:"toUserId,omitempty"`
 	Content        json.RawMessage `json:"content"`
 	ReplyTo        string          `json:"replyTo,omitempty"`
 	IdempotencyKey string          `json:"idempotencyKey,omitempty"`

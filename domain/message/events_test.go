@@ -33,7 +33,7 @@ func samples() []message.Event {
 			OnAmbiguous: message.AmbiguityResend, SendAt: at(time.Minute), ExpiresAt: at(time.Hour),
 			Template: "login_code", Fingerprint: "5f1c",
 			Personal: message.QueuedPersonal{
-				To: "+491701234567", Content: json.RawMessage(`{"name":"login_code","language":{"code":"de"}}`),
+				To: "+491701234567", ToUserID: "DE.13491208655302741918", Content: json.RawMessage(`{"name":"login_code","language":{"code":"de"}}`),
 				ReplyTo: "wamid.reply", IdempotencyKey: "order-1", Labels: []message.Label{{Name: "campaign", Value: "spring"}},
 			},
 		},

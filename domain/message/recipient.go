@@ -42,6 +42,9 @@ const (
 // use there. It does not check number ranges: those are assigned faster than any
 // table of them is updated. The error names the field "to".
 func ParseNumber(s string) (string, error) {
+	if IsUserID(strings.Trim(s, " \t\r\n")) {
+		return "", domain.Invalid(fieldTo, "is a user ID of WhatsApp; give it as toUserId")
+	}
 	digits, err := digitsOf(s)
 	if err != nil {
 		return "", domain.Invalid(fieldTo, "%s; give the number with its country code, such as +14155550101", err)

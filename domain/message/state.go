@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -28,8 +29,11 @@ type Record struct {
 // A Message is the state that the events of one message fold to. It is a value: changing a
 // copy doesn't change the original. The zero Message has no events.
 type Message struct {
-	Sender         string
+	Sender string
+	// To is the recipient's number in E.164, and ToUserID their user ID. A message has one of
+	// the two, until the recipient is erased.
 	To             string
+	ToUserID       string
 	Kind           Kind
 	Content        json.RawMessage
 	Template       string
@@ -135,7 +139,11 @@ func (m Message) Exists() bool { return m.Status != "" }
 
 // Erased reports whether the recipient was erased: there is no one to send to and nothing to
 // send. Every message has a recipient when it is queued.
-func (m Message) Erased() bool { return m.Exists() && m.To == "" }
+func (m Message) Erased() bool { return m.Exists() && m.Recipient() == "" }
+
+// Recipient returns the number or the user ID that the message is to, or "" if the recipient
+// was erased.
+func (m Message) Recipient() string { return cmp.Or(m.To, m.ToUserID) }
 
 // OpenCall returns the call in flight, or nil if there is none.
 func (m Message) OpenCall() *Call {

@@ -102,11 +102,14 @@ func ValidateIdempotencyKey(key string) error {
 	return domain.CheckLine("idempotencyKey", key, 1, maxIdempotencyKey)
 }
 
-// NamesRecipient reports whether an idempotency key contains the recipient's number, in
-// E.164: a run of digits that is exactly the number's. The message's ID is derived from the
-// key and stays when the recipient is erased, so anyone who knows the number could find out
-// that they got the message.
+// NamesRecipient reports whether an idempotency key contains the recipient: a run of digits
+// that is exactly their number's, in E.164, or their user ID. The message's ID is derived from
+// the key and stays when the recipient is erased, so anyone who knows the number could find
+// out that they got the message.
 func NamesRecipient(key, to string) bool {
+	if IsUserID(to) {
+		return strings.Contains(key, to)
+	}
 	digits := strings.TrimPrefix(to, "+")
 	isDigit := func(b byte) bool { return '0' <= b && b <= '9' }
 	for from := 0; digits != ""; {

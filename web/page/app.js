@@ -103,7 +103,7 @@ var SetRule = {
 var Messages = {
 	name: "Messages",
 	scopes: ["READ"],
-	text: "query Messages($filter: MessageFilter, $first: Int!, $after: String) { messages(filter: $filter, first: $first, after: $after) { edges { cursor node { ...MessageRow } } pageInfo { hasNextPage endCursor } } } fragment MessageRow on Message { id to type status priority attempts cursor queuedAt sentAt sender { id } failure { code category } }"
+	text: "query Messages($filter: MessageFilter, $first: Int!, $after: String) { messages(filter: $filter, first: $first, after: $after) { edges { cursor node { ...MessageRow } } pageInfo { hasNextPage endCursor } } } fragment MessageRow on Message { id to toUserId type status priority attempts cursor queuedAt sentAt sender { id } failure { code category } }"
 };
 var MessageCounts = {
 	name: "MessageCounts",
@@ -113,12 +113,12 @@ var MessageCounts = {
 var MessageUpdates = {
 	name: "MessageUpdates",
 	scopes: ["READ"],
-	text: "subscription MessageUpdates($senderId: ID, $statuses: [MessageStatus!], $after: String) { messageUpdates(senderId: $senderId, statuses: $statuses, after: $after) { cursor at message { ...MessageRow } } } fragment MessageRow on Message { id to type status priority attempts cursor queuedAt sentAt sender { id } failure { code category } }"
+	text: "subscription MessageUpdates($senderId: ID, $statuses: [MessageStatus!], $after: String) { messageUpdates(senderId: $senderId, statuses: $statuses, after: $after) { cursor at message { ...MessageRow } } } fragment MessageRow on Message { id to toUserId type status priority attempts cursor queuedAt sentAt sender { id } failure { code category } }"
 };
 var OneMessage = {
 	name: "OneMessage",
 	scopes: ["READ"],
-	text: "query OneMessage($id: ID!, $audit: Boolean!) { message(id: $id) { id idempotencyKey to type status priority attempts calls statusReason sentTwice heldForQuality cursor onAmbiguous replyTo whatsappId content queuedAt sendAt expiresAt sentAt deliveredAt readAt retryAt erasedAt sender { id name } labels { name value } failure { ...Failure } attemptLog { call startedAt endedAt outcome settledBy whatsappId failure { ...Failure } } history(first: 200) @include(if: $audit) { edges { node { ...LoggedEvent } } pageInfo { hasNextPage endCursor } } } } fragment Failure on MessageFailure { code category class message details httpStatus advice fbtraceId at } fragment LoggedEvent on Event { id type stream revision recordedAt occurredAt data correlationId by { kind id name onBehalfOf } }"
+	text: "query OneMessage($id: ID!, $audit: Boolean!) { message(id: $id) { id idempotencyKey to toUserId type status priority attempts calls statusReason sentTwice heldForQuality cursor onAmbiguous replyTo whatsappId content queuedAt sendAt expiresAt sentAt deliveredAt readAt retryAt erasedAt sender { id name } labels { name value } failure { ...Failure } attemptLog { call startedAt endedAt outcome settledBy whatsappId failure { ...Failure } } history(first: 200) @include(if: $audit) { edges { node { ...LoggedEvent } } pageInfo { hasNextPage endCursor } } } } fragment Failure on MessageFailure { code category class message details httpStatus advice fbtraceId at } fragment LoggedEvent on Event { id type stream revision recordedAt occurredAt data correlationId by { kind id name onBehalfOf } }"
 };
 var OneMessageUpdates = {
 	name: "OneMessageUpdates",
@@ -138,7 +138,7 @@ var Cancel = {
 var DeadLetters = {
 	name: "DeadLetters",
 	scopes: ["READ"],
-	text: "query DeadLetters($filter: DeadLetterFilter, $first: Int!, $after: String) { deadLetters(filter: $filter, first: $first, after: $after) { totalCount byCategory { category count } edges { cursor node { at attempts message { id to type queuedAt sender { id } } failure { ...Failure } } } pageInfo { hasNextPage endCursor } } } fragment Failure on MessageFailure { code category class message details httpStatus advice fbtraceId at }"
+	text: "query DeadLetters($filter: DeadLetterFilter, $first: Int!, $after: String) { deadLetters(filter: $filter, first: $first, after: $after) { totalCount byCategory { category count } edges { cursor node { at attempts message { id to toUserId type queuedAt sender { id } } failure { ...Failure } } } pageInfo { hasNextPage endCursor } } } fragment Failure on MessageFailure { code category class message details httpStatus advice fbtraceId at }"
 };
 var Requeue = {
 	name: "Requeue",
@@ -1195,6 +1195,9 @@ var priorities = [
 	"BULK"
 ];
 var uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+var userId = /^[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$/;
+/** Reports whether the text is a WhatsApp user ID, which people who hide their number have. */
+var isUserId = (text) => userId.test(text.trim());
 var phone = /^\+?[\d\s()./-]+$/;
 function isPhone(text) {
 	const digits = text.replace(/\D/g, "").length;
@@ -1204,7 +1207,7 @@ var enumName = (text) => text.trim().toUpperCase().replaceAll(/[\s-]+/g, "_");
 var statusNamed = (text) => statuses.find((s) => s === enumName(text) || s.replace("_", "") === enumName(text));
 var unquoted = (text) => text.replace(/^"(.*)"$/, "$1");
 /**
-* Recognizes a message ID, a phone number, a wamid, name=value, a status, or word:value for each filter, in any combination.
+* Recognizes a message ID, a phone number, a user ID, a wamid, name=value, a status, or word:value for each filter, in any combination.
 * Anything else is an idempotency key.
 */
 function recognize(typed) {
@@ -1220,7 +1223,7 @@ function recognize(typed) {
 	return found;
 }
 function take(found, part) {
-	const named = /^(id|to|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.+)$/i.exec(part);
+	const named = /^(id|to|user|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.+)$/i.exec(part);
 	if (named) {
 		const value = unquoted(named[2]);
 		switch (named[1].toLowerCase()) {
@@ -1231,6 +1234,9 @@ function take(found, part) {
 			case "phone":
 			case "number":
 				found.to = value;
+				return true;
+			case "user":
+				found.user = value;
 				return true;
 			case "key":
 				found.key = value;
@@ -1271,6 +1277,7 @@ function take(found, part) {
 	if (uuid.test(part)) found.id = part.toLowerCase();
 	else if (/^wamid\./i.test(part)) found.wamid = part;
 	else if (isPhone(part)) found.to = part;
+	else if (userId.test(part)) found.user = part;
 	else if (statusNamed(part)) found.status = [...found.status ?? [], statusNamed(part)];
 	else return takeLabel(found, part);
 	return true;
@@ -1289,6 +1296,7 @@ function describe(filters) {
 	const parts = [];
 	if (filters.id) parts.push(`message ID ${filters.id}`);
 	if (filters.to) parts.push(`phone number ${filters.to}`);
+	if (filters.user) parts.push(`user ID ${filters.user}`);
 	if (filters.wamid) parts.push("WhatsApp ID");
 	if (filters.key) parts.push(`idempotency key ${filters.key}`);
 	for (const { name, value } of filters.labels ?? []) parts.push(`label ${name} = ${value}`);
@@ -1306,6 +1314,7 @@ function toQuery(filters) {
 	const query = new URLSearchParams();
 	for (const name of [
 		"to",
+		"user",
 		"key",
 		"wamid",
 		"sender",
@@ -1326,6 +1335,7 @@ function fromQuery(query) {
 	const filters = {};
 	for (const name of [
 		"to",
+		"user",
 		"key",
 		"wamid",
 		"sender",
@@ -2297,6 +2307,7 @@ function messageFilter(filters) {
 		senderId: filters.sender ?? null,
 		status: filters.status ?? null,
 		to: filters.to ?? null,
+		toUserId: filters.user ?? null,
 		idempotencyKey: filters.key ?? null,
 		whatsappId: filters.wamid ?? null,
 		labels: filters.labels ?? null,
@@ -2385,7 +2396,7 @@ var messageTable = (rows) => table({
 	href: link(["messages", message.id]),
 	title: message.id,
 	"aria-label": `Message ${message.id}`
-}, shortId(message.id))), h("td", { class: "mono" }, message.to ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number" }, message.attempts), h("td", { class: "number" }, age(since(message.queuedAt) / 1e3)))));
+}, shortId(message.id))), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number" }, message.attempts), h("td", { class: "number" }, age(since(message.queuedAt) / 1e3)))));
 /** The newest messages, updated live. */
 var Feed = class {
 	rows = /* @__PURE__ */ new Map();
@@ -2656,10 +2667,7 @@ function page(m, changed) {
 		"DELIVERED",
 		"READ"
 	].includes(m.status) ? failureCard(m) : null, card("Facts", { id: "facts" }, null, facts([
-		["To", m.to === null ? "erased" : may("PERSONAL") ? h("a", {
-			class: "mono",
-			href: `#/messages?to=${encodeURIComponent(m.to)}`
-		}, m.to) : mono(m.to)],
+		["To", recipient(m)],
 		["Sender", h("a", { href: `#/senders/${encodeURIComponent(m.sender.id)}` }, m.sender.name)],
 		["Type", `${words(m.type)}, ${laneName(m.priority)} lane`],
 		["Attempts", `${count(m.attempts)}, in ${plural(m.calls, "call")}`],
@@ -2696,6 +2704,15 @@ function page(m, changed) {
 		id: "attempts",
 		class: "wide"
 	}, null, attempts(m)));
+}
+/** The recipient, as a link to their messages. A masked one is no link, because a search would find nothing. */
+function recipient(m) {
+	const shown = m.to ?? m.toUserId;
+	if (shown === null) return "erased";
+	return may("PERSONAL") ? h("a", {
+		class: "mono",
+		href: `#/messages?${m.to === null ? "user" : "to"}=${encodeURIComponent(shown)}`
+	}, shown) : mono(shown);
 }
 function actions$1(m, changed) {
 	const shown = [], reasons = /* @__PURE__ */ new Set();
@@ -3071,7 +3088,7 @@ function deadLetters(route) {
 			href: link(["messages", message.id]),
 			title: message.id,
 			"aria-label": `Message ${message.id}`
-		}, shortId(message.id))), cell("To", { class: "mono" }, message.to ?? "erased"), cell("Sender", null, message.sender.id), h("td", { class: "wrap" }, h("p", null, chip(words(failure.category), "bad"), " ", failure.message, failure.code === null ? null : h("span", { class: "quiet" }, ` code ${failure.code}`)), h("p", { class: "quiet" }, failure.advice)), cell("Attempts", { class: "number" }, attempts), cell("Dead for", { class: "number" }, ago(at))))));
+		}, shortId(message.id))), cell("To", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), cell("Sender", null, message.sender.id), h("td", { class: "wrap" }, h("p", null, chip(words(failure.category), "bad"), " ", failure.message, failure.code === null ? null : h("span", { class: "quiet" }, ` code ${failure.code}`)), h("p", { class: "quiet" }, failure.advice)), cell("Attempts", { class: "number" }, attempts), cell("Dead for", { class: "number" }, ago(at))))));
 	}
 	function pager(current) {
 		return h("div", { class: "pager" }, button("Newer", () => turn(cursors.slice(0, -1)), { disabled: cursors.length <= 1 }), h("span", { class: "quiet" }, `Page ${cursors.length} of ${Math.max(1, Math.ceil(current.totalCount / pageSize$2))}`), button("Older", () => turn([...cursors, current.pageInfo.endCursor]), { disabled: !current.pageInfo.hasNextPage }), h("span", { class: "quiet" }, plural(current.edges.length, "row")));
@@ -3786,7 +3803,7 @@ function queue(route) {
 			form.elements.namedItem("body")?.select();
 		} catch (error) {
 			fault = error instanceof ServerAway ? "No response. Press Queue again: the message will not be sent twice." : messageOf(error);
-			markField(form, error instanceof Refused ? error.field : error instanceof WrongField ? error.field : null);
+			markField(form, error instanceof Refused ? inputOf(error.field) : error instanceof WrongField ? error.field : null);
 		}
 		busy = false;
 		refresh();
@@ -3812,10 +3829,8 @@ function queue(route) {
 			}, h("div", { class: "row" }, field("Sender", h("select", {
 				name: "senderId",
 				required: true
-			}, options((state.senders ?? []).map(({ id, name }) => [id, `${name} (${id})`]), chosen))), field("Number", h("input", {
+			}, options((state.senders ?? []).map(({ id, name }) => [id, `${name} (${id})`]), chosen))), field("Number or user ID", h("input", {
 				name: "to",
-				type: "tel",
-				inputmode: "tel",
 				autocomplete: "off",
 				placeholder: "+1 415 555 0101",
 				required: true,
@@ -3902,6 +3917,8 @@ var WrongField = class extends Error {
 		this.field = name;
 	}
 };
+/** Returns the name of the form's input for a field of the request: both kinds of recipients are in one. */
+var inputOf = (name) => name === "toUserId" ? "to" : name;
 function read(held, kind) {
 	const labels = (held.labels ?? "").split(",").map((label) => label.trim()).filter(Boolean).map((label) => {
 		const at = label.indexOf("=");
@@ -3913,7 +3930,7 @@ function read(held, kind) {
 	});
 	return {
 		senderId: held.senderId ?? "",
-		to: held.to ?? "",
+		...isUserId(held.to ?? "") ? { toUserId: held.to } : { to: held.to ?? "" },
 		content: contentOf(held, kind),
 		priority: held.priority,
 		onAmbiguous: held.onAmbiguous,

@@ -46,6 +46,7 @@ type call struct {
 
 	request   *request
 	to        recipient
+	dropped   bool // accepted, and never delivered
 	key       uint64
 	afterEcho bool
 }
@@ -126,6 +127,12 @@ func (c *call) read() *apiError {
 	if request.isReceipt() {
 		return request.validateReceipt()
 	}
+	if given := request.To; c.set.DropUserIDsInTo && isUserID(given) {
+		c.dropped = true
+		c.to = recipient{waID: digitsIn(given)}
+		c.entry.To = c.to.key()
+		return nil
+	}
 	if c.to, err = request.validate(c.number); err != nil {
 		return err
 	}
@@ -184,7 +191,7 @@ func authorize(r *http.Request, set *settings) *apiError {
 // too many updates were pending. In that case, nothing was accepted and the call is over.
 func (c *call) accept(f *fate) bool {
 	var updates []planned
-	if c.set.WebhookURL != "" {
+	if c.set.WebhookURL != "" && !c.dropped {
 		updates = f.plan(c.request.Type, time.Duration(c.set.WebhookDelay))
 	}
 	if c.s.outbox.reserve(c.r.Context(), len(updates)) != nil {
@@ -194,11 +201,11 @@ func (c *call) accept(f *fate) bool {
 	}
 	c.entry.Accepted = true
 	c.entry.Wamid = newWamid(c.to, false, c.s.run, c.s.wamids.Add(1))
-	c.number.accepted(c.to)
+	peer := c.number.accepted(c.to, c.set.UserIDs)
 	c.s.ledger.accept(c.key, c.afterEcho)
 	if len(updates) > 0 {
 		m := &message{
-			key: c.key, number: c.number, wamid: c.entry.Wamid, peer: c.to, callback: c.request.Callback, failCode: f.failCode,
+			key: c.key, number: c.number, wamid: c.entry.Wamid, peer: peer, callback: c.request.Callback, failCode: f.failCode,
 		}
 		if !f.failsLater { // Meta charges for delivered messages
 			m.price = c.number.price(c.request.Type, c.entry.At, c.set.FreeServiceMessages)

@@ -92,6 +92,12 @@ type Control struct {
 	FailAfterAcceptRate float64 `json:"fail_after_accept_rate" help:"Share of accepted messages whose only status is failed." default:"0"`
 	// FailAfterAcceptCodes are the codes for FailAfterAcceptRate, with equal probability.
 	FailAfterAcceptCodes []int `json:"fail_after_accept_codes" help:"Error codes of failed statuses." default:"131026"`
+	// UserIDs makes webhooks report the business-scoped user ID of everyone, as Meta does since April 2026. Those of
+	// people who are known only by their user ID report it in any case.
+	UserIDs bool `json:"user_ids" name:"user-ids" help:"Report everyone's business-scoped user ID in webhooks, as Meta does since April 2026." default:"false"`
+	// DropUserIDsInTo accepts messages with a user ID in to, and drops them without a status, which Meta sometimes does.
+	// Otherwise, they fail with 100.
+	DropUserIDsInTo bool `json:"drop_user_ids_in_to" name:"drop-user-ids-in-to" help:"Accept and drop messages with a user ID in to, instead of refusing them with 100." default:"false"`
 	// FreeServiceMessages is the number of messages without a template that a number can send in a month before they
 	// are charged. Meta allows 1,000 since 2026-10-01.
 	FreeServiceMessages int `json:"free_service_messages" help:"Messages without a template per number and month that the pricing of statuses shows as free." default:"1000"`

@@ -56,7 +56,7 @@ func (n *number) writers(share float64, clock func() time.Duration) []recipient 
 	var peers []recipient
 	for ; n.inbound >= 1; n.inbound-- {
 		n.load.add(clock())
-		peers = append(peers, recipient{waID: n.recent[rand.IntN(len(n.recent))]})
+		peers = append(peers, n.recent[rand.IntN(len(n.recent))])
 	}
 	return peers
 }

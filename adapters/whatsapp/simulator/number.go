@@ -23,7 +23,7 @@ type number struct {
 	load     window // what counts toward the throughput: calls that were let through, and inbound messages
 	pairs    pairs
 	figures  NumberStats
-	recent   []string // a ring buffer of recipients
+	recent   []recipient // a ring buffer
 	recentAt int
 	inbound  float64 // the fraction of an inbound message that is due
 	freeUsed int     // the free service messages of freeMonth
@@ -65,20 +65,30 @@ func (n *number) admitPair(recipient string, clock func() time.Duration) bool {
 	return n.pairs.admit(recipient, clock())
 }
 
-// accepted counts an accepted message and remembers its recipient.
-func (n *number) accepted(to recipient) {
+// accepted counts an accepted message and remembers its recipient. It returns the recipient as webhooks report them: with
+// the user ID of a phone number if userIDs is set, and with the phone number of a user ID if the business wrote to that
+// number recently.
+func (n *number) accepted(to recipient, userIDs bool) recipient {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.figures.Accepted++
+	if to.waID != "" && userIDs {
+		to.user = UserID(to.waID)
+	}
 	if to.waID == "" {
-		return
+		for _, known := range n.recent {
+			if known.user == to.user {
+				to.waID = known.waID
+			}
+		}
 	}
 	if len(n.recent) < recentRecipients {
-		n.recent = append(n.recent, to.waID)
-		return
+		n.recent = append(n.recent, to)
+		return to
 	}
-	n.recent[n.recentAt] = to.waID
+	n.recent[n.recentAt] = to
 	n.recentAt = (n.recentAt + 1) % recentRecipients
+	return to
 }
 
 // price returns the price of a message that was accepted at that time. In each month, the number's first free service

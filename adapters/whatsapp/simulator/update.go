@@ -3,6 +3,7 @@ package simulator
 import (
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -138,7 +139,12 @@ func appendChange(b []byte, n *number, inbound bool, batch []pendingUpdate) []by
 		b = append(b, `],"messages":[`...)
 		each(appendInbound)
 	} else {
-		b = append(b, `},"statuses":[`...)
+		b = append(b, '}')
+		if contacts := appendContacts(nil, n, batch); contacts != nil {
+			b = append(b, `,"contacts":[`...)
+			b = append(append(b, contacts...), ']')
+		}
+		b = append(b, `,"statuses":[`...)
 		each(appendStatus)
 	}
 	return append(b, `]},"field":"messages"}`...)
@@ -151,12 +157,15 @@ func appendStatus(b []byte, o pendingUpdate) []byte {
 	b = append(b, statusNames[o.kind]...)
 	b = append(b, `","timestamp":"`...)
 	b = strconv.AppendInt(b, o.unix, 10)
-	if o.message.peer.waID != "" {
-		b = append(b, `","recipient_id":`...)
-		b = appendString(b, o.message.peer.waID)
-	} else {
-		b = append(b, `","recipient_user_id":`...)
-		b = appendString(b, o.message.peer.user)
+	b = append(b, '"')
+	peer := o.message.peer
+	if peer.waID != "" {
+		b = append(b, `,"recipient_id":`...)
+		b = appendString(b, peer.waID)
+	}
+	if peer.user != "" && (peer.waID == "" || o.kind != statusFailed) {
+		b = append(b, `,"recipient_user_id":`...)
+		b = appendString(b, peer.user)
 	}
 	if o.message.callback != "" {
 		b = append(b, `,"biz_opaque_callback_data":`...)
@@ -186,18 +195,47 @@ func appendStatusError(b []byte, code int) []byte {
 	return append(b, `},"href":"https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/"}]`...)
 }
 
+// appendContacts appends the recipients of the number's statuses that have a user ID, each once. Meta omits those of
+// failed messages.
+func appendContacts(b []byte, n *number, batch []pendingUpdate) []byte {
+	var listed []recipient
+	for _, o := range batch {
+		peer := o.message.peer
+		if o.message.number != n || o.kind >= statusFailed || peer.user == "" || slices.Contains(listed, peer) {
+			continue
+		}
+		if listed = append(listed, peer); len(listed) > 1 {
+			b = append(b, ',')
+		}
+		b = appendProfile(b, o)
+	}
+	return b
+}
+
 func appendProfile(b []byte, o pendingUpdate) []byte {
-	b = append(b, `{"profile":{"name":"Ada Example"},"wa_id":`...)
-	b = appendString(b, o.message.peer.waID)
-	return append(b, '}')
+	b = append(b, `{"profile":{"name":"Ada Example"}`...)
+	return append(appendIDs(b, o.message.peer, "wa_id", "user_id"), '}')
+}
+
+// appendIDs appends the IDs of a person that are known.
+func appendIDs(b []byte, peer recipient, waID, user string) []byte {
+	for _, id := range [][2]string{{waID, peer.waID}, {user, peer.user}} {
+		if id[1] != "" {
+			b = append(b, `,"`...)
+			b = append(b, id[0]...)
+			b = append(b, `":`...)
+			b = appendString(b, id[1])
+		}
+	}
+	return b
 }
 
 func appendInbound(b []byte, o pendingUpdate) []byte {
-	b = append(b, `{"from":`...)
-	b = appendString(b, o.message.peer.waID)
-	b = append(b, `,"id":"`...)
+	b = append(b, `{"id":"`...)
 	b = append(b, o.message.wamid...)
-	b = append(b, `","timestamp":"`...)
+	b = append(b, '"')
+	b = appendIDs(b, o.message.peer, "from", "from_user_id")
+	b = append(b, `,"timestamp":"`...)
 	b = strconv.AppendInt(b, o.unix, 10)
 	return append(b, `","type":"text","text":{"body":"Thank you!"}}`...)
 }

@@ -1,6 +1,8 @@
 package simulator
 
 import (
+	"fmt"
+	"hash/fnv"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -14,8 +16,8 @@ const (
 	maxContacts      = 257
 	maxLink          = 2000
 	minPhoneDigits   = 7
-	maxPhoneDigits   = 15 // E.164
-	maxBSUID         = 160
+	maxPhoneDigits   = 15  // E.164
+	maxUserID        = 128 // after the country
 	kindText         = "text"
 	kindTemplate     = "template"
 	kindReaction     = "reaction"
@@ -24,7 +26,7 @@ const (
 	messagingProduct = "whatsapp"
 )
 
-// recipient is the recipient of a message: a WhatsApp ID (digits) or a business-scoped user ID.
+// recipient is a person: by a WhatsApp ID (digits), a business-scoped user ID, or both.
 type recipient struct {
 	waID string
 	user string
@@ -97,17 +99,45 @@ func (r *request) recipient() (recipient, *apiError) {
 		return recipient{}, detailed(131008, "The parameter to is required.")
 	}
 	if r.To == "" {
-		country, id, ok := strings.Cut(r.Recipient, ".")
-		if !ok || len(country) != 2 || id == "" || len(r.Recipient) > maxBSUID {
+		if !isUserID(r.Recipient) {
 			return recipient{}, detailed(131009, "recipient is not a business-scoped user id")
 		}
 		return recipient{user: r.Recipient}, nil
+	}
+	if isUserID(r.To) {
+		return recipient{}, detailed(100, "Param to must be a phone number. Use the param recipient for a business-scoped user id.")
 	}
 	waID, ok := whatsAppID(r.To)
 	if !ok {
 		return recipient{}, detailed(131009, "to is not a valid phone number")
 	}
 	return recipient{waID: waID}, nil
+}
+
+// isUserID reports whether s is a business-scoped user ID or a parent one.
+func isUserID(s string) bool {
+	country, id, ok := strings.Cut(s, ".")
+	id = strings.TrimPrefix(id, "ENT.")
+	return ok && len(country) == 2 && country == strings.ToUpper(country) && id != "" && len(id) <= maxUserID &&
+		strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") == ""
+}
+
+// UserID returns the business-scoped user ID of the person with a WhatsApp ID, the digits of their phone number.
+func UserID(waID string) string {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte("user " + waID)) // a hash's Write never fails
+	return fmt.Sprintf("US.%020d", h.Sum64())
+}
+
+// digitsIn returns the digits of s, at most as many as a phone number has.
+func digitsIn(s string) string {
+	digits := strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
+	return digits[:min(len(digits), maxPhoneDigits)]
 }
 
 // whatsAppID converts a phone number to the ID of its owner: the digits, without the ninth digit that was later added

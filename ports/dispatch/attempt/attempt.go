@@ -42,8 +42,9 @@ type CallRequest struct {
 	// the vault; if empty, the server's default is used.
 	PhoneNumberID string
 	TokenID       string
-	// To is the recipient in E.164.
+	// To is the recipient in E.164. UserID is their user ID, if the call is not to a number.
 	To      string
+	UserID  string
 	Kind    message.Kind
 	Content json.RawMessage
 	// ReplyTo is the wamid that the message replies to, or empty.
@@ -328,7 +329,7 @@ func (a *attempt) send(call *message.Call, s sender.Sender) message.CallResult {
 	m := &a.loaded.Message
 	return a.opts.Caller.Send(ctx, CallRequest{
 		SenderID: s.ID, PhoneNumberID: s.PhoneNumberID, TokenID: s.TokenID,
-		To: m.To, Kind: m.Kind, Content: m.Content, ReplyTo: m.ReplyTo,
+		To: m.To, UserID: m.ToUserID, Kind: m.Kind, Content: m.Content, ReplyTo: m.ReplyTo,
 		MessageID: a.loaded.ID, Call: call.Number, Written: a.slot.Written,
 	})
 }

@@ -29,7 +29,7 @@ func (c *Caller) Send(ctx context.Context, r dispatch.CallRequest) message.CallR
 		return message.NotCalled{} // the vault is unavailable; WhatsApp was not called
 	}
 	body, err := whatsapp.Payload{
-		To: r.To, Kind: r.Kind, Content: r.Content, ReplyTo: r.ReplyTo,
+		To: r.To, UserID: r.UserID, Kind: r.Kind, Content: r.Content, ReplyTo: r.ReplyTo,
 		CallbackData: whatsapp.CallbackData(r.MessageID.String(), r.Call),
 	}.JSON()
 	if err != nil {

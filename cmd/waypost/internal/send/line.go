@@ -92,7 +92,7 @@ func newLineReader(in *bufio.Reader, format Format, keys lineKeys, defaults map[
 // sendColumns returns the columns of a CSV file, except parameters and labels.
 func sendColumns() []string {
 	return []string{
-		"to", "key", "sender", "text", "template", "language", "content", "priority", "send_at", "expires_at", "on_ambiguous", "reply_to",
+		"to", "to_user_id", "key", "sender", "text", "template", "language", "content", "priority", "send_at", "expires_at", "on_ambiguous", "reply_to",
 	}
 }
 
@@ -138,8 +138,8 @@ func (l *lineReader) checkHeader() error {
 		}
 		seen[name] = true
 	}
-	if !seen["to"] {
-		return errors.New("the header has no column to, which holds the recipients")
+	if !seen["to"] && !seen["to_user_id"] {
+		return errors.New("the header has neither a column to nor to_user_id, which hold the recipients")
 	}
 	return nil
 }
@@ -232,7 +232,7 @@ func (l *lineReader) valuesOf(cells []string) (given map[string]string, problem 
 // isWord reports whether a column holds words of a computer, in which spaces at
 // the ends mean nothing, and not text, of which nothing is changed.
 func isWord(column string) bool {
-	return slices.Contains([]string{"to", "sender", "template", "language", "priority", "send_at", "expires_at", "on_ambiguous", "reply_to"}, column)
+	return slices.Contains([]string{"to", "to_user_id", "sender", "template", "language", "priority", "send_at", "expires_at", "on_ambiguous", "reply_to"}, column)
 }
 
 // completed is a line with what the defaults add to it. One with content of its
@@ -261,7 +261,7 @@ func NewInput(given map[string]string) (map[string]any, error) {
 	}
 	input := make(map[string]any)
 	for column, member := range map[string]string{
-		"to": "to", "sender": "senderId", "key": "idempotencyKey", "priority": "priority",
+		"to": "to", "to_user_id": "toUserId", "sender": "senderId", "key": "idempotencyKey", "priority": "priority",
 		"on_ambiguous": "onAmbiguous", "reply_to": "replyTo",
 	} {
 		if cells[column] != "" {

@@ -11,6 +11,9 @@ test("typed text is recognized", () => {
     ["+1 415 555 0101", { to: "+1 415 555 0101" }],
     ["(415) 555-0101 22", { to: "(415) 555-0101 22" }],
     ["4915123456789", { to: "4915123456789" }],
+    ["US.13491208655302741918", { user: "US.13491208655302741918" }],
+    ["failed GB.ENT.705a", { status: ["FAILED"], user: "GB.ENT.705a" }],
+    ["user:GB.1", { user: "GB.1" }],
     ["1042", { key: "1042" }],
     ["order-1042", { key: "order-1042" }],
     ["wamid.HBgLMTQxNTU1NTAxMDE=", { wamid: "wamid.HBgLMTQxNTU1NTAxMDE=" }],
@@ -33,7 +36,7 @@ test("typed text is recognized", () => {
 
 test("filters can be converted to a link and back", () => {
   const filters: Filters = {
-    to: "+14155550101", key: "order 7&8", wamid: "wamid.A=", sender: "demo", type: "TEXT", priority: "BULK", template: "hello",
+    to: "+14155550101", user: "GB.1", key: "order 7&8", wamid: "wamid.A=", sender: "demo", type: "TEXT", priority: "BULK", template: "hello",
       category: "recipient", code: 131026,
     status: ["FAILED", "EXPIRED"], labels: [{ name: "a", value: "b=c" }],
   };

@@ -3,6 +3,7 @@
 export interface Filters {
   id?: string;
   to?: string;
+  user?: string;
   key?: string;
   wamid?: string;
   status?: string[];
@@ -23,6 +24,10 @@ export const types = ["TEXT", "TEMPLATE", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT",
 export const priorities = ["OTP", "TRANSACTIONAL", "BULK"] as const;
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const userId = /^[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$/;
+/** Reports whether the text is a WhatsApp user ID, which people who hide their number have. */
+export const isUserId = (text: string): boolean => userId.test(text.trim());
+
 const phone = /^\+?[\d\s()./-]+$/;
 
 function isPhone(text: string): boolean {
@@ -36,7 +41,7 @@ const statusNamed = (text: string): string | undefined => statuses.find(s => s =
 const unquoted = (text: string): string => text.replace(/^"(.*)"$/, "$1");
 
 /**
- * Recognizes a message ID, a phone number, a wamid, name=value, a status, or word:value for each filter, in any combination.
+ * Recognizes a message ID, a phone number, a user ID, a wamid, name=value, a status, or word:value for each filter, in any combination.
  * Anything else is an idempotency key.
  */
 export function recognize(typed: string): Filters {
@@ -56,12 +61,13 @@ export function recognize(typed: string): Filters {
 }
 
 function take(found: Filters, part: string): boolean {
-  const named = /^(id|to|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.+)$/i.exec(part);
+  const named = /^(id|to|user|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.+)$/i.exec(part);
   if (named) {
     const value = unquoted(named[2]!);
     switch (named[1]!.toLowerCase()) {
       case "id": found.id = value; return true;
       case "to": case "phone": case "number": found.to = value; return true;
+      case "user": found.user = value; return true;
       case "key": found.key = value; return true;
       case "wamid": found.wamid = value; return true;
       case "sender": found.sender = value; return true;
@@ -82,6 +88,7 @@ function take(found: Filters, part: string): boolean {
   if (uuid.test(part)) found.id = part.toLowerCase();
   else if (/^wamid\./i.test(part)) found.wamid = part;
   else if (isPhone(part)) found.to = part;
+  else if (userId.test(part)) found.user = part;
   else if (statusNamed(part)) found.status = [...(found.status ?? []), statusNamed(part)!];
   else return takeLabel(found, part);
   return true;
@@ -99,6 +106,7 @@ export function describe(filters: Filters): string[] {
   const parts: string[] = [];
   if (filters.id) parts.push(`message ID ${filters.id}`);
   if (filters.to) parts.push(`phone number ${filters.to}`);
+  if (filters.user) parts.push(`user ID ${filters.user}`);
   if (filters.wamid) parts.push("WhatsApp ID");
   if (filters.key) parts.push(`idempotency key ${filters.key}`);
   for (const { name, value } of filters.labels ?? []) parts.push(`label ${name} = ${value}`);
@@ -115,7 +123,7 @@ export function describe(filters: Filters): string[] {
 /** Converts filters to the query of a link. fromQuery converts it back. */
 export function toQuery(filters: Filters): URLSearchParams {
   const query = new URLSearchParams();
-  for (const name of ["to", "key", "wamid", "sender", "type", "priority", "template", "category"] as const) {
+  for (const name of ["to", "user", "key", "wamid", "sender", "type", "priority", "template", "category"] as const) {
     const value = filters[name];
     if (value) query.set(name, value);
   }
@@ -127,7 +135,7 @@ export function toQuery(filters: Filters): URLSearchParams {
 
 export function fromQuery(query: URLSearchParams): Filters {
   const filters: Filters = {};
-  for (const name of ["to", "key", "wamid", "sender", "template", "category"] as const) {
+  for (const name of ["to", "user", "key", "wamid", "sender", "template", "category"] as const) {
     const value = query.get(name);
     if (value) filters[name] = value;
   }

@@ -162,7 +162,7 @@ export function deadLetters(route: Route): View {
         cell("Message", null,
           h("a", { class: "mono", href: link(["messages", message.id]), title: message.id, "aria-label": `Message ${message.id}` },
           shortId(message.id))),
-        cell("To", { class: "mono" }, message.to ?? "erased"),
+        cell("To", { class: "mono" }, message.to ?? message.toUserId ?? "erased"),
         cell("Sender", null, message.sender.id),
         h("td", { class: "wrap" },
           h("p", null, chip(words(failure.category), "bad"), " ", failure.message, failure.code === null ? null

@@ -76,9 +76,7 @@ function page(m: Message, changed: () => void): VNode {
       h("div", { class: "tools" }, actions(m, changed))),
     m.failure && !["SENT", "DELIVERED", "READ"].includes(m.status) ? failureCard(m) : null,
     card("Facts", { id: "facts" }, null, facts([
-      ["To", m.to === null ? "erased" : may("PERSONAL")
-        ? h("a", { class: "mono", href: `#/messages?to=${encodeURIComponent(m.to)}` }, m.to)
-        : mono(m.to)], // masked, so a search would find nothing
+      ["To", recipient(m)],
       ["Sender", h("a", { href: `#/senders/${encodeURIComponent(m.sender.id)}` }, m.sender.name)],
       ["Type", `${words(m.type)}, ${laneName(m.priority)} lane`],
       ["Attempts", `${count(m.attempts)}, in ${plural(m.calls, "call")}`],
@@ -109,6 +107,15 @@ function page(m: Message, changed: () => void): VNode {
     card("Timeline", { id: "timeline", class: "wide" }, m.history ? null
       : quiet("Calls only. The recorded events require a key with the scope AUDIT."), timeline(m)),
     card("Attempts", { id: "attempts", class: "wide" }, null, attempts(m)));
+}
+
+/** The recipient, as a link to their messages. A masked one is no link, because a search would find nothing. */
+function recipient(m: Message): Child {
+  const shown = m.to ?? m.toUserId;
+  if (shown === null) return "erased";
+  return may("PERSONAL")
+    ? h("a", { class: "mono", href: `#/messages?${m.to === null ? "user" : "to"}=${encodeURIComponent(shown)}` }, shown)
+    : mono(shown);
 }
 
 function actions(m: Message, changed: () => void): Child {

@@ -51,6 +51,7 @@ export function messages(route: Route): View {
 export function messageFilter(filters: Filters): MessageFilter {
   return {
     senderId: filters.sender ?? null, status: (filters.status as MessageStatus[] | undefined) ?? null, to: filters.to ?? null,
+    toUserId: filters.user ?? null,
       idempotencyKey: filters.key ?? null,
     whatsappId: filters.wamid ?? null, labels: filters.labels ?? null, type: (filters.type as MessageFilter["type"]) ?? null,
     priority: (filters.priority as MessageFilter["priority"]) ?? null, template: filters.template ?? null,
@@ -106,7 +107,7 @@ const messageTable = (rows: readonly MessageRow[]): VNode =>
   table({ class: "messages", id: "messages" }, "Messages, newest first", columns, rows.map(message => h("tr", { key: message.id },
     h("td", null, h("a", { class: "mono", href: link(["messages", message.id]), title: message.id, "aria-label": `Message ${message.id}` },
       shortId(message.id))),
-    h("td", { class: "mono" }, message.to ?? "erased"),
+    h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"),
     h("td", { class: "extra" }, message.sender.id),
     h("td", { class: "extra" }, words(message.type)),
     h("td", { class: "extra" }, laneName(message.priority)),

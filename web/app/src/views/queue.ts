@@ -2,6 +2,7 @@
 import { ask, messageOf, Refused, ServerAway } from "../api/client.ts";
 import { Queue, type MessageContentInput, type QueueMessageInput } from "../api/operations.ts";
 import { shortId } from "../lib/format.ts";
+import { isUserId } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
 import { forbidden, refresh, state } from "../state.ts";
 import { h, type Child } from "../ui/dom.ts";
@@ -54,7 +55,7 @@ export function queue(route: Route): View {
       (form.elements.namedItem("body") as HTMLTextAreaElement | null)?.select();
     } catch (error) {
       fault = error instanceof ServerAway ? "No response. Press Queue again: the message will not be sent twice." : messageOf(error);
-      markField(form, error instanceof Refused ? error.field : error instanceof WrongField ? error.field : null);
+      markField(form, error instanceof Refused ? inputOf(error.field) : error instanceof WrongField ? error.field : null);
     }
     busy = false;
     refresh();
@@ -73,9 +74,8 @@ export function queue(route: Route): View {
             h("div", { class: "row" },
               field("Sender", h("select", { name: "senderId", required: true },
                 options((state.senders ?? []).map(({ id, name }) => [id, `${name} (${id})`] as const), chosen))),
-              field("Number", h("input",
-                { name: "to", type: "tel", inputmode: "tel", autocomplete: "off", placeholder: "+1 415 555 0101", required: true,
-                value: to }))),
+              field("Number or user ID", h("input",
+                { name: "to", autocomplete: "off", placeholder: "+1 415 555 0101", required: true, value: to }))),
             content(kind),
             h("div", { class: "row" },
               field("Lane", h("select", { name: "priority" },
@@ -130,6 +130,9 @@ class WrongField extends Error {
   }
 }
 
+/** Returns the name of the form's input for a field of the request: both kinds of recipients are in one. */
+const inputOf = (name: string | null): string | null => (name === "toUserId" ? "to" : name);
+
 function read(held: Record<string, string>, kind: Kind): QueueMessageInput {
   const labels = (held.labels ?? "").split(",").map(label => label.trim()).filter(Boolean).map(label => {
     const at = label.indexOf("=");
@@ -137,7 +140,7 @@ function read(held: Record<string, string>, kind: Kind): QueueMessageInput {
     return { name: label.slice(0, at).trim(), value: label.slice(at + 1).trim() };
   });
   return {
-    senderId: held.senderId ?? "", to: held.to ?? "", content: contentOf(held, kind),
+    senderId: held.senderId ?? "", ...(isUserId(held.to ?? "") ? { toUserId: held.to! } : { to: held.to ?? "" }), content: contentOf(held, kind),
     priority: held.priority as NonNullable<QueueMessageInput["priority"]>,
       onAmbiguous: held.onAmbiguous as NonNullable<QueueMessageInput["onAmbiguous"]>,
     ...(held.sendAt ? { sendAt: new Date(held.sendAt).toISOString() } : {}),
