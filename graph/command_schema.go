@@ -77,6 +77,8 @@ func typeSchema(schema *ast.Schema, t *ast.Type, definitions map[string]any) map
 		return map[string]any{"type": "string"}
 	case "Time":
 		return map[string]any{"type": "string", "format": "date-time"}
+	case "Duration":
+		return map[string]any{"type": "string", "format": "duration"}
 	}
 	def := schema.Types[t.NamedType]
 	switch def.Kind {

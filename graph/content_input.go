@@ -31,7 +31,7 @@ func requestOf(in QueueMessageInput) (message.Request, error) {
 		Sender: in.SenderID, To: or(in.To, ""), ToUserID: or(in.ToUserID, ""), Content: content,
 		Priority:    or(in.Priority, message.PriorityTransactional),
 		OnAmbiguous: or(in.OnAmbiguous, message.AmbiguityResend),
-		SendAt:      or(in.SendAt, time.Time{}), ExpiresAt: or(in.ExpiresAt, time.Time{}),
+		SendAt:      or(in.SendAt, time.Time{}), ExpiresAt: or(in.ExpiresAt, time.Time{}), DeliverWithin: in.DeliverWithin,
 		ReplyTo: or(in.ReplyTo, ""), IdempotencyKey: or(in.IdempotencyKey, ""), FormerKeys: in.FormerKeys,
 	}
 	for _, l := range in.Labels {

@@ -21,7 +21,7 @@ func messageFilter(ctx context.Context, in *MessageFilter) (query.MessageFilter,
 	f.SenderID, f.Status, f.IdempotencyKey, f.WhatsAppID = in.SenderID, in.Status, in.IdempotencyKey, in.WhatsappID
 	f.Type, f.Priority, f.Template, f.ErrorCode = in.Type, in.Priority, in.Template, in.ErrorCode
 	f.ErrorCategory = (*message.Category)(in.ErrorCategory)
-	f.QueuedAfter, f.QueuedBefore = in.QueuedAfter, in.QueuedBefore
+	f.Overdue, f.QueuedAfter, f.QueuedBefore = in.Overdue, in.QueuedAfter, in.QueuedBefore
 	for _, l := range in.Labels {
 		f.Labels = append(f.Labels, *l)
 	}

@@ -224,6 +224,7 @@ type ComplexityRoot struct {
 		Expired      func(childComplexity int) int
 		Failed       func(childComplexity int) int
 		Open         func(childComplexity int) int
+		Overdue      func(childComplexity int) int
 		Read         func(childComplexity int) int
 		Sent         func(childComplexity int) int
 		SentTwice    func(childComplexity int) int
@@ -245,6 +246,7 @@ type ComplexityRoot struct {
 		IdempotencyKey func(childComplexity int) int
 		Labels         func(childComplexity int) int
 		OnAmbiguous    func(childComplexity int) int
+		OverdueSince   func(childComplexity int) int
 		Pricing        func(childComplexity int) int
 		Priority       func(childComplexity int) int
 		QueuedAt       func(childComplexity int) int
@@ -309,6 +311,7 @@ type ComplexityRoot struct {
 		Expired                func(childComplexity int) int
 		Failed                 func(childComplexity int) int
 		OldestDueAge           func(childComplexity int) int
+		Overdue                func(childComplexity int) int
 		P50DeliveryLatency     func(childComplexity int) int
 		P95DeliveryLatency     func(childComplexity int) int
 		P99DeliveryLatency     func(childComplexity int) int
@@ -1292,6 +1295,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Ledger.Open(childComplexity), true
+	case "Ledger.overdue":
+		if e.ComplexityRoot.Ledger.Overdue == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Ledger.Overdue(childComplexity), true
 	case "Ledger.read":
 		if e.ComplexityRoot.Ledger.Read == nil {
 			break
@@ -1406,6 +1415,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Message.OnAmbiguous(childComplexity), true
+	case "Message.overdueSince":
+		if e.ComplexityRoot.Message.OverdueSince == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.OverdueSince(childComplexity), true
 	case "Message.pricing":
 		if e.ComplexityRoot.Message.Pricing == nil {
 			break
@@ -1688,6 +1703,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Metrics.OldestDueAge(childComplexity), true
+	case "Metrics.overdue":
+		if e.ComplexityRoot.Metrics.Overdue == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Metrics.Overdue(childComplexity), true
 	case "Metrics.p50DeliveryLatency":
 		if e.ComplexityRoot.Metrics.P50DeliveryLatency == nil {
 			break
@@ -3274,6 +3295,8 @@ func (ec *executionContext) childFields_Ledger(ctx context.Context, field graphq
 		return ec.fieldContext_Ledger_discarded(ctx, field)
 	case "sentTwice":
 		return ec.fieldContext_Ledger_sentTwice(ctx, field)
+	case "overdue":
+		return ec.fieldContext_Ledger_overdue(ctx, field)
 	case "balanced":
 		return ec.fieldContext_Ledger_balanced(ctx, field)
 	case "asOf":
@@ -3330,6 +3353,8 @@ func (ec *executionContext) childFields_Message(ctx context.Context, field graph
 		return ec.fieldContext_Message_deliveredAt(ctx, field)
 	case "readAt":
 		return ec.fieldContext_Message_readAt(ctx, field)
+	case "overdueSince":
+		return ec.fieldContext_Message_overdueSince(ctx, field)
 	case "retryAt":
 		return ec.fieldContext_Message_retryAt(ctx, field)
 	case "pricing":
@@ -3436,6 +3461,8 @@ func (ec *executionContext) childFields_Metrics(ctx context.Context, field graph
 		return ec.fieldContext_Metrics_deadLettered(ctx, field)
 	case "expired":
 		return ec.fieldContext_Metrics_expired(ctx, field)
+	case "overdue":
+		return ec.fieldContext_Metrics_overdue(ctx, field)
 	case "retried":
 		return ec.fieldContext_Metrics_retried(ctx, field)
 	case "throttled":
@@ -7555,6 +7582,29 @@ func (ec *executionContext) fieldContext_Ledger_sentTwice(_ context.Context, fie
 	return graphql.NewScalarFieldContext("Ledger", field, false, false, "Int64")
 }
 
+func (ec *executionContext) _Ledger_overdue(ctx context.Context, field graphql.CollectedField, obj *Ledger) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Ledger_overdue(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Overdue, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Ledger_overdue(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Ledger", field, false, false, "Int64")
+}
+
 func (ec *executionContext) _Ledger_balanced(ctx context.Context, field graphql.CollectedField, obj *Ledger) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8136,6 +8186,29 @@ func (ec *executionContext) _Message_readAt(ctx context.Context, field graphql.C
 	)
 }
 func (ec *executionContext) fieldContext_Message_readAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Message", field, false, false, "Time")
+}
+
+func (ec *executionContext) _Message_overdueSince(ctx context.Context, field graphql.CollectedField, obj *Message) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Message_overdueSince(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OverdueSince, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Message_overdueSince(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Message", field, false, false, "Time")
 }
 
@@ -9052,6 +9125,29 @@ func (ec *executionContext) _Metrics_expired(ctx context.Context, field graphql.
 	)
 }
 func (ec *executionContext) fieldContext_Metrics_expired(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Metrics", field, false, false, "Int64")
+}
+
+func (ec *executionContext) _Metrics_overdue(ctx context.Context, field graphql.CollectedField, obj *Metrics) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Metrics_overdue(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Overdue, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Metrics_overdue(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Metrics", field, false, false, "Int64")
 }
 
@@ -16230,7 +16326,7 @@ func (ec *executionContext) unmarshalInputMessageFilter(ctx context.Context, obj
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"senderId", "status", "to", "toUserId", "idempotencyKey", "whatsappId", "labels", "type", "priority", "template", "errorCategory", "errorCode", "queuedAfter", "queuedBefore"}
+	fieldsInOrder := [...]string{"senderId", "status", "to", "toUserId", "idempotencyKey", "whatsappId", "labels", "type", "priority", "template", "errorCategory", "errorCode", "overdue", "queuedAfter", "queuedBefore"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -16321,6 +16417,13 @@ func (ec *executionContext) unmarshalInputMessageFilter(ctx context.Context, obj
 				return it, err
 			}
 			it.ErrorCode = data
+		case "overdue":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("overdue"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Overdue = data
 		case "queuedAfter":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("queuedAfter"))
 			data, err := ec.unmarshalOTime2ᚖtimeᚐTime(ctx, v)
@@ -16486,7 +16589,7 @@ func (ec *executionContext) unmarshalInputQueueMessageInput(ctx context.Context,
 		asMap["onAmbiguous"] = "RESEND"
 	}
 
-	fieldsInOrder := [...]string{"senderId", "to", "toUserId", "idempotencyKey", "content", "priority", "sendAt", "expiresAt", "onAmbiguous", "replyTo", "labels", "formerKeys"}
+	fieldsInOrder := [...]string{"senderId", "to", "toUserId", "idempotencyKey", "content", "priority", "sendAt", "expiresAt", "deliverWithin", "onAmbiguous", "replyTo", "labels", "formerKeys"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -16549,6 +16652,13 @@ func (ec *executionContext) unmarshalInputQueueMessageInput(ctx context.Context,
 				return it, err
 			}
 			it.ExpiresAt = data
+		case "deliverWithin":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deliverWithin"))
+			data, err := ec.unmarshalODuration2ᚖtimeᚐDuration(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeliverWithin = data
 		case "onAmbiguous":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("onAmbiguous"))
 			data, err := ec.unmarshalOAmbiguityPolicy2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐAmbiguityPolicy(ctx, v)
@@ -18127,6 +18237,11 @@ func (ec *executionContext) _Ledger(ctx context.Context, sel ast.SelectionSet, o
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "overdue":
+			out.Values[i] = ec._Ledger_overdue(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "balanced":
 			out.Values[i] = ec._Ledger_balanced(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -18279,6 +18394,11 @@ func (ec *executionContext) _Message(ctx context.Context, sel ast.SelectionSet, 
 			}
 		case "readAt":
 			out.Values[i] = ec._Message_readAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "overdueSince":
+			out.Values[i] = ec._Message_overdueSince(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -18626,6 +18746,11 @@ func (ec *executionContext) _Metrics(ctx context.Context, sel ast.SelectionSet, 
 			}
 		case "expired":
 			out.Values[i] = ec._Metrics_expired(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "overdue":
+			out.Values[i] = ec._Metrics_overdue(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

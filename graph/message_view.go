@@ -36,7 +36,7 @@ func (r *Resolver) messageOf(ctx context.Context, l repository.Loaded) *Message 
 		StatusReason: given(m.Reason), SentTwice: m.SentTwice, Cursor: r.cursor(l.Position),
 		OnAmbiguous: m.OnAmbiguous, ReplyTo: c.wamid(given(m.ReplyTo)), WhatsappID: c.wamid(given(m.WhatsAppID)),
 		QueuedAt: m.QueuedAt, SendAt: instant(m.SendAt), ExpiresAt: instant(m.ExpiresAt), SentAt: instant(m.SentAt),
-		DeliveredAt: instant(m.DeliveredAt), ReadAt: instant(m.ReadAt), Failure: c.storedFailure(m.Failure),
+		DeliveredAt: instant(m.DeliveredAt), ReadAt: instant(m.ReadAt), OverdueSince: instant(m.OverdueSince), Failure: c.storedFailure(m.Failure),
 		Labels: c.labels(m.Labels), Content: c.content(m.Content), Pricing: m.Pricing, HeldForQuality: m.HeldForQuality, AttemptLog: c.attempts(m.Calls), ErasedAt: instant(l.ErasedAt),
 	}
 	if m.Status == message.StatusRetrying {
@@ -55,7 +55,7 @@ func (r *Resolver) listed(ctx context.Context, m query.Message) *Message {
 		StatusReason: m.StatusReason, SentTwice: m.SentTwice, Cursor: r.cursor(m.Position),
 		OnAmbiguous: m.OnAmbiguous, ReplyTo: c.wamid(m.ReplyTo), WhatsappID: c.wamid(m.WhatsAppID),
 		QueuedAt: m.QueuedAt, SendAt: m.SendAt, ExpiresAt: m.ExpiresAt, SentAt: m.SentAt,
-		DeliveredAt: m.DeliveredAt, ReadAt: m.ReadAt, RetryAt: m.RetryAt, Labels: c.labels(m.Labels),
+		DeliveredAt: m.DeliveredAt, ReadAt: m.ReadAt, OverdueSince: m.OverdueSince, RetryAt: m.RetryAt, Labels: c.labels(m.Labels),
 		Listed: true, ErasedAt: m.ErasedAt,
 	}
 	if m.To != nil {

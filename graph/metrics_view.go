@@ -115,7 +115,7 @@ func seriesOf(from, to time.Time, step *time.Duration, now time.Time) (time.Dura
 func (r *Resolver) metricsOf(m query.Metrics) *Metrics {
 	v := &Metrics{
 		Window: m.Window(), At: m.To, Queued: m.Queued, Sent: m.Sent, Delivered: m.Delivered, Read: m.Read, Failed: m.Failed,
-		DeadLettered: m.DeadLettered, Expired: m.Expired, Retried: m.Retried, Throttled: m.Throttled,
+		DeadLettered: m.DeadLettered, Expired: m.Expired, Overdue: m.Overdue, Retried: m.Retried, Throttled: m.Throttled,
 		Ambiguous: m.Ambiguous, Settled: m.Settled, SentTwice: m.SentTwice, SentPerMinute: m.SentPerMinute(),
 		DeliveryRate: known(m.DeliveryRate()), ErrorRate: known(m.ErrorRate()), ErrorsByType: r.errorsByType(m),
 		AverageDeliveryLatency: known(m.AverageLatency()), P50DeliveryLatency: known(m.Latencies.Percentile(0.50)),

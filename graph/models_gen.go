@@ -424,6 +424,8 @@ type Ledger struct {
 	Discarded int64 `json:"discarded"`
 	// Of all messages, those sent twice after a lost response.
 	SentTwice int64 `json:"sentTwice"`
+	// Of the sent messages, those whose delivery is overdue.
+	Overdue int64 `json:"overdue"`
 	// Whether the columns add up to the accepted messages, and every open message, and no other, has a work item.
 	Balanced bool `json:"balanced"`
 	// The time up to which the ledger is complete.
@@ -504,6 +506,8 @@ type Message struct {
 	DeliveredAt *time.Time `json:"deliveredAt,omitempty"`
 	// When the message was read, by WhatsApp's clock.
 	ReadAt *time.Time `json:"readAt,omitempty"`
+	// When the delivery became overdue: WhatsApp accepted the message, and deliverWithin passed without a delivery. Null unless the message is still SENT.
+	OverdueSince *time.Time `json:"overdueSince,omitempty"`
 	// When the next attempt is due, while the message is RETRYING.
 	RetryAt *time.Time `json:"retryAt,omitempty"`
 	// WhatsApp's pricing object, as its latest status with one contained it. Members that Waypost doesn't know are included. Null before.
@@ -620,6 +624,8 @@ type MessageFilter struct {
 	ErrorCategory *string `json:"errorCategory,omitempty"`
 	// Messages whose last failure has this WhatsApp error code.
 	ErrorCode *int `json:"errorCode,omitempty"`
+	// If true, messages whose delivery is overdue. If false, all others.
+	Overdue *bool `json:"overdue,omitempty"`
 	// Messages queued after this time.
 	QueuedAfter *time.Time `json:"queuedAfter,omitempty"`
 	// Messages queued before this time.
@@ -672,6 +678,8 @@ type Metrics struct {
 	DeadLettered int64 `json:"deadLettered"`
 	// Messages whose expiresAt passed before they were sent.
 	Expired int64 `json:"expired"`
+	// Messages whose delivery became overdue: they were not delivered in the time that deliverWithin gives. A message that is delivered later is still counted.
+	Overdue int64 `json:"overdue"`
 	// Retries that were scheduled after a failed attempt.
 	Retried int64 `json:"retried"`
 	// Calls that WhatsApp rejected as too many.
@@ -861,6 +869,8 @@ type QueueMessageInput struct {
 	SendAt *time.Time `json:"sendAt,omitempty"`
 	// The latest time to send the message.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// How long after WhatsApp's acceptance the delivery is overdue: PT1S to P30D, or PT0S for never. If the message is not delivered by then, the event DeliveryOverdue is recorded once. The message stays SENT and can still be delivered. If omitted, the setting WAYPOST_DELIVER_WITHIN applies.
+	DeliverWithin *time.Duration `json:"deliverWithin,omitempty"`
 	// What to do if the response to a call was lost and no status settles it in time.
 	OnAmbiguous *message.AmbiguityPolicy `json:"onAmbiguous,omitempty"`
 	// WhatsApp's ID of the message that this one replies to.

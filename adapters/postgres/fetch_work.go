@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/waypost/waypost/app/event"
@@ -107,6 +108,50 @@ func (l *WorkList) Overdue(
 		WHERE p.name = 'worklist' ORDER BY w.since`, args...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("fetch overdue work: %w", err)
+	}
+	return items, position, nil
+}
+
+// Undelivered returns at most limit accepted messages of the senders whose delivery was wanted
+// by now and is not known, earliest first. If the read model of messages is catching up with
+// events of more than a minute ago, it returns none: most deliveries are then in the log.
+func (l *WorkList) Undelivered(
+	ctx context.Context, now time.Time, senders []string, limit int,
+) ([]work.Item, event.Position, error) {
+	rows, err := l.pool.Query(ctx, `SELECT p.position, w.id, w.sender, w.priority, w.deliver_by, w.revision, w.position
+		FROM projection p LEFT JOIN (
+			SELECT m.id, m.sender, m.priority, due.deliver_by, m.revision, m.position
+			FROM (SELECT x.message_id, x.deliver_by FROM unnest($3::text[]) AS lane (sender), LATERAL (
+					SELECT message_id, deliver_by FROM message_exception
+					WHERE sender = lane.sender AND deliver_by <= $1 ORDER BY deliver_by LIMIT $2
+				) x ORDER BY x.deliver_by LIMIT $2) due
+			JOIN message m ON m.id = due.message_id) w ON p.live OR p.recorded_at > $1::timestamptz - interval '1 minute'
+		WHERE p.name = 'views' ORDER BY w.deliver_by`, now, limit, senders)
+	if err != nil {
+		return nil, 0, fmt.Errorf("fetch undelivered messages: %w", err)
+	}
+	defer rows.Close()
+	var items []work.Item
+	var position event.Position
+	for rows.Next() {
+		var id *uuid.UUID
+		var sender *string
+		var rank *int
+		var due *time.Time
+		var revision, last *int64
+		if err := rows.Scan(&position, &id, &sender, &rank, &due, &revision, &last); err != nil {
+			return nil, 0, fmt.Errorf("fetch undelivered messages: %w", err)
+		}
+		if id == nil {
+			continue
+		}
+		items = append(items, work.Item{
+			MessageID: *id, Sender: *sender, Priority: priorityOf(*rank), State: work.Undelivered, DueAt: *due,
+			Revision: event.Revision(*revision), Position: event.Position(*last),
+		})
+	}
+	if err := rows.Err(); err != nil {
+		return nil, 0, fmt.Errorf("fetch undelivered messages: %w", err)
 	}
 	return items, position, nil
 }

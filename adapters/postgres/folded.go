@@ -99,9 +99,13 @@ func (f *foldedMessage) messageRow() rowValues {
 		"sent_at": orNull(m.SentAt), "delivered_at": orNull(m.DeliveredAt), "read_at": orNull(m.ReadAt), "retry_at": nil,
 		"dead_lettered_at": orNull(m.DeadLetteredAt), "failure": nil, "sent_twice": m.SentTwice,
 		"data_key": orNull(f.queued.Key), "personal_events": f.sealed,
+		"deliver_within_us": orNull(m.DeliverWithin.Microseconds()), "deliver_by": nil, "overdue_since": orNull(m.OverdueSince),
 	}
-	if m.Status == message.StatusRetrying {
+	switch m.Status {
+	case message.StatusRetrying:
 		row["retry_at"] = orNull(m.DueAt)
+	case message.StatusSent:
+		row["deliver_by"] = orNull(m.DueAt)
 	}
 	if m.Failure != nil {
 		row["failure"] = asJSONColumn(query.MessageFailure{Failure: m.Failure.Failure, At: m.Failure.At})
@@ -135,6 +139,10 @@ func (f *foldedMessage) exceptionRow() rowValues {
 	row := rowValues{
 		"message_id": f.id, "sender": m.Sender, "status": m.Status, "queued_position": f.queued.Position,
 		"error_category": nil, "error_code": nil, "dead_lettered_at": orNull(m.DeadLetteredAt),
+		"deliver_by": nil, "overdue_since": orNull(m.OverdueSince),
+	}
+	if m.Status == message.StatusSent {
+		row["deliver_by"] = orNull(m.DueAt)
 	}
 	if m.Failure != nil {
 		row["error_category"] = orNull(m.Failure.Category)

@@ -105,6 +105,9 @@ func (h *history) queued(t *rapid.T, now time.Time) message.Queued {
 	if rapid.Bool().Draw(t, "scheduled") {
 		q.SendAt = now.Add(time.Duration(rapid.IntRange(1, 60).Draw(t, "delay"))*time.Second + drawFraction(t))
 	}
+	if rapid.Bool().Draw(t, "has a time to be delivered") {
+		q.DeliverWithinSeconds = (time.Duration(rapid.IntRange(1, 60).Draw(t, "deliverWithin"))*time.Second + drawFraction(t)).Seconds()
+	}
 	if rapid.Bool().Draw(t, "expires") {
 		q.ExpiresAt = now.Add(time.Hour)
 	}

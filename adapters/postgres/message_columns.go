@@ -64,6 +64,8 @@ var (
 		plainColumn("failure_details", "bytea", func(r *messageRow) []byte { return r.details }),
 		listColumn("wamid_hashes", "uuid[]", uuidsOrNil, func(r *messageRow) []uuid.UUID { return r.wamids }),
 		plainColumn("personal_events", "integer", func(r *messageRow) int32 { return int32(r.events) }),
+		plainColumn("deliver_by", "timestamptz", func(r *messageRow) *time.Time { return r.deliverBy }),
+		plainColumn("overdue_since", "timestamptz", func(r *messageRow) *time.Time { return r.OverdueSince }),
 	}
 	lastingColumns = []messageColumn{
 		plainColumn("queued_position", "bigint", func(r *messageRow) int64 { return int64(r.QueuedPosition) }),
@@ -78,6 +80,7 @@ var (
 		plainColumn("queued_at", "timestamptz", func(r *messageRow) time.Time { return r.QueuedAt }),
 		plainColumn("send_at", "timestamptz", func(r *messageRow) *time.Time { return r.SendAt }),
 		plainColumn("expires_at", "timestamptz", func(r *messageRow) *time.Time { return r.ExpiresAt }),
+		plainColumn("deliver_within_us", "bigint", func(r *messageRow) *int64 { return microsecondsOrNil(r.deliverWithin) }),
 		listColumn("label_hashes", "bytea[]", hashesOrNil, func(r *messageRow) [][]byte { return r.labelHashes }),
 	}
 	messageColumns = slices.Concat(changingColumns, lastingColumns)
@@ -115,4 +118,12 @@ func unnested(list []messageColumn) string {
 // arraysOf returns the arguments of unnested.
 func arraysOf(list []messageColumn, rows []*messageRow) []any {
 	return column(list, func(c messageColumn) any { return c.array(rows) })
+}
+
+func microsecondsOrNil(d time.Duration) *int64 {
+	if d == 0 {
+		return nil
+	}
+	n := d.Microseconds()
+	return &n
 }

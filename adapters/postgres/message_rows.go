@@ -131,7 +131,7 @@ func (h *heldRows) load(ctx context.Context, tx pgx.Tx, events []event.Recorded)
 	for _, id := range ids {
 		if row := h.held[id]; row != nil {
 			again := *row // because the batch can fail
-			again.before, again.twice = row.Status, row.SentTwice
+			again.before, again.twice, again.late = row.Status, row.SentTwice, row.OverdueSince != nil
 			rows[id] = &again
 		}
 	}

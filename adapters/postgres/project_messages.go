@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,10 +20,12 @@ import (
 	"github.com/waypost/waypost/domain/message"
 )
 
-// Counters of message_count in addition to the statuses.
+// Counters of message_count in addition to the statuses. Unlike the others, the overdue
+// messages are those of now.
 const (
 	countQueued    = "queued"
 	countSentTwice = "sent_twice"
+	countOverdue   = "overdue"
 )
 
 // messagesFold returns the projection that fills the tables of messages, the ledger's
@@ -58,6 +61,7 @@ type messageRow struct {
 	exception bool // has a row in message_exception
 	before    message.Status
 	twice     bool // was counted as sent twice
+	late      bool // was counted as overdue
 }
 
 func applyMessages(
@@ -120,6 +124,12 @@ func applyMessages(
 		if row.SentTwice && !row.twice {
 			counts.add(row.SenderID, countSentTwice, 1)
 		}
+		switch late := row.OverdueSince != nil; {
+		case late && !row.late:
+			counts.add(row.SenderID, countOverdue, 1)
+		case row.late && !late:
+			counts.add(row.SenderID, countOverdue, -1)
+		}
 	}
 	if err := kept.write(ctx, tx, order, len(erasures) > 0, writes); err != nil {
 		return err
@@ -135,7 +145,8 @@ func applyMessages(
 }
 
 func newMessageRow(id uuid.UUID, r event.Recorded, e message.Queued) *messageRow {
-	return &messageRow{isNew: true, storedMessage: storedMessage{Message: query.Message{
+	within := message.Message{}.Apply(message.Record{Event: e, At: r.Meta.RecordedAt}).DeliverWithin
+	return &messageRow{isNew: true, storedMessage: storedMessage{deliverWithin: within, Message: query.Message{
 		ID: id, QueuedPosition: r.Position, SenderID: e.Sender, Type: e.Kind,
 		Priority: e.Priority, OnAmbiguous: e.OnAmbiguous, Template: textOrNil(e.Template),
 		QueuedAt: r.Meta.RecordedAt, SendAt: timeOrNil(e.SendAt), ExpiresAt: timeOrNil(e.ExpiresAt),
@@ -145,7 +156,8 @@ func newMessageRow(id uuid.UUID, r event.Recorded, e message.Queued) *messageRow
 // loadedRow returns a row with what it stores of the folded message.
 func loadedRow(m storedMessage) *messageRow {
 	f := message.Message{
-		Sender: m.SenderID, Status: m.Status, Attempts: m.Attempts, DueAt: orZero(m.RetryAt),
+		Sender: m.SenderID, Status: m.Status, Attempts: m.Attempts, DueAt: orZero(cmp.Or(m.RetryAt, m.deliverBy)),
+		DeliverWithin: m.deliverWithin, OverdueSince: orZero(m.OverdueSince),
 		SentAt: orZero(m.SentAt), DeliveredAt: orZero(m.DeliveredAt), ReadAt: orZero(m.ReadAt),
 		SentTwice: m.SentTwice, DeadLetteredAt: orZero(m.DeadLetteredAt), Reason: orZero(m.StatusReason),
 	}
@@ -153,7 +165,8 @@ func loadedRow(m storedMessage) *messageRow {
 		f.Failure = &message.StoredFailure{Failure: m.Failure.Failure, At: m.Failure.At}
 	}
 	return &messageRow{
-		storedMessage: m, folded: f, before: m.Status, twice: m.SentTwice, exception: exceptional(m.Message),
+		storedMessage: m, folded: f, before: m.Status, twice: m.SentTwice, late: m.OverdueSince != nil,
+		exception: exceptional(m.Message),
 	}
 }
 
@@ -169,8 +182,12 @@ func (row *messageRow) apply(r event.Recorded, e message.Event) {
 	row.StatusReason = textOrNil(storableText(m.Reason))
 	row.SentAt, row.DeliveredAt, row.ReadAt = timeOrNil(m.SentAt), timeOrNil(m.DeliveredAt), timeOrNil(m.ReadAt)
 	row.DeadLetteredAt, row.RetryAt, row.Failure = timeOrNil(m.DeadLetteredAt), nil, nil
-	if m.Status == message.StatusRetrying {
+	row.OverdueSince, row.deliverBy = timeOrNil(m.OverdueSince), nil
+	switch m.Status {
+	case message.StatusRetrying:
 		row.RetryAt = timeOrNil(m.DueAt)
+	case message.StatusSent:
+		row.deliverBy = timeOrNil(m.DueAt)
 	}
 	if m.Failure != nil {
 		row.Failure = &query.MessageFailure{Failure: m.Failure.Failure, At: m.Failure.At}
@@ -250,12 +267,14 @@ func writeExceptions(order []*messageRow, writes *pgx.Batch) {
 		writes.Queue(`DELETE FROM message_exception WHERE message_id = ANY ($1)`, gone)
 	}
 	if len(stand) > 0 {
-		const names = `message_id, sender, status, queued_position, error_category, error_code, dead_lettered_at, label_hashes`
+		const names = `message_id, sender, status, queued_position, error_category, error_code, dead_lettered_at, deliver_by, overdue_since, label_hashes`
 		writes.Queue(`INSERT INTO message_exception (`+names+`) SELECT `+names+`::bytea[]
-			FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::timestamptz[], $8::text[])
+			FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::timestamptz[],
+				$8::timestamptz[], $9::timestamptz[], $10::text[])
 				AS u (`+names+`)
 			ON CONFLICT (message_id) DO UPDATE SET status = excluded.status, error_category = excluded.error_category,
-				error_code = excluded.error_code, dead_lettered_at = excluded.dead_lettered_at`,
+				error_code = excluded.error_code, dead_lettered_at = excluded.dead_lettered_at,
+				deliver_by = excluded.deliver_by, overdue_since = excluded.overdue_since`,
 			column(stand, func(r row) uuid.UUID { return r.ID }),
 			column(stand, func(r row) string { return r.SenderID }),
 			column(stand, func(r row) string { return string(r.Status) }),
@@ -274,6 +293,8 @@ func writeExceptions(order []*messageRow, writes *pgx.Batch) {
 				return &code
 			}),
 			column(stand, func(r row) *time.Time { return r.DeadLetteredAt }),
+			column(stand, func(r row) *time.Time { return r.deliverBy }),
+			column(stand, func(r row) *time.Time { return r.OverdueSince }),
 			column(stand, func(r row) *string { return hashesOrNil(r.labelHashes) }))
 	}
 }

@@ -37,6 +37,7 @@ const (
 	figDueChange
 	figDrained
 	figScheduledChange
+	figOverdue
 	figures // the number of figures
 )
 
@@ -44,7 +45,7 @@ const (
 var figureColumns = [figures]string{
 	"queued", "sent", "delivered", "read", "failed", "dead_lettered", "expired", "faults", "retried", "throttled",
 	"ambiguous", "settled", "sent_twice", "calls", "statuses", "latency_us", "lag_us", "due_change", "drained",
-	"scheduled_change",
+	"scheduled_change", "overdue",
 }
 
 // Widths of the spans that metrics are stored for, in seconds.
@@ -148,6 +149,8 @@ func (t *tally) add(r event.Recorded, e message.Event, before standing, row *mes
 		if !before.read {
 			count(figRead)
 		}
+	case message.DeliveryOverdue:
+		count(figOverdue)
 	case message.Failed:
 		t.addFailure(row.SenderID, at, e.Failure.Class, string(e.Failure.Category), e.Failure.Code)
 		if e.AfterAcceptance {

@@ -81,6 +81,8 @@ func (r *ReadModel) ledger(ctx context.Context, senderID *string) (query.Ledger,
 				l.Accepted = n
 			case countSentTwice:
 				l.SentTwice = n
+			case countOverdue:
+				l.Overdue = n
 			default:
 				columns[message.Status(counter).Column()] += n
 			}

@@ -73,7 +73,7 @@ func (r *ReadModel) MessageCounts(ctx context.Context, f query.MessageFilter) ([
 	if bySender, ok := onlySender(f); ok {
 		rows, err = r.pool.Query(ctx, `SELECT counter, sum(count)::bigint FROM message_count
 			WHERE ($1::text[] IS NULL OR sender = ANY ($1)) AND counter <> ALL ($2) GROUP BY counter HAVING sum(count) > 0`,
-			bySender, []string{countQueued, countSentTwice})
+			bySender, []string{countQueued, countSentTwice, countOverdue})
 	} else {
 		var c conditions
 		if c, err = r.messageConditions(ctx, f); err != nil {
@@ -114,7 +114,7 @@ func onlySender(f query.MessageFilter) ([]string, bool) {
 	}
 	restricted := f.To != nil || f.ToUserID != nil || f.IdempotencyKey != nil || f.WhatsAppID != nil || len(f.Labels) > 0 || f.Type != nil ||
 		f.Priority != nil || f.Template != nil || f.ErrorCategory != nil || f.ErrorCode != nil ||
-		f.QueuedAfter != nil || f.QueuedBefore != nil
+		f.QueuedAfter != nil || f.QueuedBefore != nil || f.Overdue != nil
 	return senders, !restricted
 }
 
@@ -276,6 +276,16 @@ func (c *conditions) label(l message.Label) {
 	c.add(`EXISTS (SELECT FROM message_label b WHERE b.label_hash = $1 AND b.queued_position = `+c.order()+`)`, labelHash(c.vault, l))
 }
 
+// overdue selects the messages whose delivery is overdue, which are listed by exception, or
+// the others.
+func (c *conditions) overdue(is bool) {
+	if is {
+		c.parts = append(c.parts, `x.overdue_since IS NOT NULL`)
+		return
+	}
+	c.parts = append(c.parts, `m.overdue_since IS NULL`)
+}
+
 // queued bounds the time at which messages were queued, and with it their positions. The
 // positions are read first, so that the planner knows how many rows lie between them.
 func (r *ReadModel) queued(ctx context.Context, c *conditions, after, before *time.Time) error {
@@ -352,7 +362,7 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 	exceptions := len(f.Status) > 0 && !slices.ContainsFunc(f.Status, func(s message.Status) bool { return !exceptionalStatus(s) })
 	labels := f.Labels
 	switch {
-	case exceptions || f.ErrorCategory != nil || f.ErrorCode != nil:
+	case exceptions || f.ErrorCategory != nil || f.ErrorCode != nil || f.Overdue != nil && *f.Overdue:
 		c.by = byException
 	case len(labels) > 0 && r.vault != nil:
 		c.by = byLabel
@@ -383,6 +393,9 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 	}
 	if f.ErrorCode != nil {
 		c.add(`x.error_code = $1`, *f.ErrorCode)
+	}
+	if f.Overdue != nil {
+		c.overdue(*f.Overdue)
 	}
 	for _, id := range []*string{f.To, f.ToUserID} {
 		if id == nil {
@@ -425,7 +438,7 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 // ofExceptions reports whether message_exception is sufficient for the filter.
 func ofExceptions(f query.MessageFilter) bool {
 	return f.To == nil && f.ToUserID == nil && f.IdempotencyKey == nil && f.WhatsAppID == nil && len(f.Labels) == 0 && f.Type == nil &&
-		f.Priority == nil && f.Template == nil && f.QueuedAfter == nil && f.QueuedBefore == nil
+		f.Priority == nil && f.Template == nil && f.QueuedAfter == nil && f.QueuedBefore == nil && (f.Overdue == nil || *f.Overdue)
 }
 
 const joinException = `JOIN message_exception x ON x.message_id = m.id`

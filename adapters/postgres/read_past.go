@@ -73,16 +73,17 @@ func (r *ReadModel) PastMessages(
 	p := query.PastMessages{Counts: make(map[message.Status]int64)}
 	of := `FROM message WHERE queued_position < $1 AND ($2::text IS NULL OR sender = $2)`
 	err := pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT status, count(*), count(*) FILTER (WHERE sent_twice) `+of+` AND position <= $3 GROUP BY status`,
+		rows, err := tx.Query(ctx, `SELECT status, count(*), count(*) FILTER (WHERE sent_twice), count(overdue_since) `+of+` AND position <= $3 GROUP BY status`,
 			high, senderID, low)
 		if err != nil {
 			return err
 		}
 		var status message.Status
-		var n, twice int64
-		if err := eachRow(rows, []any{&status, &n, &twice}, func() {
+		var n, twice, overdue int64
+		if err := eachRow(rows, []any{&status, &n, &twice, &overdue}, func() {
 			p.Counts[status] = n
 			p.SentTwice += twice
+			p.Overdue += overdue
 		}); err != nil {
 			return err
 		}

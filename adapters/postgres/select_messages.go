@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,6 +16,11 @@ import (
 type storedMessage struct {
 	query.Message
 	sealed
+
+	deliverWithin time.Duration // in microseconds; 0 if it has none
+	// deliverBy is when the delivery of a SENT message will be overdue. It is nil if it has
+	// no such time, or if that is recorded.
+	deliverBy *time.Time
 }
 
 // selectMessages reads messages. tail follows FROM message m.
@@ -23,7 +29,8 @@ func selectMessages(ctx context.Context, q querier, tail string, args ...any) ([
 			m.on_ambiguous, m.template, m.queued_at, m.send_at, m.expires_at, m.status,
 			m.status_reason, m.attempts, m.calls, m.sent_at, m.delivered_at, m.read_at, m.retry_at,
 			m.dead_lettered_at, m.failure, m.sent_twice, m.erased_at, coalesce(m.data_key, ''), m.personal, m.whatsapp_id,
-			m.failure_details, m.wamid_hashes, m.label_hashes, m.personal_events
+			m.failure_details, m.wamid_hashes, m.label_hashes, m.personal_events,
+			coalesce(m.deliver_within_us, 0), m.deliver_by, m.overdue_since
 		FROM message m `+tail, args...)
 	if err != nil {
 		return nil, err
@@ -35,14 +42,17 @@ func scanMessage(row pgx.CollectableRow) (storedMessage, error) {
 	var m storedMessage
 	var rank int
 	var failure []byte
+	var within int64
 	err := row.Scan(&m.ID, &m.QueuedPosition, &m.Revision, &m.Position, &m.SenderID, &m.Type, &rank,
 		&m.OnAmbiguous, &m.Template, &m.QueuedAt, &m.SendAt, &m.ExpiresAt, &m.Status,
 		&m.StatusReason, &m.Attempts, &m.Calls, &m.SentAt, &m.DeliveredAt, &m.ReadAt, &m.RetryAt,
 		&m.DeadLetteredAt, &failure, &m.SentTwice, &m.ErasedAt, &m.key, &m.personal, &m.whatsAppID,
-		&m.details, &m.wamids, &m.labelHashes, &m.events)
+		&m.details, &m.wamids, &m.labelHashes, &m.events,
+		&within, &m.deliverBy, &m.OverdueSince)
 	if err != nil {
 		return m, err
 	}
+	m.deliverWithin = time.Duration(within) * time.Microsecond
 	m.Priority = priorityOf(rank)
 	if failure != nil {
 		if err := json.Unmarshal(failure, &m.Failure); err != nil {

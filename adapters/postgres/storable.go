@@ -121,8 +121,12 @@ func storableEvent(r *event.Recorded) (event.Recorded, bool) {
 		f.key(&v.Template)
 		f.time(&v.SendAt)
 		f.time(&v.ExpiresAt)
+		f.float(&v.DeliverWithinSeconds)
 		f.key(&v.Personal.To)
 		f.key(&v.Personal.ToUserID)
+		e = v
+	case message.DeliveryOverdue:
+		f.time(&v.Since)
 		e = v
 	case message.SendAttempted:
 		f.number(&v.Call)

@@ -66,9 +66,12 @@ func (r *Reader) Ledger(ctx context.Context, senderID *string, asOf time.Time) (
 			if m.SentTwice {
 				found.SentTwice++
 			}
+			if !m.OverdueSince.IsZero() {
+				found.Overdue++
+			}
 		}
 	}
-	l := query.Ledger{AsOf: asOf, SentTwice: found.SentTwice}
+	l := query.Ledger{AsOf: asOf, SentTwice: found.SentTwice, Overdue: found.Overdue}
 	for status, n := range counts {
 		l.Accepted += n
 		l.Add(status.Column(), n)

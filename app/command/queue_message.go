@@ -36,6 +36,7 @@ type QueueMessage struct {
 	senders  *Senders
 	prints   Fingerprinter
 	intake   *fair.Intake // nil if nothing bounds accepting
+	within   time.Duration // the default of deliverWithin
 	logger   *slog.Logger
 	warned   sync.Map // senders for which a key with its recipient's number was logged
 }
@@ -55,6 +56,13 @@ func (h *QueueMessage) Logged(l *slog.Logger) *QueueMessage {
 // Bounded makes i bound how many messages h appends at a time, and returns h.
 func (h *QueueMessage) Bounded(i *fair.Intake) *QueueMessage {
 	h.intake = i
+	return h
+}
+
+// DeliveredWithin makes h report deliveries as overdue that take longer than d, unless the
+// request says something else, and returns h. If d is 0, none is.
+func (h *QueueMessage) DeliveredWithin(d time.Duration) *QueueMessage {
+	h.within = d
 	return h
 }
 
@@ -244,6 +252,9 @@ func (h *QueueMessage) prepare(ctx context.Context, r *message.Request) error {
 		return err
 	}
 	r.To, r.ToUserID = to, user
+	if r.DeliverWithin == nil {
+		r.DeliverWithin = &h.within
+	}
 	if r.IdempotencyKey != "" {
 		if err := message.ValidateIdempotencyKey(r.IdempotencyKey); err != nil {
 			return err

@@ -28,6 +28,8 @@ type Ledger struct {
 	// SentTwice is the number of messages that were sent twice after a lost response, among
 	// all of them.
 	SentTwice int64
+	// Overdue is the number of messages whose delivery is overdue, among those in Sent.
+	Overdue int64
 	// WorkItems is the number of rows in the work list.
 	WorkItems int64
 	// Balanced reports whether Accepted is the sum of the columns, and the work list has an
@@ -67,9 +69,10 @@ func (l *Ledger) columns() map[message.Column]*int64 {
 
 // PastMessages are the messages that a past ledger is computed from.
 type PastMessages struct {
-	// Counts and SentTwice are about messages that have not changed since.
+	// Counts, SentTwice, and Overdue are about messages that have not changed since.
 	Counts    map[message.Status]int64
 	SentTwice int64
+	Overdue   int64
 	// Others are messages that can have changed since, or that can have been queued later.
 	Others []uuid.UUID
 }

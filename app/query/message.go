@@ -49,6 +49,9 @@ type Message struct {
 	SentAt         *time.Time
 	DeliveredAt    *time.Time
 	ReadAt         *time.Time
+	// OverdueSince is the time since which the delivery is overdue, or nil if it is not or
+	// no longer.
+	OverdueSince   *time.Time
 	RetryAt        *time.Time
 	DeadLetteredAt *time.Time
 	Failure        *MessageFailure
@@ -84,6 +87,8 @@ type MessageFilter struct {
 	Template       *string
 	ErrorCategory  *message.Category
 	ErrorCode      *int
+	// Overdue selects the messages whose delivery is overdue, or the others.
+	Overdue *bool
 	// QueuedAfter and QueuedBefore are exclusive.
 	QueuedAfter  *time.Time
 	QueuedBefore *time.Time

@@ -34,6 +34,8 @@ type Metrics struct {
 	Failed       int64
 	DeadLettered int64
 	Expired      int64
+	// Overdue is the number of messages whose delivery became overdue.
+	Overdue int64
 	// Faults is the number of Failed and DeadLettered events without policy caps.
 	Faults int64
 	// Retried is the number of scheduled retries, and Throttled is the number of throttled

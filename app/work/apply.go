@@ -10,10 +10,12 @@ import (
 )
 
 // EventTypes returns the types of the events that Apply acts on. They don't include the
-// statuses, which are most of the event log: an accepted message has no work item.
+// statuses, which are most of the event log, nor a missing one: an accepted message has no
+// work item.
 func EventTypes() []string {
 	statuses := []string{
 		message.Confirmed{}.EventType(), message.Delivered{}.EventType(), message.Read{}.EventType(), message.StatusReported{}.EventType(),
+		message.DeliveryOverdue{}.EventType(),
 	}
 	var names []string
 	for _, t := range message.Types() {

@@ -26,6 +26,9 @@ const (
 	// Unsettled means that a response was lost. When the item is due, the message's policy
 	// decides.
 	Unsettled State = "UNSETTLED"
+	// Undelivered means that WhatsApp accepted the message and its delivery is awaited. When
+	// the item is due, the delivery is overdue. Only List.Undelivered returns such items.
+	Undelivered State = "UNDELIVERED"
 )
 
 // An Item is one open message.
@@ -87,6 +90,12 @@ type List interface {
 	// Overdue returns items of the senders, or of all senders if none is given: those whose
 	// call or settling is due and those that have expired, oldest first.
 	Overdue(ctx context.Context, now time.Time, senders []string, limit int) ([]Item, event.Position, error)
+	// Undelivered returns the accepted messages of the senders whose delivery was wanted by
+	// now, which can be in the future, and is not known, earliest first. They are not in the
+	// work list but in the read model of messages. The position is the one that this read
+	// model had reached, read in the same statement. While it is far behind the log, none is
+	// returned.
+	Undelivered(ctx context.Context, now time.Time, senders []string, limit int) ([]Item, event.Position, error)
 }
 
 // The roles of a process that leases depend on.

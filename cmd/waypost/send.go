@@ -33,29 +33,30 @@ type sendCommand struct {
 
 // messageFlags describe one message, or what the lines of a file omit.
 type messageFlags struct {
-	Sender      string            `help:"Sender ID."`
-	To          string            `help:"Phone number of the recipient, with its country code. Not with a file."`
-	ToUserID    string            `name:"to-user-id" help:"WhatsApp user ID of the recipient, instead of a phone number. Not with a file."`
-	Key         string            `help:"Idempotency key. With it, repeating the command sends nothing twice. Not with a file."`
-	Text        string            `help:"Text to send."`
-	Template    string            `help:"Template to send."`
-	Language    string            `help:"Language of the template, for example en_US."`
-	Param       []string          `help:"Value of the template's next body variable. Repeat it for each, in order." sep:"none" placeholder:"VALUE"`
-	NamedParam  map[string]string `help:"Value of a named body variable. Repeat it for each." mapsep:"none" placeholder:"NAME=VALUE"`
-	Content     string            `help:"Content of any other type: the GraphQL input MessageContentInput as JSON." placeholder:"JSON"`
-	Priority    string            `help:"OTP, TRANSACTIONAL, or BULK. If empty, TRANSACTIONAL." enum:",OTP,TRANSACTIONAL,BULK" default:""`
-	SendAt      string            `help:"Earliest time to send, RFC 3339." placeholder:"TIME"`
-	ExpiresAt   string            `help:"Latest time to send, RFC 3339." placeholder:"TIME"`
-	OnAmbiguous string            `help:"What to do if a response of WhatsApp was lost: RESEND or DEAD_LETTER. If empty, RESEND." enum:",RESEND,DEAD_LETTER" default:""`
-	ReplyTo     string            `help:"WhatsApp ID of the message to reply to."`
-	Label       map[string]string `help:"Label to find the message by. Repeat it for each." mapsep:"none" placeholder:"NAME=VALUE"`
+	Sender        string            `help:"Sender ID."`
+	To            string            `help:"Phone number of the recipient, with its country code. Not with a file."`
+	ToUserID      string            `name:"to-user-id" help:"WhatsApp user ID of the recipient, instead of a phone number. Not with a file."`
+	Key           string            `help:"Idempotency key. With it, repeating the command sends nothing twice. Not with a file."`
+	Text          string            `help:"Text to send."`
+	Template      string            `help:"Template to send."`
+	Language      string            `help:"Language of the template, for example en_US."`
+	Param         []string          `help:"Value of the template's next body variable. Repeat it for each, in order." sep:"none" placeholder:"VALUE"`
+	NamedParam    map[string]string `help:"Value of a named body variable. Repeat it for each." mapsep:"none" placeholder:"NAME=VALUE"`
+	Content       string            `help:"Content of any other type: the GraphQL input MessageContentInput as JSON." placeholder:"JSON"`
+	Priority      string            `help:"OTP, TRANSACTIONAL, or BULK. If empty, TRANSACTIONAL." enum:",OTP,TRANSACTIONAL,BULK" default:""`
+	SendAt        string            `help:"Earliest time to send, RFC 3339." placeholder:"TIME"`
+	ExpiresAt     string            `help:"Latest time to send, RFC 3339." placeholder:"TIME"`
+	DeliverWithin string            `help:"How long after WhatsApp's acceptance the delivery is overdue, ISO 8601, for example PT20S." placeholder:"DURATION"`
+	OnAmbiguous   string            `help:"What to do if a response of WhatsApp was lost: RESEND or DEAD_LETTER. If empty, RESEND." enum:",RESEND,DEAD_LETTER" default:""`
+	ReplyTo       string            `help:"WhatsApp ID of the message to reply to."`
+	Label         map[string]string `help:"Label to find the message by. Repeat it for each." mapsep:"none" placeholder:"NAME=VALUE"`
 }
 
 // Help describes the files.
 func (c *sendCommand) Help() string {
 	return `A CSV file begins with a header. "to" or "to_user_id" is required; the other columns are optional:
-  to, to_user_id, sender, key, priority, send_at, expires_at, on_ambiguous, reply_to, label.NAME,
-  and the content: text; or template, language, param.1, param.2, … (param.NAME for named
+  to, to_user_id, sender, key, priority, send_at, expires_at, deliver_within, on_ambiguous, reply_to,
+  label.NAME, and the content: text; or template, language, param.1, param.2, … (param.NAME for named
   variables); or content, the GraphQL input MessageContentInput as JSON.
 A line of a JSON file is the GraphQL input QueueMessageInput. The flags supply what lines omit.
 
@@ -136,7 +137,7 @@ func (f *messageFlags) cells() map[string]string {
 	cells := map[string]string{
 		"sender": f.Sender, "to": f.To, "to_user_id": f.ToUserID, "key": f.Key, "text": f.Text, "template": f.Template, "language": f.Language,
 		"content": f.Content, "priority": f.Priority, "send_at": f.SendAt, "expires_at": f.ExpiresAt,
-		"on_ambiguous": f.OnAmbiguous, "reply_to": f.ReplyTo,
+		"deliver_within": f.DeliverWithin, "on_ambiguous": f.OnAmbiguous, "reply_to": f.ReplyTo,
 	}
 	for i, value := range f.Param {
 		cells[fmt.Sprintf("%s%d", send.ParamColumn, i+1)] = value

@@ -25,6 +25,9 @@ func (m Message) Apply(records ...Record) Message {
 		}
 		e.apply(&m, r.At)
 		m.Status = Next(m.Status, e)
+		if m.Status != StatusSent {
+			m.OverdueSince = time.Time{}
+		}
 	}
 	return m
 }
@@ -34,7 +37,8 @@ func (e Queued) apply(m *Message, at time.Time) {
 		Sender: e.Sender, To: e.Personal.To, ToUserID: e.Personal.ToUserID, Kind: e.Kind, Content: e.Personal.Content, Template: e.Template,
 		ReplyTo: e.Personal.ReplyTo, IdempotencyKey: e.Personal.IdempotencyKey, Labels: e.Personal.Labels,
 		Priority: e.Priority, OnAmbiguous: e.OnAmbiguous, Fingerprint: cmp.Or(e.Personal.Fingerprint, e.Fingerprint),
-		QueuedAt: at, SendAt: e.SendAt, ExpiresAt: e.ExpiresAt, DueAt: later(at, e.SendAt),
+		QueuedAt: at, SendAt: e.SendAt, ExpiresAt: e.ExpiresAt, DeliverWithin: secondsOf(e.DeliverWithinSeconds),
+		DueAt: later(at, e.SendAt),
 	}
 }
 
@@ -66,8 +70,36 @@ func (e Sent) apply(m *Message, at time.Time) {
 	}
 	m.SentTwice = m.SentTwice || e.Again
 	m.HeldForQuality = e.Held == heldForQuality
-	m.DueAt, m.DeadLetteredAt = time.Time{}, time.Time{}
+	m.awaitDelivery(e.At)
+	m.DeadLetteredAt = time.Time{}
 	m.Reason = ""
+}
+
+// awaitDelivery sets when the delivery of a message that was accepted at the given time is
+// overdue. Another acceptance of a message that is SENT changes nothing.
+func (m *Message) awaitDelivery(accepted time.Time) {
+	switch {
+	case m.Status == StatusSent:
+	case m.DeliverWithin > 0 && m.Status != StatusDelivered && m.Status != StatusRead:
+		m.DueAt = accepted.Add(m.DeliverWithin)
+	default:
+		m.DueAt = time.Time{}
+	}
+}
+
+// secondsOf returns a duration that an event has in seconds, in microseconds, as read models
+// store it. A value that no message can have counts as the nearest one that it can.
+func secondsOf(s float64) time.Duration {
+	if !(s > 0) { // also for NaN
+		return 0
+	}
+	return time.Duration(min(s, MaxDeliverWithin.Seconds()) * float64(time.Second)).Round(time.Microsecond)
+}
+
+func (e DeliveryOverdue) apply(m *Message, _ time.Time) {
+	if m.Status == StatusSent {
+		m.OverdueSince, m.DueAt = e.Since, time.Time{}
+	}
 }
 
 func (e Confirmed) apply(m *Message, _ time.Time) {
@@ -85,7 +117,7 @@ func (e Delivered) apply(m *Message, _ time.Time) {
 	m.HeldForQuality = false
 	m.price(e.Pricing)
 	m.DeliveredAt = earlier(m.DeliveredAt, e.At)
-	m.DeadLetteredAt = time.Time{}
+	m.DueAt, m.DeadLetteredAt = time.Time{}, time.Time{}
 }
 
 func (e Read) apply(m *Message, _ time.Time) {
@@ -95,7 +127,7 @@ func (e Read) apply(m *Message, _ time.Time) {
 	m.HeldForQuality = false
 	m.price(e.Pricing)
 	m.ReadAt = earlier(m.ReadAt, e.At)
-	m.DeadLetteredAt = time.Time{}
+	m.DueAt, m.DeadLetteredAt = time.Time{}, time.Time{}
 }
 
 // price keeps the price that a status came with. Older events have only three of its

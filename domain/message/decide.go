@@ -40,13 +40,16 @@ func (p Policy) delay(attempt int) time.Duration {
 type Request struct {
 	Sender string
 	// To is a number and ToUserID a user ID. Exactly one is given.
-	To             string
-	ToUserID       string
-	Content        Content
-	Priority       Priority
-	OnAmbiguous    AmbiguityPolicy
-	SendAt         time.Time
-	ExpiresAt      time.Time
+	To          string
+	ToUserID    string
+	Content     Content
+	Priority    Priority
+	OnAmbiguous AmbiguityPolicy
+	SendAt      time.Time
+	ExpiresAt   time.Time
+	// DeliverWithin is the time from WhatsApp's acceptance to the delivery after which the
+	// delivery is overdue. If nil, the installation's setting applies; if 0, it never is.
+	DeliverWithin  *time.Duration
 	ReplyTo        string
 	IdempotencyKey string
 	// FormerKeys are idempotency keys under which an earlier version of the caller can have
@@ -63,6 +66,22 @@ const maxContent = 256 << 10
 // maxAhead is the maximum time from now to sendAt: one year.
 const maxAhead = 366 * 24 * time.Hour
 
+// The shortest and the longest time to wait for a delivery. WhatsApp tries to deliver a
+// message for at most 30 days.
+const (
+	MinDeliverWithin = time.Second
+	MaxDeliverWithin = 30 * 24 * time.Hour
+)
+
+// CheckDeliverWithin checks a time to wait for a delivery: none, or MinDeliverWithin to
+// MaxDeliverWithin.
+func CheckDeliverWithin(d time.Duration) error {
+	if d != 0 && (d < MinDeliverWithin || d > MaxDeliverWithin) {
+		return domain.Invalid("deliverWithin", "must be PT1S to P30D, or PT0S for none, got %s", d)
+	}
+	return nil
+}
+
 // Queue decides on a request for a message without events.
 func Queue(r Request, now time.Time) ([]Event, error) {
 	switch {
@@ -72,6 +91,13 @@ func Queue(r Request, now time.Time) ([]Event, error) {
 		return nil, domain.Invalid("expiresAt", "has passed; choose a later time or omit it")
 	case !r.ExpiresAt.IsZero() && !r.ExpiresAt.After(r.SendAt):
 		return nil, domain.Invalid("expiresAt", "must be later than sendAt")
+	}
+	var within time.Duration
+	if r.DeliverWithin != nil {
+		within = *r.DeliverWithin
+	}
+	if err := CheckDeliverWithin(within); err != nil {
+		return nil, err
 	}
 	if err := r.Content.Validate(); err != nil {
 		return nil, domain.PrefixField("content", err)
@@ -93,7 +119,7 @@ func Queue(r Request, now time.Time) ([]Event, error) {
 	}
 	e := Queued{
 		Sender: r.Sender, Kind: r.Content.Kind(), Priority: r.Priority, OnAmbiguous: r.OnAmbiguous,
-		SendAt: r.SendAt, ExpiresAt: r.ExpiresAt,
+		SendAt: r.SendAt, ExpiresAt: r.ExpiresAt, DeliverWithinSeconds: within.Seconds(),
 		Personal: QueuedPersonal{
 			To: r.To, ToUserID: r.ToUserID, Content: body, ReplyTo: r.ReplyTo, IdempotencyKey: r.IdempotencyKey, Labels: r.Labels,
 			Fingerprint: r.Fingerprint,
@@ -106,8 +132,9 @@ func Queue(r Request, now time.Time) ([]Event, error) {
 }
 
 // Advance decides what the owner of a message's lane does when the message is due. It begins
-// a call (the events end with SendAttempted), declares a call's response lost, or ends the
-// message by its policy or its expiry. It returns no events if nothing is due, or no longer.
+// a call (the events end with SendAttempted), declares a call's response lost, ends the
+// message by its policy or its expiry, or reports that its delivery is overdue. It returns no
+// events if nothing is due, or no longer.
 // If probe is set, the call uses no attempt if WhatsApp doesn't respond to it.
 func Advance(m Message, p Policy, probe bool, now time.Time) []Event {
 	if now.Before(m.DueAt) && !m.atOnce() {
@@ -139,7 +166,11 @@ func Advance(m Message, p Policy, probe bool, now time.Time) []Event {
 			return []Event{m.unsettled("the response was lost, no status settled it, and the recipient's personal data was erased")}
 		}
 		return []Event{m.begin(p, probe, now)}
-	case StatusSent, StatusDelivered, StatusRead, StatusFailed, StatusDeadLettered,
+	case StatusSent:
+		if !m.DueAt.IsZero() {
+			return []Event{DeliveryOverdue{Since: m.DueAt}}
+		}
+	case StatusDelivered, StatusRead, StatusFailed, StatusDeadLettered,
 		StatusCancelled, StatusExpired, StatusDiscarded:
 	}
 	return nil

@@ -41,6 +41,13 @@ func TestQueue(t *testing.T) {
 				e.Personal.Labels = []message.Label{{Name: "a", Value: "b"}}
 			},
 		},
+		"wanted within 20 s": {
+			change: func(r *message.Request) { r.DeliverWithin = new(20 * time.Second) },
+			want:   func(e *message.Queued) { e.DeliverWithinSeconds = 20 },
+		},
+		"wanted whenever":    {change: func(r *message.Request) { r.DeliverWithin = new(time.Duration) }, want: func(*message.Queued) {}},
+		"wanted too soon":    {change: func(r *message.Request) { r.DeliverWithin = new(time.Second - 1) }, field: "deliverWithin"},
+		"wanted too late":    {change: func(r *message.Request) { r.DeliverWithin = new(30*24*time.Hour + 1) }, field: "deliverWithin"},
 		"too far ahead":      {change: func(r *message.Request) { r.SendAt = at(367 * 24 * time.Hour) }, field: "sendAt"},
 		"expired":            {change: func(r *message.Request) { r.ExpiresAt = start }, field: "expiresAt"},
 		"expires before due": {change: func(r *message.Request) { r.SendAt, r.ExpiresAt = at(time.Hour), at(time.Hour) }, field: "expiresAt"},
@@ -90,6 +97,8 @@ func TestAdvance(t *testing.T) {
 	scheduled := func(e *message.Queued) { e.SendAt = at(time.Minute) }
 	retrying := list(attempted(1, 1), failed(1, 1, message.ClassTransient), retry(1, time.Second))
 	with := func(q message.Queued, events ...message.Event) []message.Event { return append(list(q), events...) }
+	within := func(e *message.Queued) { e.DeliverWithinSeconds = 20 }
+	overdue := message.DeliveryOverdue{Since: at(20 * time.Second)}
 	for name, c := range map[string]struct {
 		given []message.Event
 		probe bool
@@ -132,10 +141,26 @@ func TestAdvance(t *testing.T) {
 		},
 		"ambiguous, one attempt left": {given: with(queued(), attempted(1, 3), lost(1)), after: 30 * time.Second, want: list(begun(2, 4, 30*time.Second))},
 		"sent":                        {given: with(queued(), attempted(1, 1), sent(1)), after: time.Hour},
-		"delivered":                   {given: with(queued(), attempted(1, 1), sent(1), delivered(1)), after: time.Hour},
-		"read":                        {given: with(queued(), attempted(1, 1), sent(1), read(1)), after: time.Hour},
-		"failed":                      {given: with(queued(), attempted(1, 1), final(failed(1, 1, message.ClassPermanent))), after: time.Hour},
-		"dead letter":                 {given: with(queued(), attempted(1, 1), lost(1), deadLettered(1, message.ClassTransient)), after: time.Hour},
+		"sent, delivery not overdue":  {given: with(queued(within), attempted(1, 1), sent(1)), after: 20*time.Second - 1},
+		"sent, delivery overdue":      {given: with(queued(within), attempted(1, 1), sent(1)), after: 20 * time.Second, want: list(overdue)},
+		"sent, delivery reported overdue": {
+			given: with(queued(within), attempted(1, 1), sent(1), overdue), after: time.Hour,
+		},
+		"sent again later, delivery overdue since the first call": {
+			given: with(queued(within), attempted(1, 1), lost(1), attempted(2, 2), sent(1), again(sentAt(2, time.Second))),
+			after: 20 * time.Second, want: list(overdue),
+		},
+		"sent after a requeue, delivery not overdue yet": {
+			given: with(queued(within), attempted(1, 1), sent(1), afterAcceptance(failed(1, 1, message.ClassTransient)),
+				deadLettered(1, message.ClassTransient), message.Requeued{}, attempted(2, 1), sentAt(2, time.Minute)),
+			after: 80*time.Second - 1,
+		},
+		"delivered in time": {given: with(queued(within), attempted(1, 1), sent(1), delivered(1)), after: time.Hour},
+		"read in time":      {given: with(queued(within), attempted(1, 1), sent(1), read(1)), after: time.Hour},
+		"delivered":         {given: with(queued(), attempted(1, 1), sent(1), delivered(1)), after: time.Hour},
+		"read":              {given: with(queued(), attempted(1, 1), sent(1), read(1)), after: time.Hour},
+		"failed":            {given: with(queued(), attempted(1, 1), final(failed(1, 1, message.ClassPermanent))), after: time.Hour},
+		"dead letter":       {given: with(queued(), attempted(1, 1), lost(1), deadLettered(1, message.ClassTransient)), after: time.Hour},
 		"requeued, a fresh budget": {
 			given: with(queued(), attempted(1, 4), failed(1, 4, message.ClassTransient), deadLettered(4, message.ClassTransient), message.Requeued{}),
 			want:  list(attempted(2, 1)),
@@ -487,6 +512,20 @@ func TestWithLeavesItsReceiver(t *testing.T) {
 	m.Apply(recorded(start, list(sent(1), delivered(1)))...)
 	if after := exported(t, m); after != before {
 		t.Errorf("it was\n%s\nit is\n%s", before, after)
+	}
+}
+
+// A delivery that comes after all ends the delay, and a requeue starts a new one.
+func TestALateDeliveryWins(t *testing.T) {
+	late := func(e *message.Queued) { e.DeliverWithinSeconds = 20 }
+	events := list(queued(late), attempted(1, 1), sent(1), message.DeliveryOverdue{Since: at(20 * time.Second)})
+	if m := given(events...); m.Status != message.StatusSent || !m.OverdueSince.Equal(at(20*time.Second)) {
+		t.Errorf("the message is %s, overdue since %s", m.Status, m.OverdueSince)
+	}
+	for _, e := range list(delivered(1), read(1), final(afterAcceptance(failed(1, 1, message.ClassPermanent)))) {
+		if m := given(append(events, e)...); m.Status == message.StatusSent || !m.OverdueSince.IsZero() || !m.DueAt.IsZero() {
+			t.Errorf("after %s, the message is %s, overdue since %s, due at %s", e.EventType(), m.Status, m.OverdueSince, m.DueAt)
+		}
 	}
 }
 

@@ -22,7 +22,7 @@ func Types() []domain.Type {
 		domain.TypeOf[Delivered](), domain.TypeOf[Read](), domain.TypeOf[Failed](), domain.TypeOf[RetryScheduled](),
 		domain.TypeOf[DeadLettered](), domain.TypeOf[Deferred](), domain.TypeOf[OutcomeUnknown](),
 		domain.TypeOf[Requeued](), domain.TypeOf[Discarded](), domain.TypeOf[Cancelled](), domain.TypeOf[Expired](),
-		domain.TypeOf[StatusReported](),
+		domain.TypeOf[StatusReported](), domain.TypeOf[DeliveryOverdue](),
 	}
 }
 
@@ -35,6 +35,9 @@ type Queued struct {
 	OnAmbiguous AmbiguityPolicy `json:"onAmbiguous"`
 	SendAt      time.Time       `json:"sendAt,omitzero"`
 	ExpiresAt   time.Time       `json:"expiresAt,omitzero"`
+	// DeliverWithinSeconds is the time from WhatsApp's acceptance to the delivery after
+	// which the delivery is overdue. If 0, it never is.
+	DeliverWithinSeconds float64 `json:"deliverWithinSeconds,omitempty"`
 	// Template is the name of the template, if the message is one.
 	Template string `json:"template,omitempty"`
 	// Fingerprint was here before personal data was sealed; see QueuedPersonal.
@@ -142,6 +145,15 @@ type Read struct {
 	CalledAt time.Time       `json:"calledAt"`
 	Pricing  json.RawMessage `json:"pricing,omitempty"`
 	Personal *StatusPersonal `json:"personal,omitempty"`
+}
+
+// DeliveryOverdue records that WhatsApp has not reported the delivery of an accepted message
+// in the time that its deliverWithin gives. The message can still be delivered. It is
+// recorded once, and again only if an operator requeues the message and WhatsApp accepts it
+// again.
+type DeliveryOverdue struct {
+	// Since is when that time ended: that of the acceptance and deliverWithin.
+	Since time.Time `json:"since"`
 }
 
 // StatusReported records a WhatsApp status that is not about the delivery of the
@@ -279,6 +291,8 @@ func (Discarded) EventType() string      { return "Discarded" }
 func (Cancelled) EventType() string      { return "Cancelled" }
 func (Expired) EventType() string        { return "Expired" }
 func (StatusReported) EventType() string { return "StatusReported" }
+
+func (DeliveryOverdue) EventType() string { return "DeliveryOverdue" }
 
 func (e Confirmed) OccurredAt() time.Time { return e.At }
 func (e Delivered) OccurredAt() time.Time { return e.At }

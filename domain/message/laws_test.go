@@ -54,7 +54,9 @@ type life struct {
 	reported map[int]bool
 	closed   bool
 	// open has the calls without an outcome and when their answer counts as lost.
-	open     map[int]time.Time
+	open map[int]time.Time
+	// late is set when the delivery was reported overdue, until a Requeued.
+	late     bool
 	updates  []message.StatusUpdate
 	answered []answer
 }
@@ -78,6 +80,9 @@ func newLife(t *rapid.T) *life {
 		r.ExpiresAt = at(time.Duration(rapid.IntRange(1, 300).Draw(t, "expiresAfter")) * time.Second)
 	}
 	l := &life{t: t, policy: p, now: start, accepted: map[int]bool{}, reported: map[int]bool{}, open: map[int]time.Time{}}
+	if within := rapid.SampledFrom([]time.Duration{0, time.Second, 20 * time.Second}).Draw(t, "deliverWithin"); within > 0 {
+		r.DeliverWithin = &within
+	}
 	events, err := message.Queue(r, l.now)
 	if err != nil {
 		t.Fatal(err)
@@ -274,7 +279,12 @@ func (l *life) before(e message.Event) {
 				l.t.Fatalf("requeued though call %d was accepted and not reported failed:%s", c, l.past())
 			}
 		}
-		l.closed = false
+		l.closed, l.late = false, false
+	case message.DeliveryOverdue:
+		if l.late || l.m.Status != message.StatusSent || l.now.Before(e.Since) {
+			l.t.Fatalf("at %s the delivery of a message that is %s is reported overdue since %s:%s", l.now, l.m.Status, e.Since, l.past())
+		}
+		l.late = true
 	}
 }
 
@@ -297,8 +307,12 @@ func (l *life) after() {
 		open != nil && (open.Number != len(m.Calls) || open.Outcome != message.CallUnderWay) {
 		t.Fatalf("%s with the open call %+v after%s", m.Status, open, l.past())
 	}
-	if m.Status.Open() == m.DueAt.IsZero() {
+	awaited := m.Status == message.StatusSent && m.DeliverWithin > 0 && !l.late
+	if (m.Status.Open() || awaited) == m.DueAt.IsZero() {
 		t.Fatalf("%s is due at %s after%s", m.Status, m.DueAt, l.past())
+	}
+	if overdue := m.Status == message.StatusSent && l.late; overdue == m.OverdueSince.IsZero() {
+		t.Fatalf("%s is overdue since %s after%s", m.Status, m.OverdueSince, l.past())
 	}
 	if m.SentTwice && !l.lostAndAcceptedLater() {
 		t.Fatalf("sent twice after%s", l.past())

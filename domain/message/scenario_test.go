@@ -76,6 +76,13 @@ func sent(call int) message.Sent {
 	}
 }
 
+// sentAt is sent at a later time.
+func sentAt(call int, after time.Duration) message.Sent {
+	e := sent(call)
+	e.At = at(after)
+	return e
+}
+
 func settled(call int) message.Sent {
 	e := sent(call)
 	e.By = message.ByStatus

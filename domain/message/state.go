@@ -46,6 +46,9 @@ type Message struct {
 	QueuedAt       time.Time
 	SendAt         time.Time
 	ExpiresAt      time.Time
+	// DeliverWithin is the time from WhatsApp's acceptance to the delivery after which the
+	// delivery is overdue. If 0, it never is.
+	DeliverWithin time.Duration
 
 	Status Status
 	// Attempts is the number of attempts used, including one in progress.
@@ -56,13 +59,17 @@ type Message struct {
 	Throttles int
 	// DueAt is when something is due next: while QUEUED or RETRYING, the next call; while
 	// SENDING, the time after which the response counts as lost; while AMBIGUOUS, the end
-	// of settling.
+	// of settling; while SENT, the time after which the delivery is overdue, or zero if that
+	// is recorded or the message has no such time.
 	DueAt time.Time
 	// WhatsAppID is the wamid of the latest accepted call.
 	WhatsAppID  string
 	SentAt      time.Time
 	DeliveredAt time.Time
 	ReadAt      time.Time
+	// OverdueSince is the time since which the delivery is overdue, or zero if it is not or
+	// no longer.
+	OverdueSince time.Time
 	// Pricing is what WhatsApp said last about the price, with its own members.
 	Pricing json.RawMessage
 	// HeldForQuality is set while WhatsApp holds the accepted message back to assess the

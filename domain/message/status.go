@@ -132,5 +132,5 @@ func Next(s Status, e Event) Status {
 	case Expired:
 		return StatusExpired
 	}
-	return s // Confirmed, StatusReported
+	return s // Confirmed, StatusReported, DeliveryOverdue
 }

@@ -54,6 +54,8 @@
 //   - While the webhooks that this process records are behind, only OTP messages get new
 //     calls. Calls whose SendAttempted is recorded continue. Every few seconds, other
 //     messages get calls for a moment, whatever arrives.
-//   - Work without a call (lost responses, expiry, settlement by policy) needs no slot
-//     and continues on paused and held lanes.
+//   - Work without a call (lost responses, expiry, settlement by policy, overdue
+//     deliveries) needs no slot and continues on paused and held lanes.
+//   - Undelivered messages are not in the work list. The read model of messages names those
+//     whose delivery is soon due, and the event log decides whether it is overdue.
 package dispatch

@@ -57,6 +57,7 @@ type world struct {
 
 	messages   *command.Messages
 	senders    *command.Senders
+	viewsLag   time.Duration // of the read model of messages
 	registered []string
 	tokens     *tokens
 	wake       []func()
@@ -441,6 +442,35 @@ func (w *world) Overdue(_ context.Context, now time.Time, senders []string, limi
 		return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.QueuedPosition, b.QueuedPosition))
 	})
 	return found[:min(limit, len(found))], w.position, nil
+}
+
+// Undelivered folds the messages as the read model has them, which is viewsLag behind.
+func (w *world) Undelivered(_ context.Context, now time.Time, senders []string, limit int) ([]work.Item, event.Position, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	seen := time.Now().Add(-w.viewsLag)
+	var found []work.Item
+	var position event.Position
+	for stream, events := range w.streams {
+		var m message.Message
+		var last event.Recorded
+		for _, r := range events {
+			if r.Meta.RecordedAt.After(seen) {
+				break
+			}
+			last, position = r, max(position, r.Position)
+			m = m.Apply(message.Record{Event: r.Event, At: r.Meta.RecordedAt})
+		}
+		id, ok := event.ParseMessageStream(stream)
+		if ok && m.Status == message.StatusSent && !m.DueAt.IsZero() && !m.DueAt.After(now) && slices.Contains(senders, m.Sender) {
+			found = append(found, work.Item{
+				MessageID: id, Sender: m.Sender, Priority: m.Priority, State: work.Undelivered, DueAt: m.DueAt,
+				Revision: last.Revision, Position: last.Position,
+			})
+		}
+	}
+	slices.SortFunc(found, func(a, b work.Item) int { return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.Position, b.Position)) })
+	return found[:min(limit, len(found))], position, nil
 }
 
 func (w *world) Heartbeat(_ context.Context, process uuid.UUID, roles []string, _ time.Time, ttl time.Duration) error {

@@ -19,6 +19,7 @@ import (
 	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/app/trace"
+	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
@@ -202,6 +203,9 @@ func waitFor(end lane.Disposition) step { return step{waits: true, end: end} }
 // decide decides the next step.
 func (a *attempt) decide(ctx context.Context, m *message.Message) step {
 	f, now := a.flight, a.opts.Shared.Clock()
+	if f.Item().State == work.Undelivered && m.Status != message.StatusSent {
+		return step{} // delivered, or requeued: then the work list has it
+	}
 	if until, delayed := a.settleLater(m, now); delayed {
 		return waitFor(lane.Later(until))
 	}

@@ -197,7 +197,7 @@ type lanePlan struct {
 }
 
 // fetch requests the items that the lanes have room for and, if overdue is set, those
-// that need no call.
+// that need no call. A poll, which sets fill, also requests undelivered messages.
 func (s *Subscriber) fetch(ctx context.Context, fill, overdue bool) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -227,14 +227,23 @@ func (s *Subscriber) fetch(ctx context.Context, fill, overdue bool) error {
 		s.opts.Shared.Known.Projected(position)
 		s.take(plans, items)
 	}
-	if !overdue {
+	if overdue {
+		items, position, err := s.opts.List.Overdue(ctx, now.Add(lookAhead), senders, min(limit, maxOverdue))
+		if err != nil {
+			return err
+		}
+		s.opts.Shared.Known.Projected(position)
+		s.takeOverdue(ctx, items, now)
+	}
+	if !fill {
 		return nil
 	}
-	items, position, err := s.opts.List.Overdue(ctx, now.Add(lookAhead), senders, min(limit, maxOverdue))
+	limit += s.opts.Shared.Known.Undelivered()
+	items, position, err := s.opts.List.Undelivered(ctx, now.Add(lookAhead), senders, min(limit, maxOverdue))
 	if err != nil {
 		return err
 	}
-	s.opts.Shared.Known.Projected(position)
+	s.opts.Shared.Known.MessagesProjected(position)
 	s.takeOverdue(ctx, items, now)
 	return nil
 }

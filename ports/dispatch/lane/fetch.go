@@ -243,8 +243,8 @@ func (l *Lane) revisit(r *work.FetchRequest, class int, items []work.Item) {
 	}
 }
 
-// TakeOverdue takes an item of the lane whose call or settling is due, or whose message
-// has expired. It returns the flight that the handler works on without a slot, or
+// TakeOverdue takes an item of the lane whose call, settling, or delivery is due, or whose
+// message has expired. It returns the flight that the handler works on without a slot, or
 // nil if there is nothing to do yet. An item in memory is returned if it expired while it
 // waited.
 func (l *Lane) TakeOverdue(item *work.Item, now time.Time) *Flight {

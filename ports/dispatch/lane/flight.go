@@ -94,8 +94,8 @@ type Disposition struct {
 	until    time.Time
 }
 
-// Done returns the Disposition of a flight with nothing left to do once the work list
-// has projected the event at position.
+// Done returns the Disposition of a flight with nothing left to do once the read model that
+// its item came from has projected the event at position.
 func Done(position event.Position) Disposition { return Disposition{kind: done, position: position} }
 
 // NeedsSlot returns the Disposition of a flight whose message must be called, and
@@ -162,8 +162,8 @@ func (q *queue) push(f *Flight) {
 // delayed holds the flights that wait for their time.
 type delayed struct {
 	heap delayedHeap
-	// gated counts the flights behind a gate, settling the others whose response is
-	// outstanding or lost.
+	// gated counts the flights behind a gate, settling the others whose response or delivery
+	// is outstanding.
 	gated, settling int
 }
 

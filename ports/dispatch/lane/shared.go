@@ -10,6 +10,7 @@ import (
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/fair"
+	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/ports/dispatch/pace"
 )
@@ -53,6 +54,8 @@ type Known struct {
 	mu       sync.Mutex // guards all fields below
 	flights  map[uuid.UUID]*Flight
 	finished []finishedFlight
+	// undelivered are the finished flights whose items came from the read model of messages.
+	undelivered []finishedFlight
 }
 
 // finishedFlight is a flight whose last event is at position.
@@ -111,10 +114,15 @@ func (k *Known) removeLocked(f *Flight) {
 	}
 }
 
-// removeAt forgets f once the work list has projected the event at position.
+// removeAt forgets f once the read model that its item came from has projected the event at
+// position.
 func (k *Known) removeAt(f *Flight, position event.Position) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if f.item.State == work.Undelivered {
+		k.undelivered = append(k.undelivered, finishedFlight{f, position})
+		return
+	}
 	k.finished = append(k.finished, finishedFlight{f, position})
 }
 
@@ -123,16 +131,38 @@ func (k *Known) removeAt(f *Flight, position event.Position) {
 func (k *Known) Projected(position event.Position) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	kept := k.finished[:0]
-	for _, f := range k.finished {
+	k.finished = k.removeUntilLocked(k.finished, position)
+}
+
+// MessagesProjected is Projected for the flights of undelivered messages. They are forgotten
+// once the read model of messages has projected their last event.
+func (k *Known) MessagesProjected(position event.Position) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.undelivered = k.removeUntilLocked(k.undelivered, position)
+}
+
+// Undelivered returns the number of finished flights of undelivered messages that
+// MessagesProjected has not forgotten yet.
+func (k *Known) Undelivered() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.undelivered)
+}
+
+// removeUntilLocked forgets the flights whose last event is at or before position, and
+// returns the others, in the same array.
+func (k *Known) removeUntilLocked(finished []finishedFlight, position event.Position) []finishedFlight {
+	kept := finished[:0]
+	for _, f := range finished {
 		if f.position <= position {
 			k.removeLocked(f.Flight)
 			continue
 		}
 		kept = append(kept, f)
 	}
-	clear(k.finished[len(kept):])
-	k.finished = kept
+	clear(finished[len(kept):])
+	return kept
 }
 
 // Alarm wakes the loop that picks flights. It is safe for concurrent use.

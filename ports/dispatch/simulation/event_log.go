@@ -126,9 +126,10 @@ func (w *world) store(s *stream, r event.Recorded) {
 	w.stats.Events++
 	switch {
 	case strings.HasPrefix(r.Stream, event.MessageStreams):
-		was := s.message.Status.Open()
+		was, awaited := s.message.Status.Open(), awaitsDelivery(s.message)
 		s.message = s.message.Apply(message.Record{Event: r.Event, At: r.Meta.RecordedAt})
 		w.open += count(s.message.Status.Open()) - count(was)
+		w.awaited += count(awaitsDelivery(s.message)) - count(awaited)
 	case strings.HasPrefix(r.Stream, event.SenderStreams):
 		s.sender = s.sender.Apply(sender.Record{Event: r.Event, At: r.Meta.RecordedAt})
 	}
@@ -142,8 +143,15 @@ func (w *world) store(s *stream, r event.Recorded) {
 		w.stats.NotCalled += count(e.Reason == message.DeferNotCalled)
 	case message.DeadLettered:
 		w.stats.DeadLetters++
+	case message.DeliveryOverdue:
+		w.stats.Overdue++
 	}
 	w.note(r.Stream+" "+r.Type, uint64(r.Position), uint64(r.Meta.RecordedAt.UnixNano()))
+}
+
+// awaitsDelivery reports whether a message's delivery can become overdue.
+func awaitsDelivery(m message.Message) bool {
+	return m.Status == message.StatusSent && !m.DueAt.IsZero()
 }
 
 func count(is bool) int {

@@ -33,7 +33,9 @@ type messagePlan struct {
 	onAmbiguous message.AmbiguityPolicy
 	sendAfter   time.Duration // zero for immediately
 	expireAfter time.Duration // zero for never
-	twice       bool          // the caller repeats the request
+	// deliverWithin is zero if the delivery is never overdue.
+	deliverWithin time.Duration
+	twice         bool // the caller repeats the request
 }
 
 type actKind uint8
@@ -142,7 +144,19 @@ func draw(seed uint64) plan {
 	p.drawMessages(d)
 	p.drawFaults(d)
 	p.drawActs(d)
+	p.drawDeliveries(seed)
 	return p
+}
+
+// drawDeliveries draws which messages must be delivered in time. It has dice of its own, so
+// that the rest of a seed's plan doesn't depend on it.
+func (p *plan) drawDeliveries(seed uint64) {
+	d := &dice{state: mix(seed + 2)}
+	for i := range p.messages {
+		if d.chance(0.3) {
+			p.messages[i].deliverWithin = d.between(time.Second, 8*time.Second)
+		}
+	}
 }
 
 func (p *plan) drawMessages(d *dice) {
@@ -230,4 +244,15 @@ func (p *plan) drawActs(d *dice) {
 func (p *plan) spares() bool {
 	f := &p.faults
 	return f.statusDropped == 0 && f.withoutCallback == 0 && f.statusDelay <= time.Second && f.offset < time.Second && p.processes == 1
+}
+
+// prompt reports whether nothing but WhatsApp can delay what dispatch does.
+func (p *plan) prompt() bool {
+	f := &p.faults
+	separated := 0
+	for _, spans := range f.separated {
+		separated += len(spans)
+	}
+	return p.processes == 1 && len(f.crashes)+len(f.storeAway)+len(f.stalls)+separated == 0 &&
+		f.appendRefused == 0 && f.appendUnknown == 0 && f.slow == 0
 }

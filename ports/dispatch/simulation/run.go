@@ -35,7 +35,7 @@ type Report struct {
 // Stats counts what happened in a run.
 type Stats struct {
 	Messages, Events, Calls, Accepted, Lost, Refused, NotCalled int
-	Webhooks, Acknowledged, Crashes, DeadLetters                int
+	Webhooks, Acknowledged, Crashes, DeadLetters, Overdue       int
 	// TakenTwice counts the messages that WhatsApp accepted two requests of, SentTwice
 	// those that Waypost knows to be sent twice.
 	TakenTwice, SentTwice int
@@ -48,7 +48,7 @@ func (s Stats) Add(o Stats) Stats {
 	return Stats{
 		Messages: s.Messages + o.Messages, Events: s.Events + o.Events, Calls: s.Calls + o.Calls, Accepted: s.Accepted + o.Accepted,
 		Lost: s.Lost + o.Lost, Refused: s.Refused + o.Refused, NotCalled: s.NotCalled + o.NotCalled, Webhooks: s.Webhooks + o.Webhooks,
-		Acknowledged: s.Acknowledged + o.Acknowledged, Crashes: s.Crashes + o.Crashes, DeadLetters: s.DeadLetters + o.DeadLetters,
+		Acknowledged: s.Acknowledged + o.Acknowledged, Crashes: s.Crashes + o.Crashes, DeadLetters: s.DeadLetters + o.DeadLetters, Overdue: s.Overdue + o.Overdue,
 		TakenTwice: s.TakenTwice + o.TakenTwice, SentTwice: s.SentTwice + o.SentTwice, Took: s.Took + o.Took,
 	}
 }
@@ -170,6 +170,9 @@ func (w *world) send(m messagePlan) {
 	if m.expireAfter > 0 {
 		r.ExpiresAt = now.Add(m.expireAfter)
 	}
+	if m.deliverWithin > 0 {
+		r.DeliverWithin = &m.deliverWithin
+	}
 	for range 1 + count(m.twice) {
 		w.insist("queue", hash(m.key), func(p *process) error {
 			q, err := p.queue.Handle(p.ctx, r, person)
@@ -247,11 +250,12 @@ func (w *world) resume() {
 	}
 }
 
-// settle waits until all messages have ended and all webhooks are acknowledged.
+// settle waits until all messages have ended, all webhooks are acknowledged, and no
+// delivery is awaited.
 func (w *world) settle() {
 	for end := w.now() + patience; w.now() < end; w.step(look) {
 		w.mu.Lock()
-		rest := w.open == 0 && len(w.api.open) == 0 && w.api.pending == 0
+		rest := w.open == 0 && w.awaited == 0 && len(w.api.open) == 0 && w.api.pending == 0
 		w.mu.Unlock()
 		if rest {
 			return

@@ -22,6 +22,8 @@ const (
 	// calls of a lane, noticedLate the same if Postgres or its projector stalled.
 	noticed     = 3 * time.Second
 	noticedLate = 12 * time.Second
+	// overdueWithin is the time within which an overdue delivery is recorded.
+	overdueWithin = 500 * time.Millisecond
 )
 
 // watch checks everything at the time it happens. world.mu guards all of it.
@@ -53,6 +55,9 @@ func (c *watch) recorded(w *world, p *process, s *stream, r event.Recorded) {
 		}
 		if e, ok := r.Event.(message.SendAttempted); ok {
 			c.attempted(w, p, s, r, id, e)
+		}
+		if _, ok := r.Event.(message.DeliveryOverdue); ok {
+			c.overdue(w, s, r, id)
 		}
 		c.by[r.Stream] = p.number
 		return
@@ -146,6 +151,27 @@ func (c *watch) attempted(w *world, p *process, s *stream, r event.Recorded, id 
 		case w.plan.spares():
 			w.violatedf("call %d of message %s begins, and the status of call %d would have come in time", e.Call, id, n+1)
 		}
+	}
+}
+
+// overdue checks a DeliveryOverdue.
+func (c *watch) overdue(w *world, s *stream, r event.Recorded, id uuid.UUID) {
+	m := s.message
+	// A status can reveal after that time that a call was accepted.
+	known := m.DueAt
+	for _, r := range s.events {
+		if _, ok := r.Event.(message.Sent); ok && r.Meta.RecordedAt.After(known) {
+			known = r.Meta.RecordedAt
+		}
+	}
+	late := r.Meta.RecordedAt.Sub(known)
+	switch {
+	case !awaitsDelivery(m):
+		w.violatedf("the delivery of message %s is overdue although it is %s, overdue since %s", id, m.Status, m.OverdueSince)
+	case r.Meta.RecordedAt.Before(m.DueAt):
+		w.violatedf("the delivery of message %s is reported overdue %s too early", id, m.DueAt.Sub(r.Meta.RecordedAt))
+	case late > overdueWithin && w.plan.prompt():
+		w.violatedf("the delivery of message %s is reported overdue %s late", id, late)
 	}
 }
 
@@ -252,6 +278,9 @@ func (w *world) checkEnd() {
 		columns += count(m.Status.Column() != "")
 		if m.Status.Open() {
 			w.violatedf("message %s has not ended: it is %s, due %s, now %s", id, m.Status, m.DueAt.Sub(w.start), w.now())
+		}
+		if awaitsDelivery(m) {
+			w.violatedf("message %s is %s, and its delivery, wanted by %s, is not overdue, now %s", id, m.Status, m.DueAt.Sub(w.start), w.now())
 		}
 		w.checkCalls(id, m)
 	}

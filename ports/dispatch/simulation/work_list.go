@@ -22,6 +22,7 @@ var errSeparated = errors.New("postgres is unavailable")
 // workList is the work list as the projector has written it.
 type workList struct {
 	items    map[uuid.UUID]*work.Item
+	awaited  map[uuid.UUID]work.Item // the messages whose delivery can become overdue
 	position event.Position
 	next     int       // in world.events
 	behind   time.Time // the time since which an event waits to be projected, or zero
@@ -107,6 +108,7 @@ func (l *workList) apply(w *world, r event.Recorded) {
 	if !ok {
 		return
 	}
+	l.await(w, id, r)
 	e := work.Entry{Closed: true, Complete: true}
 	if i := l.items[id]; i != nil {
 		e = work.Entry{Item: *i, Complete: true}
@@ -126,6 +128,25 @@ func (l *workList) apply(w *world, r event.Recorded) {
 		return
 	}
 	l.items[id] = &e.Item
+}
+
+// await updates whether the delivery of a message can become overdue.
+func (l *workList) await(w *world, id uuid.UUID, r event.Recorded) {
+	s := w.messageStream(id)
+	if s.message.DeliverWithin == 0 {
+		return
+	}
+	delete(l.awaited, id)
+	var m message.Message
+	for _, r := range s.events[:r.Revision+1] {
+		m = m.Apply(message.Record{Event: r.Event, At: r.Meta.RecordedAt})
+	}
+	if awaitsDelivery(m) {
+		l.awaited[id] = work.Item{
+			MessageID: id, Sender: m.Sender, Priority: m.Priority, State: work.Undelivered, DueAt: m.DueAt,
+			Revision: r.Revision, Position: r.Position,
+		}
+	}
 }
 
 // postgres is the work list and the read models as one process uses them.
@@ -205,6 +226,25 @@ func (l postgres) Overdue(ctx context.Context, now time.Time, senders []string, 
 	position := w.list.position
 	w.mu.Unlock()
 	slices.SortFunc(items, byDue)
+	return items[:min(len(items), limit)], position, l.p.ask(ctx, d)
+}
+
+// Undelivered returns the messages whose delivery is wanted by now.
+func (l postgres) Undelivered(ctx context.Context, now time.Time, senders []string, limit int) ([]work.Item, event.Position, error) {
+	w, d := l.p.w, l.p.w.dice("undelivered", uint64(l.p.number))
+	if err := l.p.ask(ctx, d); err != nil {
+		return nil, 0, err
+	}
+	w.mu.Lock()
+	var items []work.Item
+	for _, i := range w.list.awaited {
+		if slices.Contains(senders, i.Sender) && !i.DueAt.After(now) {
+			items = append(items, i)
+		}
+	}
+	position := w.list.position
+	w.mu.Unlock()
+	slices.SortFunc(items, func(a, b work.Item) int { return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.Position, b.Position)) })
 	return items[:min(len(items), limit)], position, l.p.ask(ctx, d)
 }
 

@@ -42,6 +42,7 @@ type world struct {
 	streams  map[string]*stream
 	appended chan struct{} // closed at the next append
 	open     int           // messages that have not ended
+	awaited  int           // messages whose delivery can become overdue
 
 	// The read models.
 	list    workList
@@ -80,7 +81,7 @@ func newWorld(seed uint64, p plan, defect Defect) *world {
 		seed: seed, plan: p, defect: defect, start: time.Now(), quiet: slog.New(slog.DiscardHandler),
 		taken:   map[time.Duration]bool{},
 		streams: map[string]*stream{}, appended: make(chan struct{}),
-		list:    workList{items: map[uuid.UUID]*work.Item{}},
+		list:    workList{items: map[uuid.UUID]*work.Item{}, awaited: map[uuid.UUID]work.Item{}},
 		senders: map[string]sender.Sender{}, wamids: map[string]uuid.UUID{},
 		leases: leases{processes: map[uuid.UUID]*lease{}, lanes: map[string]uuid.UUID{}},
 		api:    cloud{calls: map[callKey]*cloudCall{}, open: map[uuid.UUID]callKey{}, token: map[string]string{}},

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/waypost/waypost/domain/message"
 )
 
 // The roles of a process.
@@ -53,6 +55,7 @@ type Settings struct {
 	SettleAfterOutage time.Duration   `help:"The same, from the time webhooks are recorded again, if recording was interrupted after the call." default:"5m" env:"WAYPOST_SETTLE_AFTER_OUTAGE"`
 	ThrottleLimit     int             `help:"Throttled calls allowed per message before it becomes a dead letter." default:"20" env:"WAYPOST_THROTTLE_LIMIT"`
 	PairLimit         string          `help:"Enforce WhatsApp's limit per recipient (one message every 6 s, bursts of 45): on or off." default:"on" enum:"on,off" env:"WAYPOST_PAIR_LIMIT"`
+	DeliverWithin     time.Duration   `help:"How long after WhatsApp's acceptance a delivery is overdue, for messages that don't say it. If empty, it never is." env:"WAYPOST_DELIVER_WITHIN"`
 	ContentRetention  time.Duration   `help:"How long to keep personal data of messages, for example 2160h for 90 days. If empty, it is kept forever." env:"WAYPOST_CONTENT_RETENTION"`
 	DrainTimeout      time.Duration   `help:"How long shutdown waits for calls in flight." default:"10s" env:"WAYPOST_DRAIN_TIMEOUT"`
 
@@ -190,6 +193,9 @@ func (s *Settings) checkSending() error {
 	}
 	if s.ContentRetention != 0 && s.ContentRetention < time.Second {
 		return fmt.Errorf("--content-retention: must be at least 1s, got %s; leave it empty to keep personal data", s.ContentRetention)
+	}
+	if d := s.DeliverWithin; d != 0 && (d < message.MinDeliverWithin || d > message.MaxDeliverWithin) {
+		return fmt.Errorf("--deliver-within: must be between %s and %s, got %s; leave it empty for none", message.MinDeliverWithin, message.MaxDeliverWithin, d)
 	}
 	if s.ThrottleLimit < 1 {
 		return fmt.Errorf("--throttle-limit: must be at least 1, got %d", s.ThrottleLimit)

@@ -92,7 +92,8 @@ func newLineReader(in *bufio.Reader, format Format, keys lineKeys, defaults map[
 // sendColumns returns the columns of a CSV file, except parameters and labels.
 func sendColumns() []string {
 	return []string{
-		"to", "to_user_id", "key", "sender", "text", "template", "language", "content", "priority", "send_at", "expires_at", "on_ambiguous", "reply_to",
+		"to", "to_user_id", "key", "sender", "text", "template", "language", "content", "priority", "send_at", "expires_at", "deliver_within",
+		"on_ambiguous", "reply_to",
 	}
 }
 
@@ -232,7 +233,7 @@ func (l *lineReader) valuesOf(cells []string) (given map[string]string, problem 
 // isWord reports whether a column holds words of a computer, in which spaces at
 // the ends mean nothing, and not text, of which nothing is changed.
 func isWord(column string) bool {
-	return slices.Contains([]string{"to", "to_user_id", "sender", "template", "language", "priority", "send_at", "expires_at", "on_ambiguous", "reply_to"}, column)
+	return slices.Contains([]string{"to", "to_user_id", "sender", "template", "language", "priority", "send_at", "expires_at", "deliver_within", "on_ambiguous", "reply_to"}, column)
 }
 
 // completed is a line with what the defaults add to it. One with content of its
@@ -262,7 +263,7 @@ func NewInput(given map[string]string) (map[string]any, error) {
 	input := make(map[string]any)
 	for column, member := range map[string]string{
 		"to": "to", "to_user_id": "toUserId", "sender": "senderId", "key": "idempotencyKey", "priority": "priority",
-		"on_ambiguous": "onAmbiguous", "reply_to": "replyTo",
+		"on_ambiguous": "onAmbiguous", "reply_to": "replyTo", "deliver_within": "deliverWithin",
 	} {
 		if cells[column] != "" {
 			input[member] = cells[column]
