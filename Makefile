@@ -31,7 +31,6 @@ build test verify lint tools: export CGO_ENABLED := 0
 .PHONY: test
 ifndef EVENTSTORE_URL
 test: deps verify ## run everything that a change must pass, except the linters, on real stores
-	go vet ./...
 	@.ci/test
 else
 test: deps # test another event store: what Waypost needs from it, and Waypost on it
