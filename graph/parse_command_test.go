@@ -21,11 +21,12 @@ func TestParseCommand(t *testing.T) {
 		"v": 1, "senderId": "shop", "to": "+14155550101", "idempotencyKey": "order-1",
 		"content": {"template": {"name": "receipt", "language": "en_US",
 			"components": [{"type": "BODY", "parameters": [{"type": "text", "text": "12.50"}]}]}},
-		"priority": "OTP", "expiresAt": "2030-01-02T03:04:05Z", "onAmbiguous": "DEAD_LETTER",
+		"priority": "OTP", "deliverWithin": "PT20S", "expiresAt": "2030-01-02T03:04:05Z", "onAmbiguous": "DEAD_LETTER",
 		"labels": [{"name": "order", "value": "1"}]}`))
 	must(t, err)
 	if got.Sender != "shop" || got.To != "+14155550101" || got.IdempotencyKey != "order-1" ||
 		got.Priority != message.PriorityOTP || got.OnAmbiguous != message.AmbiguityDeadLetter ||
+		got.DeliverWithin == nil || *got.DeliverWithin != 20*time.Second ||
 		!got.ExpiresAt.Equal(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)) ||
 		!reflect.DeepEqual(got.Labels, []message.Label{{Name: "order", Value: "1"}}) {
 		t.Errorf("parsed as %+v", got)
@@ -39,7 +40,7 @@ func TestParseCommandHasTheDefaultsOfTheInput(t *testing.T) {
 	t.Parallel()
 	got, err := graph.NewCommandParser().Parse([]byte(`{"v":1,"senderId":"shop","to":"+14155550101","content":{"text":{"body":"Hello"}}}`))
 	must(t, err)
-	if got.Priority != message.PriorityTransactional || got.OnAmbiguous != message.AmbiguityResend {
+	if got.Priority != message.PriorityTransactional || got.OnAmbiguous != message.AmbiguityResend || got.DeliverWithin != nil {
 		t.Errorf("parsed as %+v", got)
 	}
 }

@@ -90,6 +90,8 @@ func (b *bundle) fillTables() {
 		`INSERT INTO message_exception SELECT id, sender, status, queued_position, CASE status WHEN 'SENT' THEN NULL WHEN 'FAILED' THEN 'recipient' ELSE 'server' END,
 				CASE status WHEN 'SENT' THEN NULL WHEN 'FAILED' THEN 131026 ELSE 131000 END, CASE status WHEN 'DEAD_LETTERED' THEN queued_at END, label_hashes
 			FROM message WHERE status IN ('SENT', 'FAILED', 'DEAD_LETTERED')`,
+		`UPDATE message_exception SET deliver_by = timestamptz '2026-03-01' + queued_position * interval '1 second' WHERE status = 'SENT'`,
+		`UPDATE message_exception SET deliver_by = NULL, overdue_since = deliver_by WHERE status = 'SENT' AND queued_position % 50000 < 10000`,
 		`INSERT INTO message_label SELECT h, queued_position, sender FROM message, unnest(label_hashes) h`,
 		`INSERT INTO message_time SELECT date_bin('10 seconds', queued_at, 'epoch'), min(queued_position), max(queued_position) FROM message GROUP BY 1`,
 		`INSERT INTO message_wamid SELECT md5('wamid ' || n)::uuid, md5(n::text)::uuid, 1 FROM generate_series(1, 200000) n`,
@@ -134,6 +136,7 @@ func TestPagesAndFiguresReadNoLargeTableWhole(t *testing.T) {
 
 	text := func(s string) *string { return &s }
 	code, kind, priority, category := 131000, message.KindLocation, message.PriorityOTP, message.CategoryServer
+	overdue := true
 	long, early := start.Add(24*time.Hour), start.Add(-24*time.Hour)
 	filters := map[string]query.MessageFilter{
 		"none":           {},
@@ -154,6 +157,8 @@ func TestPagesAndFiguresReadNoLargeTableWhole(t *testing.T) {
 		"errorCode":      {ErrorCode: &code},
 		"queuedAfter":    {QueuedAfter: &long},
 		"queuedBefore":   {QueuedBefore: &early},
+		"overdue":        {Overdue: &overdue},
+		"not overdue":    {Overdue: new(bool)},
 	}
 	page := query.Page{First: 50}
 	calls := map[string]func() error{
@@ -169,6 +174,10 @@ func TestPagesAndFiguresReadNoLargeTableWhole(t *testing.T) {
 		},
 		"dead letters with a label": func() error {
 			_, err := model.DeadLetters(b.ctx, query.DeadLetterFilter{Label: &message.Label{Name: "campaign", Value: "spring"}}, page)
+			return err
+		},
+		"undelivered messages": func() error {
+			_, _, err := postgres.NewWorkList(pool).Undelivered(b.ctx, long, []string{"sender-1", "sender-3"}, 50)
 			return err
 		},
 		"a message by its wamid": func() error { _, _, err := model.MessageByWhatsAppID(b.ctx, "wamid.1"); return err },

@@ -35,7 +35,7 @@ type QueueMessage struct {
 	messages *Messages
 	senders  *Senders
 	prints   Fingerprinter
-	intake   *fair.Intake // nil if nothing bounds accepting
+	intake   *fair.Intake  // nil if nothing bounds accepting
 	within   time.Duration // the default of deliverWithin
 	logger   *slog.Logger
 	warned   sync.Map // senders for which a key with its recipient's number was logged

@@ -64,7 +64,7 @@ func MaskUserID(id string) string {
 	return country + "." + hidden + rest[len(rest)-shown:]
 }
 
-// maxCodeDigits is the longest run of digits that is taken for a one-time code, and
+// maxCodeDigits is the longest run of digits that counts as a one-time code, and
 // minCodeDigits the shortest.
 const (
 	minCodeDigits = 4

@@ -103,7 +103,7 @@ var SetRule = {
 var Messages = {
 	name: "Messages",
 	scopes: ["READ"],
-	text: "query Messages($filter: MessageFilter, $first: Int!, $after: String) { messages(filter: $filter, first: $first, after: $after) { edges { cursor node { ...MessageRow } } pageInfo { hasNextPage endCursor } } } fragment MessageRow on Message { id to toUserId type status priority attempts cursor queuedAt sentAt sender { id } failure { code category } }"
+	text: "query Messages($filter: MessageFilter, $first: Int!, $after: String) { messages(filter: $filter, first: $first, after: $after) { edges { cursor node { ...MessageRow } } pageInfo { hasNextPage endCursor } } } fragment MessageRow on Message { id to toUserId type status priority attempts cursor queuedAt sentAt overdueSince sender { id } failure { code category } }"
 };
 var MessageCounts = {
 	name: "MessageCounts",
@@ -113,12 +113,12 @@ var MessageCounts = {
 var MessageUpdates = {
 	name: "MessageUpdates",
 	scopes: ["READ"],
-	text: "subscription MessageUpdates($senderId: ID, $statuses: [MessageStatus!], $after: String) { messageUpdates(senderId: $senderId, statuses: $statuses, after: $after) { cursor at message { ...MessageRow } } } fragment MessageRow on Message { id to toUserId type status priority attempts cursor queuedAt sentAt sender { id } failure { code category } }"
+	text: "subscription MessageUpdates($senderId: ID, $statuses: [MessageStatus!], $after: String) { messageUpdates(senderId: $senderId, statuses: $statuses, after: $after) { cursor at message { ...MessageRow } } } fragment MessageRow on Message { id to toUserId type status priority attempts cursor queuedAt sentAt overdueSince sender { id } failure { code category } }"
 };
 var OneMessage = {
 	name: "OneMessage",
 	scopes: ["READ"],
-	text: "query OneMessage($id: ID!, $audit: Boolean!) { message(id: $id) { id idempotencyKey to toUserId type status priority attempts calls statusReason sentTwice heldForQuality cursor onAmbiguous replyTo whatsappId content queuedAt sendAt expiresAt sentAt deliveredAt readAt retryAt erasedAt sender { id name } labels { name value } failure { ...Failure } attemptLog { call startedAt endedAt outcome settledBy whatsappId failure { ...Failure } } history(first: 200) @include(if: $audit) { edges { node { ...LoggedEvent } } pageInfo { hasNextPage endCursor } } } } fragment Failure on MessageFailure { code category class message details httpStatus advice fbtraceId at } fragment LoggedEvent on Event { id type stream revision recordedAt occurredAt data correlationId by { kind id name onBehalfOf } }"
+	text: "query OneMessage($id: ID!, $audit: Boolean!) { message(id: $id) { id idempotencyKey to toUserId type status priority attempts calls statusReason sentTwice heldForQuality cursor onAmbiguous replyTo whatsappId content queuedAt sendAt expiresAt sentAt deliveredAt readAt overdueSince retryAt erasedAt sender { id name } labels { name value } failure { ...Failure } attemptLog { call startedAt endedAt outcome settledBy whatsappId failure { ...Failure } } history(first: 200) @include(if: $audit) { edges { node { ...LoggedEvent } } pageInfo { hasNextPage endCursor } } } } fragment Failure on MessageFailure { code category class message details httpStatus advice fbtraceId at } fragment LoggedEvent on Event { id type stream revision recordedAt occurredAt data correlationId by { kind id name onBehalfOf } }"
 };
 var OneMessageUpdates = {
 	name: "OneMessageUpdates",
@@ -208,7 +208,7 @@ var Position = {
 var Ledger = {
 	name: "Ledger",
 	scopes: ["AUDIT"],
-	text: "query Ledger($senderId: ID, $asOf: Time) { ledger(senderId: $senderId, asOf: $asOf) { accepted open ambiguous sent delivered read failed deadLettered cancelled expired discarded sentTwice balanced asOf } }"
+	text: "query Ledger($senderId: ID, $asOf: Time) { ledger(senderId: $senderId, asOf: $asOf) { accepted open ambiguous sent delivered read failed deadLettered cancelled expired discarded sentTwice overdue balanced asOf } }"
 };
 var Log = {
 	name: "Log",
@@ -1207,7 +1207,7 @@ var enumName = (text) => text.trim().toUpperCase().replaceAll(/[\s-]+/g, "_");
 var statusNamed = (text) => statuses.find((s) => s === enumName(text) || s.replace("_", "") === enumName(text));
 var unquoted = (text) => text.replace(/^"(.*)"$/, "$1");
 /**
-* Recognizes a message ID, a phone number, a user ID, a wamid, name=value, a status, or word:value for each filter, in any combination.
+* Recognizes a message ID, a phone number, a user ID, a wamid, name=value, a status, "overdue", or word:value for each filter, in any combination.
 * Anything else is an idempotency key.
 */
 function recognize(typed) {
@@ -1274,7 +1274,8 @@ function take(found, part) {
 			}
 		}
 	}
-	if (uuid.test(part)) found.id = part.toLowerCase();
+	if (/^overdue$/i.test(part)) found.overdue = true;
+	else if (uuid.test(part)) found.id = part.toLowerCase();
 	else if (/^wamid\./i.test(part)) found.wamid = part;
 	else if (isPhone(part)) found.to = part;
 	else if (userId.test(part)) found.user = part;
@@ -1307,6 +1308,7 @@ function describe(filters) {
 	if (filters.template) parts.push(`template ${filters.template}`);
 	if (filters.category) parts.push(`failure ${filters.category}`);
 	if (filters.code !== void 0) parts.push(`code ${filters.code}`);
+	if (filters.overdue) parts.push("delivery overdue");
 	return parts;
 }
 /** Converts filters to the query of a link. fromQuery converts it back. */
@@ -1327,6 +1329,7 @@ function toQuery(filters) {
 		if (value) query.set(name, value);
 	}
 	if (filters.code !== void 0) query.set("code", String(filters.code));
+	if (filters.overdue) query.set("overdue", "1");
 	for (const status of filters.status ?? []) query.append("status", status);
 	for (const { name, value } of filters.labels ?? []) query.append("label", `${name}=${value}`);
 	return query;
@@ -1349,6 +1352,7 @@ function fromQuery(query) {
 	if (types.some((t) => t === type)) filters.type = type;
 	if (priorities.some((p) => p === priority)) filters.priority = priority;
 	if (code && /^\d+$/.test(code)) filters.code = Number(code);
+	if (query.get("overdue") === "1") filters.overdue = true;
 	const known = query.getAll("status").filter((status) => statuses.some((s) => s === status));
 	if (known.length > 0) filters.status = known;
 	for (const label of query.getAll("label")) takeLabel(filters, label);
@@ -1847,6 +1851,11 @@ var columns$2 = [
 		"sentTwice",
 		"Sent twice",
 		"warn"
+	],
+	[
+		"overdue",
+		"Overdue",
+		"warn"
 	]
 ];
 var ledgerFigures = (books) => h("dl", { class: "figures ledger" }, columns$2.map(([column, name, tone]) => h("div", {
@@ -2315,13 +2324,15 @@ function messageFilter(filters) {
 		priority: filters.priority ?? null,
 		template: filters.template ?? null,
 		errorCategory: filters.category ?? null,
-		errorCode: filters.code ?? null
+		errorCode: filters.code ?? null,
+		overdue: filters.overdue ?? null
 	};
 }
 function filterBar(filters, live) {
 	const change = (next) => go(link(["messages"], withPage(toQuery(next), !live)));
-	const status = filters.status?.length === troubled.length && troubled.every((s) => filters.status.includes(s)) ? "trouble" : filters.status?.[0] ?? "";
+	const status = filters.status?.length === troubled.length && troubled.every((s) => filters.status.includes(s)) ? "trouble" : filters.overdue ? "overdue" : filters.status?.[0] ?? "";
 	const rest = { ...filters };
+	if (filters.overdue) delete rest.overdue;
 	for (const name of [
 		"status",
 		"sender",
@@ -2342,11 +2353,14 @@ function filterBar(filters, live) {
 	}, choose("Status", status, [
 		["", "all"],
 		["trouble", "in trouble"],
+		["overdue", "overdue"],
 		...statuses.map((s) => [s, words(s)])
 	], (value) => {
 		const next = { ...filters };
+		delete next.overdue;
+		if (value === "overdue") next.overdue = true;
 		if (value === "trouble") next.status = [...troubled];
-		else if (value) next.status = [value];
+		else if (value && value !== "overdue") next.status = [value];
 		else delete next.status;
 		change(next);
 	}, { id: "status-filter" }), choose("Sender", filters.sender ?? "", senderChoices("all"), (value) => set("sender", value)), choose("Type", filters.type ?? "", [["", "all"], ...types.map((t) => [t, words(t)])], (value) => set("type", value)), choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map((p) => [p, laneName(p)])], (value) => set("priority", value)), parts.length > 0 ? h("p", { class: "searched" }, "Filtered by ", h("strong", null, parts.join(", "))) : null, Object.keys(filters).length > 0 ? h("a", {
@@ -2396,7 +2410,7 @@ var messageTable = (rows) => table({
 	href: link(["messages", message.id]),
 	title: message.id,
 	"aria-label": `Message ${message.id}`
-}, shortId(message.id))), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number" }, message.attempts), h("td", { class: "number" }, age(since(message.queuedAt) / 1e3)))));
+}, shortId(message.id))), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number" }, message.attempts), h("td", { class: "number" }, age(since(message.queuedAt) / 1e3)))));
 /** The newest messages, updated live. */
 var Feed = class {
 	rows = /* @__PURE__ */ new Map();
@@ -2679,6 +2693,11 @@ function page(m, changed) {
 		["Expires", m.expiresAt && time(m.expiresAt)],
 		["Next attempt", m.retryAt && [time(m.retryAt), ` (in ${span(Math.max(0, Math.ceil((Date.parse(m.retryAt) - serverNow()) / 1e3)))})`]],
 		["Sent", m.sentAt && time(m.sentAt)],
+		["Overdue since", m.overdueSince && [
+			chip("overdue", "warn"),
+			" ",
+			time(m.overdueSince)
+		]],
 		["Delivered", m.deliveredAt && time(m.deliveredAt, "seconds")],
 		["Read", m.readAt && time(m.readAt, "seconds")],
 		["Lost response", m.onAmbiguous === "RESEND" ? "sent again" : "becomes a dead letter"],
@@ -2766,7 +2785,8 @@ var eventTones = {
 	Requeued: "move",
 	Discarded: "wait",
 	Cancelled: "wait",
-	Expired: "warn"
+	Expired: "warn",
+	DeliveryOverdue: "warn"
 };
 var spaced = (name) => sentence(name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase());
 function byEvents(events) {
@@ -3847,7 +3867,13 @@ function queue(route) {
 				name: "expiresAt",
 				type: "datetime-local",
 				step: 1
-			}))), field("Labels", h("input", {
+			}))), field("Overdue after", h("input", {
+				name: "deliverWithin",
+				type: "number",
+				min: 1,
+				max: 2592e3,
+				step: 1
+			}), "Seconds from WhatsApp's acceptance. If the message is not delivered by then, its delivery is reported as overdue."), field("Labels", h("input", {
 				name: "labels",
 				autocomplete: "off",
 				placeholder: "campaign=spring, order=1042"
@@ -3936,6 +3962,7 @@ function read(held, kind) {
 		onAmbiguous: held.onAmbiguous,
 		...held.sendAt ? { sendAt: new Date(held.sendAt).toISOString() } : {},
 		...held.expiresAt ? { expiresAt: new Date(held.expiresAt).toISOString() } : {},
+		...held.deliverWithin ? { deliverWithin: `PT${held.deliverWithin}S` } : {},
 		...labels.length > 0 ? { labels } : {},
 		...held.idempotencyKey ? { idempotencyKey: held.idempotencyKey } : {}
 	};

@@ -95,7 +95,7 @@ func TestCSVAsSpreadsheetsWriteIt(t *testing.T) {
 		}
 	}
 	for given, column := range map[string]string{
-		" TO ": "to", "Send At": "send_at", "sendAt": "send_at", "reply-to": "reply_to", "Param. 1": "param.1", "LABEL.Spring sale": "label.spring sale", "": "",
+		" TO ": "to", "Send At": "send_at", "sendAt": "send_at", "deliverWithin": "deliver_within", "reply-to": "reply_to", "Param. 1": "param.1", "LABEL.Spring sale": "label.spring sale", "": "",
 	} {
 		if name, err := columnName(given); name != column || err != nil {
 			t.Errorf("the column %q is %q, %v, want %q", given, name, err, column)

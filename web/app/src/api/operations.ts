@@ -64,6 +64,7 @@ export interface MessageFilter {
   template?: string | null;
   errorCategory?: string | null;
   errorCode?: number | null;
+  overdue?: boolean | null;
   queuedAfter?: string | null;
   queuedBefore?: string | null;
 }
@@ -86,6 +87,7 @@ export interface QueueMessageInput {
   priority?: Priority | null;
   sendAt?: string | null;
   expiresAt?: string | null;
+  deliverWithin?: string | null;
   onAmbiguous?: AmbiguityPolicy | null;
   replyTo?: string | null;
   labels?: LabelInput[] | null;
@@ -210,7 +212,7 @@ export type AlertNow = { id: string; kind: AlertKind; severity: AlertSeverity; s
 
 export type Rule = { id: string; kind: AlertKind; senderId: string | null; enabled: boolean; threshold: number; statistic: LatencyStatistic; window: string; for: string; minimumVolume: number; severity: AlertSeverity };
 
-export type MessageRow = { id: string; to: string | null; toUserId: string | null; type: MessageType; status: MessageStatus; priority: Priority; attempts: number; cursor: string; queuedAt: string; sentAt: string | null; sender: { id: string }; failure: { code: number | null; category: string } | null };
+export type MessageRow = { id: string; to: string | null; toUserId: string | null; type: MessageType; status: MessageStatus; priority: Priority; attempts: number; cursor: string; queuedAt: string; sentAt: string | null; overdueSince: string | null; sender: { id: string }; failure: { code: number | null; category: string } | null };
 
 export type Failure = { code: number | null; category: string; class: ErrorClass; message: string; details: string | null; httpStatus: number | null; advice: string; fbtraceId: string | null; at: string };
 
@@ -277,7 +279,7 @@ export type MessagesVariables = { filter?: MessageFilter | null; first: number; 
 export const Messages: Operation<MessagesData, MessagesVariables> = {
   name: "Messages",
   scopes: ["READ"],
-  text: "query Messages($filter: MessageFilter, $first: Int!, $after: String) { messages(filter: $filter, first: $first, after: $after) { edges { cursor node { ...MessageRow } } pageInfo { hasNextPage endCursor } } } fragment MessageRow on Message { id to toUserId type status priority attempts cursor queuedAt sentAt sender { id } failure { code category } }",
+  text: "query Messages($filter: MessageFilter, $first: Int!, $after: String) { messages(filter: $filter, first: $first, after: $after) { edges { cursor node { ...MessageRow } } pageInfo { hasNextPage endCursor } } } fragment MessageRow on Message { id to toUserId type status priority attempts cursor queuedAt sentAt overdueSince sender { id } failure { code category } }",
 };
 
 export type MessageCountsData = { messageCounts: ({ status: MessageStatus; count: number })[] };
@@ -297,17 +299,17 @@ export type MessageUpdatesVariables = { senderId?: string | null; statuses?: Mes
 export const MessageUpdates: Operation<MessageUpdatesData, MessageUpdatesVariables> = {
   name: "MessageUpdates",
   scopes: ["READ"],
-  text: "subscription MessageUpdates($senderId: ID, $statuses: [MessageStatus!], $after: String) { messageUpdates(senderId: $senderId, statuses: $statuses, after: $after) { cursor at message { ...MessageRow } } } fragment MessageRow on Message { id to toUserId type status priority attempts cursor queuedAt sentAt sender { id } failure { code category } }",
+  text: "subscription MessageUpdates($senderId: ID, $statuses: [MessageStatus!], $after: String) { messageUpdates(senderId: $senderId, statuses: $statuses, after: $after) { cursor at message { ...MessageRow } } } fragment MessageRow on Message { id to toUserId type status priority attempts cursor queuedAt sentAt overdueSince sender { id } failure { code category } }",
 };
 
-export type OneMessageData = { message: { id: string; idempotencyKey: string | null; to: string | null; toUserId: string | null; type: MessageType; status: MessageStatus; priority: Priority; attempts: number; calls: number; statusReason: string | null; sentTwice: boolean; heldForQuality: boolean; cursor: string; onAmbiguous: AmbiguityPolicy; replyTo: string | null; whatsappId: string | null; content: unknown | null; queuedAt: string; sendAt: string | null; expiresAt: string | null; sentAt: string | null; deliveredAt: string | null; readAt: string | null; retryAt: string | null; erasedAt: string | null; sender: { id: string; name: string }; labels: ({ name: string; value: string })[]; failure: Failure | null; attemptLog: ({ call: number; startedAt: string; endedAt: string | null; outcome: AttemptOutcome; settledBy: string | null; whatsappId: string | null; failure: Failure | null })[]; history?: { edges: ({ node: LoggedEvent })[]; pageInfo: { hasNextPage: boolean; endCursor: string | null } } | null } | null };
+export type OneMessageData = { message: { id: string; idempotencyKey: string | null; to: string | null; toUserId: string | null; type: MessageType; status: MessageStatus; priority: Priority; attempts: number; calls: number; statusReason: string | null; sentTwice: boolean; heldForQuality: boolean; cursor: string; onAmbiguous: AmbiguityPolicy; replyTo: string | null; whatsappId: string | null; content: unknown | null; queuedAt: string; sendAt: string | null; expiresAt: string | null; sentAt: string | null; deliveredAt: string | null; readAt: string | null; overdueSince: string | null; retryAt: string | null; erasedAt: string | null; sender: { id: string; name: string }; labels: ({ name: string; value: string })[]; failure: Failure | null; attemptLog: ({ call: number; startedAt: string; endedAt: string | null; outcome: AttemptOutcome; settledBy: string | null; whatsappId: string | null; failure: Failure | null })[]; history?: { edges: ({ node: LoggedEvent })[]; pageInfo: { hasNextPage: boolean; endCursor: string | null } } | null } | null };
 
 export type OneMessageVariables = { id: string; audit: boolean };
 
 export const OneMessage: Operation<OneMessageData, OneMessageVariables> = {
   name: "OneMessage",
   scopes: ["READ"],
-  text: "query OneMessage($id: ID!, $audit: Boolean!) { message(id: $id) { id idempotencyKey to toUserId type status priority attempts calls statusReason sentTwice heldForQuality cursor onAmbiguous replyTo whatsappId content queuedAt sendAt expiresAt sentAt deliveredAt readAt retryAt erasedAt sender { id name } labels { name value } failure { ...Failure } attemptLog { call startedAt endedAt outcome settledBy whatsappId failure { ...Failure } } history(first: 200) @include(if: $audit) { edges { node { ...LoggedEvent } } pageInfo { hasNextPage endCursor } } } } fragment Failure on MessageFailure { code category class message details httpStatus advice fbtraceId at } fragment LoggedEvent on Event { id type stream revision recordedAt occurredAt data correlationId by { kind id name onBehalfOf } }",
+  text: "query OneMessage($id: ID!, $audit: Boolean!) { message(id: $id) { id idempotencyKey to toUserId type status priority attempts calls statusReason sentTwice heldForQuality cursor onAmbiguous replyTo whatsappId content queuedAt sendAt expiresAt sentAt deliveredAt readAt overdueSince retryAt erasedAt sender { id name } labels { name value } failure { ...Failure } attemptLog { call startedAt endedAt outcome settledBy whatsappId failure { ...Failure } } history(first: 200) @include(if: $audit) { edges { node { ...LoggedEvent } } pageInfo { hasNextPage endCursor } } } } fragment Failure on MessageFailure { code category class message details httpStatus advice fbtraceId at } fragment LoggedEvent on Event { id type stream revision recordedAt occurredAt data correlationId by { kind id name onBehalfOf } }",
 };
 
 export type OneMessageUpdatesData = { messageUpdates: { cursor: string; at: string; message: { id: string; status: MessageStatus } } };
@@ -480,14 +482,14 @@ export const Position: Operation<PositionData, PositionVariables> = {
   text: "query Position { readModel { position } }",
 };
 
-export type LedgerData = { ledger: { accepted: number; open: number; ambiguous: number; sent: number; delivered: number; read: number; failed: number; deadLettered: number; cancelled: number; expired: number; discarded: number; sentTwice: number; balanced: boolean; asOf: string } };
+export type LedgerData = { ledger: { accepted: number; open: number; ambiguous: number; sent: number; delivered: number; read: number; failed: number; deadLettered: number; cancelled: number; expired: number; discarded: number; sentTwice: number; overdue: number; balanced: boolean; asOf: string } };
 
 export type LedgerVariables = { senderId?: string | null; asOf?: string | null };
 
 export const Ledger: Operation<LedgerData, LedgerVariables> = {
   name: "Ledger",
   scopes: ["AUDIT"],
-  text: "query Ledger($senderId: ID, $asOf: Time) { ledger(senderId: $senderId, asOf: $asOf) { accepted open ambiguous sent delivered read failed deadLettered cancelled expired discarded sentTwice balanced asOf } }",
+  text: "query Ledger($senderId: ID, $asOf: Time) { ledger(senderId: $senderId, asOf: $asOf) { accepted open ambiguous sent delivered read failed deadLettered cancelled expired discarded sentTwice overdue balanced asOf } }",
 };
 
 export type LogData = { events: { edges: ({ cursor: string; node: LoggedEvent })[]; pageInfo: { hasNextPage: boolean; endCursor: string | null } } };

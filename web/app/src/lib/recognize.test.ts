@@ -22,6 +22,7 @@ test("typed text is recognized", () => {
     ["dead letters", { key: "dead letters" }],
     ["dead lettered", { status: ["DEAD_LETTERED"] }],
     ["Failed", { status: ["FAILED"] }],
+    ["overdue sender:demo", { overdue: true, sender: "demo" }],
     ["status:failed,expired", { status: ["FAILED", "EXPIRED"] }],
     ["failed campaign=spring sender:demo", { status: ["FAILED"], labels: [{ name: "campaign", value: "spring" }], sender: "demo" }],
     ["code:131026 category:recipient", { code: 131026, category: "recipient" }],
@@ -37,7 +38,7 @@ test("typed text is recognized", () => {
 test("filters can be converted to a link and back", () => {
   const filters: Filters = {
     to: "+14155550101", user: "GB.1", key: "order 7&8", wamid: "wamid.A=", sender: "demo", type: "TEXT", priority: "BULK", template: "hello",
-      category: "recipient", code: 131026,
+      category: "recipient", code: 131026, overdue: true,
     status: ["FAILED", "EXPIRED"], labels: [{ name: "a", value: "b=c" }],
   };
   assert.deepEqual(fromQuery(new URLSearchParams(toQuery(filters).toString())), filters);

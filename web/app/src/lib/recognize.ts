@@ -14,6 +14,7 @@ export interface Filters {
   template?: string;
   category?: string;
   code?: number;
+  overdue?: boolean;
 }
 
 export const statuses = [
@@ -41,7 +42,7 @@ const statusNamed = (text: string): string | undefined => statuses.find(s => s =
 const unquoted = (text: string): string => text.replace(/^"(.*)"$/, "$1");
 
 /**
- * Recognizes a message ID, a phone number, a user ID, a wamid, name=value, a status, or word:value for each filter, in any combination.
+ * Recognizes a message ID, a phone number, a user ID, a wamid, name=value, a status, "overdue", or word:value for each filter, in any combination.
  * Anything else is an idempotency key.
  */
 export function recognize(typed: string): Filters {
@@ -85,7 +86,8 @@ function take(found: Filters, part: string): boolean {
       }
     }
   }
-  if (uuid.test(part)) found.id = part.toLowerCase();
+  if (/^overdue$/i.test(part)) found.overdue = true;
+  else if (uuid.test(part)) found.id = part.toLowerCase();
   else if (/^wamid\./i.test(part)) found.wamid = part;
   else if (isPhone(part)) found.to = part;
   else if (userId.test(part)) found.user = part;
@@ -117,6 +119,7 @@ export function describe(filters: Filters): string[] {
   if (filters.template) parts.push(`template ${filters.template}`);
   if (filters.category) parts.push(`failure ${filters.category}`);
   if (filters.code !== undefined) parts.push(`code ${filters.code}`);
+  if (filters.overdue) parts.push("delivery overdue");
   return parts;
 }
 
@@ -128,6 +131,7 @@ export function toQuery(filters: Filters): URLSearchParams {
     if (value) query.set(name, value);
   }
   if (filters.code !== undefined) query.set("code", String(filters.code));
+  if (filters.overdue) query.set("overdue", "1");
   for (const status of filters.status ?? []) query.append("status", status);
   for (const { name, value } of filters.labels ?? []) query.append("label", `${name}=${value}`);
   return query;
@@ -143,6 +147,7 @@ export function fromQuery(query: URLSearchParams): Filters {
   if (types.some(t => t === type)) filters.type = type!;
   if (priorities.some(p => p === priority)) filters.priority = priority!;
   if (code && /^\d+$/.test(code)) filters.code = Number(code);
+  if (query.get("overdue") === "1") filters.overdue = true;
   const known = query.getAll("status").filter(status => statuses.some(s => s === status));
   if (known.length > 0) filters.status = known;
   for (const label of query.getAll("label")) takeLabel(filters, label);

@@ -89,6 +89,7 @@ function page(m: Message, changed: () => void): VNode {
       ["Next attempt", m.retryAt && [time(m.retryAt),
         ` (in ${span(Math.max(0, Math.ceil((Date.parse(m.retryAt) - serverNow()) / 1000)))})`]],
       ["Sent", m.sentAt && time(m.sentAt)],
+      ["Overdue since", m.overdueSince && [chip("overdue", "warn"), " ", time(m.overdueSince)]],
       ["Delivered", m.deliveredAt && time(m.deliveredAt, "seconds")],
       ["Read", m.readAt && time(m.readAt, "seconds")],
       ["Lost response", m.onAmbiguous === "RESEND" ? "sent again" : "becomes a dead letter"],
@@ -160,6 +161,7 @@ const eventTones: Record<string, Tone> = {
   Queued: "wait", SendAttempted: "move", Sent: "move", Confirmed: "move", Delivered: "good", Read: "good", Failed: "bad",
     DeadLettered: "bad", OutcomeUnknown: "warn",
   RetryScheduled: "warn", Deferred: "warn", Requeued: "move", Discarded: "wait", Cancelled: "wait", Expired: "warn",
+  DeliveryOverdue: "warn",
 };
 
 const spaced = (name: string): string => sentence(name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase());

@@ -55,7 +55,7 @@ export function messageFilter(filters: Filters): MessageFilter {
       idempotencyKey: filters.key ?? null,
     whatsappId: filters.wamid ?? null, labels: filters.labels ?? null, type: (filters.type as MessageFilter["type"]) ?? null,
     priority: (filters.priority as MessageFilter["priority"]) ?? null, template: filters.template ?? null,
-    errorCategory: filters.category ?? null, errorCode: filters.code ?? null,
+    errorCategory: filters.category ?? null, errorCode: filters.code ?? null, overdue: filters.overdue ?? null,
   };
 }
 
@@ -64,8 +64,9 @@ export function messageFilter(filters: Filters): MessageFilter {
 function filterBar(filters: Filters, live: boolean): VNode {
   const change = (next: Filters): void => go(link(["messages"], withPage(toQuery(next), !live)));
   const status = filters.status?.length === troubled.length && troubled.every(s => filters.status!.includes(s)) ? "trouble"
-    : filters.status?.[0] ?? "";
+    : filters.overdue ? "overdue" : filters.status?.[0] ?? "";
   const rest: Filters = { ...filters };
+  if (filters.overdue) delete rest.overdue;
   for (const name of ["status", "sender", "type", "priority"] as const) delete rest[name];
   const parts = describe(rest);
   const set = <K extends "sender" | "type" | "priority">(name: K, value: string): void => {
@@ -75,10 +76,12 @@ function filterBar(filters: Filters, live: boolean): VNode {
     change(next);
   };
   return h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
-    choose("Status", status, [["", "all"], ["trouble", "in trouble"], ...statuses.map(s => [s, words(s)] as const)], value => {
+    choose("Status", status, [["", "all"], ["trouble", "in trouble"], ["overdue", "overdue"], ...statuses.map(s => [s, words(s)] as const)], value => {
       const next: Filters = { ...filters };
+      delete next.overdue;
+      if (value === "overdue") next.overdue = true;
       if (value === "trouble") next.status = [...troubled];
-      else if (value) next.status = [value];
+      else if (value && value !== "overdue") next.status = [value];
       else delete next.status;
       change(next);
     }, { id: "status-filter" }),
@@ -112,7 +115,7 @@ const messageTable = (rows: readonly MessageRow[]): VNode =>
     h("td", { class: "extra" }, words(message.type)),
     h("td", { class: "extra" }, laneName(message.priority)),
     cell("Status", null, statusChip(message.status)),
-    h("td", { class: "extra quiet" }, message.failure
+    h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure
       ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""),
     h("td", { class: "number" }, message.attempts),
     h("td", { class: "number" }, age(since(message.queuedAt) / 1000)))));

@@ -86,6 +86,8 @@ export function queue(route: Route): View {
               h("div", { class: "row" },
                 field("Not before", h("input", { name: "sendAt", type: "datetime-local", step: 1 })),
                 field("Not after", h("input", { name: "expiresAt", type: "datetime-local", step: 1 }))),
+              field("Overdue after", h("input", { name: "deliverWithin", type: "number", min: 1, max: 2592000, step: 1 }),
+                "Seconds from WhatsApp's acceptance. If the message is not delivered by then, its delivery is reported as overdue."),
               field("Labels", h("input", { name: "labels", autocomplete: "off", placeholder: "campaign=spring, order=1042" })),
               field("Idempotency key", h("input", { name: "idempotencyKey", maxlength: 128, autocomplete: "off", spellcheck: "false" }),
                 "Repeating the same key and content returns the same message. Don't include personal data. If empty, a key is generated.")),
@@ -145,6 +147,7 @@ function read(held: Record<string, string>, kind: Kind): QueueMessageInput {
       onAmbiguous: held.onAmbiguous as NonNullable<QueueMessageInput["onAmbiguous"]>,
     ...(held.sendAt ? { sendAt: new Date(held.sendAt).toISOString() } : {}),
       ...(held.expiresAt ? { expiresAt: new Date(held.expiresAt).toISOString() } : {}),
+    ...(held.deliverWithin ? { deliverWithin: `PT${held.deliverWithin}S` } : {}),
     ...(labels.length > 0 ? { labels } : {}), ...(held.idempotencyKey ? { idempotencyKey: held.idempotencyKey } : {}),
   };
 }
