@@ -15,6 +15,7 @@ import (
 	"github.com/waypost/waypost/app/bulk"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/inbox"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/domain"
@@ -39,6 +40,11 @@ type Commands struct {
 	StartOperation func(ctx context.Context, r bulk.Request, cause event.Cause) (bulk.Operation, error)
 	// EraseRecipient erases the personal data of a recipient.
 	EraseRecipient func(ctx context.Context, to, toUserID, reason string, cause event.Cause) (command.Erasure, error)
+
+	// MarkInboundRead marks a message that someone wrote as read at WhatsApp.
+	MarkInboundRead func(ctx context.Context, m inbox.Message, typing bool, cause event.Cause) error
+	// OpenInboundFile opens the file of a message that someone wrote.
+	OpenInboundFile func(ctx context.Context, m inbox.Message) (inbox.Media, error)
 
 	// RegisterSender registers a sender and claims its phone number.
 	RegisterSender func(ctx context.Context, r sender.Registration, token string, cause event.Cause) (sender.Sender, error)
@@ -91,6 +97,15 @@ type Queries struct {
 	FindMessage func(ctx context.Context, id uuid.UUID) (repository.Loaded, error)
 	// FindMessageAt returns a message at a revision or a later one.
 	FindMessageAt func(ctx context.Context, id uuid.UUID, revision event.Revision) (repository.Loaded, error)
+	// ListInbound returns a page of the messages that people wrote to a sender, oldest first.
+	ListInbound func(ctx context.Context, senderID string, after event.Position, first int) (inbox.Page, error)
+	// FindInbound returns a message that someone wrote.
+	FindInbound func(ctx context.Context, id string) (inbox.Message, error)
+	// InboundOf returns the message of an event, or false if the event is not one of a message
+	// to a sender.
+	InboundOf func(ctx context.Context, e event.Recorded) (inbox.Message, bool, error)
+	// InboundStreamOf returns the stream of the messages to a sender.
+	InboundStreamOf func(ctx context.Context, senderID string) (string, error)
 	// CheckMessages returns what QueueMessages would return, and records nothing.
 	CheckMessages func(ctx context.Context, requests []message.Request) []command.QueueResult
 	// FindOperation returns a bulk operation and its progress.
@@ -195,6 +210,8 @@ type Parts struct {
 	Queue      *command.QueueMessage
 	Operations *bulk.Runner
 	Erase      *command.EraseRecipient
+	Inbound    *inbox.Commands
+	Inbox      *inbox.Reader
 	Senders    *command.Senders
 	Keys       *command.Keys
 	Hooks      *command.Hooks
@@ -218,6 +235,7 @@ func New(p Parts) (Commands, Queries) {
 	return Commands{
 			QueueMessage: p.Queue.Handle, QueueMessages: p.Queue.HandleMany, CancelMessage: p.Messages.Cancel,
 			StartOperation: p.Operations.Start, EraseRecipient: p.Erase.Handle,
+			MarkInboundRead: p.Inbound.MarkRead, OpenInboundFile: p.Inbound.OpenFile,
 			RegisterSender: p.Senders.Register, UpdateSender: p.Senders.Update, SetSenderRate: p.Senders.SetRate,
 			PauseSender: p.Senders.Pause, ResumeSender: p.Senders.Resume,
 			CreateKey: p.Keys.Create, CreateAccessToken: p.Keys.CreateToken, RevokeKey: p.Keys.Revoke, RecordRead: p.Reads.Record,
@@ -225,7 +243,8 @@ func New(p Parts) (Commands, Queries) {
 			DisableOutgoingWebhook: p.Hooks.Disable, EnableOutgoingWebhook: p.Hooks.Enable, RemoveOutgoingWebhook: p.Hooks.Remove,
 			RaiseAlert: p.Alerts.Raise, ResolveAlert: p.Alerts.Resolve, AcknowledgeAlert: p.Alerts.Acknowledge, SetAlertRule: p.Alerts.SetRule,
 		}, Queries{
-			FindMessage: p.Messages.Load, FindMessageAt: p.Messages.LoadAt, CheckMessages: p.Queue.CheckMany,
+			FindMessage: p.Messages.Load, FindMessageAt: p.Messages.LoadAt, ListInbound: p.Inbox.List, FindInbound: p.Inbox.Find, InboundOf: p.Inbox.Of,
+			InboundStreamOf: p.Inbox.StreamOf, CheckMessages: p.Queue.CheckMany,
 			FindOperation: p.Operations.Find, AwaitOperation: p.Operations.Wait, FindSender: p.Senders.Load,
 			ListKeys: p.Keys.List, FindKeyName: p.Keys.Name, ListOutgoingWebhooks: p.Hooks.List,
 			FindAlertAt: p.Alerts.LoadAt, ListAlertsAfter: p.Alerts.Missing, ReadEvents: p.Audit.Read, PastLedger: p.Audit.Ledger,

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"github.com/waypost/waypost/app/inbox"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/audit"
 	"github.com/waypost/waypost/domain/sender"
@@ -18,6 +19,7 @@ import (
 var personalFields = map[string][]string{
 	"Message":        {"to", "toUserId", "content", "labels"},
 	"MessageFailure": {"details"},
+	"InboundMessage": {"from", "name", "content", "raw"},
 	"Event":          {"data"},
 }
 
@@ -115,7 +117,7 @@ func (w *readWalk) number(filter map[string]any) {
 // format of an ID can be anything, so it is not recorded.
 func (w *readWalk) ids(given map[string]any) {
 	for _, name := range []string{"id", "messageId", "correlationId"} {
-		if s, ok := given[name].(string); ok && uuid.Validate(s) == nil {
+		if s, ok := given[name].(string); ok && (uuid.Validate(s) == nil || inbox.ValidID(s)) {
 			w.messages = append(w.messages, s)
 		}
 	}

@@ -64,10 +64,13 @@ func weights() map[string]weight {
 		"Query.outgoingWebhooks":  {own: costLookup, items: items(20)},
 		"Query.checkMessages":     {own: costStream, items: length("inputs", maxQueue), each: costStream},
 		"Query.idempotencySecret": {own: 1},
+		"Query.inboundMessages":   {own: costStream * 5, items: first(defaultPage, query.MaxPage), each: 5},
+		"Query.inboundMessage":    {own: costStream},
 
 		"Mutation.queueMessage":                {own: costChange},
 		"Mutation.queueMessages":               {own: costChange, items: length("inputs", maxQueue), each: 30},
 		"Mutation.cancelMessage":               {own: costChange},
+		"Mutation.markInboundRead":             {own: costChange},
 		"Mutation.cancelMessages":              {own: costScan},
 		"Mutation.requeueDeadLetters":          {own: costScan},
 		"Mutation.discardDeadLetters":          {own: costScan},
@@ -90,16 +93,18 @@ func weights() map[string]weight {
 		"Mutation.removeOutgoingWebhook":       {own: costChange},
 
 		// For a subscription, the cost is that of its start and one update.
-		"Subscription.messageUpdates": {own: costStream},
-		"Subscription.messageEvents":  {own: costStream},
-		"Subscription.alerts":         {own: costPage},
-		"Subscription.metrics":        {own: costPage},
+		"Subscription.messageUpdates":  {own: costStream},
+		"Subscription.messageEvents":   {own: costStream},
+		"Subscription.inboundMessages": {own: costStream},
+		"Subscription.alerts":          {own: costPage},
+		"Subscription.metrics":         {own: costPage},
 
 		"MessageConnection.edges":                 {own: 1}, // counted at the connection
 		"DeadLetterConnection.edges":              {own: 1},
 		"DeadLetterConnection.byCategory":         {own: 1, items: items(15)},
 		"EventConnection.edges":                   {own: 1},
 		"AlertConnection.edges":                   {own: 1},
+		"InboundMessageConnection.edges":          {own: 1},
 		"OutgoingWebhookDeliveryConnection.edges": {own: 1},
 
 		"Message.sender":         {own: 10}, // those of a list are read together

@@ -194,6 +194,33 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	InboundMessage struct {
+		At         func(childComplexity int) int
+		Content    func(childComplexity int) int
+		ErasedAt   func(childComplexity int) int
+		From       func(childComplexity int) int
+		HasMedia   func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Name       func(childComplexity int) int
+		Raw        func(childComplexity int) int
+		RecordedAt func(childComplexity int) int
+		ReplyTo    func(childComplexity int) int
+		SenderID   func(childComplexity int) int
+		Standby    func(childComplexity int) int
+		Type       func(childComplexity int) int
+		WhatsappID func(childComplexity int) int
+	}
+
+	InboundMessageConnection struct {
+		Edges    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	InboundMessageEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
 	InputError struct {
 		Code       func(childComplexity int) int
 		Field      func(childComplexity int) int
@@ -340,6 +367,7 @@ type ComplexityRoot struct {
 		DiscardDeadLetters          func(childComplexity int, input DeadLetterSelection, reason string, dryRun *bool) int
 		EnableOutgoingWebhook       func(childComplexity int, id string) int
 		EraseRecipient              func(childComplexity int, to *string, toUserID *string, reason string) int
+		MarkInboundRead             func(childComplexity int, id string, typing *bool) int
 		PauseSender                 func(childComplexity int, id string, reason string, priorities []message.Priority) int
 		QueueMessage                func(childComplexity int, input QueueMessageInput) int
 		QueueMessages               func(childComplexity int, inputs []*QueueMessageInput) int
@@ -427,6 +455,8 @@ type ComplexityRoot struct {
 		DeadLetters       func(childComplexity int, filter *DeadLetterFilter, first *int, after *string) int
 		Events            func(childComplexity int, filter *EventFilter, order *LogOrder, first *int, after *string) int
 		IdempotencySecret func(childComplexity int) int
+		InboundMessage    func(childComplexity int, id string) int
+		InboundMessages   func(childComplexity int, senderID string, first *int, after *string) int
 		Ledger            func(childComplexity int, senderID *string, asOf *time.Time) int
 		Message           func(childComplexity int, id string, asOf *time.Time) int
 		MessageCounts     func(childComplexity int, filter *MessageFilter) int
@@ -501,10 +531,11 @@ type ComplexityRoot struct {
 	}
 
 	Subscription struct {
-		Alerts         func(childComplexity int, after *string, minSeverity *alert.Severity) int
-		MessageEvents  func(childComplexity int, messageID *string, senderID *string, after *string) int
-		MessageUpdates func(childComplexity int, ids []string, senderID *string, label *message.Label, statuses []message.Status, after *string) int
-		Metrics        func(childComplexity int, senderID *string, window *time.Duration, every *time.Duration) int
+		Alerts          func(childComplexity int, after *string, minSeverity *alert.Severity) int
+		InboundMessages func(childComplexity int, senderID *string, after *string) int
+		MessageEvents   func(childComplexity int, messageID *string, senderID *string, after *string) int
+		MessageUpdates  func(childComplexity int, ids []string, senderID *string, label *message.Label, statuses []message.Status, after *string) int
+		Metrics         func(childComplexity int, senderID *string, window *time.Duration, every *time.Duration) int
 	}
 
 	Viewer struct {
@@ -545,6 +576,7 @@ type MutationResolver interface {
 	RequeueDeadLetters(ctx context.Context, input DeadLetterSelection, dryRun *bool) (*Operation, error)
 	DiscardDeadLetters(ctx context.Context, input DeadLetterSelection, reason string, dryRun *bool) (*Operation, error)
 	EraseRecipient(ctx context.Context, to *string, toUserID *string, reason string) (*ErasureReceipt, error)
+	MarkInboundRead(ctx context.Context, id string, typing *bool) (*InboundMessage, error)
 	QueueMessage(ctx context.Context, input QueueMessageInput) (*QueueMessagePayload, error)
 	QueueMessages(ctx context.Context, inputs []*QueueMessageInput) ([]*QueueMessageResult, error)
 	CancelMessage(ctx context.Context, id string, reason *string) (*Message, error)
@@ -573,6 +605,8 @@ type QueryResolver interface {
 	AlertRules(ctx context.Context) ([]*AlertRule, error)
 	Events(ctx context.Context, filter *EventFilter, order *LogOrder, first *int, after *string) (*EventConnection, error)
 	DeadLetters(ctx context.Context, filter *DeadLetterFilter, first *int, after *string) (*DeadLetterConnection, error)
+	InboundMessages(ctx context.Context, senderID string, first *int, after *string) (*InboundMessageConnection, error)
+	InboundMessage(ctx context.Context, id string) (*InboundMessage, error)
 	Ledger(ctx context.Context, senderID *string, asOf *time.Time) (*Ledger, error)
 	Message(ctx context.Context, id string, asOf *time.Time) (*Message, error)
 	Messages(ctx context.Context, filter *MessageFilter, first *int, after *string) (*MessageConnection, error)
@@ -603,6 +637,7 @@ type SenderHoldResolver interface {
 }
 type SubscriptionResolver interface {
 	Alerts(ctx context.Context, after *string, minSeverity *alert.Severity) (<-chan *AlertEdge, error)
+	InboundMessages(ctx context.Context, senderID *string, after *string) (<-chan *InboundMessageEdge, error)
 	MessageEvents(ctx context.Context, messageID *string, senderID *string, after *string) (<-chan *EventEdge, error)
 	MessageUpdates(ctx context.Context, ids []string, senderID *string, label *message.Label, statuses []message.Status, after *string) (<-chan *MessageUpdate, error)
 	Metrics(ctx context.Context, senderID *string, window *time.Duration, every *time.Duration) (<-chan *Metrics, error)
@@ -1171,6 +1206,117 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.EventEdge.Node(childComplexity), true
+
+	case "InboundMessage.at":
+		if e.ComplexityRoot.InboundMessage.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.At(childComplexity), true
+	case "InboundMessage.content":
+		if e.ComplexityRoot.InboundMessage.Content == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.Content(childComplexity), true
+	case "InboundMessage.erasedAt":
+		if e.ComplexityRoot.InboundMessage.ErasedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.ErasedAt(childComplexity), true
+	case "InboundMessage.from":
+		if e.ComplexityRoot.InboundMessage.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.From(childComplexity), true
+	case "InboundMessage.hasMedia":
+		if e.ComplexityRoot.InboundMessage.HasMedia == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.HasMedia(childComplexity), true
+	case "InboundMessage.id":
+		if e.ComplexityRoot.InboundMessage.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.ID(childComplexity), true
+	case "InboundMessage.name":
+		if e.ComplexityRoot.InboundMessage.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.Name(childComplexity), true
+	case "InboundMessage.raw":
+		if e.ComplexityRoot.InboundMessage.Raw == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.Raw(childComplexity), true
+	case "InboundMessage.recordedAt":
+		if e.ComplexityRoot.InboundMessage.RecordedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.RecordedAt(childComplexity), true
+	case "InboundMessage.replyTo":
+		if e.ComplexityRoot.InboundMessage.ReplyTo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.ReplyTo(childComplexity), true
+	case "InboundMessage.senderId":
+		if e.ComplexityRoot.InboundMessage.SenderID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.SenderID(childComplexity), true
+	case "InboundMessage.standby":
+		if e.ComplexityRoot.InboundMessage.Standby == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.Standby(childComplexity), true
+	case "InboundMessage.type":
+		if e.ComplexityRoot.InboundMessage.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.Type(childComplexity), true
+	case "InboundMessage.whatsappId":
+		if e.ComplexityRoot.InboundMessage.WhatsappID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessage.WhatsappID(childComplexity), true
+
+	case "InboundMessageConnection.edges":
+		if e.ComplexityRoot.InboundMessageConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessageConnection.Edges(childComplexity), true
+	case "InboundMessageConnection.pageInfo":
+		if e.ComplexityRoot.InboundMessageConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessageConnection.PageInfo(childComplexity), true
+
+	case "InboundMessageEdge.cursor":
+		if e.ComplexityRoot.InboundMessageEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessageEdge.Cursor(childComplexity), true
+	case "InboundMessageEdge.node":
+		if e.ComplexityRoot.InboundMessageEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InboundMessageEdge.Node(childComplexity), true
 
 	case "InputError.code":
 		if e.ComplexityRoot.InputError.Code == nil {
@@ -1910,6 +2056,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.EraseRecipient(childComplexity, args["to"].(*string), args["toUserId"].(*string), args["reason"].(string)), true
+	case "Mutation.markInboundRead":
+		if e.ComplexityRoot.Mutation.MarkInboundRead == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_markInboundRead_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.MarkInboundRead(childComplexity, args["id"].(string), args["typing"].(*bool)), true
 	case "Mutation.pauseSender":
 		if e.ComplexityRoot.Mutation.PauseSender == nil {
 			break
@@ -2374,6 +2531,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.IdempotencySecret(childComplexity), true
+	case "Query.inboundMessage":
+		if e.ComplexityRoot.Query.InboundMessage == nil {
+			break
+		}
+
+		args, err := ec.field_Query_inboundMessage_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.InboundMessage(childComplexity, args["id"].(string)), true
+	case "Query.inboundMessages":
+		if e.ComplexityRoot.Query.InboundMessages == nil {
+			break
+		}
+
+		args, err := ec.field_Query_inboundMessages_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.InboundMessages(childComplexity, args["senderId"].(string), args["first"].(*int), args["after"].(*string)), true
 
 	case "Query.ledger":
 		if e.ComplexityRoot.Query.Ledger == nil {
@@ -2734,6 +2913,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.Alerts(childComplexity, args["after"].(*string), args["minSeverity"].(*alert.Severity)), true
+	case "Subscription.inboundMessages":
+		if e.ComplexityRoot.Subscription.InboundMessages == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_inboundMessages_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.InboundMessages(childComplexity, args["senderId"].(*string), args["after"].(*string)), true
 	case "Subscription.messageEvents":
 		if e.ComplexityRoot.Subscription.MessageEvents == nil {
 			break
@@ -2916,7 +3106,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "alerts.graphqls" "audit.graphqls" "dead_letter.graphqls" "erasure.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls"
+//go:embed "access.graphqls" "alerts.graphqls" "audit.graphqls" "dead_letter.graphqls" "erasure.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -2933,6 +3123,7 @@ var sources = []*ast.Source{
 	{Name: "audit.graphqls", Input: sourceData("audit.graphqls"), BuiltIn: false},
 	{Name: "dead_letter.graphqls", Input: sourceData("dead_letter.graphqls"), BuiltIn: false},
 	{Name: "erasure.graphqls", Input: sourceData("erasure.graphqls"), BuiltIn: false},
+	{Name: "inbound.graphqls", Input: sourceData("inbound.graphqls"), BuiltIn: false},
 	{Name: "log.graphqls", Input: sourceData("log.graphqls"), BuiltIn: false},
 	{Name: "message.graphqls", Input: sourceData("message.graphqls"), BuiltIn: false},
 	{Name: "metrics.graphqls", Input: sourceData("metrics.graphqls"), BuiltIn: false},
@@ -3231,6 +3422,60 @@ func (ec *executionContext) childFields_EventEdge(ctx context.Context, field gra
 		return ec.fieldContext_EventEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EventEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_InboundMessage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_InboundMessage_id(ctx, field)
+	case "senderId":
+		return ec.fieldContext_InboundMessage_senderId(ctx, field)
+	case "at":
+		return ec.fieldContext_InboundMessage_at(ctx, field)
+	case "recordedAt":
+		return ec.fieldContext_InboundMessage_recordedAt(ctx, field)
+	case "type":
+		return ec.fieldContext_InboundMessage_type(ctx, field)
+	case "standby":
+		return ec.fieldContext_InboundMessage_standby(ctx, field)
+	case "from":
+		return ec.fieldContext_InboundMessage_from(ctx, field)
+	case "name":
+		return ec.fieldContext_InboundMessage_name(ctx, field)
+	case "content":
+		return ec.fieldContext_InboundMessage_content(ctx, field)
+	case "raw":
+		return ec.fieldContext_InboundMessage_raw(ctx, field)
+	case "whatsappId":
+		return ec.fieldContext_InboundMessage_whatsappId(ctx, field)
+	case "replyTo":
+		return ec.fieldContext_InboundMessage_replyTo(ctx, field)
+	case "hasMedia":
+		return ec.fieldContext_InboundMessage_hasMedia(ctx, field)
+	case "erasedAt":
+		return ec.fieldContext_InboundMessage_erasedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InboundMessage", field.Name)
+}
+
+func (ec *executionContext) childFields_InboundMessageConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_InboundMessageConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_InboundMessageConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InboundMessageConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_InboundMessageEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_InboundMessageEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_InboundMessageEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type InboundMessageEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_InputError(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4143,6 +4388,28 @@ func (ec *executionContext) field_Mutation_eraseRecipient_args(ctx context.Conte
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_markInboundRead_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "typing",
+		func(ctx context.Context, v any) (*bool, error) {
+			return ec.unmarshalOBoolean2ᚖbool(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["typing"] = arg1
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_pauseSender_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -4535,6 +4802,50 @@ func (ec *executionContext) field_Query_events_args(ctx context.Context, rawArgs
 	return args, nil
 }
 
+func (ec *executionContext) field_Query_inboundMessage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_inboundMessages_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "senderId",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["senderId"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg2
+	return args, nil
+}
+
 func (ec *executionContext) field_Query_ledger_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -4730,6 +5041,28 @@ func (ec *executionContext) field_Subscription_alerts_args(ctx context.Context, 
 		return nil, err
 	}
 	args["minSeverity"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_inboundMessages_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "senderId",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOID2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["senderId"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
 	return args, nil
 }
 
@@ -7094,6 +7427,447 @@ func (ec *executionContext) fieldContext_EventEdge_node(_ context.Context, field
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Event(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _InboundMessage_id(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "ID")
+}
+
+func (ec *executionContext) _InboundMessage_senderId(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_senderId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SenderID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_senderId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "ID")
+}
+
+func (ec *executionContext) _InboundMessage_at(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "Time")
+}
+
+func (ec *executionContext) _InboundMessage_recordedAt(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_recordedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RecordedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_recordedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "Time")
+}
+
+func (ec *executionContext) _InboundMessage_type(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "String")
+}
+
+func (ec *executionContext) _InboundMessage_standby(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_standby(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Standby, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_standby(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _InboundMessage_from(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_from(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.From, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_from(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "String")
+}
+
+func (ec *executionContext) _InboundMessage_name(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "String")
+}
+
+func (ec *executionContext) _InboundMessage_content(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_content(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Content, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_content(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "JSON")
+}
+
+func (ec *executionContext) _InboundMessage_raw(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_raw(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Raw, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_raw(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "JSON")
+}
+
+func (ec *executionContext) _InboundMessage_whatsappId(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_whatsappId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WhatsappID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_whatsappId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "String")
+}
+
+func (ec *executionContext) _InboundMessage_replyTo(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_replyTo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ReplyTo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_replyTo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "String")
+}
+
+func (ec *executionContext) _InboundMessage_hasMedia(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_hasMedia(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.HasMedia, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *bool) graphql.Marshaler {
+			return ec.marshalOBoolean2ᚖbool(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_hasMedia(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _InboundMessage_erasedAt(ctx context.Context, field graphql.CollectedField, obj *InboundMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessage_erasedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ErasedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessage_erasedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessage", field, false, false, "Time")
+}
+
+func (ec *executionContext) _InboundMessageConnection_edges(ctx context.Context, field graphql.CollectedField, obj *InboundMessageConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessageConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*InboundMessageEdge) graphql.Marshaler {
+			return ec.marshalNInboundMessageEdge2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐInboundMessageEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessageConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "InboundMessageConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_InboundMessageEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _InboundMessageConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *InboundMessageConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessageConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessageConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "InboundMessageConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _InboundMessageEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *InboundMessageEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessageEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessageEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("InboundMessageEdge", field, false, false, "String")
+}
+
+func (ec *executionContext) _InboundMessageEdge_node(ctx context.Context, field graphql.CollectedField, obj *InboundMessageEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InboundMessageEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *InboundMessage) graphql.Marshaler {
+			return ec.marshalNInboundMessage2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐInboundMessage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InboundMessageEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "InboundMessageEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_InboundMessage(ctx, field)
 		},
 	}
 	return fc, nil
@@ -10070,6 +10844,68 @@ func (ec *executionContext) fieldContext_Mutation_eraseRecipient(ctx context.Con
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_markInboundRead(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_markInboundRead(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().MarkInboundRead(ctx, fc.Args["id"].(string), fc.Args["typing"].(*bool))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "SEND")
+				if err != nil {
+					var zeroVal *InboundMessage
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal *InboundMessage
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *InboundMessage) graphql.Marshaler {
+			return ec.marshalNInboundMessage2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐInboundMessage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_markInboundRead(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_InboundMessage(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_markInboundRead_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_queueMessage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -12428,6 +13264,130 @@ func (ec *executionContext) fieldContext_Query_deadLetters(ctx context.Context, 
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_inboundMessages(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_inboundMessages(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().InboundMessages(ctx, fc.Args["senderId"].(string), fc.Args["first"].(*int), fc.Args["after"].(*string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "READ")
+				if err != nil {
+					var zeroVal *InboundMessageConnection
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal *InboundMessageConnection
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *InboundMessageConnection) graphql.Marshaler {
+			return ec.marshalNInboundMessageConnection2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐInboundMessageConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_inboundMessages(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_InboundMessageConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_inboundMessages_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_inboundMessage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_inboundMessage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().InboundMessage(ctx, fc.Args["id"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "READ")
+				if err != nil {
+					var zeroVal *InboundMessage
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal *InboundMessage
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *InboundMessage) graphql.Marshaler {
+			return ec.marshalOInboundMessage2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐInboundMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_inboundMessage(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_InboundMessage(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_inboundMessage_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_ledger(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -14125,6 +15085,68 @@ func (ec *executionContext) fieldContext_Subscription_alerts(ctx context.Context
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Subscription_alerts_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_inboundMessages(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_inboundMessages(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().InboundMessages(ctx, fc.Args["senderId"].(*string), fc.Args["after"].(*string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "READ")
+				if err != nil {
+					var zeroVal *InboundMessageEdge
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal *InboundMessageEdge
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *InboundMessageEdge) graphql.Marshaler {
+			return ec.marshalNInboundMessageEdge2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐInboundMessageEdge(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_inboundMessages(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_InboundMessageEdge(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_inboundMessages_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -18037,6 +19059,180 @@ func (ec *executionContext) _EventEdge(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
+var inboundMessageImplementors = []string{"InboundMessage"}
+
+func (ec *executionContext) _InboundMessage(ctx context.Context, sel ast.SelectionSet, obj *InboundMessage) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, inboundMessageImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("InboundMessage")
+		case "id":
+			out.Values[i] = ec._InboundMessage_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "senderId":
+			out.Values[i] = ec._InboundMessage_senderId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "at":
+			out.Values[i] = ec._InboundMessage_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "recordedAt":
+			out.Values[i] = ec._InboundMessage_recordedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "type":
+			out.Values[i] = ec._InboundMessage_type(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "standby":
+			out.Values[i] = ec._InboundMessage_standby(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "from":
+			out.Values[i] = ec._InboundMessage_from(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "name":
+			out.Values[i] = ec._InboundMessage_name(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "content":
+			out.Values[i] = ec._InboundMessage_content(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "raw":
+			out.Values[i] = ec._InboundMessage_raw(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "whatsappId":
+			out.Values[i] = ec._InboundMessage_whatsappId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "replyTo":
+			out.Values[i] = ec._InboundMessage_replyTo(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "hasMedia":
+			out.Values[i] = ec._InboundMessage_hasMedia(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "erasedAt":
+			out.Values[i] = ec._InboundMessage_erasedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var inboundMessageConnectionImplementors = []string{"InboundMessageConnection"}
+
+func (ec *executionContext) _InboundMessageConnection(ctx context.Context, sel ast.SelectionSet, obj *InboundMessageConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, inboundMessageConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("InboundMessageConnection")
+		case "edges":
+			out.Values[i] = ec._InboundMessageConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = ec._InboundMessageConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var inboundMessageEdgeImplementors = []string{"InboundMessageEdge"}
+
+func (ec *executionContext) _InboundMessageEdge(ctx context.Context, sel ast.SelectionSet, obj *InboundMessageEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, inboundMessageEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("InboundMessageEdge")
+		case "cursor":
+			out.Values[i] = ec._InboundMessageEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._InboundMessageEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var inputErrorImplementors = []string{"InputError"}
 
 func (ec *executionContext) _InputError(ctx context.Context, sel ast.SelectionSet, obj *InputError) graphql.Marshaler {
@@ -18936,6 +20132,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "markInboundRead":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_markInboundRead(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "queueMessage":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_queueMessage(ctx, field)
@@ -19550,6 +20753,18 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_deadLetters(ctx, field)
 				})
+		case "inboundMessages":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_inboundMessages(ctx, field)
+				})
+		case "inboundMessage":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_inboundMessage(ctx, field)
+				})
 		case "ledger":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
 				true, true,
@@ -20058,6 +21273,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 	switch fields[0].Name {
 	case "alerts":
 		return ec._Subscription_alerts(ctx, fields[0])
+	case "inboundMessages":
+		return ec._Subscription_inboundMessages(ctx, fields[0])
 	case "messageEvents":
 		return ec._Subscription_messageEvents(ctx, fields[0])
 	case "messageUpdates":
@@ -20930,6 +22147,46 @@ func (ec *executionContext) marshalNID2string(ctx context.Context, sel ast.Selec
 		graphql.AddInvalidNullFromMarshaler(ctx, "ID!")
 	}
 	return res
+}
+
+func (ec *executionContext) marshalNInboundMessage2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐInboundMessage(ctx context.Context, sel ast.SelectionSet, v *InboundMessage) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "InboundMessage!")
+		return graphql.Null
+	}
+	return ec._InboundMessage(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNInboundMessageConnection2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐInboundMessageConnection(ctx context.Context, sel ast.SelectionSet, v *InboundMessageConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "InboundMessageConnection!")
+		return graphql.Null
+	}
+	return ec._InboundMessageConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNInboundMessageEdge2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐInboundMessageEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*InboundMessageEdge) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNInboundMessageEdge2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐInboundMessageEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNInboundMessageEdge2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐInboundMessageEdge(ctx context.Context, sel ast.SelectionSet, v *InboundMessageEdge) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "InboundMessageEdge!")
+		return graphql.Null
+	}
+	return ec._InboundMessageEdge(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNInt2int(ctx context.Context, v any) (int, error) {
@@ -22073,6 +23330,13 @@ func (ec *executionContext) marshalOID2ᚖstring(ctx context.Context, sel ast.Se
 	_ = ctx
 	res := graphql.MarshalID(*v)
 	return res
+}
+
+func (ec *executionContext) marshalOInboundMessage2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐInboundMessage(ctx context.Context, sel ast.SelectionSet, v *InboundMessage) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._InboundMessage(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOInputError2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐInputError(ctx context.Context, sel ast.SelectionSet, v *InputError) graphql.Marshaler {

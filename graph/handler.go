@@ -54,6 +54,7 @@ func New(ctx context.Context, opts Options) *Handler {
 	turns := newCatchUps()
 	r.feed = newFeed(h.ctx, opts.Log, opts.Logger, messageTopic, turns)
 	r.alertFeed, r.transitions = newFeed(h.ctx, opts.Log, opts.Logger, alertTopic, turns), newTransitions(h.ctx, opts.Queries.FindAlertAt)
+	r.inboundFeed = newFeed(h.ctx, opts.Log, opts.Logger, inboundTopic, turns)
 	r.figures = newFigures(h.ctx, opts.Queries.Metrics, opts.Clock)
 	h.server = h.newServer(NewExecutableSchema(Config{
 		Resolvers: r, Directives: DirectiveRoot{HasScope: hasScope},
@@ -110,6 +111,7 @@ func (h *Handler) Close(ctx context.Context) error {
 		h.resolver.streams.close()
 		h.resolver.feed.close()
 		h.resolver.alertFeed.close()
+		h.resolver.inboundFeed.close()
 		h.resolver.figures.close()
 		h.watching.Wait()
 	}()

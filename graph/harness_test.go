@@ -35,11 +35,13 @@ import (
 	"github.com/waypost/waypost/app/bulk"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/inbox"
 	"github.com/waypost/waypost/domain"
 	keydomain "github.com/waypost/waypost/domain/access"
 	"github.com/waypost/waypost/domain/alert"
 	access "github.com/waypost/waypost/domain/audit"
 	"github.com/waypost/waypost/domain/hook"
+	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/operation"
 	"github.com/waypost/waypost/domain/sender"
@@ -165,7 +167,7 @@ func setup(tb testing.TB) *platform {
 	store, err := eventstored.Open(ctx, eventstored.Options{Dir: tb.TempDir(), Logger: logger})
 	must(tb, err)
 	closing(tb, store)
-	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types(), hook.Types())
+	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types(), hook.Types(), inbound.Types())
 	must(tb, err)
 	secret, err := vault.LoadOrMakeKeys(tb.TempDir() + "/secret.key")
 	must(tb, err)
@@ -223,7 +225,8 @@ func setup(tb testing.TB) *platform {
 	wg.Go(func() { _ = outgoing.Run(running) })
 	p.parts = app.Parts{
 		Messages: p.messages, Operations: operations, Senders: senders, Keys: p.keys.log, Hooks: outgoing, Alerts: alerts.New(log, time.Now, newID),
-		Queue: command.NewQueueMessage(p.messages, senders, secret).Logged(slog.New(slog.NewTextHandler(p.logged, nil))),
+		Queue:   command.NewQueueMessage(p.messages, senders, secret).Logged(slog.New(slog.NewTextHandler(p.logged, nil))),
+		Inbound: inbox.NewCommands(log, time.Now, newID, senders, nil), Inbox: inbox.NewReader(log, senders),
 		Erase: command.NewEraseRecipient(log, p.messages, people, read, time.Now, time.After, newID),
 		Audit: audit.NewReader(log, logID, read), Reads: audit.NewReads(log, time.Now, newID),
 		ReadModel: read, Ledger: read, HookDeliveries: hooks.NewDeliveryReader(queries),

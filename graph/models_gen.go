@@ -366,6 +366,54 @@ type EventFilter struct {
 	To *time.Time `json:"to,omitempty"`
 }
 
+// A message that someone wrote to a sender.
+type InboundMessage struct {
+	// The ID of the inbound message. It is the subject of the message's event at brokers and outgoing webhooks, and the last part of /media/ID.
+	ID string `json:"id"`
+	// The ID of the sender that the message was written to.
+	SenderID string `json:"senderId"`
+	// When the person wrote it, by WhatsApp's clock. If WhatsApp gave no time, when it was recorded.
+	At time.Time `json:"at"`
+	// When Waypost recorded it.
+	RecordedAt time.Time `json:"recordedAt"`
+	// The type, in WhatsApp's words: text, image, video, audio, document, sticker, location, contacts, reaction, button, interactive, order, system, or another one.
+	Type string `json:"type"`
+	// Whether another system is to reply, because it owns the conversation at the moment.
+	Standby bool `json:"standby"`
+	// The person's phone number as digits (WhatsApp's wa_id), or their user ID if they hide their number. Null without the PERSONAL scope, and once erased.
+	From *string `json:"from,omitempty"`
+	// The name in the person's profile. Null if WhatsApp sent none, without the PERSONAL scope, and once erased.
+	Name *string `json:"name,omitempty"`
+	// The content, in the format of the Cloud API: the object under the name of the type. Null without the PERSONAL scope, and once erased.
+	Content json.RawMessage `json:"content,omitempty"`
+	// The whole message object, as WhatsApp sent it, with members that Waypost doesn't know. Null without the PERSONAL scope, and once erased.
+	Raw json.RawMessage `json:"raw,omitempty"`
+	// WhatsApp's own ID of the message (wamid). Use it as `replyTo`. Null without the PERSONAL scope, and once erased.
+	WhatsappID *string `json:"whatsappId,omitempty"`
+	// WhatsApp's ID of the message that this one replies to. Null if it replies to none, without the PERSONAL scope, and once erased.
+	ReplyTo *string `json:"replyTo,omitempty"`
+	// Whether the message has a file, which GET /media/ID returns while WhatsApp keeps it, for 7 days. Null once erased.
+	HasMedia *bool `json:"hasMedia,omitempty"`
+	// When the person's data was erased. Null if it was not.
+	ErasedAt *time.Time `json:"erasedAt,omitempty"`
+}
+
+// A page of inbound messages.
+type InboundMessageConnection struct {
+	// The messages on the page.
+	Edges []*InboundMessageEdge `json:"edges"`
+	// The position of the page in the list.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An inbound message with its position.
+type InboundMessageEdge struct {
+	// The position of the message in the event log. Pass it as `after` to a page or to the subscription.
+	Cursor string `json:"cursor"`
+	// The message.
+	Node *InboundMessage `json:"node"`
+}
+
 // Why an input was not accepted.
 type InputError struct {
 	// The error code, as in extensions.code.

@@ -37,6 +37,8 @@ var aimedAtOthers = map[string][]aimed{
 	"query messages":         {{``, ""}, {`filter: {senderId: "acme"}`, ""}, {`filter: {to: "+14155550101"}`, ""}, {`filter: {idempotencyKey: "secret-order"}`, ""}},
 	"query messageCounts":    {{``, ""}, {`filter: {senderId: "acme"}`, ""}, {`filter: {to: "+14155550101"}`, ""}, {`filter: {labels: [{name: "campaign", value: "acme-spring"}]}`, ""}},
 	"query deadLetters":      {{``, ""}, {`filter: {senderId: "acme"}`, ""}, {`filter: {label: {name: "campaign", value: "acme-spring"}}`, ""}},
+	"query inboundMessages":  {{`senderId: "acme"`, "FORBIDDEN"}},
+	"query inboundMessage":   {{`id: "{inbound}"`, ""}},
 	"query sender":           {{`id: "acme"`, ""}},
 	"query senders":          {{``, ""}},
 	"query metrics":          {{``, "INVALID_INPUT"}, {`senderId: "acme"`, "FORBIDDEN"}},
@@ -61,8 +63,9 @@ var aimedAtOthers = map[string][]aimed{
 	"mutation queueMessages": {
 		{`inputs: [{senderId: "acme", to: "+14155550101", idempotencyKey: "secret-order", content: {text: {body: "hello"}}}]`, ""}, // rejected in its result
 	},
-	"mutation cancelMessage":  {{`id: "{message}"`, "NOT_FOUND"}},
-	"mutation cancelMessages": {{`input: {ids: ["{message}"]}, reason: "r"`, ""}, {`input: {filter: {senderId: "acme"}}, reason: "r"`, ""}, {`input: {filter: {}}, reason: "r", dryRun: true`, ""}},
+	"mutation cancelMessage":   {{`id: "{message}"`, "NOT_FOUND"}},
+	"mutation markInboundRead": {{`id: "{inbound}"`, "NOT_FOUND"}},
+	"mutation cancelMessages":  {{`input: {ids: ["{message}"]}, reason: "r"`, ""}, {`input: {filter: {senderId: "acme"}}, reason: "r"`, ""}, {`input: {filter: {}}, reason: "r", dryRun: true`, ""}},
 	"mutation requeueDeadLetters": {
 		{`input: {ids: ["{message}"]}`, ""}, {`input: {filter: {senderId: "acme"}}`, ""}, {`input: {filter: {}}, dryRun: true`, ""},
 	},
@@ -94,10 +97,11 @@ var aimedAtOthers = map[string][]aimed{
 	"mutation createApiKey":      {{`input: {name: "n", scopes: [READ]}`, "FORBIDDEN"}, {`input: {name: "n", scopes: [READ], senderIds: ["acme"]}`, "FORBIDDEN"}},
 	"mutation revokeApiKey":      {{`id: "{key}"`, "NOT_FOUND"}, {`id: "{keyOfAll}"`, "NOT_FOUND"}},
 
-	"subscription messageUpdates": {{`senderId: "acme"`, "FORBIDDEN"}, {`after: "{start}"`, ""}, {`ids: ["{message}"], after: "{start}"`, ""}},
-	"subscription messageEvents":  {{`senderId: "acme"`, "FORBIDDEN"}, {`after: "{start}"`, ""}, {`messageId: "{message}", after: "{start}"`, ""}},
-	"subscription alerts":         {{`after: "{start}"`, ""}, {``, ""}},
-	"subscription metrics":        {{``, "INVALID_INPUT"}, {`senderId: "acme"`, "FORBIDDEN"}},
+	"subscription messageUpdates":  {{`senderId: "acme"`, "FORBIDDEN"}, {`after: "{start}"`, ""}, {`ids: ["{message}"], after: "{start}"`, ""}},
+	"subscription messageEvents":   {{`senderId: "acme"`, "FORBIDDEN"}, {`after: "{start}"`, ""}, {`messageId: "{message}", after: "{start}"`, ""}},
+	"subscription alerts":          {{`after: "{start}"`, ""}, {``, ""}},
+	"subscription inboundMessages": {{`senderId: "acme"`, "FORBIDDEN"}, {`after: "{start}"`, ""}},
+	"subscription metrics":         {{``, "INVALID_INPUT"}, {`senderId: "acme"`, "FORBIDDEN"}},
 }
 
 // TestNarrowedKeyReachesNothingOfOthers calls every root field of the schema with a key
@@ -237,16 +241,20 @@ func (p *platform) peopleOthers() (names map[string]string, traces []string) {
 		"alertOfAll": p.raise("error-rate", "", alert.Warning).ID.String(),
 		"from":       time.Now().Add(-time.Minute).UTC().Format(time.RFC3339), "to": time.Now().UTC().Format(time.RFC3339),
 	}
+	if status := p.deliver(p.webhooks(), inboundTo("1001", "wamid.of-acme", "14155550102", "written-to-acme")); status != http.StatusOK {
+		p.tb.Fatalf("webhook: %d", status)
+	}
+	names["inbound"] = at(p.tb, p.ok("admin", `{ inboundMessages(senderId: "acme") { edges { node { id } } } }`, nil), "inboundMessages", "edges", 0, "node", "id").(string)
 	p.projectAll()
 	_, err := p.pool.Exec(p.ctx, `INSERT INTO parked_event (projection, stream, revision, position, type, error)
 		VALUES ('views', $1, 0, 1, 'Queued', 'parked-of-acme'), ('views', $2, 0, 2, 'RuleChanged', 'parked-of-all')`,
 		"message-"+id, "rule-error-rate-of-all")
 	must(p.tb, err)
 	traces = []string{
-		"acme", "Acme", "1001", "4155550101", "secret-order", "key-of-all", "parked-of-all", `"count":1`, `"totalCount":1`, `"accepted":1`,
+		"acme", "Acme", "1001", "4155550101", "secret-order", "key-of-all", "parked-of-all", "written-to-acme", "14155550102", `"count":1`, `"totalCount":1`, `"accepted":1`,
 		`"deadLettered":1`, `"queueDepth":1`, `"selected":1`, `"done":1`, "0.73",
 	}
-	for _, name := range []string{"message", "hook", "hookOfAll", "key", "keyOfAll", "operation", "alert", "alertOfAll"} {
+	for _, name := range []string{"message", "hook", "hookOfAll", "key", "keyOfAll", "operation", "alert", "alertOfAll", "inbound"} {
 		traces = append(traces, names[name])
 	}
 	return names, traces

@@ -58,6 +58,7 @@ type Resolver struct {
 	streams streams // the goroutines of subscriptions
 
 	alertFeed   *feed
+	inboundFeed *feed
 	transitions *transitions
 	figures     *figures
 }

@@ -27,6 +27,8 @@ type want struct {
 	senderID *string
 	label    *message.Label
 	statuses []message.Status
+	// streamNames are the streams of the wanted inbound messages. Nil means all.
+	streamNames map[string]bool
 }
 
 // wantOf returns the want for the messages that the field names, or all if ids is nil,
@@ -55,6 +57,9 @@ func wantOf(c caller, field string, ids []string, senderID *string) (want, error
 // change reports whether a change may be wanted, based on the change itself.
 func (w want) change(c change) bool {
 	sender := c.event.Meta.Sender
+	if w.streamNames != nil {
+		return w.streamNames[c.event.Stream] // older events of inbound messages don't name their sender
+	}
 	return w.caller.sees(sender) && (w.ids == nil || w.ids[c.id]) && (w.senderID == nil || *w.senderID == sender)
 }
 

@@ -67,6 +67,7 @@ type Client struct {
 	errors  *ErrorTable
 	trace   *trace.Tracer
 	http    *http.Client
+	files   *http.Client // for files, on the same connections
 }
 
 // NewClient returns a client. It fails if the URL is invalid or contains credentials.
@@ -88,7 +89,7 @@ func NewClient(o Options) (*Client, error) {
 	// all its calls are lost at once.
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	return &Client{
+	c := &Client{
 		base: *base, timeout: o.Timeout, errors: o.Errors, trace: o.Trace,
 		http: &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -103,7 +104,9 @@ func NewClient(o Options) (*Client, error) {
 				Protocols:              &protocols,
 			},
 		},
-	}, nil
+	}
+	c.files = &http.Client{CheckRedirect: c.redirect, Transport: c.http.Transport}
+	return c, nil
 }
 
 // Close closes the connections that are not in use.

@@ -283,18 +283,22 @@ func (h *RecordWebhook) recordOn(ctx context.Context, id uuid.UUID, statuses []w
 
 // recordOthers records everything except statuses.
 func (h *RecordWebhook) recordOthers(ctx context.Context, d webhook.Delivery, cause event.Cause) error {
+	senders, err := h.sendersOf(ctx, d)
+	if err != nil {
+		return err
+	}
 	var items []item
 	for _, in := range d.Inbound {
 		items = append(items, item{stream: event.InboundStream(event.StreamPart(in.PhoneNumberID)), new: event.Proposed{
 			ID: inbound.EventID("inbound", in.PhoneNumberID, in.WhatsAppID), Event: received(in),
 			Subject: event.Subject{People: []string{in.From}},
-		}, raw: in.Raw, received: in.PhoneNumberID})
+		}, raw: in.Raw, received: in.PhoneNumberID, senderID: senders[in.PhoneNumberID]})
 	}
 	for _, e := range d.Echoes {
 		items = append(items, item{stream: event.EchoStream(event.StreamPart(e.PhoneNumberID)), new: event.Proposed{
 			ID: inbound.EventID("echo", e.PhoneNumberID, e.Field, e.WhatsAppID), Event: echoed(e),
 			Subject: event.Subject{People: []string{e.To, e.ToUserID}},
-		}, raw: e.Raw})
+		}, raw: e.Raw, senderID: senders[e.PhoneNumberID]})
 	}
 	for _, c := range d.Changes {
 		received, whole := "", c.Value
@@ -317,6 +321,29 @@ func (h *RecordWebhook) recordOthers(ctx context.Context, d webhook.Delivery, ca
 	return h.appendItems(ctx, items, cause)
 }
 
+// sendersOf returns the senders of the numbers that messages were sent to or from, by phone
+// number ID.
+func (h *RecordWebhook) sendersOf(ctx context.Context, d webhook.Delivery) (map[string]string, error) {
+	senders := make(map[string]string)
+	add := func(number string) (err error) {
+		if _, known := senders[number]; !known {
+			senders[number], err = h.reports.senders.SenderOf(ctx, number)
+		}
+		return err
+	}
+	for _, in := range d.Inbound {
+		if err := add(in.PhoneNumberID); err != nil {
+			return nil, err
+		}
+	}
+	for _, e := range d.Echoes {
+		if err := add(e.PhoneNumberID); err != nil {
+			return nil, err
+		}
+	}
+	return senders, nil
+}
+
 // appendItems appends what this process has not recorded yet. It remembers what it appended
 // before an error, so that a repeated delivery continues from there.
 func (h *RecordWebhook) appendItems(ctx context.Context, items []item, cause event.Cause) error {
@@ -330,6 +357,7 @@ func (h *RecordWebhook) appendItems(ctx context.Context, items []item, cause eve
 	})
 	for i := range items {
 		items[i].new.Meta = meta
+		items[i].new.Meta.Sender = items[i].senderID
 	}
 	batches := batchesOf(items)
 	return each(ctx, h.appends, len(batches), func(ctx context.Context, i int) error {

@@ -26,6 +26,7 @@ type item struct {
 	new      event.Proposed
 	raw      []byte // parked instead if the event is too large
 	received string // the phone number ID whose traffic the item is, if any
+	senderID string // of the event's metadata, if it is about a sender
 	// together reports whether the item can share an append with others of its stream. If
 	// the process restarts, such an event can be recorded twice.
 	together bool

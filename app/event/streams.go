@@ -75,8 +75,14 @@ func HookStream(id string) string { return HookStreams + id }
 // NumberStream returns the stream that claims a phone number for one sender.
 func NumberStream(phoneNumberID string) string { return "number-" + phoneNumberID }
 
+// InboundStreams is the prefix of the streams of the messages to phone numbers.
+const InboundStreams = "inbound-"
+
 // InboundStream returns the stream of the messages to a phone number.
-func InboundStream(phoneNumberID string) string { return "inbound-" + phoneNumberID }
+func InboundStream(phoneNumberID string) string { return InboundStreams + phoneNumberID }
+
+// ReceiptStream returns the stream of the read receipts that a phone number sent.
+func ReceiptStream(phoneNumberID string) string { return "receipt-" + phoneNumberID }
 
 // EchoStream returns the stream of the messages that a phone number sent without Waypost.
 func EchoStream(phoneNumberID string) string { return "echo-" + phoneNumberID }

@@ -40,10 +40,10 @@ type cachedSender struct {
 	renewing bool      // a caller is reading the stream again
 }
 
-// claimedNumber records whether a phone number is claimed. A claim is never withdrawn.
+// claimedNumber records which sender has a phone number, if any. A claim is never withdrawn.
 type claimedNumber struct {
-	owned bool
-	at    time.Time
+	senderID string
+	at       time.Time
 }
 
 // NewSenders returns a repository of senders.
@@ -192,24 +192,31 @@ func (s *Senders) OwnerOf(ctx context.Context, phoneNumberID string) (string, er
 // HasNumber reports whether a sender has the phone number. It can miss a number that was
 // claimed within the last second.
 func (s *Senders) HasNumber(ctx context.Context, phoneNumberID string) (bool, error) {
+	id, err := s.SenderOf(ctx, phoneNumberID)
+	return id != "", err
+}
+
+// SenderOf returns the ID of the sender that has the phone number, or "" if none has it. It can
+// miss a number that was claimed within the last second.
+func (s *Senders) SenderOf(ctx context.Context, phoneNumberID string) (string, error) {
 	if event.StreamPart(phoneNumberID) != phoneNumberID {
-		return false, nil // it is not in the form of a phone number ID
+		return "", nil // it is not in the form of a phone number ID
 	}
 	s.mu.Lock()
 	n, known := s.numbers.Get(phoneNumberID)
 	s.mu.Unlock()
 	now := s.clock()
-	if known && (n.owned || now.Sub(n.at) < senderFresh) {
-		return n.owned, nil
+	if known && (n.senderID != "" || now.Sub(n.at) < senderFresh) {
+		return n.senderID, nil
 	}
-	_, err := s.OwnerOf(ctx, phoneNumberID)
+	id, err := s.OwnerOf(ctx, phoneNumberID)
 	if err != nil && domain.CodeOf(err) != domain.CodeNotFound {
-		return false, err
+		return "", err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.numbers.Add(phoneNumberID, claimedNumber{owned: err == nil, at: now})
-	return err == nil, nil
+	s.numbers.Add(phoneNumberID, claimedNumber{senderID: id, at: now})
+	return id, nil
 }
 
 func senderRecords(events []event.Recorded) []sender.Record {

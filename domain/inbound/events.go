@@ -24,7 +24,7 @@ func Types() []domain.Type {
 	return []domain.Type{
 		domain.TypeOf[InboundReceived](), domain.TypeOf[StatusOrphaned](),
 		domain.TypeOf[AccountChanged](), domain.TypeOf[WebhookParked](),
-		domain.TypeOf[EchoReceived](),
+		domain.TypeOf[EchoReceived](), domain.TypeOf[InboundMarkedRead](),
 	}
 }
 
@@ -78,6 +78,16 @@ type EchoPersonal struct {
 	ToUserID string `json:"toUserId,omitempty"`
 	// Message is the object as received.
 	Message json.RawMessage `json:"message"`
+}
+
+// InboundMarkedRead records that a message of a user was marked as read at WhatsApp, and with it
+// the earlier messages of the conversation.
+type InboundMarkedRead struct {
+	PhoneNumberID string `json:"phoneNumberId"`
+	// InboundID is the public ID of the message.
+	InboundID string `json:"inboundId"`
+	// Typing is set if the user was also shown that a reply is being written.
+	Typing bool `json:"typing,omitempty"`
 }
 
 // StatusOrphaned records a status of a message that is not known yet: it arrived before the
@@ -170,6 +180,9 @@ type ParkedPersonal struct {
 
 // EventType is "InboundReceived".
 func (InboundReceived) EventType() string { return "InboundReceived" }
+
+// EventType is "InboundMarkedRead".
+func (InboundMarkedRead) EventType() string { return "InboundMarkedRead" }
 
 // EventType is "EchoReceived".
 func (EchoReceived) EventType() string { return "EchoReceived" }

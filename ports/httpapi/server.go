@@ -29,6 +29,8 @@ type Options struct {
 	Playground http.Handler
 	// Webhook is served at /webhooks/whatsapp. NewWebhook returns it.
 	Webhook http.Handler
+	// Media is served at /media/, for files of inbound messages. NewMedia returns it.
+	Media http.Handler
 	// Metrics is served at /metrics.
 	Metrics http.Handler
 	// Profiles is served at /debug/pprof/, without authorization: only for servers that are
@@ -85,7 +87,7 @@ func New(o Options) *Server {
 		o.GraphQL = crossOrigin(o.GraphQL, o.Origins)
 	}
 	for path, h := range map[string]http.Handler{
-		graphqlPattern: o.GraphQL, webhookPattern: o.Webhook, "GET /metrics": o.Metrics, "GET /debug/pprof/": o.Profiles,
+		graphqlPattern: o.GraphQL, webhookPattern: o.Webhook, MediaPattern: o.Media, "GET /metrics": o.Metrics, "GET /debug/pprof/": o.Profiles,
 		"/playground": o.Playground, "/": o.Page,
 	} {
 		if h != nil {

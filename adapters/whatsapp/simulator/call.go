@@ -85,7 +85,7 @@ func (c *call) serve(at time.Duration, throttled bool) {
 		c.refuse(failure)
 	case c.request.isReceipt():
 		c.end(outcomeReceipt, http.StatusOK)
-		c.s.write(c.w, c.r, http.StatusOK, []byte(`{"success":true}`))
+		c.s.respond(c.w, c.r, http.StatusOK, []byte(`{"success":true}`))
 	case f.fails:
 		c.refuse(errorOf(f.code))
 	case f.hangs || f.empty5xx:
@@ -169,6 +169,9 @@ func (c *call) refusal(throttled bool) *apiError {
 			return errorOf(code)
 		}
 	}
+	if c.set.EnforceWindow && c.request.Template == nil && !c.number.windowOpen(c.to, c.s.clock(), time.Duration(c.set.WindowLength)) {
+		return errorOf(131047)
+	}
 	if c.set.PairLimit == PairLimitMeta && !c.number.admitPair(c.to.key(), c.s.clock) {
 		return errorOf(131056)
 	}
@@ -194,7 +197,12 @@ func (c *call) accept(f *fate) bool {
 	if c.set.WebhookURL != "" && !c.dropped {
 		updates = f.plan(c.request.Type, time.Duration(c.set.WebhookDelay))
 	}
-	if c.s.outbox.reserve(c.r.Context(), len(updates)) != nil {
+	replies := f.replies && c.set.WebhookURL != ""
+	owed := len(updates)
+	if replies {
+		owed++
+	}
+	if c.s.outbox.reserve(c.r.Context(), owed) != nil {
 		c.end(outcomeGaveUp, 0)
 		c.s.cut(c.w)
 		return false
@@ -211,6 +219,9 @@ func (c *call) accept(f *fate) bool {
 			m.price = c.number.price(c.request.Type, c.entry.At, c.set.FreeServiceMessages)
 		}
 		c.s.outbox.add(m, updates)
+	}
+	if replies {
+		c.s.write(c.number, peer, c.s.words(c.set), time.Duration(statusKinds)*time.Duration(c.set.WebhookDelay))
 	}
 	return true
 }
@@ -229,7 +240,7 @@ func (c *call) answer(f *fate) {
 	} else {
 		c.end(outcomeAccepted, http.StatusOK)
 	}
-	c.s.write(c.w, c.r, http.StatusOK, body)
+	c.s.respond(c.w, c.r, http.StatusOK, body)
 }
 
 func (c *call) refuse(e *apiError) {

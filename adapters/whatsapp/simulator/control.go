@@ -103,6 +103,17 @@ type Control struct {
 	FreeServiceMessages int `json:"free_service_messages" help:"Messages without a template per number and month that the pricing of statuses shows as free." default:"1000"`
 	// InboundRate is the number of messages per second that users write to each number that has been called.
 	InboundRate float64 `json:"inbound_rate" help:"Messages per second that users write to each number in use." default:"0"`
+	// ReplyRate is the share of accepted messages whose recipients reply after their last status.
+	ReplyRate float64 `json:"reply_rate" help:"Share of accepted messages that get a reply." default:"0"`
+	// InboundTexts are what users write at InboundRate and ReplyRate, in turn: for example "STOP".
+	InboundTexts []string `json:"inbound_texts" help:"Texts that users write, in turn." default:"Thank you!"`
+	// InboundMediaRate is the share of these messages that are images instead.
+	InboundMediaRate float64 `json:"inbound_media_rate" help:"Share of the messages of users that are images." default:"0"`
+	// EnforceWindow refuses messages without a template with 131047, as Meta does, unless the recipient wrote to the
+	// number within WindowLength.
+	EnforceWindow bool `json:"enforce_window" help:"Refuse messages without a template, with 131047, to users who have not written within the window." default:"false"`
+	// WindowLength is the length of the service window. Meta's is 24 hours.
+	WindowLength Duration `json:"window_length" help:"How long after their last message users can get messages without a template." default:"24h"`
 
 	// Seed determines every random choice.
 	Seed uint64 `json:"seed" help:"Seed of all random choices." default:"1"`
@@ -123,6 +134,8 @@ func DefaultControl() Control {
 		ReadRate:             1,
 		FailAfterAcceptCodes: []int{131026},
 		FreeServiceMessages:  1000,
+		InboundTexts:         []string{"Thank you!"},
+		WindowLength:         Duration(24 * time.Hour),
 		Seed:                 1,
 	}
 }
@@ -177,6 +190,7 @@ func (c Control) validate() error {
 		"empty_5xx_rate": c.Empty5xxRate, "garbled_200_rate": c.Garbled200Rate, "lost_accept_rate": c.LostAcceptRate,
 		"webhook_duplicate_rate": c.WebhookDuplicateRate, "webhook_reorder": float64(c.WebhookReorder),
 		"webhook_drop_rate": c.WebhookDropRate, "read_rate": c.ReadRate, "fail_after_accept_rate": c.FailAfterAcceptRate,
+		"reply_rate": c.ReplyRate, "inbound_media_rate": c.InboundMediaRate,
 	} {
 		if !(share >= 0 && share <= 1) {
 			errs = append(errs, fmt.Errorf("setting %q must be from 0 to 1", name))
@@ -202,6 +216,8 @@ func (c Control) validate() error {
 		{c.WebhookBatch >= 1 && c.WebhookBatch <= 1000, `"webhook_batch" must be from 1 to 1000`},
 		{c.WebhookConcurrency >= 1 && c.WebhookConcurrency <= 1024, `"webhook_concurrency" must be from 1 to 1024`},
 		{c.FreeServiceMessages >= 0, `"free_service_messages" must not be negative`},
+		{len(c.InboundTexts) > 0, `"inbound_texts" must not be empty`},
+		{c.WindowLength >= 0 && c.WindowLength <= Duration(30*24*time.Hour), `"window_length" must be from 0s to 720h`},
 		{c.InboundRate >= 0 && c.InboundRate <= 10_000, `"inbound_rate" must be from 0 to 10000`},
 	} {
 		if !rule.holds {

@@ -11,6 +11,8 @@
 //   - A call's arrival is the time at which the kernel received it (on Linux; elsewhere, the first moment at which this
 //     process sees it). So a busy machine, on which calls are noticed late and in bunches, does not mistake an even stream
 //     for a burst. The largest count in any sliding second is exact for these stamps, and the throughput limit uses them.
+//   - A user who writes opens the service window at that moment, before the webhook is sent. With enforce_window, a message
+//     is refused exactly from the end of window_length on.
 //   - The fate of a call is drawn from the seed, its message, and the number of earlier calls of that message. A run with
 //     the same seed and the same messages meets the same faults, however calls interleave.
 //

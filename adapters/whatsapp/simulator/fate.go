@@ -25,6 +25,7 @@ type fate struct {
 	repeats     [statusKinds]bool
 	repeatAfter [statusKinds]time.Duration
 	shuffled    [statusKinds]time.Duration // when reorders: replaces the statuses' own delays
+	replies     bool                       // the recipient writes back
 }
 
 // repeatSpan is the maximum delay of the second copy of an update after the first.
@@ -69,5 +70,6 @@ func (s *settings) fate(key uint64) fate {
 		f.repeatAfter[kind] = span(repeatSpan)
 		f.shuffled[kind] = span(time.Duration(statusKinds) * time.Duration(s.WebhookDelay))
 	}
+	f.replies = hits(s.ReplyRate)
 	return f
 }

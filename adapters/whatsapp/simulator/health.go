@@ -43,6 +43,10 @@ func (s *Simulator) serveNode(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, r, set, missingObject(id, "get"))
 		return
 	}
+	if file, ok := s.media.get(id); ok {
+		s.describeFile(w, r, id, file)
+		return
+	}
 	node := map[string]any{"id": id}
 	fields := r.URL.Query().Get("fields")
 	if fields == "" {
@@ -81,7 +85,7 @@ func (s *Simulator) serveNode(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	s.write(w, r, http.StatusOK, body)
+	s.respond(w, r, http.StatusOK, body)
 }
 
 func (s *Simulator) health(id string, set *settings) healthStatus {

@@ -9,6 +9,39 @@ import (
 // inboundInterval is the time between two checks of which users write.
 const inboundInterval = 20 * time.Millisecond
 
+// writing is what a user writes.
+type writing struct {
+	name string // of the user's profile
+	// content has the members type and the one with the content, without braces.
+	content []byte
+}
+
+// textOf returns a text message.
+func textOf(body string) writing {
+	return writing{content: append(appendString([]byte(`"type":"text","text":{"body":`), body), '}')}
+}
+
+// words returns what a user writes next: one of the texts in turn, or an image.
+func (s *Simulator) words(set *settings) writing {
+	if set.InboundMediaRate > 0 && rand.Float64() < set.InboundMediaRate {
+		return s.media.add("image", mediaFile{mime: "image/png", data: pixel}, nil).writing(s.URL())
+	}
+	n := s.spoken.Add(1) - 1
+	return textOf(set.InboundTexts[n%uint64(len(set.InboundTexts))])
+}
+
+// write plans the webhook of a message that a user writes after a delay, in space that the caller has reserved, and
+// returns the message's ID.
+func (s *Simulator) write(n *number, from recipient, w writing, after time.Duration) (wamid string) {
+	s.tally.mu.Lock()
+	s.tally.inbound++
+	s.tally.mu.Unlock()
+	n.wroteAt(from, s.clock()+after)
+	m := &message{number: n, peer: from, written: w, wamid: newWamid(from, true, s.run, s.wamids.Add(1))}
+	s.outbox.add(m, []planned{{kind: inboundReply, after: after}})
+	return m.wamid
+}
+
 // writeInbound makes users write to the numbers at inbound_rate until the simulator closes. The users are recipients of
 // the number's latest messages. While too many updates are pending, no one writes.
 func (s *Simulator) writeInbound(ctx context.Context) {
@@ -33,12 +66,7 @@ func (s *Simulator) writeInbound(ctx context.Context) {
 				if s.outbox.reserve(ctx, 1) != nil {
 					return
 				}
-				s.tally.mu.Lock()
-				s.tally.inbound++
-				s.tally.mu.Unlock()
-				m := &message{number: n, peer: peer}
-				m.wamid = newWamid(peer, true, s.run, s.wamids.Add(1))
-				s.outbox.add(m, []planned{{kind: inboundReply}})
+				s.write(n, peer, s.words(set), 0)
 			}
 		}
 	}

@@ -29,6 +29,8 @@ type number struct {
 	freeUsed int     // the free service messages of freeMonth
 	// freeMonth is the latest month in which a service message was accepted, as its first moment in UTC.
 	freeMonth time.Time
+	// wrote is when each user wrote last, by wa_id and by user ID.
+	wrote map[string]time.Duration
 }
 
 // arrive stamps a call that arrived ago before now, counts it, and reports whether the throughput limit stops it.
@@ -89,6 +91,32 @@ func (n *number) accepted(to recipient, userIDs bool) recipient {
 	n.recent[n.recentAt] = to
 	n.recentAt = (n.recentAt + 1) % recentRecipients
 	return to
+}
+
+// wroteAt opens the service window of a user who writes at that time.
+func (n *number) wroteAt(from recipient, at time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.wrote == nil {
+		n.wrote = make(map[string]time.Duration)
+	}
+	ids := []string{from.waID, from.user}
+	if from.waID != "" {
+		ids = append(ids, UserID(from.waID)) // the same person
+	}
+	for _, id := range ids {
+		if id != "" {
+			n.wrote[id] = max(n.wrote[id], at)
+		}
+	}
+}
+
+// windowOpen reports whether the user wrote within the length of the window.
+func (n *number) windowOpen(to recipient, now, length time.Duration) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	at, wrote := n.wrote[to.key()]
+	return wrote && at <= now && now-at < length
 }
 
 // price returns the price of a message that was accepted at that time. In each month, the number's first free service

@@ -42,7 +42,7 @@ type Options struct {
 	BusinessAccountID string
 	// Control contains the settings at the start. If nil, DefaultControl is used.
 	Control *Control
-	// OperatorKey is the bearer token that /control, /log, and /stats require. If empty, they are open.
+	// OperatorKey is the bearer token that /control, /inbound, /log, and /stats require. If empty, they are open.
 	OperatorKey string
 	// Logger receives warnings and errors. If nil, nothing is logged.
 	Logger *slog.Logger
@@ -77,6 +77,8 @@ type Simulator struct {
 	anonymous atomic.Uint64 // calls without callback data
 	wamids    atomic.Uint64
 	traces    atomic.Uint64
+	spoken    atomic.Uint64 // texts that users wrote in turn
+	media     mediaFiles
 
 	unused    sync.Map // connections without a request so far
 	closing   chan struct{}
@@ -170,6 +172,8 @@ func (s *Simulator) routes() http.Handler {
 	mux.HandleFunc("POST /{version}/{phone_number_id}/messages", s.serveMessages)
 	mux.HandleFunc("GET /{version}/{id}", s.serveNode)
 	mux.HandleFunc("GET /{version}/{id}/subscribed_apps", s.serveSubscription)
+	mux.HandleFunc("GET /"+mediaPath+"/{id}", s.serveFile)
+	mux.HandleFunc("POST /inbound", s.operated(s.serveInbound))
 	mux.HandleFunc("GET /control", s.operated(s.serveControl))
 	mux.HandleFunc("PUT /control", s.operated(s.changeControl))
 	mux.HandleFunc("GET /log", s.operated(s.serveLog))
@@ -346,8 +350,8 @@ func (s *Simulator) challenge(ctx context.Context) error {
 
 var jsonContent = []string{"application/json; charset=UTF-8"}
 
-// write sends the response to an API call.
-func (s *Simulator) write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+// respond sends the response to an API call.
+func (s *Simulator) respond(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	s.writeTraced(w, r, status, body, s.trace())
 }
 

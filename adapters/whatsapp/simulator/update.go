@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"slices"
@@ -41,6 +42,7 @@ type message struct {
 	callback string
 	price    price
 	failCode int
+	written  writing // if a user wrote it
 }
 
 // pendingUpdate is one update that the receiver must get.
@@ -213,7 +215,9 @@ func appendContacts(b []byte, n *number, batch []pendingUpdate) []byte {
 }
 
 func appendProfile(b []byte, o pendingUpdate) []byte {
-	b = append(b, `{"profile":{"name":"Ada Example"}`...)
+	b = append(b, `{"profile":{"name":`...)
+	b = appendString(b, cmp.Or(o.message.written.name, "Ada Example"))
+	b = append(b, '}')
 	return append(appendIDs(b, o.message.peer, "wa_id", "user_id"), '}')
 }
 
@@ -237,7 +241,8 @@ func appendInbound(b []byte, o pendingUpdate) []byte {
 	b = appendIDs(b, o.message.peer, "from", "from_user_id")
 	b = append(b, `,"timestamp":"`...)
 	b = strconv.AppendInt(b, o.unix, 10)
-	return append(b, `","type":"text","text":{"body":"Thank you!"}}`...)
+	b = append(b, `",`...)
+	return append(append(b, o.message.written.content...), '}')
 }
 
 // appendString appends s as a JSON string.

@@ -6,13 +6,14 @@ import (
 
 	"github.com/waypost/waypost/adapters/vault"
 	"github.com/waypost/waypost/adapters/whatsapp"
+	"github.com/waypost/waypost/app/inbox"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
 	"github.com/waypost/waypost/ports/dispatch"
 )
 
-// Caller calls WhatsApp for dispatch, with the sender's token.
+// Caller calls WhatsApp for dispatch and for inbound messages, with the sender's token.
 type Caller struct {
 	Client   *whatsapp.Client
 	Tokens   *vault.Tokens
@@ -66,6 +67,33 @@ func (c *Caller) Probe(ctx context.Context, s sender.Sender) (bool, message.Fail
 		f = *h.Failure
 	}
 	return h.CanSend, f, nil
+}
+
+// MarkRead implements inbox.WhatsApp.
+func (c *Caller) MarkRead(ctx context.Context, s sender.Sender, whatsAppID string, typing bool) error {
+	token, err := c.tokenOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	return c.Client.MarkRead(ctx, s.PhoneNumberID, token, whatsAppID, typing)
+}
+
+// OpenMedia implements inbox.WhatsApp.
+func (c *Caller) OpenMedia(ctx context.Context, s sender.Sender, mediaID string) (inbox.Media, error) {
+	token, err := c.tokenOf(ctx, s)
+	if err != nil {
+		return inbox.Media{}, err
+	}
+	return c.Client.Media(ctx, s.PhoneNumberID, token, mediaID)
+}
+
+// tokenOf returns the access token of a sender, or an error that tells a caller of the API what to do.
+func (c *Caller) tokenOf(ctx context.Context, s sender.Sender) (string, error) {
+	token, err := c.Token(ctx, s.ID, s.TokenID)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return "", domain.Conflict("%v; set one with updateSender, or set WAYPOST_WHATSAPP_TOKEN", err)
+	}
+	return token, err
 }
 
 // Token returns the access token of a sender. The error is a *domain.Error of CodeNotFound if there is none.

@@ -70,6 +70,7 @@ func (c *core) serveHTTP(on *ports, routes map[string]http.Handler, p *projectio
 	main.Origins, main.RequestID, main.Authorize = s.CORSOrigins, requestID, c.api.Authorize
 	if s.has(roleAPI) {
 		main.GraphQL, main.Page, main.Playground, main.Routes = c.api, web.Page(), web.Playground(), routes
+		main.Media = httpapi.NewMedia(c.api.OpenInboundFile, c.log)
 	}
 	if s.has(roleWebhook) && on.webhooks == nil {
 		main.Webhook = webhook

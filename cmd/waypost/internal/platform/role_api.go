@@ -14,6 +14,7 @@ import (
 	"github.com/waypost/waypost/app/audit"
 	"github.com/waypost/waypost/app/bulk"
 	"github.com/waypost/waypost/app/command"
+	"github.com/waypost/waypost/app/inbox"
 	"github.com/waypost/waypost/app/process"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/graph"
@@ -63,8 +64,10 @@ func (c *core) answerQueries(
 		c.parts.run("operations", operations.Run)
 	}
 	model := postgres.NewQueryModel(st.queries).WithVault(st.Vault)
+	caller := &Caller{Client: c.whatsapp, Tokens: c.tokens, Fallback: c.secrets.Token}
 	commands, queries := app.New(app.Parts{
 		Messages: c.messages, Queue: c.Queue, Operations: operations, Erase: erase, Senders: c.Senders, Keys: auth.Keys,
+		Inbound: inbox.NewCommands(st.Log, c.now, NewID, c.Senders, caller), Inbox: inbox.NewReader(st.Log, c.Senders),
 		Hooks: outgoing, Alerts: raised, Audit: audit.NewReader(st.Log, st.LogID, model), Reads: audit.NewReads(st.Log, c.now, NewID),
 		ReadModel: model, Ledger: measuredLedger{model, c.lag}, HookDeliveries: hooks.NewDeliveryReader(st.queries),
 	})
