@@ -815,7 +815,7 @@ type OutgoingWebhookDelivery struct {
 	EventID string `json:"eventId"`
 	// The event type.
 	EventType string `json:"eventType"`
-	// The message that the event belongs to.
+	// The message that the event belongs to. For an inbound message, all zeros.
 	MessageID string `json:"messageId"`
 	// The number of the attempt for this event, from 1.
 	Attempt int `json:"attempt"`

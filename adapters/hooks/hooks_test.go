@@ -37,6 +37,7 @@ import (
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/domain/hook"
+	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/ports/egress"
 )
@@ -122,7 +123,7 @@ func setup(t *testing.T, disableAfter time.Duration) *rig {
 	server, err := eventstored.Open(ctx, eventstored.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Close(context.Background())) })
-	codec, err := event.NewCodec(event.Types(), message.Types(), hook.Types(), alert.Types())
+	codec, err := event.NewCodec(event.Types(), message.Types(), hook.Types(), alert.Types(), inbound.Types())
 	must(t, err)
 	log, err := eventstore.Open(ctx, eventstore.Options{URL: server.URL(), Codec: codec})
 	must(t, err)
@@ -217,6 +218,64 @@ func TestAHookIsToldWhatItWantsSigned(t *testing.T) {
 	})
 	if len(page.Deliveries) != 1 || page.Deliveries[0].Status != http.StatusNoContent || page.Deliveries[0].Outcome != query.HookDelivered {
 		t.Errorf("got deliveries %+v", page)
+	}
+}
+
+// Inbound messages arrive in the order of each conversation, even if deliveries fail.
+func TestAHookIsToldInboundMessagesInOrder(t *testing.T) {
+	t.Parallel()
+	r := setup(t, time.Hour)
+	var failed sync.Map
+	rec := receive(t, func(_ int, req *http.Request) int {
+		id := req.Header.Get("Webhook-Id")
+		if _, again := failed.LoadOrStore(id, true); !again && id[len(id)-1] < '4' { // a quarter of them, once
+			return http.StatusServiceUnavailable
+		}
+		return http.StatusNoContent
+	})
+	_, _, err := r.hooks.Register(r.ctx, hook.Spec{URL: rec.URL, Types: []string{"InboundReceived"}, Senders: []string{"shop"}, Personal: true}, cause())
+	must(t, err)
+	const people, each = 5, 4
+	for n := range people * each {
+		for _, of := range []string{"shop", "other"} {
+			wamid := fmt.Sprintf("wamid.%s.%d", of, n)
+			_, err := r.log.Append(r.ctx, event.InboundStream(map[string]string{"shop": "1001", "other": "1002"}[of]), event.Any(), event.Proposed{
+				ID: inbound.EventID("inbound", of, wamid), Meta: event.Meta{V: 1, RecordedAt: time.Now(), Sender: of},
+				Event: inbound.InboundReceived{Type: "text", Personal: inbound.InboundPersonal{
+					WhatsAppID: wamid, From: fmt.Sprint("1415555010", n%people), Message: json.RawMessage(`{"type":"text"}`),
+				}},
+			})
+			must(t, err)
+		}
+	}
+	got := map[string][]string{} // by person, each message once
+	r.eventually("all inbound messages of the sender are delivered", func() bool {
+		clear(got)
+		n := 0
+		for _, d := range rec.all() {
+			var e struct {
+				Type, Subject, Sender string
+				Data                  inbound.InboundReceived
+			}
+			must(t, json.Unmarshal(d.body, &e))
+			if e.Type != "waypost.InboundReceived" || e.Sender != "shop" || !strings.HasPrefix(e.Subject, "1001-") {
+				t.Fatalf("delivered %s", d.body)
+			}
+			if p := e.Data.Personal; !slices.Contains(got[p.From], p.WhatsAppID) {
+				got[p.From] = append(got[p.From], p.WhatsAppID)
+				n++
+			}
+		}
+		return n == people*each
+	})
+	for person := range people {
+		var want []string
+		for n := person; n < people*each; n += people {
+			want = append(want, fmt.Sprintf("wamid.shop.%d", n))
+		}
+		if from := fmt.Sprint("1415555010", person); !slices.Equal(got[from], want) {
+			t.Errorf("from %s: %v, want %v", from, got[from], want)
+		}
 	}
 }
 

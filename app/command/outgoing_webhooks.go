@@ -8,6 +8,7 @@ import (
 	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/hook"
+	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -115,5 +116,5 @@ func MessageEvents() []string {
 	for _, t := range message.Types() {
 		names = append(names, t.Name)
 	}
-	return names
+	return append(names, inbound.InboundReceived{}.EventType())
 }

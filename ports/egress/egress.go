@@ -1,10 +1,10 @@
-// Package egress publishes the events of messages and alerts to other systems, through a
-// broker and over HTTP.
+// Package egress publishes the events of messages, inbound messages, and alerts to other
+// systems, through a broker and over HTTP.
 //
 // # Invariants
 //
-//   - The events of one message are published in order, each at least once and under its
-//     own ID.
+//   - The events of one message are published in order, and so are the inbound messages of one
+//     conversation. Each is published at least once, under its own ID.
 //   - A checkpoint is saved only after the broker has confirmed all events up to it.
 //   - One process at a time publishes.
 //   - Personal data is published only if the operator enables it.
@@ -98,13 +98,13 @@ type Options struct {
 	Personal bool
 	// Filter selects the events that are published as CloudEvents. If nil, all are.
 	Filter func(event.Recorded) bool
-	// Streams are the prefixes of the streams to follow. If empty, the streams of
-	// messages are followed.
+	// Streams are the prefixes of the streams to follow. If empty, the streams of messages
+	// and of inbound messages are followed.
 	Streams []string
 	// Marshal returns the message to publish for an event, and a key. Messages with the
 	// same key stay in order. If the message is nil, the event is not published. After an
-	// error, Marshal is called again later. If Marshal is nil, the events of messages are
-	// published as CloudEvents.
+	// error, Marshal is called again later. If Marshal is nil, the events of messages and
+	// inbound messages are published as CloudEvents.
 	Marshal func(ctx context.Context, r event.Recorded) (m *wm.Message, key []byte, err error)
 	// ThroughLoss continues by recording time, as on another log, if the event log has
 	// become shorter than the checkpoint. Otherwise, nothing is published until the loss
@@ -127,7 +127,7 @@ func New(o Options) *Publisher {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if len(o.Streams) == 0 {
-		o.Streams = []string{event.MessageStreams}
+		o.Streams = []string{event.MessageStreams, event.InboundStreams}
 	}
 	e := &Publisher{opts: o}
 	if o.Marshal == nil {
@@ -317,14 +317,14 @@ func (e *Publisher) send(ctx context.Context, events []event.Recorded) error {
 	return ctx.Err()
 }
 
-// cloudEvent returns the broker's message for an event of a message. An event that cannot
-// be encoded is logged and skipped, because retrying would never help.
+// cloudEvent returns the broker's message for an event of a message or an inbound message. An
+// event that cannot be encoded is logged and skipped, because retrying would never help.
 func (e *Publisher) cloudEvent(ctx context.Context, r event.Recorded) (*wm.Message, []byte, error) {
-	id, isMessage := event.ParseMessageStream(r.Stream)
-	if !isMessage || e.opts.Filter != nil && !e.opts.Filter(r) {
+	of, ok := subjectOf(r)
+	if !ok || e.opts.Filter != nil && !e.opts.Filter(r) {
 		return nil, nil, nil
 	}
-	out, err := newCloudEvent(e.opts.LogID.String(), r, id.String(), e.opts.Personal)
+	out, err := newCloudEvent(e.opts.LogID.String(), r, of.id, e.opts.Personal)
 	var body []byte
 	if err == nil {
 		body, err = json.Marshal(out)
@@ -336,9 +336,9 @@ func (e *Publisher) cloudEvent(ctx context.Context, r event.Recorded) (*wm.Messa
 	m := wm.NewMessage(out.ID, body)
 	m.Metadata = wm.Metadata{"content-type": contentType, "ce-type": out.Type, subjectKey: out.Subject}
 	if e.opts.GroupKey != "" {
-		m.Metadata[e.opts.GroupKey] = out.Subject
+		m.Metadata[e.opts.GroupKey] = of.group
 	}
-	return m, id[:], nil
+	return m, []byte(of.order), nil
 }
 
 // sendUntilConfirmed publishes the messages until the broker confirms all of them or ctx

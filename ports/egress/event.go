@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/inbox"
+	"github.com/waypost/waypost/domain/inbound"
 )
 
 const (
@@ -15,11 +18,11 @@ const (
 	typePrefix = "waypost."
 	// contentType is the content type of an event in CloudEvents' structured mode.
 	contentType = "application/cloudevents+json"
-	// subjectKey is the metadata key of the ID of the message or alert.
+	// subjectKey is the metadata key of the ID of the message, inbound message, or alert.
 	subjectKey = "ce-subject"
 )
 
-// CloudEvent is a published event of a message: CloudEvents 1.0 in the structured mode of
+// CloudEvent is a published event of a message or an inbound message: CloudEvents 1.0 in the structured mode of
 // the JSON format, with the lowercase extension attributes that the specification
 // requires.
 type CloudEvent struct {
@@ -31,14 +34,15 @@ type CloudEvent struct {
 	Source string `json:"source"`
 	// Type is "waypost." and the name of the event, for example waypost.Delivered.
 	Type string `json:"type"`
-	// Subject is the message ID.
+	// Subject is the ID of the message or the inbound message.
 	Subject string `json:"subject"`
 	// Time is when the event occurred. RecordedAt is when it was recorded.
 	Time            time.Time `json:"time"`
 	DataContentType string    `json:"datacontenttype"`
 	// Sender is the sender ID.
 	Sender string `json:"sender,omitempty"`
-	// Revision numbers the events of the message from 0, in order.
+	// Revision numbers the events of the message from 0, in order, or the inbound messages of
+	// the phone number.
 	Revision int `json:"revision"`
 	// Position is the event's position in the event log, as a decimal string, because it
 	// does not fit a CloudEvents integer. Positions increase and have gaps.
@@ -52,6 +56,32 @@ type CloudEvent struct {
 	// Data is the event's data. Its member "personal" is included only if the operator
 	// enables it.
 	Data json.RawMessage `json:"data"`
+}
+
+// subject is what a published event is about.
+type subject struct {
+	// id is the public ID.
+	id string
+	// group names the events that a broker keeps in order. It contains nothing personal. order
+	// does the same within this process, and can.
+	group, order string
+}
+
+// subjectOf returns the subject of an event, or false if the event is not published. A broker
+// keeps all inbound messages of a number in order, because the name of a conversation would be
+// personal.
+func subjectOf(r event.Recorded) (subject, bool) {
+	if id, ok := event.ParseMessageStream(r.Stream); ok {
+		return subject{id: id.String(), group: id.String(), order: string(id[:])}, true
+	}
+	if !strings.HasPrefix(r.Stream, event.InboundStreams) || r.Type != (inbound.InboundReceived{}).EventType() {
+		return subject{}, false
+	}
+	of := subject{id: inbox.ID(r), group: r.Stream, order: r.Stream}
+	if received, ok := r.Event.(inbound.InboundReceived); ok {
+		of.order += "\n" + received.Personal.From
+	}
+	return of, true
 }
 
 // source returns the CloudEvents source of a log.

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -51,6 +52,38 @@ func TestCloudEvent(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})
+	}
+}
+
+// An inbound message is published under its public ID. The name of its group is not personal.
+func TestInboundCloudEvent(t *testing.T) {
+	t.Parallel()
+	e := delivered()
+	e.Stream, e.Type, e.Revision = "inbound-910200300400500", "InboundReceived", 17
+	e.Event = inbound.InboundReceived{PhoneNumberID: "910200300400500", Type: "text", Personal: inbound.InboundPersonal{
+		WhatsAppID: "wamid.2", From: "14155550101", Message: []byte(`{"text":{"body":"Hi"}}`),
+	}}
+	e.Data = []byte(`{"phoneNumberId":"910200300400500","type":"text","personal":"sealed"}`)
+	of, ok := subjectOf(e)
+	if !ok || of.id != "910200300400500-17-018f0000" || of.group != e.Stream || of.order != e.Stream+"\n14155550101" {
+		t.Errorf("subject %+v, %t", of, ok)
+	}
+	for personal, want := range map[bool]string{
+		false: `{"phoneNumberId":"910200300400500","type":"text"}`,
+		true:  `{"phoneNumberId":"910200300400500","type":"text","personal":{"whatsappId":"wamid.2","from":"14155550101","message":{"text":{"body":"Hi"}}}}`,
+	} {
+		out, err := newCloudEvent("018f0000-0000-7000-8000-00000000000f", e, of.id, personal)
+		if err != nil || out.Type != "waypost.InboundReceived" || out.Subject != of.id || out.Revision != 17 || string(out.Data) != want {
+			t.Errorf("%+v %s: %v", out, out.Data, err)
+		}
+	}
+	e.Type = "InboundMentioned" // of a later version
+	if _, ok := subjectOf(e); ok {
+		t.Error("another event of the stream is published")
+	}
+	e.Stream = "echo-910200300400500"
+	if _, ok := subjectOf(e); ok {
+		t.Error("an event of another stream is published")
 	}
 }
 

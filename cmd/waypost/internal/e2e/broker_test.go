@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -54,6 +56,33 @@ func TestACommandComesInAndItsEventsLeave(t *testing.T) {
 		if !slices.Contains(types, want) {
 			t.Errorf("%s did not leave; what left is %v", want, types)
 		}
+	}
+	// What people write leaves too, under the ID by which the API knows it.
+	written := `{"phone_number_id":"100000000001","from":"` + e2eRecipient[1:] + `","text":"Is it ready?"}`
+	resp, err := http.Post(r.SimURL+"/inbound", "application/json", strings.NewReader(written)) //nolint:noctx // the simulator answers at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("the simulator returned status %d: %v", resp.StatusCode, err)
+	}
+	var subject, sender string
+	e2etest.Await(ctx, t, "the inbound message is published", func() bool {
+		err := conn.QueryRow(ctx, `SELECT payload->>'subject', payload->>'sender' FROM "watermill_waypost.events" WHERE payload->>'type' = 'waypost.InboundReceived'`).
+			Scan(&subject, &sender)
+		return err == nil
+	})
+	var found struct {
+		InboundMessage struct {
+			SenderID string
+			Content  struct{ Body string }
+		}
+	}
+	if err := r.Client.Do(ctx, `query($id: ID!) { inboundMessage(id: $id) { senderId content } }`, map[string]any{"id": subject}, &found); err != nil {
+		t.Fatal(err)
+	}
+	if sender != "shop" || found.InboundMessage.SenderID != "shop" || found.InboundMessage.Content.Body != "Is it ready?" {
+		t.Errorf("inbound message %s of %s is %+v", subject, sender, found)
 	}
 	var personal, rejected int
 	if err := conn.QueryRow(ctx, `SELECT count(*) FROM "watermill_waypost.events" WHERE payload->'data'->'personal' IS NOT NULL`).Scan(&personal); err != nil {
