@@ -123,6 +123,7 @@ func weights() map[string]weight {
 		"Sender.emptyIn":        {own: 5},
 		"Sender.drainPerMinute": {own: 5},
 		"Sender.effectiveRate":  {own: 5},
+		"Sender.breaker":        {own: 5},
 		"Sender.throttledUntil": {own: 5},
 
 		"Alert.sender":               {own: costStream},

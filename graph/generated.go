@@ -496,6 +496,7 @@ type ComplexityRoot struct {
 	}
 
 	Sender struct {
+		Breaker            func(childComplexity int) int
 		BusinessAccountID  func(childComplexity int) int
 		DisplayPhoneNumber func(childComplexity int) int
 		DrainPerMinute     func(childComplexity int) int
@@ -514,6 +515,13 @@ type ComplexityRoot struct {
 		State              func(childComplexity int) int
 		StateReason        func(childComplexity int) int
 		ThrottledUntil     func(childComplexity int) int
+	}
+
+	SenderBreaker struct {
+		Failures    func(childComplexity int) int
+		LastFailure func(childComplexity int) int
+		NextProbeAt func(childComplexity int) int
+		Since       func(childComplexity int) int
 	}
 
 	SenderHold struct {
@@ -631,6 +639,7 @@ type SenderResolver interface {
 	Lanes(ctx context.Context, obj *Sender) ([]*LaneDepth, error)
 	DrainPerMinute(ctx context.Context, obj *Sender) (float64, error)
 	EmptyIn(ctx context.Context, obj *Sender) (*time.Duration, error)
+	Breaker(ctx context.Context, obj *Sender) (*query.Breaker, error)
 }
 type SenderHoldResolver interface {
 	NextProbeAt(ctx context.Context, obj *SenderHold) (*time.Time, error)
@@ -2743,6 +2752,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Refusal.MessageID(childComplexity), true
 
+	case "Sender.breaker":
+		if e.ComplexityRoot.Sender.Breaker == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Sender.Breaker(childComplexity), true
 	case "Sender.businessAccountId":
 		if e.ComplexityRoot.Sender.BusinessAccountID == nil {
 			break
@@ -2851,6 +2866,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Sender.ThrottledUntil(childComplexity), true
+
+	case "SenderBreaker.failures":
+		if e.ComplexityRoot.SenderBreaker.Failures == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SenderBreaker.Failures(childComplexity), true
+	case "SenderBreaker.lastFailure":
+		if e.ComplexityRoot.SenderBreaker.LastFailure == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SenderBreaker.LastFailure(childComplexity), true
+	case "SenderBreaker.nextProbeAt":
+		if e.ComplexityRoot.SenderBreaker.NextProbeAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SenderBreaker.NextProbeAt(childComplexity), true
+	case "SenderBreaker.since":
+		if e.ComplexityRoot.SenderBreaker.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SenderBreaker.Since(childComplexity), true
 
 	case "SenderHold.advice":
 		if e.ComplexityRoot.SenderHold.Advice == nil {
@@ -3106,7 +3146,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "alerts.graphqls" "audit.graphqls" "dead_letter.graphqls" "erasure.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls"
+//go:embed "access.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "dead_letter.graphqls" "erasure.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -3121,6 +3161,7 @@ var sources = []*ast.Source{
 	{Name: "access.graphqls", Input: sourceData("access.graphqls"), BuiltIn: false},
 	{Name: "alerts.graphqls", Input: sourceData("alerts.graphqls"), BuiltIn: false},
 	{Name: "audit.graphqls", Input: sourceData("audit.graphqls"), BuiltIn: false},
+	{Name: "breaker.graphqls", Input: sourceData("breaker.graphqls"), BuiltIn: false},
 	{Name: "dead_letter.graphqls", Input: sourceData("dead_letter.graphqls"), BuiltIn: false},
 	{Name: "erasure.graphqls", Input: sourceData("erasure.graphqls"), BuiltIn: false},
 	{Name: "inbound.graphqls", Input: sourceData("inbound.graphqls"), BuiltIn: false},
@@ -3962,8 +4003,24 @@ func (ec *executionContext) childFields_Sender(ctx context.Context, field graphq
 		return ec.fieldContext_Sender_drainPerMinute(ctx, field)
 	case "emptyIn":
 		return ec.fieldContext_Sender_emptyIn(ctx, field)
+	case "breaker":
+		return ec.fieldContext_Sender_breaker(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Sender", field.Name)
+}
+
+func (ec *executionContext) childFields_SenderBreaker(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "since":
+		return ec.fieldContext_SenderBreaker_since(ctx, field)
+	case "failures":
+		return ec.fieldContext_SenderBreaker_failures(ctx, field)
+	case "nextProbeAt":
+		return ec.fieldContext_SenderBreaker_nextProbeAt(ctx, field)
+	case "lastFailure":
+		return ec.fieldContext_SenderBreaker_lastFailure(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SenderBreaker", field.Name)
 }
 
 func (ec *executionContext) childFields_SenderHold(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -14845,6 +14902,130 @@ func (ec *executionContext) fieldContext_Sender_emptyIn(_ context.Context, field
 	return graphql.NewScalarFieldContext("Sender", field, true, true, "Duration")
 }
 
+func (ec *executionContext) _Sender_breaker(ctx context.Context, field graphql.CollectedField, obj *Sender) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Sender_breaker(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Sender().Breaker(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *query.Breaker) graphql.Marshaler {
+			return ec.marshalOSenderBreaker2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋappᚋqueryᚐBreaker(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Sender_breaker(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Sender",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SenderBreaker(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SenderBreaker_since(ctx context.Context, field graphql.CollectedField, obj *query.Breaker) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SenderBreaker_since(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Since, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SenderBreaker_since(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SenderBreaker", field, false, false, "Time")
+}
+
+func (ec *executionContext) _SenderBreaker_failures(ctx context.Context, field graphql.CollectedField, obj *query.Breaker) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SenderBreaker_failures(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Failures, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SenderBreaker_failures(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SenderBreaker", field, false, false, "Int")
+}
+
+func (ec *executionContext) _SenderBreaker_nextProbeAt(ctx context.Context, field graphql.CollectedField, obj *query.Breaker) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SenderBreaker_nextProbeAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NextProbeAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SenderBreaker_nextProbeAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SenderBreaker", field, false, false, "Time")
+}
+
+func (ec *executionContext) _SenderBreaker_lastFailure(ctx context.Context, field graphql.CollectedField, obj *query.Breaker) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SenderBreaker_lastFailure(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastFailure, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SenderBreaker_lastFailure(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SenderBreaker", field, false, false, "String")
+}
+
 func (ec *executionContext) _SenderHold_code(ctx context.Context, field graphql.CollectedField, obj *SenderHold) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -21144,6 +21325,60 @@ func (ec *executionContext) _Sender(ctx context.Context, sel ast.SelectionSet, o
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Sender_emptyIn(ctx, field, obj)
 				})
+		case "breaker":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Sender_breaker(ctx, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var senderBreakerImplementors = []string{"SenderBreaker"}
+
+func (ec *executionContext) _SenderBreaker(ctx context.Context, sel ast.SelectionSet, obj *query.Breaker) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, senderBreakerImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SenderBreaker")
+		case "since":
+			out.Values[i] = ec._SenderBreaker_since(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "failures":
+			out.Values[i] = ec._SenderBreaker_failures(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "nextProbeAt":
+			out.Values[i] = ec._SenderBreaker_nextProbeAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "lastFailure":
+			out.Values[i] = ec._SenderBreaker_lastFailure(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -23653,6 +23888,13 @@ func (ec *executionContext) marshalOSender2ᚖgithubᚗcomᚋwaypostᚋwaypost�
 		return graphql.Null
 	}
 	return ec._Sender(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOSenderBreaker2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋappᚋqueryᚐBreaker(ctx context.Context, sel ast.SelectionSet, v *query.Breaker) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._SenderBreaker(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOSenderHold2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐSenderHold(ctx context.Context, sel ast.SelectionSet, v *SenderHold) graphql.Marshaler {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost/adapters/postgres"
 	lagging "github.com/waypost/waypost/app/process"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/graph"
@@ -51,6 +52,25 @@ func TestMetricsOverGraphQL(t *testing.T) {
 
 	s := at(t, p.ok("admin", `{ senders { id queueDepth drainPerMinute emptyIn effectiveRate throttledUntil hold { nextProbeAt } } }`, nil), "senders", 0)
 	if at(t, s, "drainPerMinute") != 1.0 || at(t, s, "emptyIn") != "PT1M" || at(t, s, "effectiveRate") != 0.0 {
+		t.Errorf("sender %v", s)
+	}
+}
+
+// A lane that has stopped because WhatsApp doesn't respond says so.
+func TestSenderShowsAnOutageOfWhatsApp(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	const ask = `{ sender(id: "acme") { state breaker { since failures nextProbeAt lastFailure } } }`
+	if s := at(t, p.ok("admin", ask, nil), "sender"); at(t, s, "breaker") != nil {
+		t.Errorf("without an outage: %v", s)
+	}
+	since := time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
+	must(t, postgres.NewLeases(p.pool).PublishLaneStatus(p.ctx, map[string]query.LaneStatus{
+		"acme": {Breaker: &query.Breaker{Since: since, Failures: 12, LastFailure: "HTTP 503", NextProbeAt: since.Add(4 * time.Second)}},
+	}))
+	s := at(t, p.ok("admin", ask, nil), "sender")
+	if at(t, s, "state") != "ACTIVE" || at(t, s, "breaker", "since") != "2026-12-01T12:00:00Z" || at(t, s, "breaker", "failures") != 12.0 ||
+		at(t, s, "breaker", "nextProbeAt") != "2026-12-01T12:00:04Z" || at(t, s, "breaker", "lastFailure") != "HTTP 503" {
 		t.Errorf("sender %v", s)
 	}
 }

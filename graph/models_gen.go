@@ -1011,7 +1011,7 @@ type Sender struct {
 	MessagesPerSecond int `json:"messagesPerSecond"`
 	// The state of the sender.
 	State sender.State `json:"state"`
-	// Why the sender is not sending. Null if it is.
+	// Why an operator or Waypost has stopped the sender. Null if it is ACTIVE.
 	StateReason *string `json:"stateReason,omitempty"`
 	// The problem that made Waypost hold the sender. Null if it is not held.
 	Hold *SenderHold `json:"hold,omitempty"`
@@ -1033,6 +1033,8 @@ type Sender struct {
 	DrainPerMinute float64 `json:"drainPerMinute"`
 	// The time until the queue is empty at this drain rate. Null if it would never be.
 	EmptyIn *time.Duration `json:"emptyIn,omitempty"`
+	// Why nothing is sent while WhatsApp doesn't respond. Null if it responds, and while no process sends for this sender.
+	Breaker *query.Breaker `json:"breaker,omitempty"`
 	// Returns the sender's drain rate and the status of its lane.
 	Figures FiguresOf `json:"-"`
 	// Returns the sender's queue.

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -154,6 +155,32 @@ func TestLanesAreTold(t *testing.T) {
 	must(t, err)
 	if len(lanes) != 2 || lanes["acme"].EffectiveRate != 12.5 || !lanes["acme"].ThrottledUntil.Equal(until) || !lanes["bolt"].NextProbeAt.Equal(until) {
 		t.Errorf("lanes %+v", lanes)
+	}
+}
+
+// A breaker is a fact for alert rules only while messages wait for it.
+func TestOpenBreakersAreFacts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.append("sender-acme", sender.SenderRegistered{Sender: "acme", Name: "Acme", PhoneNumberID: "1", MessagesPerSecond: 80})
+	b.append("sender-bolt", sender.SenderRegistered{Sender: "bolt", Name: "Bolt", PhoneNumberID: "2", MessagesPerSecond: 80})
+	b.append("message-"+uuid.NewString(), queued("acme", "1"))
+	b.project()
+	want := &query.Breaker{Since: at(100), Failures: 12, LastFailure: "HTTP 503", NextProbeAt: at(104)}
+	must(t, postgres.NewLeases(b.pool).PublishLaneStatus(b.ctx, map[string]query.LaneStatus{
+		"acme": {Breaker: want}, "bolt": {Breaker: want}, "none": {},
+	}))
+	read := postgres.NewReadModel(b.pool)
+	lanes, err := read.Lanes(b.ctx)
+	must(t, err)
+	if got := lanes["acme"].Breaker; got == nil || !reflect.DeepEqual(got, want) || lanes["none"].Breaker != nil {
+		t.Errorf("breaker %+v, want %+v; of a lane without: %+v", got, want, lanes["none"].Breaker)
+	}
+	f, err := read.AlertFacts(b.ctx, alert.Needs{}, at(130))
+	must(t, err)
+	outage := alert.Outage{For: 30 * time.Second, Failures: 12, LastFailure: "HTTP 503"}
+	if got := f.Senders["acme"].Outage; got == nil || *got != outage || f.Senders["bolt"].Outage != nil {
+		t.Errorf("outage %+v, want %+v; of a sender without messages: %+v", got, outage, f.Senders["bolt"].Outage)
 	}
 }
 

@@ -24,15 +24,16 @@ func (l *Leases) PublishLaneStatus(ctx context.Context, lanes map[string]query.L
 		}
 		return 1
 	})
-	_, err := l.pool.Exec(ctx, `INSERT INTO waypost_run.lane_status (sender, effective_rate, throttled_until, next_probe_at, updated_at)
-		SELECT s, rate, until, probe, clock_timestamp()
-		FROM unnest($1::text[], $2::double precision[], $3::timestamptz[], $4::timestamptz[]) AS u (s, rate, until, probe)
+	_, err := l.pool.Exec(ctx, `INSERT INTO waypost_run.lane_status (sender, effective_rate, throttled_until, next_probe_at, breaker, updated_at)
+		SELECT s, rate, until, probe, breaker, clock_timestamp()
+		FROM unnest($1::text[], $2::double precision[], $3::timestamptz[], $4::timestamptz[], $5::jsonb[]) AS u (s, rate, until, probe, breaker)
 		ON CONFLICT (sender) DO UPDATE SET effective_rate = excluded.effective_rate, throttled_until = excluded.throttled_until,
-			next_probe_at = excluded.next_probe_at, updated_at = excluded.updated_at`,
+			next_probe_at = excluded.next_probe_at, breaker = excluded.breaker, updated_at = excluded.updated_at`,
 		senders,
 		column(senders, func(s string) float64 { return lanes[s].EffectiveRate }),
 		column(senders, func(s string) *time.Time { return lanes[s].ThrottledUntil }),
-		column(senders, func(s string) *time.Time { return lanes[s].NextProbeAt }))
+		column(senders, func(s string) *time.Time { return lanes[s].NextProbeAt }),
+		column(senders, func(s string) *query.Breaker { return lanes[s].Breaker }))
 	if err != nil {
 		return fmt.Errorf("publish the lane status: %w", err)
 	}
@@ -41,7 +42,7 @@ func (l *Leases) PublishLaneStatus(ctx context.Context, lanes map[string]query.L
 
 // Lanes returns the status of the lanes whose owner published it recently.
 func (r *ReadModel) Lanes(ctx context.Context) (map[string]query.LaneStatus, error) {
-	rows, err := r.pool.Query(ctx, `SELECT sender, effective_rate, throttled_until, next_probe_at FROM waypost_run.lane_status
+	rows, err := r.pool.Query(ctx, `SELECT sender, effective_rate, throttled_until, next_probe_at, breaker FROM waypost_run.lane_status
 		WHERE updated_at > clock_timestamp() - $1::interval`, laneStatusTTL)
 	if err != nil {
 		return nil, fmt.Errorf("read the lane status: %w", err)
@@ -49,7 +50,7 @@ func (r *ReadModel) Lanes(ctx context.Context) (map[string]query.LaneStatus, err
 	lanes := make(map[string]query.LaneStatus)
 	var id string
 	var s query.LaneStatus
-	if _, err := pgx.ForEachRow(rows, []any{&id, &s.EffectiveRate, &s.ThrottledUntil, &s.NextProbeAt}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&id, &s.EffectiveRate, &s.ThrottledUntil, &s.NextProbeAt, &s.Breaker}, func() error {
 		lanes[id] = s
 		return nil
 	}); err != nil {

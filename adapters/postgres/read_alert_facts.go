@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -42,6 +43,9 @@ func (r *ReadModel) AlertFacts(ctx context.Context, needs alert.Needs, now time.
 		ids = append(ids, s.ID)
 		facts[s.ID] = newSenderFacts()
 		addState(facts[s.ID], s, depths[s.ID])
+	}
+	if err := r.addOutages(ctx, facts, depths, now); err != nil {
+		return f, err
 	}
 	for window := range needs.Windows {
 		found, err := r.metrics(ctx, ids, now.Add(-window), now)
@@ -94,6 +98,26 @@ func addState(f *alert.SenderFacts, s sender.Sender, d query.QueueDepth) {
 			f.OldestUnpaused = max(f.OldestUnpaused, *l.OldestDueAge)
 		}
 	}
+}
+
+// addOutages adds the open circuit breakers of senders with waiting messages. Without any, a breaker delays nothing.
+func (r *ReadModel) addOutages(
+	ctx context.Context, facts map[string]*alert.SenderFacts, depths map[string]query.QueueDepth, now time.Time,
+) error {
+	waiting := func(q query.QueueDepth) bool { return q.Depth+q.Scheduled > 0 }
+	if !slices.ContainsFunc(slices.Collect(maps.Values(depths)), waiting) {
+		return nil
+	}
+	lanes, err := r.Lanes(ctx)
+	if err != nil {
+		return err
+	}
+	for id, l := range lanes {
+		if f := facts[id]; f != nil && l.Breaker != nil && waiting(depths[id]) {
+			f.Outage = &alert.Outage{For: now.Sub(l.Breaker.Since), Failures: l.Breaker.Failures, LastFailure: l.Breaker.LastFailure}
+		}
+	}
+	return nil
 }
 
 func windowFigures(m query.Metrics) alert.Figures {

@@ -83,10 +83,10 @@ type Exporter struct {
 	now        event.Clock
 	log        *slog.Logger
 
-	totals                                                []total
-	failures, latency, depth, scheduled, oldest           *prometheus.Desc
-	rate, senderState, messages, up, behind, parked, even *prometheus.Desc
-	shortened                                             *prometheus.Desc
+	totals                                                         []total
+	failures, latency, depth, scheduled, oldest                    *prometheus.Desc
+	rate, senderState, breaker, messages, up, behind, parked, even *prometheus.Desc
+	shortened                                                      *prometheus.Desc
 }
 
 // New returns an Exporter. The contexts of its reads derive from ctx. shorter returns an
@@ -107,6 +107,7 @@ func New(
 		oldest:      desc("queue_oldest_due_age_seconds", "Age of the oldest message that is due and not accepted. 0 if there is none.", "sender"),
 		rate:        desc("lane_effective_rate", "Current rate of a lane, in calls per second. 0 while no process sends for it.", "sender"),
 		senderState: desc("sender_state", "1 for the current state of a sender: ACTIVE, PAUSED, or HELD.", "sender", "state"),
+		breaker:     desc("sender_breaker_open", "1 while a sender's messages wait because WhatsApp does not respond.", "sender"),
 		messages:    desc("messages", "Messages by status.", "status"),
 		up:          desc("read_model_up", "1 if the read models could be read for this scrape. Otherwise the other metrics are missing."),
 		behind:      desc("read_model_behind_seconds", "Age of the oldest event that the read models have not projected."),
@@ -122,7 +123,7 @@ func (e *Exporter) Describe(out chan<- *prometheus.Desc) {
 		out <- t.desc
 	}
 	for _, d := range []*prometheus.Desc{
-		e.failures, e.latency, e.depth, e.scheduled, e.oldest, e.rate, e.senderState, e.messages, e.up, e.behind, e.parked, e.even, e.shortened,
+		e.failures, e.latency, e.depth, e.scheduled, e.oldest, e.rate, e.senderState, e.breaker, e.messages, e.up, e.behind, e.parked, e.even, e.shortened,
 	} {
 		out <- d
 	}
@@ -213,6 +214,11 @@ func (e *Exporter) collectSenders(ctx context.Context, out chan<- prometheus.Met
 		gauge(e.scheduled, float64(s.Queue.Scheduled), s.ID)
 		gauge(e.rate, lanes[s.ID].EffectiveRate, s.ID)
 		gauge(e.senderState, 1, s.ID, string(s.State()))
+		open := 0.0
+		if lanes[s.ID].Breaker != nil {
+			open = 1
+		}
+		gauge(e.breaker, open, s.ID)
 	}
 	return nil
 }

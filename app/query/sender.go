@@ -53,4 +53,18 @@ type LaneStatus struct {
 	// NextProbeAt is when a held sender is probed again. It is nil if the sender is not
 	// held.
 	NextProbeAt *time.Time
+	// Breaker is nil unless the lane has stopped because WhatsApp does not respond.
+	Breaker *Breaker
+}
+
+// Breaker is an open circuit breaker: the lane makes no calls but a probe at a time.
+type Breaker struct {
+	// Since is when it opened.
+	Since time.Time
+	// Failures is the number of calls in a row without a response, and LastFailure how the
+	// last of them ended.
+	Failures    int
+	LastFailure string
+	// NextProbeAt is the earliest time of the next probe.
+	NextProbeAt time.Time
 }

@@ -73,7 +73,7 @@ func Assess(r Rule, f Facts, own map[string]bool) ([]Finding, bool) {
 		return []Finding{r.assessHooks(f.GivenUp)}, true
 	case LogShortened:
 		return []Finding{r.assessLog(f.Shortened)}, true
-	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, WebhookSilence: // about senders, see below
+	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, BreakerOpen, WebhookSilence: // about senders, see below
 	}
 	var findings []Finding
 	contributing := 0
@@ -165,6 +165,8 @@ func (r Rule) assess(id string, s SenderFacts) Finding {
 	case SenderHeld:
 		return r.judge(id, 1, s.Held != "", true, "held: "+s.Held,
 			"Its messages wait and keep their attempts. Waypost checks with WhatsApp automatically, and tries a new token immediately.")
+	case BreakerOpen:
+		return r.assessOutage(id, s.Outage)
 	case WebhookSilence:
 		age := s.UnansweredFor.Seconds()
 		return r.judge(id, age, s.Unanswered >= int64(r.MinimumVolume) && s.Unanswered > 0 && age >= r.Threshold, s.Unanswered == 0 || age < hysteresis*r.Threshold,
@@ -173,6 +175,18 @@ func (r Rule) assess(id string, s SenderFacts) Finding {
 	default: // not about senders
 		return Finding{Sender: id}
 	}
+}
+
+// assessOutage finds a lane that has stopped because WhatsApp does not respond.
+func (r Rule) assessOutage(id string, o *Outage) Finding {
+	if o == nil {
+		return r.judge(id, 0, false, true, "WhatsApp responds")
+	}
+	return r.judge(id, o.For.Seconds(), true, false,
+		fmt.Sprintf("WhatsApp has not responded to %d calls in a row", o.Failures),
+		"The last failure: "+o.LastFailure,
+		"Messages wait and keep their attempts. Waypost makes one call at a time, at least once a minute, and resumes when WhatsApp responds.",
+		"If WhatsApp works elsewhere, check this machine's way to it: DNS, proxy, firewall.")
 }
 
 func (r Rule) assessErrors(id string, w Figures) Finding {

@@ -53,10 +53,21 @@ type SenderFacts struct {
 	Rate int
 	// Held is why it is held, or empty if it is not.
 	Held string
+	// Outage is set while messages wait because WhatsApp does not respond to the sender's calls.
+	Outage *Outage
 	// Unanswered counts the messages sent since the last status. UnansweredFor is the time
 	// since the first of them was sent.
 	Unanswered    int64
 	UnansweredFor time.Duration
+}
+
+// Outage describes a lane whose circuit breaker is open.
+type Outage struct {
+	// For is how long it has been open.
+	For time.Duration
+	// Failures is the number of calls in a row without a response, and LastFailure how the last of them ended.
+	Failures    int
+	LastFailure string
 }
 
 // Figures are the metrics of a window.

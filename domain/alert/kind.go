@@ -12,6 +12,7 @@ const (
 	QueueGrowth      Kind = "QUEUE_GROWTH"
 	QueueStalled     Kind = "QUEUE_STALLED"
 	SenderHeld       Kind = "SENDER_HELD"
+	BreakerOpen      Kind = "BREAKER_OPEN"
 	WebhookSilence   Kind = "WEBHOOK_SILENCE"
 	WebhookRejected  Kind = "WEBHOOK_REJECTED"
 	ReadModelStale   Kind = "READ_MODEL_STALE"
@@ -67,6 +68,10 @@ var kinds = func() []traits {
 		},
 		{
 			initial:   Rule{ID: "sender-held", Kind: SenderHeld, Severity: Critical},
+			ofSenders: true, ofReadModels: true,
+		},
+		{
+			initial:   Rule{ID: "breaker-open", Kind: BreakerOpen, For: 15 * time.Second, Severity: Critical},
 			ofSenders: true, ofReadModels: true,
 		},
 		{

@@ -393,7 +393,10 @@ func TestEveryKindIsRaisedAndResolved(t *testing.T) {
 		alert.QueueStalled: func(_ *alert.Facts, s *alert.SenderFacts) {
 			s.Due, s.OldestDue, s.OldestUnpaused = 1, 2*time.Minute, 2*time.Minute
 		},
-		alert.SenderHeld:       func(_ *alert.Facts, s *alert.SenderFacts) { s.Held = "token expired" },
+		alert.SenderHeld: func(_ *alert.Facts, s *alert.SenderFacts) { s.Held = "token expired" },
+		alert.BreakerOpen: func(_ *alert.Facts, s *alert.SenderFacts) {
+			s.Outage = &alert.Outage{For: time.Minute, Failures: 12, LastFailure: "HTTP 503"}
+		},
 		alert.WebhookSilence:   func(_ *alert.Facts, s *alert.SenderFacts) { s.Unanswered, s.UnansweredFor = 20, 2*time.Minute },
 		alert.WebhookRejected:  func(f *alert.Facts, _ *alert.SenderFacts) { f.Rejected[window] = 10 },
 		alert.ReadModelStale:   func(f *alert.Facts, _ *alert.SenderFacts) { f.Behind = 31 * time.Second },

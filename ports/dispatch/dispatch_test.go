@@ -457,7 +457,13 @@ func TestAnOutageOfWhatsAppCostsAHandfulOfMessages(t *testing.T) {
 	for n := range 60 {
 		ids = append(ids, p.queue("acme", n, nil))
 	}
-	p.eventually("the breaker opens", func() bool { return d.Snapshot()["acme"].BreakerOpen })
+	p.eventually("the breaker opens", func() bool {
+		o := d.Snapshot()["acme"].Outage
+		if o != nil && (o.Failures < 10 || o.LastFailure == "" || !o.NextProbeAt.After(o.Since)) {
+			t.Fatalf("outage %+v", *o)
+		}
+		return o != nil
+	})
 	p.eventually("a probing call fails", func() bool {
 		for _, id := range ids {
 			if slices.Contains(p.history(id), "Deferred") {

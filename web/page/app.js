@@ -168,27 +168,27 @@ var Series = {
 var Pause = {
 	name: "Pause",
 	scopes: ["OPERATE"],
-	text: "mutation Pause($id: ID!, $reason: String!, $priorities: [Priority!]) { pauseSender(id: $id, reason: $reason, priorities: $priorities) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
+	text: "mutation Pause($id: ID!, $reason: String!, $priorities: [Priority!]) { pauseSender(id: $id, reason: $reason, priorities: $priorities) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
 };
 var Resume = {
 	name: "Resume",
 	scopes: ["OPERATE"],
-	text: "mutation Resume($id: ID!) { resumeSender(id: $id) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
+	text: "mutation Resume($id: ID!) { resumeSender(id: $id) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
 };
 var SetRate = {
 	name: "SetRate",
 	scopes: ["OPERATE"],
-	text: "mutation SetRate($id: ID!, $messagesPerSecond: Int!) { setSenderRate(id: $id, messagesPerSecond: $messagesPerSecond) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
+	text: "mutation SetRate($id: ID!, $messagesPerSecond: Int!) { setSenderRate(id: $id, messagesPerSecond: $messagesPerSecond) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
 };
 var UpdateSender = {
 	name: "UpdateSender",
 	scopes: ["OPERATE"],
-	text: "mutation UpdateSender($input: UpdateSenderInput!) { updateSender(input: $input) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
+	text: "mutation UpdateSender($input: UpdateSenderInput!) { updateSender(input: $input) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
 };
 var RegisterSender = {
 	name: "RegisterSender",
 	scopes: ["OPERATE"],
-	text: "mutation RegisterSender($input: RegisterSenderInput!) { registerSender(input: $input) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
+	text: "mutation RegisterSender($input: RegisterSenderInput!) { registerSender(input: $input) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
 };
 var Viewer = {
 	name: "Viewer",
@@ -198,7 +198,7 @@ var Viewer = {
 var Pulse = {
 	name: "Pulse",
 	scopes: ["READ"],
-	text: "query Pulse { senders { ...SenderNow } readModel { behind } deadLetters(first: 1) { totalCount } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
+	text: "query Pulse { senders { ...SenderNow } readModel { behind } deadLetters(first: 1) { totalCount } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
 };
 var Position = {
 	name: "Position",
@@ -3127,6 +3127,7 @@ var units = {
 	QUEUE_GROWTH: "perMinute",
 	WEBHOOK_REJECTED: "number",
 	SENDER_HELD: "none",
+	BREAKER_OPEN: "none",
 	LEDGER_UNBALANCED: "none",
 	OUTGOING_WEBHOOK_DISABLED: "none",
 	LOG_SHORTENED: "none"
@@ -3405,7 +3406,7 @@ function senderCard(sender) {
 		" ",
 		h("span", { class: "quiet mono" }, id),
 		" ",
-		statusChip(sender.state)
+		sender.breaker && sender.state === "ACTIVE" ? chip("WhatsApp doesn't respond", "bad") : statusChip(sender.state)
 	], {
 		key: id,
 		id: `sender-${id}`,
@@ -3417,7 +3418,14 @@ function senderCard(sender) {
 		"Next check with WhatsApp: ",
 		soon(hold.nextProbeAt),
 		"."
-	] : "No process sends for this sender, so none checks with WhatsApp whether the problem is fixed.")) : null, !hold && sender.stateReason ? h("div", {
+	] : "No process sends for this sender, so none checks with WhatsApp whether the problem is fixed.")) : null, sender.breaker ? h("div", {
+		class: "callout outage",
+		"data-tone": "bad"
+	}, h("p", null, h("strong", null, `WhatsApp has not responded to ${count(sender.breaker.failures)} calls in a row.`), ` Last failure: ${sender.breaker.lastFailure}. Messages wait since `, time(sender.breaker.since, "seconds"), "."), quiet([
+		"Next call to find out whether WhatsApp responds: ",
+		soon(sender.breaker.nextProbeAt),
+		"."
+	])) : null, !hold && sender.stateReason ? h("div", {
 		class: "callout",
 		"data-tone": toneOf(sender.state)
 	}, h("p", null, sender.stateReason)) : null, paused ? h("div", {

@@ -26,7 +26,7 @@ func (a *attempt) applyResult(
 		}
 	case message.Lost:
 		if a.calling.Err() == nil {
-			f.Fault(now)
+			f.Fault(now, "response lost: "+r.Cause)
 		}
 	case message.Refused:
 		return a.applyRefusal(ctx, s, r, now)
@@ -40,7 +40,7 @@ func (a *attempt) applyRefusal(
 ) (outcome message.CallResult, hold *message.Failure) {
 	f, m := a.flight, &a.loaded.Message
 	if r.Unreachable && r.Failure.Class == message.ClassTransient {
-		probeAt := f.Fault(now)
+		probeAt := f.Fault(now, r.Failure.Message)
 		if f.Probes() {
 			return message.Postponed{Reason: message.DeferProbeFailed, Code: r.Failure.Code, DueAt: probeAt}, nil
 		}

@@ -256,10 +256,10 @@ type Status struct {
 	EffectiveRate  float64
 	InFlight       int
 	ThrottledUntil time.Time // zero if not throttled
-	// BreakerOpen is set while WhatsApp is treated as unavailable, Held while Waypost
-	// has stopped the sender.
-	BreakerOpen bool
-	Held        bool
+	// Outage is set while WhatsApp is treated as unavailable.
+	Outage *pace.Outage
+	// Held is set while Waypost has stopped the sender.
+	Held bool
 	// NextProbeAt is when WhatsApp is asked again about a held sender.
 	NextProbeAt time.Time
 	// HeldTemplates are the templates that WhatsApp does not accept for now, sorted.
@@ -273,7 +273,7 @@ func (l *Lane) Status() Status {
 	defer l.mu.Unlock()
 	s := Status{
 		Sender: l.id, EffectiveRate: float64(l.limiter.Effective(now)), InFlight: l.calls.running,
-		BreakerOpen: l.breaker.Open(), Held: l.hold.active(),
+		Outage: l.breaker.Outage(), Held: l.hold.active(),
 	}
 	if until := l.shared.Throttles.Until(&l.sender); at.Before(until) {
 		s.ThrottledUntil = until
@@ -287,7 +287,7 @@ func (l *Lane) Status() Status {
 	if s.Held {
 		s.NextProbeAt = l.hold.probeAt
 	}
-	stopped := s.Held || s.BreakerOpen || !s.ThrottledUntil.IsZero() || !l.shared.MayCall(now)
+	stopped := s.Held || s.Outage != nil || !s.ThrottledUntil.IsZero() || !l.shared.MayCall(now)
 	if stopped || l.sender.State() == sender.StatePaused {
 		s.EffectiveRate = 0
 	}
@@ -302,15 +302,15 @@ func (f *Flight) Responded() {
 	f.lane.breaker.Responded(f.call.probe)
 }
 
-// Fault records that WhatsApp did not respond to the flight's call. If that opens the
-// breaker, no call waits for a slot any longer. It returns the time of the next probe,
-// or the zero time if the breaker is closed.
-func (f *Flight) Fault(now time.Time) (probeAt time.Time) {
+// Fault records that WhatsApp did not respond to the flight's call, and how the call ended.
+// If that opens the breaker, no call waits for a slot any longer. It returns the time of
+// the next probe, or the zero time if the breaker is closed.
+func (f *Flight) Fault(now time.Time, failure string) (probeAt time.Time) {
 	l := f.lane
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	wasOpen := l.breaker.Open()
-	l.breaker.Fault(now, f.call.probe)
+	l.breaker.Fault(now, f.call.probe, failure)
 	if !wasOpen && l.breaker.Open() {
 		l.dismiss()
 	}

@@ -68,10 +68,33 @@ const (
 // A Breaker keeps a lane from spending its messages' attempts on an outage. The
 // zero value is closed. A Breaker is not safe for concurrent use.
 type Breaker struct {
-	state   breakerState
-	faults  int // in a row
-	level   int // of the backoff
+	state breakerState
+	level int // of the backoff
+	// faults are the calls in a row that ended so, and last describes the last of them.
+	faults  int
+	last    string
+	since   time.Time // zero if the breaker is closed
 	probeAt time.Time
+}
+
+// An Outage describes why a breaker is open.
+type Outage struct {
+	// Since is when the breaker opened.
+	Since time.Time
+	// Failures is the number of calls in a row without a response.
+	Failures int
+	// LastFailure says how the last of them ended. It contains nothing personal.
+	LastFailure string
+	// NextProbeAt is the earliest time of the call that finds out whether WhatsApp responds again.
+	NextProbeAt time.Time
+}
+
+// Outage returns why the breaker is open, or nil if it is closed.
+func (b *Breaker) Outage() *Outage {
+	if !b.Open() {
+		return nil
+	}
+	return &Outage{Since: b.since, Failures: b.faults, LastFailure: b.last, NextProbeAt: b.probeAt}
 }
 
 // Open reports whether the breaker is open, whether or not a probe is in progress.
@@ -109,10 +132,11 @@ func (b *Breaker) EndProbe() {
 	}
 }
 
-// Fault records a call without a response from WhatsApp. probe reports whether it
-// was the probing call.
-func (b *Breaker) Fault(now time.Time, probe bool) {
+// Fault records a call without a response from WhatsApp, and how it ended. probe reports
+// whether it was the probing call.
+func (b *Breaker) Fault(now time.Time, probe bool, failure string) {
 	b.faults++
+	b.last = failure
 	switch {
 	case probe:
 		b.level++
@@ -120,7 +144,7 @@ func (b *Breaker) Fault(now time.Time, probe bool) {
 		return
 	}
 	if b.state == breakerClosed {
-		b.state = breakerOpen
+		b.state, b.since = breakerOpen, now
 	}
 	b.probeAt = now.Add(Backoff(b.level))
 }

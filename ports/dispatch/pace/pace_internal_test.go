@@ -159,12 +159,13 @@ func TestBreakerProbesWithOneCall(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	var b Breaker
 	for range breakAfter - 1 {
-		b.Fault(now, false)
+		b.Fault(now, false, "HTTP 503")
 	}
-	if _, ok := b.Allows(now); !ok || b.Open() {
+	if _, ok := b.Allows(now); !ok || b.Open() || b.Outage() != nil {
 		t.Fatal("the breaker opens too early")
 	}
-	b.Fault(now, false)
+	b.Fault(now, false, "HTTP 503")
+	opened := now
 	for _, seconds := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
 		if _, ok := b.Allows(now.Add(time.Duration(seconds)*time.Second - 1)); ok {
 			t.Fatalf("the breaker allows a call within %d s", seconds)
@@ -175,13 +176,17 @@ func TestBreakerProbesWithOneCall(t *testing.T) {
 			t.Fatalf("no probing call after %d s", seconds)
 		}
 		b.StartProbe()
-		b.Fault(now, false) // of a call from before the outage: changes nothing
+		b.Fault(now, false, "reset") // of a call from before the outage: changes nothing
 		b.Responded(false)
 		if _, ok := b.Allows(now); ok {
 			t.Fatal("a second probing call")
 		}
-		b.Fault(now, true)
+		b.Fault(now, true, "HTTP 502")
 		b.EndProbe()
+	}
+	want := Outage{Since: opened, Failures: breakAfter + 2*8, LastFailure: "HTTP 502", NextProbeAt: now.Add(MaxBackoff)}
+	if o := b.Outage(); o == nil || *o != want {
+		t.Errorf("outage: %+v, want %+v", o, want)
 	}
 	b.Responded(true)
 	if probe, ok := b.Allows(now); probe || !ok {

@@ -87,9 +87,13 @@ func (c *core) publishLaneStatus(ctx context.Context) error {
 	defer cancel()
 	lanes := make(map[string]query.LaneStatus)
 	for id, s := range c.dispatcher.Snapshot() {
-		lanes[id] = query.LaneStatus{
+		status := query.LaneStatus{
 			EffectiveRate: s.EffectiveRate, ThrottledUntil: timeOrNil(s.ThrottledUntil), NextProbeAt: timeOrNil(s.NextProbeAt),
 		}
+		if o := s.Outage; o != nil {
+			status.Breaker = &query.Breaker{Since: o.Since, Failures: o.Failures, LastFailure: o.LastFailure, NextProbeAt: o.NextProbeAt}
+		}
+		lanes[id] = status
 	}
 	err := c.leases.PublishLaneStatus(ctx, lanes)
 	if err != nil {

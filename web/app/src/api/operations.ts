@@ -10,7 +10,7 @@ export interface Operation<Data, Variables> {
   readonly types?: (variables: Variables) => Data;
 }
 
-export type AlertKind = "ERROR_RATE" | "DELIVERY_LATENCY" | "QUEUE_GROWTH" | "QUEUE_STALLED" | "SENDER_HELD" | "WEBHOOK_SILENCE" | "WEBHOOK_REJECTED" | "READ_MODEL_STALE" | "LEDGER_UNBALANCED" | "DISK_SPACE" | "OUTGOING_WEBHOOK_DISABLED" | "LOG_SHORTENED";
+export type AlertKind = "ERROR_RATE" | "DELIVERY_LATENCY" | "QUEUE_GROWTH" | "QUEUE_STALLED" | "SENDER_HELD" | "WEBHOOK_SILENCE" | "WEBHOOK_REJECTED" | "READ_MODEL_STALE" | "LEDGER_UNBALANCED" | "DISK_SPACE" | "BREAKER_OPEN" | "OUTGOING_WEBHOOK_DISABLED" | "LOG_SHORTENED";
 
 export type AlertSeverity = "WARNING" | "CRITICAL";
 
@@ -216,7 +216,7 @@ export type MessageRow = { id: string; to: string | null; toUserId: string | nul
 
 export type Failure = { code: number | null; category: string; class: ErrorClass; message: string; details: string | null; httpStatus: number | null; advice: string; fbtraceId: string | null; at: string };
 
-export type SenderNow = { id: string; name: string; phoneNumberId: string; displayPhoneNumber: string | null; businessAccountId: string | null; messagesPerSecond: number; effectiveRate: number; throttledUntil: string | null; state: SenderState; stateReason: string | null; pausedPriorities: Priority[]; hold: { code: number | null; category: string; message: string; since: string; nextProbeAt: string | null; advice: string } | null; queueDepth: number; scheduled: number; oldestDueAge: string | null; drainPerMinute: number; emptyIn: string | null; lanes: ({ priority: Priority; depth: number; oldestDueAge: string | null })[] };
+export type SenderNow = { id: string; name: string; phoneNumberId: string; displayPhoneNumber: string | null; businessAccountId: string | null; messagesPerSecond: number; effectiveRate: number; throttledUntil: string | null; state: SenderState; stateReason: string | null; pausedPriorities: Priority[]; hold: { code: number | null; category: string; message: string; since: string; nextProbeAt: string | null; advice: string } | null; breaker: { since: string; failures: number; nextProbeAt: string; lastFailure: string } | null; queueDepth: number; scheduled: number; oldestDueAge: string | null; drainPerMinute: number; emptyIn: string | null; lanes: ({ priority: Priority; depth: number; oldestDueAge: string | null })[] };
 
 export type LoggedEvent = { id: string; type: string; stream: string; revision: number; recordedAt: string; occurredAt: string | null; data: unknown | null; correlationId: string | null; by: { kind: ActorKind; id: string; name: string | null; onBehalfOf: string | null } };
 
@@ -409,7 +409,7 @@ export type PauseVariables = { id: string; reason: string; priorities?: Priority
 export const Pause: Operation<PauseData, PauseVariables> = {
   name: "Pause",
   scopes: ["OPERATE"],
-  text: "mutation Pause($id: ID!, $reason: String!, $priorities: [Priority!]) { pauseSender(id: $id, reason: $reason, priorities: $priorities) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }",
+  text: "mutation Pause($id: ID!, $reason: String!, $priorities: [Priority!]) { pauseSender(id: $id, reason: $reason, priorities: $priorities) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }",
 };
 
 export type ResumeData = { resumeSender: SenderNow };
@@ -419,7 +419,7 @@ export type ResumeVariables = { id: string };
 export const Resume: Operation<ResumeData, ResumeVariables> = {
   name: "Resume",
   scopes: ["OPERATE"],
-  text: "mutation Resume($id: ID!) { resumeSender(id: $id) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }",
+  text: "mutation Resume($id: ID!) { resumeSender(id: $id) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }",
 };
 
 export type SetRateData = { setSenderRate: SenderNow };
@@ -429,7 +429,7 @@ export type SetRateVariables = { id: string; messagesPerSecond: number };
 export const SetRate: Operation<SetRateData, SetRateVariables> = {
   name: "SetRate",
   scopes: ["OPERATE"],
-  text: "mutation SetRate($id: ID!, $messagesPerSecond: Int!) { setSenderRate(id: $id, messagesPerSecond: $messagesPerSecond) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }",
+  text: "mutation SetRate($id: ID!, $messagesPerSecond: Int!) { setSenderRate(id: $id, messagesPerSecond: $messagesPerSecond) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }",
 };
 
 export type UpdateSenderData = { updateSender: SenderNow };
@@ -439,7 +439,7 @@ export type UpdateSenderVariables = { input: UpdateSenderInput };
 export const UpdateSender: Operation<UpdateSenderData, UpdateSenderVariables> = {
   name: "UpdateSender",
   scopes: ["OPERATE"],
-  text: "mutation UpdateSender($input: UpdateSenderInput!) { updateSender(input: $input) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }",
+  text: "mutation UpdateSender($input: UpdateSenderInput!) { updateSender(input: $input) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }",
 };
 
 export type RegisterSenderData = { registerSender: SenderNow };
@@ -449,7 +449,7 @@ export type RegisterSenderVariables = { input: RegisterSenderInput };
 export const RegisterSender: Operation<RegisterSenderData, RegisterSenderVariables> = {
   name: "RegisterSender",
   scopes: ["OPERATE"],
-  text: "mutation RegisterSender($input: RegisterSenderInput!) { registerSender(input: $input) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }",
+  text: "mutation RegisterSender($input: RegisterSenderInput!) { registerSender(input: $input) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }",
 };
 
 export type ViewerData = { viewer: { keyId: string; name: string; scopes: Scope[]; senderIds: string[] | null } };
@@ -469,7 +469,7 @@ export type PulseVariables = Record<string, never>;
 export const Pulse: Operation<PulseData, PulseVariables> = {
   name: "Pulse",
   scopes: ["READ"],
-  text: "query Pulse { senders { ...SenderNow } readModel { behind } deadLetters(first: 1) { totalCount } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }",
+  text: "query Pulse { senders { ...SenderNow } readModel { behind } deadLetters(first: 1) { totalCount } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }",
 };
 
 export type PositionData = { readModel: { position: string } };

@@ -15,7 +15,7 @@ const pageSize = 25;
 const units: Record<AlertKind, "share" | "seconds" | "perMinute" | "number" | "none"> = {
   ERROR_RATE: "share", DISK_SPACE: "share", DELIVERY_LATENCY: "seconds", QUEUE_STALLED: "seconds", WEBHOOK_SILENCE: "seconds",
     READ_MODEL_STALE: "seconds",
-  QUEUE_GROWTH: "perMinute", WEBHOOK_REJECTED: "number", SENDER_HELD: "none", LEDGER_UNBALANCED: "none", OUTGOING_WEBHOOK_DISABLED: "none",
+  QUEUE_GROWTH: "perMinute", WEBHOOK_REJECTED: "number", SENDER_HELD: "none", BREAKER_OPEN: "none", LEDGER_UNBALANCED: "none", OUTGOING_WEBHOOK_DISABLED: "none",
   LOG_SHORTENED: "none",
 };
 

@@ -32,7 +32,8 @@ export function senders(route: Route): View {
 function senderCard(sender: SenderNow): VNode {
   const { id, hold } = sender;
   const paused = sender.state !== "PAUSED" && sender.pausedPriorities.length > 0;
-  return card([sender.name, " ", h("span", { class: "quiet mono" }, id), " ", statusChip(sender.state)],
+  return card([sender.name, " ", h("span", { class: "quiet mono" }, id), " ",
+    sender.breaker && sender.state === "ACTIVE" ? chip("WhatsApp doesn't respond", "bad") : statusChip(sender.state)],
     { key: id, id: `sender-${id}`, class: "wide sender" }, actions(sender),
     hold ? h("div", { class: "callout", "data-tone": "bad" },
       h("p", null, h("strong", null, hold.message), hold.code === null ? null : ` Code ${hold.code}.`, ` Held since `,
@@ -40,6 +41,10 @@ function senderCard(sender: SenderNow): VNode {
       h("p", null, hold.advice),
       quiet(hold.nextProbeAt ? ["Next check with WhatsApp: ", soon(hold.nextProbeAt), "."]
         : "No process sends for this sender, so none checks with WhatsApp whether the problem is fixed.")) : null,
+    sender.breaker ? h("div", { class: "callout outage", "data-tone": "bad" },
+      h("p", null, h("strong", null, `WhatsApp has not responded to ${count(sender.breaker.failures)} calls in a row.`), ` Last failure: ${sender.breaker.lastFailure}. Messages wait since `,
+        time(sender.breaker.since, "seconds"), "."),
+      quiet(["Next call to find out whether WhatsApp responds: ", soon(sender.breaker.nextProbeAt), "."])) : null,
     !hold && sender.stateReason ? h("div", { class: "callout", "data-tone": toneOf(sender.state) }, h("p", null, sender.stateReason))
       : null,
     paused ? h("div", { class: "callout", "data-tone": "warn" },
