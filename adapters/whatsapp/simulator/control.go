@@ -113,7 +113,7 @@ type Control struct {
 	// number within WindowLength.
 	EnforceWindow bool `json:"enforce_window" help:"Refuse messages without a template, with 131047, to users who have not written within the window." default:"false"`
 	// WindowLength is the length of the service window. Meta's is 24 hours.
-	WindowLength Duration `json:"window_length" help:"How long after their last message users can get messages without a template." default:"24h"`
+	WindowLength Duration `json:"window_length" help:"How long after their last message users can get messages without a template." default:"24h0m0s"`
 
 	// Seed determines every random choice.
 	Seed uint64 `json:"seed" help:"Seed of all random choices." default:"1"`
