@@ -104,7 +104,7 @@ func TestAnInterruptedErasureCancelsWhatIsScheduled(t *testing.T) {
 	p := setup(t)
 	id := p.queueScheduled("+14155550177")
 	must(t, p.people.FlushAllProcesses(p.ctx))
-	keys, err := p.people.KeysOf(p.ctx, "+14155550177")
+	keys, err := p.people.KeysOf(p.ctx, "+14155550177", time.Time{})
 	must(t, err)
 	_, err = p.log.Append(p.ctx, event.ErasureStream(newID()), event.NoStream(), event.Proposed{
 		ID: newID(), Event: event.PersonalErased{Keys: keys, Cause: event.ErasedOnRequest},

@@ -41,6 +41,7 @@ import (
 	"github.com/waypost/waypost/domain/alert"
 	access "github.com/waypost/waypost/domain/audit"
 	"github.com/waypost/waypost/domain/hook"
+	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/operation"
@@ -167,7 +168,7 @@ func setup(tb testing.TB) *platform {
 	store, err := eventstored.Open(ctx, eventstored.Options{Dir: tb.TempDir(), Logger: logger})
 	must(tb, err)
 	closing(tb, store)
-	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types(), hook.Types(), inbound.Types())
+	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), inbound.Types(), identity.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types(), hook.Types())
 	must(tb, err)
 	secret, err := vault.LoadOrMakeKeys(tb.TempDir() + "/secret.key")
 	must(tb, err)
@@ -263,7 +264,7 @@ func lastProjected(ctx context.Context, tb testing.TB, log *eventstore.Log) even
 	tb.Helper()
 	end, live := event.Position(0), errors.New("live")
 	err := log.Subscribe(ctx, event.Subscription{Filter: event.Filter{
-		StreamPrefixes: []string{event.MessageStreams, event.SenderStreams},
+		StreamPrefixes: []string{event.MessageStreams, event.SenderStreams, event.IdentityStreams},
 	}}, func(_ context.Context, b event.Batch) error {
 		if n := len(b.Events); n > 0 {
 			end = b.Events[n-1].Position

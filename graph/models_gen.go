@@ -652,9 +652,9 @@ type MessageFilter struct {
 	SenderID *string `json:"senderId,omitempty"`
 	// Messages in any of these statuses.
 	Status []message.Status `json:"status,omitempty"`
-	// Messages to this phone number, in any notation with country code. Requires the PERSONAL scope, because a match reveals a number that is masked otherwise. Each lookup is recorded as a read of personal data.
+	// Messages to the person with this phone number, in any notation with country code, under any of the IDs that WhatsApp says are the person's. Requires the PERSONAL scope, because a match reveals a number that is masked otherwise. Each lookup is recorded as a read of personal data.
 	To *string `json:"to,omitempty"`
-	// Messages to this user ID. Requires the PERSONAL scope, and is recorded, as for to.
+	// Messages to the person with this business-scoped user ID, under any of the person's IDs. Requires the PERSONAL scope, and is recorded, as for to.
 	ToUserID *string `json:"toUserId,omitempty"`
 	// The message queued with this idempotency key.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
@@ -905,7 +905,7 @@ type QueueMessageInput struct {
 	SenderID string `json:"senderId"`
 	// The recipient's phone number with country code, in any notation. It is normalized to E.164. Give exactly one of to and toUserId.
 	To *string `json:"to,omitempty"`
-	// The recipient's business-scoped user ID, for a person whose number is not known. WhatsApp reports it in webhooks, such as US.13491208655302741918. WhatsApp doesn't deliver templates with a one-time code to a user ID.
+	// The recipient's business-scoped user ID, for a person whose number is not known. WhatsApp reports it in webhooks, such as US.13491208655302741918. If Waypost knows the person's number when it calls WhatsApp, the call is made to the number. WhatsApp doesn't deliver templates with a one-time code to a user ID.
 	ToUserID *string `json:"toUserId,omitempty"`
 	// A key that makes it safe to repeat the request. It is unique per sender and has at most 128 characters. It must contain no personal data, no phone number, and no plain hash of one: the message ID is derived from it (UUIDv5) and remains after the recipient is erased, so anyone who can guess the key can determine the recipient. Use an order number, a random value, or an HMAC with idempotencySecret as its key.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`

@@ -145,7 +145,7 @@ func (p *platform) webhooks() string {
 	logger := slog.New(slog.DiscardHandler)
 	server := httptest.NewServer(httpapi.NewWebhook(httpapi.WebhookOptions{
 		Recorder: command.NewRecordWebhook(p.log, time.Now, p.messages, p.parts.Senders, postgres.NewReadModel(p.pool).WithVault(p.people),
-			rows.ParseWebhook, nil, logger),
+			rows.ParseWebhook, nil, logger).Linking(postgres.NewReadModel(p.pool).WithVault(p.people)),
 		AppSecrets: func() []string { return []string{appSecret} }, VerifyToken: func() string { return "" },
 		DeliveryID: func() string { return newID().String() }, Logger: logger,
 	}))

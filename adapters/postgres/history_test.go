@@ -151,7 +151,13 @@ func (h *history) decide(t *rapid.T, now time.Time) (events []message.Event) {
 	case what == 1 && !m.ExpiresAt.IsZero():
 		return message.Advance(m, policy, false, m.ExpiresAt)
 	default:
-		return message.Advance(m, policy, rapid.Bool().Draw(t, "probe"), later)
+		events = message.Advance(m, policy, rapid.Bool().Draw(t, "probe"), later)
+		for i, e := range events {
+			if attempted, ok := e.(message.SendAttempted); ok && rapid.Bool().Draw(t, "number known") {
+				events[i] = attempted.WithNumber("+14155550101")
+			}
+		}
+		return events
 	}
 	return events
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -12,6 +13,7 @@ import (
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -29,8 +31,8 @@ type Vault interface {
 	OpenValue(ctx context.Context, key event.KeyID, about string, sealed []byte) ([]byte, error)
 	// BlindIndex returns the keyed hash by which a value is looked up.
 	BlindIndex(kind, value string) []byte
-	// KeysOf returns the keys of a person.
-	KeysOf(ctx context.Context, person string) ([]event.KeyID, error)
+	// KeysOf returns the keys of a name of a person, made before a time if it is not zero.
+	KeysOf(ctx context.Context, name string, until time.Time) ([]event.KeyID, error)
 }
 
 // The places that sealed values of a row are bound to.
@@ -207,7 +209,7 @@ func personalFold() projection {
 	return projection{
 		name:   "personal events",
 		tables: []string{"personal_event"},
-		types:  typeNames(inbound.Types()),
+		types:  append(typeNames(inbound.Types()), typeNames(identity.Types())...),
 		apply: func(_ context.Context, _ pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.NewWork, error) {
 			var keys []string
 			for _, r := range events {

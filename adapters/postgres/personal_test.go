@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -40,7 +42,7 @@ func (b *bundle) about(stream, person string, events ...event.Proposed) event.Ke
 func (b *bundle) dump() string {
 	b.tb.Helper()
 	var all bytes.Buffer
-	for _, table := range []string{"message", "message_wamid", "message_exception", "message_label", "work_item", "personal_event", "parked_event"} {
+	for _, table := range []string{"message", "message_wamid", "message_exception", "message_label", "work_item", "personal_event", "identity_link", "identity_name", "parked_event"} {
 		rows, err := b.pool.Query(b.ctx, `SELECT t::text FROM `+table+` t`)
 		must(b.tb, err)
 		for rows.Next() {
@@ -73,9 +75,18 @@ func TestRowsHoldNothingPersonalAndForgetWithTheLog(t *testing.T) {
 	b.about(event.InboundStream("1"), anna, event.Proposed{Event: inbound.InboundReceived{
 		PhoneNumberID: "1", At: b.now, Personal: inbound.InboundPersonal{WhatsAppID: "wamid.in", From: anna, Message: []byte(`{}`)},
 	}})
+	const annasUser, bensUser = "US.13491208655302741918", "GB.70515320811973660425"
+	for user, person := range map[string]string{annasUser: anna, bensUser: ben} {
+		names := identity.Names{Number: person, UserID: user}
+		_, err := b.log.Append(b.ctx, event.IdentityStream("1"), event.Any(), event.Proposed{
+			ID: uuid.Must(uuid.NewV7()), Event: identity.IdentityLinked{BusinessAccountID: "1", At: b.now, Personal: names},
+			Subject: event.Subject{People: names.All(), Same: true}, Meta: event.Meta{RecordedAt: b.now},
+		})
+		must(t, err)
+	}
 	must(t, b.vault.FlushAllProcesses(b.ctx))
 	b.project()
-	for _, word := range []string{anna[1:], ben[1:], "order-of", "campaign", "wamid.", "not on WhatsApp"} {
+	for _, word := range []string{anna[1:], ben[1:], annasUser[3:], bensUser[3:], "order-of", "campaign", "wamid.", "not on WhatsApp"} {
 		if strings.Contains(b.dump(), word) {
 			t.Errorf("%q is in the read model", word)
 		}
@@ -93,7 +104,7 @@ func TestRowsHoldNothingPersonalAndForgetWithTheLog(t *testing.T) {
 	labels := []message.Label{{Name: "campaign", Value: "for " + anna}}
 	expect := func(when string, n int) {
 		for name, f := range map[string]query.MessageFilter{
-			"number": {To: new(anna)}, "idempotency key": {IdempotencyKey: new("order-of-anna")}, "whatsapp id": {WhatsAppID: new("wamid." + anna)},
+			"number": {To: new(anna)}, "user ID": {ToUserID: new(annasUser)}, "idempotency key": {IdempotencyKey: new("order-of-anna")}, "whatsapp id": {WhatsAppID: new("wamid." + anna)},
 			"label": {Labels: labels}, "label of what failed": {Labels: labels, Status: []message.Status{message.StatusFailed}},
 		} {
 			page, err := model.Messages(b.ctx, f, query.Page{First: 10})
@@ -104,13 +115,21 @@ func TestRowsHoldNothingPersonalAndForgetWithTheLog(t *testing.T) {
 		}
 	}
 	expect("before", 1)
+	numbers := func(want map[string]string) {
+		for user, number := range want {
+			if got, err := model.NumberOf(b.ctx, user); err != nil || got != number {
+				t.Errorf("the number of %s is %q, %v; want %q", user, got, err, number)
+			}
+		}
+	}
+	numbers(map[string]string{annasUser: anna, bensUser: ben, "US.1": ""})
 	messages, events, err := model.CountSealed(b.ctx, []event.KeyID{annasKey})
 	must(t, err)
 	if messages != 1 || events != 4 { // Queued, Sent, Failed, InboundReceived
 		t.Errorf("%d messages and %d events are Anna's, want 1 and 4", messages, events)
 	}
 
-	keys, err := b.vault.KeysOf(b.ctx, anna)
+	keys, err := b.vault.KeysOf(b.ctx, anna, time.Time{})
 	must(t, err)
 	b.append(event.ErasureStream(uuid.Must(uuid.NewV7())), event.PersonalErased{Keys: keys, Cause: event.ErasedOnRequest})
 	erasedAt := b.now
@@ -124,6 +143,7 @@ func TestRowsHoldNothingPersonalAndForgetWithTheLog(t *testing.T) {
 		t.Errorf("Ben was forgotten too: %+v", m)
 	}
 	expect("after", 0)
+	numbers(map[string]string{annasUser: "", bensUser: ben})
 	// Rebuilt from a log that can only be read in part, it is the same.
 	whole := postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard(), Vault: b.vault}
 	for _, o := range []postgres.RebuildOptions{whole, whole.InSmallSteps()} {

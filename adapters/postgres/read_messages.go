@@ -14,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
@@ -401,12 +400,9 @@ func (r *ReadModel) messageConditions(ctx context.Context, f query.MessageFilter
 		if id == nil {
 			continue
 		}
-		var keys []event.KeyID
-		if r.vault != nil {
-			var err error
-			if keys, err = r.vault.KeysOf(ctx, *id); err != nil {
-				return c, err
-			}
+		keys, err := r.keysOfPerson(ctx, *id)
+		if err != nil {
+			return c, err
 		}
 		c.add(`m.data_key = ANY ($1)`, keys)
 	}

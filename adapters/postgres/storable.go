@@ -12,6 +12,7 @@ import (
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain/alert"
+	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -127,6 +128,10 @@ func storableEvent(r *event.Recorded) (event.Recorded, bool) {
 		e = v
 	case message.DeliveryOverdue:
 		f.time(&v.Since)
+		e = v
+	case identity.IdentityLinked:
+		f.key(&v.BusinessAccountID)
+		f.time(&v.At)
 		e = v
 	case message.SendAttempted:
 		f.number(&v.Call)

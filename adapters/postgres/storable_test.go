@@ -23,6 +23,7 @@ import (
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/alert"
+	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
@@ -165,6 +166,7 @@ func (h hostile) stream(tb testing.TB, kind string) (stream string, events []dom
 		return event.ErasureStream(uuid.New()), events
 	}
 	more(samplesOf(tb, inbound.Types()), 1)
+	more(samplesOf(tb, identity.Types()), 1)
 	return event.InboundStream("1"), events
 }
 
@@ -174,7 +176,7 @@ var streamKinds = []string{"message", "sender", "alert", "rule", "erasure", "inb
 func TestEveryProjectedTypeIsDrawn(t *testing.T) {
 	t.Parallel()
 	drawn := []string{"PersonalErased"}
-	for _, types := range [][]domain.Type{message.Types(), sender.Types(), alert.Types(), inbound.Types()} {
+	for _, types := range [][]domain.Type{message.Types(), sender.Types(), alert.Types(), inbound.Types(), identity.Types()} {
 		for _, typ := range types {
 			drawn = append(drawn, typ.Name)
 		}

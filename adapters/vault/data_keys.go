@@ -82,6 +82,8 @@ const (
 	ownerSole ownerKind = iota
 	ownerShared
 	ownerAlias
+	// ownerLinked is one of several names of a person, of a key that seals the link.
+	ownerLinked
 )
 
 // pendingKey is a derived key that is not stored yet.
@@ -90,6 +92,8 @@ type pendingKey struct {
 	secret [keySize]byte
 	madeAt time.Time
 	owners []owner
+	// linked is set if the owners are names of one person.
+	linked bool
 	// like names a key whose owners are not known here. This key has the same owners.
 	like *keyID
 }
@@ -166,7 +170,7 @@ var errNotOpen = errors.New("the vault of data keys is not open")
 // Seal implements event.Vault.
 func (d *DataKeys) Seal(ctx context.Context, s event.Subject, about string, plain []byte) ([]byte, event.KeyID, error) {
 	if s.Key == "" {
-		id, key, owners, err := d.keyFor(ctx, s.People)
+		id, key, owners, err := d.keyFor(ctx, s.People, s.Same)
 		if err != nil {
 			return nil, "", err
 		}
@@ -312,10 +316,10 @@ func (d *DataKeys) knownLocked(id keyID) (key dataKey, known bool) {
 
 // keyFor returns the key that data about these people is currently sealed under, and the people's owner hashes. For
 // several people together, it is always a new key.
-func (d *DataKeys) keyFor(ctx context.Context, people []string) (keyID, dataKey, []owner, error) {
+func (d *DataKeys) keyFor(ctx context.Context, people []string, same bool) (keyID, dataKey, []owner, error) {
 	owners := d.ownersOf(people)
 	if len(owners) > 1 {
-		id, key, err := d.derive(owners, nil)
+		id, key, err := d.deriveShared(owners, same)
 		return id, key, owners, err
 	}
 	if id, key, ok := d.current(owners[0]); ok {
@@ -360,6 +364,17 @@ func (d *DataKeys) deriveOnce(o owner) (keyID, dataKey, error) {
 		return id, key, nil
 	}
 	return d.deriveLocked([]owner{o}, nil)
+}
+
+// deriveShared derives a new key of several owners, who are names of the same person or not.
+func (d *DataKeys) deriveShared(owners []owner, same bool) (keyID, dataKey, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	id, key, err := d.deriveLocked(owners, nil)
+	if err == nil {
+		d.pending[len(d.pending)-1].linked = same
+	}
+	return id, key, err
 }
 
 func (d *DataKeys) derive(owners []owner, like *keyID) (keyID, dataKey, error) {

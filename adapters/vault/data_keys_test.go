@@ -154,7 +154,7 @@ func about(people ...string) event.Subject { return event.Subject{People: people
 func (b *bench) forget(p *process, person string) []event.KeyID {
 	b.tb.Helper()
 	must(b.tb, p.keys.FlushAllProcesses(b.ctx))
-	keys, err := p.keys.KeysOf(b.ctx, person)
+	keys, err := p.keys.KeysOf(b.ctx, person, time.Time{})
 	must(b.tb, err)
 	must(b.tb, p.keys.Destroy(b.ctx, keys, b.clock()))
 	return keys
@@ -461,7 +461,7 @@ func TestAKeyIsFoundBeforeItIsStored(t *testing.T) {
 	p := b.process(key('a'), 0, true) // it doesn't run, so it stores nothing
 	made := b.append(p, "a", "to Anna", about(anna))
 	for range 2 { // once before and once after the key is stored
-		keys, err := p.keys.KeysOf(b.ctx, anna)
+		keys, err := p.keys.KeysOf(b.ctx, anna, time.Time{})
 		must(t, err)
 		if len(keys) != 1 || keys[0] != made.Key {
 			t.Errorf("the keys are %v, want only %s", keys, made.Key)

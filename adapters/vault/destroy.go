@@ -58,10 +58,11 @@ func (d *DataKeys) retireOthers(ctx context.Context, condition string, arg any) 
 	return nil
 }
 
-// KeysOf returns all keys of a person, under any name of the person: the stored ones, and the one that this process
-// currently uses for sealing, which may not be stored yet. To get all of them, call FlushAllProcesses first.
-func (d *DataKeys) KeysOf(ctx context.Context, person string) ([]event.KeyID, error) {
-	who := d.ownersOf([]string{person})[0]
+// KeysOf returns all keys of a person's name, and of the notations of it that WhatsApp reported for a call: the stored
+// ones, and the one that this process currently uses for sealing, which may not be stored yet. To get all of them, call
+// FlushAllProcesses first. If until is not zero, it returns only the keys made before that time.
+func (d *DataKeys) KeysOf(ctx context.Context, name string, until time.Time) ([]event.KeyID, error) {
+	who := d.ownersOf([]string{name})[0]
 	// WhatsApp may know a number under another ID. The keys of one name lead to the other name. Shared keys do not lead
 	// to other people.
 	rows, err := d.pool.Query(ctx, `WITH names AS (
@@ -69,8 +70,10 @@ func (d *DataKeys) KeysOf(ctx context.Context, person string) ([]event.KeyID, er
 			UNION
 			SELECT other.owner FROM waypost_vault.data_key_owner mine
 				JOIN waypost_vault.data_key_owner other ON other.key_id = mine.key_id
-				WHERE mine.owner = $1 AND mine.kind <> $2 AND other.kind <> $2)
-		SELECT DISTINCT o.key_id FROM waypost_vault.data_key_owner o JOIN names USING (owner)`, who[:], ownerShared)
+				WHERE mine.owner = $1 AND mine.kind <> ALL ($2) AND other.kind <> ALL ($2))
+		SELECT DISTINCT o.key_id FROM waypost_vault.data_key_owner o JOIN names USING (owner)
+			JOIN waypost_vault.data_key k ON k.id = o.key_id WHERE $3::timestamptz IS NULL OR k.made_at < $3`,
+		who[:], []ownerKind{ownerShared, ownerLinked}, orNull(until))
 	if err != nil {
 		return nil, fmt.Errorf("find a person's data keys: %w", err)
 	}
@@ -78,11 +81,23 @@ func (d *DataKeys) KeysOf(ctx context.Context, person string) ([]event.KeyID, er
 	if err != nil {
 		return nil, fmt.Errorf("find a person's data keys: %w", err)
 	}
-	if id, _, ok := d.current(who); ok && !slices.ContainsFunc(ids, func(have []byte) bool { return keyID(have) == id }) {
+	if id, _, ok := d.current(who); ok && until.IsZero() && !slices.ContainsFunc(ids, func(have []byte) bool { return keyID(have) == id }) {
 		ids = append(ids, id[:])
 	}
 	return names(ids), nil
 }
+
+func orNull(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
+}
+
+// linksLiving selects the keys of links that are still needed: other data under one of the linked names exists.
+const linksLiving = `EXISTS (SELECT FROM waypost_vault.data_key_owner l
+		JOIN waypost_vault.data_key_owner o ON o.owner = l.owner AND o.kind <> l.kind
+		WHERE l.key_id = data_key.id AND l.kind = 3)`
 
 // MadeBefore returns at most limit keys, oldest first, that have not been used for new data since a time and are not
 // destroyed. after is the last key of the previous page.
@@ -92,7 +107,7 @@ func (d *DataKeys) MadeBefore(ctx context.Context, unused time.Time, after event
 		from = id[:]
 	}
 	rows, err := d.pool.Query(ctx, `SELECT id FROM waypost_vault.data_key
-		WHERE erased_at IS NULL AND made_at < $1 AND ($2::bytea IS NULL
+		WHERE erased_at IS NULL AND made_at < $1 AND NOT `+linksLiving+` AND ($2::bytea IS NULL
 			OR (made_at, id) > ((SELECT made_at FROM waypost_vault.data_key WHERE id = $2), $2))
 		ORDER BY made_at, id LIMIT $3`, unused.Add(-d.generation), from, limit)
 	if err != nil {

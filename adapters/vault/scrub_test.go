@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -98,7 +99,7 @@ func TestADestroyedKeyLeavesTheFiles(t *testing.T) {
 	secrets := b.wrappedOf()
 	var keys []event.KeyID
 	for _, person := range []string{anna, "+14155550102", "+14155550103"} {
-		found, err := p.keys.KeysOf(b.ctx, person)
+		found, err := p.keys.KeysOf(b.ctx, person, time.Time{})
 		must(t, err)
 		keys = append(keys, found...)
 	}
@@ -123,7 +124,7 @@ func TestWhatACrashLeftIsScrubbed(t *testing.T) {
 	must(t, p.keys.FlushAllProcesses(b.ctx))
 	b.append(p, "noted-2", "more", about(ben))
 	secrets := b.wrappedOf()
-	keys, err := p.keys.KeysOf(b.ctx, anna)
+	keys, err := p.keys.KeysOf(b.ctx, anna, time.Time{})
 	must(t, err)
 	// A transaction that began earlier still sees the keys.
 	reader, err := b.pool.BeginTx(b.ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})

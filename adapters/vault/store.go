@@ -242,6 +242,9 @@ func (d *DataKeys) insert(ctx context.Context, tx pgx.Tx, keys []pendingKey, lin
 		if len(k.owners) > 1 {
 			kind = ownerShared
 		}
+		if k.linked {
+			kind = ownerLinked
+		}
 		for _, o := range k.owners {
 			owners, owned, kinds = append(owners, o[:]), append(owned, k.id[:]), append(kinds, int16(kind))
 		}

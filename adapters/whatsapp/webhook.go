@@ -77,8 +77,7 @@ type items struct {
 		Profile struct {
 			Name string `json:"name"`
 		} `json:"profile"`
-		WaID   text `json:"wa_id"`
-		UserID text `json:"user_id"`
+		person
 	} `json:"contacts"`
 	Messages []json.RawMessage `json:"messages"`
 	Statuses []json.RawMessage `json:"statuses"`
@@ -87,16 +86,21 @@ type items struct {
 }
 
 type statusObject struct {
-	ID              text            `json:"id"`
-	Status          string          `json:"status"`
-	Type            json.RawMessage `json:"type"`
-	Timestamp       instant         `json:"timestamp"`
-	RecipientID     text            `json:"recipient_id"`
-	RecipientUserID text            `json:"recipient_user_id"`
-	CallbackData    text            `json:"biz_opaque_callback_data"`
-	Errors          json.RawMessage `json:"errors"`
-	Pricing         object          `json:"pricing"`
-	Conversation    object          `json:"conversation"`
+	ID                      text            `json:"id"`
+	Status                  string          `json:"status"`
+	Type                    json.RawMessage `json:"type"`
+	Timestamp               instant         `json:"timestamp"`
+	RecipientID             text            `json:"recipient_id"`
+	RecipientUserID         text            `json:"recipient_user_id"`
+	RecipientParentUserID   text            `json:"recipient_parent_user_id"`
+	RecipientType           text            `json:"recipient_type"`
+	ParticipantID           text            `json:"recipient_participant_id"`
+	ParticipantUserID       text            `json:"recipient_participant_user_id"`
+	ParticipantParentUserID text            `json:"recipient_participant_parent_user_id"`
+	CallbackData            text            `json:"biz_opaque_callback_data"`
+	Errors                  json.RawMessage `json:"errors"`
+	Pricing                 object          `json:"pricing"`
+	Conversation            object          `json:"conversation"`
 }
 
 type echoObject struct {
@@ -114,12 +118,17 @@ type echoObject struct {
 }
 
 type messageObject struct {
-	ID         text    `json:"id"`
-	From       text    `json:"from"`
-	FromUserID text    `json:"from_user_id"`
-	Timestamp  instant `json:"timestamp"`
-	Type       string  `json:"type"`
-	Context    struct {
+	ID               text    `json:"id"`
+	From             text    `json:"from"`
+	FromUserID       text    `json:"from_user_id"`
+	FromParentUserID text    `json:"from_parent_user_id"`
+	Timestamp        instant `json:"timestamp"`
+	Type             string  `json:"type"`
+	// System and Contacts are the contents of messages of those types. Origin is also in the contacts.
+	System   json.RawMessage `json:"system"`
+	Contacts json.RawMessage `json:"contacts"`
+	Origin   text            `json:"origin"`
+	Context  struct {
 		ID text `json:"id"`
 	} `json:"context"`
 }
@@ -165,6 +174,7 @@ func (t *ErrorTable) ParseWebhook(body []byte) webhook.Delivery {
 			case change.Field == fieldHandovers:
 				d.Changes = append(d.Changes, handover(account, change.Value, entry.Time.Time))
 			default:
+				linkOthers(&d, account, change.Value)
 				d.Changes = append(d.Changes, webhook.Change{
 					Origin: webhook.Origin{BusinessAccountID: account, PhoneNumberID: numberIn(change.Value)},
 					Field:  line(change.Field), At: entry.Time.Time, Value: change.Value,
@@ -172,6 +182,7 @@ func (t *ErrorTable) ParseWebhook(body []byte) webhook.Delivery {
 			}
 		}
 	}
+	d.Links = distinctLinks(d.Links)
 	return d
 }
 
@@ -225,6 +236,7 @@ func (t *ErrorTable) parseItems(d *webhook.Delivery, account, field string, valu
 		list = &v.Standby.items
 		rest = append(restOf(value, valueMembers, []string{fieldStandby}), restOf(v.Standby.raw, itemMembers)...)
 	}
+	linkContacts(d, account, list)
 	before := len(d.Statuses) + len(d.Inbound) + len(d.Echoes) + len(d.Changes) + len(d.Parked)
 	for _, raw := range list.Statuses {
 		t.parseStatus(d, origin, field, raw)
@@ -266,6 +278,7 @@ func (t *ErrorTable) parseStatus(d *webhook.Delivery, origin webhook.Origin, fie
 		park(d, origin.BusinessAccountID, "a status", errors.New("it has no ID or an unknown status"), raw)
 	}
 	if ok {
+		linkStatus(d, origin.BusinessAccountID, &o)
 		// On standby, WhatsApp reports the messages of the system that is to reply to the user.
 		s.Foreign = s.Foreign || field == fieldStandby && s.Call == 0
 		d.Statuses = append(d.Statuses, s)
@@ -387,6 +400,7 @@ func parseInbound(d *webhook.Delivery, origin webhook.Origin, field string, raw 
 	if o.ID == "" {
 		return
 	}
+	linkMessage(d, origin.BusinessAccountID, &o)
 	in := webhook.Inbound{
 		Origin: origin, WhatsAppID: string(o.ID), At: o.Timestamp.Time, From: string(o.From), Type: line(o.Type),
 		ContextID: string(o.Context.ID), Raw: raw,

@@ -28,8 +28,8 @@ const (
 type PersonKeys interface {
 	// FlushAllProcesses makes every process store the keys that it has derived so far.
 	FlushAllProcesses(ctx context.Context) error
-	// KeysOf returns the keys of a person, for every name that the person is known by.
-	KeysOf(ctx context.Context, person string) ([]event.KeyID, error)
+	// KeysOf returns the keys of one name of a person, made before a time if it is not zero.
+	KeysOf(ctx context.Context, name string, until time.Time) ([]event.KeyID, error)
 	// Destroy permanently destroys keys. Repeating the call changes nothing.
 	Destroy(ctx context.Context, keys []event.KeyID, at time.Time) error
 	// PurgeFiles removes destroyed keys from the files that contain them.
@@ -41,6 +41,7 @@ type SealedReader interface {
 	// CountSealed returns the number of messages and of events.
 	CountSealed(ctx context.Context, keys []event.KeyID) (messages, events int64, err error)
 	UnsentReader
+	LinkReader
 }
 
 // EraseRecipient erases the personal data of recipients.
@@ -71,7 +72,8 @@ type Erasure struct {
 	Messages, Events int64
 }
 
-// Handle erases the personal data of one recipient, who is given by a number or by a user ID. When it returns, the recipient's data
+// Handle erases the personal data of one recipient, who is given by a number or by a user ID,
+// under every ID that the log links with it. When it returns, the recipient's data
 // in the log and in the read models can no longer be read anywhere. Repeating the request
 // erases nothing further, but every request is recorded. Data that is recorded later is
 // not erased.
@@ -115,11 +117,20 @@ func (h *EraseRecipient) keysOf(ctx context.Context, person string) ([]event.Key
 	if err := h.keys.FlushAllProcesses(ctx); err != nil {
 		return nil, fmt.Errorf("erase a recipient: %w", err)
 	}
-	keys, err := h.keys.KeysOf(ctx, person)
+	names, err := personOf(ctx, h.log, h.sealed, person)
 	if err != nil {
 		return nil, fmt.Errorf("erase a recipient: %w", err)
 	}
-	return keys, nil
+	var keys []event.KeyID
+	for _, n := range names {
+		more, err := h.keys.KeysOf(ctx, n.ID, n.Until)
+		if err != nil {
+			return nil, fmt.Errorf("erase a recipient: %w", err)
+		}
+		keys = append(keys, more...)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys), nil
 }
 
 // record appends the erasure. An erasure of many keys has several events.

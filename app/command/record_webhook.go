@@ -70,6 +70,9 @@ type RecordWebhook struct {
 	// onInbound receives the number of new messages to a phone number, on whatever field, and
 	// of handovers. They count toward its throughput limit at WhatsApp.
 	onInbound func(phoneNumberID string, n int)
+	// known finds recorded links. If nil, every link is recorded.
+	known  KnownLinks
+	linked *linkedNow
 
 	mu     sync.Mutex
 	since  time.Time
@@ -88,8 +91,14 @@ func NewRecordWebhook(
 		log: log, clock: clock, reports: NewReports(messages, senders), wamids: wamids, parse: parse, logger: logger,
 		appends: make(chan struct{}, webhookConcurrency), lookups: make(chan struct{}, lookupConcurrency),
 		recorded:  newRecentIDs(rememberedIDs),
-		onInbound: onInbound, since: clock(),
+		onInbound: onInbound, linked: newLinkedNow(), since: clock(),
 	}
+}
+
+// Linking makes h skip the links that known finds, and returns h.
+func (h *RecordWebhook) Linking(known KnownLinks) *RecordWebhook {
+	h.known = known
+	return h
 }
 
 // Handle records a delivery whose signature was verified. If it returns nil, the whole
@@ -122,7 +131,10 @@ func (h *RecordWebhook) record(ctx context.Context, d webhook.Delivery, cause ev
 			return err
 		}
 	}
-	return h.recordOthers(ctx, d, cause)
+	if err := h.recordOthers(ctx, d, cause); err != nil {
+		return err
+	}
+	return h.recordLinks(ctx, d.Links, cause)
 }
 
 // RecordingSince returns the time since which webhooks could be recorded without

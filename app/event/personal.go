@@ -20,6 +20,9 @@ type Subject struct {
 	// people is readable until one of them is erased. Data about no one in particular is
 	// sealed under a key of the installation.
 	People []string
+	// Same is set if the people are several names of one person. What links names is kept as
+	// long as other data under one of them: otherwise, an erasure could miss that data.
+	Same bool
 	// Key is the key of the stream's first event. A message's later events share the fate
 	// of its first, whatever is known of the recipient when they are recorded. People are
 	// then further names of the same person.

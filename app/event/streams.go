@@ -87,6 +87,12 @@ func ReceiptStream(phoneNumberID string) string { return "receipt-" + phoneNumbe
 // EchoStream returns the stream of the messages that a phone number sent without Waypost.
 func EchoStream(phoneNumberID string) string { return "echo-" + phoneNumberID }
 
+// IdentityStreams is the prefix of the streams of links between the IDs of people.
+const IdentityStreams = "identity-"
+
+// IdentityStream returns the stream of the links that WhatsApp revealed to a business account.
+func IdentityStream(businessAccountID string) string { return IdentityStreams + businessAccountID }
+
 // OrphanStream returns the stream of a phone number's statuses whose message is not known
 // yet.
 func OrphanStream(phoneNumberID string) string { return OrphanStreams + phoneNumberID }

@@ -172,6 +172,9 @@ func (s *Messages) IsLatest(l *Loaded) (latest, known bool) {
 	return kept == l.Revision, known
 }
 
+// Era returns a number that grows whenever keys are forgotten.
+func (s *Messages) Era() uint64 { return s.cache.era() }
+
 // Forget drops messages from the cache whose data keys are destroyed. A message that is
 // being loaded is not cached either.
 func (s *Messages) Forget(keys []event.KeyID) { s.cache.forgetKeys(keys, s.clock()) }
@@ -246,8 +249,10 @@ func subjectOf(l *Loaded, e message.Event) event.Subject {
 		return event.Subject{People: []string{to}}
 	}
 	s := event.Subject{Key: l.Key}
-	if sent, ok := e.(message.Sent); ok && to != "" && sent.Personal.RecipientID != "" &&
-		"+"+sent.Personal.RecipientID != to && sent.Personal.RecipientID != to {
+	// A user ID is linked with the number by an event of its own, because a number can pass to
+	// someone else.
+	if sent, ok := e.(message.Sent); ok && l.Message.To != "" && sent.Personal.RecipientID != "" &&
+		!message.IsUserID(sent.Personal.RecipientID) && "+"+sent.Personal.RecipientID != to {
 		s.People = []string{sent.Personal.RecipientID}
 	}
 	return s

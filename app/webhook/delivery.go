@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -20,6 +21,8 @@ type Delivery struct {
 	Inbound  []Inbound
 	Echoes   []Echo
 	Changes  []Change
+	// Links are the IDs that the other lists say are one person's.
+	Links []Link
 	// Parked is what could not be parsed, unchanged. If a part of it could be read, that
 	// part is also in one of the other lists.
 	Parked []Parked
@@ -125,6 +128,16 @@ type Change struct {
 	Failures []message.Failure
 	// Traffic is set if the change counts toward the throughput limit of the number.
 	Traffic bool
+}
+
+// Link is several IDs of one person.
+type Link struct {
+	identity.Names
+
+	BusinessAccountID string
+	Source            identity.Source
+	// At is WhatsApp's own time, or zero if there is none.
+	At time.Time
 }
 
 // Parked is a part of a webhook that could not be parsed.

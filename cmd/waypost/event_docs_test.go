@@ -33,6 +33,7 @@ func streamsOf(pkg string) string {
 		"message":   "`message-{uuid}`, one per message",
 		"sender":    "`sender-{id}`, and `number-{phoneNumberId}` for NumberClaimed",
 		"inbound":   "`inbound-{phoneNumberId}`, `echo-{phoneNumberId}`, `receipt-{phoneNumberId}`, `orphan-{phoneNumberId}`, `account-{businessAccountId}`, `parked-{yyyymmdd}`",
+		"identity":  "`identity-{businessAccountId}`",
 		"event":     "`waypost-log`, `waypost-log-end` for lost events, and `erasure-…` for erasures",
 		"operation": "`operation-{uuid}`, one per bulk operation",
 		"audit":     "`access-{yyyymmdd}`",

@@ -43,9 +43,11 @@ func (e Queued) apply(m *Message, at time.Time) {
 }
 
 func (e SendAttempted) apply(m *Message, at time.Time) {
-	m.Calls = append(m.Calls, Call{
-		Number: e.Call, Attempt: e.Attempt, Probe: e.Probe, StartedAt: at, AnswerBy: e.AnswerBy, Outcome: CallUnderWay,
-	})
+	c := Call{Number: e.Call, Attempt: e.Attempt, Probe: e.Probe, StartedAt: at, AnswerBy: e.AnswerBy, Outcome: CallUnderWay}
+	if e.Personal != nil {
+		c.To = e.Personal.To
+	}
+	m.Calls = append(m.Calls, c)
 	m.Attempts = e.Attempt
 	m.DueAt = e.AnswerBy
 	m.Reason = ""

@@ -74,6 +74,23 @@ type SendAttempted struct {
 	// AnswerBy is when an owner that knows nothing about the call can declare its response
 	// lost: its start plus the timeout and a margin.
 	AnswerBy time.Time `json:"answerBy"`
+	// ToNumber marks a call to the phone number of a person to whose user ID the message was
+	// queued. WhatsApp shows a business the numbers that it writes to, so a known number is
+	// used.
+	ToNumber bool               `json:"toNumber,omitempty"`
+	Personal *AttemptedPersonal `json:"personal,omitempty"`
+}
+
+// AttemptedPersonal is the personal part of SendAttempted.
+type AttemptedPersonal struct {
+	// To is the number in E.164, if ToNumber is set.
+	To string `json:"to,omitempty"`
+}
+
+// WithNumber returns the event of a call to a number instead of the message's user ID.
+func (e SendAttempted) WithNumber(number string) SendAttempted {
+	e.ToNumber, e.Personal = true, &AttemptedPersonal{To: number}
+	return e
 }
 
 // Acceptance is how Waypost learned that a call was accepted.

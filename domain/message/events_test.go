@@ -37,7 +37,9 @@ func samples() []message.Event {
 				ReplyTo: "wamid.reply", IdempotencyKey: "order-1", Labels: []message.Label{{Name: "campaign", Value: "spring"}},
 			},
 		},
-		message.SendAttempted{Call: 2, Attempt: 1, Probe: true, AnswerBy: at(answerAfter)},
+		message.SendAttempted{
+			Call: 2, Attempt: 1, Probe: true, AnswerBy: at(answerAfter), ToNumber: true, Personal: &message.AttemptedPersonal{To: "+491701234567"},
+		},
 		message.Sent{
 			Call: 1, At: at(1500 * time.Millisecond), By: message.ByStatus, Again: true, Held: "paused",
 			Personal: message.SentPersonal{WhatsAppID: "wamid.1", RecipientID: "491701234567"},

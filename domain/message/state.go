@@ -106,9 +106,11 @@ const (
 
 // A Call is one request to WhatsApp.
 type Call struct {
-	Number    int
-	Attempt   int
-	Probe     bool
+	Number  int
+	Attempt int
+	Probe   bool
+	// To is the number that was called if the message is to a user ID, or empty.
+	To        string
 	StartedAt time.Time
 	AnswerBy  time.Time
 	EndedAt   time.Time

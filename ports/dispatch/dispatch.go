@@ -85,6 +85,9 @@ type Options struct {
 	// Inbound returns how many messages each sender received since a time. If nil,
 	// inbound messages are ignored.
 	Inbound func(ctx context.Context, since time.Time) (map[string]int, error)
+	// NumberOf returns the phone number of the person with a user ID, or "" if it is not
+	// known. If nil, messages to a user ID are always sent to it.
+	NumberOf func(ctx context.Context, userID string) (string, error)
 	// Gate holds new calls back while webhooks that this process records are behind. If
 	// nil, nothing does.
 	Gate *fair.Gate
@@ -174,7 +177,7 @@ func New(o Options) (*Dispatcher, error) {
 	})
 	d.attempts = attempt.NewHandler(attempt.Options{
 		Messages: o.Messages, Lanes: d.lanes, Shared: d.shared, Caller: o.Caller, Policy: o.Policy, HoldsTemplate: o.HoldsTemplate,
-		Recording: d.owner.Recording, SettleAfterOutage: o.SettleAfterOutage, Hold: d.monitor.Hold, Trace: o.Trace, Logger: o.Logger,
+		Recording: d.owner.Recording, SettleAfterOutage: o.SettleAfterOutage, Hold: d.monitor.Hold, NumberOf: o.NumberOf, Trace: o.Trace, Logger: o.Logger,
 	})
 	return d, nil
 }

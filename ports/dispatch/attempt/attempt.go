@@ -34,6 +34,8 @@ const (
 	// outcome while the event store is unavailable.
 	recordRetry    = 50 * time.Millisecond
 	maxRecordRetry = 2 * time.Second
+	// numberTimeout limits the lookup of the number of a user ID.
+	numberTimeout = time.Second
 )
 
 // CallRequest is one call to make.
@@ -66,7 +68,7 @@ type Caller interface {
 	Send(ctx context.Context, r CallRequest) message.CallResult
 }
 
-// Options are what a Handler works with. All are required, except Trace.
+// Options are what a Handler works with. All are required, except NumberOf and Trace.
 type Options struct {
 	Messages *command.Messages
 	Lanes    *lane.Set
@@ -82,9 +84,12 @@ type Options struct {
 	Recording         func() (since time.Time, now bool)
 	SettleAfterOutage time.Duration
 	// Hold records that a sender is held because of a failure.
-	Hold   func(ctx context.Context, s sender.Sender, f message.Failure)
-	Trace  *trace.Tracer // if nil, messages are not traced
-	Logger *slog.Logger
+	Hold func(ctx context.Context, s sender.Sender, f message.Failure)
+	// NumberOf returns the phone number of the person with a user ID, or "" if it is not
+	// known. If nil, it never is.
+	NumberOf func(ctx context.Context, userID string) (string, error)
+	Trace    *trace.Tracer // if nil, messages are not traced
+	Logger   *slog.Logger
 }
 
 // A Handler works on messages that the feed emitted. It is safe for concurrent use.
@@ -213,11 +218,15 @@ func (a *attempt) decide(ctx context.Context, m *message.Message) step {
 	if len(events) == 0 {
 		return step{}
 	}
-	if _, calls := events[len(events)-1].(message.SendAttempted); !calls {
+	attempted, calls := events[len(events)-1].(message.SendAttempted)
+	if !calls {
 		return step{events: events}
 	}
 	if !f.HasCall() {
 		return waitFor(lane.NeedsSlot())
+	}
+	if number := a.numberOf(ctx, m); number != "" {
+		events[len(events)-1] = attempted.WithNumber(number)
 	}
 	a.decided = time.Now()
 	if !f.MayCall(a.decided, a.decided) {
@@ -227,6 +236,21 @@ func (a *attempt) decide(ctx context.Context, m *message.Message) step {
 		a.span = a.startSpan(ctx)
 	}
 	return step{events: events, calls: true}
+}
+
+// numberOf returns the number to call for a message to a user ID, or "" if it is not known. A
+// read model that doesn't respond delays no call for long.
+func (a *attempt) numberOf(ctx context.Context, m *message.Message) string {
+	if m.ToUserID == "" || a.opts.NumberOf == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, numberTimeout)
+	defer cancel()
+	number, err := a.opts.NumberOf(ctx, m.ToUserID)
+	if err != nil && ctx.Err() == nil {
+		a.opts.Logger.WarnContext(ctx, "failed to look up the number of a user ID; the user ID is used", "error", err)
+	}
+	return number
 }
 
 // change records the events that decide returns for the message as known or at a later
@@ -331,9 +355,13 @@ func (a *attempt) send(call *message.Call, s sender.Sender) message.CallResult {
 	a.open.add(a.slot, abandon)
 	defer a.open.remove(a.slot)
 	m := &a.loaded.Message
+	to, user := m.To, m.ToUserID
+	if call.To != "" {
+		to, user = call.To, ""
+	}
 	return a.opts.Caller.Send(ctx, CallRequest{
 		SenderID: s.ID, PhoneNumberID: s.PhoneNumberID, TokenID: s.TokenID,
-		To: m.To, UserID: m.ToUserID, Kind: m.Kind, Content: m.Content, ReplyTo: m.ReplyTo,
+		To: to, UserID: user, Kind: m.Kind, Content: m.Content, ReplyTo: m.ReplyTo,
 		MessageID: a.loaded.ID, Call: call.Number, Written: a.slot.Written,
 	})
 }

@@ -36,7 +36,7 @@ func (c *core) dispatch(p *projections, r *recording) (err error) {
 		},
 		PairLimit: s.PairLimit != "off", HoldsTemplate: c.errors.HoldsTemplate,
 		SettleAfterOutage: s.SettleAfterOutage, Trace: c.tracer, Clock: c.now, Logger: c.log,
-		RecordingSince: r.since, Gate: c.gate, Inbound: c.leases.InboundSince,
+		RecordingSince: r.since, Gate: c.gate, Inbound: c.leases.InboundSince, NumberOf: c.model.NumberOf,
 	})
 	if err != nil {
 		return err

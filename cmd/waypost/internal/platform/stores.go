@@ -26,6 +26,7 @@ import (
 	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/domain/audit"
 	"github.com/waypost/waypost/domain/hook"
+	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/operation"
@@ -54,7 +55,7 @@ type Stores struct {
 
 // EventTypes returns the event types of every aggregate.
 func EventTypes() [][]domain.Type {
-	return [][]domain.Type{message.Types(), sender.Types(), inbound.Types(), hook.Types(), event.Types(), operation.Types(), audit.Types(), access.Types(), alert.Types()}
+	return [][]domain.Type{message.Types(), sender.Types(), inbound.Types(), identity.Types(), hook.Types(), event.Types(), operation.Types(), audit.Types(), access.Types(), alert.Types()}
 }
 
 // NewCodec returns a codec for the event types of every aggregate.
