@@ -185,7 +185,7 @@ func (r Rule) assessOutage(id string, o *Outage) Finding {
 	return r.judge(id, o.For.Seconds(), true, false,
 		fmt.Sprintf("WhatsApp has not responded to %d calls in a row", o.Failures),
 		"The last failure: "+o.LastFailure,
-		"Messages wait and keep their attempts. Waypost makes one call at a time, at least once a minute, and resumes when WhatsApp responds.",
+		"Messages wait and keep their attempts. Waypost makes one call at a time, at least one per minute, and resumes when WhatsApp responds.",
 		"If WhatsApp works elsewhere, check this machine's way to it: DNS, proxy, firewall.")
 }
 
