@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sort"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -38,6 +39,8 @@ type world struct {
 	timed    map[uuid.UUID]bool        // READY and not fresh
 	called   map[uuid.UUID]bool        // CALLING or UNSETTLED
 	expiring map[uuid.UUID]bool        // messages with an expiry
+	wanted   map[uuid.UUID]bool        // messages with DeliverWithin
+	times    []time.Time               // of all events, by position
 	counts   map[message.Status]int
 	status   map[uuid.UUID]message.Message
 
@@ -86,7 +89,7 @@ func inWorld(t *testing.T, rates map[string]int, test func(*world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{
 			t: t, ctx: t.Context(), streams: map[string][]event.Recorded{}, open: map[uuid.UUID]work.Item{},
-			fresh: map[laneClass][]freshItem{}, timed: map[uuid.UUID]bool{}, called: map[uuid.UUID]bool{}, expiring: map[uuid.UUID]bool{},
+			fresh: map[laneClass][]freshItem{}, timed: map[uuid.UUID]bool{}, called: map[uuid.UUID]bool{}, expiring: map[uuid.UUID]bool{}, wanted: map[uuid.UUID]bool{},
 			counts: map[message.Status]int{}, status: map[uuid.UUID]message.Message{},
 			processes: map[uuid.UUID]time.Time{}, takers: map[uuid.UUID]bool{}, lanes: map[string]uuid.UUID{},
 			tokens: &tokens{byID: map[string]string{}},
@@ -294,6 +297,7 @@ func (w *world) Append(_ context.Context, stream string, expected event.Expected
 	}
 	for _, e := range events {
 		w.position++
+		w.times = append(w.times, e.Meta.RecordedAt)
 		have = append(have, event.Recorded{
 			ID: e.ID, Stream: stream, Revision: event.Revision(len(have)), Position: w.position,
 			Type: e.Event.EventType(), Event: e.Event, Meta: e.Meta,
@@ -318,6 +322,9 @@ func (w *world) project(id uuid.UUID, stream []event.Recorded) {
 	w.status[id] = m
 	w.counts[old.Status]--
 	w.counts[m.Status]++
+	if m.DeliverWithin > 0 {
+		w.wanted[id] = true
+	}
 	delete(w.timed, id)
 	delete(w.called, id)
 	i, open := w.open[id]
@@ -449,20 +456,19 @@ func (w *world) Undelivered(_ context.Context, now time.Time, senders []string, 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	seen := time.Now().Add(-w.viewsLag)
+	position := event.Position(sort.Search(len(w.times), func(i int) bool { return w.times[i].After(seen) }))
 	var found []work.Item
-	var position event.Position
-	for stream, events := range w.streams {
+	for id := range w.wanted {
 		var m message.Message
 		var last event.Recorded
-		for _, r := range events {
-			if r.Meta.RecordedAt.After(seen) {
+		for _, r := range w.streams[event.MessageStream(id)] {
+			if r.Position > position {
 				break
 			}
-			last, position = r, max(position, r.Position)
+			last = r
 			m = m.Apply(message.Record{Event: r.Event, At: r.Meta.RecordedAt})
 		}
-		id, ok := event.ParseMessageStream(stream)
-		if ok && m.Status == message.StatusSent && !m.DueAt.IsZero() && !m.DueAt.After(now) && slices.Contains(senders, m.Sender) {
+		if m.Status == message.StatusSent && !m.DueAt.IsZero() && !m.DueAt.After(now) && slices.Contains(senders, m.Sender) {
 			found = append(found, work.Item{
 				MessageID: id, Sender: m.Sender, Priority: m.Priority, State: work.Undelivered, DueAt: m.DueAt,
 				Revision: last.Revision, Position: last.Position,
