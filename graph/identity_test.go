@@ -170,6 +170,30 @@ func (r *history) check(what string) {
 	}
 }
 
+// TestLinkedIDsAreOneRecipient queues messages to both IDs of a person: dispatch sees one
+// recipient, to whom WhatsApp's limit applies.
+func TestLinkedIDsAreOneRecipient(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	r := &history{platform: p, url: p.webhooks(), dice: rand.New(rand.NewPCG(1, 1)), linked: map[string]string{}}
+	const number, user = "+14155550101", "US.1"
+	r.receive(number, user)
+	p.project()
+	for _, id := range []string{number, user, number, user, "US.2"} {
+		r.queueTo(id)
+	}
+	p.project()
+	var recipients, messages int
+	must(t, p.pool.QueryRow(p.ctx, `SELECT count(DISTINCT recipient), count(*) FROM work_item`).Scan(&recipients, &messages))
+	if recipients != 2 || messages != 5 {
+		t.Errorf("%d messages have %d recipients, want 5 to 2", messages, recipients)
+	}
+	list := p.ok("admin", `{ messages(filter: {toUserId: "US.1"}) { edges { node { to toUserId } } } }`, nil)
+	if got := len(at(t, list, "messages", "edges").([]any)); got != 4 {
+		t.Errorf("%d messages of the person are listed, want 4", got)
+	}
+}
+
 // TestLinksAreRecordedOnce delivers the same IDs again and again: only an erasure, after which
 // nothing is known of the person, makes them a new link.
 func TestLinksAreRecordedOnce(t *testing.T) {

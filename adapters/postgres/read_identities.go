@@ -22,6 +22,9 @@ const maxLinks = 10_000
 func (r *ReadModel) Links(ctx context.Context, id string) ([]identity.Link, event.Position, error) {
 	var links []identity.Link
 	at, err := r.ViewsPosition(ctx)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, 0, nil // nothing was projected yet
+	}
 	if err != nil || r.vault == nil {
 		return nil, at, err
 	}

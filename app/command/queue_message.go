@@ -17,6 +17,7 @@ import (
 	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -38,6 +39,7 @@ type QueueMessage struct {
 	intake   *fair.Intake  // nil if nothing bounds accepting
 	within   time.Duration // the default of deliverWithin
 	logger   *slog.Logger
+	numberOf func(ctx context.Context, userID string) (string, error)
 	warned   sync.Map // senders for which a key with its recipient's number was logged
 }
 
@@ -64,6 +66,35 @@ func (h *QueueMessage) Bounded(i *fair.Intake) *QueueMessage {
 func (h *QueueMessage) DeliveredWithin(d time.Duration) *QueueMessage {
 	h.within = d
 	return h
+}
+
+// nameTimeout limits the lookup of the number of a user ID.
+const nameTimeout = 500 * time.Millisecond
+
+// Knowing makes h look up the phone number of the person with a user ID, which is "" if it is
+// not known, and returns h.
+func (h *QueueMessage) Knowing(numberOf func(ctx context.Context, userID string) (string, error)) *QueueMessage {
+	h.numberOf = numberOf
+	return h
+}
+
+// nameOf returns the name under whose data key a message is sealed: if it is known, the
+// recipient's number in its current notation. All messages to a person then have one data key,
+// by which dispatch recognizes that they share WhatsApp's limit per recipient.
+func (h *QueueMessage) nameOf(ctx context.Context, r message.Request) string {
+	if r.To != "" {
+		return identity.Current(r.To)
+	}
+	if h.numberOf == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, nameTimeout)
+	defer cancel()
+	number, err := h.numberOf(ctx, r.ToUserID)
+	if err != nil {
+		return "" // the message gets a key of its own; only the limit is then WhatsApp's to enforce
+	}
+	return identity.Current(number)
 }
 
 // warnOfKey logs, once for each sender, an idempotency key that contains its recipient's
@@ -136,7 +167,7 @@ func (h *QueueMessage) handle(ctx context.Context, r message.Request, cause even
 		return earlier, err
 	}
 	q.Personal.Fingerprint = h.prints.Fingerprint(parts...)
-	l, err := h.create(ctx, id, cause, q, until)
+	l, err := h.create(ctx, repository.Loaded{ID: id, Name: h.nameOf(ctx, r)}, cause, q, until)
 	switch {
 	case err == nil:
 		h.warnOfKey(ctx, r)
@@ -151,9 +182,8 @@ func (h *QueueMessage) handle(ctx context.Context, r message.Request, cause even
 
 // create records the message when it is its turn, at most until the given time.
 func (h *QueueMessage) create(
-	ctx context.Context, id uuid.UUID, cause event.Cause, q message.Queued, until time.Time,
+	ctx context.Context, l repository.Loaded, cause event.Cause, q message.Queued, until time.Time,
 ) (repository.Loaded, error) {
-	l := repository.Loaded{ID: id}
 	leave, err := h.intake.Enter(ctx, until, q.Priority == message.PriorityOTP)
 	if err != nil {
 		return l, err

@@ -30,6 +30,10 @@ type Loaded struct {
 	Key      event.KeyID
 	ErasedAt time.Time
 
+	// Name is the name of the recipient under whose data key the first event is sealed. If
+	// empty, it is the number or user ID that the message is to.
+	Name string
+
 	locked bool // personal data is missing from Message because its key was unavailable
 	cached bool // other processes can have recorded events since
 	// era is the cache's era when the message was read. If keys were forgotten since, the
@@ -243,7 +247,7 @@ func startsSpan(e domain.Event) bool {
 func subjectOf(l *Loaded, e message.Event) event.Subject {
 	to := l.Message.Recipient()
 	if q, ok := e.(message.Queued); ok {
-		to = cmp.Or(q.Personal.To, q.Personal.ToUserID)
+		to = cmp.Or(l.Name, q.Personal.To, q.Personal.ToUserID)
 	}
 	if l.Key == "" {
 		return event.Subject{People: []string{to}}

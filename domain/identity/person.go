@@ -129,6 +129,16 @@ func NumberOf(links []Link, userID string) string {
 	return latest.Number
 }
 
+// Current returns a number in the notation of newer accounts, and any other ID unchanged.
+func Current(id string) string {
+	for _, notation := range Notations(id) {
+		if strings.HasPrefix(notation, "+55") && len(notation) > len(id) || strings.HasPrefix(notation, "+52") && len(notation) < len(id) {
+			return notation
+		}
+	}
+	return id
+}
+
 // Notations returns an ID first, and for a number the other notations under which WhatsApp
 // reports it. In Brazil, mobile numbers got a 9 after the area code, and in Mexico they lost a
 // 1 after the country code; WhatsApp keeps the older form for older accounts.

@@ -144,6 +144,14 @@ func TestNotationsOfANumber(t *testing.T) {
 			t.Errorf("%s is also written %v", id, got[1:])
 		}
 	}
+	for id, current := range map[string]string{
+		"+551187650143": "+5511987650143", "+5511987650143": "+5511987650143", "+5215512345678": "+525512345678",
+		"+525512345678": "+525512345678", "+14155550101": "+14155550101", "": "",
+	} {
+		if got := identity.Current(id); got != current {
+			t.Errorf("%s is now written %s", id, got)
+		}
+	}
 	links := []identity.Link{linked(1, identity.Names{Number: "+551187650143", UserID: "BR.1"})}
 	if now, _ := idsOf(links, "+5511987650143"); !slices.Contains(now, "BR.1") {
 		t.Errorf("the other notation leads to %v", now)

@@ -47,6 +47,42 @@ func TestSendsWhatIsQueued(t *testing.T) {
 	}
 }
 
+// A message to a user ID is sent to the person's number if it is known, and its history says so.
+func TestAKnownNumberIsUsedForAUserID(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, nil)
+	p.register("acme", number, 200)
+	const known, hidden = "US.1", "US.2"
+	p.dispatch(func(o *dispatch.Options) {
+		o.NumberOf = func(_ context.Context, userID string) (string, error) {
+			if userID == known {
+				return recipient(7), nil
+			}
+			return "", nil
+		}
+	})
+	for user, to := range map[string]string{known: recipient(7), hidden: ""} {
+		id := p.queue("acme", 0, func(q *message.Queued) { q.Personal.To, q.Personal.ToUserID = "", user })
+		m := p.reaches(id, message.StatusSent)
+		if m.Calls[0].To != to || m.ToUserID != user || m.To != "" {
+			t.Errorf("the message to %s was sent to %q", user, m.Calls[0].To)
+		}
+		want := user
+		if to != "" {
+			want = to[1:]
+		}
+		events, _ := p.events(id)
+		for _, e := range events {
+			if sent, ok := e.Event.(message.Sent); ok && sent.Personal.RecipientID != want {
+				t.Errorf("WhatsApp got the recipient %s instead of %s", sent.Personal.RecipientID, want)
+			}
+			if attempted, ok := e.Event.(message.SendAttempted); ok && attempted.ToNumber != (to != "") {
+				t.Errorf("the history says of the call to %s: %+v", user, attempted)
+			}
+		}
+	}
+}
+
 func TestRetriesThreeTimesThenDeadLetters(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t, func(c *simulator.Control) { c.ErrorRate, c.ErrorCodes = 1, []int{131000} })

@@ -320,7 +320,7 @@ func (p *platform) dispatch(change func(*dispatch.Options)) *dispatch.Dispatcher
 // Send calls the simulator as Waypost calls WhatsApp.
 func (p *platform) Send(ctx context.Context, r dispatch.CallRequest) message.CallResult {
 	body, err := whatsapp.Payload{
-		To: r.To, Kind: r.Kind, Content: r.Content, ReplyTo: r.ReplyTo,
+		To: r.To, UserID: r.UserID, Kind: r.Kind, Content: r.Content, ReplyTo: r.ReplyTo,
 		CallbackData: whatsapp.CallbackData(r.MessageID.String(), r.Call),
 	}.JSON()
 	if err != nil {

@@ -35,6 +35,8 @@ const (
 	keptBody        = "Hello Brynhildr Oxenstierna, see you on Tuesday"
 	forgottenLabel  = "zebra-crossing-label"
 	forgottenKey    = "order-quokka-88213"
+	forgottenUser   = "IN.7730155208119736604"
+	forgottenHidden = "It is Wigglesworth here, without a number"
 	forgottenAnswer = "Yes please leave it with Mr Featherstonehaugh"
 	forgottenOptOut = "user_marked_as_nuisance_by_wombat"
 	forgottenBroken = "half-a-webhook-about-kookaburra"
@@ -43,7 +45,7 @@ const (
 func personalWords() []string {
 	return []string{
 		forgottenNumber[1:], forgottenBody, "Quibblewick", keptNumber[1:], keptBody, "Oxenstierna", forgottenLabel, forgottenKey,
-		forgottenAnswer, "Featherstonehaugh", forgottenOptOut, forgottenBroken, "kookaburra",
+		forgottenUser[3:], forgottenHidden, "Wigglesworth", forgottenAnswer, "Featherstonehaugh", forgottenOptOut, forgottenBroken, "kookaburra",
 	}
 }
 
@@ -168,30 +170,43 @@ func TestErasedRecipientIsFoundNowhere(t *testing.T) {
 	}
 	waID := forgottenNumber[1:]
 	postWebhook(ctx, t, r, entry(`{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550001","phone_number_id":"100000000001"},
-		"contacts":[{"profile":{"name":"Quibblewick"},"wa_id":"`+waID+`"}],
+		"contacts":[{"profile":{"name":"Quibblewick"},"wa_id":"`+waID+`","user_id":"`+forgottenUser+`"}],
 		"messages":[{"from":"`+waID+`","id":"wamid.inboundQ","timestamp":"1777000000","type":"text","text":{"body":"`+forgottenAnswer+`"}}]}}`))
 	postWebhook(ctx, t, r, entry(`{"field":"user_preferences","value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550001","phone_number_id":"100000000001"},
 		"user_preferences":[{"wa_id":"`+waID+`","detail":"`+forgottenOptOut+`","category":"marketing_messages","value":"stop","timestamp":1777000000}]}}`))
 	postWebhook(ctx, t, r, entry(`{"field":"messages","value":{"messaging_product":"whatsapp","messages":"`+forgottenBroken+`","contacts":[{"wa_id":"`+waID+`"}]}}`))
 
+	// WhatsApp has revealed both IDs. A later message comes from the user ID alone, and one goes to it.
+	postWebhook(ctx, t, r, entry(`{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550001","phone_number_id":"100000000001"},
+		"contacts":[{"profile":{"name":"Quibblewick"},"user_id":"`+forgottenUser+`"}],
+		"messages":[{"from_user_id":"`+forgottenUser+`","id":"wamid.hiddenQ","timestamp":"1777000100","type":"text","text":{"body":"`+forgottenHidden+`"}}]}}`))
 	if v := viewOf(ctx, t, r, forgotten); v.To == nil || *v.To != forgottenNumber || v.Content == nil || v.ErasedAt != nil {
 		t.Fatalf("before the erasure the message reads %+v", v)
 	}
 	if got := len(listedTo(ctx, t, r, forgottenNumber)); got != 2 {
 		t.Errorf("%d messages to the number are listed, want 2", got)
 	}
+	toUser := message("", "to user", forgottenBody)
+	delete(toUser, "to")
+	toUser["toUserId"] = forgottenUser
+	users, err := r.Client.QueueMessages(ctx, []map[string]any{toUser})
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitREAD(ctx, t, r, users[0])
 	searchFiles(t, r.DataDir(), personalWords()...)
 	if !anyFileContains(t, filepath.Join(r.DataDir(), "eventstore"), "100000000001") {
 		t.Error("the search does not find what the log contains in the clear, so it proves nothing")
 	}
 
 	receipt := eraseRecipient(ctx, t, r, "+91 98123 00417")
-	// Two messages, each with Queued and Sent; an answer, an opt-out, and something that
-	// was parked.
-	if receipt.Messages != 2 || receipt.Events < 7 {
-		t.Errorf("the receipt names %d messages and %d events, want 2 and at least 7", receipt.Messages, receipt.Events)
+	// Three messages, each with Queued and Sent; two answers, an opt-out, something that was
+	// parked, and the link between the IDs.
+	if receipt.Messages != 3 || receipt.Events < 11 {
+		t.Errorf("the receipt names %d messages and %d events, want 3 and at least 11", receipt.Messages, receipt.Events)
 	}
 	checkErased(ctx, t, r, forgotten)
+	checkErased(ctx, t, r, users[0])
 	if v := viewOf(ctx, t, r, kept); v.To == nil || *v.To != keptNumber || v.ErasedAt != nil {
 		t.Errorf("another recipient's message reads %+v", v)
 	}

@@ -67,7 +67,8 @@ func (p *Platform) newCore(ctx context.Context, now event.Clock) (*core, error) 
 	c.leases = postgres.NewLeases(st.Pool)
 	c.lag = process.NewMeasureLag(st.Log, st.Log, c.model, now)
 	p.Senders = command.NewSenders(st.Log, now, NewID, c.tokens)
-	p.Queue = command.NewQueueMessage(c.messages, p.Senders, st.Keys).Logged(p.log).Bounded(c.intake).DeliveredWithin(p.settings.DeliverWithin)
+	p.Queue = command.NewQueueMessage(c.messages, p.Senders, st.Keys).Logged(p.log).Bounded(c.intake).DeliveredWithin(p.settings.DeliverWithin).
+		Knowing(c.model.NumberOf)
 	return c, nil
 }
 
