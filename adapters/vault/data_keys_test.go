@@ -469,3 +469,40 @@ func TestAKeyIsFoundBeforeItIsStored(t *testing.T) {
 		must(t, p.keys.FlushAllProcesses(b.ctx))
 	}
 }
+
+// The key of a link outlives the retention as long as there is other data under one of the
+// names: without the link, an erasure by the other name would miss that data.
+func TestALinkIsKeptAsLongAsWhatItLeadsTo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	var mu sync.Mutex
+	b.clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	pass := func(d time.Duration) { mu.Lock(); now = now.Add(d); mu.Unlock() }
+	const retention, user = 8 * time.Hour, "US.1"
+	p := b.process(key('a'), retention, false)
+	link := b.append(p, "links", "link", event.Subject{People: []string{anna, user}, Same: true})
+	shared := b.append(p, "links", "shared", about(anna, ben))
+	pass(5 * time.Hour)
+	later := b.append(p, "a", "later", about(user))
+	must(t, p.keys.FlushAllProcesses(b.ctx))
+	expectDue := func(when string, want ...event.KeyID) {
+		t.Helper()
+		keys, err := p.keys.MadeBefore(b.ctx, b.clock().Add(-retention), "", 10)
+		must(t, err)
+		if fmt.Sprint(keys) != fmt.Sprint(want) {
+			t.Errorf("%s, %v are due, want %v", when, keys, want)
+		}
+		must(t, p.keys.Destroy(b.ctx, keys, b.clock()))
+	}
+	pass(5 * time.Hour)
+	expectDue("while there is later data", shared.Key)
+	for _, name := range []string{anna, user} {
+		if keys, err := p.keys.KeysOf(b.ctx, name, time.Time{}); err != nil || !slices.Contains(keys, link.Key) {
+			t.Errorf("the keys of %s are %v, %v, without the link's", name, keys, err)
+		}
+	}
+	pass(5 * time.Hour)
+	expectDue("when the later data is old", later.Key)
+	expectDue("when it is gone", link.Key)
+}

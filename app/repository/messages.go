@@ -224,7 +224,7 @@ func (s *Messages) append(ctx context.Context, l *Loaded, expected event.Expecte
 	l.Message = l.Message.Apply(recs...)
 	l.Revision, l.Position = done.Revision, done.Position
 	l.Key = cmp.Or(l.Key, done.Key)
-	l.cached = false
+	l.cached, l.Name = false, ""
 	if starts {
 		l.Traceparent = cause.Traceparent
 	}
