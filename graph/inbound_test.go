@@ -185,7 +185,7 @@ func TestInboundMessagesAreMarkedReadAndTheirFilesServed(t *testing.T) {
 		`{"phone_number_id":"1001","from":"14155550177","text":"Hi"}`,
 		`{"phone_number_id":"1001","from":"14155550177","type":"document","content":{"filename":"a b.html"},"mime_type":"text/html","file":"PGI+aGk8L2I+"}`,
 	} {
-		resp, err := http.Post("http://"+sim.Addr()+"/inbound", "application/json", strings.NewReader(body)) //nolint:noctx // a test
+		resp, err := http.Post("http://"+sim.Addr()+"/inbound", "application/json", strings.NewReader(body))
 		must(t, err)
 		must(t, resp.Body.Close())
 	}

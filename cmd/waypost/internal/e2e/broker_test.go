@@ -59,7 +59,7 @@ func TestACommandComesInAndItsEventsLeave(t *testing.T) {
 	}
 	// What people write leaves too, under the ID by which the API knows it.
 	written := `{"phone_number_id":"100000000001","from":"` + e2eRecipient[1:] + `","text":"Is it ready?"}`
-	resp, err := http.Post(r.SimURL+"/inbound", "application/json", strings.NewReader(written)) //nolint:noctx // the simulator answers at once
+	resp, err := http.Post(r.SimURL+"/inbound", "application/json", strings.NewReader(written))
 	if err != nil {
 		t.Fatal(err)
 	}
