@@ -1204,7 +1204,12 @@ function isPhone(text) {
 	return phone.test(text) && digits >= 7 && digits <= 15 && (text.trim().startsWith("+") || digits >= 10);
 }
 var enumName = (text) => text.trim().toUpperCase().replaceAll(/[\s-]+/g, "_");
-var statusNamed = (text) => statuses.find((s) => s === enumName(text) || s.replace("_", "") === enumName(text));
+var spellings = { CANCELED: "CANCELLED" };
+var statusNamed = (text) => {
+	const name = spellings[enumName(text)] ?? enumName(text);
+	return statuses.find((s) => s === name || s.replace("_", "") === name);
+};
+var listed = (names) => names.map((name) => name.toLowerCase().replaceAll("_", " ")).join(", ");
 var unquoted = (text) => text.replace(/^"(.*)"$/, "$1");
 /**
 * Recognizes a message ID, a phone number, a user ID, a wamid, name=value, a status, "overdue", or word:value for each filter, in any combination.
@@ -1254,24 +1259,27 @@ function take(found, part) {
 				found.category = value;
 				return true;
 			case "type":
-				if (!types.some((t) => t === enumName(value))) return false;
-				found.type = enumName(value);
+				if (types.some((t) => t === enumName(value))) found.type = enumName(value);
+				else found.invalid = `There is no type “${value}”; types are ${listed(types)}.`;
 				return true;
 			case "priority":
-				if (!priorities.some((p) => p === enumName(value))) return false;
-				found.priority = enumName(value);
+				if (priorities.some((p) => p === enumName(value))) found.priority = enumName(value);
+				else found.invalid = `There is no priority “${value}”; priorities are ${listed(priorities)}.`;
 				return true;
 			case "code":
-				if (!/^\d+$/.test(value)) return false;
-				found.code = Number(value);
+				if (/^\d+$/.test(value)) found.code = Number(value);
+				else found.invalid = `“${value}” is not an error code; use a number such as 131026.`;
 				return true;
-			case "label": return takeLabel(found, value);
-			case "status": {
-				const all = value.split(",").map(statusNamed);
-				if (all.includes(void 0)) return false;
-				found.status = [...found.status ?? [], ...all];
+			case "label":
+				if (!takeLabel(found, value)) found.invalid = `“${value}” is not a label; use label:name=value.`;
 				return true;
-			}
+			case "status":
+				for (const name of value.split(",")) {
+					const status = statusNamed(name);
+					if (status) found.status = [...found.status ?? [], status];
+					else found.invalid = `There is no status “${name}”; statuses are ${listed(statuses)}.`;
+				}
+				return true;
 		}
 	}
 	if (/^overdue$/i.test(part)) found.overdue = true;
@@ -1293,7 +1301,7 @@ function takeLabel(found, text) {
 	return true;
 }
 /** Describes the filters, for the line below the box. */
-function describe(filters) {
+function describe$1(filters) {
 	const parts = [];
 	if (filters.id) parts.push(`message ID ${filters.id}`);
 	if (filters.to) parts.push(`phone number ${filters.to}`);
@@ -1367,7 +1375,8 @@ var focusSearch = () => {
 	box.select();
 };
 function searchBox() {
-	const found = describe(recognize(typed));
+	const { invalid, ...filters } = recognize(typed);
+	const found = describe$1(filters);
 	return h("form", {
 		class: "search",
 		role: "search",
@@ -1375,7 +1384,7 @@ function searchBox() {
 			event.preventDefault();
 			const box = document.getElementById("search");
 			const filters = recognize(box.value);
-			if (describe(filters).length === 0) return;
+			if (filters.invalid || describe$1(filters).length === 0) return;
 			go(filters.id ? link(["messages", filters.id]) : link(["messages"], toQuery(filters)));
 			typed = box.value = "";
 			refresh();
@@ -1410,7 +1419,7 @@ function searchBox() {
 		id: "search-hint",
 		class: focused ? "search-hint" : "unseen",
 		role: "status"
-	}, found.length > 0 ? [
+	}, invalid ? h("strong", null, invalid) : found.length > 0 ? [
 		"Press Enter to search for ",
 		h("strong", null, found.join(", ")),
 		"."
@@ -2339,7 +2348,7 @@ function filterBar(filters, live) {
 		"type",
 		"priority"
 	]) delete rest[name];
-	const parts = describe(rest);
+	const parts = describe$1(rest);
 	const set = (name, value) => {
 		const next = { ...filters };
 		if (value) next[name] = value;
@@ -2602,7 +2611,7 @@ var Pages = class {
 		}, plural(total, "message"))], {
 			id: "found-messages",
 			class: "wide"
-		}, [waiting ? button("Cancel waiting messages…", () => cancelMessages(messageFilter(this.filters), describe(this.filters).join(", "), () => this.reload()), { id: "cancel-many" }) : null, h("a", {
+		}, [waiting ? button("Cancel waiting messages…", () => cancelMessages(messageFilter(this.filters), describe$1(this.filters).join(", "), () => this.reload()), { id: "cancel-many" }) : null, h("a", {
 			class: "plain button",
 			href: link(["messages"])
 		}, "Live")], h("div", { class: "counts" }, summary), this.fault ? h("p", {
@@ -2700,7 +2709,7 @@ function page(m, changed) {
 		]],
 		["Delivered", m.deliveredAt && time(m.deliveredAt, "seconds")],
 		["Read", m.readAt && time(m.readAt, "seconds")],
-		["Lost response", m.onAmbiguous === "RESEND" ? "sent again" : "becomes a dead letter"],
+		["If a response is lost", m.onAmbiguous === "RESEND" ? "send again" : "make it a dead letter"],
 		["Idempotency key", m.idempotencyKey && mono(m.idempotencyKey)],
 		["WhatsApp ID", m.whatsappId && mono(m.whatsappId)],
 		["Reply to", m.replyTo && mono(m.replyTo)],
@@ -2896,6 +2905,30 @@ function attempts(m) {
 // src/views/dead_letters.ts
 var pageSize$2 = 50;
 var every = 3e3;
+/** Converts the texts of the filters to a filter, or says which of them has no meaning. */
+function understand({ sender, category, code, label }) {
+	const [name, ...value] = label.split("=");
+	const filter = {
+		...sender ? { senderId: sender } : {},
+		...category ? { category } : {},
+		...code ? { code: Number(code) } : {},
+		...label ? { label: {
+			name: name.trim(),
+			value: value.join("=").trim()
+		} } : {}
+	};
+	return {
+		filter,
+		invalid: code && !/^\d+$/.test(code) ? `“${code}” is not an error code. Enter a number such as 131000.` : label && (!filter.label.name || value.length === 0) ? `“${label}” is not a label. Enter name=value.` : ""
+	};
+}
+/** Describes a filter, for the count and for what a decision is about. */
+var describe = ({ senderId, category, code, label }) => [
+	senderId && `sender ${senderId}`,
+	category && words(category),
+	code !== void 0 && `code ${code}`,
+	label && `label ${label.name}=${label.value}`
+].filter(Boolean).join(", ");
 function deadLetters(route) {
 	let sender = "", category = "", code = "", label = "";
 	let page = null, cursors = [null], fault = "";
@@ -2919,23 +2952,22 @@ function deadLetters(route) {
 		stop();
 		stop = poll(every, load);
 	}
-	const filter = () => {
-		const [name, ...value] = label.split("=");
-		return {
-			...sender ? { senderId: sender } : {},
-			...category ? { category } : {},
-			.../^\d+$/.test(code) ? { code: Number(code) } : {},
-			...name && value.length > 0 ? { label: {
-				name,
-				value: value.join("=")
-			} } : {}
-		};
-	};
 	async function load() {
 		const mine = ++round;
+		const { filter, invalid } = understand({
+			sender,
+			category,
+			code,
+			label
+		});
+		if (invalid) {
+			[page, fault] = [null, invalid];
+			refresh();
+			return;
+		}
 		try {
 			const answer = await ask(DeadLetters, {
-				filter: filter(),
+				filter,
 				first: pageSize$2,
 				after: cursors.at(-1) ?? null
 			});
@@ -2966,17 +2998,18 @@ function deadLetters(route) {
 		render
 	};
 	function render() {
-		const described = [
-			sender && `sender ${sender}`,
-			category && words(category),
-			code && `code ${code}`,
-			label && `label ${label}`
-		].filter(Boolean).join(", ");
+		const { filter, invalid } = understand({
+			sender,
+			category,
+			code,
+			label
+		});
+		const described = describe(filter);
 		return h("div", { class: "board" }, h("div", {
 			class: "filters wide",
 			role: "group",
 			"aria-label": "Filters"
-		}, choose("Sender", sender, senderChoices("all"), (value) => setQuery({ sender: value })), input("Code", code, "131000", "numeric", (value) => setQuery({ code: value })), input("Label", label, "name=value", "text", (value) => setQuery({ label: value })), described ? h("a", {
+		}, choose("Sender", sender, senderChoices("all"), (value) => setQuery({ sender: value })), input("Code", code, "131000", "numeric", (value) => setQuery({ code: value })), input("Label", label, "name=value", "text", (value) => setQuery({ label: value })), described || invalid ? h("a", {
 			class: "clear",
 			href: "#/dead-letters"
 		}, "Clear all") : null), card(["Dead letters ", page ? h("span", {
@@ -2988,8 +3021,8 @@ function deadLetters(route) {
 		}, null, categories(), fault ? h("p", {
 			class: "error",
 			role: "alert"
-		}, fault) : null, page === null ? quiet("Loading…") : page.edges.length === 0 ? empty(described) : [
-			selection(page, described),
+		}, fault) : null, invalid ? null : page === null ? quiet("Loading…") : page.edges.length === 0 ? empty(described) : [
+			selection(page, filter),
 			rows(page),
 			pager(page)
 		]));
@@ -3025,9 +3058,9 @@ function deadLetters(route) {
 			onclick: () => setQuery({ category: category === name ? null : name })
 		}, words(name), h("strong", null, count(n)))));
 	}
-	function selection({ totalCount, edges }, described) {
-		const chosen = all ? totalCount : ticked.size;
-		const input = all ? { filter: filter() } : { ids: [...ticked] };
+	function selection({ totalCount, edges }, filter) {
+		const chosen = all ? totalCount : ticked.size, described = describe(filter);
+		const input = all ? { filter } : { ids: [...ticked] };
 		const what = all ? described ? `All dead letters with ${described}.` : "All dead letters." : "The selected dead letters.";
 		const reason = forbidden(Requeue, "Requeueing") ?? forbidden(Discard, "Discarding");
 		const shown = edges.map(({ node }) => node.message.id);
@@ -3785,6 +3818,8 @@ function eventTable(events) {
 // src/views/queue.ts
 /** The maximum number of times that an input is queued while Waypost is overloaded. */
 var maxTries = 5;
+/** The maximum length of a text in characters, by WhatsApp. A browser that enforced it would cut a longer text silently. */
+var maxText = 4096;
 /** An input with an unknown outcome, and its key, so that pressing the button again sends nothing twice. */
 var pending = null;
 function queue(route) {
@@ -3867,7 +3902,7 @@ function queue(route) {
 				["OTP", "OTP"],
 				["TRANSACTIONAL", "transactional"],
 				["BULK", "bulk"]
-			], "TRANSACTIONAL"))), field("Lost response", h("select", { name: "onAmbiguous" }, options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], "RESEND")))), h("details", null, h("summary", null, "Schedule, labels, and key"), h("div", { class: "row" }, field("Not before", h("input", {
+			], "TRANSACTIONAL"))), field("If a response is lost", h("select", { name: "onAmbiguous" }, options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], "RESEND")))), h("details", null, h("summary", null, "Schedule, labels, and key"), h("div", { class: "row" }, field("Not before", h("input", {
 				name: "sendAt",
 				type: "datetime-local",
 				step: 1
@@ -3912,7 +3947,6 @@ function content(kind) {
 		case "text": return field("Text", h("textarea", {
 			name: "body",
 			rows: 4,
-			maxlength: 4096,
 			required: true
 		}));
 		case "template": return [h("div", {
@@ -3976,9 +4010,16 @@ function read(held, kind) {
 	};
 }
 function contentOf(held, kind) {
-	if (kind === "text") return { text: { body: held.body ?? "" } };
+	if (kind === "text") {
+		const body = held.body ?? "", length = [...body].length;
+		if (length > maxText) throw new WrongField("body", `The text has ${count(length)} characters; WhatsApp accepts ${count(maxText)}.`);
+		return { text: { body } };
+	}
 	if (kind === "template") {
-		const parameters = (held.variables ?? "").split("\n").map((line) => line.trim()).filter(Boolean).map((text) => ({
+		const lines = (held.variables ?? "").trimEnd().split("\n").map((line) => line.trim());
+		const blank = lines.indexOf("");
+		if (blank >= 0 && lines.length > 1) throw new WrongField("variables", `Variable {{${blank + 1}}} is blank; WhatsApp needs a value for each.`);
+		const parameters = lines.filter(Boolean).map((text) => ({
 			type: "text",
 			text
 		}));

@@ -79,6 +79,9 @@ func decideOnDeadLetters(ctx context.Context, t *testing.T, b *browser, simulato
 	b.visit(t, "#/?window=5m")
 	b.await(t, "the errors by type", `(t => t.includes("transient") && t.includes("server") && t.includes("131000") && t.includes("%"))(document.querySelector("#errors table")?.innerText ?? "")`)
 
+	b.visit(t, "#/dead-letters?label=campaign") // a filter without a meaning selects nothing, not everything
+	b.awaitText(t, "#dead-letters", "“campaign” is not a label. Enter name=value.")
+	b.await(t, "nothing to decide on", `document.querySelector("#discard") === null && document.querySelector(".dead") === null`)
 	b.visit(t, "#/dead-letters?category=network")
 	b.awaitText(t, "#dead-letters", "No dead letters with network.")
 	b.visit(t, "#/dead-letters?category=server&sender=demo&code=131000")

@@ -240,7 +240,9 @@ func (b *browser) noExceptions(t *testing.T) {
 // click clicks what the selector finds, once it is there and enabled.
 func (b *browser) click(t *testing.T, selector string) {
 	t.Helper()
-	b.run(t, "click "+selector, chromedp.WaitEnabled(selector, chromedp.ByQuery), chromedp.Click(selector, chromedp.ByQuery))
+	// A person scrolls what is behind the bar at the top into view.
+	center := chromedp.Evaluate(fmt.Sprintf(`document.querySelector(%q)?.scrollIntoView({ block: "center" })`, selector), nil)
+	b.run(t, "click "+selector, chromedp.WaitEnabled(selector, chromedp.ByQuery), center, chromedp.Click(selector, chromedp.ByQuery))
 }
 
 // fill types into an empty field.

@@ -26,7 +26,11 @@ test("typed text is recognized", () => {
     ["status:failed,expired", { status: ["FAILED", "EXPIRED"] }],
     ["failed campaign=spring sender:demo", { status: ["FAILED"], labels: [{ name: "campaign", value: "spring" }], sender: "demo" }],
     ["code:131026 category:recipient", { code: 131026, category: "recipient" }],
-    ["code:many", { key: "code:many" }],
+    ["code:many", { invalid: "“many” is not an error code; use a number such as 131026." }],
+    ["priority:high", { invalid: "There is no priority “high”; priorities are otp, transactional, bulk." }],
+    ["label:spring", { invalid: "“spring” is not a label; use label:name=value." }],
+    ["canceled", { status: ["CANCELLED"] }],
+    ["status:canceled,dead-lettered", { status: ["CANCELLED", "DEAD_LETTERED"] }],
     ["type:template template:hello_world priority:otp", { type: "TEMPLATE", template: "hello_world", priority: "OTP" }],
     [`key:${id}`, { key: id }],
     ["key:+14155550101", { key: "+14155550101" }],
@@ -46,6 +50,14 @@ test("filters can be converted to a link and back", () => {
 
 test("unknown parts of a link are ignored", () => {
   assert.deepEqual(fromQuery(new URLSearchParams("status=NONE&status=READ&type=FAX&code=x&page=1")), { status: ["READ"] });
+});
+
+test("an unknown value of a named filter is reported, and is no idempotency key", () => {
+  for (const typed of ["type:foo", "status:gone", "sender:demo status:failed,gone"]) {
+    const { invalid, key } = recognize(typed);
+    assert.ok(invalid?.startsWith("There is no "), typed);
+    assert.equal(key, undefined, typed);
+  }
 });
 
 test("the recognized filters are described", () => {

@@ -15,6 +15,8 @@ export interface Filters {
   category?: string;
   code?: number;
   overdue?: boolean;
+  /** What is wrong with a part that names a filter. Such filters find nothing. */
+  invalid?: string;
 }
 
 export const statuses = [
@@ -37,7 +39,13 @@ function isPhone(text: string): boolean {
 }
 
 const enumName = (text: string): string => text.trim().toUpperCase().replaceAll(/[\s-]+/g, "_");
-const statusNamed = (text: string): string | undefined => statuses.find(s => s === enumName(text) || s.replace("_", "") === enumName(text));
+const spellings: Record<string, string> = { CANCELED: "CANCELLED" };
+const statusNamed = (text: string): string | undefined => {
+  const name = spellings[enumName(text)] ?? enumName(text);
+  return statuses.find(s => s === name || s.replace("_", "") === name);
+};
+
+const listed = (names: readonly string[]): string => names.map(name => name.toLowerCase().replaceAll("_", " ")).join(", ");
 
 const unquoted = (text: string): string => text.replace(/^"(.*)"$/, "$1");
 
@@ -74,16 +82,28 @@ function take(found: Filters, part: string): boolean {
       case "sender": found.sender = value; return true;
       case "template": found.template = value; return true;
       case "category": found.category = value; return true;
-      case "type": if (!types.some(t => t === enumName(value))) return false; found.type = enumName(value); return true;
-      case "priority": if (!priorities.some(p => p === enumName(value))) return false; found.priority = enumName(value); return true;
-      case "code": if (!/^\d+$/.test(value)) return false; found.code = Number(value); return true;
-      case "label": return takeLabel(found, value);
-      case "status": {
-        const all = value.split(",").map(statusNamed);
-        if (all.includes(undefined)) return false;
-        found.status = [...(found.status ?? []), ...(all as string[])];
+      case "type":
+        if (types.some(t => t === enumName(value))) found.type = enumName(value);
+        else found.invalid = `There is no type “${value}”; types are ${listed(types)}.`;
         return true;
-      }
+      case "priority":
+        if (priorities.some(p => p === enumName(value))) found.priority = enumName(value);
+        else found.invalid = `There is no priority “${value}”; priorities are ${listed(priorities)}.`;
+        return true;
+      case "code":
+        if (/^\d+$/.test(value)) found.code = Number(value);
+        else found.invalid = `“${value}” is not an error code; use a number such as 131026.`;
+        return true;
+      case "label":
+        if (!takeLabel(found, value)) found.invalid = `“${value}” is not a label; use label:name=value.`;
+        return true;
+      case "status":
+        for (const name of value.split(",")) {
+          const status = statusNamed(name);
+          if (status) found.status = [...(found.status ?? []), status];
+          else found.invalid = `There is no status “${name}”; statuses are ${listed(statuses)}.`;
+        }
+        return true;
     }
   }
   if (/^overdue$/i.test(part)) found.overdue = true;

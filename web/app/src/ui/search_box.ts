@@ -14,14 +14,15 @@ export const focusSearch = (): void => {
 };
 
 export function searchBox(): VNode {
-  const found = describe(recognize(typed));
+  const { invalid, ...filters } = recognize(typed);
+  const found = describe(filters);
   return h("form", {
     class: "search", role: "search",
     onsubmit: (event: Event) => {
       event.preventDefault();
       const box = document.getElementById("search") as HTMLInputElement;
       const filters = recognize(box.value); // the current value, which may not be drawn yet
-      if (describe(filters).length === 0) return;
+      if (filters.invalid || describe(filters).length === 0) return;
       go(filters.id ? link(["messages", filters.id]) : link(["messages"], toQuery(filters)));
       typed = box.value = "";
       refresh();
@@ -44,6 +45,6 @@ export function searchBox(): VNode {
   }),
   h("kbd", { "aria-hidden": "true" }, "/"),
   h("p", { id: "search-hint", class: focused ? "search-hint" : "unseen", role: "status" },
-    found.length > 0 ? ["Press Enter to search for ", h("strong", null, found.join(", ")), "."]
+    invalid ? h("strong", null, invalid) : found.length > 0 ? ["Press Enter to search for ", h("strong", null, found.join(", ")), "."]
       : "Combine terms: failed campaign=spring. Or name the fields: sender:demo code:131026 template:hello key:order-7."));
 }

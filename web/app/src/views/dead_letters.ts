@@ -13,6 +13,24 @@ type Page = DeadLettersData["deadLetters"];
 const pageSize = 50;
 const every = 3000;
 
+/** Converts the texts of the filters to a filter, or says which of them has no meaning. */
+function understand({ sender, category, code, label }: Record<"sender" | "category" | "code" | "label", string>):
+{ filter: DeadLetterFilter; invalid: string } {
+  const [name, ...value] = label.split("=");
+  const filter: DeadLetterFilter = {
+    ...(sender ? { senderId: sender } : {}), ...(category ? { category } : {}), ...(code ? { code: Number(code) } : {}),
+    ...(label ? { label: { name: name!.trim(), value: value.join("=").trim() } } : {}),
+  };
+  const invalid = code && !/^\d+$/.test(code) ? `“${code}” is not an error code. Enter a number such as 131000.`
+    : label && (!filter.label!.name || value.length === 0) ? `“${label}” is not a label. Enter name=value.` : "";
+  return { filter, invalid };
+}
+
+/** Describes a filter, for the count and for what a decision is about. */
+const describe = ({ senderId, category, code, label }: DeadLetterFilter): string => [
+  senderId && `sender ${senderId}`, category && words(category), code !== undefined && `code ${code}`,
+  label && `label ${label.name}=${label.value}`].filter(Boolean).join(", ");
+
 export function deadLetters(route: Route): View {
   let sender = "", category = "", code = "", label = "";
   let page: Page | null = null, cursors: (string | null)[] = [null], fault = "";
@@ -30,18 +48,16 @@ export function deadLetters(route: Route): View {
     stop = poll(every, load);
   }
 
-  const filter = (): DeadLetterFilter => {
-    const [name, ...value] = label.split("=");
-    return {
-      ...(sender ? { senderId: sender } : {}), ...(category ? { category } : {}), ...(/^\d+$/.test(code) ? { code: Number(code) } : {}),
-      ...(name && value.length > 0 ? { label: { name, value: value.join("=") } } : {}),
-    };
-  };
-
   async function load(): Promise<void> {
     const mine = ++round;
+    const { filter, invalid } = understand({ sender, category, code, label });
+    if (invalid) { // it selects nothing, rather than everything
+      [page, fault] = [null, invalid];
+      refresh();
+      return;
+    }
     try {
-      const answer = await ask(DeadLetters, { filter: filter(), first: pageSize, after: cursors.at(-1) ?? null });
+      const answer = await ask(DeadLetters, { filter, first: pageSize, after: cursors.at(-1) ?? null });
       if (mine !== round) return;
       page = answer.deadLetters;
       fault = "";
@@ -68,22 +84,22 @@ export function deadLetters(route: Route): View {
   return { title: "Dead letters", stop: () => stop(), moved: read, render };
 
   function render(): VNode {
-    const described = [sender && `sender ${sender}`, category && words(category), code && `code ${code}`,
-      label && `label ${label}`].filter(Boolean).join(", ");
+    const { filter, invalid } = understand({ sender, category, code, label });
+    const described = describe(filter);
     return h("div", { class: "board" },
       h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
         choose("Sender", sender, senderChoices("all"), value => setQuery({ sender: value })),
         input("Code", code, "131000", "numeric", value => setQuery({ code: value })),
         input("Label", label, "name=value", "text", value => setQuery({ label: value })),
-        described ? h("a", { class: "clear", href: "#/dead-letters" }, "Clear all") : null),
+        described || invalid ? h("a", { class: "clear", href: "#/dead-letters" }, "Clear all") : null),
       card(["Dead letters ", page
         ? h("span", { class: "quiet", id: "dead-count" }, described ? `${count(page.totalCount)} with ${described}` : count(page.totalCount))
         : null],
         { id: "dead-letters", class: "wide" }, null,
         categories(),
         fault ? h("p", { class: "error", role: "alert" }, fault) : null,
-        page === null ? quiet("Loading…") : page.edges.length === 0 ? empty(described)
-          : [selection(page, described), rows(page), pager(page)]));
+        invalid ? null : page === null ? quiet("Loading…") : page.edges.length === 0 ? empty(described)
+          : [selection(page, filter), rows(page), pager(page)]));
   }
 
   function input(name: string, value: string, placeholder: string, mode: string, onchange: (value: string) => void): VNode {
@@ -109,9 +125,9 @@ export function deadLetters(route: Route): View {
       }, words(name), h("strong", null, count(n)))));
   }
 
-  function selection({ totalCount, edges }: Page, described: string): VNode {
-    const chosen = all ? totalCount : ticked.size;
-    const input = all ? { filter: filter() } : { ids: [...ticked] };
+  function selection({ totalCount, edges }: Page, filter: DeadLetterFilter): VNode {
+    const chosen = all ? totalCount : ticked.size, described = describe(filter);
+    const input = all ? { filter } : { ids: [...ticked] };
     const what = all ? described ? `All dead letters with ${described}.` : "All dead letters." : "The selected dead letters.";
     const reason = forbidden(Requeue, "Requeueing") ?? forbidden(Discard, "Discarding");
     const shown = edges.map(({ node }) => node.message.id);

@@ -92,7 +92,7 @@ function page(m: Message, changed: () => void): VNode {
       ["Overdue since", m.overdueSince && [chip("overdue", "warn"), " ", time(m.overdueSince)]],
       ["Delivered", m.deliveredAt && time(m.deliveredAt, "seconds")],
       ["Read", m.readAt && time(m.readAt, "seconds")],
-      ["Lost response", m.onAmbiguous === "RESEND" ? "sent again" : "becomes a dead letter"],
+      ["If a response is lost", m.onAmbiguous === "RESEND" ? "send again" : "make it a dead letter"],
       ["Idempotency key", m.idempotencyKey && mono(m.idempotencyKey)],
       ["WhatsApp ID", m.whatsappId && mono(m.whatsappId)],
       ["Reply to", m.replyTo && mono(m.replyTo)],

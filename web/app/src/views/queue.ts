@@ -1,7 +1,7 @@
 // The form that queues a message.
 import { ask, messageOf, Refused, ServerAway } from "../api/client.ts";
 import { Queue, type MessageContentInput, type QueueMessageInput } from "../api/operations.ts";
-import { shortId } from "../lib/format.ts";
+import { count, shortId } from "../lib/format.ts";
 import { isUserId } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
 import { forbidden, refresh, state } from "../state.ts";
@@ -12,6 +12,9 @@ type Kind = "text" | "template" | "other";
 
 /** The maximum number of times that an input is queued while Waypost is overloaded. */
 const maxTries = 5;
+
+/** The maximum length of a text in characters, by WhatsApp. A browser that enforced it would cut a longer text silently. */
+const maxText = 4096;
 
 /** An input with an unknown outcome, and its key, so that pressing the button again sends nothing twice. */
 let pending: { content: string; key: string } | null = null;
@@ -80,7 +83,7 @@ export function queue(route: Route): View {
             h("div", { class: "row" },
               field("Lane", h("select", { name: "priority" },
                 options([["OTP", "OTP"], ["TRANSACTIONAL", "transactional"], ["BULK", "bulk"]], "TRANSACTIONAL"))),
-              field("Lost response", h("select", { name: "onAmbiguous" },
+              field("If a response is lost", h("select", { name: "onAmbiguous" },
                 options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], "RESEND")))),
             h("details", null, h("summary", null, "Schedule, labels, and key"),
               h("div", { class: "row" },
@@ -106,7 +109,7 @@ export function queue(route: Route): View {
 function content(kind: Kind): Child {
   switch (kind) {
     case "text":
-      return field("Text", h("textarea", { name: "body", rows: 4, maxlength: 4096, required: true }));
+      return field("Text", h("textarea", { name: "body", rows: 4, required: true }));
     case "template":
       return [
         h("div", { class: "row", key: "template" },
@@ -153,9 +156,17 @@ function read(held: Record<string, string>, kind: Kind): QueueMessageInput {
 }
 
 function contentOf(held: Record<string, string>, kind: Kind): MessageContentInput {
-  if (kind === "text") return { text: { body: held.body ?? "" } };
+  if (kind === "text") {
+    const body = held.body ?? "", length = [...body].length;
+    if (length > maxText) throw new WrongField("body", `The text has ${count(length)} characters; WhatsApp accepts ${count(maxText)}.`);
+    return { text: { body } };
+  }
   if (kind === "template") {
-    const parameters = (held.variables ?? "").split("\n").map(line => line.trim()).filter(Boolean).map(text => ({ type: "text", text }));
+    const lines = (held.variables ?? "").trimEnd().split("\n").map(line => line.trim());
+    const blank = lines.indexOf("");
+    // Without it, the values after it would move to other variables.
+    if (blank >= 0 && lines.length > 1) throw new WrongField("variables", `Variable {{${blank + 1}}} is blank; WhatsApp needs a value for each.`);
+    const parameters = lines.filter(Boolean).map(text => ({ type: "text", text }));
     return { template: { name: held.name ?? "", language: held.language ?? "",
       ...(parameters.length > 0 ? { components: [{ type: "BODY", parameters }] } : {}) } };
   }
