@@ -47,6 +47,7 @@ func TestUpgradeMovesScheduledMessagesToTheStartOfTheirSecond(t *testing.T) {
 	b.now = list[0].message.SendAt
 	b.append(event.MessageStream(list[0].id), attempt(1, 2))
 	b.project()
+	b.downTo(36)
 	for _, sql := range []string{
 		`UPDATE work_item w SET send_at = date_trunc('second', m.send_at + interval '999999 us') FROM message m WHERE m.id = w.message_id`,
 		`DELETE FROM work_count`,
@@ -65,6 +66,18 @@ func TestUpgradeMovesScheduledMessagesToTheStartOfTheirSecond(t *testing.T) {
 			WHERE i.message_id = $1`, h.id).Scan(&got, &count))
 		if want := h.message.SendAt.Truncate(time.Second); !got.Equal(want) || count != 1 {
 			t.Errorf("a message with sendAt %s is due from %s, counted %d times, want %s", h.message.SendAt, got, count, want)
+		}
+	}
+}
+
+// downTo reverts the migrations of the read model after a version.
+func (b *bundle) downTo(version int64) {
+	b.tb.Helper()
+	list, err := postgres.Status(b.ctx, b.url)
+	must(b.tb, err)
+	for _, m := range list {
+		if m.Set == "readmodel" && m.Version > version {
+			must(b.tb, postgres.Down(b.ctx, b.url, false))
 		}
 	}
 }
