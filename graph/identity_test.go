@@ -78,12 +78,12 @@ func (r *history) step(round int) {
 	}
 }
 
-func (r *history) say(format string, args ...any) {
+func (r *history) sayf(format string, args ...any) {
 	r.done = append(r.done, fmt.Sprintf(format, args...))
 }
 
 func (r *history) queueTo(id string) {
-	r.say("queue to %s", id)
+	r.sayf("queue to %s", id)
 	member := "to"
 	if !strings.HasPrefix(id, "+") {
 		member = "toUserId"
@@ -97,22 +97,22 @@ func (r *history) queueTo(id string) {
 
 // receive delivers a message from an ID, and from a second one if it is not empty.
 func (r *history) receive(id string, more ...string) {
-	r.say("receive from %s", id)
+	r.sayf("receive from %s", id)
 	wamid := "wamid." + newID().String()
-	from := ""
+	var from strings.Builder
 	for _, id := range append(more, id) {
 		if number, ok := strings.CutPrefix(id, "+"); ok {
-			from += fmt.Sprintf(`,"from":%q`, number)
+			fmt.Fprintf(&from, `,"from":%q`, number)
 		} else {
-			from += fmt.Sprintf(`,"from_user_id":%q`, id)
+			fmt.Fprintf(&from, `,"from_user_id":%q`, id)
 		}
 	}
-	r.post(fmt.Sprintf(`"messages":[{"id":%q,"type":"text","timestamp":"1793000100","text":{"body":"Hi"}%s}]`, wamid, from))
+	r.post(fmt.Sprintf(`"messages":[{"id":%q,"type":"text","timestamp":"1793000100","text":{"body":"Hi"}%s}]`, wamid, from.String()))
 	r.kept = append(r.kept, &trace{id: id, stream: event.InboundStream("1001"), event: inbound.EventID("inbound", "1001", wamid)})
 }
 
 func (r *history) link(a, b string) {
-	r.say("link %s and %s", a, b)
+	r.sayf("link %s and %s", a, b)
 	if strings.HasPrefix(a, "+") {
 		r.receive(a, b)
 	} else {
@@ -135,7 +135,7 @@ func (r *history) post(items string) {
 }
 
 func (r *history) erase(id string) {
-	r.say("erase %s", id)
+	r.sayf("erase %s", id)
 	member := "to"
 	if !strings.HasPrefix(id, "+") {
 		member = "toUserId"

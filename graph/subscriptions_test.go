@@ -38,6 +38,7 @@ func TestSubscribersOfAFieldShareItsFeed(t *testing.T) {
 	opts := p.options
 	opts.Log = log
 	p.serve(opts)
+	webhooks := p.webhooks()
 	fields := map[string]struct {
 		query   string
 		trigger func(n int)
@@ -46,6 +47,9 @@ func TestSubscribersOfAFieldShareItsFeed(t *testing.T) {
 		"messageEvents":  {`subscription { messageEvents { cursor } }`, func(n int) { p.queue(fmt.Sprint("events-", n)) }},
 		"alerts":         {`subscription { alerts { cursor } }`, func(n int) { p.raise(fmt.Sprint("rule-", n), "acme", alert.Critical) }},
 		"metrics":        {`subscription { metrics { at } }`, func(int) {}},
+		"inboundMessages": {`subscription { inboundMessages { cursor } }`, func(n int) {
+			p.deliver(webhooks, inboundTo("1001", fmt.Sprint("wamid.", n), "14155550102", "hello"))
+		}},
 	}
 	for _, f := range served(t).Subscription.Fields {
 		c, ok := fields[f.Name]

@@ -106,6 +106,7 @@ func (f *foldedMessage) messageRow() rowValues {
 		row["retry_at"] = orNull(m.DueAt)
 	case message.StatusSent:
 		row["deliver_by"] = orNull(m.DueAt)
+	default: // DueAt means something else, or nothing
 	}
 	if m.Failure != nil {
 		row["failure"] = asJSONColumn(query.MessageFailure{Failure: m.Failure.Failure, At: m.Failure.At})

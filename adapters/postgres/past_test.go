@@ -35,6 +35,9 @@ func ledgerOf(histories []*history, asOf time.Time) query.Ledger {
 		if m.SentTwice {
 			l.SentTwice++
 		}
+		if !m.OverdueSince.IsZero() {
+			l.Overdue++
+		}
 	}
 	return l
 }

@@ -188,6 +188,7 @@ func (row *messageRow) apply(r event.Recorded, e message.Event) {
 		row.RetryAt = timeOrNil(m.DueAt)
 	case message.StatusSent:
 		row.deliverBy = timeOrNil(m.DueAt)
+	default: // DueAt means something else, or nothing
 	}
 	if m.Failure != nil {
 		row.Failure = &query.MessageFailure{Failure: m.Failure.Failure, At: m.Failure.At}

@@ -41,11 +41,11 @@ func scanWork(rows pgx.Rows) (*work.Item, event.Position, error) {
 // it was called.
 func stateRank(s work.State) int16 {
 	switch s {
-	case work.Ready:
 	case work.Calling:
 		return 1
 	case work.Unsettled:
 		return 2
+	case work.Ready, work.Undelivered: // an undelivered message has no row
 	}
 	return 0
 }

@@ -105,7 +105,7 @@ func userIDOf(id text) string {
 // linkContacts adds the links in the contacts of a value.
 func linkContacts(d *webhook.Delivery, account string, v *items) {
 	for _, c := range v.Contacts {
-		link(d, account, identity.FromWebhook, time.Time{}, c.person.names())
+		link(d, account, identity.FromWebhook, time.Time{}, c.names())
 	}
 }
 
@@ -146,7 +146,7 @@ func linkChange(d *webhook.Delivery, account string, o *messageObject, before id
 	if json.Unmarshal(o.System, &s) != nil || s.Type != systemNumber && s.Type != systemUserID {
 		return // the message is kept
 	}
-	names := s.person.names()
+	names := s.names()
 	names.PreviousUserID, names.PreviousParentUserID = userIDOf(s.PreviousUserID), userIDOf(s.PreviousParentUserID)
 	if names.PreviousUserID == "" {
 		names.PreviousUserID = before.UserID

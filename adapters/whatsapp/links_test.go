@@ -25,8 +25,10 @@ func TestLinksInWebhooks(t *testing.T) {
 		"contacts":      {"messages", `"contacts":[{"profile":{"name":"Ada"},"wa_id":"` + ada + `","user_id":"` + adasUser + `"}]`, []identity.Names{both}},
 		"sender":        {"messages", `"messages":[{"id":"w","type":"text","from":"` + ada + `","from_user_id":"` + adasUser + `"}]`, []identity.Names{both}},
 		"hidden number": {"messages", `"contacts":[{"user_id":"` + bea + `"}],"messages":[{"id":"w","type":"text","from_user_id":"` + bea + `"}]`, nil},
-		"parent": {"messages", `"contacts":[{"user_id":"` + bea + `","parent_user_id":"` + parent + `"}]`,
-			[]identity.Names{{UserID: bea, ParentUserID: parent}}},
+		"parent": {
+			"messages", `"contacts":[{"user_id":"` + bea + `","parent_user_id":"` + parent + `"}]`,
+			[]identity.Names{{UserID: bea, ParentUserID: parent}},
+		},
 		"status": {"messages", `"statuses":[{"id":"w","status":"read","recipient_id":"` + ada + `","recipient_user_id":"` + adasUser + `"}]`, []identity.Names{both}},
 		"group": {"messages", `"statuses":[{"id":"w","status":"read","recipient_id":"120363000000000000","recipient_type":"group",
 			"recipient_user_id":"US.9","recipient_participant_id":"` + ada + `","recipient_participant_user_id":"` + adasUser + `"}]`, []identity.Names{both}},
@@ -37,22 +39,30 @@ func TestLinksInWebhooks(t *testing.T) {
 		}},
 		"user ID changed": {"messages", `"messages":[{"id":"w","type":"system","from_user_id":"GB.1","system":{
 			"type":"user_changed_user_id","user_id":"GB.2"}}]`, []identity.Names{{UserID: "GB.2", PreviousUserID: "GB.1"}}},
-		"user ID changed, with the number": {"messages", `"messages":[{"id":"w","type":"system","from":"` + ada + `","system":{
+		"user ID changed, with the number": {
+			"messages", `"messages":[{"id":"w","type":"system","from":"` + ada + `","system":{
 			"type":"user_changed_user_id","wa_id":"` + ada + `","user_id":"US.2","previous_user_id":"US.1"}}]`,
-			[]identity.Names{{Number: "+" + ada, UserID: "US.2", PreviousUserID: "US.1"}}},
-		"requested number": {"messages", `"messages":[{"id":"w","type":"contacts","from_user_id":"` + bea + `","contacts":[
+			[]identity.Names{{Number: "+" + ada, UserID: "US.2", PreviousUserID: "US.1"}},
+		},
+		"requested number": {
+			"messages", `"messages":[{"id":"w","type":"contacts","from_user_id":"` + bea + `","contacts":[
 			{"origin":"contact_request","phones":[{"phone":"+44 7700 900123","wa_id":"447700900123"}]}]}]`,
-			[]identity.Names{{Number: "+447700900123", UserID: bea}}},
-		"requested number, as the message says": {"messages", `"messages":[{"id":"w","type":"contacts","origin":"contact_request",
+			[]identity.Names{{Number: "+447700900123", UserID: bea}},
+		},
+		"requested number, as the message says": {
+			"messages", `"messages":[{"id":"w","type":"contacts","origin":"contact_request",
 			"from_user_id":"` + bea + `","contacts":[{"phones":[{"phone":"+44 7700 900123"}]}]}]`,
-			[]identity.Names{{Number: "+447700900123", UserID: bea}}},
+			[]identity.Names{{Number: "+447700900123", UserID: bea}},
+		},
 		"another person's card": {"messages", `"messages":[{"id":"w","type":"contacts","from_user_id":"` + bea + `","contacts":[
 			{"origin":"other","phones":[{"phone":"+1 202-555-0187","wa_id":"12025550187"}]}]}]`, nil},
 		"card without an origin": {"messages", `"messages":[{"id":"w","type":"contacts","from_user_id":"` + bea + `","contacts":[
 			{"phones":[{"wa_id":"12025550187"}]}]}]`, nil},
 		"choice": {"user_preferences", `"user_preferences":[{"wa_id":"` + ada + `","user_id":"` + adasUser + `","value":"stop"}]`, []identity.Names{both}},
-		"relayed change": {"user_id_update", `"user_id_update":[{"wa_id":"` + ada + `","user_id":{"previous":"US.1","current":"US.2"}}]`,
-			[]identity.Names{{Number: "+" + ada, UserID: "US.2", PreviousUserID: "US.1"}}},
+		"relayed change": {
+			"user_id_update", `"user_id_update":[{"wa_id":"` + ada + `","user_id":{"previous":"US.1","current":"US.2"}}]`,
+			[]identity.Names{{Number: "+" + ada, UserID: "US.2", PreviousUserID: "US.1"}},
+		},
 		"no IDs": {"messages", `"contacts":[{"wa_id":"ada","user_id":"us.1"},{"wa_id":1,"user_id":{}}]`, nil},
 	} {
 		body := fmt.Sprintf(`{"entry":[{"id":"100","changes":[{"field":%q,"value":{%s}}]}]}`, c.field, c.value)

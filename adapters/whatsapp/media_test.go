@@ -40,7 +40,7 @@ func TestMedia(t *testing.T) {
 		}
 		io.WriteString(w, "bytes")
 	}
-	foreign := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	foreign := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("a foreign host was asked for %s, with %q", r.URL, r.Header.Get("Authorization"))
 	})
 	for name, tc := range map[string]struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain/identity"
@@ -33,7 +34,7 @@ func personOf(ctx context.Context, log event.Log, links LinkReader, id string) (
 	}
 	// A link that is not projected can lead to an ID that the read model was not asked for.
 	asked := map[string]bool{id: true}
-	all := append(recent, stored...)
+	all := slices.Concat(recent, stored)
 	for {
 		names := identity.PersonOf(all, id)
 		grown := false

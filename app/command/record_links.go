@@ -78,7 +78,7 @@ func (h *RecordWebhook) recordLinks(ctx context.Context, links []webhook.Link, c
 			Event: identity.IdentityLinked{
 				BusinessAccountID: l.BusinessAccountID, Source: l.Source, At: l.At, Personal: l.Names,
 			},
-			Subject: event.Subject{People: l.Names.All(), Same: true},
+			Subject: event.Subject{People: l.All(), Same: true},
 		}})
 	}
 	if err := h.appendItems(ctx, items, cause); err != nil {

@@ -296,7 +296,9 @@ func TestHeldForQuality(t *testing.T) {
 		t.Error("a message is held that WhatsApp does not hold for its quality")
 	}
 	for _, e := range []message.Event{
-		message.Confirmed{Call: 1}, message.Delivered{Call: 1}, message.Read{Call: 1},
+		message.Confirmed{Call: 1},
+		message.Delivered{Call: 1},
+		message.Read{Call: 1},
 		message.Failed{Call: 1, Final: true, AfterAcceptance: true, Failure: message.Failure{Code: new(132015)}},
 	} {
 		if held(append(slices.Clone(accepted), e)...) {

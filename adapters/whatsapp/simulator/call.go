@@ -85,7 +85,7 @@ func (c *call) serve(at time.Duration, throttled bool) {
 		c.refuse(failure)
 	case c.request.isReceipt():
 		c.end(outcomeReceipt, http.StatusOK)
-		c.s.respond(c.w, c.r, http.StatusOK, []byte(`{"success":true}`))
+		c.s.respond(c.w, c.r, []byte(`{"success":true}`))
 	case f.fails:
 		c.refuse(errorOf(f.code))
 	case f.hangs || f.empty5xx:
@@ -240,7 +240,7 @@ func (c *call) answer(f *fate) {
 	} else {
 		c.end(outcomeAccepted, http.StatusOK)
 	}
-	c.s.respond(c.w, c.r, http.StatusOK, body)
+	c.s.respond(c.w, c.r, body)
 }
 
 func (c *call) refuse(e *apiError) {

@@ -85,7 +85,7 @@ func (s *Simulator) serveNode(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	s.respond(w, r, http.StatusOK, body)
+	s.respond(w, r, body)
 }
 
 func (s *Simulator) health(id string, set *settings) healthStatus {

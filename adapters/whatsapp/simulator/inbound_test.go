@@ -95,7 +95,7 @@ func TestScriptedInbound(t *testing.T) {
 	}
 	_, id, _ := strings.Cut(all, `"image":{"caption":"the receipt","id":"`)
 	id, _, _ = strings.Cut(id, `"`)
-	var about struct{ URL, ID, File_size, Mime_type string } //nolint:revive,staticcheck // as Meta names them
+	var about struct{ URL, ID, File_size, Mime_type string } //nolint:revive // as Meta names them
 	a := request(t, http.MethodGet, s.URL()+"/"+id, "token", "")
 	if err := json.Unmarshal(a.body, &about); err != nil || about.ID != id || about.File_size != "6" || about.Mime_type != "image/gif" {
 		t.Fatalf("%d %s: %v", a.status, a.body, err)

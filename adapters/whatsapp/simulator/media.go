@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -82,9 +83,7 @@ func (f sentFile) writing(apiURL string) writing {
 	object := map[string]any{
 		"id": f.id, "mime_type": f.file.mime, "sha256": base64.StdEncoding.EncodeToString(sum[:]), "url": fileURL(apiURL, f.id),
 	}
-	for name, value := range f.members {
-		object[name] = value
-	}
+	maps.Copy(object, f.members)
 	content, err := json.Marshal(map[string]any{"type": f.kind, f.kind: object})
 	if err != nil { // impossible: it was JSON, or is strings only
 		return textOf(err.Error())
@@ -108,7 +107,7 @@ func (s *Simulator) describeFile(w http.ResponseWriter, r *http.Request, id stri
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	s.respond(w, r, http.StatusOK, body)
+	s.respond(w, r, body)
 }
 
 // serveFile serves the bytes of a file, to callers with a valid access token.

@@ -350,9 +350,9 @@ func (s *Simulator) challenge(ctx context.Context) error {
 
 var jsonContent = []string{"application/json; charset=UTF-8"}
 
-// respond sends the response to an API call.
-func (s *Simulator) respond(w http.ResponseWriter, r *http.Request, status int, body []byte) {
-	s.writeTraced(w, r, status, body, s.trace())
+// respond sends the response to a successful API call.
+func (s *Simulator) respond(w http.ResponseWriter, r *http.Request, body []byte) {
+	s.writeTraced(w, r, http.StatusOK, body, s.trace())
 }
 
 func (s *Simulator) writeTraced(w http.ResponseWriter, r *http.Request, status int, body []byte, trace string) {

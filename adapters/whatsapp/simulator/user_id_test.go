@@ -3,6 +3,7 @@ package simulator_test
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/waypost/waypost/adapters/whatsapp/simulator"
@@ -29,7 +30,7 @@ func TestUserIDs(t *testing.T) {
 	hidden := last()
 	contains(t, hidden, fmt.Sprintf(`"contacts":[{"profile":{"name":"Ada Example"},"user_id":%q}]`, user))
 	contains(t, hidden, fmt.Sprintf(`"recipient_user_id":%q`, user))
-	if bytes.Contains([]byte(hidden), []byte(`"recipient_id"`)) {
+	if strings.Contains(hidden, `"recipient_id"`) {
 		t.Errorf("a number is reported: %s", hidden)
 	}
 	a = mustCall(t, s, textTo(to, "wp1:m2:1"))
@@ -63,7 +64,7 @@ func TestAUserIDInTo(t *testing.T) {
 
 func contains(t *testing.T, text, part string) {
 	t.Helper()
-	if !bytes.Contains([]byte(text), []byte(part)) {
+	if !strings.Contains(text, part) {
 		t.Errorf("%s is not in %s", part, text)
 	}
 }
