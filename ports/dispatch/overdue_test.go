@@ -66,8 +66,12 @@ func TestOverdueDeliveriesAreReportedOnceAndInTime(t *testing.T) {
 				w.dispatch(nil)
 				w.dispatch(func(o *dispatch.Options) { o.Messages = w.otherMessages() })
 				const within = 20 * time.Second
+				pairs := 500
+				if testing.Short() {
+					pairs = 50
+				}
 				var ids, plain []uuid.UUID
-				for n := range 500 {
+				for n := range pairs {
 					ids = append(ids, w.queue("acme", recipient(2*n), wanted(within)), w.queue("other", recipient(2*n+1), wanted(within)))
 				}
 				plain = append(plain, w.queue("acme", recipient(1000), nil))
