@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/domain"
@@ -65,7 +66,7 @@ func (n Names) users() []string {
 func distinct(ids []string) []string {
 	out := ids[:0:0]
 	for _, id := range ids {
-		if id != "" && !contains(out, id) {
+		if id != "" && !slices.Contains(out, id) {
 			out = append(out, id)
 		}
 	}

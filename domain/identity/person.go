@@ -7,8 +7,6 @@ import (
 	"time"
 )
 
-func contains(list []string, s string) bool { return slices.Contains(list, s) }
-
 // A Link is one IdentityLinked with its place in the event log.
 type Link struct {
 	Names
@@ -73,10 +71,10 @@ func (p *person) add(id string) {
 
 // follow adds the names that a link connects with an ID.
 func (p *person) follow(l Link, id string) {
-	if !contains(l.All(), id) {
+	if !slices.Contains(l.All(), id) {
 		return
 	}
-	if contains(l.numbers(), id) && !passedOn(p.links, l, id).IsZero() {
+	if slices.Contains(l.numbers(), id) && !passedOn(p.links, l, id).IsZero() {
 		return // the link is about the number's former owner
 	}
 	for _, user := range l.users() {
@@ -97,7 +95,7 @@ func passedOn(links []Link, l Link, number string) time.Time {
 	var since time.Time
 	for _, o := range links {
 		other := o.Account == l.Account && o.Number == number && o.UserID != "" && len(l.users()) > 0 &&
-			!slices.ContainsFunc(o.users(), func(u string) bool { return contains(l.users(), u) })
+			!slices.ContainsFunc(o.users(), func(u string) bool { return slices.Contains(l.users(), u) })
 		if other && o.compare(l) > 0 && (since.IsZero() || o.At.Before(since)) {
 			since = o.At
 		}
@@ -118,7 +116,7 @@ func NumberOf(links []Link, userID string) string {
 	for i := range links {
 		l := &links[i]
 		speaks := l.Number != "" || l.PreviousUserID != "" || l.PreviousNumber != ""
-		theirs := slices.ContainsFunc(l.users(), func(u string) bool { return contains(names, u) })
+		theirs := slices.ContainsFunc(l.users(), func(u string) bool { return slices.Contains(names, u) })
 		if speaks && theirs && (latest == nil || l.compare(*latest) > 0) {
 			latest = l
 		}
