@@ -61,6 +61,14 @@ func setup(tb testing.TB) *bench {
 	return &bench{tb: tb, ctx: ctx, pool: migrated(tb), url: server.URL(), clock: time.Now}
 }
 
+// stopClock makes the clock of the processes that start later move only when pass is called.
+func (b *bench) stopClock() (pass func(time.Duration)) {
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	var mu sync.Mutex
+	b.clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	return func(d time.Duration) { mu.Lock(); now = now.Add(d); mu.Unlock() }
+}
+
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func must(tb testing.TB, err error) {
@@ -309,10 +317,7 @@ func TestTheLogGoesOnWithoutPostgres(t *testing.T) {
 func TestKeysTakeUpDataForAGenerationAndAreDueThereafter(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
-	var mu sync.Mutex
-	b.clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
-	pass := func(d time.Duration) { mu.Lock(); now = now.Add(d); mu.Unlock() }
+	pass := b.stopClock()
 	const retention = 8 * time.Hour // generations of one hour
 	p := b.process(key('a'), retention, false)
 	first := b.append(p, "a", "first", about(anna))
@@ -475,10 +480,7 @@ func TestAKeyIsFoundBeforeItIsStored(t *testing.T) {
 func TestALinkIsKeptAsLongAsWhatItLeadsTo(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
-	var mu sync.Mutex
-	b.clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
-	pass := func(d time.Duration) { mu.Lock(); now = now.Add(d); mu.Unlock() }
+	pass := b.stopClock()
 	const retention, user = 8 * time.Hour, "US.1"
 	p := b.process(key('a'), retention, false)
 	link := b.append(p, "links", "link", event.Subject{People: []string{anna, user}, Same: true})
