@@ -1,25 +1,31 @@
 // Package web contains the files for browsers: the web UI at / and GraphiQL. Waypost serves
 // all of them itself, so that they work without internet access.
 //
-// The web UI is written in TypeScript without a framework, in app, and built by Vite into
-// page. The build is committed and embedded, so that Go is enough to build Waypost.
+// The web UI is written in TypeScript with Preact, in app, and built by Vite into page. The
+// build is committed and embedded, so that Go is enough to build Waypost.
 // `go generate ./web` rebuilds it where Node and npm are installed:
 //
-//   - app/operations.mjs checks the operations in app/src/graphql against the schema in
-//     ../graph and generates their types, so that the web UI requests only what is served
-//     and reads only fields that it has requested;
+//   - GraphQL Code Generator (app/codegen.mjs) checks the operations in app/src/graphql
+//     against the schema in ../graph and generates typed documents, so that the web UI
+//     requests only what is served and reads only fields that it has requested;
 //   - tsc checks the types, and node runs the tests of app/src/lib;
-//   - vite bundles app/src into page, unminified, so that its changes are readable.
+//   - vite bundles app/src and the libraries into page, unminified, so that its changes are
+//     readable, and with the libraries' licenses.
 //
 // `npm run dev` in app serves the sources, with a running `waypost demo` as the server.
 package web
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"io/fs"
 	"net/http"
+	"strings"
+	"sync"
+	"time"
 )
 
 //go:generate ./app/build
@@ -35,36 +41,70 @@ const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 // Page serves the web UI and its files, and the files of GraphiQL under /playground/.
 func Page() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", page())
-	mux.Handle("/playground/", http.FileServerFS(files))
+	page, playground := subdirectory("page"), subdirectory("playground")
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", pagePolicy)
+		page.ServeHTTP(w, r)
+	})
+	mux.Handle("/playground/", http.StripPrefix("/playground", playground))
 	return mux
 }
 
-// page serves the page directory. Files outside of it are not found.
-func page() http.Handler {
-	sub, err := fs.Sub(files, "page")
-	if err != nil {
-		return http.NotFoundHandler() // impossible: the directory is embedded
-	}
-	server, tag := http.FileServerFS(sub), `"`+digest(sub)+`"`
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", pagePolicy)
-		// Embedded files have no modification times. With the tag, a browser loads the new files
-		// together after an upgrade, and no file twice before it.
-		h.Set("Cache-Control", "no-cache")
-		h.Set("ETag", tag)
-		server.ServeHTTP(w, r)
-	})
+// directory serves the files of a directory, compressed for browsers that accept it.
+type directory struct {
+	files fs.FS
+	// compressed returns the compressed content of the files by name, and a hash of all of
+	// them. It compresses them at the first call.
+	compressed func() (map[string][]byte, string)
 }
 
-// digest returns a hash of the content of a directory.
-func digest(dir fs.FS) string {
+func subdirectory(name string) *directory {
+	sub, err := fs.Sub(files, name)
+	if err != nil {
+		panic(err) // impossible: the directory is embedded
+	}
+	return &directory{files: sub, compressed: sync.OnceValues(func() (map[string][]byte, string) { return compress(sub) })}
+}
+
+func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	compressed, hash := d.compressed()
+	h := w.Header()
+	// Embedded files have no modification times. With the tag, a browser loads the new files
+	// together after an upgrade, and no file twice before it.
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept-Encoding")
+	name := strings.TrimPrefix(r.URL.Path, "/")
+	if name == "" {
+		name = "index.html"
+	}
+	content, ok := compressed[name]
+	if !ok || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("ETag", `"`+hash+`"`)
+		http.FileServerFS(d.files).ServeHTTP(w, r)
+		return
+	}
+	h.Set("ETag", `"`+hash+`-gzip"`)
+	h.Set("Content-Encoding", "gzip")
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+}
+
+// compress returns the compressed content of the files in a directory by name, and a hash of
+// their content.
+func compress(dir fs.FS) (compressed map[string][]byte, hash string) {
+	compressed = map[string][]byte{}
 	sum := sha256.New()
-	_ = fs.WalkDir(dir, ".", func(path string, _ fs.DirEntry, _ error) error {
-		content, _ := fs.ReadFile(dir, path) // a directory has no content
+	_ = fs.WalkDir(dir, ".", func(path string, entry fs.DirEntry, _ error) error {
+		if entry.IsDir() {
+			return nil
+		}
+		content, _ := fs.ReadFile(dir, path)
 		sum.Write(content)
+		var packed bytes.Buffer
+		w := gzip.NewWriter(&packed)
+		_, _ = w.Write(content) // a buffer doesn't fail
+		_ = w.Close()
+		compressed[path] = packed.Bytes()
 		return nil
 	})
-	return hex.EncodeToString(sum.Sum(nil)[:12])
+	return compressed, hex.EncodeToString(sum.Sum(nil)[:12])
 }

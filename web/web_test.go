@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -122,5 +124,52 @@ func TestPageIsNotSentTwice(t *testing.T) {
 	page.ServeHTTP(second, again)
 	if second.Code != http.StatusNotModified || second.Body.Len() != 0 {
 		t.Errorf("repeated with the tag: %d, %d bytes; want 304 and none", second.Code, second.Body.Len())
+	}
+}
+
+func TestPageIsCompressedForBrowsersThatAcceptIt(t *testing.T) {
+	t.Parallel()
+	page := web.Page()
+	for _, path := range []string{"/", "/app.js", "/style.css", "/playground/graphiql.min.js"} {
+		plain := httptest.NewRecorder()
+		page.ServeHTTP(plain, httptest.NewRequest(http.MethodGet, path, nil))
+		request := httptest.NewRequest(http.MethodGet, path, nil)
+		request.Header.Set("Accept-Encoding", "gzip, deflate, br")
+		compressed := httptest.NewRecorder()
+		page.ServeHTTP(compressed, request)
+		if got := compressed.Header().Get("Content-Encoding"); compressed.Code != http.StatusOK || got != "gzip" {
+			t.Fatalf("GET %s: %d, Content-Encoding %q; want 200 and gzip", path, compressed.Code, got)
+		}
+		if plain.Header().Get("ETag") == compressed.Header().Get("ETag") || compressed.Header().Get("Vary") != "Accept-Encoding" {
+			t.Errorf("GET %s: a cache could mix up the compressed file and the plain one", path)
+		}
+		if a, b := plain.Header().Get("Content-Type"), compressed.Header().Get("Content-Type"); a != b {
+			t.Errorf("GET %s: Content-Type %q, and %q if it is compressed", path, a, b)
+		}
+		content, err := gzip.NewReader(compressed.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(content); err != nil || !bytes.Equal(got, plain.Body.Bytes()) {
+			t.Errorf("GET %s: %d bytes compressed, %d plain: %v", path, len(got), plain.Body.Len(), err)
+		}
+	}
+}
+
+// The budget of what a browser loads before it shows the page.
+func TestPageIsSmall(t *testing.T) {
+	t.Parallel()
+	const budget = 150_000
+	page, total := web.Page(), 0
+	for _, path := range []string{"/", "/app.js", "/style.css", "/icon.svg"} {
+		request := httptest.NewRequest(http.MethodGet, path, nil)
+		request.Header.Set("Accept-Encoding", "gzip")
+		w := httptest.NewRecorder()
+		page.ServeHTTP(w, request)
+		total += w.Body.Len()
+	}
+	t.Logf("the page has %d bytes, compressed", total)
+	if total > budget {
+		t.Errorf("the page has %d bytes, compressed; want at most %d", total, budget)
 	}
 }

@@ -14,6 +14,7 @@ export default defineConfig({
     minify: false,
     cssMinify: false,
     modulePreload: false,
+    license: { fileName: "licenses.md" }, // of the libraries in app.js
     rolldownOptions: {
       output: { entryFileNames: "app.js", assetFileNames: "style[extname]", codeSplitting: false },
     },

@@ -1,3 +1,1466 @@
+// node_modules/preact/dist/preact.mjs
+var n$1;
+var t$2;
+var r$2;
+var u$2;
+var i$2;
+var f$2;
+var o$2;
+var e$2;
+var l$2;
+var c$2;
+var a$2;
+var h$4 = Symbol.for("pv");
+var p$3 = {};
+var y$3 = [];
+var v$2 = /^m(i|n|o|s|text|space)$/;
+var w$3 = Array.isArray;
+var d$2 = y$3.slice;
+var _$2 = Object.assign;
+function g$3(n) {
+	n && n.parentNode && n.remove();
+}
+function k$2(n, t, r) {
+	var u, i, f, o = {}, e = arguments.length;
+	for (f in t) "key" == f ? u = t[f] : "ref" == f && "function" != typeof n ? i = t[f] : o[f] = t[f];
+	return e > 2 && (o.children = e > 3 ? d$2.call(arguments, 2) : r), m$3(n, o, u, i, null);
+}
+function m$3(r, u, i, f, o) {
+	var e = {
+		type: r,
+		props: u,
+		key: i,
+		ref: f,
+		__k: null,
+		__: null,
+		__b: 0,
+		__e: null,
+		__c: null,
+		constructor: h$4,
+		__v: o || ++t$2,
+		__i: -1,
+		__u: 0
+	};
+	return !o && n$1.vnode && n$1.vnode(e), e;
+}
+function $(n) {
+	return n.children;
+}
+function x$1(n, t) {
+	this.props = n, this.context = t, this.__g = 0;
+}
+function S$1(n, t) {
+	if (null == t) return n.__ && S$1(n.__, n.__i + 1);
+	for (var r; t < n.__k.length; t++) if ((r = n.__k[t]) && r.__e) return r.__e;
+	return "function" != typeof n.type || n.props.__P ? null : S$1(n);
+}
+function C$1(t) {
+	var r, u = t.__v, i = u.__e, f = [], o = [], e = t.__P;
+	e && ((r = _$2({ constructor: h$4 }, u)).__v = u.__v + 1, n$1.vnode && n$1.vnode(r), z$1(e, r, u, t.__n, e.namespaceURI, 32 & u.__u ? [i] : null, f, i || S$1(u), 32 & u.__u, o), r.__v = u.__v, r.__.__k[r.__i] = r, E$1(f, r, o), u.__ = u.__e = null, r.__e != i && j$1(r));
+}
+function j$1(n) {
+	if ((n = n.__) && n.__c && !n.props.__P) return n.__e = null, n.__k.some(function(t) {
+		return t && (n.__e = t.__e);
+	}), j$1(n);
+}
+function L(t) {
+	(8 & t.__g || (t.__g |= 8, u$2.push(t), f$2++)) && i$2 == n$1.debounceRendering || ((i$2 = n$1.debounceRendering) || queueMicrotask)(H);
+}
+function H() {
+	try {
+		for (var n, t = 1; u$2.length;) u$2.length > t && u$2.sort(o$2), n = u$2.shift(), t = u$2.length, 8 & n.__g && C$1(n);
+	} finally {
+		(f$2 = u$2.length) && (i$2 || queueMicrotask)(H);
+	}
+}
+function I(n, t, r, u, i, f, o, e, l, c, a) {
+	var s, h, v, w, d, _, g = u.__k || y$3, k = t.length;
+	for (l = q(r, t, g, l, k), s = 0; s < k; s++) null != (v = r.__k[s]) && (h = ~v.__i && g[v.__i] || p$3, v.__i = s, _ = z$1(n, v, h, i, f, o, e, l, c, a), w = v.__e, (h.ref != v.ref || 8 & h.__u) && (h.ref && G(h.ref, null, v, h), v.ref && a.push(v.ref, v.__c || w, v)), d = d || w, 4 & v.__u ? (l = A$2(v, l, n, !h.__v), h.__e && (h.__e = null)) : "function" == typeof v.type && void 0 !== _ ? l = _ : w && (l = w.nextSibling), v.__u &= -21);
+	return r.__e = d, l;
+}
+function q(n, t, r, u, i) {
+	var f, o, e, l, c, a, s, p, y, v = r.length, d = v, _ = 0, g = 0, k = n.__k = Array(i);
+	for (f = 0; f < i; f++) null != (o = t[f]) && "boolean" != typeof o && "function" != typeof o ? ("object" != typeof o || o.constructor === String ? o = k[f] = m$3(null, o) : w$3(o) ? o = k[f] = m$3($, { children: o }) : o.constructor === h$4 && o.__b ? o = k[f] = m$3(o.type, o.props, o.key, o.ref, o.__v) : k[f] = o, l = f + _, o.__ = n, o.__b = n.__b + 1, e = null, ~(c = o.__i = P(o, r, l, d)) && (d--, (e = r[c]) && (e.__u |= 2)), e && e.__v ? (o.__u |= 16, c == l - 1 ? _-- : c == l + 1 ? _++ : c != l && (c > l ? _-- : _++, g = 1)) : (~c || (i > v ? _-- : i < v && _++), "function" != typeof o.type && (o.__u |= 4))) : k[f] = null;
+	if (g) {
+		for (a = [], s = [], f = 0; f < i; f++) if ((o = k[f]) && 16 & o.__u) {
+			for (_ = 0, p = a.length; _ < p;) a[y = _ + p >> 1] < o.__i ? _ = y + 1 : p = y;
+			a[_] = o.__i, s[f] = _ + 1;
+		}
+		for (_ = a.length; f--;) s[f] && (s[f] == _ ? _-- : k[f].__u |= 4);
+	}
+	if (d) for (f = 0; f < v; f++) !(e = r[f]) || 2 & e.__u || (e.__e == u && (u = S$1(e)), J(e, e));
+	return u;
+}
+function A$2(n, t, r, u) {
+	var i, f, o, e;
+	if ("function" == typeof n.type) {
+		if (n.props.__P) return t;
+		if (i = n.__k) for (f = 0; f < i.length; f++) i[f] && (i[f].__ = n, t = A$2(i[f], t, r, !1));
+		return t;
+	}
+	for (t && !t.parentNode && (t = S$1(n)) && !t.parentNode && (t = null), o = n.__e, e = t; e && 8 == e.nodeType;) e = e.nextSibling;
+	for (o != e && (!u && r.moveBefore && o.parentNode ? r.moveBefore(o, t) : r.insertBefore(o, t || null)), t = o; (t = t && t.nextSibling) && 8 == t.nodeType && !t.data.startsWith("$s"););
+	return t;
+}
+function P(n, t, r, u) {
+	var i, f = n.key, o = n.type, e = t[r], l = e && !(2 & e.__u);
+	if (null === e && null == f || l && f == e.key && o == e.type) return r;
+	if (u > (l ? 1 : 0)) {
+		for (i = r - 1; i >= 0; i--) if ((e = t[i]) && !(2 & e.__u) && f == e.key && o == e.type) return i;
+		for (i = r + 1; i < t.length; i++) if ((e = t[i]) && !(2 & e.__u) && f == e.key && o == e.type) return i;
+	}
+	return -1;
+}
+function T$1(n, t, r) {
+	r ??= "", "-" == t[0] ? n.setProperty(t, r) : n[t] = r;
+}
+function N(n, t, r, u, i) {
+	var f, o;
+	if ("style" == t) if ("string" == typeof r) n.style.cssText = r;
+	else {
+		if ("string" == typeof u && (n.style.cssText = u = ""), u) for (t in u) r && t in r || T$1(n.style, t);
+		if (r) for (t in r) u && r[t] == u[t] || T$1(n.style, t, r[t]);
+	}
+	else if ("o" == t[0] && "n" == t[1]) "function" != typeof r && (r = null), "function" != typeof u && (u = null), (n.__e || (n.__e = {}))[t] = r, r && u || (o = a$2[t] || (a$2[t] = V(t)), (n.__a || (n.__a = {}))[t] = c$2, f = t != (t = t.replace(l$2, "$1")), (t = t.slice(2))[0] < "a" && (t = t.toLowerCase()), r ? n.addEventListener(t, o, f) : n.removeEventListener(t, o, f));
+	else {
+		if ("http://www.w3.org/2000/svg" == i) t = t.replace(/xlink(H|:h)/, "h").replace(/sName$/, "s");
+		else if ("width" != t && "height" != t && "href" != t && "list" != t && "form" != t && "tabIndex" != t && "download" != t && "rowSpan" != t && "colSpan" != t && "role" != t && "popover" != t && t in n) try {
+			n[t] = null == r ? "" : r;
+			return;
+		} catch (n) {}
+		if ("function" == typeof r) return;
+		null == r || !1 === r && "-" != t[4] ? n.removeAttribute(t) : n.setAttribute(t, "popover" == t && 1 == r ? "" : r);
+	}
+}
+function V(t) {
+	return function(r) {
+		var u = this.__e;
+		if (u) {
+			if (u = u[t], null == r[e$2]) r[e$2] = c$2++;
+			else if (r[e$2] < this.__a[t]) return;
+			return u(n$1.event ? n$1.event(r) : r);
+		}
+	};
+}
+function z$1(t, r, u, i, f, o, e, l, c, a) {
+	var s, p, v, d, k, b, m, M, C, j, L, H, q, A, O, P, T, N, V = r.type;
+	if (r.constructor !== h$4) return null;
+	128 & u.__u && (c = 32 & u.__u, s = u.__c.__z) && (r.__u |= c, p = o = [], 8 == s.nodeType ? l = B$1(s, o) : o.push(s), l = o[0] || l), (s = n$1.__b) && s(r);
+	n: if ("function" == typeof V) {
+		v = e.length;
+		try {
+			if (M = r.props, C = (s = V.prototype) && s.render, j = (s = V.contextType) && i[s.__c], L = s ? j ? j.props.value : s.__ : i, (d = u.__c) ? (r.__c = d, 2 & d.__g && (d.__g |= 1)) : (C ? r.__c = d = new V(M, L) : (r.__c = d = new x$1(M, L), d.constructor = V, d.render = K), j && j.sub(d), d.state || (d.state = {}), d.__n = i, d.__g |= 8, d.__h = [], d.__k = []), C && (d.__s || (d.__s = d.state), V.getDerivedStateFromProps && (d.__s == d.state && (d.__s = _$2({}, d.__s)), _$2(d.__s, V.getDerivedStateFromProps(M, d.__s)))), k = d.props, b = d.state, d.__v = r, u.__c) {
+				if (M !== k && C && !V.getDerivedStateFromProps && d.componentWillReceiveProps && d.componentWillReceiveProps(M, L), r.__v == u.__v && !(8 & d.__g) || !(4 & d.__g) && d.shouldComponentUpdate && !1 === d.shouldComponentUpdate(M, d.__s, L)) {
+					r.__v != u.__v && (d.props = M, d.state = d.__s, d.__g &= -9), r.__e = u.__e, r.__k = u.__k, r.__k.some(function(n) {
+						n && (n.__ = r);
+					}), y$3.push.apply(d.__h, d.__k), d.__k = [], d.__h.length && e.push(d), l = S$1(u);
+					break n;
+				}
+				d.componentWillUpdate && d.componentWillUpdate(M, d.__s, L), C && d.componentDidUpdate && d.__h.push(function() {
+					d.componentDidUpdate(k, b, m);
+				});
+			} else C && !V.getDerivedStateFromProps && d.componentWillMount && d.componentWillMount(), C && d.componentDidMount && d.__h.push(d.componentDidMount);
+			d.context = L, d.props = M, d.__P = t, d.__g &= -5, H = n$1.__r, q = C ? 25 : 0;
+			do
+				d.__g &= -9, H && H(r), s = d.render(d.props, d.state = d.__s, d.context);
+			while (8 & d.__g && ++q < 25);
+			C && (y$3.push.apply(d.__h, d.__k), d.__k = []), d.state = d.__s, d.getChildContext && (i = _$2({}, i, d.getChildContext())), C && u.__c && d.getSnapshotBeforeUpdate && (m = d.getSnapshotBeforeUpdate(k, b)), A = s && s.type === $ && null == s.key ? s.props.children : s, M.__P && (s = l, f = (t = M.__P).namespaceURI, c = o = null, u.props && u.props.__P != t && (u.__k.some(function(n) {
+				n && J(n, n);
+			}), u.__k = null), l = u.__k ? S$1(u, 0) : null), l = I(t, w$3(A) ? A : [A], r, u, i, f, o, e, l, c, a), M.__P && (r.__e = null, l = s), r.__u &= -161, p && p.some(g$3), d.__h.length && e.push(d), 1 & d.__g && (d.__g &= -4);
+		} catch (t) {
+			if (e.length = v, r.__v = null, c || o) if (t && t.then) {
+				if (r.__u |= 128 | c, o) {
+					for (~(T = o.indexOf(l || void 0)) || (T = o.length); (N = o[T - 1]) && 8 == N.nodeType;) T--;
+					for (; T < o.length; T++) if (N = o[T]) if (o[T] = null, O) {
+						if (N == P) break;
+					} else {
+						if (8 != N.nodeType) break;
+						N.data.startsWith("$s") && (P = B$1(O = N));
+					}
+				}
+				if (!O) {
+					for (; l && 8 == l.nodeType && l.nextSibling;) l = l.nextSibling;
+					O = l;
+				}
+				(s = B$1(O = r.__c.__z || (r.__c.__z = O))) ? (r.__e = O, l = s) : r.__e = l, l = l && l.nextSibling;
+			} else o && o.some(g$3);
+			else r.__e = u.__e;
+			r.__k || (r.__k = u.__k || []), t && t.then || D$1(r), n$1.__e(t, r, u);
+		}
+	} else l = r.__e = F$2(u.__e, r, u, i, f, o, e, c, a, t);
+	return (s = n$1.diffed) && s(r), l;
+}
+function B$1(n, t) {
+	if (n && 8 == n.nodeType && n.data.startsWith("$s")) for (var r = 1; n = n.nextSibling;) {
+		if (8 == n.nodeType) {
+			if (n.data.startsWith("$s")) r++;
+			else if (n.data.startsWith("/$s") && !--r) return n;
+		}
+		t && t.push(n);
+	}
+}
+function D$1(n) {
+	n && (n.__c && (n.__c.__g |= 4), n.__k && n.__k.some(D$1));
+}
+function E$1(t, r, u) {
+	for (var i = 0; i < u.length;) G(u[i++], u[i++], u[i++]);
+	n$1.__c && n$1.__c(r, t), t.some(function(r) {
+		try {
+			t = r.__h, r.__h = [], t.some(function(n) {
+				n.call(r);
+			});
+		} catch (t) {
+			n$1.__e(t, r.__v);
+		}
+	});
+}
+function F$2(t, r, u, i, f, o, e, l, c, a) {
+	var s, h, y, _, k, b, m, M, $ = u.props || p$3, x = r.props, C = r.type;
+	if ("svg" == C ? f = "http://www.w3.org/2000/svg" : "math" == C ? f = "http://www.w3.org/1998/Math/MathML" : f || (f = "http://www.w3.org/1999/xhtml"), o) {
+		for (s = 0; s < o.length; s++) if ((k = o[s]) && (C ? k.localName == C : 3 == k.nodeType)) {
+			t = k, o[s] = null;
+			break;
+		}
+	}
+	if (!t) {
+		if (M = a.ownerDocument || document, !C) return M.createTextNode(x);
+		t = M.createElementNS(f, C, x.is ? x : a), l && (n$1.__m && n$1.__m(r, o), l = !1), o = null;
+	}
+	if (C) {
+		if (a = "template" == C && t.content || t, o = "textarea" == C && null != x.defaultValue ? null : o && d$2.call(a.childNodes), !l && o) for ($ = {}, s = 0; s < t.attributes.length; s++) $[(k = t.attributes[s]).name] = k.value;
+		for (s in $) k = $[s], "dangerouslySetInnerHTML" == s ? y = k : "children" == s || s in x || "value" == s && "defaultValue" in x || "checked" == s && "defaultChecked" in x || N(t, s, null, k, f);
+		for (s in x) k = x[s], "children" == s ? _ = k : "dangerouslySetInnerHTML" == s ? h = k : "value" == s ? b = k : "checked" == s ? m = k : l && "function" != typeof k || $[s] === k || N(t, s, k, $[s], f);
+		h ? (l || y && (h.__html == y.__html || h.__html == t.innerHTML) || (t.innerHTML = h.__html), r.__k = []) : (y && (t.textContent = ""), ("foreignObject" == C || "http://www.w3.org/1998/Math/MathML" == f && v$2.test(C)) && (f = "http://www.w3.org/1999/xhtml"), I(a, w$3(_) ? _ : [_], r, u, i, f, o, e, o ? o[0] : u.__k && S$1(u, 0), l, c), o && o.some(g$3)), l && "textarea" != C || (s = "value", "progress" == C && null == b ? t.removeAttribute(s) : null == b || b === t[s] && ("progress" != C || b) || N(t, s, b, $[s], f), s = "checked", null != m && m != t[s] && N(t, s, m, $[s], f));
+	} else $ === x || l && t.data == x || (t.data = x);
+	return t;
+}
+function G(t, r, u, i) {
+	try {
+		"function" == typeof t ? r ? r.__x = t(r) || 1 : i && (i = i.__c || i.__e) && (r = i.__x) && (i.__x = null, "function" == typeof r ? r() : t(null)) : t.current = r;
+	} catch (t) {
+		n$1.__e(t, u);
+	}
+}
+function J(t, r, u) {
+	var i, f, o, e;
+	if (n$1.unmount && n$1.unmount(t), !(i = t.ref) || i.current && i.current != t.__e || G(i, null, r, t), i = t.__c) {
+		if (i.componentWillUnmount) try {
+			i.componentWillUnmount();
+		} catch (t) {
+			n$1.__e(t, r);
+		}
+		i.__P = i.__n = null;
+	}
+	if (i = t.__k) for (e = 0; e < i.length; e++) i[e] && J(i[e], r, "function" != typeof t.type || u && !t.props.__P);
+	!u && (i = t.__c) && (i = i.__z) && (f = B$1(i, o = [])) && (i == t.__e && o.some(g$3), g$3(f), g$3(i)), u || g$3(t.__e), t.__e = t.__c = t.__ = null;
+}
+function K(n, t, r) {
+	return this.constructor(n, r);
+}
+function Q(t, r) {
+	var u, i, f, o;
+	n$1.__ && n$1.__(t, r), 9 == r.nodeType && (r = r.documentElement), i = (u = t && 32 & t.__u) ? null : r.__k, r.__k = m$3($, { children: [t] }), f = [], o = [], z$1(r, r.__k, i || p$3, p$3, r.namespaceURI, i ? null : r.firstChild ? d$2.call(r.childNodes) : null, f, i ? i.__e : r.firstChild, u, o), E$1(f, r.__k, o), r.__k.props.children = null;
+}
+n$1 = { __e: function(n, t, r, u) {
+	for (var i, o, e; t = t.__;) if ((i = t.__c) && !(1 & i.__g)) {
+		i.__g |= 4;
+		try {
+			if ((e = (o = i.constructor) && o.getDerivedStateFromError) && i.setState(o.getDerivedStateFromError(n)), i.componentDidCatch && (i.componentDidCatch(n, u || {}), e = 1), e && 8 & i.__g) return void (i.__g |= 2);
+		} catch (t) {
+			n = t;
+		}
+	}
+	throw f$2 = 0, n;
+} }, t$2 = 0, r$2 = function(n) {
+	return null != n && n.constructor === h$4;
+}, x$1.prototype.setState = function(n, t) {
+	var r = this.__s;
+	r && r != this.state || (r = this.__s = _$2({}, this.state)), "function" == typeof n && (n = n(_$2({}, r), this.props)), n && (_$2(r, n), this.__v && (t && this.__k.push(t), L(this)));
+}, x$1.prototype.forceUpdate = function(n) {
+	this.__v && (this.__g |= 4, n && this.__h.push(n), L(this));
+}, x$1.prototype.render = $, u$2 = [], f$2 = 0, o$2 = function(n, t) {
+	return n.__v.__b - t.__v.__b;
+}, e$2 = Symbol(), l$2 = /(PointerCapture)$|Capture$/i, c$2 = 0, a$2 = {};
+// node_modules/preact/hooks/dist/hooks.mjs
+var t$1;
+var r$1;
+var u$1;
+var i$1;
+var o$1 = Object.is;
+var f$1 = 0;
+var c$1 = [];
+var e$1 = [];
+var a$1 = n$1;
+var v$1 = a$1.__b;
+var l$1 = a$1.__r;
+var m$2 = a$1.diffed;
+var h$3 = a$1.__c;
+var s$1 = a$1.unmount;
+var p$2 = a$1.__;
+function y$2(n, t) {
+	a$1.__h && a$1.__h(r$1, n, f$1 || t), f$1 = 0;
+	var u = r$1.__H || (r$1.__H = {
+		__: [],
+		__h: []
+	});
+	return n >= u.__.length && u.__.push({}), u.__[n];
+}
+function A$1(n, u) {
+	var i = y$2(t$1++, 3);
+	!a$1.__s && E(i.__H, u) && (i.__P = !0, i.__ = n, i.u = u, r$1.__H.__h.push(i));
+}
+function F$1(n, u) {
+	var i = y$2(t$1++, 4);
+	!a$1.__s && E(i.__H, u) && (i.__P = !1, i.__ = n, i.u = u, r$1.__h.push(i));
+}
+function T(n) {
+	return f$1 = 5, w$2(function() {
+		return { current: n };
+	}, []);
+}
+function w$2(n, r) {
+	var u = y$2(t$1++, 7);
+	return E(u.__H, r) && (u.__ = n(), u.__H = r), u.__;
+}
+function g$2() {
+	var n;
+	do {
+		for (; n = e$1.shift();) try {
+			C(n);
+		} catch (t) {
+			a$1.__e(t, { __: (n = n.__P) && n.__v });
+		}
+		for (; n = c$1.shift();) {
+			var t = n.__H;
+			if (n.__P && t) try {
+				t.__h.some(C), t.__h.some(D), t.__h = [];
+			} catch (r) {
+				t.__h = [], a$1.__e(r, n.__v);
+			}
+		}
+	} while (e$1.length);
+}
+a$1.__b = function(n) {
+	r$1 = null, v$1 && v$1(n);
+}, a$1.__ = function(n, t) {
+	n && t.__k && t.__k.__m && (n.__m = t.__k.__m), p$2 && p$2(n, t);
+}, a$1.__r = function(n) {
+	l$1 && l$1(n), t$1 = 0;
+	var i = (r$1 = n.__c).__H;
+	i && (u$1 == r$1 ? r$1.__h = [] : (i.__h.some(C), i.__h.some(D), t$1 = 0), i.__h = [], i.__.some(function(n) {
+		n.__N && (n.__ = n.__N), n.u = n.__N = void 0;
+	})), u$1 = r$1;
+}, a$1.diffed = function(n) {
+	m$2 && m$2(n);
+	var t = n.__c;
+	t && t.__H && (t.__H.__h.length && B(c$1.push(t)), t.__H.__.some(function(n) {
+		n.u && (n.__H = n.u);
+	})), u$1 = r$1 = null;
+}, a$1.__c = function(n, t) {
+	t.some(function(n) {
+		try {
+			n.__h.some(C), n.__h = n.__h.filter(function(n) {
+				return !n.__ || D(n);
+			});
+		} catch (t) {
+			n.__h = [function() {
+				throw t;
+			}];
+		}
+	}), h$3 && h$3(n, t);
+}, a$1.unmount = function(n) {
+	s$1 && s$1(n);
+	var t, r, u = n.__c;
+	u && u.__H && (u.__H.__.some(function(u) {
+		try {
+			if (u.__P && u.__c) {
+				if (void 0 === r) {
+					for (r = n.__; r && (!r.__c || !r.__c.__P);) r = r.__;
+					r = r && r.__c;
+				}
+				u.__P = r, B(e$1.push(u));
+			} else C(u);
+		} catch (n) {
+			t = n;
+		}
+	}), u.__H = void 0, t && a$1.__e(t, u.__v));
+};
+var k$1 = "function" == typeof requestAnimationFrame;
+function z(n) {
+	var t, r = function() {
+		clearTimeout(u), k$1 && cancelAnimationFrame(t), setTimeout(n);
+	}, u = setTimeout(r, 35);
+	k$1 && (t = requestAnimationFrame(r));
+}
+function B(n) {
+	1 != n && i$1 == a$1.requestAnimationFrame || ((i$1 = a$1.requestAnimationFrame) || z)(g$2);
+}
+function C(n) {
+	var t = r$1, u = n.__c;
+	"function" == typeof u && (n.__c = void 0, u()), r$1 = t;
+}
+function D(n) {
+	var t = r$1;
+	n.__c = n.__(), r$1 = t;
+}
+function E(n, t) {
+	return !n || n.length != t.length || t.some(function(t, r) {
+		return !o$1(t, n[r]);
+	});
+}
+// node_modules/@preact/signals-core/dist/signals-core.module.js
+var i = Symbol.for("preact-signals");
+function t() {
+	if (!(v > 1)) {
+		var i, t = !1;
+		(function() {
+			var i = c;
+			c = void 0;
+			while (void 0 !== i) {
+				var t = i.S;
+				if (t.v === i.v) {
+					for (var r = t.t; void 0 !== r; r = r.x) if (r.i === i.i) r.i = t.i;
+				}
+				i = i.o;
+			}
+		})();
+		while (void 0 !== h$2) {
+			var r = h$2;
+			h$2 = void 0;
+			s++;
+			while (void 0 !== r) {
+				var n = r.u;
+				r.u = void 0;
+				r.f &= -3;
+				if (!(8 & r.f) && w$1(r)) try {
+					r.c();
+				} catch (r) {
+					if (!t) {
+						i = r;
+						t = !0;
+					}
+				}
+				r = n;
+			}
+		}
+		s = 0;
+		v--;
+		if (t) throw i;
+	} else v--;
+}
+function r(i) {
+	if (v > 0) return i();
+	u = ++e;
+	v++;
+	try {
+		return i();
+	} finally {
+		t();
+	}
+}
+var n;
+var o = void 0;
+function f(i) {
+	var t = o, r = n;
+	o = void 0;
+	n = void 0;
+	try {
+		return i();
+	} finally {
+		o = t;
+		n = r;
+	}
+}
+var h$2 = void 0;
+var v = 0;
+var s = 0;
+var e = 0;
+var u = 0;
+var c = void 0;
+var a = 0;
+function d$1(i) {
+	if (void 0 !== o) {
+		var t = i.n;
+		if (void 0 === t || t.t !== o) {
+			t = {
+				i: 0,
+				S: i,
+				p: o.s,
+				n: void 0,
+				t: o,
+				e: void 0,
+				x: void 0,
+				r: t
+			};
+			if (void 0 !== o.s) o.s.n = t;
+			o.s = t;
+			i.n = t;
+			if (32 & o.f) i.S(t);
+			return t;
+		} else if (-1 === t.i) {
+			t.i = 0;
+			if (void 0 !== t.n) {
+				t.n.p = t.p;
+				if (void 0 !== t.p) t.p.n = t.n;
+				t.p = o.s;
+				t.n = void 0;
+				o.s.n = t;
+				o.s = t;
+			}
+			return t;
+		}
+	}
+}
+function l(i, t) {
+	this.v = i;
+	this.i = 0;
+	this.n = void 0;
+	this.t = void 0;
+	this.l = 0;
+	this.W = null == t ? void 0 : t.watched;
+	this.Z = null == t ? void 0 : t.unwatched;
+	this.name = null == t ? void 0 : t.name;
+}
+l.prototype.brand = i;
+l.prototype.h = function() {
+	return !0;
+};
+l.prototype.S = function(i) {
+	var t = this, r = this.t;
+	if (r !== i && void 0 === i.e) {
+		i.x = r;
+		this.t = i;
+		if (void 0 !== r) r.e = i;
+		else f(function() {
+			var i;
+			null == (i = t.W) || i.call(t);
+		});
+	}
+};
+l.prototype.U = function(i) {
+	var t = this;
+	if (void 0 !== this.t) {
+		var r = i.e, n = i.x;
+		if (void 0 !== r) {
+			r.x = n;
+			i.e = void 0;
+		}
+		if (void 0 !== n) {
+			n.e = r;
+			i.x = void 0;
+		}
+		if (i === this.t) {
+			this.t = n;
+			if (void 0 === n) f(function() {
+				var i;
+				null == (i = t.Z) || i.call(t);
+			});
+		}
+	}
+};
+l.prototype.subscribe = function(i) {
+	var t = this;
+	return x(function() {
+		var r = t.value;
+		f(function() {
+			return i(r);
+		});
+	}, { name: "sub" });
+};
+l.prototype.valueOf = function() {
+	return this.value;
+};
+l.prototype.toString = function() {
+	return this.value + "";
+};
+l.prototype.toJSON = function() {
+	return this.value;
+};
+l.prototype.peek = function() {
+	var i = this;
+	return f(function() {
+		return i.value;
+	});
+};
+Object.defineProperty(l.prototype, "value", {
+	get: function() {
+		var i = d$1(this);
+		if (void 0 !== i) i.i = this.i;
+		return this.v;
+	},
+	set: function(i) {
+		if (i !== this.v) {
+			if (s > 100) throw new Error("Cycle detected");
+			(function(i) {
+				if (0 !== v && 0 === s) {
+					if (i.l !== u) {
+						i.l = u;
+						c = {
+							S: i,
+							v: i.v,
+							i: i.i,
+							o: c
+						};
+					}
+				}
+			})(this);
+			this.v = i;
+			this.i++;
+			a++;
+			v++;
+			try {
+				for (var r = this.t; void 0 !== r; r = r.x) r.t.N();
+			} finally {
+				t();
+			}
+		}
+	}
+});
+function y$1(i, t) {
+	return new l(i, t);
+}
+function w$1(i) {
+	for (var t = i.s; void 0 !== t; t = t.n) if (t.S.i !== t.i || !t.S.h() || t.S.i !== t.i) return !0;
+	return !1;
+}
+function b$1(i) {
+	for (var t = i.s; void 0 !== t; t = t.n) {
+		var r = t.S.n;
+		if (void 0 !== r) t.r = r;
+		t.S.n = t;
+		t.i = -1;
+		if (void 0 === t.n) {
+			i.s = t;
+			break;
+		}
+	}
+}
+function _$1(i) {
+	var t = i.s, r = void 0;
+	while (void 0 !== t) {
+		var n = t.p;
+		if (-1 === t.i) {
+			t.S.U(t);
+			if (void 0 !== n) n.n = t.n;
+			if (void 0 !== t.n) t.n.p = n;
+		} else r = t;
+		t.S.n = t.r;
+		if (void 0 !== t.r) t.r = void 0;
+		t = n;
+	}
+	i.s = r;
+}
+function j(i, t) {
+	l.call(this, void 0, t);
+	this.x = i;
+	this.s = void 0;
+	this.g = a - 1;
+	this.f = 4;
+}
+j.prototype = new l();
+j.prototype.h = function() {
+	this.f &= -3;
+	if (1 & this.f) return !1;
+	if (32 == (36 & this.f)) return !0;
+	this.f &= -5;
+	if (this.g === a) return !0;
+	this.g = a;
+	this.f |= 1;
+	if (this.i > 0 && !w$1(this)) {
+		this.f &= -2;
+		return !0;
+	}
+	var i = o;
+	try {
+		b$1(this);
+		o = this;
+		var t = this.x();
+		if (16 & this.f || this.v !== t || 0 === this.i) {
+			this.v = t;
+			this.f &= -17;
+			this.i++;
+		}
+	} catch (i) {
+		this.v = i;
+		this.f |= 16;
+		this.i++;
+	}
+	o = i;
+	_$1(this);
+	this.f &= -2;
+	return !0;
+};
+j.prototype.S = function(i) {
+	if (void 0 === this.t) {
+		this.f |= 36;
+		for (var t = this.s; void 0 !== t; t = t.n) t.S.S(t);
+	}
+	l.prototype.S.call(this, i);
+};
+j.prototype.U = function(i) {
+	if (void 0 !== this.t) {
+		l.prototype.U.call(this, i);
+		if (void 0 === this.t) {
+			this.f &= -33;
+			for (var t = this.s; void 0 !== t; t = t.n) t.S.U(t);
+		}
+	}
+};
+j.prototype.N = function() {
+	if (!(2 & this.f)) {
+		this.f |= 6;
+		for (var i = this.t; void 0 !== i; i = i.x) i.t.N();
+	}
+};
+Object.defineProperty(j.prototype, "value", { get: function() {
+	if (1 & this.f) throw new Error("Cycle detected");
+	var i = d$1(this);
+	this.h();
+	if (void 0 !== i) i.i = this.i;
+	if (16 & this.f) throw this.v;
+	return this.v;
+} });
+function O(i, t) {
+	return new j(i, t);
+}
+function p$1(i) {
+	var r = i.j;
+	i.j = void 0;
+	if ("function" == typeof r) {
+		v++;
+		var n = o;
+		o = void 0;
+		try {
+			r();
+		} catch (t) {
+			i.f &= -2;
+			i.f |= 8;
+			g$1(i);
+			throw t;
+		} finally {
+			o = n;
+			t();
+		}
+	}
+}
+function g$1(i) {
+	for (var t = i.s; void 0 !== t; t = t.n) t.S.U(t);
+	i.x = void 0;
+	i.s = void 0;
+	p$1(i);
+}
+function S(i) {
+	if (o !== this) throw new Error("Out-of-order effect");
+	_$1(this);
+	o = i;
+	this.f &= -2;
+	try {
+		if (8 & this.f) g$1(this);
+	} finally {
+		t();
+	}
+}
+function m$1(i, t) {
+	this.x = i;
+	this.j = void 0;
+	this.s = void 0;
+	this.u = void 0;
+	this.f = 32;
+	this.name = null == t ? void 0 : t.name;
+	if (n) n.push(this);
+}
+m$1.prototype.c = function() {
+	var i = this.S();
+	try {
+		if (8 & this.f) return;
+		if (void 0 === this.x) return;
+		var t = this.x();
+		if ("function" == typeof t) this.j = t;
+	} finally {
+		i();
+	}
+};
+m$1.prototype.S = function() {
+	if (1 & this.f) throw new Error("Cycle detected");
+	this.f |= 1;
+	this.f &= -9;
+	p$1(this);
+	b$1(this);
+	v++;
+	var i = o;
+	o = this;
+	return S.bind(this, i);
+};
+m$1.prototype.N = function() {
+	if (!(2 & this.f)) {
+		this.f |= 2;
+		this.u = h$2;
+		h$2 = this;
+	}
+};
+m$1.prototype.d = function() {
+	this.f |= 8;
+	if (!(1 & this.f)) g$1(this);
+};
+m$1.prototype.dispose = function() {
+	this.d();
+};
+function x(i, t) {
+	var r = new m$1(i, t);
+	try {
+		r.c();
+	} catch (i) {
+		r.d();
+		throw i;
+	}
+	var n = r.d.bind(r);
+	n[Symbol.dispose] = n;
+	return n;
+}
+// node_modules/@preact/signals/dist/signals.module.js
+var h$1;
+var p;
+var m = "undefined" != typeof window && !!window.__PREACT_SIGNALS_DEVTOOLS__;
+var g = [];
+x(function() {
+	h$1 = this.N;
+})();
+function b(i, n) {
+	n$1[i] = n.bind(null, n$1[i] || function() {});
+}
+function y(i) {
+	if (p) {
+		var n = p;
+		p = void 0;
+		n();
+	}
+	p = i && i.S();
+}
+function w(i) {
+	var n = this, r = i.data, t = useSignal(r);
+	t.name = "ReactiveDom";
+	t.value = r;
+	var e = w$2(function() {
+		var i = n, r = n.__v;
+		while (r = r.__) if (r.__c) {
+			r.__c.__$f |= 4;
+			break;
+		}
+		var o = O(function() {
+			var i = t.value.value;
+			return 0 === i ? 0 : !0 === i ? "" : i || "";
+		}), e = O(function() {
+			return !Array.isArray(o.value) && !r$2(o.value);
+		}), u = x(function() {
+			this.N = M$1;
+			if (e.value) {
+				var n = o.value;
+				if (i.__v && i.__v.__e && 3 === i.__v.__e.nodeType) i.__v.__e.data = n;
+			}
+		}), c = n.__$u.d;
+		n.__$u.d = function() {
+			u();
+			c.call(this);
+		};
+		return [e, o];
+	}, []), u = e[0], c = e[1];
+	return u.value ? c.peek() : c.value;
+}
+w.displayName = "ReactiveTextNode";
+Object.defineProperties(l.prototype, {
+	constructor: {
+		configurable: !0,
+		value: k$2($, null).constructor
+	},
+	type: {
+		configurable: !0,
+		value: w
+	},
+	props: {
+		configurable: !0,
+		get: function() {
+			var i = this;
+			return { data: { get value() {
+				return i.value;
+			} } };
+		}
+	},
+	__b: {
+		configurable: !0,
+		value: 1
+	}
+});
+b("__b", function(i, n) {
+	y();
+	if ("string" == typeof n.type) {
+		var r, t = n.props;
+		for (var f in t) if ("children" !== f) {
+			var o = t[f];
+			if (o instanceof l) {
+				if (!r) n.__np = r = {};
+				r[f] = o;
+				t[f] = o.peek();
+			}
+		}
+	}
+	i(n);
+});
+b("__r", function(i, r) {
+	i(r);
+	if (r.type !== $) {
+		y();
+		var t, f = r.__c;
+		if (f) {
+			f.__$f &= -2;
+			if (void 0 === (t = f.__$u)) f.__$u = t = function(i, n) {
+				var r;
+				x(function() {
+					r = this;
+				}, { name: n });
+				r.c = i;
+				return r;
+			}(function(i) {
+				return function() {
+					var n;
+					if (m) null == (n = this.y) || n.call(this);
+					i.__$f |= 1;
+					i.setState({});
+				};
+			}(f), "function" == typeof r.type ? r.type.displayName || r.type.name : "");
+		}
+		y(t);
+	}
+});
+b("__e", function(i, n, r, t) {
+	y();
+	i(n, r, t);
+});
+b("diffed", function(i, n) {
+	y();
+	var r;
+	if ("string" == typeof n.type && (r = n.__e)) {
+		var t = n.__np, f = n.props, o = r.U;
+		if (o) for (var e in o) {
+			var u = o[e];
+			if (!(void 0 === u || t && e in t)) {
+				u.d();
+				o[e] = void 0;
+			}
+		}
+		if (t) {
+			if (!o) {
+				o = {};
+				r.U = o;
+			}
+			for (var a in t) {
+				var c = o[a], v = t[a];
+				if (void 0 === c) {
+					c = k(r, a, v, f);
+					o[a] = c;
+				} else c.o(v, f);
+			}
+		}
+	}
+	i(n);
+});
+function k(i, n, r, t) {
+	var f = n in i && void 0 === i.ownerSVGElement, o = y$1(r);
+	return {
+		o: function(i, n) {
+			o.value = i;
+			t = n;
+		},
+		d: x(function() {
+			this.N = M$1;
+			var r = o.value.value;
+			if (t[n] !== r) {
+				t[n] = r;
+				if (f) i[n] = r;
+				else if (null != r && (!1 !== r || "-" === n[4])) i.setAttribute(n, r);
+				else i.removeAttribute(n);
+			}
+		})
+	};
+}
+b("unmount", function(i, n) {
+	if ("string" == typeof n.type) {
+		var r = n.__e;
+		if (r) {
+			var t = r.U;
+			if (t) {
+				r.U = void 0;
+				for (var f in t) {
+					var o = t[f];
+					if (o) o.d();
+				}
+			}
+		}
+		var e = n.__np;
+		if (e) {
+			var u = n.props;
+			for (var a in e) u[a] = e[a];
+		}
+		n.__np = void 0;
+	} else {
+		var c = n.__c;
+		if (c) {
+			c.__$f |= 8;
+			var v = c.__$u;
+			if (v) {
+				c.__$u = void 0;
+				v.d();
+			}
+		}
+	}
+	i(n);
+});
+b("__h", function(i, n, r, t) {
+	if (t < 3) n.__$f |= 2;
+	i(n, r, t);
+});
+x$1.prototype.shouldComponentUpdate = function(i, n) {
+	if (this.__R) return !0;
+	var r = this.__$u, t = r && void 0 !== r.s;
+	for (var f in n) return !0;
+	if (this.__f || "boolean" == typeof this.u && !0 === this.u) {
+		var o = 2 & this.__$f;
+		if (!(t || o || 4 & this.__$f)) return !0;
+		if (1 & this.__$f) return !0;
+	} else {
+		if (!(t || 4 & this.__$f)) return !0;
+		if (3 & this.__$f) return !0;
+	}
+	for (var e in i) if ("__source" !== e && i[e] !== this.props[e]) return !0;
+	for (var u in this.props) if (!(u in i)) return !0;
+	return !1;
+};
+function useSignal(i, n) {
+	return w$2(function() {
+		return y$1(i, n);
+	}, []);
+}
+var A = function(i) {
+	queueMicrotask(function() {
+		queueMicrotask(i);
+	});
+};
+function F() {
+	r(function() {
+		var i;
+		while (i = g.shift()) h$1.call(i);
+	});
+}
+function M$1() {
+	if (1 === g.push(this)) (n$1.requestAnimationFrame || A)(F);
+}
+// node_modules/universal-router/path-to-regexp.js
+/*! Path-to-RegExp | MIT License | https://github.com/pillarjs/path-to-regexp */ var DEFAULT_DELIMITER = "/";
+var NOOP_VALUE = (value) => value;
+var ID_START = /^[$_\p{ID_Start}]$/u;
+var ID_CONTINUE = /^[$\u200c\u200d\p{ID_Continue}]$/u;
+var DEBUG_URL = "https://git.new/pathToRegexpError";
+var SIMPLE_TOKENS = {
+	"{": "{",
+	"}": "}",
+	"(": "(",
+	")": ")",
+	"[": "[",
+	"]": "]",
+	"+": "+",
+	"?": "?",
+	"!": "!"
+};
+/**
+* Escape a regular expression string.
+*/
+function escape(str) {
+	return str.replace(/[.+*?^${}()[\]|/\\]/g, "\\$&");
+}
+/**
+* Tokenize input string.
+*/
+function* lexer(str) {
+	const chars = [...str];
+	let i = 0;
+	function name() {
+		let value = "";
+		if (ID_START.test(chars[++i])) {
+			value += chars[i];
+			while (ID_CONTINUE.test(chars[++i])) value += chars[i];
+		} else if (chars[i] === "\"") {
+			let pos = i;
+			while (i < chars.length) {
+				if (chars[++i] === "\"") {
+					i++;
+					pos = 0;
+					break;
+				}
+				if (chars[i] === "\\") value += chars[++i];
+				else value += chars[i];
+			}
+			if (pos) throw new TypeError(`Unterminated quote at ${pos}: ${DEBUG_URL}`);
+		}
+		if (!value) throw new TypeError(`Missing parameter name at ${i}: ${DEBUG_URL}`);
+		return value;
+	}
+	while (i < chars.length) {
+		const value = chars[i];
+		const type = SIMPLE_TOKENS[value];
+		if (type) yield {
+			type,
+			index: i++,
+			value
+		};
+		else if (value === "\\") yield {
+			type: "ESCAPED",
+			index: i++,
+			value: chars[i++]
+		};
+		else if (value === ":") {
+			const value = name();
+			yield {
+				type: "PARAM",
+				index: i,
+				value
+			};
+		} else if (value === "*") {
+			const value = name();
+			yield {
+				type: "WILDCARD",
+				index: i,
+				value
+			};
+		} else yield {
+			type: "CHAR",
+			index: i,
+			value: chars[i++]
+		};
+	}
+	return {
+		type: "END",
+		index: i,
+		value: ""
+	};
+}
+var Iter = class {
+	constructor(tokens) {
+		this.tokens = tokens;
+	}
+	peek() {
+		if (!this._peek) {
+			const next = this.tokens.next();
+			this._peek = next.value;
+		}
+		return this._peek;
+	}
+	tryConsume(type) {
+		const token = this.peek();
+		if (token.type !== type) return;
+		this._peek = void 0;
+		return token.value;
+	}
+	consume(type) {
+		const value = this.tryConsume(type);
+		if (value !== void 0) return value;
+		const { type: nextType, index } = this.peek();
+		throw new TypeError(`Unexpected ${nextType} at ${index}, expected ${type}: ${DEBUG_URL}`);
+	}
+	text() {
+		let result = "";
+		let value;
+		while (value = this.tryConsume("CHAR") || this.tryConsume("ESCAPED")) result += value;
+		return result;
+	}
+};
+/**
+* Tokenized path instance.
+*/
+var TokenData = class {
+	constructor(tokens) {
+		this.tokens = tokens;
+	}
+};
+/**
+* Parse a string for the raw tokens.
+*/
+function parse(str, options = {}) {
+	const { encodePath = NOOP_VALUE } = options;
+	const it = new Iter(lexer(str));
+	function consume(endType) {
+		const tokens = [];
+		while (true) {
+			const path = it.text();
+			if (path) tokens.push({
+				type: "text",
+				value: encodePath(path)
+			});
+			const param = it.tryConsume("PARAM");
+			if (param) {
+				tokens.push({
+					type: "param",
+					name: param
+				});
+				continue;
+			}
+			const wildcard = it.tryConsume("WILDCARD");
+			if (wildcard) {
+				tokens.push({
+					type: "wildcard",
+					name: wildcard
+				});
+				continue;
+			}
+			if (it.tryConsume("{")) {
+				tokens.push({
+					type: "group",
+					tokens: consume("}")
+				});
+				continue;
+			}
+			it.consume(endType);
+			return tokens;
+		}
+	}
+	return new TokenData(consume("END"));
+}
+/**
+* Transform a path into a match function.
+*/
+function match(path, options = {}) {
+	const { decode = decodeURIComponent, delimiter = DEFAULT_DELIMITER } = options;
+	const { regexp, keys } = pathToRegexp(path, options);
+	const decoders = keys.map((key) => {
+		if (decode === false) return NOOP_VALUE;
+		if (key.type === "param") return decode;
+		return (value) => value.split(delimiter).map(decode);
+	});
+	return function match(input) {
+		const m = regexp.exec(input);
+		if (!m) return false;
+		const path = m[0];
+		const params = Object.create(null);
+		for (let i = 1; i < m.length; i++) {
+			if (m[i] === void 0) continue;
+			const key = keys[i - 1];
+			const decoder = decoders[i - 1];
+			params[key.name] = decoder(m[i]);
+		}
+		return {
+			path,
+			params
+		};
+	};
+}
+function pathToRegexp(path, options = {}) {
+	const { delimiter = DEFAULT_DELIMITER, end = true, sensitive = false, trailing = true } = options;
+	const keys = [];
+	const sources = [];
+	const flags = sensitive ? "" : "i";
+	const items = (Array.isArray(path) ? path : [path]).map((path) => path instanceof TokenData ? path : parse(path, options));
+	for (const { tokens } of items) for (const seq of flatten(tokens, 0, [])) {
+		const regexp = sequenceToRegExp(seq, delimiter, keys);
+		sources.push(regexp);
+	}
+	let pattern = `^(?:${sources.join("|")})`;
+	if (trailing) pattern += `(?:${escape(delimiter)}$)?`;
+	pattern += end ? "$" : `(?=${escape(delimiter)}|$)`;
+	return {
+		regexp: new RegExp(pattern, flags),
+		keys
+	};
+}
+/**
+* Generate a flat list of sequence tokens from the given tokens.
+*/
+function* flatten(tokens, index, init) {
+	if (index === tokens.length) return yield init;
+	const token = tokens[index];
+	if (token.type === "group") {
+		const fork = init.slice();
+		for (const seq of flatten(token.tokens, 0, fork)) yield* flatten(tokens, index + 1, seq);
+	} else init.push(token);
+	yield* flatten(tokens, index + 1, init);
+}
+/**
+* Transform a flat sequence of tokens into a regular expression.
+*/
+function sequenceToRegExp(tokens, delimiter, keys) {
+	let result = "";
+	let backtrack = "";
+	let isSafeSegmentParam = true;
+	for (let i = 0; i < tokens.length; i++) {
+		const token = tokens[i];
+		if (token.type === "text") {
+			result += escape(token.value);
+			backtrack += token.value;
+			isSafeSegmentParam || (isSafeSegmentParam = token.value.includes(delimiter));
+			continue;
+		}
+		if (token.type === "param" || token.type === "wildcard") {
+			if (!isSafeSegmentParam && !backtrack) throw new TypeError(`Missing text after "${token.name}": ${DEBUG_URL}`);
+			if (token.type === "param") result += `(${negate(delimiter, isSafeSegmentParam ? "" : backtrack)}+)`;
+			else result += `([\\s\\S]+)`;
+			keys.push(token);
+			backtrack = "";
+			isSafeSegmentParam = false;
+			continue;
+		}
+	}
+	return result;
+}
+function negate(delimiter, backtrack) {
+	if (backtrack.length < 2) {
+		if (delimiter.length < 2) return `[^${escape(delimiter + backtrack)}]`;
+		return `(?:(?!${escape(delimiter)})[^${escape(backtrack)}])`;
+	}
+	if (delimiter.length < 2) return `(?:(?!${escape(backtrack)})[^${escape(delimiter)}])`;
+	return `(?:(?!${escape(backtrack)}|${escape(delimiter)})[\\s\\S])`;
+}
+// node_modules/universal-router/universal-router-sync.js
+/**
+* Universal Router (https://www.kriasoft.com/universal-router/)
+*
+* Copyright (c) 2015-present Kriasoft.
+*
+* This source code is licensed under the MIT license found in the
+* LICENSE.txt file in the root directory of this source tree.
+*/
+function decode(val) {
+	try {
+		return decodeURIComponent(val);
+	} catch {
+		return val;
+	}
+}
+function matchRoute(route, baseUrl, options, pathname, parentParams) {
+	let matchResult;
+	let childMatches;
+	let childIndex = 0;
+	return { next(routeToSkip) {
+		if (route === routeToSkip) return {
+			done: true,
+			value: false
+		};
+		if (!matchResult) {
+			const rt = route;
+			const end = !rt.children;
+			if (!rt.match) rt.match = match(rt.path || "", {
+				end,
+				...options
+			});
+			matchResult = rt.match(pathname);
+			if (matchResult) {
+				const { path } = matchResult;
+				matchResult.path = !end && path.charAt(path.length - 1) === "/" ? path.substr(1) : path;
+				matchResult.params = {
+					...parentParams,
+					...matchResult.params
+				};
+				return {
+					done: false,
+					value: {
+						route,
+						baseUrl,
+						path: matchResult.path,
+						params: matchResult.params
+					}
+				};
+			}
+		}
+		if (matchResult && route.children) while (childIndex < route.children.length) {
+			if (!childMatches) {
+				const childRoute = route.children[childIndex];
+				childRoute.parent = route;
+				childMatches = matchRoute(childRoute, baseUrl + matchResult.path, options, pathname.substr(matchResult.path.length), matchResult.params);
+			}
+			const childMatch = childMatches.next(routeToSkip);
+			if (!childMatch.done) return {
+				done: false,
+				value: childMatch.value
+			};
+			childMatches = null;
+			childIndex++;
+		}
+		return {
+			done: true,
+			value: false
+		};
+	} };
+}
+function resolveRoute(context, params) {
+	if (typeof context.route.action === "function") return context.route.action(context, params);
+}
+function isChildRoute(parentRoute, childRoute) {
+	let route = childRoute;
+	while (route) {
+		route = route.parent;
+		if (route === parentRoute) return true;
+	}
+	return false;
+}
+var UniversalRouterSync = class {
+	constructor(routes, options) {
+		if (!routes || typeof routes !== "object") throw new TypeError("Invalid routes");
+		this.options = {
+			decode,
+			...options
+		};
+		this.baseUrl = this.options.baseUrl || "";
+		this.root = Array.isArray(routes) ? {
+			path: "",
+			children: routes,
+			parent: null
+		} : routes;
+		this.root.parent = null;
+	}
+	/**
+	* Traverses the list of routes in the order they are defined until it finds
+	* the first route that matches provided URL path string and whose action function
+	* returns anything other than `null` or `undefined`.
+	*/
+	resolve(pathnameOrContext) {
+		const context = {
+			router: this,
+			...this.options.context,
+			...typeof pathnameOrContext === "string" ? { pathname: pathnameOrContext } : pathnameOrContext
+		};
+		const matchResult = matchRoute(this.root, this.baseUrl, this.options, context.pathname.substr(this.baseUrl.length));
+		const resolve = this.options.resolveRoute || resolveRoute;
+		let matches;
+		let nextMatches;
+		let currentContext = context;
+		function next(resume, parent = !matches.done && matches.value.route, prevResult) {
+			const routeToSkip = prevResult === null && !matches.done && matches.value.route;
+			matches = nextMatches || matchResult.next(routeToSkip);
+			nextMatches = null;
+			if (!resume) {
+				if (matches.done || !isChildRoute(parent, matches.value.route)) {
+					nextMatches = matches;
+					return null;
+				}
+			}
+			if (matches.done) {
+				const error = /* @__PURE__ */ new Error("Route not found");
+				error.status = 404;
+				throw error;
+			}
+			currentContext = {
+				...context,
+				...matches.value
+			};
+			const result = resolve(currentContext, matches.value.params);
+			if (result !== null && result !== void 0) return result;
+			return next(resume, parent, result);
+		}
+		context["next"] = next;
+		try {
+			return next(true, this.root);
+		} catch (error) {
+			if (this.options.errorHandler) return this.options.errorHandler(error, currentContext);
+			throw error;
+		}
+	}
+};
 // src/api/client.ts
 var requestTimeout = 15e3;
 /** An error that the server returned, with its code. */
@@ -37,8 +1500,7 @@ async function ask(operation, variables, signal) {
 				authorization: `Bearer ${key}`
 			},
 			body: JSON.stringify({
-				query: operation.text,
-				operationName: operation.name,
+				query: String(operation),
 				variables
 			}),
 			signal: signal ? AbortSignal.any([signal, timeout]) : timeout
@@ -72,307 +1534,1436 @@ function sawServerTime(at) {
 	if (Number.isFinite(seen) && (offset === null || seen > offset)) offset = seen;
 }
 var serverNow = () => Date.now() + (offset ?? 0);
-/** Returns the milliseconds since a time of the server. */
-var since = (at) => serverNow() - Date.parse(at);
 // src/api/operations.ts
-var Alerts = {
-	name: "Alerts",
-	scopes: ["READ"],
-	text: "query Alerts($filter: AlertFilter, $first: Int!, $after: String) { alerts(filter: $filter, first: $first, after: $after) { edges { cursor at node { ...AlertNow } } pageInfo { hasNextPage endCursor } } } fragment AlertNow on Alert { id kind severity state summary value threshold raisedAt acknowledgedAt acknowledgedBy { kind id name } note explanation resolvedAt sender { id name } }"
+var TypedDocumentString = class extends String {
+	__apiType;
+	value;
+	__meta__;
+	constructor(value, __meta__) {
+		super(value);
+		this.value = value;
+		this.__meta__ = __meta__;
+	}
+	toString() {
+		return this.value;
+	}
 };
-var AlertTransitions = {
-	name: "AlertTransitions",
-	scopes: ["READ"],
-	text: "subscription AlertTransitions($after: String) { alerts(after: $after) { cursor at node { ...AlertNow } } } fragment AlertNow on Alert { id kind severity state summary value threshold raisedAt acknowledgedAt acknowledgedBy { kind id name } note explanation resolvedAt sender { id name } }"
+var Alerts = /*#__PURE__*/ new TypedDocumentString(`
+    query Alerts($filter: AlertFilter, $first: Int!, $after: String) {
+  alerts(filter: $filter, first: $first, after: $after) {
+    edges {
+      cursor
+      at
+      node {
+        ...AlertNow
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    fragment AlertNow on Alert {
+  id
+  kind
+  severity
+  state
+  summary
+  value
+  threshold
+  raisedAt
+  acknowledgedAt
+  acknowledgedBy {
+    kind
+    id
+    name
+  }
+  note
+  explanation
+  resolvedAt
+  sender {
+    id
+    name
+  }
+}`);
+var AlertTransitions = /*#__PURE__*/ new TypedDocumentString(`
+    subscription AlertTransitions($after: String) {
+  alerts(after: $after) {
+    cursor
+    at
+    node {
+      ...AlertNow
+    }
+  }
+}
+    fragment AlertNow on Alert {
+  id
+  kind
+  severity
+  state
+  summary
+  value
+  threshold
+  raisedAt
+  acknowledgedAt
+  acknowledgedBy {
+    kind
+    id
+    name
+  }
+  note
+  explanation
+  resolvedAt
+  sender {
+    id
+    name
+  }
+}`);
+var Acknowledge = /*#__PURE__*/ new TypedDocumentString(`
+    mutation Acknowledge($id: ID!, $note: String) {
+  acknowledgeAlert(id: $id, note: $note) {
+    ...AlertNow
+  }
+}
+    fragment AlertNow on Alert {
+  id
+  kind
+  severity
+  state
+  summary
+  value
+  threshold
+  raisedAt
+  acknowledgedAt
+  acknowledgedBy {
+    kind
+    id
+    name
+  }
+  note
+  explanation
+  resolvedAt
+  sender {
+    id
+    name
+  }
+}`);
+var AlertRules = /*#__PURE__*/ new TypedDocumentString(`
+    query AlertRules {
+  alertRules {
+    ...Rule
+  }
+}
+    fragment Rule on AlertRule {
+  id
+  kind
+  senderId
+  enabled
+  threshold
+  statistic
+  window
+  for
+  minimumVolume
+  severity
+}`);
+var SetRule = /*#__PURE__*/ new TypedDocumentString(`
+    mutation SetRule($input: AlertRuleInput!) {
+  setAlertRule(input: $input) {
+    ...Rule
+  }
+}
+    fragment Rule on AlertRule {
+  id
+  kind
+  senderId
+  enabled
+  threshold
+  statistic
+  window
+  for
+  minimumVolume
+  severity
+}`);
+var Messages = /*#__PURE__*/ new TypedDocumentString(`
+    query Messages($filter: MessageFilter, $first: Int!, $after: String) {
+  messages(filter: $filter, first: $first, after: $after) {
+    edges {
+      cursor
+      node {
+        ...MessageRow
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    fragment MessageRow on Message {
+  id
+  to
+  toUserId
+  type
+  status
+  priority
+  attempts
+  cursor
+  queuedAt
+  sentAt
+  overdueSince
+  sender {
+    id
+  }
+  failure {
+    code
+    category
+  }
+}`);
+var MessageCounts = /*#__PURE__*/ new TypedDocumentString(`
+    query MessageCounts($filter: MessageFilter) {
+  messageCounts(filter: $filter) {
+    status
+    count
+  }
+}
+    `);
+var MessageUpdates = /*#__PURE__*/ new TypedDocumentString(`
+    subscription MessageUpdates($senderId: ID, $statuses: [MessageStatus!], $after: String) {
+  messageUpdates(senderId: $senderId, statuses: $statuses, after: $after) {
+    cursor
+    at
+    message {
+      ...MessageRow
+    }
+  }
+}
+    fragment MessageRow on Message {
+  id
+  to
+  toUserId
+  type
+  status
+  priority
+  attempts
+  cursor
+  queuedAt
+  sentAt
+  overdueSince
+  sender {
+    id
+  }
+  failure {
+    code
+    category
+  }
+}`);
+var OneMessage = /*#__PURE__*/ new TypedDocumentString(`
+    query OneMessage($id: ID!, $audit: Boolean!) {
+  message(id: $id) {
+    id
+    idempotencyKey
+    to
+    toUserId
+    type
+    status
+    priority
+    attempts
+    calls
+    statusReason
+    sentTwice
+    heldForQuality
+    cursor
+    onAmbiguous
+    replyTo
+    whatsappId
+    content
+    queuedAt
+    sendAt
+    expiresAt
+    sentAt
+    deliveredAt
+    readAt
+    overdueSince
+    retryAt
+    erasedAt
+    sender {
+      id
+      name
+    }
+    labels {
+      name
+      value
+    }
+    failure {
+      ...Failure
+    }
+    attemptLog {
+      call
+      startedAt
+      endedAt
+      outcome
+      settledBy
+      whatsappId
+      failure {
+        ...Failure
+      }
+    }
+    history(first: 200) @include(if: $audit) {
+      edges {
+        node {
+          ...LoggedEvent
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+    fragment Failure on MessageFailure {
+  code
+  category
+  class
+  message
+  details
+  httpStatus
+  advice
+  fbtraceId
+  at
+}
+fragment LoggedEvent on Event {
+  id
+  type
+  stream
+  revision
+  recordedAt
+  occurredAt
+  data
+  correlationId
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+}`);
+var OneMessageUpdates = /*#__PURE__*/ new TypedDocumentString(`
+    subscription OneMessageUpdates($id: ID!, $after: String) {
+  messageUpdates(ids: [$id], after: $after) {
+    cursor
+    at
+    message {
+      id
+      status
+    }
+  }
+}
+    `);
+var Queue = /*#__PURE__*/ new TypedDocumentString(`
+    mutation Queue($input: QueueMessageInput!) {
+  queueMessage(input: $input) {
+    replayed
+    message {
+      id
+    }
+  }
+}
+    `);
+var Cancel = /*#__PURE__*/ new TypedDocumentString(`
+    mutation Cancel($id: ID!, $reason: String) {
+  cancelMessage(id: $id, reason: $reason) {
+    id
+    status
+  }
+}
+    `);
+var DeadLetters = /*#__PURE__*/ new TypedDocumentString(`
+    query DeadLetters($filter: DeadLetterFilter, $first: Int!, $after: String) {
+  deadLetters(filter: $filter, first: $first, after: $after) {
+    totalCount
+    byCategory {
+      category
+      count
+    }
+    edges {
+      cursor
+      node {
+        at
+        attempts
+        message {
+          id
+          to
+          toUserId
+          type
+          queuedAt
+          sender {
+            id
+          }
+        }
+        failure {
+          ...Failure
+        }
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    fragment Failure on MessageFailure {
+  code
+  category
+  class
+  message
+  details
+  httpStatus
+  advice
+  fbtraceId
+  at
+}`);
+var Requeue = /*#__PURE__*/ new TypedDocumentString(`
+    mutation Requeue($input: DeadLetterSelection!, $dryRun: Boolean!) {
+  requeueDeadLetters(input: $input, dryRun: $dryRun) {
+    ...Progress
+  }
+}
+    fragment Progress on Operation {
+  id
+  state
+  selected
+  done
+  refusedCount
+  refused {
+    messageId
+    code
+    message
+  }
+}`);
+var Discard = /*#__PURE__*/ new TypedDocumentString(`
+    mutation Discard($input: DeadLetterSelection!, $reason: String!, $dryRun: Boolean!) {
+  discardDeadLetters(input: $input, reason: $reason, dryRun: $dryRun) {
+    ...Progress
+  }
+}
+    fragment Progress on Operation {
+  id
+  state
+  selected
+  done
+  refusedCount
+  refused {
+    messageId
+    code
+    message
+  }
+}`);
+var CancelMany = /*#__PURE__*/ new TypedDocumentString(`
+    mutation CancelMany($input: MessageSelection!, $reason: String!, $dryRun: Boolean!) {
+  cancelMessages(input: $input, reason: $reason, dryRun: $dryRun) {
+    ...Progress
+  }
+}
+    fragment Progress on Operation {
+  id
+  state
+  selected
+  done
+  refusedCount
+  refused {
+    messageId
+    code
+    message
+  }
+}`);
+var LiveMetrics = /*#__PURE__*/ new TypedDocumentString(`
+    subscription LiveMetrics($senderId: ID, $window: Duration!, $every: Duration!) {
+  metrics(senderId: $senderId, window: $window, every: $every) {
+    at
+    sent
+    delivered
+    failed
+    deadLettered
+    retried
+    throttled
+    ambiguous
+    sentPerMinute
+    deliveryRate
+    errorRate
+    averageDeliveryLatency
+    p95DeliveryLatency
+    queueDepth
+    oldestDueAge
+    errorsByType {
+      class
+      category
+      code
+      count
+      rate
+    }
+  }
+}
+    `);
+var Series = /*#__PURE__*/ new TypedDocumentString(`
+    query Series($senderId: ID, $from: Time!, $to: Time!, $step: Duration!) {
+  metricSeries(senderId: $senderId, from: $from, to: $to, step: $step) {
+    at
+    metrics {
+      queued
+      sent
+      delivered
+      failed
+      deadLettered
+      averageDeliveryLatency
+      p50DeliveryLatency
+      p95DeliveryLatency
+      p99DeliveryLatency
+    }
+  }
+}
+    `);
+var Pause = /*#__PURE__*/ new TypedDocumentString(`
+    mutation Pause($id: ID!, $reason: String!, $priorities: [Priority!]) {
+  pauseSender(id: $id, reason: $reason, priorities: $priorities) {
+    ...SenderNow
+  }
+}
+    fragment SenderNow on Sender {
+  id
+  name
+  phoneNumberId
+  displayPhoneNumber
+  businessAccountId
+  messagesPerSecond
+  effectiveRate
+  throttledUntil
+  state
+  stateReason
+  pausedPriorities
+  hold {
+    code
+    category
+    message
+    since
+    nextProbeAt
+    advice
+  }
+  breaker {
+    since
+    failures
+    nextProbeAt
+    lastFailure
+  }
+  queueDepth
+  scheduled
+  oldestDueAge
+  drainPerMinute
+  emptyIn
+  lanes {
+    priority
+    depth
+    oldestDueAge
+  }
+}`);
+var Resume = /*#__PURE__*/ new TypedDocumentString(`
+    mutation Resume($id: ID!) {
+  resumeSender(id: $id) {
+    ...SenderNow
+  }
+}
+    fragment SenderNow on Sender {
+  id
+  name
+  phoneNumberId
+  displayPhoneNumber
+  businessAccountId
+  messagesPerSecond
+  effectiveRate
+  throttledUntil
+  state
+  stateReason
+  pausedPriorities
+  hold {
+    code
+    category
+    message
+    since
+    nextProbeAt
+    advice
+  }
+  breaker {
+    since
+    failures
+    nextProbeAt
+    lastFailure
+  }
+  queueDepth
+  scheduled
+  oldestDueAge
+  drainPerMinute
+  emptyIn
+  lanes {
+    priority
+    depth
+    oldestDueAge
+  }
+}`);
+var SetRate = /*#__PURE__*/ new TypedDocumentString(`
+    mutation SetRate($id: ID!, $messagesPerSecond: Int!) {
+  setSenderRate(id: $id, messagesPerSecond: $messagesPerSecond) {
+    ...SenderNow
+  }
+}
+    fragment SenderNow on Sender {
+  id
+  name
+  phoneNumberId
+  displayPhoneNumber
+  businessAccountId
+  messagesPerSecond
+  effectiveRate
+  throttledUntil
+  state
+  stateReason
+  pausedPriorities
+  hold {
+    code
+    category
+    message
+    since
+    nextProbeAt
+    advice
+  }
+  breaker {
+    since
+    failures
+    nextProbeAt
+    lastFailure
+  }
+  queueDepth
+  scheduled
+  oldestDueAge
+  drainPerMinute
+  emptyIn
+  lanes {
+    priority
+    depth
+    oldestDueAge
+  }
+}`);
+var UpdateSender = /*#__PURE__*/ new TypedDocumentString(`
+    mutation UpdateSender($input: UpdateSenderInput!) {
+  updateSender(input: $input) {
+    ...SenderNow
+  }
+}
+    fragment SenderNow on Sender {
+  id
+  name
+  phoneNumberId
+  displayPhoneNumber
+  businessAccountId
+  messagesPerSecond
+  effectiveRate
+  throttledUntil
+  state
+  stateReason
+  pausedPriorities
+  hold {
+    code
+    category
+    message
+    since
+    nextProbeAt
+    advice
+  }
+  breaker {
+    since
+    failures
+    nextProbeAt
+    lastFailure
+  }
+  queueDepth
+  scheduled
+  oldestDueAge
+  drainPerMinute
+  emptyIn
+  lanes {
+    priority
+    depth
+    oldestDueAge
+  }
+}`);
+var RegisterSender = /*#__PURE__*/ new TypedDocumentString(`
+    mutation RegisterSender($input: RegisterSenderInput!) {
+  registerSender(input: $input) {
+    ...SenderNow
+  }
+}
+    fragment SenderNow on Sender {
+  id
+  name
+  phoneNumberId
+  displayPhoneNumber
+  businessAccountId
+  messagesPerSecond
+  effectiveRate
+  throttledUntil
+  state
+  stateReason
+  pausedPriorities
+  hold {
+    code
+    category
+    message
+    since
+    nextProbeAt
+    advice
+  }
+  breaker {
+    since
+    failures
+    nextProbeAt
+    lastFailure
+  }
+  queueDepth
+  scheduled
+  oldestDueAge
+  drainPerMinute
+  emptyIn
+  lanes {
+    priority
+    depth
+    oldestDueAge
+  }
+}`);
+var Viewer = /*#__PURE__*/ new TypedDocumentString(`
+    query Viewer {
+  viewer {
+    keyId
+    name
+    scopes
+    senderIds
+  }
+}
+    `);
+var Pulse = /*#__PURE__*/ new TypedDocumentString(`
+    query Pulse {
+  senders {
+    ...SenderNow
+  }
+  readModel {
+    behind
+  }
+  deadLetters(first: 1) {
+    totalCount
+  }
+}
+    fragment SenderNow on Sender {
+  id
+  name
+  phoneNumberId
+  displayPhoneNumber
+  businessAccountId
+  messagesPerSecond
+  effectiveRate
+  throttledUntil
+  state
+  stateReason
+  pausedPriorities
+  hold {
+    code
+    category
+    message
+    since
+    nextProbeAt
+    advice
+  }
+  breaker {
+    since
+    failures
+    nextProbeAt
+    lastFailure
+  }
+  queueDepth
+  scheduled
+  oldestDueAge
+  drainPerMinute
+  emptyIn
+  lanes {
+    priority
+    depth
+    oldestDueAge
+  }
+}`);
+var Position = /*#__PURE__*/ new TypedDocumentString(`
+    query Position {
+  readModel {
+    position
+  }
+}
+    `);
+var Ledger = /*#__PURE__*/ new TypedDocumentString(`
+    query Ledger($senderId: ID, $asOf: Time) {
+  ledger(senderId: $senderId, asOf: $asOf) {
+    accepted
+    open
+    ambiguous
+    sent
+    delivered
+    read
+    failed
+    deadLettered
+    cancelled
+    expired
+    discarded
+    sentTwice
+    overdue
+    balanced
+    asOf
+  }
+}
+    `);
+var Log = /*#__PURE__*/ new TypedDocumentString(`
+    query Log($filter: EventFilter, $first: Int!, $after: String) {
+  events(filter: $filter, order: NEWEST_FIRST, first: $first, after: $after) {
+    edges {
+      cursor
+      node {
+        ...LoggedEvent
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    fragment LoggedEvent on Event {
+  id
+  type
+  stream
+  revision
+  recordedAt
+  occurredAt
+  data
+  correlationId
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+}`);
+var OperationProgress = /*#__PURE__*/ new TypedDocumentString(`
+    query OperationProgress($id: ID!) {
+  operation(id: $id) {
+    ...Progress
+  }
+}
+    fragment Progress on Operation {
+  id
+  state
+  selected
+  done
+  refusedCount
+  refused {
+    messageId
+    code
+    message
+  }
+}`);
+/** The scopes that the caller's key must have for each operation. */
+var scopes = /* @__PURE__ */ new Map([
+	[Alerts, ["READ"]],
+	[AlertTransitions, ["READ"]],
+	[Acknowledge, ["OPERATE"]],
+	[AlertRules, ["READ"]],
+	[SetRule, ["OPERATE"]],
+	[Messages, ["READ"]],
+	[MessageCounts, ["READ"]],
+	[MessageUpdates, ["READ"]],
+	[OneMessage, ["READ"]],
+	[OneMessageUpdates, ["READ"]],
+	[Queue, ["SEND"]],
+	[Cancel, ["SEND"]],
+	[DeadLetters, ["READ"]],
+	[Requeue, ["OPERATE"]],
+	[Discard, ["OPERATE"]],
+	[CancelMany, ["OPERATE"]],
+	[LiveMetrics, ["READ"]],
+	[Series, ["READ"]],
+	[Pause, ["OPERATE"]],
+	[Resume, ["OPERATE"]],
+	[SetRate, ["OPERATE"]],
+	[UpdateSender, ["OPERATE"]],
+	[RegisterSender, ["OPERATE"]],
+	[Viewer, []],
+	[Pulse, ["READ"]],
+	[Position, ["READ"]],
+	[Ledger, ["AUDIT"]],
+	[Log, ["AUDIT"]],
+	[OperationProgress, ["OPERATE"]]
+]);
+// node_modules/graphql-ws/dist/common-CGW11Fyb.js
+function extendedTypeof(val) {
+	if (val === null) return "null";
+	if (Array.isArray(val)) return "array";
+	return typeof val;
+}
+function isObject(val) {
+	return extendedTypeof(val) === "object";
+}
+function areGraphQLFormattedErrors(obj) {
+	return Array.isArray(obj) && obj.length > 0 && obj.every((ob) => "message" in ob);
+}
+function limitCloseReason(reason, whenTooLong) {
+	return reason.length < 124 ? reason : whenTooLong;
+}
+var CloseCode = /* @__PURE__ */ ((CloseCode2) => {
+	CloseCode2[CloseCode2["InternalServerError"] = 4500] = "InternalServerError";
+	CloseCode2[CloseCode2["InternalClientError"] = 4005] = "InternalClientError";
+	CloseCode2[CloseCode2["BadRequest"] = 4400] = "BadRequest";
+	CloseCode2[CloseCode2["BadResponse"] = 4004] = "BadResponse";
+	CloseCode2[CloseCode2["Unauthorized"] = 4401] = "Unauthorized";
+	CloseCode2[CloseCode2["Forbidden"] = 4403] = "Forbidden";
+	CloseCode2[CloseCode2["SubprotocolNotAcceptable"] = 4406] = "SubprotocolNotAcceptable";
+	CloseCode2[CloseCode2["ConnectionInitialisationTimeout"] = 4408] = "ConnectionInitialisationTimeout";
+	CloseCode2[CloseCode2["ConnectionAcknowledgementTimeout"] = 4504] = "ConnectionAcknowledgementTimeout";
+	CloseCode2[CloseCode2["SubscriberAlreadyExists"] = 4409] = "SubscriberAlreadyExists";
+	CloseCode2[CloseCode2["TooManyInitialisationRequests"] = 4429] = "TooManyInitialisationRequests";
+	return CloseCode2;
+})(CloseCode || {});
+var MessageType = /* @__PURE__ */ ((MessageType2) => {
+	MessageType2["ConnectionInit"] = "connection_init";
+	MessageType2["ConnectionAck"] = "connection_ack";
+	MessageType2["Ping"] = "ping";
+	MessageType2["Pong"] = "pong";
+	MessageType2["Subscribe"] = "subscribe";
+	MessageType2["Next"] = "next";
+	MessageType2["Error"] = "error";
+	MessageType2["Complete"] = "complete";
+	return MessageType2;
+})(MessageType || {});
+function validateMessage(val) {
+	if (!isObject(val)) throw new Error(`Message is expected to be an object, but got ${extendedTypeof(val)}`);
+	if (!val.type) throw new Error(`Message is missing the 'type' property`);
+	if (typeof val.type !== "string") throw new Error(`Message is expects the 'type' property to be a string, but got ${extendedTypeof(val.type)}`);
+	switch (val.type) {
+		case "connection_init":
+		case "connection_ack":
+		case "ping":
+		case "pong":
+			if (val.payload != null && !isObject(val.payload)) throw new Error(`"${val.type}" message expects the 'payload' property to be an object or nullish or missing, but got "${val.payload}"`);
+			break;
+		case "subscribe":
+			if (typeof val.id !== "string") throw new Error(`"${val.type}" message expects the 'id' property to be a string, but got ${extendedTypeof(val.id)}`);
+			if (!val.id) throw new Error(`"${val.type}" message requires a non-empty 'id' property`);
+			if (!isObject(val.payload)) throw new Error(`"${val.type}" message expects the 'payload' property to be an object, but got ${extendedTypeof(val.payload)}`);
+			if (typeof val.payload.query !== "string") throw new Error(`"${val.type}" message payload expects the 'query' property to be a string, but got ${extendedTypeof(val.payload.query)}`);
+			if (val.payload.variables != null && !isObject(val.payload.variables)) throw new Error(`"${val.type}" message payload expects the 'variables' property to be a an object or nullish or missing, but got ${extendedTypeof(val.payload.variables)}`);
+			if (val.payload.operationName != null && extendedTypeof(val.payload.operationName) !== "string") throw new Error(`"${val.type}" message payload expects the 'operationName' property to be a string or nullish or missing, but got ${extendedTypeof(val.payload.operationName)}`);
+			if (val.payload.extensions != null && !isObject(val.payload.extensions)) throw new Error(`"${val.type}" message payload expects the 'extensions' property to be a an object or nullish or missing, but got ${extendedTypeof(val.payload.extensions)}`);
+			break;
+		case "next":
+			if (typeof val.id !== "string") throw new Error(`"${val.type}" message expects the 'id' property to be a string, but got ${extendedTypeof(val.id)}`);
+			if (!val.id) throw new Error(`"${val.type}" message requires a non-empty 'id' property`);
+			if (!isObject(val.payload)) throw new Error(`"${val.type}" message expects the 'payload' property to be an object, but got ${extendedTypeof(val.payload)}`);
+			break;
+		case "error":
+			if (typeof val.id !== "string") throw new Error(`"${val.type}" message expects the 'id' property to be a string, but got ${extendedTypeof(val.id)}`);
+			if (!val.id) throw new Error(`"${val.type}" message requires a non-empty 'id' property`);
+			if (!areGraphQLFormattedErrors(val.payload)) throw new Error(`"${val.type}" message expects the 'payload' property to be an array of GraphQL errors, but got ${JSON.stringify(val.payload)}`);
+			break;
+		case "complete":
+			if (typeof val.id !== "string") throw new Error(`"${val.type}" message expects the 'id' property to be a string, but got ${extendedTypeof(val.id)}`);
+			if (!val.id) throw new Error(`"${val.type}" message requires a non-empty 'id' property`);
+			break;
+		default: throw new Error(`Invalid message 'type' property "${val.type}"`);
+	}
+	return val;
+}
+function parseMessage(data, reviver) {
+	return validateMessage(typeof data === "string" ? JSON.parse(data, reviver) : data);
+}
+function stringifyMessage(msg, replacer) {
+	validateMessage(msg);
+	return JSON.stringify(msg, replacer);
+}
+// node_modules/graphql-ws/dist/client.js
+function createClient(options) {
+	const { url, connectionParams, lazy = true, onNonLazyError = console.error, lazyCloseTimeout: lazyCloseTimeoutMs = 0, keepAlive = 0, disablePong, connectionAckWaitTimeout = 0, retryAttempts = 5, retryWait = async function randomisedExponentialBackoff(retries2) {
+		const retryDelaySeconds = Math.pow(2, retries2);
+		await new Promise((resolve) => setTimeout(resolve, retryDelaySeconds * 1e3 + Math.floor(Math.random() * 2700 + 300)));
+	}, shouldRetry = isLikeCloseEvent, on, webSocketImpl, generateID = function generateUUID() {
+		return "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx".replace(/[xy]/g, (c) => {
+			const r = Math.random() * 16 | 0;
+			return (c == "x" ? r : r & 3 | 8).toString(16);
+		});
+	}, jsonMessageReplacer: replacer, jsonMessageReviver: reviver } = options;
+	let ws;
+	if (webSocketImpl) {
+		if (!isWebSocket(webSocketImpl)) throw new Error("Invalid WebSocket implementation provided");
+		ws = webSocketImpl;
+	} else if (typeof WebSocket !== "undefined") ws = WebSocket;
+	else if (typeof global !== "undefined") ws = global.WebSocket || global.MozWebSocket;
+	else if (typeof window !== "undefined") ws = window.WebSocket || window.MozWebSocket;
+	if (!ws) throw new Error("WebSocket implementation missing; on Node you can `import WebSocket from 'ws';` and pass `webSocketImpl: WebSocket` to `createClient`");
+	const WebSocketImpl = ws;
+	const emitter = (() => {
+		const message = /* @__PURE__ */ (() => {
+			const listeners2 = {};
+			return {
+				on(id, listener) {
+					listeners2[id] = listener;
+					return () => {
+						delete listeners2[id];
+					};
+				},
+				emit(message2) {
+					if ("id" in message2) listeners2[message2.id]?.(message2);
+				}
+			};
+		})();
+		const listeners = {
+			connecting: on?.connecting ? [on.connecting] : [],
+			opened: on?.opened ? [on.opened] : [],
+			connected: on?.connected ? [on.connected] : [],
+			ping: on?.ping ? [on.ping] : [],
+			pong: on?.pong ? [on.pong] : [],
+			message: on?.message ? [message.emit, on.message] : [message.emit],
+			closed: on?.closed ? [on.closed] : [],
+			error: on?.error ? [on.error] : []
+		};
+		return {
+			onMessage: message.on,
+			on(event, listener) {
+				const l = listeners[event];
+				l.push(listener);
+				return () => {
+					const i = l.indexOf(listener);
+					if (i > -1) l.splice(i, 1);
+				};
+			},
+			emit(event, ...args) {
+				for (const listener of [...listeners[event]]) listener(...args);
+			}
+		};
+	})();
+	function errorOrClosed(cb) {
+		const listening = [emitter.on("error", (err) => {
+			listening.forEach((unlisten) => unlisten());
+			cb(err);
+		}), emitter.on("closed", (event) => {
+			listening.forEach((unlisten) => unlisten());
+			cb(event);
+		})];
+		return () => listening.forEach((unlisten) => unlisten());
+	}
+	let connecting, locks = 0, lazyCloseTimeout, retrying = false, retries = 0, disposed = false;
+	async function connect() {
+		clearTimeout(lazyCloseTimeout);
+		const [socket, throwOnClose] = await (connecting ?? (connecting = new Promise((connected, denied) => (async () => {
+			if (retrying) {
+				await retryWait(retries);
+				if (!locks) {
+					connecting = void 0;
+					return denied({
+						code: 1e3,
+						reason: "All Subscriptions Gone"
+					});
+				}
+				retries++;
+			}
+			emitter.emit("connecting", retrying);
+			const socket2 = new WebSocketImpl(typeof url === "function" ? await url() : url, "graphql-transport-ws");
+			let connectionAckTimeout, queuedPing;
+			function enqueuePing() {
+				if (isFinite(keepAlive) && keepAlive > 0) {
+					clearTimeout(queuedPing);
+					queuedPing = setTimeout(() => {
+						if (socket2.readyState === WebSocketImpl.OPEN) {
+							socket2.send(stringifyMessage({ type: MessageType.Ping }));
+							emitter.emit("ping", false, void 0);
+						}
+					}, keepAlive);
+				}
+			}
+			errorOrClosed((errOrEvent) => {
+				connecting = void 0;
+				clearTimeout(connectionAckTimeout);
+				clearTimeout(queuedPing);
+				denied(errOrEvent);
+				if (errOrEvent instanceof TerminatedCloseEvent) {
+					socket2.close(4499, "Terminated");
+					socket2.onerror = null;
+					socket2.onclose = null;
+				}
+			});
+			socket2.onerror = (err) => emitter.emit("error", err);
+			socket2.onclose = (event) => emitter.emit("closed", event);
+			socket2.onopen = async () => {
+				try {
+					emitter.emit("opened", socket2);
+					const payload = typeof connectionParams === "function" ? await connectionParams() : connectionParams;
+					if (socket2.readyState !== WebSocketImpl.OPEN) return;
+					socket2.send(stringifyMessage(payload ? {
+						type: MessageType.ConnectionInit,
+						payload
+					} : { type: MessageType.ConnectionInit }, replacer));
+					if (isFinite(connectionAckWaitTimeout) && connectionAckWaitTimeout > 0) connectionAckTimeout = setTimeout(() => {
+						socket2.close(CloseCode.ConnectionAcknowledgementTimeout, "Connection acknowledgement timeout");
+					}, connectionAckWaitTimeout);
+					enqueuePing();
+				} catch (err) {
+					emitter.emit("error", err);
+					socket2.close(CloseCode.InternalClientError, limitCloseReason(err instanceof Error ? err.message : String(err), "Internal client error"));
+				}
+			};
+			let acknowledged = false;
+			socket2.onmessage = ({ data }) => {
+				try {
+					const message = parseMessage(data, reviver);
+					emitter.emit("message", message);
+					if (message.type === "ping" || message.type === "pong") {
+						emitter.emit(message.type, true, message.payload);
+						if (message.type === "pong") enqueuePing();
+						else if (!disablePong) {
+							socket2.send(stringifyMessage(message.payload ? {
+								type: MessageType.Pong,
+								payload: message.payload
+							} : { type: MessageType.Pong }, replacer));
+							emitter.emit("pong", false, message.payload);
+						}
+						return;
+					}
+					if (acknowledged) return;
+					if (message.type !== MessageType.ConnectionAck) throw new Error(`First message cannot be of type ${message.type}`);
+					clearTimeout(connectionAckTimeout);
+					acknowledged = true;
+					emitter.emit("connected", socket2, message.payload, retrying);
+					retrying = false;
+					retries = 0;
+					const throwOnClose2 = new Promise((_, reject) => errorOrClosed(reject));
+					throwOnClose2.catch(() => {});
+					connected([socket2, throwOnClose2]);
+				} catch (err) {
+					socket2.onmessage = null;
+					emitter.emit("error", err);
+					socket2.close(CloseCode.BadResponse, limitCloseReason(err instanceof Error ? err.message : String(err), "Bad response"));
+				}
+			};
+		})())));
+		if (socket.readyState === WebSocketImpl.CLOSING) await throwOnClose;
+		let release = () => {};
+		const released = new Promise((resolve) => release = resolve);
+		return [
+			socket,
+			release,
+			new Promise((resolve, reject) => {
+				const unlisten = errorOrClosed(reject);
+				if (socket.readyState !== WebSocketImpl.OPEN) throwOnClose.catch(reject);
+				released.then(() => {
+					unlisten();
+					if (!locks) {
+						const complete = () => socket.close(1e3, "Normal Closure");
+						if (isFinite(lazyCloseTimeoutMs) && lazyCloseTimeoutMs > 0) {
+							clearTimeout(lazyCloseTimeout);
+							lazyCloseTimeout = setTimeout(() => {
+								if (!locks && socket.readyState === WebSocketImpl.OPEN) complete();
+							}, lazyCloseTimeoutMs);
+						} else complete();
+					}
+					resolve();
+				});
+			})
+		];
+	}
+	function shouldRetryConnectOrThrow(errOrCloseEvent) {
+		if (isLikeCloseEvent(errOrCloseEvent) && (isFatalInternalCloseCode(errOrCloseEvent.code) || [
+			CloseCode.InternalServerError,
+			CloseCode.InternalClientError,
+			CloseCode.BadRequest,
+			CloseCode.BadResponse,
+			CloseCode.Unauthorized,
+			CloseCode.SubprotocolNotAcceptable,
+			CloseCode.SubscriberAlreadyExists,
+			CloseCode.TooManyInitialisationRequests
+		].includes(errOrCloseEvent.code))) throw errOrCloseEvent;
+		if (disposed) return false;
+		if (isLikeCloseEvent(errOrCloseEvent) && errOrCloseEvent.code === 1e3) return locks > 0;
+		if (!retryAttempts || retries >= retryAttempts) throw errOrCloseEvent;
+		if (!shouldRetry(errOrCloseEvent)) throw errOrCloseEvent;
+		return retrying = true;
+	}
+	if (!lazy) (async () => {
+		locks++;
+		for (;;) try {
+			const [, , throwOnClose] = await connect();
+			await throwOnClose;
+		} catch (errOrCloseEvent) {
+			try {
+				if (!shouldRetryConnectOrThrow(errOrCloseEvent)) return;
+			} catch (errOrCloseEvent2) {
+				return onNonLazyError?.(errOrCloseEvent2);
+			}
+		}
+	})();
+	function subscribe(payload, sink) {
+		const id = generateID(payload);
+		let done = false, errored = false, releaser = () => {
+			locks--;
+			done = true;
+		};
+		(async () => {
+			locks++;
+			for (;;) try {
+				const [socket, release, waitForReleaseOrThrowOnClose] = await connect();
+				if (done) {
+					waitForReleaseOrThrowOnClose.catch(() => {});
+					return release();
+				}
+				const unlisten = emitter.onMessage(id, (message) => {
+					switch (message.type) {
+						case MessageType.Next:
+							sink.next(message.payload);
+							return;
+						case MessageType.Error:
+							errored = true, done = true;
+							sink.error(message.payload);
+							releaser();
+							return;
+						case MessageType.Complete:
+							done = true;
+							releaser();
+							return;
+					}
+				});
+				socket.send(stringifyMessage({
+					id,
+					type: MessageType.Subscribe,
+					payload
+				}, replacer));
+				releaser = () => {
+					if (!done && socket.readyState === WebSocketImpl.OPEN) socket.send(stringifyMessage({
+						id,
+						type: MessageType.Complete
+					}, replacer));
+					locks--;
+					done = true;
+					release();
+				};
+				await waitForReleaseOrThrowOnClose.finally(unlisten);
+				return;
+			} catch (errOrCloseEvent) {
+				if (!shouldRetryConnectOrThrow(errOrCloseEvent)) return;
+			}
+		})().then(() => {
+			if (!errored) sink.complete();
+		}).catch((err) => {
+			sink.error(err);
+		});
+		return () => {
+			if (!done) releaser();
+		};
+	}
+	return {
+		on: emitter.on,
+		subscribe,
+		iterate(request) {
+			const pending = [];
+			const deferred = {
+				done: false,
+				error: null,
+				resolve: () => {}
+			};
+			const dispose = subscribe(request, {
+				next(val) {
+					pending.push(val);
+					deferred.resolve();
+				},
+				error(err) {
+					deferred.done = true;
+					deferred.error = err;
+					deferred.resolve();
+				},
+				complete() {
+					deferred.done = true;
+					deferred.resolve();
+				}
+			});
+			const iterator = async function* iterator2() {
+				for (;;) {
+					if (!pending.length) await new Promise((resolve) => deferred.resolve = resolve);
+					while (pending.length) yield pending.shift();
+					if (deferred.error) throw deferred.error;
+					if (deferred.done) return;
+				}
+			}();
+			iterator.throw = async (err) => {
+				if (!deferred.done) {
+					deferred.done = true;
+					deferred.error = err;
+					deferred.resolve();
+				}
+				return {
+					done: true,
+					value: void 0
+				};
+			};
+			iterator.return = async () => {
+				dispose();
+				return {
+					done: true,
+					value: void 0
+				};
+			};
+			return iterator;
+		},
+		async dispose() {
+			disposed = true;
+			if (connecting) {
+				const [socket] = await connecting;
+				socket.close(1e3, "Normal Closure");
+			}
+		},
+		terminate() {
+			if (connecting) emitter.emit("closed", new TerminatedCloseEvent());
+		}
+	};
+}
+var TerminatedCloseEvent = class extends Error {
+	name = "TerminatedCloseEvent";
+	message = "4499: Terminated";
+	code = 4499;
+	reason = "Terminated";
+	wasClean = false;
 };
-var Acknowledge = {
-	name: "Acknowledge",
-	scopes: ["OPERATE"],
-	text: "mutation Acknowledge($id: ID!, $note: String) { acknowledgeAlert(id: $id, note: $note) { ...AlertNow } } fragment AlertNow on Alert { id kind severity state summary value threshold raisedAt acknowledgedAt acknowledgedBy { kind id name } note explanation resolvedAt sender { id name } }"
-};
-var AlertRules = {
-	name: "AlertRules",
-	scopes: ["READ"],
-	text: "query AlertRules { alertRules { ...Rule } } fragment Rule on AlertRule { id kind senderId enabled threshold statistic window for minimumVolume severity }"
-};
-var SetRule = {
-	name: "SetRule",
-	scopes: ["OPERATE"],
-	text: "mutation SetRule($input: AlertRuleInput!) { setAlertRule(input: $input) { ...Rule } } fragment Rule on AlertRule { id kind senderId enabled threshold statistic window for minimumVolume severity }"
-};
-var Messages = {
-	name: "Messages",
-	scopes: ["READ"],
-	text: "query Messages($filter: MessageFilter, $first: Int!, $after: String) { messages(filter: $filter, first: $first, after: $after) { edges { cursor node { ...MessageRow } } pageInfo { hasNextPage endCursor } } } fragment MessageRow on Message { id to toUserId type status priority attempts cursor queuedAt sentAt overdueSince sender { id } failure { code category } }"
-};
-var MessageCounts = {
-	name: "MessageCounts",
-	scopes: ["READ"],
-	text: "query MessageCounts($filter: MessageFilter) { messageCounts(filter: $filter) { status count } }"
-};
-var MessageUpdates = {
-	name: "MessageUpdates",
-	scopes: ["READ"],
-	text: "subscription MessageUpdates($senderId: ID, $statuses: [MessageStatus!], $after: String) { messageUpdates(senderId: $senderId, statuses: $statuses, after: $after) { cursor at message { ...MessageRow } } } fragment MessageRow on Message { id to toUserId type status priority attempts cursor queuedAt sentAt overdueSince sender { id } failure { code category } }"
-};
-var OneMessage = {
-	name: "OneMessage",
-	scopes: ["READ"],
-	text: "query OneMessage($id: ID!, $audit: Boolean!) { message(id: $id) { id idempotencyKey to toUserId type status priority attempts calls statusReason sentTwice heldForQuality cursor onAmbiguous replyTo whatsappId content queuedAt sendAt expiresAt sentAt deliveredAt readAt overdueSince retryAt erasedAt sender { id name } labels { name value } failure { ...Failure } attemptLog { call startedAt endedAt outcome settledBy whatsappId failure { ...Failure } } history(first: 200) @include(if: $audit) { edges { node { ...LoggedEvent } } pageInfo { hasNextPage endCursor } } } } fragment Failure on MessageFailure { code category class message details httpStatus advice fbtraceId at } fragment LoggedEvent on Event { id type stream revision recordedAt occurredAt data correlationId by { kind id name onBehalfOf } }"
-};
-var OneMessageUpdates = {
-	name: "OneMessageUpdates",
-	scopes: ["READ"],
-	text: "subscription OneMessageUpdates($id: ID!, $after: String) { messageUpdates(ids: [$id], after: $after) { cursor at message { id status } } }"
-};
-var Queue = {
-	name: "Queue",
-	scopes: ["SEND"],
-	text: "mutation Queue($input: QueueMessageInput!) { queueMessage(input: $input) { replayed message { id } } }"
-};
-var Cancel = {
-	name: "Cancel",
-	scopes: ["SEND"],
-	text: "mutation Cancel($id: ID!, $reason: String) { cancelMessage(id: $id, reason: $reason) { id status } }"
-};
-var DeadLetters = {
-	name: "DeadLetters",
-	scopes: ["READ"],
-	text: "query DeadLetters($filter: DeadLetterFilter, $first: Int!, $after: String) { deadLetters(filter: $filter, first: $first, after: $after) { totalCount byCategory { category count } edges { cursor node { at attempts message { id to toUserId type queuedAt sender { id } } failure { ...Failure } } } pageInfo { hasNextPage endCursor } } } fragment Failure on MessageFailure { code category class message details httpStatus advice fbtraceId at }"
-};
-var Requeue = {
-	name: "Requeue",
-	scopes: ["OPERATE"],
-	text: "mutation Requeue($input: DeadLetterSelection!, $dryRun: Boolean!) { requeueDeadLetters(input: $input, dryRun: $dryRun) { ...Progress } } fragment Progress on Operation { id state selected done refusedCount refused { messageId code message } }"
-};
-var Discard = {
-	name: "Discard",
-	scopes: ["OPERATE"],
-	text: "mutation Discard($input: DeadLetterSelection!, $reason: String!, $dryRun: Boolean!) { discardDeadLetters(input: $input, reason: $reason, dryRun: $dryRun) { ...Progress } } fragment Progress on Operation { id state selected done refusedCount refused { messageId code message } }"
-};
-var CancelMany = {
-	name: "CancelMany",
-	scopes: ["OPERATE"],
-	text: "mutation CancelMany($input: MessageSelection!, $reason: String!, $dryRun: Boolean!) { cancelMessages(input: $input, reason: $reason, dryRun: $dryRun) { ...Progress } } fragment Progress on Operation { id state selected done refusedCount refused { messageId code message } }"
-};
-var LiveMetrics = {
-	name: "LiveMetrics",
-	scopes: ["READ"],
-	text: "subscription LiveMetrics($senderId: ID, $window: Duration!, $every: Duration!) { metrics(senderId: $senderId, window: $window, every: $every) { at sent delivered failed deadLettered retried throttled ambiguous sentPerMinute deliveryRate errorRate averageDeliveryLatency p95DeliveryLatency queueDepth oldestDueAge errorsByType { class category code count rate } } }"
-};
-var Series = {
-	name: "Series",
-	scopes: ["READ"],
-	text: "query Series($senderId: ID, $from: Time!, $to: Time!, $step: Duration!) { metricSeries(senderId: $senderId, from: $from, to: $to, step: $step) { at metrics { queued sent delivered failed deadLettered averageDeliveryLatency p50DeliveryLatency p95DeliveryLatency p99DeliveryLatency } } }"
-};
-var Pause = {
-	name: "Pause",
-	scopes: ["OPERATE"],
-	text: "mutation Pause($id: ID!, $reason: String!, $priorities: [Priority!]) { pauseSender(id: $id, reason: $reason, priorities: $priorities) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
-};
-var Resume = {
-	name: "Resume",
-	scopes: ["OPERATE"],
-	text: "mutation Resume($id: ID!) { resumeSender(id: $id) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
-};
-var SetRate = {
-	name: "SetRate",
-	scopes: ["OPERATE"],
-	text: "mutation SetRate($id: ID!, $messagesPerSecond: Int!) { setSenderRate(id: $id, messagesPerSecond: $messagesPerSecond) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
-};
-var UpdateSender = {
-	name: "UpdateSender",
-	scopes: ["OPERATE"],
-	text: "mutation UpdateSender($input: UpdateSenderInput!) { updateSender(input: $input) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
-};
-var RegisterSender = {
-	name: "RegisterSender",
-	scopes: ["OPERATE"],
-	text: "mutation RegisterSender($input: RegisterSenderInput!) { registerSender(input: $input) { ...SenderNow } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
-};
-var Viewer = {
-	name: "Viewer",
-	scopes: [],
-	text: "query Viewer { viewer { keyId name scopes senderIds } }"
-};
-var Pulse = {
-	name: "Pulse",
-	scopes: ["READ"],
-	text: "query Pulse { senders { ...SenderNow } readModel { behind } deadLetters(first: 1) { totalCount } } fragment SenderNow on Sender { id name phoneNumberId displayPhoneNumber businessAccountId messagesPerSecond effectiveRate throttledUntil state stateReason pausedPriorities hold { code category message since nextProbeAt advice } breaker { since failures nextProbeAt lastFailure } queueDepth scheduled oldestDueAge drainPerMinute emptyIn lanes { priority depth oldestDueAge } }"
-};
-var Position = {
-	name: "Position",
-	scopes: ["READ"],
-	text: "query Position { readModel { position } }"
-};
-var Ledger = {
-	name: "Ledger",
-	scopes: ["AUDIT"],
-	text: "query Ledger($senderId: ID, $asOf: Time) { ledger(senderId: $senderId, asOf: $asOf) { accepted open ambiguous sent delivered read failed deadLettered cancelled expired discarded sentTwice overdue balanced asOf } }"
-};
-var Log = {
-	name: "Log",
-	scopes: ["AUDIT"],
-	text: "query Log($filter: EventFilter, $first: Int!, $after: String) { events(filter: $filter, order: NEWEST_FIRST, first: $first, after: $after) { edges { cursor node { ...LoggedEvent } } pageInfo { hasNextPage endCursor } } } fragment LoggedEvent on Event { id type stream revision recordedAt occurredAt data correlationId by { kind id name onBehalfOf } }"
-};
-var OperationProgress = {
-	name: "OperationProgress",
-	scopes: ["OPERATE"],
-	text: "query OperationProgress($id: ID!) { operation(id: $id) { ...Progress } } fragment Progress on Operation { id state selected done refusedCount refused { messageId code message } }"
-};
+function isLikeCloseEvent(val) {
+	return isObject(val) && "code" in val && "reason" in val;
+}
+function isFatalInternalCloseCode(code) {
+	if ([
+		1e3,
+		1001,
+		1006,
+		1005,
+		1012,
+		1013,
+		1014
+	].includes(code)) return false;
+	return code >= 1e3 && code <= 1999;
+}
+function isWebSocket(val) {
+	return typeof val === "function" && "constructor" in val && "CLOSED" in val && "CLOSING" in val && "CONNECTING" in val && "OPEN" in val;
+}
 // src/api/socket.ts
-var silence = 3e4;
+var pingEvery = 1e4;
+var silence = 2e4;
+var longestWait = 1e4;
+var unauthorized = [4401, 4403];
 var Connection = class {
 	onState = () => {};
 	onUnauthenticated = () => {};
-	entries = /* @__PURE__ */ new Map();
-	socket = null;
-	ready = false;
-	heard = 0;
-	failures = 0;
-	ids = 0;
-	retry;
-	watch;
+	open = /* @__PURE__ */ new Set();
+	hurried = () => {};
+	unanswered;
+	client = createClient({
+		url: () => {
+			const url = new URL("graphql", location.href);
+			url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+			url.hash = "";
+			return url.href;
+		},
+		connectionParams: () => ({ authorization: `Bearer ${currentKey()}` }),
+		connectionAckWaitTimeout: silence,
+		keepAlive: pingEvery,
+		retryAttempts: Infinity,
+		shouldRetry: () => true,
+		retryWait: (failures) => new Promise((resolve) => {
+			this.hurried = resolve;
+			setTimeout(resolve, Math.min(longestWait, 500 * 2 ** Math.min(failures, 5)) * (.75 + Math.random() / 2));
+		}),
+		on: {
+			connected: () => this.onState("live"),
+			ping: (received) => {
+				if (!received) this.unanswered = setTimeout(() => this.client.terminate(), silence);
+			},
+			pong: (received) => {
+				if (received) clearTimeout(this.unanswered);
+			},
+			closed: (event) => {
+				clearTimeout(this.unanswered);
+				if (unauthorized.includes(event.code)) this.onUnauthenticated("The key is no longer valid.");
+				else if (this.open.size > 0) this.onState("lost");
+			}
+		}
+	});
 	/** Subscribes. Returns a function that ends the subscription. */
 	subscribe(operation, variables, options) {
-		const id = String(++this.ids);
-		this.entries.set(id, {
-			operation,
-			variables,
-			options
-		});
-		if (this.ready) this.begin(id);
-		else if (!this.socket) this.open();
-		return () => {
-			if (this.entries.delete(id) && this.ready) this.send({
-				id,
-				type: "complete"
+		const payload = {
+			query: String(operation),
+			variables: { ...variables }
+		};
+		let ended = false, cancel = () => {}, again;
+		const end = () => {
+			ended = true;
+			clearTimeout(again);
+			this.open.delete(end);
+			cancel();
+		};
+		const begin = () => {
+			cancel = this.client.subscribe(payload, {
+				next: ({ data, errors }) => {
+					if (ended) return;
+					if (errors?.length) return failed(errors);
+					const cursor = options.cursor?.(data);
+					if (cursor) payload.variables.after = cursor;
+					options.next(data);
+				},
+				error: failed,
+				complete: () => retry(1e3)
 			});
 		};
+		const retry = (wait) => {
+			clearTimeout(again);
+			if (!ended) again = setTimeout(begin, wait);
+		};
+		const failed = (cause) => {
+			if (ended) return;
+			const error = Array.isArray(cause) ? new Refused(cause[0]) : null;
+			switch (error?.code) {
+				case "CURSOR_GONE":
+					end();
+					options.gone?.();
+					break;
+				case "UNAUTHENTICATED":
+					this.onUnauthenticated(error.message);
+					break;
+				case "FORBIDDEN":
+				case "INVALID_INPUT":
+				case "NOT_FOUND":
+					end();
+					options.refused?.(error);
+					break;
+				default:
+					cancel();
+					retry(2e3);
+			}
+		};
+		this.open.add(end);
+		begin();
+		return end;
 	}
 	/** Ends all subscriptions and disconnects. */
 	close() {
-		this.entries.clear();
-		clearTimeout(this.retry);
-		this.drop();
-		this.failures = 0;
+		for (const end of [...this.open]) end();
 	}
 	/** Connects immediately instead of at the next retry. */
 	hurry() {
-		if (this.socket || this.entries.size === 0) return;
-		clearTimeout(this.retry);
-		this.open();
-	}
-	open() {
-		this.retry = void 0;
-		if (this.socket || currentKey() === null) return;
-		const url = new URL("graphql", location.href);
-		url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-		url.hash = "";
-		const socket = new WebSocket(url, "graphql-transport-ws");
-		this.socket = socket;
-		this.heard = Date.now();
-		this.watch = setInterval(() => {
-			if (Date.now() - this.heard > silence) this.lost(socket, "silent");
-			else if (this.ready) this.send({ type: "ping" });
-		}, silence / 3);
-		socket.onopen = () => this.send({
-			type: "connection_init",
-			payload: { authorization: `Bearer ${currentKey()}` }
-		});
-		socket.onmessage = ({ data }) => {
-			this.heard = Date.now();
-			if (socket === this.socket) this.receive(JSON.parse(data));
-		};
-		socket.onclose = ({ code }) => this.lost(socket, code);
-	}
-	begin(id) {
-		const { operation, variables } = this.entries.get(id);
-		this.send({
-			id,
-			type: "subscribe",
-			payload: {
-				query: operation.text,
-				operationName: operation.name,
-				variables
-			}
-		});
-	}
-	send(frame) {
-		if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(frame));
-	}
-	receive({ id, type, payload }) {
-		switch (type) {
-			case "connection_ack":
-				this.ready = true;
-				this.failures = 0;
-				for (const waiting of this.entries.keys()) this.begin(waiting);
-				this.onState("live");
-				break;
-			case "ping":
-				this.send({ type: "pong" });
-				break;
-			case "next": {
-				const entry = this.entries.get(id);
-				if (!entry) break;
-				const { data, errors } = payload;
-				if (errors?.length) {
-					this.failed(id, entry, errors[0]);
-					break;
-				}
-				const cursor = entry.options.cursor?.(data);
-				if (cursor) entry.variables = {
-					...entry.variables,
-					after: cursor
-				};
-				entry.options.next(data);
-				break;
-			}
-			case "error": {
-				const entry = this.entries.get(id);
-				if (entry) this.failed(id, entry, payload[0]);
-				break;
-			}
-			case "complete": if (this.entries.has(id)) setTimeout(() => this.ready && this.entries.has(id) && this.begin(id), 1e3);
-		}
-	}
-	failed(id, entry, wire) {
-		const error = new Refused(wire);
-		switch (error.code) {
-			case "CURSOR_GONE":
-				this.entries.delete(id);
-				entry.options.gone?.();
-				break;
-			case "UNAUTHENTICATED":
-				this.onUnauthenticated(error.message);
-				break;
-			case "FORBIDDEN":
-			case "INVALID_INPUT":
-			case "NOT_FOUND":
-				this.entries.delete(id);
-				entry.options.refused?.(error);
-				break;
-			default: setTimeout(() => this.ready && this.entries.has(id) && this.begin(id), 2e3);
-		}
-	}
-	drop() {
-		const socket = this.socket;
-		this.socket = null;
-		this.ready = false;
-		clearInterval(this.watch);
-		socket?.close(1e3);
-	}
-	lost(socket, reason) {
-		if (socket !== this.socket) return;
-		this.drop();
-		if (reason === 4401 || reason === 4403) {
-			this.onUnauthenticated("The key is no longer valid.");
-			return;
-		}
-		this.onState("lost");
-		if (this.entries.size === 0) return;
-		const wait = Math.min(1e4, 500 * 2 ** Math.min(this.failures++, 5)) * (.75 + Math.random() / 2);
-		this.retry = setTimeout(() => this.open(), wait);
+		this.hurried();
 	}
 };
 var connection = new Connection();
@@ -471,8 +3062,28 @@ var sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 var plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 /** Returns the end of an ID, which distinguishes it: IDs of the same minute have the same beginning (UUIDv7). */
 var shortId = (id) => id.length > 9 ? `…${id.slice(-8)}` : id;
+// src/ui/h.ts
+var h = k$2;
+/**
+* Returns an object whose fields are signals: a component that reads one is drawn again when it is set. Collections in it are
+* replaced, not changed.
+*/
+function reactive(fields) {
+	const made = {};
+	for (const name of Object.keys(fields)) {
+		const field = y$1(fields[name]);
+		Object.defineProperty(made, name, {
+			enumerable: true,
+			get: () => field.value,
+			set: (value) => {
+				field.value = value;
+			}
+		});
+	}
+	return made;
+}
 // src/state.ts
-var state = {
+var state = reactive({
 	viewer: null,
 	demo: null,
 	live: "connecting",
@@ -482,35 +3093,14 @@ var state = {
 	deadLetters: null,
 	behind: null,
 	alerts: /* @__PURE__ */ new Map()
-};
-var draw = () => {};
-var asked = false;
-var drawnAt = 0;
-var drawEvery = 100;
-function onRefresh(fn) {
-	draw = fn;
-}
-/** Schedules a redraw: immediately if the last one is long enough ago, and at most ten times per second. */
-function refresh() {
-	if (asked) return;
-	asked = true;
-	const wait = Math.max(0, drawnAt + drawEvery - performance.now());
-	const now = () => {
-		asked = false;
-		drawnAt = performance.now();
-		draw();
-	};
-	setTimeout(() => document.hidden ? now() : requestAnimationFrame(now), wait);
-}
-/** Redraws every second while the tab is visible, to update ages. Returns a function that stops it. */
-function everySecond() {
-	const timer = setInterval(() => document.hidden || refresh(), 1e3);
-	return () => clearInterval(timer);
-}
+});
+/** Counts seconds while the tab is visible, to update ages. */
+var tick = y$1(0);
+setInterval(() => document.hidden || tick.value++, 1e3);
 var may = (scope) => state.viewer !== null && (state.viewer.scopes.includes(scope) || state.viewer.scopes.includes("ADMIN"));
 /** Returns why the key does not allow an operation, or null if it does. what is the subject of the sentence. */
 function forbidden(operation, what = "This") {
-	const missing = operation.scopes.filter((scope) => !may(scope));
+	const missing = scopes.get(operation).filter((scope) => !may(scope));
 	return missing.length === 0 ? null : `${what} requires a key with the scope ${missing.join(" and ")}.`;
 }
 /**
@@ -551,7 +3141,6 @@ function report(error) {
 	if (error instanceof Refused && error.code === "UNAUTHENTICATED") return signOut$1("The key is no longer valid.");
 	if (error instanceof ServerAway) state.away = true;
 	else if (error instanceof Error && error.name !== "AbortError") [state.trouble, troubledAt] = [error.message, Date.now()];
-	refresh();
 }
 var ends = [];
 var announce = () => {};
@@ -571,9 +3160,9 @@ function end() {
 		deadLetters: null,
 		behind: null,
 		trouble: null,
-		away: false
+		away: false,
+		alerts: /* @__PURE__ */ new Map()
 	});
-	state.alerts.clear();
 }
 async function pulse() {
 	const { senders, readModel, deadLetters } = await ask(Pulse, {});
@@ -586,14 +3175,19 @@ async function pulse() {
 		away: false
 	});
 	if (Date.now() - troubledAt > troubleFor) state.trouble = null;
-	refresh();
 }
 /** Replaces a sender in the list by the result of a mutation. */
 function putSender(sender) {
 	const senders = state.senders ?? [];
 	const at = senders.findIndex(({ id }) => id === sender.id);
 	state.senders = at < 0 ? [...senders, sender].sort((a, b) => a.id < b.id ? -1 : 1) : senders.with(at, sender);
-	refresh();
+}
+/** Replaces an alert in the list of open ones, or removes it. */
+function putAlert(alert) {
+	const alerts = new Map(state.alerts);
+	if (alert.state === "RESOLVED") alerts.delete(alert.id);
+	else alerts.set(alert.id, alert);
+	state.alerts = alerts;
 }
 var alertListeners = /* @__PURE__ */ new Set();
 /** Calls fn for each transition of an alert. Returns a function that stops it. */
@@ -608,30 +3202,25 @@ function follow$1() {
 		stop = connection.subscribe(AlertTransitions, {}, {
 			cursor: (data) => data.alerts.cursor,
 			gone: () => {
-				state.alerts.clear();
+				state.alerts = /* @__PURE__ */ new Map();
 				startedAt = Date.now();
 				start();
 			},
 			next: ({ alerts: { at, node } }) => {
 				sawServerTime(at);
-				if (node.state === "RESOLVED") state.alerts.delete(node.id);
-				else state.alerts.set(node.id, {
-					at,
-					alert: node
-				});
+				putAlert(node);
 				if (Date.now() - startedAt > 2e3 || node.state !== "RAISED") {
 					if (node.state === "RAISED") announce(`Alert: ${node.summary}`);
 					else if (node.state === "RESOLVED") announce(`Resolved: ${node.summary}`);
 				}
 				for (const listener of alertListeners) listener();
-				refresh();
 			}
 		});
 	};
 	start();
 	return () => stop();
 }
-var openAlerts = () => [...state.alerts.values()].map(({ alert }) => alert).sort((a, b) => Number(b.severity === "CRITICAL") - Number(a.severity === "CRITICAL") || Date.parse(b.raisedAt) - Date.parse(a.raisedAt));
+var openAlerts = () => [...state.alerts.values()].sort((a, b) => Number(b.severity === "CRITICAL") - Number(a.severity === "CRITICAL") || Date.parse(b.raisedAt) - Date.parse(a.raisedAt));
 /** The sender that metrics are shown for: the chosen one, or the first one of a key that is limited to senders. Null means all. */
 var figuresOf = (chosen) => chosen ? chosen : state.viewer?.senderIds?.[0] ?? null;
 /** The choices of senders for metrics. A key that is limited to senders has no access to totals. */
@@ -640,24 +3229,21 @@ var figureChoices = (all) => senderChoices(all).slice(state.viewer?.senderIds ? 
 var senderChoices = (all) => [["", all], ...(state.senders ?? []).map(({ id, name }) => [id, name])];
 var badge = (n) => n === null || n === 0 ? "" : n > 9999 ? "9999+" : count(n);
 // src/route.ts
-function currentRoute() {
+function read$5() {
 	const [path = "", query = ""] = location.hash.replace(/^#/, "").split("?", 2);
 	if (/^[0-9a-f-]{36}$/i.test(path)) return {
-		path: ["messages", path],
+		path: `/messages/${path}`,
 		query: new URLSearchParams()
 	};
 	return {
-		path: path.split("/").filter(Boolean).map(decode),
+		path: path.startsWith("/") ? path : `/${path}`,
 		query: new URLSearchParams(query)
 	};
 }
-function decode(part) {
-	try {
-		return decodeURIComponent(part);
-	} catch {
-		return part;
-	}
-}
+var address = y$1(read$5());
+for (const type of ["hashchange", "popstate"]) addEventListener(type, () => {
+	address.value = read$5();
+});
 function link(path, query) {
 	const search = query?.toString();
 	return `#/${path.map(encodeURIComponent).join("/")}${search ? `?${search}` : ""}`;
@@ -665,21 +3251,28 @@ function link(path, query) {
 function go(to) {
 	location.hash = to;
 }
-/** Changes the query of the current view, without a new entry in the browser's history. */
-function setQuery(change) {
-	const { path, query } = currentRoute();
+/** Goes to another address in place of the current one. */
+function replace(to) {
+	history.replaceState(null, "", to);
+	address.value = read$5();
+}
+/** Changes the query of the current view: in a new entry of the browser's history if it has a state, and in the current one otherwise. */
+function setQuery(change, entry) {
+	const { path } = address.value, query = new URLSearchParams(address.value.query);
 	for (const [name, value] of Object.entries(change)) if (value === null || value === "") query.delete(name);
 	else query.set(name, value);
-	history.replaceState(null, "", link(path, query));
-	dispatchEvent(new HashChangeEvent("hashchange"));
+	const to = link(path.split("/").filter(Boolean).map(decodeURIComponent), query);
+	if (!entry) return replace(to);
+	history.pushState(entry, "", to);
+	address.value = read$5();
 }
 // src/session.ts
-var session = {
+var session = reactive({
 	fault: "",
 	opening: false,
 	asksForKey: false,
 	wantsLink: false
-};
+});
 var retry;
 function signOut(reason = "") {
 	clearTimeout(retry);
@@ -693,11 +3286,10 @@ function signOut(reason = "") {
 		opening: false,
 		asksForKey: true
 	});
-	refresh();
 }
 function signIn(key) {
 	useKey(key);
-	open$1();
+	open();
 }
 /** Switches back to the demo's own key. */
 function useDemoKey() {
@@ -705,13 +3297,12 @@ function useDemoKey() {
 	signIn(state.demo.key);
 }
 /** Signs in with the current key. While the server is unavailable, it retries. */
-async function open$1() {
+async function open() {
 	clearTimeout(retry);
 	Object.assign(session, {
 		fault: "",
 		opening: true
 	});
-	refresh();
 	const key = currentKey();
 	try {
 		const { viewer } = await ask(Viewer, {});
@@ -730,14 +3321,12 @@ async function open$1() {
 		if (error instanceof Refused && (error.code === "UNAUTHENTICATED" || error.code === "FORBIDDEN")) return signOut(error.message);
 		state.away = error instanceof ServerAway;
 		session.fault = `${error instanceof Error ? error.message : "The server does not respond."} Retrying automatically.`;
-		retry = setTimeout(open$1, 2e3);
+		retry = setTimeout(open, 2e3);
 	}
-	refresh();
 }
 async function start() {
 	connection.onState = (live) => {
 		state.live = live;
-		refresh();
 	};
 	connection.onUnauthenticated = signOut;
 	takeLink();
@@ -753,7 +3342,7 @@ function takeLink() {
 	const secret = /^#key=(.+)$/.exec(location.hash)?.[1];
 	if (!secret) return false;
 	localStorage.setItem(demoSecret, secret);
-	history.replaceState(null, "", "#/");
+	replace("#/");
 	return true;
 }
 /** Returns the demo's key and simulator. Without the secret of its link, and outside the demo, the file contains no key. */
@@ -774,99 +3363,6 @@ async function demo() {
 		return null;
 	} catch {
 		return null;
-	}
-}
-// src/ui/dom.ts
-function h(tag, props, ...children) {
-	const flat = [];
-	flatten(children, flat);
-	return {
-		tag,
-		props: props ?? {},
-		children: flat
-	};
-}
-function flatten(children, into) {
-	for (const child of children) {
-		if (child === null || child === void 0 || child === false || child === "") continue;
-		if (Array.isArray(child)) flatten(child, into);
-		else if (typeof child === "object") into.push(child);
-		else if (typeof into.at(-1) === "string") into[into.length - 1] += String(child);
-		else into.push(String(child));
-	}
-}
-var svgSpace = "http://www.w3.org/2000/svg";
-var handlers = /* @__PURE__ */ new WeakMap();
-function dispatch(event) {
-	(handlers.get(this)?.get(event.type))?.(event);
-}
-function create(vnode, parent) {
-	if (typeof vnode === "string") return document.createTextNode(vnode);
-	const node = vnode.tag === "svg" || parent.namespaceURI === svgSpace && parent.tagName !== "foreignObject" ? document.createElementNS(svgSpace, vnode.tag) : document.createElement(vnode.tag);
-	vnode.node = node;
-	patchChildren(node, [], vnode.children);
-	for (const [name, value] of Object.entries(vnode.props)) setProp(node, name, void 0, value);
-	return node;
-}
-function setProp(node, name, before, value) {
-	if (name === "key" || name === "ref" || before === value) return;
-	if (typeof value === "function" || typeof before === "function") {
-		const type = name.slice(2);
-		let own = handlers.get(node);
-		if (!own) handlers.set(node, own = /* @__PURE__ */ new Map());
-		if (!own.has(type)) node.addEventListener(type, dispatch);
-		if (typeof value === "function") own.set(type, value);
-		else own.delete(type);
-	} else if (name === "value" || name === "checked" || name === "indeterminate") node[name] = value ?? (name === "value" ? "" : false);
-	else if (name === "style") {
-		const { style } = node, next = value ?? {}, last = before ?? {};
-		for (const property of Object.keys(last)) if (!(property in next)) style.removeProperty(property);
-		for (const [property, text] of Object.entries(next)) if (last[property] !== text) style.setProperty(property, text);
-	} else if (value === null || value === void 0 || value === false) node.removeAttribute(name);
-	else node.setAttribute(name, value === true ? "" : String(value));
-}
-var keyOf = (vnode) => typeof vnode === "string" ? "#text" : `${vnode.tag}\u0000${vnode.props.key ?? ""}`;
-/** Updates the children of parent from old to next. Nodes are reused for children with the same tag and key. */
-function patchChildren(parent, old, next) {
-	const nodes = [...parent.childNodes];
-	if (nodes.length !== old.length) {
-		parent.replaceChildren();
-		[old, nodes.length] = [[], 0];
-	}
-	const left = /* @__PURE__ */ new Map();
-	old.forEach((vnode, i) => {
-		const key = keyOf(vnode), same = left.get(key);
-		if (same) same.push(i);
-		else left.set(key, [i]);
-	});
-	const kept = next.map((vnode) => left.get(keyOf(vnode))?.shift() ?? -1);
-	for (const indices of left.values()) for (const i of indices) nodes[i].remove();
-	let at = parent.firstChild;
-	next.forEach((vnode, i) => {
-		const from = kept[i];
-		if (from < 0) {
-			const made = create(vnode, parent);
-			parent.insertBefore(made, at);
-			if (typeof vnode !== "string") vnode.props.ref?.(made);
-			return;
-		}
-		const node = nodes[from];
-		if (node === at) at = node.nextSibling;
-		else parent.insertBefore(node, at);
-		if (typeof vnode === "string") {
-			if (node.nodeValue !== vnode) node.nodeValue = vnode;
-		} else patch(node, old[from], vnode);
-	});
-}
-function patch(node, old, next) {
-	next.node = node;
-	if (old === next) return;
-	patchChildren(node, old.children, next.children);
-	for (const name of Object.keys(old.props)) if (!(name in next.props)) setProp(node, name, old.props[name], void 0);
-	for (const [name, value] of Object.entries(next.props)) setProp(node, name, old.props[name], value);
-	if (next.tag === "select" && typeof next.props.value === "string") {
-		const select = node;
-		if (select.value !== next.props.value) select.value = next.props.value;
 	}
 }
 // src/ui/parts.ts
@@ -916,7 +3412,7 @@ function card(title, props, tools, ...children) {
 	}, h("div", { class: "heading" }, h("h2", { id }, title), tools ? h("div", { class: "tools" }, tools) : null), ...children);
 }
 /** A table with headings. In a narrow window, columns with the class extra are hidden, and the cells of a table with the class stack are stacked. */
-function table(props, caption, columns, rows) {
+function table$1(props, caption, columns, rows) {
 	return h("table", props, h("caption", { class: "unseen" }, caption), h("thead", null, h("tr", null, columns.map(({ name, title, class: names }) => h("th", {
 		scope: "col",
 		class: names ?? null
@@ -931,10 +3427,12 @@ var time = (at, digits) => h("time", {
 	datetime: at,
 	title: at
 }, clock(at, serverNow(), digits));
+/** Returns the server's time. What is drawn with it is drawn again every second. */
+var drawnAt$1 = () => (tick.value, serverNow());
 var ago = (at) => h("time", {
 	datetime: at,
 	title: clock(at, serverNow())
-}, age((serverNow() - Date.parse(at)) / 1e3));
+}, age((drawnAt$1() - Date.parse(at)) / 1e3));
 var facts = (entries) => h("dl", { class: "facts" }, entries.filter(([, value]) => value !== null && value !== void 0 && value !== false).map(([name, value]) => [h("dt", { key: name }, name), h("dd", { key: name }, value)]));
 /** A button. Its key keeps its node when other buttons appear or disappear, so that it does not lose the focus. */
 function button(text, onclick, props) {
@@ -952,18 +3450,19 @@ var fields = 0;
 var ids = /* @__PURE__ */ new Map();
 /** A control with a label and a hint that screen readers read with it. */
 function field(label, control, hint) {
-	const name = String(control.props.name ?? label);
+	const { children, ...props } = control.props;
+	const name = String(props.name ?? label);
 	let id = ids.get(name);
 	if (!id) ids.set(name, id = `field-${++fields}`);
 	const described = hint ? { "aria-describedby": `${id}-hint` } : null;
 	return h("div", {
 		class: "field",
 		key: name
-	}, h("label", { for: id }, label), h(control.tag, {
+	}, h("label", { for: id }, label), h(control.type, {
 		id,
 		...described,
-		...control.props
-	}, ...control.children), hint ? h("p", {
+		...props
+	}, children), hint ? h("p", {
 		class: "hint",
 		id: `${id}-hint`
 	}, hint) : null);
@@ -983,6 +3482,26 @@ function choose(label, value, values, onchoose, props) {
 		value,
 		onchange: (event) => onchoose(event.target.value)
 	}, options(values, value)));
+}
+/** A filter of a list that is typed. It calls onchange when the text is complete. */
+function textFilter({ label, value, placeholder, onchange, type = "text", ...rest }) {
+	const typed = useSignal(value);
+	A$1(() => {
+		typed.value = value;
+	}, [value]);
+	return h("label", { class: "choose" }, h("span", null, label), h("input", {
+		...rest,
+		type,
+		placeholder: placeholder ?? null,
+		size: 14,
+		autocomplete: "off",
+		spellcheck: false,
+		value: typed.value,
+		oninput: (event) => {
+			typed.value = event.target.value;
+		},
+		onchange: (event) => onchange(held(event))
+	}));
 }
 /** Buttons of which one is selected. */
 function segments(label, value, values, onchoose) {
@@ -1016,86 +3535,83 @@ function markField(form, name) {
 /** Returns a new idempotency key. crypto.randomUUID is not available over plain HTTP from another machine. */
 var freshKey = () => `page-${Array.from(crypto.getRandomValues(/* @__PURE__ */ new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 // src/ui/overlay.ts
-var open = null;
-var busy$1 = false;
-var fault = "";
-var shown = null;
+var layer = reactive({
+	dialog: null,
+	busy: false,
+	fault: "",
+	notes: [],
+	operations: /* @__PURE__ */ new Map()
+});
 var serial = 0;
 function openDialog(dialog) {
-	[open, busy$1, fault] = [
-		dialog,
-		false,
-		""
-	];
 	serial++;
-	refresh();
+	Object.assign(layer, {
+		dialog,
+		busy: false,
+		fault: ""
+	});
 }
 function closeDialog() {
-	shown?.close();
-	[open, shown] = [null, null];
-	refresh();
+	layer.dialog = null;
 }
 /** Returns the text to show for the error of an action. */
 function faultText(error) {
 	if (error instanceof ServerAway) return "No response, so the outcome is unknown. It is safe to try again.";
 	return messageOf(error);
 }
-function dialog() {
-	if (!open) return null;
-	const { title, body, label, danger, run } = open;
-	const text = label();
+function Shown({ dialog }) {
+	const { title, body, label, danger, run } = dialog, { busy, fault } = layer, text = label();
+	const node = T(null);
+	F$1(() => {
+		const shown = node.current, before = document.activeElement;
+		shown.showModal();
+		return () => {
+			if (before instanceof HTMLElement && before.isConnected) before.focus();
+		};
+	}, []);
 	const submit = async (event) => {
 		event.preventDefault();
-		if (busy$1) return;
-		const form = event.currentTarget, mine = open;
-		[busy$1, fault] = [true, ""];
-		refresh();
+		if (layer.busy) return;
+		const form = event.currentTarget;
+		Object.assign(layer, {
+			busy: true,
+			fault: ""
+		});
 		try {
 			await run(values(form), form);
-			if (open === mine) closeDialog();
+			if (layer.dialog === dialog) closeDialog();
 		} catch (error) {
-			fault = faultText(error);
+			layer.fault = faultText(error);
 			markField(form, error instanceof Refused ? error.field : null);
 		}
-		busy$1 = false;
-		refresh();
+		layer.busy = false;
 	};
 	return h("dialog", {
-		key: serial,
 		class: "dialog",
 		"aria-labelledby": "dialog-title",
-		ref: (node) => {
-			shown = node;
-			shown.showModal();
-		},
-		onclose: () => {
-			open = null;
-			refresh();
-		}
+		ref: node,
+		onclose: closeDialog
 	}, h("form", { onsubmit: submit }, h("h2", { id: "dialog-title" }, title), h("div", { class: "dialog-body" }, body()), h("p", {
 		class: "error",
 		role: "alert"
 	}, fault), h("div", { class: "actions" }, h("button", {
 		type: "submit",
 		class: danger ? "danger" : "",
-		disabled: busy$1 || text === null
-	}, busy$1 ? "Please wait…" : text ?? "…"), button("Cancel", closeDialog))));
+		disabled: busy || text === null
+	}, busy ? "Please wait…" : text ?? "…"), button(dialog.close ?? "Cancel", closeDialog))));
 }
-var notes = [];
 var lastNote = 0;
 var noteTime = 7e3;
 function note(text, bad = false) {
 	const id = ++lastNote;
-	notes = [...notes.slice(-2), {
+	layer.notes = [...layer.notes.slice(-2), {
 		id,
 		text,
 		bad
 	}];
 	setTimeout(() => {
-		notes = notes.filter((other) => other.id !== id);
-		refresh();
+		layer.notes = layer.notes.filter((other) => other.id !== id);
 	}, noteTime);
-	refresh();
 }
 /** Performs an action and shows a note with the outcome. */
 async function attempt(done, fn) {
@@ -1106,61 +3622,61 @@ async function attempt(done, fn) {
 		note(faultText(error), true);
 	}
 }
-var operations = /* @__PURE__ */ new Map();
 /** Shows an operation in every view until it is finished and the user has closed it. */
 function watch(verb, progress, ended) {
-	const running = {
-		verb,
-		progress,
-		ended,
-		stop: () => {}
+	const { id } = progress;
+	const put = (next) => {
+		layer.operations = new Map(layer.operations).set(id, {
+			verb,
+			progress: next,
+			stop
+		});
 	};
-	operations.set(progress.id, running);
-	refresh();
-	if (progress.state !== "RUNNING") return ended();
-	running.stop = poll(400, async () => {
-		const { operation } = await ask(OperationProgress, { id: progress.id });
-		if (operation) running.progress = operation;
+	let stop = () => {};
+	if (progress.state !== "RUNNING") {
+		put(progress);
+		return ended();
+	}
+	stop = poll(400, async () => {
+		const { operation } = await ask(OperationProgress, { id });
+		if (operation) put(operation);
 		if (!operation || operation.state !== "RUNNING") {
-			running.stop();
+			stop();
 			ended();
 		}
-		refresh();
 	});
+	put(progress);
 }
-var operationCards = () => [...operations].map(([id, { verb, progress, stop }]) => {
+function close(id) {
+	layer.operations.get(id)?.stop();
+	layer.operations = new Map([...layer.operations].filter(([other]) => other !== id));
+}
+var operationCards = () => [...layer.operations].map(([id, { verb, progress }]) => {
 	const { state: now, selected, done, refusedCount, refused } = progress;
 	const over = now !== "RUNNING";
 	return h("section", {
 		key: id,
 		class: "operation",
 		"aria-label": verb
-	}, h("div", { class: "heading" }, h("strong", null, verb), over ? button("Close", () => {
-		stop();
-		operations.delete(id);
-		refresh();
-	}, { class: "plain small" }) : null), h("progress", {
+	}, h("div", { class: "heading" }, h("strong", null, verb), over ? button("Close", () => close(id), { class: "plain small" }) : null), h("progress", {
 		max: Math.max(selected, 1),
 		value: String(done + refusedCount),
 		"aria-label": `${verb}: progress`
 	}), h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${count(refusedCount)} rejected` : ""}`), refused.length > 0 ? h("details", null, h("summary", null, "Rejected messages"), h("ul", null, refused.map((r) => h("li", { key: r.messageId }, h("a", { href: `#/messages/${r.messageId}` }, shortId(r.messageId)), ` ${r.message}`)))) : null);
 });
-var overlay = () => [
-	dialog(),
-	h("div", {
-		key: "operations",
-		class: "operations"
-	}, state.viewer ? operationCards() : null),
-	h("div", {
-		key: "notes",
+function Overlay() {
+	return h("div", null, layer.dialog ? h(Shown, {
+		key: serial,
+		dialog: layer.dialog
+	}) : null, h("div", { class: "operations" }, state.viewer ? operationCards() : null), h("div", {
 		class: "notes",
 		role: "status"
-	}, notes.map(({ id, text, bad }) => h("p", {
+	}, layer.notes.map(({ id, text, bad }) => h("p", {
 		key: id,
 		class: "note",
 		"data-tone": bad ? "bad" : "good"
-	}, text)))
-];
+	}, text))));
+}
 // src/lib/recognize.ts
 var statuses = [
 	"QUEUED",
@@ -1367,27 +3883,27 @@ function fromQuery(query) {
 	return filters;
 }
 // src/ui/search_box.ts
-var typed = "";
-var focused = false;
+var box = reactive({
+	typed: "",
+	focused: false
+});
 var focusSearch = () => {
-	const box = document.getElementById("search");
-	box.focus();
-	box.select();
+	const input = document.getElementById("search");
+	input.focus();
+	input.select();
 };
-function searchBox() {
-	const { invalid, ...filters } = recognize(typed);
+function SearchBox() {
+	const { invalid, ...filters } = recognize(box.typed);
 	const found = describe$1(filters);
 	return h("form", {
 		class: "search",
 		role: "search",
 		onsubmit: (event) => {
 			event.preventDefault();
-			const box = document.getElementById("search");
-			const filters = recognize(box.value);
+			const filters = recognize(box.typed);
 			if (filters.invalid || describe$1(filters).length === 0) return;
 			go(filters.id ? link(["messages", filters.id]) : link(["messages"], toQuery(filters)));
-			typed = box.value = "";
-			refresh();
+			box.typed = "";
 		}
 	}, h("label", {
 		class: "unseen",
@@ -1398,26 +3914,24 @@ function searchBox() {
 		name: "q",
 		placeholder: "Message ID, number, key, wamid, label=value, status",
 		autocomplete: "off",
-		spellcheck: "false",
+		spellcheck: false,
+		value: box.typed,
 		"aria-describedby": "search-hint",
 		oninput: (event) => {
-			typed = event.target.value;
-			refresh();
+			box.typed = event.target.value;
 		},
 		onfocus: () => {
-			focused = true;
-			refresh();
+			box.focused = true;
 		},
 		onblur: () => {
-			focused = false;
-			refresh();
+			box.focused = false;
 		},
 		onkeydown: (event) => {
 			if (event.key === "Escape") event.target.blur();
 		}
 	}), h("kbd", { "aria-hidden": "true" }, "/"), h("p", {
 		id: "search-hint",
-		class: focused ? "search-hint" : "unseen",
+		class: box.focused ? "search-hint" : "unseen",
 		role: "status"
 	}, invalid ? h("strong", null, invalid) : found.length > 0 ? [
 		"Press Enter to search for ",
@@ -1427,30 +3941,37 @@ function searchBox() {
 }
 // src/ui/theme.ts
 var kept = "theme";
-function theme() {
-	const value = read$1();
-	return value === "light" || value === "dark" ? value : "system";
+function read$4() {
+	try {
+		const value = localStorage.getItem(kept);
+		return value === "light" || value === "dark" ? value : "system";
+	} catch {
+		return "system";
+	}
 }
+var theme = y$1(read$4());
+var darkness = matchMedia("(prefers-color-scheme: dark)");
+var systemIsDark = y$1(darkness.matches);
+darkness.addEventListener("change", () => {
+	systemIsDark.value = darkness.matches;
+});
+/** What the page looks like. */
+var shade = O(() => theme.value === "system" ? systemIsDark.value ? "dark" : "light" : theme.value);
 function setTheme(next) {
 	try {
 		if (next === "system") localStorage.removeItem(kept);
 		else localStorage.setItem(kept, next);
 	} catch {}
 	apply(next);
-}
-function read$1() {
-	try {
-		return localStorage.getItem(kept);
-	} catch {
-		return null;
-	}
+	theme.value = next;
 }
 function apply(next) {
 	if (next === "system") delete document.documentElement.dataset.theme;
 	else document.documentElement.dataset.theme = next;
 }
-apply(theme());
+apply(theme.value);
 // src/views/sign_in.ts
+var focus = (node) => node?.focus();
 var signInCard = () => h("section", {
 	id: "sign-in",
 	class: "card narrow",
@@ -1469,9 +3990,9 @@ var signInCard = () => h("section", {
 	name: "key",
 	type: "password",
 	autocomplete: "off",
-	spellcheck: "false",
+	spellcheck: false,
 	required: true,
-	ref: (node) => node.focus()
+	ref: focus
 })), h("p", {
 	id: "sign-in-error",
 	class: "error",
@@ -1480,65 +4001,7 @@ var signInCard = () => h("section", {
 	type: "submit",
 	disabled: session.opening
 }, session.opening ? "Opening…" : "Open"), state.demo ? button("Use the demo's key", useDemoKey) : null)));
-// src/lib/scale.ts
-/** Returns about `wanted` round values from 0 to at least top. */
-function valueTicks(top, wanted) {
-	if (!(top > 0)) return [0, 1];
-	const rough = top / wanted;
-	const power = 10 ** Math.floor(Math.log10(rough));
-	const step = power * ([
-		1,
-		2,
-		2.5,
-		5,
-		10
-	].find((factor) => factor * power >= rough * (1 - 1e-9)) ?? 10);
-	return Array.from({ length: Math.ceil(top / step - 1e-9) + 1 }, (_, i) => Number((i * step).toPrecision(12)));
-}
-var timeSteps = [
-	5,
-	10,
-	15,
-	30,
-	60,
-	120,
-	300,
-	600,
-	900,
-	1800,
-	3600,
-	7200,
-	10800,
-	21600,
-	43200,
-	86400,
-	172800,
-	604800
-];
-/** Returns at most `wanted` round times in (from, to), in milliseconds. offset is that of the time zone in minutes, as in Date. */
-function timeTicks(from, to, wanted, offset) {
-	const shift = offset * 6e4;
-	const step = 1e3 * (timeSteps.find((s) => (to - from) / (s * 1e3) <= wanted) ?? timeSteps.at(-1));
-	const ticks = [];
-	for (let t = Math.ceil((from - shift) / step) * step + shift; t <= to; t += step) ticks.push(t);
-	return ticks;
-}
-/** Returns an SVG path through the points. The line is broken where y is null. A single point is a short stroke, so that it is visible. */
-function linePath(points) {
-	let path = "", drawing = false;
-	points.forEach(({ x, y }, i) => {
-		if (y === null) {
-			drawing = false;
-			return;
-		}
-		const at = `${round(x)} ${round(y)}`;
-		if (drawing) path += `L${at}`;
-		else path += points[i + 1]?.y == null ? `M${at}h1.5` : `M${at}`;
-		drawing = true;
-	});
-	return path;
-}
-var round = (n) => Math.round(n * 10) / 10;
+// src/lib/windows.ts
 /** The available windows, each with a step that results in 60 to 170 points. Steps below a minute are available only for 3 h. */
 var windows = [
 	{
@@ -1587,240 +4050,4036 @@ function stepBounds(now, window) {
 		to
 	};
 }
-// src/ui/plot.ts
-var height = 208;
-var edge = {
-	top: 10,
-	right: 10,
-	bottom: 24,
-	left: 56
+// node_modules/uplot/dist/uPlot.esm.js
+/**
+* Copyright (c) 2025, Leon Sorokin
+* All rights reserved. (MIT Licensed)
+*
+* uPlot.js (μPlot)
+* A small, fast chart for time series, lines, areas, ohlc & bars
+* https://github.com/leeoniya/uPlot (v1.6.32)
+*/
+var FEAT_TIME = true;
+var UPLOT = "uplot";
+var ORI_HZ = "u-hz";
+var ORI_VT = "u-vt";
+var TITLE = "u-title";
+var WRAP = "u-wrap";
+var UNDER = "u-under";
+var OVER = "u-over";
+var AXIS = "u-axis";
+var OFF = "u-off";
+var SELECT = "u-select";
+var CURSOR_X = "u-cursor-x";
+var CURSOR_Y = "u-cursor-y";
+var CURSOR_PT = "u-cursor-pt";
+var LEGEND = "u-legend";
+var LEGEND_LIVE = "u-live";
+var LEGEND_INLINE = "u-inline";
+var LEGEND_SERIES = "u-series";
+var LEGEND_MARKER = "u-marker";
+var LEGEND_LABEL = "u-label";
+var LEGEND_VALUE = "u-value";
+var WIDTH = "width";
+var HEIGHT = "height";
+var TOP = "top";
+var BOTTOM = "bottom";
+var LEFT = "left";
+var RIGHT = "right";
+var hexBlack = "#000";
+var transparent = "#0000";
+var mousemove = "mousemove";
+var mousedown = "mousedown";
+var mouseup = "mouseup";
+var mouseenter = "mouseenter";
+var mouseleave = "mouseleave";
+var dblclick = "dblclick";
+var resize = "resize";
+var scroll = "scroll";
+var change = "change";
+var dppxchange = "dppxchange";
+var LEGEND_DISP = "--";
+var domEnv = typeof window != "undefined";
+var doc = domEnv ? document : null;
+var win = domEnv ? window : null;
+var nav = domEnv ? navigator : null;
+var pxRatio;
+var query;
+function setPxRatio() {
+	let _pxRatio = devicePixelRatio;
+	if (pxRatio != _pxRatio) {
+		pxRatio = _pxRatio;
+		query && off(change, query, setPxRatio);
+		query = matchMedia(`(min-resolution: ${pxRatio - .001}dppx) and (max-resolution: ${pxRatio + .001}dppx)`);
+		on(change, query, setPxRatio);
+		win.dispatchEvent(new CustomEvent(dppxchange));
+	}
+}
+function addClass(el, c) {
+	if (c != null) {
+		let cl = el.classList;
+		!cl.contains(c) && cl.add(c);
+	}
+}
+function remClass(el, c) {
+	let cl = el.classList;
+	cl.contains(c) && cl.remove(c);
+}
+function setStylePx(el, name, value) {
+	el.style[name] = value + "px";
+}
+function placeTag(tag, cls, targ, refEl) {
+	let el = doc.createElement(tag);
+	if (cls != null) addClass(el, cls);
+	if (targ != null) targ.insertBefore(el, refEl);
+	return el;
+}
+function placeDiv(cls, targ) {
+	return placeTag("div", cls, targ);
+}
+var xformCache = /* @__PURE__ */ new WeakMap();
+function elTrans(el, xPos, yPos, xMax, yMax) {
+	let xform = "translate(" + xPos + "px," + yPos + "px)";
+	if (xform != xformCache.get(el)) {
+		el.style.transform = xform;
+		xformCache.set(el, xform);
+		if (xPos < 0 || yPos < 0 || xPos > xMax || yPos > yMax) addClass(el, OFF);
+		else remClass(el, OFF);
+	}
+}
+var colorCache = /* @__PURE__ */ new WeakMap();
+function elColor(el, background, borderColor) {
+	let newColor = background + borderColor;
+	if (newColor != colorCache.get(el)) {
+		colorCache.set(el, newColor);
+		el.style.background = background;
+		el.style.borderColor = borderColor;
+	}
+}
+var sizeCache = /* @__PURE__ */ new WeakMap();
+function elSize(el, newWid, newHgt, centered) {
+	let newSize = newWid + "" + newHgt;
+	if (newSize != sizeCache.get(el)) {
+		sizeCache.set(el, newSize);
+		el.style.height = newHgt + "px";
+		el.style.width = newWid + "px";
+		el.style.marginLeft = centered ? -newWid / 2 + "px" : 0;
+		el.style.marginTop = centered ? -newHgt / 2 + "px" : 0;
+	}
+}
+var evOpts = { passive: true };
+var evOpts2 = {
+	...evOpts,
+	capture: true
 };
-var Plot = class {
-	title;
-	width = 640;
-	at = null;
-	hidden = /* @__PURE__ */ new Set();
-	asTable = false;
-	constructor(title) {
-		this.title = title;
+function on(ev, el, cb, capt) {
+	el.addEventListener(ev, cb, capt ? evOpts2 : evOpts);
+}
+function off(ev, el, cb, capt) {
+	el.removeEventListener(ev, cb, evOpts);
+}
+domEnv && setPxRatio();
+function closestIdx(num, arr, lo, hi) {
+	let mid;
+	lo = lo || 0;
+	hi = hi || arr.length - 1;
+	let bitwise = hi <= 2147483647;
+	while (hi - lo > 1) {
+		mid = bitwise ? lo + hi >> 1 : floor$1((lo + hi) / 2);
+		if (arr[mid] < num) lo = mid;
+		else hi = mid;
 	}
-	/** The tools to the right of the heading: the current step, and the button for the table. */
-	tools(series) {
-		return [h("span", { class: "plot-time" }, series === null ? "" : this.at === null ? "latest" : this.stepName(series, Math.min(this.at, series.steps - 1))), h("button", {
-			type: "button",
-			class: "plain small",
-			"aria-pressed": String(this.asTable),
-			onclick: () => {
-				this.asTable = !this.asTable;
-				refresh();
-			}
-		}, "Table")];
-	}
-	render(series) {
-		return h("figure", {
-			class: "plot",
-			"aria-label": this.title
-		}, this.legend(series), this.asTable && series ? this.table(series) : this.drawing(series));
-	}
-	measure = (node) => {
-		new ResizeObserver(([entry]) => {
-			const width = Math.round(entry.contentRect.width);
-			if (width > 0 && width !== this.width) {
-				this.width = width;
-				refresh();
-			}
-		}).observe(node);
+	if (num - arr[lo] <= arr[hi] - num) return lo;
+	return hi;
+}
+function makeIndexOfs(predicate) {
+	let indexOfs = (data, _i0, _i1) => {
+		let i0 = -1;
+		let i1 = -1;
+		for (let i = _i0; i <= _i1; i++) if (predicate(data[i])) {
+			i0 = i;
+			break;
+		}
+		for (let i = _i1; i >= _i0; i--) if (predicate(data[i])) {
+			i1 = i;
+			break;
+		}
+		return [i0, i1];
 	};
-	legend(series) {
-		const at = this.at === null ? null : Math.min(this.at, (series?.steps ?? 1) - 1);
-		return h("div", { class: "legend" }, (series?.lines ?? []).map((line) => {
-			const shown = !this.hidden.has(line.name);
-			const value = line.values[at ?? line.values.length - 1] ?? null;
-			return h("button", {
-				type: "button",
-				key: line.name,
-				class: "legend-item",
-				"aria-pressed": String(shown),
-				title: shown ? `Hide ${line.name}` : `Show ${line.name}`,
-				onclick: () => {
-					if (shown) this.hidden.add(line.name);
-					else this.hidden.delete(line.name);
-					refresh();
+	return indexOfs;
+}
+var notNullish = (v) => v != null;
+var isPositive = (v) => v != null && v > 0;
+var nonNullIdxs = makeIndexOfs(notNullish);
+var positiveIdxs = makeIndexOfs(isPositive);
+function getMinMax(data, _i0, _i1, sorted = 0, log = false) {
+	let getEdgeIdxs = log ? positiveIdxs : nonNullIdxs;
+	let predicate = log ? isPositive : notNullish;
+	[_i0, _i1] = getEdgeIdxs(data, _i0, _i1);
+	let _min = data[_i0];
+	let _max = data[_i0];
+	if (_i0 > -1) {
+		if (sorted == 1) {
+			_min = data[_i0];
+			_max = data[_i1];
+		} else if (sorted == -1) {
+			_min = data[_i1];
+			_max = data[_i0];
+		} else for (let i = _i0; i <= _i1; i++) {
+			let v = data[i];
+			if (predicate(v)) {
+				if (v < _min) _min = v;
+				else if (v > _max) _max = v;
+			}
+		}
+	}
+	return [_min ?? inf, _max ?? -inf];
+}
+function rangeLog(min, max, base, fullMags) {
+	let minSign = sign(min);
+	let maxSign = sign(max);
+	if (min == max) {
+		if (minSign == -1) {
+			min *= base;
+			max /= base;
+		} else {
+			min /= base;
+			max *= base;
+		}
+	}
+	let logFn = base == 10 ? log10 : log2;
+	let growMinAbs = minSign == 1 ? floor$1 : ceil;
+	let growMaxAbs = maxSign == 1 ? ceil : floor$1;
+	let minExp = growMinAbs(logFn(abs(min)));
+	let maxExp = growMaxAbs(logFn(abs(max)));
+	let minIncr = pow(base, minExp);
+	let maxIncr = pow(base, maxExp);
+	if (base == 10) {
+		if (minExp < 0) minIncr = roundDec(minIncr, -minExp);
+		if (maxExp < 0) maxIncr = roundDec(maxIncr, -maxExp);
+	}
+	if (fullMags || base == 2) {
+		min = minIncr * minSign;
+		max = maxIncr * maxSign;
+	} else {
+		min = incrRoundDn(min, minIncr);
+		max = incrRoundUp(max, maxIncr);
+	}
+	return [min, max];
+}
+function rangeAsinh(min, max, base, fullMags) {
+	let minMax = rangeLog(min, max, base, fullMags);
+	if (min == 0) minMax[0] = 0;
+	if (max == 0) minMax[1] = 0;
+	return minMax;
+}
+var rangePad = .1;
+var autoRangePart = {
+	mode: 3,
+	pad: rangePad
+};
+var _eqRangePart = {
+	pad: 0,
+	soft: null,
+	mode: 0
+};
+var _eqRange = {
+	min: _eqRangePart,
+	max: _eqRangePart
+};
+function rangeNum(_min, _max, mult, extra) {
+	if (isObj(mult)) return _rangeNum(_min, _max, mult);
+	_eqRangePart.pad = mult;
+	_eqRangePart.soft = extra ? 0 : null;
+	_eqRangePart.mode = extra ? 3 : 0;
+	return _rangeNum(_min, _max, _eqRange);
+}
+function ifNull(lh, rh) {
+	return lh == null ? rh : lh;
+}
+function hasData(data, idx0, idx1) {
+	idx0 = ifNull(idx0, 0);
+	idx1 = ifNull(idx1, data.length - 1);
+	while (idx0 <= idx1) {
+		if (data[idx0] != null) return true;
+		idx0++;
+	}
+	return false;
+}
+function _rangeNum(_min, _max, cfg) {
+	let cmin = cfg.min;
+	let cmax = cfg.max;
+	let padMin = ifNull(cmin.pad, 0);
+	let padMax = ifNull(cmax.pad, 0);
+	let hardMin = ifNull(cmin.hard, -inf);
+	let hardMax = ifNull(cmax.hard, inf);
+	let softMin = ifNull(cmin.soft, inf);
+	let softMax = ifNull(cmax.soft, -inf);
+	let softMinMode = ifNull(cmin.mode, 0);
+	let softMaxMode = ifNull(cmax.mode, 0);
+	let delta = _max - _min;
+	let deltaMag = log10(delta);
+	let scalarMax = max(abs(_min), abs(_max));
+	let scalarMagDelta = abs(log10(scalarMax) - deltaMag);
+	if (delta < 1e-24 || scalarMagDelta > 10) {
+		delta = 0;
+		if (_min == 0 || _max == 0) {
+			delta = 1e-24;
+			if (softMinMode == 2 && softMin != inf) padMin = 0;
+			if (softMaxMode == 2 && softMax != -inf) padMax = 0;
+		}
+	}
+	let nonZeroDelta = delta || scalarMax || 1e3;
+	let base = pow(10, floor$1(log10(nonZeroDelta)));
+	let _newMin = roundDec(incrRoundDn(_min - nonZeroDelta * (delta == 0 ? _min == 0 ? .1 : 1 : padMin), base / 10), 24);
+	let _softMin = _min >= softMin && (softMinMode == 1 || softMinMode == 3 && _newMin <= softMin || softMinMode == 2 && _newMin >= softMin) ? softMin : inf;
+	let minLim = max(hardMin, _newMin < _softMin && _min >= _softMin ? _softMin : min(_softMin, _newMin));
+	let _newMax = roundDec(incrRoundUp(_max + nonZeroDelta * (delta == 0 ? _max == 0 ? .1 : 1 : padMax), base / 10), 24);
+	let _softMax = _max <= softMax && (softMaxMode == 1 || softMaxMode == 3 && _newMax >= softMax || softMaxMode == 2 && _newMax <= softMax) ? softMax : -inf;
+	let maxLim = min(hardMax, _newMax > _softMax && _max <= _softMax ? _softMax : max(_softMax, _newMax));
+	if (minLim == maxLim && minLim == 0) maxLim = 100;
+	return [minLim, maxLim];
+}
+var numFormatter = new Intl.NumberFormat(domEnv ? nav.language : "en-US");
+var fmtNum = (val) => numFormatter.format(val);
+var M = Math;
+var PI = M.PI;
+var abs = M.abs;
+var floor$1 = M.floor;
+var round = M.round;
+var ceil = M.ceil;
+var min = M.min;
+var max = M.max;
+var pow = M.pow;
+var sign = M.sign;
+var log10 = M.log10;
+var log2 = M.log2;
+var sinh = (v, linthresh = 1) => M.sinh(v) * linthresh;
+var asinh = (v, linthresh = 1) => M.asinh(v / linthresh);
+var inf = Infinity;
+function numIntDigits(x) {
+	return (log10((x ^ x >> 31) - (x >> 31)) | 0) + 1;
+}
+function clamp(num, _min, _max) {
+	return min(max(num, _min), _max);
+}
+function isFn(v) {
+	return typeof v == "function";
+}
+function fnOrSelf(v) {
+	return isFn(v) ? v : () => v;
+}
+var noop = () => {};
+var retArg0 = (_0) => _0;
+var retArg1 = (_0, _1) => _1;
+var retNull = (_) => null;
+var retTrue = (_) => true;
+var retEq = (a, b) => a == b;
+var regex6 = /\.\d*?(?=9{6,}|0{6,})/gm;
+var fixFloat = (val) => {
+	if (isInt(val) || fixedDec.has(val)) return val;
+	const str = `${val}`;
+	const match = str.match(regex6);
+	if (match == null) return val;
+	let len = match[0].length - 1;
+	if (str.indexOf("e-") != -1) {
+		let [num, exp] = str.split("e");
+		return +`${fixFloat(num)}e${exp}`;
+	}
+	return roundDec(val, len);
+};
+function incrRound(num, incr) {
+	return fixFloat(roundDec(fixFloat(num / incr)) * incr);
+}
+function incrRoundUp(num, incr) {
+	return fixFloat(ceil(fixFloat(num / incr)) * incr);
+}
+function incrRoundDn(num, incr) {
+	return fixFloat(floor$1(fixFloat(num / incr)) * incr);
+}
+function roundDec(val, dec = 0) {
+	if (isInt(val)) return val;
+	let p = 10 ** dec;
+	return round(val * p * (1 + Number.EPSILON)) / p;
+}
+var fixedDec = /* @__PURE__ */ new Map();
+function guessDec(num) {
+	return (("" + num).split(".")[1] || "").length;
+}
+function genIncrs(base, minExp, maxExp, mults) {
+	let incrs = [];
+	let multDec = mults.map(guessDec);
+	for (let exp = minExp; exp < maxExp; exp++) {
+		let expa = abs(exp);
+		let mag = roundDec(pow(base, exp), expa);
+		for (let i = 0; i < mults.length; i++) {
+			let _incr = base == 10 ? +`${mults[i]}e${exp}` : mults[i] * mag;
+			let dec = (exp >= 0 ? 0 : expa) + (exp >= multDec[i] ? 0 : multDec[i]);
+			let incr = base == 10 ? _incr : roundDec(_incr, dec);
+			incrs.push(incr);
+			fixedDec.set(incr, dec);
+		}
+	}
+	return incrs;
+}
+var EMPTY_OBJ = {};
+var EMPTY_ARR = [];
+var nullNullTuple = [null, null];
+var isArr = Array.isArray;
+var isInt = Number.isInteger;
+var isUndef = (v) => v === void 0;
+function isStr(v) {
+	return typeof v == "string";
+}
+function isObj(v) {
+	let is = false;
+	if (v != null) {
+		let c = v.constructor;
+		is = c == null || c == Object;
+	}
+	return is;
+}
+function fastIsObj(v) {
+	return v != null && typeof v == "object";
+}
+var TypedArray = Object.getPrototypeOf(Uint8Array);
+var __proto__ = "__proto__";
+function copy(o, _isObj = isObj) {
+	let out;
+	if (isArr(o)) {
+		let val = o.find((v) => v != null);
+		if (isArr(val) || _isObj(val)) {
+			out = Array(o.length);
+			for (let i = 0; i < o.length; i++) out[i] = copy(o[i], _isObj);
+		} else out = o.slice();
+	} else if (o instanceof TypedArray) out = o.slice();
+	else if (_isObj(o)) {
+		out = {};
+		for (let k in o) if (k != __proto__) out[k] = copy(o[k], _isObj);
+	} else out = o;
+	return out;
+}
+function assign(targ) {
+	let args = arguments;
+	for (let i = 1; i < args.length; i++) {
+		let src = args[i];
+		for (let key in src) if (key != __proto__) {
+			if (isObj(targ[key])) assign(targ[key], copy(src[key]));
+			else targ[key] = copy(src[key]);
+		}
+	}
+	return targ;
+}
+var NULL_REMOVE = 0;
+var NULL_RETAIN = 1;
+var NULL_EXPAND = 2;
+function nullExpand(yVals, nullIdxs, alignedLen) {
+	for (let i = 0, xi, lastNullIdx = -1; i < nullIdxs.length; i++) {
+		let nullIdx = nullIdxs[i];
+		if (nullIdx > lastNullIdx) {
+			xi = nullIdx - 1;
+			while (xi >= 0 && yVals[xi] == null) yVals[xi--] = null;
+			xi = nullIdx + 1;
+			while (xi < alignedLen && yVals[xi] == null) yVals[lastNullIdx = xi++] = null;
+		}
+	}
+}
+function join(tables, nullModes) {
+	if (allHeadersSame(tables)) {
+		let table = tables[0].slice();
+		for (let i = 1; i < tables.length; i++) table.push(...tables[i].slice(1));
+		if (!isAsc(table[0])) table = sortCols(table);
+		return table;
+	}
+	let xVals = /* @__PURE__ */ new Set();
+	for (let ti = 0; ti < tables.length; ti++) {
+		let xs = tables[ti][0];
+		let len = xs.length;
+		for (let i = 0; i < len; i++) xVals.add(xs[i]);
+	}
+	let data = [Array.from(xVals).sort((a, b) => a - b)];
+	let alignedLen = data[0].length;
+	let xIdxs = /* @__PURE__ */ new Map();
+	for (let i = 0; i < alignedLen; i++) xIdxs.set(data[0][i], i);
+	for (let ti = 0; ti < tables.length; ti++) {
+		let t = tables[ti];
+		let xs = t[0];
+		for (let si = 1; si < t.length; si++) {
+			let ys = t[si];
+			let yVals = Array(alignedLen).fill(void 0);
+			let nullMode = nullModes ? nullModes[ti][si] : NULL_RETAIN;
+			let nullIdxs = [];
+			for (let i = 0; i < ys.length; i++) {
+				let yVal = ys[i];
+				let alignedIdx = xIdxs.get(xs[i]);
+				if (yVal === null) {
+					if (nullMode != NULL_REMOVE) {
+						yVals[alignedIdx] = yVal;
+						if (nullMode == NULL_EXPAND) nullIdxs.push(alignedIdx);
+					}
+				} else yVals[alignedIdx] = yVal;
+			}
+			nullExpand(yVals, nullIdxs, alignedLen);
+			data.push(yVals);
+		}
+	}
+	return data;
+}
+var microTask = typeof queueMicrotask == "undefined" ? (fn) => Promise.resolve().then(fn) : queueMicrotask;
+function sortCols(table) {
+	let head = table[0];
+	let rlen = head.length;
+	let idxs = Array(rlen);
+	for (let i = 0; i < idxs.length; i++) idxs[i] = i;
+	idxs.sort((i0, i1) => head[i0] - head[i1]);
+	let table2 = [];
+	for (let i = 0; i < table.length; i++) {
+		let row = table[i];
+		let row2 = Array(rlen);
+		for (let j = 0; j < rlen; j++) row2[j] = row[idxs[j]];
+		table2.push(row2);
+	}
+	return table2;
+}
+function allHeadersSame(tables) {
+	let vals0 = tables[0][0];
+	let len0 = vals0.length;
+	for (let i = 1; i < tables.length; i++) {
+		let vals1 = tables[i][0];
+		if (vals1.length != len0) return false;
+		if (vals1 != vals0) {
+			for (let j = 0; j < len0; j++) if (vals1[j] != vals0[j]) return false;
+		}
+	}
+	return true;
+}
+function isAsc(vals, samples = 100) {
+	const len = vals.length;
+	if (len <= 1) return true;
+	let firstIdx = 0;
+	let lastIdx = len - 1;
+	while (firstIdx <= lastIdx && vals[firstIdx] == null) firstIdx++;
+	while (lastIdx >= firstIdx && vals[lastIdx] == null) lastIdx--;
+	if (lastIdx <= firstIdx) return true;
+	const stride = max(1, floor$1((lastIdx - firstIdx + 1) / samples));
+	for (let prevVal = vals[firstIdx], i = firstIdx + stride; i <= lastIdx; i += stride) {
+		const v = vals[i];
+		if (v != null) {
+			if (v <= prevVal) return false;
+			prevVal = v;
+		}
+	}
+	return true;
+}
+var months = [
+	"January",
+	"February",
+	"March",
+	"April",
+	"May",
+	"June",
+	"July",
+	"August",
+	"September",
+	"October",
+	"November",
+	"December"
+];
+var days = [
+	"Sunday",
+	"Monday",
+	"Tuesday",
+	"Wednesday",
+	"Thursday",
+	"Friday",
+	"Saturday"
+];
+function slice3(str) {
+	return str.slice(0, 3);
+}
+var days3 = days.map(slice3);
+var engNames = {
+	MMMM: months,
+	MMM: months.map(slice3),
+	WWWW: days,
+	WWW: days3
+};
+function zeroPad2(int) {
+	return (int < 10 ? "0" : "") + int;
+}
+function zeroPad3(int) {
+	return (int < 10 ? "00" : int < 100 ? "0" : "") + int;
+}
+var subs = {
+	YYYY: (d) => d.getFullYear(),
+	YY: (d) => (d.getFullYear() + "").slice(2),
+	MMMM: (d, names) => names.MMMM[d.getMonth()],
+	MMM: (d, names) => names.MMM[d.getMonth()],
+	MM: (d) => zeroPad2(d.getMonth() + 1),
+	M: (d) => d.getMonth() + 1,
+	DD: (d) => zeroPad2(d.getDate()),
+	D: (d) => d.getDate(),
+	WWWW: (d, names) => names.WWWW[d.getDay()],
+	WWW: (d, names) => names.WWW[d.getDay()],
+	HH: (d) => zeroPad2(d.getHours()),
+	H: (d) => d.getHours(),
+	h: (d) => {
+		let h = d.getHours();
+		return h == 0 ? 12 : h > 12 ? h - 12 : h;
+	},
+	AA: (d) => d.getHours() >= 12 ? "PM" : "AM",
+	aa: (d) => d.getHours() >= 12 ? "pm" : "am",
+	a: (d) => d.getHours() >= 12 ? "p" : "a",
+	mm: (d) => zeroPad2(d.getMinutes()),
+	m: (d) => d.getMinutes(),
+	ss: (d) => zeroPad2(d.getSeconds()),
+	s: (d) => d.getSeconds(),
+	fff: (d) => zeroPad3(d.getMilliseconds())
+};
+function fmtDate(tpl, names) {
+	names = names || engNames;
+	let parts = [];
+	let R = /\{([a-z]+)\}|[^{]+/gi, m;
+	while (m = R.exec(tpl)) parts.push(m[0][0] == "{" ? subs[m[1]] : m[0]);
+	return (d) => {
+		let out = "";
+		for (let i = 0; i < parts.length; i++) out += typeof parts[i] == "string" ? parts[i] : parts[i](d, names);
+		return out;
+	};
+}
+var localTz = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+function tzDate(date, tz) {
+	let date2;
+	if (tz == "UTC" || tz == "Etc/UTC") date2 = /* @__PURE__ */ new Date(+date + date.getTimezoneOffset() * 6e4);
+	else if (tz == localTz) date2 = date;
+	else {
+		date2 = new Date(date.toLocaleString("en-US", { timeZone: tz }));
+		date2.setMilliseconds(date.getMilliseconds());
+	}
+	return date2;
+}
+var onlyWhole = (v) => v % 1 == 0;
+var allMults = [
+	1,
+	2,
+	2.5,
+	5
+];
+var decIncrs = genIncrs(10, -32, 0, allMults);
+var oneIncrs = genIncrs(10, 0, 32, allMults);
+var wholeIncrs = oneIncrs.filter(onlyWhole);
+var numIncrs = decIncrs.concat(oneIncrs);
+var NL = "\n";
+var yyyy = "{YYYY}";
+var NLyyyy = NL + yyyy;
+var md = "{M}/{D}";
+var NLmd = NL + md;
+var NLmdyy = NLmd + "/{YY}";
+var aa = "{aa}";
+var hmmaa = "{h}:{mm}" + aa;
+var NLhmmaa = NL + hmmaa;
+var ss = ":{ss}";
+var _ = null;
+function genTimeStuffs(ms) {
+	let s = ms * 1e3, m = s * 60, h = m * 60, d = h * 24, mo = d * 30, y = d * 365;
+	let timeIncrs = (ms == 1 ? genIncrs(10, 0, 3, allMults).filter(onlyWhole) : genIncrs(10, -3, 0, allMults)).concat([
+		s,
+		s * 5,
+		s * 10,
+		s * 15,
+		s * 30,
+		m,
+		m * 5,
+		m * 10,
+		m * 15,
+		m * 30,
+		h,
+		h * 2,
+		h * 3,
+		h * 4,
+		h * 6,
+		h * 8,
+		h * 12,
+		d,
+		d * 2,
+		d * 3,
+		d * 4,
+		d * 5,
+		d * 6,
+		d * 7,
+		d * 8,
+		d * 9,
+		d * 10,
+		d * 15,
+		mo,
+		mo * 2,
+		mo * 3,
+		mo * 4,
+		mo * 6,
+		y,
+		y * 2,
+		y * 5,
+		y * 10,
+		y * 25,
+		y * 50,
+		y * 100
+	]);
+	const _timeAxisStamps = [
+		[
+			y,
+			yyyy,
+			_,
+			_,
+			_,
+			_,
+			_,
+			_,
+			1
+		],
+		[
+			d * 28,
+			"{MMM}",
+			NLyyyy,
+			_,
+			_,
+			_,
+			_,
+			_,
+			1
+		],
+		[
+			d,
+			md,
+			NLyyyy,
+			_,
+			_,
+			_,
+			_,
+			_,
+			1
+		],
+		[
+			h,
+			"{h}" + aa,
+			NLmdyy,
+			_,
+			NLmd,
+			_,
+			_,
+			_,
+			1
+		],
+		[
+			m,
+			hmmaa,
+			NLmdyy,
+			_,
+			NLmd,
+			_,
+			_,
+			_,
+			1
+		],
+		[
+			s,
+			ss,
+			NLmdyy + " " + hmmaa,
+			_,
+			NLmd + " " + hmmaa,
+			_,
+			NLhmmaa,
+			_,
+			1
+		],
+		[
+			ms,
+			ss + ".{fff}",
+			NLmdyy + " " + hmmaa,
+			_,
+			NLmd + " " + hmmaa,
+			_,
+			NLhmmaa,
+			_,
+			1
+		]
+	];
+	function timeAxisSplits(tzDate) {
+		return (self, axisIdx, scaleMin, scaleMax, foundIncr, foundSpace) => {
+			let splits = [];
+			let isYr = foundIncr >= y;
+			let isMo = foundIncr >= mo && foundIncr < y;
+			let minDate = tzDate(scaleMin);
+			let minDateTs = roundDec(minDate * ms, 3);
+			let minMin = mkDate(minDate.getFullYear(), isYr ? 0 : minDate.getMonth(), isMo || isYr ? 1 : minDate.getDate());
+			let minMinTs = roundDec(minMin * ms, 3);
+			if (isMo || isYr) {
+				let moIncr = isMo ? foundIncr / mo : 0;
+				let yrIncr = isYr ? foundIncr / y : 0;
+				let split = minDateTs == minMinTs ? minDateTs : roundDec(mkDate(minMin.getFullYear() + yrIncr, minMin.getMonth() + moIncr, 1) * ms, 3);
+				let splitDate = new Date(round(split / ms));
+				let baseYear = splitDate.getFullYear();
+				let baseMonth = splitDate.getMonth();
+				for (let i = 0; split <= scaleMax; i++) {
+					let next = mkDate(baseYear + yrIncr * i, baseMonth + moIncr * i, 1);
+					let offs = next - tzDate(roundDec(next * ms, 3));
+					split = roundDec((+next + offs) * ms, 3);
+					if (split <= scaleMax) splits.push(split);
 				}
-			}, h("svg", {
-				class: "swatch",
-				width: 18,
-				height: 8,
-				"aria-hidden": "true"
-			}, h("path", {
-				class: `line ${line.look}`,
-				d: "M0 4h18"
-			})), h("span", null, line.name), h("output", null, value === null ? "–" : series.write(value)));
-		}));
+			} else {
+				let incr0 = foundIncr >= d ? d : foundIncr;
+				let split = minMinTs + (floor$1(scaleMin) - floor$1(minDateTs)) + incrRoundUp(minDateTs - minMinTs, incr0);
+				splits.push(split);
+				let date0 = tzDate(split);
+				let prevHour = date0.getHours() + date0.getMinutes() / m + date0.getSeconds() / h;
+				let incrHours = foundIncr / h;
+				let pctSpace = foundSpace / self.axes[axisIdx]._space;
+				while (1) {
+					split = roundDec(split + foundIncr, ms == 1 ? 0 : 3);
+					if (split > scaleMax) break;
+					if (incrHours > 1) {
+						let expectedHour = floor$1(roundDec(prevHour + incrHours, 6)) % 24;
+						let dstShift = tzDate(split).getHours() - expectedHour;
+						if (dstShift > 1) dstShift = -1;
+						split -= dstShift * h;
+						prevHour = (prevHour + incrHours) % 24;
+						let prevSplit = splits[splits.length - 1];
+						if (roundDec((split - prevSplit) / foundIncr, 3) * pctSpace >= .7) splits.push(split);
+					} else splits.push(split);
+				}
+			}
+			return splits;
+		};
 	}
-	stepName({ from, step }, i) {
-		const now = serverNow(), digits = step < 6e4 ? "seconds" : "minutes";
-		return `${clock(from + i * step, now, digits)} – ${clock(from + (i + 1) * step, now, digits).slice(-(digits === "seconds" ? 8 : 5))}`;
+	return [
+		timeIncrs,
+		_timeAxisStamps,
+		timeAxisSplits
+	];
+}
+var [timeIncrsMs, _timeAxisStampsMs, timeAxisSplitsMs] = genTimeStuffs(1);
+var [timeIncrsS, _timeAxisStampsS, timeAxisSplitsS] = genTimeStuffs(.001);
+genIncrs(2, -53, 53, [1]);
+function timeAxisStamps(stampCfg, fmtDate) {
+	return stampCfg.map((s) => s.map((v, i) => i == 0 || i == 8 || v == null ? v : fmtDate(i == 1 || s[8] == 0 ? v : s[1] + v)));
+}
+function timeAxisVals(tzDate, stamps) {
+	return (self, splits, axisIdx, foundSpace, foundIncr) => {
+		let s = stamps.find((s) => foundIncr >= s[0]) || stamps[stamps.length - 1];
+		let prevYear;
+		let prevMnth;
+		let prevDate;
+		let prevHour;
+		let prevMins;
+		let prevSecs;
+		return splits.map((split) => {
+			let date = tzDate(split);
+			let newYear = date.getFullYear();
+			let newMnth = date.getMonth();
+			let newDate = date.getDate();
+			let newHour = date.getHours();
+			let newMins = date.getMinutes();
+			let newSecs = date.getSeconds();
+			let stamp = newYear != prevYear && s[2] || newMnth != prevMnth && s[3] || newDate != prevDate && s[4] || newHour != prevHour && s[5] || newMins != prevMins && s[6] || newSecs != prevSecs && s[7] || s[1];
+			prevYear = newYear;
+			prevMnth = newMnth;
+			prevDate = newDate;
+			prevHour = newHour;
+			prevMins = newMins;
+			prevSecs = newSecs;
+			return stamp(date);
+		});
+	};
+}
+function timeAxisVal(tzDate, dateTpl) {
+	let stamp = fmtDate(dateTpl);
+	return (self, splits, axisIdx, foundSpace, foundIncr) => splits.map((split) => stamp(tzDate(split)));
+}
+function mkDate(y, m, d) {
+	return new Date(y, m, d);
+}
+function timeSeriesStamp(stampCfg, fmtDate) {
+	return fmtDate(stampCfg);
+}
+var _timeSeriesStamp = "{YYYY}-{MM}-{DD} {h}:{mm}{aa}";
+function timeSeriesVal(tzDate, stamp) {
+	return (self, val, seriesIdx, dataIdx) => dataIdx == null ? LEGEND_DISP : stamp(tzDate(val));
+}
+function legendStroke(self, seriesIdx) {
+	let s = self.series[seriesIdx];
+	return s.width ? s.stroke(self, seriesIdx) : s.points.width ? s.points.stroke(self, seriesIdx) : null;
+}
+function legendFill(self, seriesIdx) {
+	return self.series[seriesIdx].fill(self, seriesIdx);
+}
+var legendOpts = {
+	show: true,
+	live: true,
+	isolate: false,
+	mount: noop,
+	markers: {
+		show: true,
+		width: 2,
+		stroke: legendStroke,
+		fill: legendFill,
+		dash: "solid"
+	},
+	idx: null,
+	idxs: null,
+	values: []
+};
+function cursorPointShow(self, si) {
+	let o = self.cursor.points;
+	let pt = placeDiv();
+	let size = o.size(self, si);
+	setStylePx(pt, WIDTH, size);
+	setStylePx(pt, HEIGHT, size);
+	let mar = size / -2;
+	setStylePx(pt, "marginLeft", mar);
+	setStylePx(pt, "marginTop", mar);
+	let width = o.width(self, si, size);
+	width && setStylePx(pt, "borderWidth", width);
+	return pt;
+}
+function cursorPointFill(self, si) {
+	let sp = self.series[si].points;
+	return sp._fill || sp._stroke;
+}
+function cursorPointStroke(self, si) {
+	let sp = self.series[si].points;
+	return sp._stroke || sp._fill;
+}
+function cursorPointSize(self, si) {
+	return self.series[si].points.size;
+}
+var moveTuple = [0, 0];
+function cursorMove(self, mouseLeft1, mouseTop1) {
+	moveTuple[0] = mouseLeft1;
+	moveTuple[1] = mouseTop1;
+	return moveTuple;
+}
+function filtBtn0(self, targ, handle, onlyTarg = true) {
+	return (e) => {
+		e.button == 0 && (!onlyTarg || e.target == targ) && handle(e);
+	};
+}
+function filtTarg(self, targ, handle, onlyTarg = true) {
+	return (e) => {
+		(!onlyTarg || e.target == targ) && handle(e);
+	};
+}
+var cursorOpts = {
+	show: true,
+	x: true,
+	y: true,
+	lock: false,
+	move: cursorMove,
+	points: {
+		one: false,
+		show: cursorPointShow,
+		size: cursorPointSize,
+		width: 0,
+		stroke: cursorPointStroke,
+		fill: cursorPointFill
+	},
+	bind: {
+		mousedown: filtBtn0,
+		mouseup: filtBtn0,
+		click: filtBtn0,
+		dblclick: filtBtn0,
+		mousemove: filtTarg,
+		mouseleave: filtTarg,
+		mouseenter: filtTarg
+	},
+	drag: {
+		setScale: true,
+		x: true,
+		y: false,
+		dist: 0,
+		uni: null,
+		click: (self, e) => {
+			e.stopPropagation();
+			e.stopImmediatePropagation();
+		},
+		_x: false,
+		_y: false
+	},
+	focus: {
+		dist: (self, seriesIdx, dataIdx, valPos, curPos) => valPos - curPos,
+		prox: -1,
+		bias: 0
+	},
+	hover: {
+		skip: [void 0],
+		prox: null,
+		bias: 0
+	},
+	left: -10,
+	top: -10,
+	idx: null,
+	dataIdx: null,
+	idxs: null,
+	event: null
+};
+var axisLines = {
+	show: true,
+	stroke: "rgba(0,0,0,0.07)",
+	width: 2
+};
+var grid = assign({}, axisLines, { filter: retArg1 });
+var ticks = assign({}, grid, { size: 10 });
+var border = assign({}, axisLines, { show: false });
+var font = "12px system-ui, -apple-system, \"Segoe UI\", Roboto, \"Helvetica Neue\", Arial, \"Noto Sans\", sans-serif, \"Apple Color Emoji\", \"Segoe UI Emoji\", \"Segoe UI Symbol\", \"Noto Color Emoji\"";
+var labelFont = "bold " + font;
+var lineGap = 1.5;
+var xAxisOpts = {
+	show: true,
+	scale: "x",
+	stroke: hexBlack,
+	space: 50,
+	gap: 5,
+	alignTo: 1,
+	size: 50,
+	labelGap: 0,
+	labelSize: 30,
+	labelFont,
+	side: 2,
+	grid,
+	ticks,
+	border,
+	font,
+	lineGap,
+	rotate: 0
+};
+var numSeriesLabel = "Value";
+var timeSeriesLabel = "Time";
+var xSeriesOpts = {
+	show: true,
+	scale: "x",
+	auto: false,
+	sorted: 1,
+	min: inf,
+	max: -Infinity,
+	idxs: []
+};
+function numAxisVals(self, splits, axisIdx, foundSpace, foundIncr) {
+	return splits.map((v) => v == null ? "" : fmtNum(v));
+}
+function numAxisSplits(self, axisIdx, scaleMin, scaleMax, foundIncr, foundSpace, forceMin) {
+	let splits = [];
+	let numDec = fixedDec.get(foundIncr) || 0;
+	scaleMin = forceMin ? scaleMin : roundDec(incrRoundUp(scaleMin, foundIncr), numDec);
+	for (let val = scaleMin; val <= scaleMax; val = roundDec(val + foundIncr, numDec)) splits.push(Object.is(val, -0) ? 0 : val);
+	return splits;
+}
+function logAxisSplits(self, axisIdx, scaleMin, scaleMax, foundIncr, foundSpace, forceMin) {
+	const splits = [];
+	const logBase = self.scales[self.axes[axisIdx].scale].log;
+	foundIncr = pow(logBase, floor$1((logBase == 10 ? log10 : log2)(scaleMin)));
+	if (logBase == 10) foundIncr = numIncrs[closestIdx(foundIncr, numIncrs)];
+	let split = scaleMin;
+	let nextMagIncr = foundIncr * logBase;
+	if (logBase == 10) nextMagIncr = numIncrs[closestIdx(nextMagIncr, numIncrs)];
+	do {
+		splits.push(split);
+		split = split + foundIncr;
+		if (logBase == 10 && !fixedDec.has(split)) split = roundDec(split, fixedDec.get(foundIncr));
+		if (split >= nextMagIncr) {
+			foundIncr = split;
+			nextMagIncr = foundIncr * logBase;
+			if (logBase == 10) nextMagIncr = numIncrs[closestIdx(nextMagIncr, numIncrs)];
+		}
+	} while (split <= scaleMax);
+	return splits;
+}
+function asinhAxisSplits(self, axisIdx, scaleMin, scaleMax, foundIncr, foundSpace, forceMin) {
+	let linthresh = self.scales[self.axes[axisIdx].scale].asinh;
+	let posSplits = scaleMax > linthresh ? logAxisSplits(self, axisIdx, max(linthresh, scaleMin), scaleMax, foundIncr) : [linthresh];
+	let zero = scaleMax >= 0 && scaleMin <= 0 ? [0] : [];
+	return (scaleMin < -linthresh ? logAxisSplits(self, axisIdx, max(linthresh, -scaleMax), -scaleMin, foundIncr) : [linthresh]).reverse().map((v) => -v).concat(zero, posSplits);
+}
+var RE_ALL = /./;
+var RE_12357 = /[12357]/;
+var RE_125 = /[125]/;
+var RE_1 = /1/;
+var _filt = (splits, distr, re, keepMod) => splits.map((v, i) => distr == 4 && v == 0 || i % keepMod == 0 && re.test(v.toExponential()[v < 0 ? 1 : 0]) ? v : null);
+function log10AxisValsFilt(self, splits, axisIdx, foundSpace, foundIncr) {
+	let axis = self.axes[axisIdx];
+	let scaleKey = axis.scale;
+	let sc = self.scales[scaleKey];
+	let valToPos = self.valToPos;
+	let minSpace = axis._space;
+	let _10 = valToPos(10, scaleKey);
+	let re = valToPos(9, scaleKey) - _10 >= minSpace ? RE_ALL : valToPos(7, scaleKey) - _10 >= minSpace ? RE_12357 : valToPos(5, scaleKey) - _10 >= minSpace ? RE_125 : RE_1;
+	if (re == RE_1) {
+		let magSpace = abs(valToPos(1, scaleKey) - _10);
+		if (magSpace < minSpace) return _filt(splits.slice().reverse(), sc.distr, re, ceil(minSpace / magSpace)).reverse();
 	}
-	drawing(series) {
-		const right = this.width - edge.right, bottom = height - edge.bottom;
-		const parts = [];
-		if (series) {
-			const shown = series.lines.filter((line) => !this.hidden.has(line.name));
-			const most = Math.max(...shown.flatMap((line) => line.values.map((value) => value ?? 0)), 0);
-			const ticks = valueTicks(most > 0 ? most : 1, 4), top = ticks.at(-1);
-			const to = series.from + series.steps * series.step;
-			const x = (t) => edge.left + (t - series.from) / (to - series.from) * (right - edge.left);
-			const y = (v) => bottom - v / top * (bottom - edge.top);
-			for (const tick of ticks) parts.push(h("path", {
-				key: `y${tick}`,
-				class: tick === 0 ? "axis" : "grid",
-				d: `M${edge.left} ${Math.round(y(tick)) + .5}H${right}`
-			}), h("text", {
-				key: `yt${tick}`,
-				class: "tick",
-				x: edge.left - 8,
-				y: Math.round(y(tick)) + 4,
-				"text-anchor": "end"
-			}, series.write(tick)));
-			for (const tick of timeTicks(series.from, to, Math.max(2, Math.floor((right - edge.left) / 90)), new Date(to).getTimezoneOffset())) {
-				const at = Math.round(x(tick)) + .5;
-				if (at > right - 12) continue;
-				parts.push(h("path", {
-					key: `x${tick}`,
-					class: "axis",
-					d: `M${at} ${bottom}v4`
-				}), h("text", {
-					key: `xt${tick}`,
-					class: "tick",
-					x: at,
-					y: bottom + 17,
-					"text-anchor": "middle"
-				}, tickName(tick, to - series.from)));
+	return _filt(splits, sc.distr, re, 1);
+}
+function log2AxisValsFilt(self, splits, axisIdx, foundSpace, foundIncr) {
+	let axis = self.axes[axisIdx];
+	let scaleKey = axis.scale;
+	let minSpace = axis._space;
+	let valToPos = self.valToPos;
+	let magSpace = abs(valToPos(1, scaleKey) - valToPos(2, scaleKey));
+	if (magSpace < minSpace) return _filt(splits.slice().reverse(), 3, RE_ALL, ceil(minSpace / magSpace)).reverse();
+	return splits;
+}
+function numSeriesVal(self, val, seriesIdx, dataIdx) {
+	return dataIdx == null ? LEGEND_DISP : val == null ? "" : fmtNum(val);
+}
+var yAxisOpts = {
+	show: true,
+	scale: "y",
+	stroke: hexBlack,
+	space: 30,
+	gap: 5,
+	alignTo: 1,
+	size: 50,
+	labelGap: 0,
+	labelSize: 30,
+	labelFont,
+	side: 3,
+	grid,
+	ticks,
+	border,
+	font,
+	lineGap,
+	rotate: 0
+};
+function ptDia(width, mult) {
+	return roundDec((3 + (width || 1) * 2) * mult, 3);
+}
+function seriesPointsShow(self, si) {
+	let { scale, idxs } = self.series[0];
+	let xData = self._data[0];
+	let p0 = self.valToPos(xData[idxs[0]], scale, true);
+	let maxPts = abs(self.valToPos(xData[idxs[1]], scale, true) - p0) / (self.series[si].points.space * pxRatio);
+	return idxs[1] - idxs[0] <= maxPts;
+}
+var facet = {
+	scale: null,
+	auto: true,
+	sorted: 0,
+	min: inf,
+	max: -Infinity
+};
+var gaps = (self, seriesIdx, idx0, idx1, nullGaps) => nullGaps;
+var xySeriesOpts = {
+	show: true,
+	auto: true,
+	sorted: 0,
+	gaps,
+	alpha: 1,
+	facets: [assign({}, facet, { scale: "x" }), assign({}, facet, { scale: "y" })]
+};
+var ySeriesOpts = {
+	scale: "y",
+	auto: true,
+	sorted: 0,
+	show: true,
+	spanGaps: false,
+	gaps,
+	alpha: 1,
+	points: {
+		show: seriesPointsShow,
+		filter: null
+	},
+	values: null,
+	min: inf,
+	max: -Infinity,
+	idxs: [],
+	path: null,
+	clip: null
+};
+function clampScale(self, val, scaleMin, scaleMax, scaleKey) {
+	return scaleMin / 10;
+}
+var xScaleOpts = {
+	time: FEAT_TIME,
+	auto: true,
+	distr: 1,
+	log: 10,
+	asinh: 1,
+	min: null,
+	max: null,
+	dir: 1,
+	ori: 0
+};
+var yScaleOpts = assign({}, xScaleOpts, {
+	time: false,
+	ori: 1
+});
+var syncs = {};
+function _sync(key, opts) {
+	let s = syncs[key];
+	if (!s) {
+		s = {
+			key,
+			plots: [],
+			sub(plot) {
+				s.plots.push(plot);
+			},
+			unsub(plot) {
+				s.plots = s.plots.filter((c) => c != plot);
+			},
+			pub(type, self, x, y, w, h, i) {
+				for (let j = 0; j < s.plots.length; j++) s.plots[j] != self && s.plots[j].pub(type, self, x, y, w, h, i);
 			}
-			if (series.bound && series.bound.at <= top) {
-				const at = Math.round(y(series.bound.at)) + .5;
-				parts.push(h("path", {
-					key: "bound",
-					class: "bound",
-					d: `M${edge.left} ${at}H${right}`
-				}), h("text", {
-					key: "boundt",
-					class: "bound-name",
-					x: right,
-					y: at - 5,
-					"text-anchor": "end"
-				}, series.bound.name));
+		};
+		if (key != null) syncs[key] = s;
+	}
+	return s;
+}
+var BAND_CLIP_FILL = 1;
+var BAND_CLIP_STROKE = 2;
+function orient(u, seriesIdx, cb) {
+	const mode = u.mode;
+	const series = u.series[seriesIdx];
+	const data = mode == 2 ? u._data[seriesIdx] : u._data;
+	const scales = u.scales;
+	const bbox = u.bbox;
+	let dx = data[0], dy = mode == 2 ? data[1] : data[seriesIdx], sx = mode == 2 ? scales[series.facets[0].scale] : scales[u.series[0].scale], sy = mode == 2 ? scales[series.facets[1].scale] : scales[series.scale], l = bbox.left, t = bbox.top, w = bbox.width, h = bbox.height, H = u.valToPosH, V = u.valToPosV;
+	return sx.ori == 0 ? cb(series, dx, dy, sx, sy, H, V, l, t, w, h, moveToH, lineToH, rectH, arcH, bezierCurveToH) : cb(series, dx, dy, sx, sy, V, H, t, l, h, w, moveToV, lineToV, rectV, arcV, bezierCurveToV);
+}
+function bandFillClipDirs(self, seriesIdx) {
+	let fillDir = 0;
+	let clipDirs = 0;
+	let bands = ifNull(self.bands, EMPTY_ARR);
+	for (let i = 0; i < bands.length; i++) {
+		let b = bands[i];
+		if (b.series[0] == seriesIdx) fillDir = b.dir;
+		else if (b.series[1] == seriesIdx) {
+			if (b.dir == 1) clipDirs |= 1;
+			else clipDirs |= 2;
+		}
+	}
+	return [fillDir, clipDirs == 1 ? -1 : clipDirs == 2 ? 1 : clipDirs == 3 ? 2 : 0];
+}
+function seriesFillTo(self, seriesIdx, dataMin, dataMax, bandFillDir) {
+	let mode = self.mode;
+	let series = self.series[seriesIdx];
+	let scaleKey = mode == 2 ? series.facets[1].scale : series.scale;
+	let scale = self.scales[scaleKey];
+	return bandFillDir == -1 ? scale.min : bandFillDir == 1 ? scale.max : scale.distr == 3 ? scale.dir == 1 ? scale.min : scale.max : 0;
+}
+function clipBandLine(self, seriesIdx, idx0, idx1, strokePath, clipDir) {
+	return orient(self, seriesIdx, (series, dataX, dataY, scaleX, scaleY, valToPosX, valToPosY, xOff, yOff, xDim, yDim) => {
+		let pxRound = series.pxRound;
+		const dir = scaleX.dir * (scaleX.ori == 0 ? 1 : -1);
+		const lineTo = scaleX.ori == 0 ? lineToH : lineToV;
+		let frIdx, toIdx;
+		if (dir == 1) {
+			frIdx = idx0;
+			toIdx = idx1;
+		} else {
+			frIdx = idx1;
+			toIdx = idx0;
+		}
+		let x0 = pxRound(valToPosX(dataX[frIdx], scaleX, xDim, xOff));
+		let y0 = pxRound(valToPosY(dataY[frIdx], scaleY, yDim, yOff));
+		let x1 = pxRound(valToPosX(dataX[toIdx], scaleX, xDim, xOff));
+		let yLimit = pxRound(valToPosY(clipDir == 1 ? scaleY.max : scaleY.min, scaleY, yDim, yOff));
+		let clip = new Path2D(strokePath);
+		lineTo(clip, x1, yLimit);
+		lineTo(clip, x0, yLimit);
+		lineTo(clip, x0, y0);
+		return clip;
+	});
+}
+function clipGaps(gaps, ori, plotLft, plotTop, plotWid, plotHgt) {
+	let clip = null;
+	if (gaps.length > 0) {
+		clip = new Path2D();
+		const rect = ori == 0 ? rectH : rectV;
+		let prevGapEnd = plotLft;
+		for (let i = 0; i < gaps.length; i++) {
+			let g = gaps[i];
+			if (g[1] > g[0]) {
+				let w = g[0] - prevGapEnd;
+				w > 0 && rect(clip, prevGapEnd, plotTop, w, plotTop + plotHgt);
+				prevGapEnd = g[1];
 			}
-			for (const line of shown) {
-				const points = line.values.map((value, i) => ({
-					x: x(series.from + (i + .5) * series.step),
-					y: value === null ? null : y(value)
-				}));
-				parts.push(h("path", {
-					key: `l${line.name}`,
-					class: `line ${line.look}`,
-					d: linePath(points)
-				}));
+		}
+		let w = plotLft + plotWid - prevGapEnd;
+		let maxStrokeWidth = 10;
+		w > 0 && rect(clip, prevGapEnd, plotTop - maxStrokeWidth / 2, w, plotTop + plotHgt + maxStrokeWidth);
+	}
+	return clip;
+}
+function addGap(gaps, fromX, toX) {
+	let prevGap = gaps[gaps.length - 1];
+	if (prevGap && prevGap[0] == fromX) prevGap[1] = toX;
+	else gaps.push([fromX, toX]);
+}
+function findGaps(xs, ys, idx0, idx1, dir, pixelForX, align) {
+	let gaps = [];
+	let len = xs.length;
+	for (let i = dir == 1 ? idx0 : idx1; i >= idx0 && i <= idx1; i += dir) if (ys[i] === null) {
+		let fr = i, to = i;
+		if (dir == 1) while (++i <= idx1 && ys[i] === null) to = i;
+		else while (--i >= idx0 && ys[i] === null) to = i;
+		let frPx = pixelForX(xs[fr]);
+		let toPx = to == fr ? frPx : pixelForX(xs[to]);
+		let fri2 = fr - dir;
+		frPx = align <= 0 && fri2 >= 0 && fri2 < len ? pixelForX(xs[fri2]) : frPx;
+		let toi2 = to + dir;
+		toPx = align >= 0 && toi2 >= 0 && toi2 < len ? pixelForX(xs[toi2]) : toPx;
+		if (toPx >= frPx) gaps.push([frPx, toPx]);
+	}
+	return gaps;
+}
+function pxRoundGen(pxAlign) {
+	return pxAlign == 0 ? retArg0 : pxAlign == 1 ? round : (v) => incrRound(v, pxAlign);
+}
+function rect(ori) {
+	let moveTo = ori == 0 ? moveToH : moveToV;
+	let arcTo = ori == 0 ? (p, x1, y1, x2, y2, r) => {
+		p.arcTo(x1, y1, x2, y2, r);
+	} : (p, y1, x1, y2, x2, r) => {
+		p.arcTo(x1, y1, x2, y2, r);
+	};
+	let rect = ori == 0 ? (p, x, y, w, h) => {
+		p.rect(x, y, w, h);
+	} : (p, y, x, h, w) => {
+		p.rect(x, y, w, h);
+	};
+	return (p, x, y, w, h, endRad = 0, baseRad = 0) => {
+		if (endRad == 0 && baseRad == 0) rect(p, x, y, w, h);
+		else {
+			endRad = min(endRad, w / 2, h / 2);
+			baseRad = min(baseRad, w / 2, h / 2);
+			moveTo(p, x + endRad, y);
+			arcTo(p, x + w, y, x + w, y + h, endRad);
+			arcTo(p, x + w, y + h, x, y + h, baseRad);
+			arcTo(p, x, y + h, x, y, baseRad);
+			arcTo(p, x, y, x + w, y, endRad);
+			p.closePath();
+		}
+	};
+}
+var moveToH = (p, x, y) => {
+	p.moveTo(x, y);
+};
+var moveToV = (p, y, x) => {
+	p.moveTo(x, y);
+};
+var lineToH = (p, x, y) => {
+	p.lineTo(x, y);
+};
+var lineToV = (p, y, x) => {
+	p.lineTo(x, y);
+};
+var rectH = rect(0);
+var rectV = rect(1);
+var arcH = (p, x, y, r, startAngle, endAngle) => {
+	p.arc(x, y, r, startAngle, endAngle);
+};
+var arcV = (p, y, x, r, startAngle, endAngle) => {
+	p.arc(x, y, r, startAngle, endAngle);
+};
+var bezierCurveToH = (p, bp1x, bp1y, bp2x, bp2y, p2x, p2y) => {
+	p.bezierCurveTo(bp1x, bp1y, bp2x, bp2y, p2x, p2y);
+};
+var bezierCurveToV = (p, bp1y, bp1x, bp2y, bp2x, p2y, p2x) => {
+	p.bezierCurveTo(bp1x, bp1y, bp2x, bp2y, p2x, p2y);
+};
+function points(opts) {
+	return (u, seriesIdx, idx0, idx1, filtIdxs) => {
+		return orient(u, seriesIdx, (series, dataX, dataY, scaleX, scaleY, valToPosX, valToPosY, xOff, yOff, xDim, yDim) => {
+			let { pxRound, points } = series;
+			let moveTo, arc;
+			if (scaleX.ori == 0) {
+				moveTo = moveToH;
+				arc = arcH;
+			} else {
+				moveTo = moveToV;
+				arc = arcV;
 			}
-			if (this.at !== null) {
-				const i = Math.min(this.at, series.steps - 1), at = x(series.from + (i + .5) * series.step);
-				parts.push(h("path", {
-					key: "cross",
-					class: "cross",
-					d: `M${at.toFixed(1)} ${edge.top}V${bottom}`
-				}));
-				for (const line of shown) {
-					const value = line.values[i];
-					if (value !== null && value !== void 0) parts.push(h("circle", {
-						key: `c${line.name}`,
-						class: `dot ${line.look}`,
-						cx: at.toFixed(1),
-						cy: y(value).toFixed(1),
-						r: 3.5
-					}));
+			const width = roundDec(points.width * pxRatio, 3);
+			let rad = (points.size - points.width) / 2 * pxRatio;
+			let dia = roundDec(rad * 2, 3);
+			let fill = new Path2D();
+			let clip = new Path2D();
+			let { left: lft, top, width: wid, height: hgt } = u.bbox;
+			rectH(clip, lft - dia, top - dia, wid + dia * 2, hgt + dia * 2);
+			const drawPoint = (pi) => {
+				if (dataY[pi] != null) {
+					let x = pxRound(valToPosX(dataX[pi], scaleX, xDim, xOff));
+					let y = pxRound(valToPosY(dataY[pi], scaleY, yDim, yOff));
+					moveTo(fill, x + rad, y);
+					arc(fill, x, y, rad, 0, PI * 2);
+				}
+			};
+			if (filtIdxs) filtIdxs.forEach(drawPoint);
+			else for (let pi = idx0; pi <= idx1; pi++) drawPoint(pi);
+			return {
+				stroke: width > 0 ? fill : null,
+				fill,
+				clip,
+				flags: 3
+			};
+		});
+	};
+}
+function _drawAcc(lineTo) {
+	return (stroke, accX, minY, maxY, inY, outY) => {
+		if (minY != maxY) {
+			if (inY != minY && outY != minY) lineTo(stroke, accX, minY);
+			if (inY != maxY && outY != maxY) lineTo(stroke, accX, maxY);
+			lineTo(stroke, accX, outY);
+		}
+	};
+}
+var drawAccH = _drawAcc(lineToH);
+var drawAccV = _drawAcc(lineToV);
+function linear(opts) {
+	const alignGaps = ifNull(opts?.alignGaps, 0);
+	return (u, seriesIdx, idx0, idx1) => {
+		return orient(u, seriesIdx, (series, dataX, dataY, scaleX, scaleY, valToPosX, valToPosY, xOff, yOff, xDim, yDim) => {
+			[idx0, idx1] = nonNullIdxs(dataY, idx0, idx1);
+			let pxRound = series.pxRound;
+			let pixelForX = (val) => pxRound(valToPosX(val, scaleX, xDim, xOff));
+			let pixelForY = (val) => pxRound(valToPosY(val, scaleY, yDim, yOff));
+			let lineTo, drawAcc;
+			if (scaleX.ori == 0) {
+				lineTo = lineToH;
+				drawAcc = drawAccH;
+			} else {
+				lineTo = lineToV;
+				drawAcc = drawAccV;
+			}
+			const dir = scaleX.dir * (scaleX.ori == 0 ? 1 : -1);
+			const _paths = {
+				stroke: new Path2D(),
+				fill: null,
+				clip: null,
+				band: null,
+				gaps: null,
+				flags: BAND_CLIP_FILL
+			};
+			const stroke = _paths.stroke;
+			let hasGap = false;
+			if (idx1 - idx0 >= xDim * 4) {
+				let xForPixel = (pos) => u.posToVal(pos, scaleX.key, true);
+				let minY = null, maxY = null, inY, outY, drawnAtX;
+				let accX = pixelForX(dataX[dir == 1 ? idx0 : idx1]);
+				let idx0px = pixelForX(dataX[idx0]);
+				let idx1px = pixelForX(dataX[idx1]);
+				let nextAccXVal = xForPixel(dir == 1 ? idx0px + 1 : idx1px - 1);
+				for (let i = dir == 1 ? idx0 : idx1; i >= idx0 && i <= idx1; i += dir) {
+					let xVal = dataX[i];
+					let x = (dir == 1 ? xVal < nextAccXVal : xVal > nextAccXVal) ? accX : pixelForX(xVal);
+					let yVal = dataY[i];
+					if (x == accX) {
+						if (yVal != null) {
+							outY = yVal;
+							if (minY == null) {
+								lineTo(stroke, x, pixelForY(outY));
+								inY = minY = maxY = outY;
+							} else if (outY < minY) minY = outY;
+							else if (outY > maxY) maxY = outY;
+						} else if (yVal === null) hasGap = true;
+					} else {
+						if (minY != null) drawAcc(stroke, accX, pixelForY(minY), pixelForY(maxY), pixelForY(inY), pixelForY(outY));
+						if (yVal != null) {
+							outY = yVal;
+							lineTo(stroke, x, pixelForY(outY));
+							minY = maxY = inY = outY;
+						} else {
+							minY = maxY = null;
+							if (yVal === null) hasGap = true;
+						}
+						accX = x;
+						nextAccXVal = xForPixel(accX + dir);
+					}
+				}
+				if (minY != null && minY != maxY && drawnAtX != accX) drawAcc(stroke, accX, pixelForY(minY), pixelForY(maxY), pixelForY(inY), pixelForY(outY));
+			} else for (let i = dir == 1 ? idx0 : idx1; i >= idx0 && i <= idx1; i += dir) {
+				let yVal = dataY[i];
+				if (yVal === null) hasGap = true;
+				else if (yVal != null) lineTo(stroke, pixelForX(dataX[i]), pixelForY(yVal));
+			}
+			let [bandFillDir, bandClipDir] = bandFillClipDirs(u, seriesIdx);
+			if (series.fill != null || bandFillDir != 0) {
+				let fill = _paths.fill = new Path2D(stroke);
+				let fillToY = pixelForY(series.fillTo(u, seriesIdx, series.min, series.max, bandFillDir));
+				let frX = pixelForX(dataX[idx0]);
+				let toX = pixelForX(dataX[idx1]);
+				if (dir == -1) [toX, frX] = [frX, toX];
+				lineTo(fill, toX, fillToY);
+				lineTo(fill, frX, fillToY);
+			}
+			if (!series.spanGaps) {
+				let gaps = [];
+				hasGap && gaps.push(...findGaps(dataX, dataY, idx0, idx1, dir, pixelForX, alignGaps));
+				_paths.gaps = gaps = series.gaps(u, seriesIdx, idx0, idx1, gaps);
+				_paths.clip = clipGaps(gaps, scaleX.ori, xOff, yOff, xDim, yDim);
+			}
+			if (bandClipDir != 0) _paths.band = bandClipDir == 2 ? [clipBandLine(u, seriesIdx, idx0, idx1, stroke, -1), clipBandLine(u, seriesIdx, idx0, idx1, stroke, 1)] : clipBandLine(u, seriesIdx, idx0, idx1, stroke, bandClipDir);
+			return _paths;
+		});
+	};
+}
+function stepped(opts) {
+	const align = ifNull(opts.align, 1);
+	const ascDesc = ifNull(opts.ascDesc, false);
+	const alignGaps = ifNull(opts.alignGaps, 0);
+	const extend = ifNull(opts.extend, false);
+	return (u, seriesIdx, idx0, idx1) => {
+		return orient(u, seriesIdx, (series, dataX, dataY, scaleX, scaleY, valToPosX, valToPosY, xOff, yOff, xDim, yDim) => {
+			[idx0, idx1] = nonNullIdxs(dataY, idx0, idx1);
+			let pxRound = series.pxRound;
+			let { left, width } = u.bbox;
+			let pixelForX = (val) => pxRound(valToPosX(val, scaleX, xDim, xOff));
+			let pixelForY = (val) => pxRound(valToPosY(val, scaleY, yDim, yOff));
+			let lineTo = scaleX.ori == 0 ? lineToH : lineToV;
+			const _paths = {
+				stroke: new Path2D(),
+				fill: null,
+				clip: null,
+				band: null,
+				gaps: null,
+				flags: BAND_CLIP_FILL
+			};
+			const stroke = _paths.stroke;
+			const dir = scaleX.dir * (scaleX.ori == 0 ? 1 : -1);
+			let prevYPos = pixelForY(dataY[dir == 1 ? idx0 : idx1]);
+			let firstXPos = pixelForX(dataX[dir == 1 ? idx0 : idx1]);
+			let prevXPos = firstXPos;
+			let firstXPosExt = firstXPos;
+			if (extend && align == -1) {
+				firstXPosExt = left;
+				lineTo(stroke, firstXPosExt, prevYPos);
+			}
+			lineTo(stroke, firstXPos, prevYPos);
+			for (let i = dir == 1 ? idx0 : idx1; i >= idx0 && i <= idx1; i += dir) {
+				let yVal1 = dataY[i];
+				if (yVal1 == null) continue;
+				let x1 = pixelForX(dataX[i]);
+				let y1 = pixelForY(yVal1);
+				if (align == 1) lineTo(stroke, x1, prevYPos);
+				else lineTo(stroke, prevXPos, y1);
+				lineTo(stroke, x1, y1);
+				prevYPos = y1;
+				prevXPos = x1;
+			}
+			let prevXPosExt = prevXPos;
+			if (extend && align == 1) {
+				prevXPosExt = left + width;
+				lineTo(stroke, prevXPosExt, prevYPos);
+			}
+			let [bandFillDir, bandClipDir] = bandFillClipDirs(u, seriesIdx);
+			if (series.fill != null || bandFillDir != 0) {
+				let fill = _paths.fill = new Path2D(stroke);
+				let fillToY = pixelForY(series.fillTo(u, seriesIdx, series.min, series.max, bandFillDir));
+				lineTo(fill, prevXPosExt, fillToY);
+				lineTo(fill, firstXPosExt, fillToY);
+			}
+			if (!series.spanGaps) {
+				let gaps = [];
+				gaps.push(...findGaps(dataX, dataY, idx0, idx1, dir, pixelForX, alignGaps));
+				let halfStroke = series.width * pxRatio / 2;
+				let startsOffset = ascDesc || align == 1 ? halfStroke : -halfStroke;
+				let endsOffset = ascDesc || align == -1 ? -halfStroke : halfStroke;
+				gaps.forEach((g) => {
+					g[0] += startsOffset;
+					g[1] += endsOffset;
+				});
+				_paths.gaps = gaps = series.gaps(u, seriesIdx, idx0, idx1, gaps);
+				_paths.clip = clipGaps(gaps, scaleX.ori, xOff, yOff, xDim, yDim);
+			}
+			if (bandClipDir != 0) _paths.band = bandClipDir == 2 ? [clipBandLine(u, seriesIdx, idx0, idx1, stroke, -1), clipBandLine(u, seriesIdx, idx0, idx1, stroke, 1)] : clipBandLine(u, seriesIdx, idx0, idx1, stroke, bandClipDir);
+			return _paths;
+		});
+	};
+}
+function findColWidth(dataX, dataY, valToPosX, scaleX, xDim, xOff, colWid = inf) {
+	if (dataX.length > 1) {
+		let prevIdx = null;
+		for (let i = 0, minDelta = Infinity; i < dataX.length; i++) if (dataY[i] !== void 0) {
+			if (prevIdx != null) {
+				let delta = abs(dataX[i] - dataX[prevIdx]);
+				if (delta < minDelta) {
+					minDelta = delta;
+					colWid = abs(valToPosX(dataX[i], scaleX, xDim, xOff) - valToPosX(dataX[prevIdx], scaleX, xDim, xOff));
+				}
+			}
+			prevIdx = i;
+		}
+	}
+	return colWid;
+}
+function bars(opts) {
+	opts = opts || EMPTY_OBJ;
+	const size = ifNull(opts.size, [
+		.6,
+		inf,
+		1
+	]);
+	const align = opts.align || 0;
+	const _extraGap = opts.gap || 0;
+	let ro = opts.radius;
+	ro = ro == null ? [0, 0] : typeof ro == "number" ? [ro, 0] : ro;
+	const radiusFn = fnOrSelf(ro);
+	const gapFactor = 1 - size[0];
+	const _maxWidth = ifNull(size[1], inf);
+	const _minWidth = ifNull(size[2], 1);
+	const disp = ifNull(opts.disp, EMPTY_OBJ);
+	const _each = ifNull(opts.each, (_) => {});
+	const { fill: dispFills, stroke: dispStrokes } = disp;
+	return (u, seriesIdx, idx0, idx1) => {
+		return orient(u, seriesIdx, (series, dataX, dataY, scaleX, scaleY, valToPosX, valToPosY, xOff, yOff, xDim, yDim) => {
+			let pxRound = series.pxRound;
+			let _align = align;
+			let extraGap = _extraGap * pxRatio;
+			let maxWidth = _maxWidth * pxRatio;
+			let minWidth = _minWidth * pxRatio;
+			let valRadius, baseRadius;
+			if (scaleX.ori == 0) [valRadius, baseRadius] = radiusFn(u, seriesIdx);
+			else [baseRadius, valRadius] = radiusFn(u, seriesIdx);
+			const _dirX = scaleX.dir * (scaleX.ori == 0 ? 1 : -1);
+			let rect = scaleX.ori == 0 ? rectH : rectV;
+			let each = scaleX.ori == 0 ? _each : (u, seriesIdx, i, top, lft, hgt, wid) => {
+				_each(u, seriesIdx, i, lft, top, wid, hgt);
+			};
+			let band = ifNull(u.bands, EMPTY_ARR).find((b) => b.series[0] == seriesIdx);
+			let fillDir = band != null ? band.dir : 0;
+			let fillTo = series.fillTo(u, seriesIdx, series.min, series.max, fillDir);
+			let fillToY = pxRound(valToPosY(fillTo, scaleY, yDim, yOff));
+			let xShift, barWid, fullGap, colWid = xDim;
+			let strokeWidth = pxRound(series.width * pxRatio);
+			let multiPath = false;
+			let fillColors = null;
+			let fillPaths = null;
+			let strokeColors = null;
+			let strokePaths = null;
+			if (dispFills != null && (strokeWidth == 0 || dispStrokes != null)) {
+				multiPath = true;
+				fillColors = dispFills.values(u, seriesIdx, idx0, idx1);
+				fillPaths = /* @__PURE__ */ new Map();
+				new Set(fillColors).forEach((color) => {
+					if (color != null) fillPaths.set(color, new Path2D());
+				});
+				if (strokeWidth > 0) {
+					strokeColors = dispStrokes.values(u, seriesIdx, idx0, idx1);
+					strokePaths = /* @__PURE__ */ new Map();
+					new Set(strokeColors).forEach((color) => {
+						if (color != null) strokePaths.set(color, new Path2D());
+					});
+				}
+			}
+			let { x0, size } = disp;
+			if (x0 != null && size != null) {
+				_align = 1;
+				dataX = x0.values(u, seriesIdx, idx0, idx1);
+				if (x0.unit == 2) dataX = dataX.map((pct) => u.posToVal(xOff + pct * xDim, scaleX.key, true));
+				let sizes = size.values(u, seriesIdx, idx0, idx1);
+				if (size.unit == 2) barWid = sizes[0] * xDim;
+				else barWid = valToPosX(sizes[0], scaleX, xDim, xOff) - valToPosX(0, scaleX, xDim, xOff);
+				colWid = findColWidth(dataX, dataY, valToPosX, scaleX, xDim, xOff, colWid);
+				fullGap = colWid - barWid + extraGap;
+			} else {
+				colWid = findColWidth(dataX, dataY, valToPosX, scaleX, xDim, xOff, colWid);
+				fullGap = colWid * gapFactor + extraGap;
+				barWid = colWid - fullGap;
+			}
+			if (fullGap < 1) fullGap = 0;
+			if (strokeWidth >= barWid / 2) strokeWidth = 0;
+			if (fullGap < 5) pxRound = retArg0;
+			let insetStroke = fullGap > 0;
+			let rawBarWid = colWid - fullGap - (insetStroke ? strokeWidth : 0);
+			barWid = pxRound(clamp(rawBarWid, minWidth, maxWidth));
+			xShift = (_align == 0 ? barWid / 2 : _align == _dirX ? 0 : barWid) - _align * _dirX * ((_align == 0 ? extraGap / 2 : 0) + (insetStroke ? strokeWidth / 2 : 0));
+			const _paths = {
+				stroke: null,
+				fill: null,
+				clip: null,
+				band: null,
+				gaps: null,
+				flags: 0
+			};
+			const stroke = multiPath ? null : new Path2D();
+			let dataY0 = null;
+			if (band != null) dataY0 = u.data[band.series[1]];
+			else {
+				let { y0, y1 } = disp;
+				if (y0 != null && y1 != null) {
+					dataY = y1.values(u, seriesIdx, idx0, idx1);
+					dataY0 = y0.values(u, seriesIdx, idx0, idx1);
+				}
+			}
+			let radVal = valRadius * barWid;
+			let radBase = baseRadius * barWid;
+			for (let i = _dirX == 1 ? idx0 : idx1; i >= idx0 && i <= idx1; i += _dirX) {
+				let yVal = dataY[i];
+				if (yVal == null) continue;
+				if (dataY0 != null) {
+					let yVal0 = dataY0[i] ?? 0;
+					if (yVal - yVal0 == 0) continue;
+					fillToY = valToPosY(yVal0, scaleY, yDim, yOff);
+				}
+				let xPos = valToPosX(scaleX.distr != 2 || disp != null ? dataX[i] : i, scaleX, xDim, xOff);
+				let yPos = valToPosY(ifNull(yVal, fillTo), scaleY, yDim, yOff);
+				let lft = pxRound(xPos - xShift);
+				let btm = pxRound(max(yPos, fillToY));
+				let top = pxRound(min(yPos, fillToY));
+				let barHgt = btm - top;
+				if (yVal != null) {
+					let rv = yVal < 0 ? radBase : radVal;
+					let rb = yVal < 0 ? radVal : radBase;
+					if (multiPath) {
+						if (strokeWidth > 0 && strokeColors[i] != null) rect(strokePaths.get(strokeColors[i]), lft, top + floor$1(strokeWidth / 2), barWid, max(0, barHgt - strokeWidth), rv, rb);
+						if (fillColors[i] != null) rect(fillPaths.get(fillColors[i]), lft, top + floor$1(strokeWidth / 2), barWid, max(0, barHgt - strokeWidth), rv, rb);
+					} else rect(stroke, lft, top + floor$1(strokeWidth / 2), barWid, max(0, barHgt - strokeWidth), rv, rb);
+					each(u, seriesIdx, i, lft - strokeWidth / 2, top, barWid + strokeWidth, barHgt);
+				}
+			}
+			if (strokeWidth > 0) _paths.stroke = multiPath ? strokePaths : stroke;
+			else if (!multiPath) {
+				_paths._fill = series.width == 0 ? series._fill : series._stroke ?? series._fill;
+				_paths.width = 0;
+			}
+			_paths.fill = multiPath ? fillPaths : stroke;
+			return _paths;
+		});
+	};
+}
+function splineInterp(interp, opts) {
+	const alignGaps = ifNull(opts?.alignGaps, 0);
+	return (u, seriesIdx, idx0, idx1) => {
+		return orient(u, seriesIdx, (series, dataX, dataY, scaleX, scaleY, valToPosX, valToPosY, xOff, yOff, xDim, yDim) => {
+			[idx0, idx1] = nonNullIdxs(dataY, idx0, idx1);
+			let pxRound = series.pxRound;
+			let pixelForX = (val) => pxRound(valToPosX(val, scaleX, xDim, xOff));
+			let pixelForY = (val) => pxRound(valToPosY(val, scaleY, yDim, yOff));
+			let moveTo, bezierCurveTo, lineTo;
+			if (scaleX.ori == 0) {
+				moveTo = moveToH;
+				lineTo = lineToH;
+				bezierCurveTo = bezierCurveToH;
+			} else {
+				moveTo = moveToV;
+				lineTo = lineToV;
+				bezierCurveTo = bezierCurveToV;
+			}
+			const dir = scaleX.dir * (scaleX.ori == 0 ? 1 : -1);
+			let firstXPos = pixelForX(dataX[dir == 1 ? idx0 : idx1]);
+			let prevXPos = firstXPos;
+			let xCoords = [];
+			let yCoords = [];
+			for (let i = dir == 1 ? idx0 : idx1; i >= idx0 && i <= idx1; i += dir) if (dataY[i] != null) {
+				let xVal = dataX[i];
+				let xPos = pixelForX(xVal);
+				xCoords.push(prevXPos = xPos);
+				yCoords.push(pixelForY(dataY[i]));
+			}
+			const _paths = {
+				stroke: interp(xCoords, yCoords, moveTo, lineTo, bezierCurveTo, pxRound),
+				fill: null,
+				clip: null,
+				band: null,
+				gaps: null,
+				flags: BAND_CLIP_FILL
+			};
+			const stroke = _paths.stroke;
+			let [bandFillDir, bandClipDir] = bandFillClipDirs(u, seriesIdx);
+			if (series.fill != null || bandFillDir != 0) {
+				let fill = _paths.fill = new Path2D(stroke);
+				let fillToY = pixelForY(series.fillTo(u, seriesIdx, series.min, series.max, bandFillDir));
+				lineTo(fill, prevXPos, fillToY);
+				lineTo(fill, firstXPos, fillToY);
+			}
+			if (!series.spanGaps) {
+				let gaps = [];
+				gaps.push(...findGaps(dataX, dataY, idx0, idx1, dir, pixelForX, alignGaps));
+				_paths.gaps = gaps = series.gaps(u, seriesIdx, idx0, idx1, gaps);
+				_paths.clip = clipGaps(gaps, scaleX.ori, xOff, yOff, xDim, yDim);
+			}
+			if (bandClipDir != 0) _paths.band = bandClipDir == 2 ? [clipBandLine(u, seriesIdx, idx0, idx1, stroke, -1), clipBandLine(u, seriesIdx, idx0, idx1, stroke, 1)] : clipBandLine(u, seriesIdx, idx0, idx1, stroke, bandClipDir);
+			return _paths;
+		});
+	};
+}
+function monotoneCubic(opts) {
+	return splineInterp(_monotoneCubic, opts);
+}
+function _monotoneCubic(xs, ys, moveTo, lineTo, bezierCurveTo, pxRound) {
+	const n = xs.length;
+	if (n < 2) return null;
+	const path = new Path2D();
+	moveTo(path, xs[0], ys[0]);
+	if (n == 2) lineTo(path, xs[1], ys[1]);
+	else {
+		let ms = Array(n), ds = Array(n - 1), dys = Array(n - 1), dxs = Array(n - 1);
+		for (let i = 0; i < n - 1; i++) {
+			dys[i] = ys[i + 1] - ys[i];
+			dxs[i] = xs[i + 1] - xs[i];
+			ds[i] = dys[i] / dxs[i];
+		}
+		ms[0] = ds[0];
+		for (let i = 1; i < n - 1; i++) if (ds[i] === 0 || ds[i - 1] === 0 || ds[i - 1] > 0 !== ds[i] > 0) ms[i] = 0;
+		else {
+			ms[i] = 3 * (dxs[i - 1] + dxs[i]) / ((2 * dxs[i] + dxs[i - 1]) / ds[i - 1] + (dxs[i] + 2 * dxs[i - 1]) / ds[i]);
+			if (!isFinite(ms[i])) ms[i] = 0;
+		}
+		ms[n - 1] = ds[n - 2];
+		for (let i = 0; i < n - 1; i++) bezierCurveTo(path, xs[i] + dxs[i] / 3, ys[i] + ms[i] * dxs[i] / 3, xs[i + 1] - dxs[i] / 3, ys[i + 1] - ms[i + 1] * dxs[i] / 3, xs[i + 1], ys[i + 1]);
+	}
+	return path;
+}
+var cursorPlots = /* @__PURE__ */ new Set();
+function invalidateRects() {
+	for (let u of cursorPlots) u.syncRect(true);
+}
+if (domEnv) {
+	on(resize, win, invalidateRects);
+	on(scroll, win, invalidateRects, true);
+	on(dppxchange, win, () => {
+		uPlot.pxRatio = pxRatio;
+	});
+}
+var linearPath = linear();
+var pointsPath = points();
+function setDefaults(d, xo, yo, initY) {
+	return (initY ? [d[0], d[1]].concat(d.slice(2)) : [d[0]].concat(d.slice(1))).map((o, i) => setDefault(o, i, xo, yo));
+}
+function setDefaults2(d, xyo) {
+	return d.map((o, i) => i == 0 ? {} : assign({}, xyo, o));
+}
+function setDefault(o, i, xo, yo) {
+	return assign({}, i == 0 ? xo : yo, o);
+}
+function snapNumX(self, dataMin, dataMax) {
+	return dataMin == null ? nullNullTuple : [dataMin, dataMax];
+}
+var snapTimeX = snapNumX;
+function snapNumY(self, dataMin, dataMax) {
+	return dataMin == null ? nullNullTuple : rangeNum(dataMin, dataMax, rangePad, true);
+}
+function snapLogY(self, dataMin, dataMax, scale) {
+	return dataMin == null ? nullNullTuple : rangeLog(dataMin, dataMax, self.scales[scale].log, false);
+}
+var snapLogX = snapLogY;
+function snapAsinhY(self, dataMin, dataMax, scale) {
+	return dataMin == null ? nullNullTuple : rangeAsinh(dataMin, dataMax, self.scales[scale].log, false);
+}
+var snapAsinhX = snapAsinhY;
+function findIncr(minVal, maxVal, incrs, dim, minSpace) {
+	let intDigits = max(numIntDigits(minVal), numIntDigits(maxVal));
+	let delta = maxVal - minVal;
+	let incrIdx = closestIdx(minSpace / dim * delta, incrs);
+	do {
+		let foundIncr = incrs[incrIdx];
+		let foundSpace = dim * foundIncr / delta;
+		if (foundSpace >= minSpace && intDigits + (foundIncr < 5 ? fixedDec.get(foundIncr) : 0) <= 17) return [foundIncr, foundSpace];
+	} while (++incrIdx < incrs.length);
+	return [0, 0];
+}
+function pxRatioFont(font) {
+	let fontSize, fontSizeCss;
+	font = font.replace(/(\d+)px/, (m, p1) => (fontSize = round((fontSizeCss = +p1) * pxRatio)) + "px");
+	return [
+		font,
+		fontSize,
+		fontSizeCss
+	];
+}
+function syncFontSize(axis) {
+	if (axis.show) [axis.font, axis.labelFont].forEach((f) => {
+		let size = roundDec(f[2] * pxRatio, 1);
+		f[0] = f[0].replace(/[0-9.]+px/, size + "px");
+		f[1] = size;
+	});
+}
+function uPlot(opts, data, then) {
+	const self = { mode: ifNull(opts.mode, 1) };
+	const mode = self.mode;
+	function getHPos(val, scale, dim, off) {
+		let pct = scale.valToPct(val);
+		return off + dim * (scale.dir == -1 ? 1 - pct : pct);
+	}
+	function getVPos(val, scale, dim, off) {
+		let pct = scale.valToPct(val);
+		return off + dim * (scale.dir == -1 ? pct : 1 - pct);
+	}
+	function getPos(val, scale, dim, off) {
+		return scale.ori == 0 ? getHPos(val, scale, dim, off) : getVPos(val, scale, dim, off);
+	}
+	self.valToPosH = getHPos;
+	self.valToPosV = getVPos;
+	let ready = false;
+	self.status = 0;
+	const root = self.root = placeDiv(UPLOT);
+	if (opts.id != null) root.id = opts.id;
+	addClass(root, opts.class);
+	if (opts.title) {
+		let title = placeDiv(TITLE, root);
+		title.textContent = opts.title;
+	}
+	const can = placeTag("canvas");
+	const ctx = self.ctx = can.getContext("2d");
+	const wrap = placeDiv(WRAP, root);
+	on("click", wrap, (e) => {
+		if (e.target === over) (mouseLeft1 != mouseLeft0 || mouseTop1 != mouseTop0) && drag.click(self, e);
+	}, true);
+	const under = self.under = placeDiv(UNDER, wrap);
+	wrap.appendChild(can);
+	const over = self.over = placeDiv(OVER, wrap);
+	opts = copy(opts);
+	const pxAlign = +ifNull(opts.pxAlign, 1);
+	const pxRound = pxRoundGen(pxAlign);
+	(opts.plugins || []).forEach((p) => {
+		if (p.opts) opts = p.opts(self, opts) || opts;
+	});
+	const ms = opts.ms || .001;
+	const series = self.series = mode == 1 ? setDefaults(opts.series || [], xSeriesOpts, ySeriesOpts, false) : setDefaults2(opts.series || [null], xySeriesOpts);
+	const axes = self.axes = setDefaults(opts.axes || [], xAxisOpts, yAxisOpts, true);
+	const scales = self.scales = {};
+	const bands = self.bands = opts.bands || [];
+	bands.forEach((b) => {
+		b.fill = fnOrSelf(b.fill || null);
+		b.dir = ifNull(b.dir, -1);
+	});
+	const xScaleKey = mode == 2 ? series[1].facets[0].scale : series[0].scale;
+	const drawOrderMap = {
+		axes: drawAxesGrid,
+		series: drawSeries
+	};
+	const drawOrder = (opts.drawOrder || ["axes", "series"]).map((key) => drawOrderMap[key]);
+	function initValToPct(sc) {
+		const getVal = sc.distr == 3 ? (val) => log10(val > 0 ? val : sc.clamp(self, val, sc.min, sc.max, sc.key)) : sc.distr == 4 ? (val) => asinh(val, sc.asinh) : sc.distr == 100 ? (val) => sc.fwd(val) : (val) => val;
+		return (val) => {
+			let _val = getVal(val);
+			let { _min, _max } = sc;
+			let delta = _max - _min;
+			return (_val - _min) / delta;
+		};
+	}
+	function initScale(scaleKey) {
+		let sc = scales[scaleKey];
+		if (sc == null) {
+			let scaleOpts = (opts.scales || EMPTY_OBJ)[scaleKey] || EMPTY_OBJ;
+			if (scaleOpts.from != null) {
+				initScale(scaleOpts.from);
+				let sc = assign({}, scales[scaleOpts.from], scaleOpts, { key: scaleKey });
+				sc.valToPct = initValToPct(sc);
+				scales[scaleKey] = sc;
+			} else {
+				sc = scales[scaleKey] = assign({}, scaleKey == xScaleKey ? xScaleOpts : yScaleOpts, scaleOpts);
+				sc.key = scaleKey;
+				let isTime = sc.time;
+				let rn = sc.range;
+				let rangeIsArr = isArr(rn);
+				if (scaleKey != xScaleKey || mode == 2 && !isTime) {
+					if (rangeIsArr && (rn[0] == null || rn[1] == null)) {
+						rn = {
+							min: rn[0] == null ? autoRangePart : {
+								mode: 1,
+								hard: rn[0],
+								soft: rn[0]
+							},
+							max: rn[1] == null ? autoRangePart : {
+								mode: 1,
+								hard: rn[1],
+								soft: rn[1]
+							}
+						};
+						rangeIsArr = false;
+					}
+					if (!rangeIsArr && isObj(rn)) {
+						let cfg = rn;
+						rn = (self, dataMin, dataMax) => dataMin == null ? nullNullTuple : rangeNum(dataMin, dataMax, cfg);
+					}
+				}
+				sc.range = fnOrSelf(rn || (isTime ? snapTimeX : scaleKey == xScaleKey ? sc.distr == 3 ? snapLogX : sc.distr == 4 ? snapAsinhX : snapNumX : sc.distr == 3 ? snapLogY : sc.distr == 4 ? snapAsinhY : snapNumY));
+				sc.auto = fnOrSelf(rangeIsArr ? false : sc.auto);
+				sc.clamp = fnOrSelf(sc.clamp || clampScale);
+				sc._min = sc._max = null;
+				sc.valToPct = initValToPct(sc);
+			}
+		}
+	}
+	initScale("x");
+	initScale("y");
+	if (mode == 1) series.forEach((s) => {
+		initScale(s.scale);
+	});
+	axes.forEach((a) => {
+		initScale(a.scale);
+	});
+	for (let k in opts.scales) initScale(k);
+	const scaleX = scales[xScaleKey];
+	const xScaleDistr = scaleX.distr;
+	let valToPosX, valToPosY;
+	if (scaleX.ori == 0) {
+		addClass(root, ORI_HZ);
+		valToPosX = getHPos;
+		valToPosY = getVPos;
+	} else {
+		addClass(root, ORI_VT);
+		valToPosX = getVPos;
+		valToPosY = getHPos;
+	}
+	const pendScales = {};
+	for (let k in scales) {
+		let sc = scales[k];
+		if (sc.min != null || sc.max != null) {
+			pendScales[k] = {
+				min: sc.min,
+				max: sc.max
+			};
+			sc.min = sc.max = null;
+		}
+	}
+	const _tzDate = opts.tzDate || ((ts) => new Date(round(ts / ms)));
+	const _fmtDate = opts.fmtDate || fmtDate;
+	const _timeAxisSplits = ms == 1 ? timeAxisSplitsMs(_tzDate) : timeAxisSplitsS(_tzDate);
+	const _timeAxisVals = timeAxisVals(_tzDate, timeAxisStamps(ms == 1 ? _timeAxisStampsMs : _timeAxisStampsS, _fmtDate));
+	const _timeSeriesVal = timeSeriesVal(_tzDate, timeSeriesStamp(_timeSeriesStamp, _fmtDate));
+	const activeIdxs = [];
+	const legend = self.legend = assign({}, legendOpts, opts.legend);
+	const cursor = self.cursor = assign({}, cursorOpts, { drag: { y: mode == 2 } }, opts.cursor);
+	const showLegend = legend.show;
+	const showCursor = cursor.show;
+	const markers = legend.markers;
+	legend.idxs = activeIdxs;
+	markers.width = fnOrSelf(markers.width);
+	markers.dash = fnOrSelf(markers.dash);
+	markers.stroke = fnOrSelf(markers.stroke);
+	markers.fill = fnOrSelf(markers.fill);
+	let legendTable;
+	let legendHead;
+	let legendBody;
+	let legendRows = [];
+	let legendCells = [];
+	let legendCols;
+	let multiValLegend = false;
+	let NULL_LEGEND_VALUES = {};
+	if (legend.live) {
+		const getMultiVals = series[1] ? series[1].values : null;
+		multiValLegend = getMultiVals != null;
+		legendCols = multiValLegend ? getMultiVals(self, 1, 0) : { _: 0 };
+		for (let k in legendCols) NULL_LEGEND_VALUES[k] = LEGEND_DISP;
+	}
+	if (showLegend) {
+		legendTable = placeTag("table", LEGEND, root);
+		legendBody = placeTag("tbody", null, legendTable);
+		legend.mount(self, legendTable);
+		if (multiValLegend) {
+			legendHead = placeTag("thead", null, legendTable, legendBody);
+			let head = placeTag("tr", null, legendHead);
+			placeTag("th", null, head);
+			for (var key in legendCols) placeTag("th", LEGEND_LABEL, head).textContent = key;
+		} else {
+			addClass(legendTable, LEGEND_INLINE);
+			legend.live && addClass(legendTable, LEGEND_LIVE);
+		}
+	}
+	const son = { show: true };
+	const soff = { show: false };
+	function initLegendRow(s, i) {
+		if (i == 0 && (multiValLegend || !legend.live || mode == 2)) return nullNullTuple;
+		let cells = [];
+		let row = placeTag("tr", LEGEND_SERIES, legendBody, legendBody.childNodes[i]);
+		addClass(row, s.class);
+		if (!s.show) addClass(row, OFF);
+		let label = placeTag("th", null, row);
+		if (markers.show) {
+			let indic = placeDiv(LEGEND_MARKER, label);
+			if (i > 0) {
+				let width = markers.width(self, i);
+				if (width) indic.style.border = width + "px " + markers.dash(self, i) + " " + markers.stroke(self, i);
+				indic.style.background = markers.fill(self, i);
+			}
+		}
+		let text = placeDiv(LEGEND_LABEL, label);
+		if (s.label instanceof HTMLElement) text.appendChild(s.label);
+		else text.textContent = s.label;
+		if (i > 0) {
+			if (!markers.show) text.style.color = s.width > 0 ? markers.stroke(self, i) : markers.fill(self, i);
+			onMouse("click", label, (e) => {
+				if (cursor._lock) return;
+				setCursorEvent(e);
+				let seriesIdx = series.indexOf(s);
+				if ((e.ctrlKey || e.metaKey) != legend.isolate) {
+					let isolate = series.some((s, i) => i > 0 && i != seriesIdx && s.show);
+					series.forEach((s, i) => {
+						i > 0 && setSeries(i, isolate ? i == seriesIdx ? son : soff : son, true, syncOpts.setSeries);
+					});
+				} else setSeries(seriesIdx, { show: !s.show }, true, syncOpts.setSeries);
+			}, false);
+			if (cursorFocus) onMouse(mouseenter, label, (e) => {
+				if (cursor._lock) return;
+				setCursorEvent(e);
+				setSeries(series.indexOf(s), FOCUS_TRUE, true, syncOpts.setSeries);
+			}, false);
+		}
+		for (var key in legendCols) {
+			let v = placeTag("td", LEGEND_VALUE, row);
+			v.textContent = "--";
+			cells.push(v);
+		}
+		return [row, cells];
+	}
+	const mouseListeners = /* @__PURE__ */ new Map();
+	function onMouse(ev, targ, fn, onlyTarg = true) {
+		const targListeners = mouseListeners.get(targ) || {};
+		const listener = cursor.bind[ev](self, targ, fn, onlyTarg);
+		if (listener) {
+			on(ev, targ, targListeners[ev] = listener);
+			mouseListeners.set(targ, targListeners);
+		}
+	}
+	function offMouse(ev, targ, fn) {
+		const targListeners = mouseListeners.get(targ) || {};
+		for (let k in targListeners) if (ev == null || k == ev) {
+			off(k, targ, targListeners[k]);
+			delete targListeners[k];
+		}
+		if (ev == null) mouseListeners.delete(targ);
+	}
+	let fullWidCss = 0;
+	let fullHgtCss = 0;
+	let plotWidCss = 0;
+	let plotHgtCss = 0;
+	let plotLftCss = 0;
+	let plotTopCss = 0;
+	let _plotLftCss = plotLftCss;
+	let _plotTopCss = plotTopCss;
+	let _plotWidCss = plotWidCss;
+	let _plotHgtCss = plotHgtCss;
+	let plotLft = 0;
+	let plotTop = 0;
+	let plotWid = 0;
+	let plotHgt = 0;
+	self.bbox = {};
+	let shouldSetScales = false;
+	let shouldSetSize = false;
+	let shouldConvergeSize = false;
+	let shouldSetCursor = false;
+	let shouldSetSelect = false;
+	let shouldSetLegend = false;
+	function _setSize(width, height, force) {
+		if (force || width != self.width || height != self.height) calcSize(width, height);
+		resetYSeries(false);
+		shouldConvergeSize = true;
+		shouldSetSize = true;
+		commit();
+	}
+	function calcSize(width, height) {
+		self.width = fullWidCss = plotWidCss = width;
+		self.height = fullHgtCss = plotHgtCss = height;
+		plotLftCss = plotTopCss = 0;
+		calcPlotRect();
+		calcAxesRects();
+		let bb = self.bbox;
+		plotLft = bb.left = incrRound(plotLftCss * pxRatio, .5);
+		plotTop = bb.top = incrRound(plotTopCss * pxRatio, .5);
+		plotWid = bb.width = incrRound(plotWidCss * pxRatio, .5);
+		plotHgt = bb.height = incrRound(plotHgtCss * pxRatio, .5);
+	}
+	const CYCLE_LIMIT = 3;
+	function convergeSize() {
+		let converged = false;
+		let cycleNum = 0;
+		while (!converged) {
+			cycleNum++;
+			let axesConverged = axesCalc(cycleNum);
+			let paddingConverged = paddingCalc(cycleNum);
+			converged = cycleNum == CYCLE_LIMIT || axesConverged && paddingConverged;
+			if (!converged) {
+				calcSize(self.width, self.height);
+				shouldSetSize = true;
+			}
+		}
+	}
+	function setSize({ width, height }) {
+		_setSize(width, height);
+	}
+	self.setSize = setSize;
+	function calcPlotRect() {
+		let hasTopAxis = false;
+		let hasBtmAxis = false;
+		let hasRgtAxis = false;
+		let hasLftAxis = false;
+		axes.forEach((axis, i) => {
+			if (axis.show && axis._show) {
+				let { side, _size } = axis;
+				let isVt = side % 2;
+				let fullSize = _size + (axis.label != null ? axis.labelSize : 0);
+				if (fullSize > 0) {
+					if (isVt) {
+						plotWidCss -= fullSize;
+						if (side == 3) {
+							plotLftCss += fullSize;
+							hasLftAxis = true;
+						} else hasRgtAxis = true;
+					} else {
+						plotHgtCss -= fullSize;
+						if (side == 0) {
+							plotTopCss += fullSize;
+							hasTopAxis = true;
+						} else hasBtmAxis = true;
+					}
+				}
+			}
+		});
+		sidesWithAxes[0] = hasTopAxis;
+		sidesWithAxes[1] = hasRgtAxis;
+		sidesWithAxes[2] = hasBtmAxis;
+		sidesWithAxes[3] = hasLftAxis;
+		plotWidCss -= _padding[1] + _padding[3];
+		plotLftCss += _padding[3];
+		plotHgtCss -= _padding[2] + _padding[0];
+		plotTopCss += _padding[0];
+	}
+	function calcAxesRects() {
+		let off1 = plotLftCss + plotWidCss;
+		let off2 = plotTopCss + plotHgtCss;
+		let off3 = plotLftCss;
+		let off0 = plotTopCss;
+		function incrOffset(side, size) {
+			switch (side) {
+				case 1:
+					off1 += size;
+					return off1 - size;
+				case 2:
+					off2 += size;
+					return off2 - size;
+				case 3:
+					off3 -= size;
+					return off3 + size;
+				case 0:
+					off0 -= size;
+					return off0 + size;
+			}
+		}
+		axes.forEach((axis, i) => {
+			if (axis.show && axis._show) {
+				let side = axis.side;
+				axis._pos = incrOffset(side, axis._size);
+				if (axis.label != null) axis._lpos = incrOffset(side, axis.labelSize);
+			}
+		});
+	}
+	if (cursor.dataIdx == null) {
+		let hov = cursor.hover;
+		let skip = hov.skip = new Set(hov.skip ?? []);
+		skip.add(void 0);
+		let prox = hov.prox = fnOrSelf(hov.prox);
+		let bias = hov.bias ??= 0;
+		cursor.dataIdx = (self, seriesIdx, cursorIdx, valAtPosX) => {
+			if (seriesIdx == 0) return cursorIdx;
+			let idx2 = cursorIdx;
+			let _prox = prox(self, seriesIdx, cursorIdx, valAtPosX) ?? inf;
+			let withProx = _prox >= 0 && _prox < inf;
+			let xDim = scaleX.ori == 0 ? plotWidCss : plotHgtCss;
+			let cursorLft = cursor.left;
+			let xValues = data[0];
+			let yValues = data[seriesIdx];
+			if (skip.has(yValues[cursorIdx])) {
+				idx2 = null;
+				let nonNullLft = null, nonNullRgt = null, j;
+				if (bias == 0 || bias == -1) {
+					j = cursorIdx;
+					while (nonNullLft == null && j-- > 0) if (!skip.has(yValues[j])) nonNullLft = j;
+				}
+				if (bias == 0 || bias == 1) {
+					j = cursorIdx;
+					while (nonNullRgt == null && j++ < yValues.length) if (!skip.has(yValues[j])) nonNullRgt = j;
+				}
+				if (nonNullLft != null || nonNullRgt != null) {
+					if (withProx) {
+						let lftPos = nonNullLft == null ? -Infinity : valToPosX(xValues[nonNullLft], scaleX, xDim, 0);
+						let rgtPos = nonNullRgt == null ? Infinity : valToPosX(xValues[nonNullRgt], scaleX, xDim, 0);
+						let lftDelta = cursorLft - lftPos;
+						let rgtDelta = rgtPos - cursorLft;
+						if (lftDelta <= rgtDelta) {
+							if (lftDelta <= _prox) idx2 = nonNullLft;
+						} else if (rgtDelta <= _prox) idx2 = nonNullRgt;
+					} else idx2 = nonNullRgt == null ? nonNullLft : nonNullLft == null ? nonNullRgt : cursorIdx - nonNullLft <= nonNullRgt - cursorIdx ? nonNullLft : nonNullRgt;
+				}
+			} else if (withProx) {
+				if (abs(cursorLft - valToPosX(xValues[cursorIdx], scaleX, xDim, 0)) > _prox) idx2 = null;
+			}
+			return idx2;
+		};
+	}
+	const setCursorEvent = (e) => {
+		cursor.event = e;
+	};
+	cursor.idxs = activeIdxs;
+	cursor._lock = false;
+	let points = cursor.points;
+	points.show = fnOrSelf(points.show);
+	points.size = fnOrSelf(points.size);
+	points.stroke = fnOrSelf(points.stroke);
+	points.width = fnOrSelf(points.width);
+	points.fill = fnOrSelf(points.fill);
+	const focus = self.focus = assign({}, opts.focus || { alpha: .3 }, cursor.focus);
+	const cursorFocus = focus.prox >= 0;
+	const cursorOnePt = cursorFocus && points.one;
+	let cursorPts = [];
+	let cursorPtsLft = [];
+	let cursorPtsTop = [];
+	function initCursorPt(s, si) {
+		let pt = points.show(self, si);
+		if (pt instanceof HTMLElement) {
+			addClass(pt, CURSOR_PT);
+			addClass(pt, s.class);
+			elTrans(pt, -10, -10, plotWidCss, plotHgtCss);
+			over.insertBefore(pt, cursorPts[si]);
+			return pt;
+		}
+	}
+	function initSeries(s, i) {
+		if (mode == 1 || i > 0) {
+			let isTime = mode == 1 && scales[s.scale].time;
+			let sv = s.value;
+			s.value = isTime ? isStr(sv) ? timeSeriesVal(_tzDate, timeSeriesStamp(sv, _fmtDate)) : sv || _timeSeriesVal : sv || numSeriesVal;
+			s.label = s.label || (isTime ? timeSeriesLabel : numSeriesLabel);
+		}
+		if (cursorOnePt || i > 0) {
+			s.width = s.width == null ? 1 : s.width;
+			s.paths = s.paths || linearPath || retNull;
+			s.fillTo = fnOrSelf(s.fillTo || seriesFillTo);
+			s.pxAlign = +ifNull(s.pxAlign, pxAlign);
+			s.pxRound = pxRoundGen(s.pxAlign);
+			s.stroke = fnOrSelf(s.stroke || null);
+			s.fill = fnOrSelf(s.fill || null);
+			s._stroke = s._fill = s._paths = s._focus = null;
+			let _ptDia = ptDia(max(1, s.width), 1);
+			let points = s.points = assign({}, {
+				size: _ptDia,
+				width: max(1, _ptDia * .2),
+				stroke: s.stroke,
+				space: _ptDia * 2,
+				paths: pointsPath,
+				_stroke: null,
+				_fill: null
+			}, s.points);
+			points.show = fnOrSelf(points.show);
+			points.filter = fnOrSelf(points.filter);
+			points.fill = fnOrSelf(points.fill);
+			points.stroke = fnOrSelf(points.stroke);
+			points.paths = fnOrSelf(points.paths);
+			points.pxAlign = s.pxAlign;
+		}
+		if (showLegend) {
+			let rowCells = initLegendRow(s, i);
+			legendRows.splice(i, 0, rowCells[0]);
+			legendCells.splice(i, 0, rowCells[1]);
+			legend.values.push(null);
+		}
+		if (showCursor) {
+			activeIdxs.splice(i, 0, null);
+			let pt = null;
+			if (cursorOnePt) {
+				if (i == 0) pt = initCursorPt(s, i);
+			} else if (i > 0) pt = initCursorPt(s, i);
+			cursorPts.splice(i, 0, pt);
+			cursorPtsLft.splice(i, 0, 0);
+			cursorPtsTop.splice(i, 0, 0);
+		}
+		fire("addSeries", i);
+	}
+	function addSeries(opts, si) {
+		si = si == null ? series.length : si;
+		opts = mode == 1 ? setDefault(opts, si, xSeriesOpts, ySeriesOpts) : setDefault(opts, si, {}, xySeriesOpts);
+		series.splice(si, 0, opts);
+		initSeries(series[si], si);
+	}
+	self.addSeries = addSeries;
+	function delSeries(i) {
+		series.splice(i, 1);
+		if (showLegend) {
+			legend.values.splice(i, 1);
+			legendCells.splice(i, 1);
+			let tr = legendRows.splice(i, 1)[0];
+			offMouse(null, tr.firstChild);
+			tr.remove();
+		}
+		if (showCursor) {
+			activeIdxs.splice(i, 1);
+			cursorPts.splice(i, 1)[0].remove();
+			cursorPtsLft.splice(i, 1);
+			cursorPtsTop.splice(i, 1);
+		}
+		fire("delSeries", i);
+	}
+	self.delSeries = delSeries;
+	const sidesWithAxes = [
+		false,
+		false,
+		false,
+		false
+	];
+	function initAxis(axis, i) {
+		axis._show = axis.show;
+		if (axis.show) {
+			let isVt = axis.side % 2;
+			let sc = scales[axis.scale];
+			if (sc == null) {
+				axis.scale = isVt ? series[1].scale : xScaleKey;
+				sc = scales[axis.scale];
+			}
+			let isTime = sc.time;
+			axis.size = fnOrSelf(axis.size);
+			axis.space = fnOrSelf(axis.space);
+			axis.rotate = fnOrSelf(axis.rotate);
+			if (isArr(axis.incrs)) axis.incrs.forEach((incr) => {
+				!fixedDec.has(incr) && fixedDec.set(incr, guessDec(incr));
+			});
+			axis.incrs = fnOrSelf(axis.incrs || (sc.distr == 2 ? wholeIncrs : isTime ? ms == 1 ? timeIncrsMs : timeIncrsS : numIncrs));
+			axis.splits = fnOrSelf(axis.splits || (isTime && sc.distr == 1 ? _timeAxisSplits : sc.distr == 3 ? logAxisSplits : sc.distr == 4 ? asinhAxisSplits : numAxisSplits));
+			axis.stroke = fnOrSelf(axis.stroke);
+			axis.grid.stroke = fnOrSelf(axis.grid.stroke);
+			axis.ticks.stroke = fnOrSelf(axis.ticks.stroke);
+			axis.border.stroke = fnOrSelf(axis.border.stroke);
+			let av = axis.values;
+			axis.values = isArr(av) && !isArr(av[0]) ? fnOrSelf(av) : isTime ? isArr(av) ? timeAxisVals(_tzDate, timeAxisStamps(av, _fmtDate)) : isStr(av) ? timeAxisVal(_tzDate, av) : av || _timeAxisVals : av || numAxisVals;
+			axis.filter = fnOrSelf(axis.filter || (sc.distr >= 3 && sc.log == 10 ? log10AxisValsFilt : sc.distr == 3 && sc.log == 2 ? log2AxisValsFilt : retArg1));
+			axis.font = pxRatioFont(axis.font);
+			axis.labelFont = pxRatioFont(axis.labelFont);
+			axis._size = axis.size(self, null, i, 0);
+			axis._space = axis._rotate = axis._incrs = axis._found = axis._splits = axis._values = null;
+			if (axis._size > 0) {
+				sidesWithAxes[i] = true;
+				axis._el = placeDiv(AXIS, wrap);
+			}
+		}
+	}
+	function autoPadSide(self, side, sidesWithAxes, cycleNum) {
+		let [hasTopAxis, hasRgtAxis, hasBtmAxis, hasLftAxis] = sidesWithAxes;
+		let ori = side % 2;
+		let size = 0;
+		if (ori == 0 && (hasLftAxis || hasRgtAxis)) size = side == 0 && !hasTopAxis || side == 2 && !hasBtmAxis ? round(xAxisOpts.size / 3) : 0;
+		if (ori == 1 && (hasTopAxis || hasBtmAxis)) size = side == 1 && !hasRgtAxis || side == 3 && !hasLftAxis ? round(yAxisOpts.size / 2) : 0;
+		return size;
+	}
+	const padding = self.padding = (opts.padding || [
+		autoPadSide,
+		autoPadSide,
+		autoPadSide,
+		autoPadSide
+	]).map((p) => fnOrSelf(ifNull(p, autoPadSide)));
+	const _padding = self._padding = padding.map((p, i) => p(self, i, sidesWithAxes, 0));
+	let dataLen;
+	let i0 = null;
+	let i1 = null;
+	const idxs = mode == 1 ? series[0].idxs : null;
+	let data0 = null;
+	let viaAutoScaleX = false;
+	function setData(_data, _resetScales) {
+		data = _data == null ? [] : _data;
+		self.data = self._data = data;
+		if (mode == 2) {
+			dataLen = 0;
+			for (let i = 1; i < series.length; i++) dataLen += data[i][0].length;
+		} else {
+			if (data.length == 0) self.data = self._data = data = [[]];
+			data0 = data[0];
+			dataLen = data0.length;
+			let scaleData = data;
+			if (xScaleDistr == 2) {
+				scaleData = data.slice();
+				let _data0 = scaleData[0] = Array(dataLen);
+				for (let i = 0; i < dataLen; i++) _data0[i] = i;
+			}
+			self._data = data = scaleData;
+		}
+		resetYSeries(true);
+		fire("setData");
+		if (xScaleDistr == 2) shouldConvergeSize = true;
+		if (_resetScales !== false) {
+			let xsc = scaleX;
+			if (xsc.auto(self, viaAutoScaleX)) autoScaleX();
+			else _setScale(xScaleKey, xsc.min, xsc.max);
+			shouldSetCursor = shouldSetCursor || cursor.left >= 0;
+			shouldSetLegend = true;
+			commit();
+		}
+	}
+	self.setData = setData;
+	function autoScaleX() {
+		viaAutoScaleX = true;
+		let _min, _max;
+		if (mode == 1) {
+			if (dataLen > 0) {
+				i0 = idxs[0] = 0;
+				i1 = idxs[1] = dataLen - 1;
+				_min = data[0][i0];
+				_max = data[0][i1];
+				if (xScaleDistr == 2) {
+					_min = i0;
+					_max = i1;
+				} else if (_min == _max) {
+					if (xScaleDistr == 3) [_min, _max] = rangeLog(_min, _min, scaleX.log, false);
+					else if (xScaleDistr == 4) [_min, _max] = rangeAsinh(_min, _min, scaleX.log, false);
+					else if (scaleX.time) _max = _min + round(86400 / ms);
+					else [_min, _max] = rangeNum(_min, _max, rangePad, true);
+				}
+			} else {
+				i0 = idxs[0] = _min = null;
+				i1 = idxs[1] = _max = null;
+			}
+		}
+		_setScale(xScaleKey, _min, _max);
+	}
+	let ctxStroke, ctxFill, ctxWidth, ctxDash, ctxJoin, ctxCap, ctxFont, ctxAlign, ctxBaseline;
+	let ctxAlpha;
+	function setCtxStyle(stroke, width, dash, cap, fill, join) {
+		stroke ??= transparent;
+		dash ??= EMPTY_ARR;
+		cap ??= "butt";
+		fill ??= transparent;
+		join ??= "round";
+		if (stroke != ctxStroke) ctx.strokeStyle = ctxStroke = stroke;
+		if (fill != ctxFill) ctx.fillStyle = ctxFill = fill;
+		if (width != ctxWidth) ctx.lineWidth = ctxWidth = width;
+		if (join != ctxJoin) ctx.lineJoin = ctxJoin = join;
+		if (cap != ctxCap) ctx.lineCap = ctxCap = cap;
+		if (dash != ctxDash) ctx.setLineDash(ctxDash = dash);
+	}
+	function setFontStyle(font, fill, align, baseline) {
+		if (fill != ctxFill) ctx.fillStyle = ctxFill = fill;
+		if (font != ctxFont) ctx.font = ctxFont = font;
+		if (align != ctxAlign) ctx.textAlign = ctxAlign = align;
+		if (baseline != ctxBaseline) ctx.textBaseline = ctxBaseline = baseline;
+	}
+	function accScale(wsc, psc, facet, data, sorted = 0) {
+		if (data.length > 0 && wsc.auto(self, viaAutoScaleX) && (psc == null || psc.min == null)) {
+			let _i0 = ifNull(i0, 0);
+			let _i1 = ifNull(i1, data.length - 1);
+			let minMax = facet.min == null ? getMinMax(data, _i0, _i1, sorted, wsc.distr == 3) : [facet.min, facet.max];
+			wsc.min = min(wsc.min, facet.min = minMax[0]);
+			wsc.max = max(wsc.max, facet.max = minMax[1]);
+		}
+	}
+	const AUTOSCALE = {
+		min: null,
+		max: null
+	};
+	function setScales() {
+		for (let k in scales) {
+			let sc = scales[k];
+			if (pendScales[k] == null && (sc.min == null || pendScales[xScaleKey] != null && sc.auto(self, viaAutoScaleX))) pendScales[k] = AUTOSCALE;
+		}
+		for (let k in scales) {
+			let sc = scales[k];
+			if (pendScales[k] == null && sc.from != null && pendScales[sc.from] != null) pendScales[k] = AUTOSCALE;
+		}
+		if (pendScales[xScaleKey] != null) resetYSeries(true);
+		let wipScales = {};
+		for (let k in pendScales) {
+			let psc = pendScales[k];
+			if (psc != null) {
+				let wsc = wipScales[k] = copy(scales[k], fastIsObj);
+				if (psc.min != null) assign(wsc, psc);
+				else if (k != xScaleKey || mode == 2) {
+					if (dataLen == 0 && wsc.from == null) {
+						let minMax = wsc.range(self, null, null, k);
+						wsc.min = minMax[0];
+						wsc.max = minMax[1];
+					} else {
+						wsc.min = inf;
+						wsc.max = -Infinity;
+					}
 				}
 			}
 		}
-		const move = (event) => {
-			if (!series) return;
-			const box = event.currentTarget.getBoundingClientRect();
-			const i = Math.floor((event.clientX - box.left - edge.left) / (right - edge.left) * series.steps);
-			this.read(Math.max(0, Math.min(series.steps - 1, i)));
-		};
-		return h("div", {
-			class: "drawing",
-			key: "drawing",
-			tabindex: 0,
-			role: "group",
-			"aria-roledescription": "plot",
-			ref: this.measure,
-			"aria-label": `${this.title}. ${series?.unit ?? ""}. Use the arrow keys to read its steps.`,
-			onpointermove: move,
-			onpointerdown: move,
-			onpointerleave: () => this.read(null),
-			onblur: () => this.read(null),
-			onkeydown: (event) => this.key(event, series)
+		if (dataLen > 0) {
+			series.forEach((s, i) => {
+				if (mode == 1) {
+					let k = s.scale;
+					let psc = pendScales[k];
+					if (psc == null) return;
+					let wsc = wipScales[k];
+					if (i == 0) {
+						let minMax = wsc.range(self, wsc.min, wsc.max, k);
+						wsc.min = minMax[0];
+						wsc.max = minMax[1];
+						i0 = closestIdx(wsc.min, data[0]);
+						i1 = closestIdx(wsc.max, data[0]);
+						if (i1 - i0 > 1) {
+							if (data[0][i0] < wsc.min) i0++;
+							if (data[0][i1] > wsc.max) i1--;
+						}
+						s.min = data0[i0];
+						s.max = data0[i1];
+					} else if (s.show && s.auto) accScale(wsc, psc, s, data[i], s.sorted);
+					s.idxs[0] = i0;
+					s.idxs[1] = i1;
+				} else if (i > 0) {
+					if (s.show && s.auto) {
+						let [xFacet, yFacet] = s.facets;
+						let xScaleKey = xFacet.scale;
+						let yScaleKey = yFacet.scale;
+						let [xData, yData] = data[i];
+						let wscx = wipScales[xScaleKey];
+						let wscy = wipScales[yScaleKey];
+						wscx != null && accScale(wscx, pendScales[xScaleKey], xFacet, xData, xFacet.sorted);
+						wscy != null && accScale(wscy, pendScales[yScaleKey], yFacet, yData, yFacet.sorted);
+						s.min = yFacet.min;
+						s.max = yFacet.max;
+					}
+				}
+			});
+			for (let k in wipScales) {
+				let wsc = wipScales[k];
+				let psc = pendScales[k];
+				if (wsc.from == null && (psc == null || psc.min == null)) {
+					let minMax = wsc.range(self, wsc.min == inf ? null : wsc.min, wsc.max == -Infinity ? null : wsc.max, k);
+					wsc.min = minMax[0];
+					wsc.max = minMax[1];
+				}
+			}
+		}
+		for (let k in wipScales) {
+			let wsc = wipScales[k];
+			if (wsc.from != null) {
+				let base = wipScales[wsc.from];
+				if (base.min == null) wsc.min = wsc.max = null;
+				else {
+					let minMax = wsc.range(self, base.min, base.max, k);
+					wsc.min = minMax[0];
+					wsc.max = minMax[1];
+				}
+			}
+		}
+		let changed = {};
+		let anyChanged = false;
+		for (let k in wipScales) {
+			let wsc = wipScales[k];
+			let sc = scales[k];
+			if (sc.min != wsc.min || sc.max != wsc.max) {
+				sc.min = wsc.min;
+				sc.max = wsc.max;
+				let distr = sc.distr;
+				sc._min = distr == 3 ? log10(sc.min) : distr == 4 ? asinh(sc.min, sc.asinh) : distr == 100 ? sc.fwd(sc.min) : sc.min;
+				sc._max = distr == 3 ? log10(sc.max) : distr == 4 ? asinh(sc.max, sc.asinh) : distr == 100 ? sc.fwd(sc.max) : sc.max;
+				changed[k] = anyChanged = true;
+			}
+		}
+		if (anyChanged) {
+			series.forEach((s, i) => {
+				if (mode == 2) {
+					if (i > 0 && changed.y) s._paths = null;
+				} else if (changed[s.scale]) s._paths = null;
+			});
+			for (let k in changed) {
+				shouldConvergeSize = true;
+				fire("setScale", k);
+			}
+			if (showCursor && cursor.left >= 0) shouldSetCursor = shouldSetLegend = true;
+		}
+		for (let k in pendScales) pendScales[k] = null;
+	}
+	function getOuterIdxs(ydata) {
+		let _i0 = clamp(i0 - 1, 0, dataLen - 1);
+		let _i1 = clamp(i1 + 1, 0, dataLen - 1);
+		while (ydata[_i0] == null && _i0 > 0) _i0--;
+		while (ydata[_i1] == null && _i1 < dataLen - 1) _i1++;
+		return [_i0, _i1];
+	}
+	function drawSeries() {
+		if (dataLen > 0) {
+			let shouldAlpha = series.some((s) => s._focus) && ctxAlpha != focus.alpha;
+			if (shouldAlpha) ctx.globalAlpha = ctxAlpha = focus.alpha;
+			series.forEach((s, i) => {
+				if (i > 0 && s.show) {
+					cacheStrokeFill(i, false);
+					cacheStrokeFill(i, true);
+					if (s._paths == null) {
+						let _ctxAlpha = ctxAlpha;
+						if (ctxAlpha != s.alpha) ctx.globalAlpha = ctxAlpha = s.alpha;
+						let _idxs = mode == 2 ? [0, data[i][0].length - 1] : getOuterIdxs(data[i]);
+						s._paths = s.paths(self, i, _idxs[0], _idxs[1]);
+						if (ctxAlpha != _ctxAlpha) ctx.globalAlpha = ctxAlpha = _ctxAlpha;
+					}
+				}
+			});
+			series.forEach((s, i) => {
+				if (i > 0 && s.show) {
+					let _ctxAlpha = ctxAlpha;
+					if (ctxAlpha != s.alpha) ctx.globalAlpha = ctxAlpha = s.alpha;
+					s._paths != null && drawPath(i, false);
+					{
+						let _gaps = s._paths != null ? s._paths.gaps : null;
+						let show = s.points.show(self, i, i0, i1, _gaps);
+						let idxs = s.points.filter(self, i, show, _gaps);
+						if (show || idxs) {
+							s.points._paths = s.points.paths(self, i, i0, i1, idxs);
+							drawPath(i, true);
+						}
+					}
+					if (ctxAlpha != _ctxAlpha) ctx.globalAlpha = ctxAlpha = _ctxAlpha;
+					fire("drawSeries", i);
+				}
+			});
+			if (shouldAlpha) ctx.globalAlpha = ctxAlpha = 1;
+		}
+	}
+	function cacheStrokeFill(si, _points) {
+		let s = _points ? series[si].points : series[si];
+		s._stroke = s.stroke(self, si);
+		s._fill = s.fill(self, si);
+	}
+	function drawPath(si, _points) {
+		let s = _points ? series[si].points : series[si];
+		let { stroke, fill, clip: gapsClip, flags, _stroke: strokeStyle = s._stroke, _fill: fillStyle = s._fill, _width: width = s.width } = s._paths;
+		width = roundDec(width * pxRatio, 3);
+		let boundsClip = null;
+		let offset = width % 2 / 2;
+		if (_points && fillStyle == null) fillStyle = width > 0 ? "#fff" : strokeStyle;
+		let _pxAlign = s.pxAlign == 1 && offset > 0;
+		_pxAlign && ctx.translate(offset, offset);
+		if (!_points) {
+			let lft = plotLft - width / 2, top = plotTop - width / 2, wid = plotWid + width, hgt = plotHgt + width;
+			boundsClip = new Path2D();
+			boundsClip.rect(lft, top, wid, hgt);
+		}
+		if (_points) strokeFill(strokeStyle, width, s.dash, s.cap, fillStyle, stroke, fill, flags, gapsClip);
+		else fillStroke(si, strokeStyle, width, s.dash, s.cap, fillStyle, stroke, fill, flags, boundsClip, gapsClip);
+		_pxAlign && ctx.translate(-offset, -offset);
+	}
+	function fillStroke(si, strokeStyle, lineWidth, lineDash, lineCap, fillStyle, strokePath, fillPath, flags, boundsClip, gapsClip) {
+		let didStrokeFill = false;
+		flags != 0 && bands.forEach((b, bi) => {
+			if (b.series[0] == si) {
+				let lowerEdge = series[b.series[1]];
+				let lowerData = data[b.series[1]];
+				let bandClip = (lowerEdge._paths || EMPTY_OBJ).band;
+				if (isArr(bandClip)) bandClip = b.dir == 1 ? bandClip[0] : bandClip[1];
+				let gapsClip2;
+				let _fillStyle = null;
+				if (lowerEdge.show && bandClip && hasData(lowerData, i0, i1)) {
+					_fillStyle = b.fill(self, bi) || fillStyle;
+					gapsClip2 = lowerEdge._paths.clip;
+				} else bandClip = null;
+				strokeFill(strokeStyle, lineWidth, lineDash, lineCap, _fillStyle, strokePath, fillPath, flags, boundsClip, gapsClip, gapsClip2, bandClip);
+				didStrokeFill = true;
+			}
+		});
+		if (!didStrokeFill) strokeFill(strokeStyle, lineWidth, lineDash, lineCap, fillStyle, strokePath, fillPath, flags, boundsClip, gapsClip);
+	}
+	const CLIP_FILL_STROKE = 3;
+	function strokeFill(strokeStyle, lineWidth, lineDash, lineCap, fillStyle, strokePath, fillPath, flags, boundsClip, gapsClip, gapsClip2, bandClip) {
+		setCtxStyle(strokeStyle, lineWidth, lineDash, lineCap, fillStyle);
+		if (boundsClip || gapsClip || bandClip) {
+			ctx.save();
+			boundsClip && ctx.clip(boundsClip);
+			gapsClip && ctx.clip(gapsClip);
+		}
+		if (bandClip) {
+			if ((flags & CLIP_FILL_STROKE) == CLIP_FILL_STROKE) {
+				ctx.clip(bandClip);
+				gapsClip2 && ctx.clip(gapsClip2);
+				doFill(fillStyle, fillPath);
+				doStroke(strokeStyle, strokePath, lineWidth);
+			} else if (flags & BAND_CLIP_STROKE) {
+				doFill(fillStyle, fillPath);
+				ctx.clip(bandClip);
+				doStroke(strokeStyle, strokePath, lineWidth);
+			} else if (flags & BAND_CLIP_FILL) {
+				ctx.save();
+				ctx.clip(bandClip);
+				gapsClip2 && ctx.clip(gapsClip2);
+				doFill(fillStyle, fillPath);
+				ctx.restore();
+				doStroke(strokeStyle, strokePath, lineWidth);
+			}
+		} else {
+			doFill(fillStyle, fillPath);
+			doStroke(strokeStyle, strokePath, lineWidth);
+		}
+		if (boundsClip || gapsClip || bandClip) ctx.restore();
+	}
+	function doStroke(strokeStyle, strokePath, lineWidth) {
+		if (lineWidth > 0) {
+			if (strokePath instanceof Map) strokePath.forEach((strokePath, strokeStyle) => {
+				ctx.strokeStyle = ctxStroke = strokeStyle;
+				ctx.stroke(strokePath);
+			});
+			else strokePath != null && strokeStyle && ctx.stroke(strokePath);
+		}
+	}
+	function doFill(fillStyle, fillPath) {
+		if (fillPath instanceof Map) fillPath.forEach((fillPath, fillStyle) => {
+			ctx.fillStyle = ctxFill = fillStyle;
+			ctx.fill(fillPath);
+		});
+		else fillPath != null && fillStyle && ctx.fill(fillPath);
+	}
+	function getIncrSpace(axisIdx, min, max, fullDim) {
+		let axis = axes[axisIdx];
+		let incrSpace;
+		if (fullDim <= 0) incrSpace = [0, 0];
+		else {
+			let minSpace = axis._space = axis.space(self, axisIdx, min, max, fullDim);
+			incrSpace = findIncr(min, max, axis._incrs = axis.incrs(self, axisIdx, min, max, fullDim, minSpace), fullDim, minSpace);
+		}
+		return axis._found = incrSpace;
+	}
+	function drawOrthoLines(offs, filts, ori, side, pos0, len, width, stroke, dash, cap) {
+		let offset = width % 2 / 2;
+		pxAlign == 1 && ctx.translate(offset, offset);
+		setCtxStyle(stroke, width, dash, cap, stroke);
+		ctx.beginPath();
+		let x0, y0, x1, y1, pos1 = pos0 + (side == 0 || side == 3 ? -len : len);
+		if (ori == 0) {
+			y0 = pos0;
+			y1 = pos1;
+		} else {
+			x0 = pos0;
+			x1 = pos1;
+		}
+		for (let i = 0; i < offs.length; i++) if (filts[i] != null) {
+			if (ori == 0) x0 = x1 = offs[i];
+			else y0 = y1 = offs[i];
+			ctx.moveTo(x0, y0);
+			ctx.lineTo(x1, y1);
+		}
+		ctx.stroke();
+		pxAlign == 1 && ctx.translate(-offset, -offset);
+	}
+	function axesCalc(cycleNum) {
+		let converged = true;
+		axes.forEach((axis, i) => {
+			if (!axis.show) return;
+			let scale = scales[axis.scale];
+			if (scale.min == null) {
+				if (axis._show) {
+					converged = false;
+					axis._show = false;
+					resetYSeries(false);
+				}
+				return;
+			} else if (!axis._show) {
+				converged = false;
+				axis._show = true;
+				resetYSeries(false);
+			}
+			let side = axis.side;
+			let ori = side % 2;
+			let { min, max } = scale;
+			let [_incr, _space] = getIncrSpace(i, min, max, ori == 0 ? plotWidCss : plotHgtCss);
+			if (_space == 0) return;
+			let forceMin = scale.distr == 2;
+			let _splits = axis._splits = axis.splits(self, i, min, max, _incr, _space, forceMin);
+			let splits = scale.distr == 2 ? _splits.map((i) => data0[i]) : _splits;
+			let incr = scale.distr == 2 ? data0[_splits[1]] - data0[_splits[0]] : _incr;
+			let values = axis._values = axis.values(self, axis.filter(self, splits, i, _space, incr), i, _space, incr);
+			axis._rotate = side == 2 ? axis.rotate(self, values, i, _space) : 0;
+			let oldSize = axis._size;
+			axis._size = ceil(axis.size(self, values, i, cycleNum));
+			if (oldSize != null && axis._size != oldSize) converged = false;
+		});
+		return converged;
+	}
+	function paddingCalc(cycleNum) {
+		let converged = true;
+		padding.forEach((p, i) => {
+			let _p = p(self, i, sidesWithAxes, cycleNum);
+			if (_p != _padding[i]) converged = false;
+			_padding[i] = _p;
+		});
+		return converged;
+	}
+	function drawAxesGrid() {
+		for (let i = 0; i < axes.length; i++) {
+			let axis = axes[i];
+			if (!axis.show || !axis._show) continue;
+			let side = axis.side;
+			let ori = side % 2;
+			let x, y;
+			let fillStyle = axis.stroke(self, i);
+			let shiftDir = side == 0 || side == 3 ? -1 : 1;
+			let [_incr, _space] = axis._found;
+			if (axis.label != null) {
+				let shiftAmt = axis.labelGap * shiftDir;
+				let baseLpos = round((axis._lpos + shiftAmt) * pxRatio);
+				setFontStyle(axis.labelFont[0], fillStyle, "center", side == 2 ? TOP : BOTTOM);
+				ctx.save();
+				if (ori == 1) {
+					x = y = 0;
+					ctx.translate(baseLpos, round(plotTop + plotHgt / 2));
+					ctx.rotate((side == 3 ? -PI : PI) / 2);
+				} else {
+					x = round(plotLft + plotWid / 2);
+					y = baseLpos;
+				}
+				let _label = isFn(axis.label) ? axis.label(self, i, _incr, _space) : axis.label;
+				ctx.fillText(_label, x, y);
+				ctx.restore();
+			}
+			if (_space == 0) continue;
+			let scale = scales[axis.scale];
+			let plotDim = ori == 0 ? plotWid : plotHgt;
+			let plotOff = ori == 0 ? plotLft : plotTop;
+			let _splits = axis._splits;
+			let splits = scale.distr == 2 ? _splits.map((i) => data0[i]) : _splits;
+			let incr = scale.distr == 2 ? data0[_splits[1]] - data0[_splits[0]] : _incr;
+			let ticks = axis.ticks;
+			let border = axis.border;
+			let _tickSize = ticks.show ? ticks.size : 0;
+			let tickSize = round(_tickSize * pxRatio);
+			let axisGap = round((axis.alignTo == 2 ? axis._size - _tickSize - axis.gap : axis.gap) * pxRatio);
+			let angle = axis._rotate * -PI / 180;
+			let basePos = pxRound(axis._pos * pxRatio);
+			let finalPos = basePos + (tickSize + axisGap) * shiftDir;
+			y = ori == 0 ? finalPos : 0;
+			x = ori == 1 ? finalPos : 0;
+			let font = axis.font[0];
+			setFontStyle(font, fillStyle, axis.align == 1 ? LEFT : axis.align == 2 ? RIGHT : angle > 0 ? LEFT : angle < 0 ? RIGHT : ori == 0 ? "center" : side == 3 ? RIGHT : LEFT, angle || ori == 1 ? "middle" : side == 2 ? TOP : BOTTOM);
+			let lineHeight = axis.font[1] * axis.lineGap;
+			let canOffs = _splits.map((val) => pxRound(getPos(val, scale, plotDim, plotOff)));
+			let _values = axis._values;
+			for (let i = 0; i < _values.length; i++) {
+				let val = _values[i];
+				if (val != null) {
+					if (ori == 0) x = canOffs[i];
+					else y = canOffs[i];
+					val = "" + val;
+					let _parts = val.indexOf("\n") == -1 ? [val] : val.split(/\n/gm);
+					for (let j = 0; j < _parts.length; j++) {
+						let text = _parts[j];
+						if (angle) {
+							ctx.save();
+							ctx.translate(x, y + j * lineHeight);
+							ctx.rotate(angle);
+							ctx.fillText(text, 0, 0);
+							ctx.restore();
+						} else ctx.fillText(text, x, y + j * lineHeight);
+					}
+				}
+			}
+			if (ticks.show) drawOrthoLines(canOffs, ticks.filter(self, splits, i, _space, incr), ori, side, basePos, tickSize, roundDec(ticks.width * pxRatio, 3), ticks.stroke(self, i), ticks.dash, ticks.cap);
+			let grid = axis.grid;
+			if (grid.show) drawOrthoLines(canOffs, grid.filter(self, splits, i, _space, incr), ori, ori == 0 ? 2 : 1, ori == 0 ? plotTop : plotLft, ori == 0 ? plotHgt : plotWid, roundDec(grid.width * pxRatio, 3), grid.stroke(self, i), grid.dash, grid.cap);
+			if (border.show) drawOrthoLines([basePos], [1], ori == 0 ? 1 : 0, ori == 0 ? 1 : 2, ori == 1 ? plotTop : plotLft, ori == 1 ? plotHgt : plotWid, roundDec(border.width * pxRatio, 3), border.stroke(self, i), border.dash, border.cap);
+		}
+		fire("drawAxes");
+	}
+	function resetYSeries(minMax) {
+		series.forEach((s, i) => {
+			if (i > 0) {
+				s._paths = null;
+				if (minMax) {
+					if (mode == 1) {
+						s.min = null;
+						s.max = null;
+					} else s.facets.forEach((f) => {
+						f.min = null;
+						f.max = null;
+					});
+				}
+			}
+		});
+	}
+	let queuedCommit = false;
+	let deferHooks = false;
+	let hooksQueue = [];
+	function flushHooks() {
+		deferHooks = false;
+		for (let i = 0; i < hooksQueue.length; i++) fire(...hooksQueue[i]);
+		hooksQueue.length = 0;
+	}
+	function commit() {
+		if (!queuedCommit) {
+			microTask(_commit);
+			queuedCommit = true;
+		}
+	}
+	function batch(fn, _deferHooks = false) {
+		queuedCommit = true;
+		deferHooks = _deferHooks;
+		fn(self);
+		_commit();
+		if (_deferHooks && hooksQueue.length > 0) queueMicrotask(flushHooks);
+	}
+	self.batch = batch;
+	function _commit() {
+		if (shouldSetScales) {
+			setScales();
+			shouldSetScales = false;
+		}
+		if (shouldConvergeSize) {
+			convergeSize();
+			shouldConvergeSize = false;
+		}
+		if (shouldSetSize) {
+			setStylePx(under, LEFT, plotLftCss);
+			setStylePx(under, TOP, plotTopCss);
+			setStylePx(under, WIDTH, plotWidCss);
+			setStylePx(under, HEIGHT, plotHgtCss);
+			setStylePx(over, LEFT, plotLftCss);
+			setStylePx(over, TOP, plotTopCss);
+			setStylePx(over, WIDTH, plotWidCss);
+			setStylePx(over, HEIGHT, plotHgtCss);
+			setStylePx(wrap, WIDTH, fullWidCss);
+			setStylePx(wrap, HEIGHT, fullHgtCss);
+			can.width = round(fullWidCss * pxRatio);
+			can.height = round(fullHgtCss * pxRatio);
+			axes.forEach(({ _el, _show, _size, _pos, side }) => {
+				if (_el != null) {
+					if (_show) {
+						let posOffset = side === 3 || side === 0 ? _size : 0;
+						let isVt = side % 2 == 1;
+						setStylePx(_el, isVt ? "left" : "top", _pos - posOffset);
+						setStylePx(_el, isVt ? "width" : "height", _size);
+						setStylePx(_el, isVt ? "top" : "left", isVt ? plotTopCss : plotLftCss);
+						setStylePx(_el, isVt ? "height" : "width", isVt ? plotHgtCss : plotWidCss);
+						remClass(_el, OFF);
+					} else addClass(_el, OFF);
+				}
+			});
+			ctxStroke = ctxFill = ctxWidth = ctxJoin = ctxCap = ctxFont = ctxAlign = ctxBaseline = ctxDash = null;
+			ctxAlpha = 1;
+			syncRect(true);
+			if (plotLftCss != _plotLftCss || plotTopCss != _plotTopCss || plotWidCss != _plotWidCss || plotHgtCss != _plotHgtCss) {
+				resetYSeries(false);
+				let pctWid = plotWidCss / _plotWidCss;
+				let pctHgt = plotHgtCss / _plotHgtCss;
+				if (showCursor && !shouldSetCursor && cursor.left >= 0) {
+					cursor.left *= pctWid;
+					cursor.top *= pctHgt;
+					vCursor && elTrans(vCursor, round(cursor.left), 0, plotWidCss, plotHgtCss);
+					hCursor && elTrans(hCursor, 0, round(cursor.top), plotWidCss, plotHgtCss);
+					for (let i = 0; i < cursorPts.length; i++) {
+						let pt = cursorPts[i];
+						if (pt != null) {
+							cursorPtsLft[i] *= pctWid;
+							cursorPtsTop[i] *= pctHgt;
+							elTrans(pt, ceil(cursorPtsLft[i]), ceil(cursorPtsTop[i]), plotWidCss, plotHgtCss);
+						}
+					}
+				}
+				if (select.show && !shouldSetSelect && select.left >= 0 && select.width > 0) {
+					select.left *= pctWid;
+					select.width *= pctWid;
+					select.top *= pctHgt;
+					select.height *= pctHgt;
+					for (let prop in _hideProps) setStylePx(selectDiv, prop, select[prop]);
+				}
+				_plotLftCss = plotLftCss;
+				_plotTopCss = plotTopCss;
+				_plotWidCss = plotWidCss;
+				_plotHgtCss = plotHgtCss;
+			}
+			fire("setSize");
+			shouldSetSize = false;
+		}
+		if (fullWidCss > 0 && fullHgtCss > 0) {
+			ctx.clearRect(0, 0, can.width, can.height);
+			fire("drawClear");
+			drawOrder.forEach((fn) => fn());
+			fire("draw");
+		}
+		if (select.show && shouldSetSelect) {
+			setSelect(select);
+			shouldSetSelect = false;
+		}
+		if (showCursor && shouldSetCursor) {
+			updateCursor(null, true, false);
+			shouldSetCursor = false;
+		}
+		if (legend.show && legend.live && shouldSetLegend) {
+			setLegend();
+			shouldSetLegend = false;
+		}
+		if (!ready) {
+			ready = true;
+			self.status = 1;
+			fire("ready");
+		}
+		viaAutoScaleX = false;
+		queuedCommit = false;
+	}
+	self.redraw = (rebuildPaths, recalcAxes) => {
+		shouldConvergeSize = recalcAxes || false;
+		if (rebuildPaths !== false) _setScale(xScaleKey, scaleX.min, scaleX.max);
+		else commit();
+	};
+	function setScale(key, opts) {
+		let sc = scales[key];
+		if (sc.from == null) {
+			if (dataLen == 0) {
+				let minMax = sc.range(self, opts.min, opts.max, key);
+				opts.min = minMax[0];
+				opts.max = minMax[1];
+			}
+			if (opts.min > opts.max) {
+				let _min = opts.min;
+				opts.min = opts.max;
+				opts.max = _min;
+			}
+			if (dataLen > 1 && opts.min != null && opts.max != null && opts.max - opts.min < 1e-16) return;
+			if (key == xScaleKey) {
+				if (sc.distr == 2 && dataLen > 0) {
+					opts.min = closestIdx(opts.min, data[0]);
+					opts.max = closestIdx(opts.max, data[0]);
+					if (opts.min == opts.max) opts.max++;
+				}
+			}
+			pendScales[key] = opts;
+			shouldSetScales = true;
+			commit();
+		}
+	}
+	self.setScale = setScale;
+	let xCursor;
+	let yCursor;
+	let vCursor;
+	let hCursor;
+	let rawMouseLeft0;
+	let rawMouseTop0;
+	let mouseLeft0;
+	let mouseTop0;
+	let rawMouseLeft1;
+	let rawMouseTop1;
+	let mouseLeft1;
+	let mouseTop1;
+	let dragging = false;
+	const drag = cursor.drag;
+	let dragX = drag.x;
+	let dragY = drag.y;
+	if (showCursor) {
+		if (cursor.x) xCursor = placeDiv(CURSOR_X, over);
+		if (cursor.y) yCursor = placeDiv(CURSOR_Y, over);
+		if (scaleX.ori == 0) {
+			vCursor = xCursor;
+			hCursor = yCursor;
+		} else {
+			vCursor = yCursor;
+			hCursor = xCursor;
+		}
+		mouseLeft1 = cursor.left;
+		mouseTop1 = cursor.top;
+	}
+	const select = self.select = assign({
+		show: true,
+		over: true,
+		left: 0,
+		width: 0,
+		top: 0,
+		height: 0
+	}, opts.select);
+	const selectDiv = select.show ? placeDiv(SELECT, select.over ? over : under) : null;
+	function setSelect(opts, _fire) {
+		if (select.show) {
+			for (let prop in opts) {
+				select[prop] = opts[prop];
+				if (prop in _hideProps) setStylePx(selectDiv, prop, opts[prop]);
+			}
+			_fire !== false && fire("setSelect");
+		}
+	}
+	self.setSelect = setSelect;
+	function toggleDOM(i) {
+		if (series[i].show) showLegend && remClass(legendRows[i], OFF);
+		else {
+			showLegend && addClass(legendRows[i], OFF);
+			if (showCursor) {
+				let pt = cursorOnePt ? cursorPts[0] : cursorPts[i];
+				pt != null && elTrans(pt, -10, -10, plotWidCss, plotHgtCss);
+			}
+		}
+	}
+	function _setScale(key, min, max) {
+		setScale(key, {
+			min,
+			max
+		});
+	}
+	function setSeries(i, opts, _fire, _pub) {
+		if (opts.focus != null) setFocus(i);
+		if (opts.show != null) series.forEach((s, si) => {
+			if (si > 0 && (i == si || i == null)) {
+				s.show = opts.show;
+				toggleDOM(si);
+				if (mode == 2) {
+					_setScale(s.facets[0].scale, null, null);
+					_setScale(s.facets[1].scale, null, null);
+				} else _setScale(s.scale, null, null);
+				commit();
+			}
+		});
+		_fire !== false && fire("setSeries", i, opts);
+		_pub && pubSync("setSeries", self, i, opts);
+	}
+	self.setSeries = setSeries;
+	function setBand(bi, opts) {
+		assign(bands[bi], opts);
+	}
+	function addBand(opts, bi) {
+		opts.fill = fnOrSelf(opts.fill || null);
+		opts.dir = ifNull(opts.dir, -1);
+		bi = bi == null ? bands.length : bi;
+		bands.splice(bi, 0, opts);
+	}
+	function delBand(bi) {
+		if (bi == null) bands.length = 0;
+		else bands.splice(bi, 1);
+	}
+	self.addBand = addBand;
+	self.setBand = setBand;
+	self.delBand = delBand;
+	function setAlpha(i, value) {
+		series[i].alpha = value;
+		if (showCursor && cursorPts[i] != null) cursorPts[i].style.opacity = value;
+		if (showLegend && legendRows[i]) legendRows[i].style.opacity = value;
+	}
+	let closestDist;
+	let closestSeries;
+	let focusedSeries;
+	const FOCUS_TRUE = { focus: true };
+	function setFocus(i) {
+		if (i != focusedSeries) {
+			let allFocused = i == null;
+			let _setAlpha = focus.alpha != 1;
+			series.forEach((s, i2) => {
+				if (mode == 1 || i2 > 0) {
+					let isFocused = allFocused || i2 == 0 || i2 == i;
+					s._focus = allFocused ? null : isFocused;
+					_setAlpha && setAlpha(i2, isFocused ? 1 : focus.alpha);
+				}
+			});
+			focusedSeries = i;
+			_setAlpha && commit();
+		}
+	}
+	if (showLegend && cursorFocus) onMouse(mouseleave, legendTable, (e) => {
+		if (cursor._lock) return;
+		setCursorEvent(e);
+		if (focusedSeries != null) setSeries(null, FOCUS_TRUE, true, syncOpts.setSeries);
+	});
+	function posToVal(pos, scale, can) {
+		let sc = scales[scale];
+		if (can) pos = pos / pxRatio - (sc.ori == 1 ? plotTopCss : plotLftCss);
+		let dim = plotWidCss;
+		if (sc.ori == 1) {
+			dim = plotHgtCss;
+			pos = dim - pos;
+		}
+		if (sc.dir == -1) pos = dim - pos;
+		let _min = sc._min, _max = sc._max, pct = pos / dim;
+		let sv = _min + (_max - _min) * pct;
+		let distr = sc.distr;
+		return distr == 3 ? pow(10, sv) : distr == 4 ? sinh(sv, sc.asinh) : distr == 100 ? sc.bwd(sv) : sv;
+	}
+	function closestIdxFromXpos(pos, can) {
+		return closestIdx(posToVal(pos, xScaleKey, can), data[0], i0, i1);
+	}
+	self.valToIdx = (val) => closestIdx(val, data[0]);
+	self.posToIdx = closestIdxFromXpos;
+	self.posToVal = posToVal;
+	self.valToPos = (val, scale, can) => scales[scale].ori == 0 ? getHPos(val, scales[scale], can ? plotWid : plotWidCss, can ? plotLft : 0) : getVPos(val, scales[scale], can ? plotHgt : plotHgtCss, can ? plotTop : 0);
+	self.setCursor = (opts, _fire, _pub) => {
+		mouseLeft1 = opts.left;
+		mouseTop1 = opts.top;
+		updateCursor(null, _fire, _pub);
+	};
+	function setSelH(off, dim) {
+		setStylePx(selectDiv, LEFT, select.left = off);
+		setStylePx(selectDiv, WIDTH, select.width = dim);
+	}
+	function setSelV(off, dim) {
+		setStylePx(selectDiv, TOP, select.top = off);
+		setStylePx(selectDiv, HEIGHT, select.height = dim);
+	}
+	let setSelX = scaleX.ori == 0 ? setSelH : setSelV;
+	let setSelY = scaleX.ori == 1 ? setSelH : setSelV;
+	function syncLegend() {
+		if (showLegend && legend.live) for (let i = mode == 2 ? 1 : 0; i < series.length; i++) {
+			if (i == 0 && multiValLegend) continue;
+			let vals = legend.values[i];
+			let j = 0;
+			for (let k in vals) legendCells[i][j++].firstChild.nodeValue = vals[k];
+		}
+	}
+	function setLegend(opts, _fire) {
+		if (opts != null) {
+			if (opts.idxs) opts.idxs.forEach((didx, sidx) => {
+				activeIdxs[sidx] = didx;
+			});
+			else if (!isUndef(opts.idx)) activeIdxs.fill(opts.idx);
+			legend.idx = activeIdxs[0];
+		}
+		if (showLegend && legend.live) {
+			for (let sidx = 0; sidx < series.length; sidx++) if (sidx > 0 || mode == 1 && !multiValLegend) setLegendValues(sidx, activeIdxs[sidx]);
+			syncLegend();
+		}
+		shouldSetLegend = false;
+		_fire !== false && fire("setLegend");
+	}
+	self.setLegend = setLegend;
+	function setLegendValues(sidx, idx) {
+		let s = series[sidx];
+		let src = sidx == 0 && xScaleDistr == 2 ? data0 : data[sidx];
+		let val;
+		if (multiValLegend) val = s.values(self, sidx, idx) ?? NULL_LEGEND_VALUES;
+		else {
+			val = s.value(self, idx == null ? null : src[idx], sidx, idx);
+			val = val == null ? NULL_LEGEND_VALUES : { _: val };
+		}
+		legend.values[sidx] = val;
+	}
+	function updateCursor(src, _fire, _pub) {
+		rawMouseLeft1 = mouseLeft1;
+		rawMouseTop1 = mouseTop1;
+		[mouseLeft1, mouseTop1] = cursor.move(self, mouseLeft1, mouseTop1);
+		cursor.left = mouseLeft1;
+		cursor.top = mouseTop1;
+		if (showCursor) {
+			vCursor && elTrans(vCursor, round(mouseLeft1), 0, plotWidCss, plotHgtCss);
+			hCursor && elTrans(hCursor, 0, round(mouseTop1), plotWidCss, plotHgtCss);
+		}
+		let idx;
+		let noDataInRange = i0 > i1;
+		closestDist = inf;
+		closestSeries = null;
+		let xDim = scaleX.ori == 0 ? plotWidCss : plotHgtCss;
+		let yDim = scaleX.ori == 1 ? plotWidCss : plotHgtCss;
+		if (mouseLeft1 < 0 || dataLen == 0 || noDataInRange) {
+			idx = cursor.idx = null;
+			for (let i = 0; i < series.length; i++) {
+				let pt = cursorPts[i];
+				pt != null && elTrans(pt, -10, -10, plotWidCss, plotHgtCss);
+			}
+			if (cursorFocus) setSeries(null, FOCUS_TRUE, true, src == null && syncOpts.setSeries);
+			if (legend.live) {
+				activeIdxs.fill(idx);
+				shouldSetLegend = true;
+			}
+		} else {
+			let mouseXPos, valAtPosX, xPos;
+			if (mode == 1) {
+				mouseXPos = scaleX.ori == 0 ? mouseLeft1 : mouseTop1;
+				valAtPosX = posToVal(mouseXPos, xScaleKey);
+				idx = cursor.idx = closestIdx(valAtPosX, data[0], i0, i1);
+				xPos = valToPosX(data[0][idx], scaleX, xDim, 0);
+			}
+			let _ptLft = -10;
+			let _ptTop = -10;
+			let _ptWid = 0;
+			let _ptHgt = 0;
+			let _centered = true;
+			let _ptFill = "";
+			let _ptStroke = "";
+			for (let i = mode == 2 ? 1 : 0; i < series.length; i++) {
+				let s = series[i];
+				let idx1 = activeIdxs[i];
+				let yVal1 = idx1 == null ? null : mode == 1 ? data[i][idx1] : data[i][1][idx1];
+				let idx2 = cursor.dataIdx(self, i, idx, valAtPosX);
+				let yVal2 = idx2 == null ? null : mode == 1 ? data[i][idx2] : data[i][1][idx2];
+				shouldSetLegend = shouldSetLegend || yVal2 != yVal1 || idx2 != idx1;
+				activeIdxs[i] = idx2;
+				if (i > 0 && s.show) {
+					let xPos2 = idx2 == null ? -10 : idx2 == idx ? xPos : valToPosX(mode == 1 ? data[0][idx2] : data[i][0][idx2], scaleX, xDim, 0);
+					let yPos = yVal2 == null ? -10 : valToPosY(yVal2, mode == 1 ? scales[s.scale] : scales[s.facets[1].scale], yDim, 0);
+					if (cursorFocus && yVal2 != null) {
+						let mouseYPos = scaleX.ori == 1 ? mouseLeft1 : mouseTop1;
+						let dist = abs(focus.dist(self, i, idx2, yPos, mouseYPos));
+						if (dist < closestDist) {
+							let bias = focus.bias;
+							if (bias != 0) {
+								let mouseYVal = posToVal(mouseYPos, s.scale);
+								let seriesYValSign = yVal2 >= 0 ? 1 : -1;
+								let mouseYValSign = mouseYVal >= 0 ? 1 : -1;
+								if (mouseYValSign == seriesYValSign && (mouseYValSign == 1 ? bias == 1 ? yVal2 >= mouseYVal : yVal2 <= mouseYVal : bias == 1 ? yVal2 <= mouseYVal : yVal2 >= mouseYVal)) {
+									closestDist = dist;
+									closestSeries = i;
+								}
+							} else {
+								closestDist = dist;
+								closestSeries = i;
+							}
+						}
+					}
+					if (shouldSetLegend || cursorOnePt) {
+						let hPos, vPos;
+						if (scaleX.ori == 0) {
+							hPos = xPos2;
+							vPos = yPos;
+						} else {
+							hPos = yPos;
+							vPos = xPos2;
+						}
+						let ptWid, ptHgt, ptLft, ptTop, ptStroke, ptFill, centered = true, getBBox = points.bbox;
+						if (getBBox != null) {
+							centered = false;
+							let bbox = getBBox(self, i);
+							ptLft = bbox.left;
+							ptTop = bbox.top;
+							ptWid = bbox.width;
+							ptHgt = bbox.height;
+						} else {
+							ptLft = hPos;
+							ptTop = vPos;
+							ptWid = ptHgt = points.size(self, i);
+						}
+						ptFill = points.fill(self, i);
+						ptStroke = points.stroke(self, i);
+						if (cursorOnePt) {
+							if (i == closestSeries && closestDist <= focus.prox) {
+								_ptLft = ptLft;
+								_ptTop = ptTop;
+								_ptWid = ptWid;
+								_ptHgt = ptHgt;
+								_centered = centered;
+								_ptFill = ptFill;
+								_ptStroke = ptStroke;
+							}
+						} else {
+							let pt = cursorPts[i];
+							if (pt != null) {
+								cursorPtsLft[i] = ptLft;
+								cursorPtsTop[i] = ptTop;
+								elSize(pt, ptWid, ptHgt, centered);
+								elColor(pt, ptFill, ptStroke);
+								elTrans(pt, ceil(ptLft), ceil(ptTop), plotWidCss, plotHgtCss);
+							}
+						}
+					}
+				}
+			}
+			if (cursorOnePt) {
+				let p = focus.prox;
+				if (shouldSetLegend || (focusedSeries == null ? closestDist <= p : closestDist > p || closestSeries != focusedSeries)) {
+					let pt = cursorPts[0];
+					if (pt != null) {
+						cursorPtsLft[0] = _ptLft;
+						cursorPtsTop[0] = _ptTop;
+						elSize(pt, _ptWid, _ptHgt, _centered);
+						elColor(pt, _ptFill, _ptStroke);
+						elTrans(pt, ceil(_ptLft), ceil(_ptTop), plotWidCss, plotHgtCss);
+					}
+				}
+			}
+		}
+		if (select.show && dragging) {
+			if (src != null) {
+				let [xKey, yKey] = syncOpts.scales;
+				let [matchXKeys, matchYKeys] = syncOpts.match;
+				let [xKeySrc, yKeySrc] = src.cursor.sync.scales;
+				let sdrag = src.cursor.drag;
+				dragX = sdrag._x;
+				dragY = sdrag._y;
+				if (dragX || dragY) {
+					let { left, top, width, height } = src.select;
+					let sori = src.scales[xKeySrc].ori;
+					let sPosToVal = src.posToVal;
+					let sOff, sDim, sc, a, b;
+					let matchingX = xKey != null && matchXKeys(xKey, xKeySrc);
+					let matchingY = yKey != null && matchYKeys(yKey, yKeySrc);
+					if (matchingX && dragX) {
+						if (sori == 0) {
+							sOff = left;
+							sDim = width;
+						} else {
+							sOff = top;
+							sDim = height;
+						}
+						sc = scales[xKey];
+						a = valToPosX(sPosToVal(sOff, xKeySrc), sc, xDim, 0);
+						b = valToPosX(sPosToVal(sOff + sDim, xKeySrc), sc, xDim, 0);
+						setSelX(min(a, b), abs(b - a));
+					} else setSelX(0, xDim);
+					if (matchingY && dragY) {
+						if (sori == 1) {
+							sOff = left;
+							sDim = width;
+						} else {
+							sOff = top;
+							sDim = height;
+						}
+						sc = scales[yKey];
+						a = valToPosY(sPosToVal(sOff, yKeySrc), sc, yDim, 0);
+						b = valToPosY(sPosToVal(sOff + sDim, yKeySrc), sc, yDim, 0);
+						setSelY(min(a, b), abs(b - a));
+					} else setSelY(0, yDim);
+				} else hideSelect();
+			} else {
+				let rawDX = abs(rawMouseLeft1 - rawMouseLeft0);
+				let rawDY = abs(rawMouseTop1 - rawMouseTop0);
+				if (scaleX.ori == 1) {
+					let _rawDX = rawDX;
+					rawDX = rawDY;
+					rawDY = _rawDX;
+				}
+				dragX = drag.x && rawDX >= drag.dist;
+				dragY = drag.y && rawDY >= drag.dist;
+				let uni = drag.uni;
+				if (uni != null) {
+					if (dragX && dragY) {
+						dragX = rawDX >= uni;
+						dragY = rawDY >= uni;
+						if (!dragX && !dragY) {
+							if (rawDY > rawDX) dragY = true;
+							else dragX = true;
+						}
+					}
+				} else if (drag.x && drag.y && (dragX || dragY)) dragX = dragY = true;
+				let p0, p1;
+				if (dragX) {
+					if (scaleX.ori == 0) {
+						p0 = mouseLeft0;
+						p1 = mouseLeft1;
+					} else {
+						p0 = mouseTop0;
+						p1 = mouseTop1;
+					}
+					setSelX(min(p0, p1), abs(p1 - p0));
+					if (!dragY) setSelY(0, yDim);
+				}
+				if (dragY) {
+					if (scaleX.ori == 1) {
+						p0 = mouseLeft0;
+						p1 = mouseLeft1;
+					} else {
+						p0 = mouseTop0;
+						p1 = mouseTop1;
+					}
+					setSelY(min(p0, p1), abs(p1 - p0));
+					if (!dragX) setSelX(0, xDim);
+				}
+				if (!dragX && !dragY) {
+					setSelX(0, 0);
+					setSelY(0, 0);
+				}
+			}
+		}
+		drag._x = dragX;
+		drag._y = dragY;
+		if (src == null) {
+			if (_pub) {
+				if (syncKey != null) {
+					let [xSyncKey, ySyncKey] = syncOpts.scales;
+					syncOpts.values[0] = xSyncKey != null ? posToVal(scaleX.ori == 0 ? mouseLeft1 : mouseTop1, xSyncKey) : null;
+					syncOpts.values[1] = ySyncKey != null ? posToVal(scaleX.ori == 1 ? mouseLeft1 : mouseTop1, ySyncKey) : null;
+				}
+				pubSync(mousemove, self, mouseLeft1, mouseTop1, plotWidCss, plotHgtCss, idx);
+			}
+			if (cursorFocus) {
+				let shouldPub = _pub && syncOpts.setSeries;
+				let p = focus.prox;
+				if (focusedSeries == null) {
+					if (closestDist <= p) setSeries(closestSeries, FOCUS_TRUE, true, shouldPub);
+				} else if (closestDist > p) setSeries(null, FOCUS_TRUE, true, shouldPub);
+				else if (closestSeries != focusedSeries) setSeries(closestSeries, FOCUS_TRUE, true, shouldPub);
+			}
+		}
+		if (shouldSetLegend) {
+			legend.idx = idx;
+			setLegend();
+		}
+		_fire !== false && fire("setCursor");
+	}
+	let rect = null;
+	Object.defineProperty(self, "rect", { get() {
+		if (rect == null) syncRect(false);
+		return rect;
+	} });
+	function syncRect(defer = false) {
+		if (defer) rect = null;
+		else {
+			rect = over.getBoundingClientRect();
+			fire("syncRect", rect);
+		}
+	}
+	function mouseMove(e, src, _l, _t, _w, _h, _i) {
+		if (cursor._lock) return;
+		if (dragging && e != null && e.movementX == 0 && e.movementY == 0) return;
+		cacheMouse(e, src, _l, _t, _w, _h, _i, false, e != null);
+		if (e != null) updateCursor(null, true, true);
+		else updateCursor(src, true, false);
+	}
+	function cacheMouse(e, src, _l, _t, _w, _h, _i, initial, snap) {
+		if (rect == null) syncRect(false);
+		setCursorEvent(e);
+		if (e != null) {
+			_l = e.clientX - rect.left;
+			_t = e.clientY - rect.top;
+		} else {
+			if (_l < 0 || _t < 0) {
+				mouseLeft1 = -10;
+				mouseTop1 = -10;
+				return;
+			}
+			let [xKey, yKey] = syncOpts.scales;
+			let syncOptsSrc = src.cursor.sync;
+			let [xValSrc, yValSrc] = syncOptsSrc.values;
+			let [xKeySrc, yKeySrc] = syncOptsSrc.scales;
+			let [matchXKeys, matchYKeys] = syncOpts.match;
+			let rotSrc = src.axes[0].side % 2 == 1;
+			let xDim = scaleX.ori == 0 ? plotWidCss : plotHgtCss, yDim = scaleX.ori == 1 ? plotWidCss : plotHgtCss, _xDim = rotSrc ? _h : _w, _yDim = rotSrc ? _w : _h, _xPos = rotSrc ? _t : _l, _yPos = rotSrc ? _l : _t;
+			if (xKeySrc != null) _l = matchXKeys(xKey, xKeySrc) ? getPos(xValSrc, scales[xKey], xDim, 0) : -10;
+			else _l = xDim * (_xPos / _xDim);
+			if (yKeySrc != null) _t = matchYKeys(yKey, yKeySrc) ? getPos(yValSrc, scales[yKey], yDim, 0) : -10;
+			else _t = yDim * (_yPos / _yDim);
+			if (scaleX.ori == 1) {
+				let __l = _l;
+				_l = _t;
+				_t = __l;
+			}
+		}
+		if (snap && (src == null || src.cursor.event.type == mousemove)) {
+			if (_l <= 1 || _l >= plotWidCss - 1) _l = incrRound(_l, plotWidCss);
+			if (_t <= 1 || _t >= plotHgtCss - 1) _t = incrRound(_t, plotHgtCss);
+		}
+		if (initial) {
+			rawMouseLeft0 = _l;
+			rawMouseTop0 = _t;
+			[mouseLeft0, mouseTop0] = cursor.move(self, _l, _t);
+		} else {
+			mouseLeft1 = _l;
+			mouseTop1 = _t;
+		}
+	}
+	const _hideProps = {
+		width: 0,
+		height: 0,
+		left: 0,
+		top: 0
+	};
+	function hideSelect() {
+		setSelect(_hideProps, false);
+	}
+	let downSelectLeft;
+	let downSelectTop;
+	let downSelectWidth;
+	let downSelectHeight;
+	function mouseDown(e, src, _l, _t, _w, _h, _i) {
+		dragging = true;
+		dragX = dragY = drag._x = drag._y = false;
+		cacheMouse(e, src, _l, _t, _w, _h, _i, true, false);
+		if (e != null) {
+			onMouse(mouseup, doc, mouseUp, false);
+			pubSync(mousedown, self, mouseLeft0, mouseTop0, plotWidCss, plotHgtCss, null);
+		}
+		let { left, top, width, height } = select;
+		downSelectLeft = left;
+		downSelectTop = top;
+		downSelectWidth = width;
+		downSelectHeight = height;
+	}
+	function mouseUp(e, src, _l, _t, _w, _h, _i) {
+		dragging = drag._x = drag._y = false;
+		cacheMouse(e, src, _l, _t, _w, _h, _i, false, true);
+		let { left, top, width, height } = select;
+		let hasSelect = width > 0 || height > 0;
+		let chgSelect = downSelectLeft != left || downSelectTop != top || downSelectWidth != width || downSelectHeight != height;
+		hasSelect && chgSelect && setSelect(select);
+		if (drag.setScale && hasSelect && chgSelect) {
+			let xOff = left, xDim = width, yOff = top, yDim = height;
+			if (scaleX.ori == 1) xOff = top, xDim = height, yOff = left, yDim = width;
+			if (dragX) _setScale(xScaleKey, posToVal(xOff, xScaleKey), posToVal(xOff + xDim, xScaleKey));
+			if (dragY) for (let k in scales) {
+				let sc = scales[k];
+				if (k != xScaleKey && sc.from == null && sc.min != inf) _setScale(k, posToVal(yOff + yDim, k), posToVal(yOff, k));
+			}
+			hideSelect();
+		} else if (cursor.lock) {
+			cursor._lock = !cursor._lock;
+			updateCursor(src, true, e != null);
+		}
+		if (e != null) {
+			offMouse(mouseup, doc);
+			pubSync(mouseup, self, mouseLeft1, mouseTop1, plotWidCss, plotHgtCss, null);
+		}
+	}
+	function mouseLeave(e, src, _l, _t, _w, _h, _i) {
+		if (cursor._lock) return;
+		setCursorEvent(e);
+		let _dragging = dragging;
+		if (dragging) {
+			let snapH = true;
+			let snapV = true;
+			let snapProx = 10;
+			let dragH, dragV;
+			if (scaleX.ori == 0) {
+				dragH = dragX;
+				dragV = dragY;
+			} else {
+				dragH = dragY;
+				dragV = dragX;
+			}
+			if (dragH && dragV) {
+				snapH = mouseLeft1 <= snapProx || mouseLeft1 >= plotWidCss - snapProx;
+				snapV = mouseTop1 <= snapProx || mouseTop1 >= plotHgtCss - snapProx;
+			}
+			if (dragH && snapH) mouseLeft1 = mouseLeft1 < mouseLeft0 ? 0 : plotWidCss;
+			if (dragV && snapV) mouseTop1 = mouseTop1 < mouseTop0 ? 0 : plotHgtCss;
+			updateCursor(null, true, true);
+			dragging = false;
+		}
+		mouseLeft1 = -10;
+		mouseTop1 = -10;
+		activeIdxs.fill(null);
+		updateCursor(null, true, true);
+		if (_dragging) dragging = _dragging;
+	}
+	function dblClick(e, src, _l, _t, _w, _h, _i) {
+		if (cursor._lock) return;
+		setCursorEvent(e);
+		autoScaleX();
+		hideSelect();
+		if (e != null) pubSync(dblclick, self, mouseLeft1, mouseTop1, plotWidCss, plotHgtCss, null);
+	}
+	function syncPxRatio() {
+		axes.forEach(syncFontSize);
+		_setSize(self.width, self.height, true);
+	}
+	on(dppxchange, win, syncPxRatio);
+	const events = {};
+	events.mousedown = mouseDown;
+	events.mousemove = mouseMove;
+	events.mouseup = mouseUp;
+	events.dblclick = dblClick;
+	events["setSeries"] = (e, src, idx, opts) => {
+		let seriesIdxMatcher = syncOpts.match[2];
+		idx = seriesIdxMatcher(self, src, idx);
+		idx != -1 && setSeries(idx, opts, true, false);
+	};
+	if (showCursor) {
+		onMouse(mousedown, over, mouseDown);
+		onMouse(mousemove, over, mouseMove);
+		onMouse(mouseenter, over, (e) => {
+			setCursorEvent(e);
+			syncRect(false);
+		});
+		onMouse(mouseleave, over, mouseLeave);
+		onMouse(dblclick, over, dblClick);
+		cursorPlots.add(self);
+		self.syncRect = syncRect;
+	}
+	const hooks = self.hooks = opts.hooks || {};
+	function fire(evName, a1, a2) {
+		if (deferHooks) hooksQueue.push([
+			evName,
+			a1,
+			a2
+		]);
+		else if (evName in hooks) hooks[evName].forEach((fn) => {
+			fn.call(null, self, a1, a2);
+		});
+	}
+	(opts.plugins || []).forEach((p) => {
+		for (let evName in p.hooks) hooks[evName] = (hooks[evName] || []).concat(p.hooks[evName]);
+	});
+	const seriesIdxMatcher = (self, src, srcSeriesIdx) => srcSeriesIdx;
+	const syncOpts = assign({
+		key: null,
+		setSeries: false,
+		filters: {
+			pub: retTrue,
+			sub: retTrue
+		},
+		scales: [xScaleKey, series[1] ? series[1].scale : null],
+		match: [
+			retEq,
+			retEq,
+			seriesIdxMatcher
+		],
+		values: [null, null]
+	}, cursor.sync);
+	if (syncOpts.match.length == 2) syncOpts.match.push(seriesIdxMatcher);
+	cursor.sync = syncOpts;
+	const syncKey = syncOpts.key;
+	const sync = _sync(syncKey);
+	function pubSync(type, src, x, y, w, h, i) {
+		if (syncOpts.filters.pub(type, src, x, y, w, h, i)) sync.pub(type, src, x, y, w, h, i);
+	}
+	sync.sub(self);
+	function pub(type, src, x, y, w, h, i) {
+		if (syncOpts.filters.sub(type, src, x, y, w, h, i)) events[type](null, src, x, y, w, h, i);
+	}
+	self.pub = pub;
+	function destroy() {
+		sync.unsub(self);
+		cursorPlots.delete(self);
+		mouseListeners.clear();
+		off(dppxchange, win, syncPxRatio);
+		root.remove();
+		legendTable?.remove();
+		fire("destroy");
+	}
+	self.destroy = destroy;
+	function _init() {
+		fire("init", opts, data);
+		setData(data || opts.data, false);
+		if (pendScales[xScaleKey]) setScale(xScaleKey, pendScales[xScaleKey]);
+		else autoScaleX();
+		shouldSetSelect = select.show && (select.width > 0 || select.height > 0);
+		shouldSetCursor = shouldSetLegend = true;
+		_setSize(opts.width, opts.height);
+	}
+	series.forEach(initSeries);
+	axes.forEach(initAxis);
+	if (then) {
+		if (then instanceof HTMLElement) {
+			then.appendChild(root);
+			_init();
+		} else then(self, _init);
+	} else _init();
+	return self;
+}
+uPlot.assign = assign;
+uPlot.fmtNum = fmtNum;
+uPlot.rangeNum = rangeNum;
+uPlot.rangeLog = rangeLog;
+uPlot.rangeAsinh = rangeAsinh;
+uPlot.orient = orient;
+uPlot.pxRatio = pxRatio;
+uPlot.join = join;
+uPlot.fmtDate = fmtDate;
+uPlot.tzDate = tzDate;
+uPlot.sync = _sync;
+{
+	uPlot.addGap = addGap;
+	uPlot.clipGaps = clipGaps;
+	let paths = uPlot.paths = { points };
+	paths.linear = linear;
+	paths.stepped = stepped;
+	paths.bars = bars;
+	paths.spline = monotoneCubic;
+}
+// src/ui/plot.ts
+var height = 208;
+/** A card with a plot. */
+function Plot({ id, title, series }) {
+	const at = useSignal(null), hidden = useSignal(/* @__PURE__ */ new Set()), asTable = useSignal(false);
+	const read = series === null || at.value === null ? null : Math.min(at.value, series.steps - 1);
+	const toggle = (name) => {
+		const next = new Set(hidden.value);
+		if (!next.delete(name)) next.add(name);
+		hidden.value = next;
+	};
+	return card(title, { id }, [h("span", { class: "plot-time" }, series === null ? "" : read === null ? "latest" : stepName(series, read)), h("button", {
+		type: "button",
+		class: "plain small",
+		"aria-pressed": String(asTable.value),
+		onclick: () => {
+			asTable.value = !asTable.value;
+		}
+	}, "Table")], h("figure", {
+		class: "plot",
+		"aria-label": title
+	}, h("div", { class: "legend" }, (series?.lines ?? []).map((line) => {
+		const shown = !hidden.value.has(line.name), value = line.values[read ?? line.values.length - 1] ?? null;
+		return h("button", {
+			type: "button",
+			key: line.name,
+			class: "legend-item",
+			"aria-pressed": String(shown),
+			title: shown ? `Hide ${line.name}` : `Show ${line.name}`,
+			onclick: () => toggle(line.name)
 		}, h("svg", {
-			width: this.width,
-			height,
-			viewBox: `0 0 ${this.width} ${height}`,
+			class: "swatch",
+			width: 18,
+			height: 8,
 			"aria-hidden": "true"
-		}, parts), h("p", {
-			class: "unseen",
-			role: "status"
-		}, series && this.at !== null ? this.spoken(series) : ""), series ? null : h("p", { class: "quiet centred" }, "Loading…"));
-	}
-	spoken(series) {
-		const i = Math.min(this.at, series.steps - 1);
-		return `${this.stepName(series, i)}: ${series.lines.map((line) => `${line.name} ${written$1(series, line, i)}`).join(", ")}`;
-	}
-	read(i) {
-		if (this.at === i) return;
-		this.at = i;
-		refresh();
-	}
-	key(event, series) {
+		}, h("path", {
+			class: `line ${line.look}`,
+			d: "M0 4h18"
+		})), h("span", null, line.name), h("output", null, value === null ? "–" : series.write(value)));
+	})), asTable.value && series ? table(title, series) : h(Drawing, {
+		title,
+		series,
+		hidden: hidden.value,
+		at: read,
+		read: (step) => {
+			at.value = step;
+		}
+	})));
+}
+function Drawing({ title, series, hidden, at, read }) {
+	const box = T(null), plot = T(null), latest = T(series);
+	latest.current = series;
+	const names = series?.lines.map((line) => line.name).join() ?? "";
+	F$1(() => {
+		if (!latest.current) return;
+		const drawn = plot.current = new uPlot(optionsOf(box.current, () => latest.current, read), dataOf(latest.current), box.current);
+		const observer = new ResizeObserver(([entry]) => drawn.setSize({
+			width: Math.round(entry.contentRect.width),
+			height
+		}));
+		observer.observe(box.current);
+		return () => {
+			observer.disconnect();
+			drawn.destroy();
+			plot.current = null;
+		};
+	}, [names]);
+	A$1(() => {
+		if (series) plot.current?.setData(dataOf(series));
+	}, [series]);
+	A$1(() => series?.lines.forEach((line, i) => plot.current?.setSeries(i + 1, { show: !hidden.has(line.name) })), [names, hidden]);
+	A$1(() => plot.current?.redraw(false, true), [shade.value]);
+	A$1(() => {
+		const drawn = plot.current;
+		if (!drawn || !series) return;
+		const left = at === null ? -10 : drawn.valToPos(drawn.data[0][at], "x");
+		if (drawn.cursor.idx !== at) drawn.setCursor({
+			left,
+			top: 0
+		}, false);
+	}, [at, series]);
+	const key = (event) => {
 		if (!series) return;
-		const last = series.steps - 1, at = this.at ?? last + (event.key === "ArrowLeft" ? 1 : 0);
+		const last = series.steps - 1, from = at ?? last + (event.key === "ArrowLeft" ? 1 : 0);
 		const next = {
-			ArrowLeft: at - 1,
-			ArrowRight: at + 1,
+			ArrowLeft: from - 1,
+			ArrowRight: from + 1,
 			Home: 0,
 			End: last,
-			PageUp: at - 10,
-			PageDown: at + 10
+			PageUp: from - 10,
+			PageDown: from + 10
 		}[event.key];
-		if (next !== void 0) {
-			event.preventDefault();
-			this.read(Math.max(0, Math.min(last, next)));
-		} else if (event.key === "Escape") this.read(null);
-	}
-	table(series) {
-		const rows = [];
-		for (let i = series.steps - 1; i >= 0; i--) rows.push(h("tr", { key: series.from + i * series.step }, h("th", { scope: "row" }, this.stepName(series, i)), series.lines.map((line) => h("td", {
-			class: "number",
-			key: line.name
-		}, written$1(series, line, i)))));
-		return h("div", {
-			class: "scroll",
-			key: "table",
-			tabindex: 0,
-			role: "region",
-			"aria-label": `${this.title}, as a table`
-		}, h("table", null, h("caption", { class: "unseen" }, `${this.title}, ${series.unit}, newest first`), h("thead", null, h("tr", null, h("th", { scope: "col" }, "Step"), series.lines.map((line) => h("th", {
-			scope: "col",
-			class: "number",
-			key: line.name
-		}, line.name)))), h("tbody", null, rows)));
-	}
-};
+		if (event.key === "Escape") read(null);
+		if (next === void 0) return;
+		event.preventDefault();
+		read(Math.max(0, Math.min(last, next)));
+	};
+	return h("div", {
+		class: "drawing",
+		tabindex: 0,
+		role: "group",
+		"aria-roledescription": "plot",
+		onkeydown: key,
+		onblur: () => read(null),
+		"aria-label": `${title}. ${series?.unit ?? ""}. Use the arrow keys to read its steps.`
+	}, h("div", {
+		class: "canvas",
+		ref: box,
+		"aria-hidden": "true"
+	}), h("p", {
+		class: "unseen",
+		role: "status"
+	}, series && at !== null ? spoken(series, at) : ""), series ? null : h("p", { class: "quiet centred" }, "Loading…"));
+}
+/** Returns the middles of the steps in seconds, and the values of each line. */
+var dataOf = ({ from, step, steps, lines }) => [Array.from({ length: steps }, (_, i) => (from + (i + .5) * step) / 1e3), ...lines.map((line) => line.values)];
+function optionsOf(box, series, read) {
+	const color = (part) => () => getComputedStyle(box)[part];
+	const axis = {
+		stroke: color("color"),
+		font: "11px system-ui, sans-serif",
+		ticks: {
+			stroke: color("borderTopColor"),
+			width: 1,
+			size: 4
+		}
+	};
+	return {
+		width: box.clientWidth,
+		height,
+		legend: { show: false },
+		padding: [
+			10,
+			10,
+			0,
+			0
+		],
+		cursor: {
+			y: false,
+			drag: {
+				x: false,
+				y: false
+			},
+			points: { size: 7 }
+		},
+		scales: {
+			x: { range: () => [series().from / 1e3, (series().from + series().steps * series().step) / 1e3] },
+			y: { range: (_, __, most) => [0, most > 0 ? most * 1.05 : 1] }
+		},
+		axes: [{
+			...axis,
+			size: 24,
+			grid: { show: false },
+			values: (_, ticks) => ticks.map((tick) => tickName(tick * 1e3, series()))
+		}, {
+			...axis,
+			size: 56,
+			grid: {
+				stroke: color("borderTopColor"),
+				width: 1
+			},
+			values: (_, ticks) => ticks.map((tick) => series().write(tick))
+		}],
+		series: [{}, ...series().lines.map(({ name, look }) => {
+			const swatch = () => getComputedStyle(box.closest("figure").querySelector(`.swatch .${look}`));
+			return {
+				label: name,
+				width: 1.75,
+				stroke: () => swatch().stroke,
+				dash: swatch().strokeDasharray.split(",").map(parseFloat).filter(Number.isFinite),
+				points: {
+					size: 4,
+					fill: () => swatch().stroke,
+					filter: alone
+				}
+			};
+		})],
+		hooks: {
+			setCursor: [({ cursor: { idx } }) => read(idx ?? null)],
+			draw: [(plot) => drawBound(plot, series(), color("outlineColor")())]
+		}
+	};
+}
+/** Returns the steps whose neighbors have no value: no line shows them. */
+function alone(plot, line) {
+	const values = plot.data[line];
+	return [...values.keys()].filter((i) => values[i] != null && values[i - 1] == null && values[i + 1] == null);
+}
+function drawBound({ ctx, bbox, valToPos, scales }, { bound }, color) {
+	if (!bound || bound.at > scales.y.max) return;
+	const y = Math.round(valToPos(bound.at, "y", true)) + .5;
+	ctx.save();
+	Object.assign(ctx, {
+		strokeStyle: color,
+		fillStyle: color,
+		textAlign: "right",
+		font: `${11 * devicePixelRatio}px system-ui, sans-serif`
+	});
+	ctx.setLineDash([6, 4]);
+	ctx.beginPath();
+	ctx.moveTo(bbox.left, y);
+	ctx.lineTo(bbox.left + bbox.width, y);
+	ctx.stroke();
+	ctx.fillText(bound.name, bbox.left + bbox.width, y - 5 * devicePixelRatio);
+	ctx.restore();
+}
+function stepName({ from, step }, i) {
+	const now = serverNow(), digits = step < 6e4 ? "seconds" : "minutes";
+	return `${clock(from + i * step, now, digits)} – ${clock(from + (i + 1) * step, now, digits).slice(-(digits === "seconds" ? 8 : 5))}`;
+}
+var spoken = (series, i) => `${stepName(series, i)}: ${series.lines.map((line) => `${line.name} ${written$1(series, line, i)}`).join(", ")}`;
+function table(title, series) {
+	const rows = [];
+	for (let i = series.steps - 1; i >= 0; i--) rows.push(h("tr", { key: series.from + i * series.step }, h("th", { scope: "row" }, stepName(series, i)), series.lines.map((line) => h("td", {
+		class: "number",
+		key: line.name
+	}, written$1(series, line, i)))));
+	return h("div", {
+		class: "scroll",
+		tabindex: 0,
+		role: "region",
+		"aria-label": `${title}, as a table`
+	}, h("table", null, h("caption", { class: "unseen" }, `${title}, ${series.unit}, newest first`), h("thead", null, h("tr", null, h("th", { scope: "col" }, "Step"), series.lines.map((line) => h("th", {
+		scope: "col",
+		class: "number",
+		key: line.name
+	}, line.name)))), h("tbody", null, rows)));
+}
 function written$1(series, line, i) {
 	const value = line.values[i];
 	return value === null || value === void 0 ? "–" : series.write(value);
 }
-function tickName(at, length) {
-	const date = new Date(at);
+function tickName(at, { steps, step }) {
+	const date = new Date(at), length = steps * step;
 	if (length > 1728e5) return `${date.getMonth() + 1}/${date.getDate()} ${String(date.getHours()).padStart(2, "0")}:00`;
 	return clock(at, at, length < 6e5 ? "seconds" : "minutes");
 }
@@ -1918,7 +8177,7 @@ function due(iso) {
 	}, span(age < 1 ? age : Math.floor(age)));
 }
 function queuesTable(senders) {
-	return table({ class: "stack queues" }, "Queues by sender and lane", columns$1, senders.flatMap((sender) => [h("tr", {
+	return table$1({ class: "stack queues" }, "Queues by sender and lane", columns$1, senders.flatMap((sender) => [h("tr", {
 		key: sender.id,
 		class: "total"
 	}, h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name), sender.state === "ACTIVE" ? null : [" ", statusChip(sender.state)]), cell("Lane", null, "all"), cell("Due", { class: "number" }, count(sender.queueDepth)), cell("Oldest due", { class: "number" }, due(sender.oldestDueAge)), cell("Drain/min", { class: "number" }, figure(sender.drainPerMinute)), cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", {
@@ -1932,7 +8191,7 @@ function queuesTable(senders) {
 // src/views/series.ts
 var unsettledSteps = 2;
 var LiveSeries = class {
-	loaded = null;
+	data = y$1(null);
 	window;
 	senderId;
 	end;
@@ -1941,14 +8200,17 @@ var LiveSeries = class {
 		this.senderId = senderId;
 		this.end = poll(Math.min(window.step * 500, 15e3), () => this.load());
 	}
+	get loaded() {
+		return this.data.value;
+	}
 	stop() {
 		this.end();
 	}
 	async load() {
 		const { from, to } = stepBounds(serverNow() - 1500, this.window);
 		const step = this.window.step * 1e3;
-		if (this.loaded && this.loaded.from > from + step) this.loaded = null;
-		const before = this.loaded;
+		if (this.data.value && this.data.value.from > from + step) this.data.value = null;
+		const before = this.data.value;
 		if (before && before.from + before.points.length * step >= to) return;
 		const known = before ? before.from + Math.max(0, before.points.length - unsettledSteps) * step : from;
 		const begin = Math.max(from, known);
@@ -1959,53 +8221,56 @@ var LiveSeries = class {
 			step: duration(this.window.step)
 		});
 		const kept = before && known >= from ? before.points.slice(Math.max(0, (from - before.from) / step), (known - before.from) / step) : [];
-		this.loaded = {
+		this.data.value = {
 			from,
 			step,
 			points: [...kept, ...metricSeries.map((point) => point.metrics)]
 		};
-		refresh();
 	}
 };
 // src/views/overview.ts
 var nowSpan = 10;
+function read$3(query) {
+	return {
+		window: windows.find(({ id }) => id === query.get("window")) ?? windows[1],
+		senderId: figuresOf(query.get("sender"))
+	};
+}
 function overview(route) {
-	let window, senderId;
-	let live = null, now = null, books = null, rules = [];
-	let series = null;
+	const view = reactive({
+		...read$3(route.query),
+		live: null,
+		now: null,
+		books: null,
+		rules: [],
+		series: null
+	});
 	let ends = [];
-	const throughput = new Plot("Throughput"), latency = new Plot("Delivery latency");
-	function read(query) {
-		window = windows.find(({ id }) => id === query.get("window")) ?? windows[1];
-		senderId = figuresOf(query.get("sender"));
-	}
 	function begin() {
 		end();
-		[live, now, books] = [
+		[view.live, view.now, view.books] = [
 			null,
 			null,
 			null
 		];
-		series = new LiveSeries(window, senderId);
-		ends.push(follow(window.seconds, window.seconds > 3600 ? 5 : 2, (metrics) => {
-			live = metrics;
+		view.series = new LiveSeries(view.window, view.senderId);
+		ends.push(follow(view.window.seconds, view.window.seconds > 3600 ? 5 : 2, (metrics) => {
+			view.live = metrics;
 		}), follow(nowSpan, 1, (metrics) => {
-			now = metrics;
+			view.now = metrics;
 		}));
 		if (!forbidden(Ledger)) ends.push(poll(2e3, async () => {
-			books = (await ask(Ledger, { senderId })).ledger;
-			sawServerTime(books.asOf);
-			refresh();
+			view.books = (await ask(Ledger, { senderId: view.senderId })).ledger;
+			sawServerTime(view.books.asOf);
 		}));
 		ends.push(poll(6e4, async () => {
-			rules = (await ask(AlertRules, {})).alertRules;
-			refresh();
+			view.rules = (await ask(AlertRules, {})).alertRules;
 		}));
 	}
 	function end() {
-		series?.stop();
+		view.series?.stop();
 		for (const stop of ends) stop();
-		[series, ends] = [null, []];
+		[view.series, ends] = [null, []];
 	}
 	/** Follows the metrics while the tab is visible. */
 	function follow(length, every, take) {
@@ -2013,7 +8278,7 @@ function overview(route) {
 		const turn = () => {
 			stop?.();
 			stop = document.hidden ? null : connection.subscribe(LiveMetrics, {
-				senderId,
+				senderId: view.senderId,
 				window: duration(length),
 				every: duration(every)
 			}, {
@@ -2021,7 +8286,6 @@ function overview(route) {
 				next: ({ metrics }) => {
 					sawServerTime(metrics.at);
 					take(metrics);
-					refresh();
 				}
 			});
 		};
@@ -2032,31 +8296,38 @@ function overview(route) {
 			stop?.();
 		};
 	}
-	read(route.query);
 	begin();
 	return {
 		title: "Overview",
 		stop: end,
 		moved: (query) => {
-			const before = [window.id, senderId].join();
-			read(query);
-			if ([window.id, senderId].join() !== before) begin();
+			const before = [view.window.id, view.senderId].join();
+			Object.assign(view, read$3(query));
+			if ([view.window.id, view.senderId].join() !== before) begin();
 		},
 		render: () => {
-			const shown = state.senders?.filter((sender) => !senderId || sender.id === senderId) ?? [];
-			const open = openAlerts().filter((alert) => !senderId || !alert.sender || alert.sender.id === senderId);
-			const through = throughputSeries(series?.loaded ?? null), late = latencySeries(series?.loaded ?? null, boundOf(rules, senderId));
+			const shown = state.senders?.filter((sender) => !view.senderId || sender.id === view.senderId) ?? [];
+			const open = openAlerts().filter((alert) => !view.senderId || !alert.sender || alert.sender.id === view.senderId);
+			const loaded = view.series?.loaded ?? null;
 			return h("div", { class: "board" }, h("div", {
 				class: "filters wide",
 				role: "group",
 				"aria-label": "Filters"
-			}, choose("Sender", senderId ?? "", figureChoices("all senders"), (value) => setQuery({ sender: value }), { id: "sender-filter" }), segments("Window", window.id, windows.map(({ id, name }) => [id, name]), (id) => setQuery({ window: id }))), tiles(now, live, window.name), card("Throughput", { id: "throughput" }, throughput.tools(through), throughput.render(through)), card("Delivery latency", { id: "latency" }, latency.tools(late), latency.render(late)), open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], {
+			}, choose("Sender", view.senderId ?? "", figureChoices("all senders"), (value) => setQuery({ sender: value }), { id: "sender-filter" }), segments("Window", view.window.id, windows.map(({ id, name }) => [id, name]), (id) => setQuery({ window: id }))), tiles(view.now, view.live, view.window.name), h(Plot, {
+				id: "throughput",
+				title: "Throughput",
+				series: throughputSeries(loaded)
+			}), h(Plot, {
+				id: "latency",
+				title: "Delivery latency",
+				series: latencySeries(loaded, boundOf(view.rules, view.senderId))
+			}), open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], {
 				id: "open-alerts",
 				class: "wide"
-			}, h("a", { href: "#/alerts" }, "All alerts"), h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null, card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${window.name}`), errors(live)), card("Queues", { id: "queues" }, null, state.senders?.length === 0 ? quiet("No senders yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)), forbidden(Ledger) ? null : card(["Ledger ", balanced(books)], {
+			}, h("a", { href: "#/alerts" }, "All alerts"), h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null, card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${view.window.name}`), errors(view.live)), card("Queues", { id: "queues" }, null, state.senders?.length === 0 ? quiet("No senders yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)), forbidden(Ledger) ? null : card(["Ledger ", balanced(view.books)], {
 				id: "ledger",
 				class: "wide"
-			}, h("a", { href: "#/ledger" }, "Ledger and log"), ledgerFigures(books)));
+			}, h("a", { href: "#/ledger" }, "Ledger and log"), ledgerFigures(view.books)));
 		}
 	};
 }
@@ -2165,7 +8436,7 @@ function errors(live) {
 	if (!live) return quiet("Loading…");
 	if (live.errorsByType.length === 0) return quiet("No failed calls or statuses.");
 	const most = live.errorsByType[0].count;
-	return table({ class: "errors" }, "Failed calls and statuses by type", errorColumns, live.errorsByType.slice(0, 12).map((error) => {
+	return table$1({ class: "errors" }, "Failed calls and statuses by type", errorColumns, live.errorsByType.slice(0, 12).map((error) => {
 		const search = new URLSearchParams({ category: error.category });
 		if (error.code !== null) search.set("code", String(error.code));
 		return h("tr", { key: `${error.class} ${error.category} ${error.code}` }, h("td", null, chip(words(error.class), toneOf(error.class))), h("td", null, h("a", {
@@ -2178,21 +8449,65 @@ function errors(live) {
 		}), count(error.count))), h("td", { class: "number" }, percent(error.rate)));
 	}));
 }
+// src/ui/pager.ts
+var pageOf = (query) => ({
+	after: query.get("after"),
+	number: Math.max(1, Math.floor(Number(query.get("page"))) || 1)
+});
+/** Changes a filter of a list, and goes to its first page. */
+var setFilter = (change) => setQuery({
+	...change,
+	after: null,
+	page: null
+});
+/** The buttons that turn pages. The browser's history has an entry for each, with the cursors of the pages before it. */
+function pager(page, next, ...notes) {
+	const before = (history.state?.before ?? []).slice(0, page.number - 1);
+	const turn = (to, earlier) => setQuery({
+		after: to.after,
+		page: String(to.number)
+	}, { before: earlier });
+	return h("nav", {
+		class: "pager",
+		"aria-label": "Pages"
+	}, button("Newer", () => {
+		if (before.length === page.number - 1) turn({
+			after: before.at(-1) ?? null,
+			number: page.number - 1
+		}, before.slice(0, -1));
+		else turn({
+			after: null,
+			number: 1
+		}, []);
+	}, { disabled: page.number <= 1 }), h("span", { class: "quiet" }, `Page ${page.number}`), button("Older", () => turn({
+		after: next,
+		number: page.number + 1
+	}, [...before, page.after]), {
+		disabled: next === null,
+		id: "older"
+	}), notes.map((note, i) => h("span", {
+		key: i,
+		class: "quiet"
+	}, note)));
+}
 // src/views/actions.ts
 /** Counts the selected messages with a dry run on the server, and asks for confirmation. */
 function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, run }, what, ended) {
-	let selected = null, fault = "";
+	const dry = reactive({
+		selected: null,
+		fault: ""
+	});
 	dryRun().then((progress) => {
-		selected = progress.selected;
+		dry.selected = progress.selected;
 	}, (error) => {
-		fault = error.message;
-	}).finally(refresh);
+		dry.fault = error.message;
+	});
 	openDialog({
 		title,
 		danger,
-		label: () => selected === null || selected === 0 ? null : button(selected),
+		label: () => dry.selected ? button(dry.selected) : null,
 		body: () => [
-			h("p", { id: "dry-run" }, fault ? h("span", { class: "error" }, fault) : selected === null ? "Counting…" : selected === 0 ? none : says(selected)),
+			h("p", { id: "dry-run" }, dry.fault ? h("span", { class: "error" }, dry.fault) : dry.selected === null ? "Counting…" : dry.selected === 0 ? none : says(dry.selected)),
 			quiet(what),
 			reason ? field("Reason", h("input", {
 				name: "reason",
@@ -2300,24 +8615,22 @@ var troubled = [
 	"EXPIRED"
 ];
 function messages(route) {
-	let filters, feed = null, page = null;
+	const view = reactive({
+		filters: {},
+		list: null
+	});
 	function begin(query) {
-		end();
-		filters = fromQuery(query);
-		if (Object.keys(filters).every((name) => name === "sender" || name === "status") && !query.has("page")) feed = new Feed(filters);
-		else page = new Pages(filters);
-	}
-	function end() {
-		feed?.stop();
-		page?.stop();
-		[feed, page] = [null, null];
+		view.list?.stop();
+		view.filters = fromQuery(query);
+		const followed = Object.keys(view.filters).every((name) => name === "sender" || name === "status") && !query.has("page");
+		view.list = followed ? new Feed(view.filters) : new Pages(view.filters, pageOf(query));
 	}
 	begin(route.query);
 	return {
 		title: "Messages",
-		stop: end,
+		stop: () => view.list?.stop(),
 		moved: begin,
-		render: () => h("div", { class: "board" }, filterBar(filters, feed !== null), feed ? feed.render() : page.render())
+		render: () => h("div", { class: "board" }, filterBar(view.filters, view.list instanceof Feed), view.list?.render())
 	};
 }
 function messageFilter(filters) {
@@ -2411,7 +8724,7 @@ var columns = [
 		class: "number"
 	}
 ];
-var messageTable = (rows) => table({
+var messageTable = (rows) => table$1({
 	class: "messages",
 	id: "messages"
 }, "Messages, newest first", columns, rows.map((message) => h("tr", { key: message.id }, h("td", null, h("a", {
@@ -2419,16 +8732,18 @@ var messageTable = (rows) => table({
 	href: link(["messages", message.id]),
 	title: message.id,
 	"aria-label": `Message ${message.id}`
-}, shortId(message.id))), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number" }, message.attempts), h("td", { class: "number" }, age(since(message.queuedAt) / 1e3)))));
+}, shortId(message.id))), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number" }, message.attempts), h("td", { class: "number" }, ago(message.queuedAt)))));
 /** The newest messages, updated live. */
 var Feed = class {
-	rows = /* @__PURE__ */ new Map();
-	note = "Loading…";
-	holding = false;
+	shown = reactive({
+		rows: /* @__PURE__ */ new Map(),
+		note: "Loading…",
+		holding: false,
+		passedBy: -Infinity
+	});
 	stopped = false;
 	unfollow = () => {};
 	timer;
-	passedBy = -Infinity;
 	second = {
 		at: 0,
 		seen: 0,
@@ -2436,7 +8751,6 @@ var Feed = class {
 		troubled: 0
 	};
 	filters;
-	untick = everySecond();
 	constructor(filters) {
 		this.filters = filters;
 		document.addEventListener("visibilitychange", this.turn);
@@ -2444,14 +8758,13 @@ var Feed = class {
 	}
 	stop() {
 		this.stopped = true;
-		this.untick();
 		clearTimeout(this.timer);
 		this.unfollow();
 		document.removeEventListener("visibilitychange", this.turn);
 	}
 	turn = () => {
 		if (document.hidden) this.unfollow();
-		else if (!this.holding) this.start();
+		else if (!this.shown.holding) this.start();
 	};
 	/** Loads the position of the lists, then the newest messages, and follows the event log from that position, so that no change is missed. */
 	async start(asking = 0) {
@@ -2464,10 +8777,9 @@ var Feed = class {
 				filter: messageFilter(this.filters),
 				first: rowLimit
 			});
-			if (this.stopped || this.holding) return;
-			this.rows = new Map(edges.toReversed().map(({ node }) => [node.id, node]));
-			this.note = "";
-			refresh();
+			if (this.stopped || this.shown.holding) return;
+			this.shown.rows = new Map(edges.toReversed().map(({ node }) => [node.id, node]));
+			this.shown.note = "";
 			if (asking > 0) {
 				this.timer = setTimeout(() => void this.start(asking - 1), busyEvery);
 				return;
@@ -2486,7 +8798,7 @@ var Feed = class {
 		} catch (error) {
 			if (this.stopped) return;
 			report(error);
-			this.note = "Could not load the messages. Retrying.";
+			this.shown.note = "Could not load the messages. Retrying.";
 			this.timer = setTimeout(() => void this.start(), 2e3);
 		}
 	}
@@ -2504,55 +8816,52 @@ var Feed = class {
 		}
 		const { status } = this.filters;
 		const fits = !status || status.includes(message.status);
-		if (this.rows.has(message.id)) this.rows.set(message.id, message);
-		else if (fits && this.sampled(message)) {
-			this.rows.set(message.id, message);
-			if (this.rows.size > rowLimit) this.rows.delete(this.rows.keys().next().value);
-		} else if (fits && message.status === "QUEUED") {
-			this.passedBy = Date.now();
-			return;
-		} else return;
-		refresh();
+		if (this.shown.rows.has(message.id) || fits && this.sampled(message)) {
+			const rows = new Map(this.shown.rows).set(message.id, message);
+			if (rows.size > rowLimit) rows.delete(rows.keys().next().value);
+			this.shown.rows = rows;
+		} else if (fits && message.status === "QUEUED") this.shown.passedBy = Date.now();
 	}
 	sampled(message) {
 		if (this.filters.status) return this.second.plain++ < 6;
 		return troubled.includes(message.status) ? this.second.troubled++ < troubledPerSecond : this.second.plain++ < rowsPerSecond;
 	}
 	hold() {
-		this.holding = !this.holding;
+		this.shown.holding = !this.shown.holding;
 		clearTimeout(this.timer);
-		if (this.holding) this.unfollow();
+		if (this.shown.holding) this.unfollow();
 		else this.start();
-		refresh();
 	}
 	render() {
-		const rows = [...this.rows.values()].reverse();
-		const sample = Date.now() - this.passedBy < 5e3;
-		return card(["Messages ", this.holding ? chip("paused", "warn") : chip("live", "good")], {
+		const rows = [...this.shown.rows.values()].reverse();
+		tick.value;
+		const sample = Date.now() - this.shown.passedBy < 5e3;
+		return card(["Messages ", this.shown.holding ? chip("paused", "warn") : chip("live", "good")], {
 			id: "live-messages",
 			class: "wide"
-		}, [button(this.holding ? "Resume" : "Pause", () => this.hold(), {
+		}, [button(this.shown.holding ? "Resume" : "Pause", () => this.hold(), {
 			id: "hold",
-			"aria-pressed": String(this.holding)
+			"aria-pressed": String(this.shown.holding)
 		}), h("a", {
 			class: "plain button",
 			href: link(["messages"], withPage(toQuery(this.filters), true))
-		}, "List all")], messageTable(rows), quiet(this.note || (this.holding ? "Paused." : rows.length === 0 ? this.filters.status ? "No messages with this status." : "No messages yet." : sample ? "A sample of a few new messages per second, so that you can follow them. The overview counts all messages." : "\xA0")));
+		}, "List all")], messageTable(rows), quiet(this.shown.note || (this.shown.holding ? "Paused." : rows.length === 0 ? this.filters.status ? "No messages with this status." : "No messages yet." : sample ? "A sample of a few new messages per second, so that you can follow them. The overview counts all messages." : "\xA0")));
 	}
 };
 /** The results of a search, page by page. The current page is polled, so that it shows the progress of its messages. */
 var Pages = class {
-	rows = null;
-	counts = null;
-	cursors = [null];
-	next = null;
-	fault = "";
+	shown = reactive({
+		rows: null,
+		counts: null,
+		next: null,
+		fault: ""
+	});
 	filters;
-	round = 0;
+	page;
 	ends = [];
 	abort = new AbortController();
-	constructor(filters) {
-		this.filters = filters;
+	constructor(filters, page) {
+		[this.filters, this.page] = [filters, page];
 		this.reload();
 	}
 	reload() {
@@ -2564,39 +8873,30 @@ var Pages = class {
 		this.abort.abort();
 	}
 	async count() {
-		this.counts = (await ask(MessageCounts, { filter: messageFilter(this.filters) }, this.abort.signal)).messageCounts;
-		refresh();
+		this.shown.counts = (await ask(MessageCounts, { filter: messageFilter(this.filters) }, this.abort.signal)).messageCounts;
 	}
 	async load() {
-		const mine = ++this.round;
 		try {
 			const { messages: { edges, pageInfo } } = await ask(Messages, {
 				filter: messageFilter(this.filters),
 				first: pageSize$3,
-				after: this.cursors.at(-1) ?? null
+				after: this.page.after
 			}, this.abort.signal);
-			if (mine !== this.round) return;
-			this.rows = edges.map(({ node }) => node);
-			this.next = pageInfo.hasNextPage ? pageInfo.endCursor : null;
-			this.fault = "";
+			Object.assign(this.shown, {
+				rows: edges.map(({ node }) => node),
+				next: pageInfo.hasNextPage ? pageInfo.endCursor : null,
+				fault: ""
+			});
 		} catch (error) {
-			if (this.abort.signal.aborted || mine !== this.round) return;
+			if (this.abort.signal.aborted) return;
 			if (error instanceof ServerAway) report(error);
-			else this.fault = messageOf(error);
+			else this.shown.fault = messageOf(error);
 		}
-		refresh();
 	}
 	render() {
-		const total = this.counts?.reduce((sum, { count: n }) => sum + n, 0);
-		const newer = () => {
-			this.cursors.pop();
-			this.load();
-		};
-		const older = () => {
-			this.cursors.push(this.next);
-			this.load();
-		};
-		const summary = this.counts === null ? "…" : this.counts.map(({ status, count: n }) => h("a", {
+		const { rows, counts, next, fault } = this.shown;
+		const total = counts?.reduce((sum, { count: n }) => sum + n, 0);
+		const summary = counts === null ? "…" : counts.map(({ status, count: n }) => h("a", {
 			key: status,
 			class: "count-link",
 			href: link(["messages"], withPage(toQuery({
@@ -2604,7 +8904,7 @@ var Pages = class {
 				status: [status]
 			}), true))
 		}, statusChip(status), ` ${count(n)}`));
-		const waiting = this.counts?.some(({ status }) => status === "QUEUED" || status === "RETRYING") && !forbidden(CancelMany);
+		const waiting = counts?.some(({ status }) => status === "QUEUED" || status === "RETRYING") && !forbidden(CancelMany);
 		return card(["Messages ", total === void 0 ? null : h("span", {
 			class: "quiet",
 			id: "found"
@@ -2614,21 +8914,21 @@ var Pages = class {
 		}, [waiting ? button("Cancel waiting messages…", () => cancelMessages(messageFilter(this.filters), describe$1(this.filters).join(", "), () => this.reload()), { id: "cancel-many" }) : null, h("a", {
 			class: "plain button",
 			href: link(["messages"])
-		}, "Live")], h("div", { class: "counts" }, summary), this.fault ? h("p", {
+		}, "Live")], h("div", { class: "counts" }, summary), fault ? h("p", {
 			class: "error",
 			role: "alert"
-		}, this.fault) : null, this.rows === null ? quiet(this.fault ? "" : "Loading…") : this.rows.length === 0 ? quiet("No messages found.") : messageTable(this.rows), h("div", { class: "pager" }, button("Newer", newer, { disabled: this.cursors.length <= 1 }), h("span", { class: "quiet" }, `Page ${this.cursors.length}`), button("Older", older, {
-			disabled: this.next === null,
-			id: "older"
-		}), h("span", { class: "quiet" }, "Updates automatically.")));
+		}, fault) : null, rows === null ? quiet(fault ? "" : "Loading…") : rows.length === 0 ? quiet("No messages found.") : messageTable(rows), pager(this.page, next, "Updates automatically."));
 	}
 };
 // src/views/message.ts
 function message(route) {
-	const id = route.path[1];
-	let shown, fault = "", stop = () => {}, stopped = false;
+	const id = route.params.id;
+	const view = reactive({
+		shown: void 0,
+		fault: ""
+	});
+	let stop = () => {}, stopped = false;
 	let again;
-	const untick = everySecond();
 	async function load() {
 		clearTimeout(again);
 		again = void 0;
@@ -2638,16 +8938,15 @@ function message(route) {
 				audit: may("AUDIT")
 			});
 			if (stopped) return;
-			const first = shown === void 0;
-			[shown, fault] = [found, ""];
+			const first = view.shown === void 0;
+			[view.shown, view.fault] = [found, ""];
 			if (first && found) follow(found.cursor);
 		} catch (error) {
 			if (stopped) return;
-			fault = messageOf(error);
-			if (shown === void 0) again = setTimeout(load, 3e3);
+			view.fault = messageOf(error);
+			if (view.shown === void 0) again = setTimeout(load, 3e3);
 			if (!error.code) report(error);
 		}
-		refresh();
 	}
 	/** Reloads the message when it changes. Changes in quick succession cause one reload. */
 	function follow(after) {
@@ -2669,15 +8968,14 @@ function message(route) {
 		stop: () => {
 			stopped = true;
 			clearTimeout(again);
-			untick();
 			stop();
 		},
 		render: () => {
-			if (!shown) return h("section", { class: "card narrow" }, h("h2", null, "Message"), h("p", { class: "mono" }, id), h("p", {
+			if (!view.shown) return h("section", { class: "card narrow" }, h("h2", null, "Message"), h("p", { class: "mono" }, id), h("p", {
 				role: "status",
-				class: fault ? "error" : ""
-			}, fault || (shown === null ? "There is no message with this ID." : "Loading…")), shown === null ? quiet("It may be an idempotency key: ", h("a", { href: `#/messages?key=${encodeURIComponent(id)}` }, "search for it"), ".") : null);
-			return page(shown, () => void load());
+				class: view.fault ? "error" : ""
+			}, view.fault || (view.shown === null ? "There is no message with this ID." : "Loading…")), view.shown === null ? quiet("It may be an idempotency key: ", h("a", { href: `#/messages?key=${encodeURIComponent(id)}` }, "search for it"), ".") : null);
+			return page(view.shown, () => void load());
 		}
 	};
 }
@@ -2700,7 +8998,7 @@ function page(m, changed) {
 		["Queued", time(m.queuedAt)],
 		["Send at", m.sendAt && time(m.sendAt)],
 		["Expires", m.expiresAt && time(m.expiresAt)],
-		["Next attempt", m.retryAt && [time(m.retryAt), ` (in ${span(Math.max(0, Math.ceil((Date.parse(m.retryAt) - serverNow()) / 1e3)))})`]],
+		["Next attempt", m.retryAt && [time(m.retryAt), ` (in ${span(Math.max(0, Math.ceil((Date.parse(m.retryAt) - drawnAt$1()) / 1e3)))})`]],
 		["Sent", m.sentAt && time(m.sentAt)],
 		["Overdue since", m.overdueSince && [
 			chip("overdue", "warn"),
@@ -2897,7 +9195,7 @@ var attemptColumns = [
 ];
 function attempts(m) {
 	if (m.attemptLog.length === 0) return quiet("No calls yet.");
-	return table({ class: "attempts" }, "Calls to WhatsApp", attemptColumns, m.attemptLog.map((attempt) => {
+	return table$1({ class: "attempts" }, "Calls to WhatsApp", attemptColumns, m.attemptLog.map((attempt) => {
 		const [outcome, tone] = outcomes[attempt.outcome];
 		return h("tr", { key: attempt.call }, h("td", { class: "number" }, attempt.call), h("td", null, time(attempt.startedAt)), h("td", { class: "number" }, attempt.endedAt ? span((Date.parse(attempt.endedAt) - Date.parse(attempt.startedAt)) / 1e3) : "–"), h("td", null, chip(outcome, tone)), h("td", { class: "wrap" }, attempt.failure ? explain(attempt.failure) : ""), h("td", { class: "extra" }, attempt.settledBy ? words(attempt.settledBy) : ""));
 	}));
@@ -2905,6 +9203,12 @@ function attempts(m) {
 // src/views/dead_letters.ts
 var pageSize$2 = 50;
 var every = 3e3;
+var read$2 = (query) => ({
+	sender: query.get("sender") ?? "",
+	category: query.get("category") ?? "",
+	code: query.get("code") ?? "",
+	label: query.get("label") ?? ""
+});
 /** Converts the texts of the filters to a filter, or says which of them has no meaning. */
 function understand({ sender, category, code, label }) {
 	const [name, ...value] = label.split("=");
@@ -2930,86 +9234,87 @@ var describe = ({ senderId, category, code, label }) => [
 	label && `label ${label.name}=${label.value}`
 ].filter(Boolean).join(", ");
 function deadLetters(route) {
-	let sender = "", category = "", code = "", label = "";
-	let page = null, cursors = [null], fault = "";
-	let all = false;
-	const ticked = /* @__PURE__ */ new Set();
-	let stop = () => {};
+	const view = reactive({
+		asked: read$2(route.query),
+		at: pageOf(route.query),
+		page: null,
+		fault: "",
+		all: false,
+		ticked: /* @__PURE__ */ new Set()
+	});
 	let round = 0;
-	function read(query) {
-		[sender, category, code, label] = [
-			"sender",
-			"category",
-			"code",
-			"label"
-		].map((name) => query.get(name) ?? "");
-		[page, cursors, all] = [
-			null,
-			[null],
-			false
-		];
-		ticked.clear();
+	let stop = poll(every, load);
+	function moved(query) {
+		Object.assign(view, {
+			asked: read$2(query),
+			at: pageOf(query),
+			page: null,
+			all: false,
+			ticked: /* @__PURE__ */ new Set()
+		});
 		stop();
 		stop = poll(every, load);
 	}
 	async function load() {
 		const mine = ++round;
-		const { filter, invalid } = understand({
-			sender,
-			category,
-			code,
-			label
-		});
+		const { filter, invalid } = understand(view.asked);
 		if (invalid) {
-			[page, fault] = [null, invalid];
-			refresh();
+			Object.assign(view, {
+				page: null,
+				fault: invalid
+			});
 			return;
 		}
 		try {
 			const answer = await ask(DeadLetters, {
 				filter,
 				first: pageSize$2,
-				after: cursors.at(-1) ?? null
+				after: view.at.after
 			});
-			if (mine !== round) return;
-			page = answer.deadLetters;
-			fault = "";
-			refresh();
+			if (mine === round) Object.assign(view, {
+				page: answer.deadLetters,
+				fault: ""
+			});
 		} catch (error) {
-			if (mine === round) fault = messageOf(error);
+			if (mine === round) view.fault = messageOf(error);
 			throw error;
 		}
 	}
-	const turn = (to) => {
-		cursors = to;
-		load().catch(() => refresh());
-	};
+	const select = (all, ids = []) => void Object.assign(view, {
+		all,
+		ticked: new Set(ids)
+	});
 	const changed = () => {
-		ticked.clear();
-		all = false;
+		select(false);
 		load().catch(() => {});
 		pulse().catch(() => {});
 	};
-	read(route.query);
 	return {
 		title: "Dead letters",
 		stop: () => stop(),
-		moved: read,
+		moved,
 		render
 	};
 	function render() {
-		const { filter, invalid } = understand({
-			sender,
-			category,
-			code,
-			label
-		});
+		const { asked, page, fault } = view, { sender, code, label } = asked;
+		const { filter, invalid } = understand(asked);
 		const described = describe(filter);
 		return h("div", { class: "board" }, h("div", {
 			class: "filters wide",
 			role: "group",
 			"aria-label": "Filters"
-		}, choose("Sender", sender, senderChoices("all"), (value) => setQuery({ sender: value })), input("Code", code, "131000", "numeric", (value) => setQuery({ code: value })), input("Label", label, "name=value", "text", (value) => setQuery({ label: value })), described || invalid ? h("a", {
+		}, choose("Sender", sender, senderChoices("all"), (value) => setFilter({ sender: value })), h(textFilter, {
+			label: "Code",
+			value: code,
+			placeholder: "131000",
+			inputmode: "numeric",
+			onchange: (value) => setFilter({ code: value })
+		}), h(textFilter, {
+			label: "Label",
+			value: label,
+			placeholder: "name=value",
+			onchange: (value) => setFilter({ label: value })
+		}), described || invalid ? h("a", {
 			class: "clear",
 			href: "#/dead-letters"
 		}, "Clear all") : null), card(["Dead letters ", page ? h("span", {
@@ -3018,48 +9323,35 @@ function deadLetters(route) {
 		}, described ? `${count(page.totalCount)} with ${described}` : count(page.totalCount)) : null], {
 			id: "dead-letters",
 			class: "wide"
-		}, null, categories(), fault ? h("p", {
+		}, null, categories(page, asked.category), fault ? h("p", {
 			class: "error",
 			role: "alert"
 		}, fault) : null, invalid ? null : page === null ? quiet("Loading…") : page.edges.length === 0 ? empty(described) : [
 			selection(page, filter),
 			rows(page),
-			pager(page)
+			pager(view.at, page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null, plural(page.edges.length, "row"))
 		]));
-	}
-	function input(name, value, placeholder, mode, onchange) {
-		return h("label", {
-			class: "choose",
-			key: name
-		}, h("span", null, name), h("input", {
-			value,
-			placeholder,
-			inputmode: mode,
-			size: 12,
-			autocomplete: "off",
-			onchange: (event) => onchange(held(event))
-		}));
 	}
 	function empty(described) {
 		return h("div", { class: "nothing" }, described ? quiet(`No dead letters with ${described}.`) : [h("p", null, "No dead letters await a decision."), quiet("A message becomes a dead letter when its attempts are used up, or when a response was lost and the message must not be sent twice.")]);
 	}
-	function categories() {
+	function categories(page, category) {
 		const found = page?.byCategory ?? [];
 		if (found.length === 0 && !category) return null;
 		return h("div", {
 			class: "counts",
 			role: "group",
 			"aria-label": "By category"
-		}, category ? button("All categories", () => setQuery({ category: null }), { class: "plain small" }) : null, found.map(({ category: name, count: n }) => h("button", {
+		}, category ? button("All categories", () => setFilter({ category: null }), { class: "plain small" }) : null, found.map(({ category: name, count: n }) => h("button", {
 			type: "button",
 			key: name,
 			class: "count-link",
 			"aria-pressed": String(category === name),
-			onclick: () => setQuery({ category: category === name ? null : name })
+			onclick: () => setFilter({ category: category === name ? null : name })
 		}, words(name), h("strong", null, count(n)))));
 	}
 	function selection({ totalCount, edges }, filter) {
-		const chosen = all ? totalCount : ticked.size, described = describe(filter);
+		const { all, ticked } = view, chosen = all ? totalCount : ticked.size, described = describe(filter);
 		const input = all ? { filter } : { ids: [...ticked] };
 		const what = all ? described ? `All dead letters with ${described}.` : "All dead letters." : "The selected dead letters.";
 		const reason = forbidden(Requeue, "Requeueing") ?? forbidden(Discard, "Discarding");
@@ -3075,33 +9367,22 @@ function deadLetters(route) {
 				id: "discard"
 			}),
 			h("span", { role: "status" }, chosen === 0 ? "None selected." : all ? `All ${count(chosen)} that match the filter are selected.` : `${count(chosen)} selected.`),
-			all || totalCount <= shown.length && ticked.size === totalCount ? null : button(`Select all ${count(totalCount)}${described ? " that match the filter" : ""}`, () => {
-				all = true;
-				ticked.clear();
-				refresh();
-			}, {
+			all || totalCount <= shown.length && ticked.size === totalCount ? null : button(`Select all ${count(totalCount)}${described ? " that match the filter" : ""}`, () => select(true), {
 				class: "plain small",
 				id: "select-all"
 			}),
-			chosen > 0 ? button("Select none", () => {
-				all = false;
-				ticked.clear();
-				refresh();
-			}, { class: "plain small" }) : null
+			chosen > 0 ? button("Select none", () => select(false), { class: "plain small" }) : null
 		]);
 	}
 	function rows({ edges }) {
 		const ids = edges.map(({ node }) => node.message.id);
-		const some = !all && ids.some((id) => ticked.has(id)), every = all || ids.every((id) => ticked.has(id));
+		const { all, ticked } = view, some = !all && ids.some((id) => ticked.has(id)), every = all || ids.every((id) => ticked.has(id));
 		const allowed = !forbidden(Requeue);
 		const tick = (id, on) => {
-			if (all) {
-				all = false;
-				for (const other of ids) ticked.add(other);
-			}
-			if (on) ticked.add(id);
-			else ticked.delete(id);
-			refresh();
+			const next = new Set(all ? ids : ticked);
+			if (on) next.add(id);
+			else next.delete(id);
+			select(false, next);
 		};
 		return h("table", { class: "stack dead" }, h("caption", { class: "unseen" }, "Dead letters, newest first"), h("thead", null, h("tr", null, allowed ? h("th", {
 			scope: "col",
@@ -3111,12 +9392,7 @@ function deadLetters(route) {
 			"aria-label": "Select this page",
 			checked: every,
 			indeterminate: some && !every,
-			onchange: (event) => {
-				all = false;
-				for (const id of ids) if (event.target.checked) ticked.add(id);
-				else ticked.delete(id);
-				refresh();
-			}
+			onchange: (event) => select(false, event.target.checked ? [...ticked, ...ids] : [...ticked].filter((id) => !ids.includes(id)))
 		})) : null, [
 			"Message",
 			"To",
@@ -3142,9 +9418,6 @@ function deadLetters(route) {
 			title: message.id,
 			"aria-label": `Message ${message.id}`
 		}, shortId(message.id))), cell("To", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), cell("Sender", null, message.sender.id), h("td", { class: "wrap" }, h("p", null, chip(words(failure.category), "bad"), " ", failure.message, failure.code === null ? null : h("span", { class: "quiet" }, ` code ${failure.code}`)), h("p", { class: "quiet" }, failure.advice)), cell("Attempts", { class: "number" }, attempts), cell("Dead for", { class: "number" }, ago(at))))));
-	}
-	function pager(current) {
-		return h("div", { class: "pager" }, button("Newer", () => turn(cursors.slice(0, -1)), { disabled: cursors.length <= 1 }), h("span", { class: "quiet" }, `Page ${cursors.length} of ${Math.max(1, Math.ceil(current.totalCount / pageSize$2))}`), button("Older", () => turn([...cursors, current.pageInfo.endCursor]), { disabled: !current.pageInfo.hasNextPage }), h("span", { class: "quiet" }, plural(current.edges.length, "row")));
 	}
 }
 // src/views/alerts.ts
@@ -3182,37 +9455,37 @@ function written(kind, value) {
 	}
 }
 function alerts(_) {
-	let resolved = null, rules = null, after = null, more = false;
-	const untick = everySecond();
+	const view = reactive({
+		resolved: null,
+		rules: null,
+		after: null,
+		more: false
+	});
 	async function history(behind) {
 		const { alerts: { edges, pageInfo } } = await ask(Alerts, {
 			filter: { state: ["RESOLVED"] },
 			first: pageSize$1,
 			after: behind
 		});
-		resolved = [...behind && resolved ? resolved : [], ...edges.map(({ node }) => node)];
-		[more, after] = [pageInfo.hasNextPage, pageInfo.endCursor];
-		refresh();
+		view.resolved = [...behind && view.resolved ? view.resolved : [], ...edges.map(({ node }) => node)];
+		[view.more, view.after] = [pageInfo.hasNextPage, pageInfo.endCursor];
 	}
 	async function loadRules() {
-		rules = (await ask(AlertRules, {})).alertRules;
-		refresh();
+		view.rules = (await ask(AlertRules, {})).alertRules;
 	}
 	/** Shows the rule that a mutation returned, because the list may be slightly behind. */
 	function put(rule) {
-		const at = rules?.findIndex(({ id }) => id === rule.id) ?? -1;
-		rules = at < 0 ? [...rules ?? [], rule] : rules.with(at, rule);
-		refresh();
+		const at = view.rules?.findIndex(({ id }) => id === rule.id) ?? -1;
+		view.rules = at < 0 ? [...view.rules ?? [], rule] : view.rules.with(at, rule);
 	}
 	const unheard = onAlert(() => {
-		if ((resolved?.length ?? 0) <= pageSize$1) setTimeout(() => void history(null).catch(report), 500);
+		if ((view.resolved?.length ?? 0) <= pageSize$1) setTimeout(() => void history(null).catch(report), 500);
 	});
 	history(null).catch(report);
 	const stopRules = poll(3e4, loadRules);
 	return {
 		title: "Alerts",
 		stop: () => {
-			untick();
 			unheard();
 			stopRules();
 		},
@@ -3224,10 +9497,10 @@ function alerts(_) {
 			}, null, open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "No open alerts.")) : open.map(alertCard)), card("Rules", {
 				id: "rules",
 				class: "wide"
-			}, forbidden(SetRule) ? quiet(forbidden(SetRule, "Changing rules")) : button("Add rule…", () => editRule(null, put), { id: "add-rule" }), rules === null ? quiet("Loading…") : ruleTable(rules, put)), card("Resolved", {
+			}, forbidden(SetRule) ? quiet(forbidden(SetRule, "Changing rules")) : button("Add rule…", () => editRule(null, put), { id: "add-rule" }), view.rules === null ? quiet("Loading…") : ruleTable(view.rules, put)), card("Resolved", {
 				id: "resolved",
 				class: "wide"
-			}, null, resolved === null ? quiet("Loading…") : resolved.length === 0 ? quiet("No resolved alerts yet.") : resolvedTable(resolved), more ? h("div", { class: "pager" }, button("Older", () => void history(after).catch(report))) : null));
+			}, null, view.resolved === null ? quiet("Loading…") : view.resolved.length === 0 ? quiet("No resolved alerts yet.") : resolvedTable(view.resolved), view.more ? h("div", { class: "pager" }, button("Older", () => void history(view.after).catch(report))) : null));
 		}
 	};
 }
@@ -3258,11 +9531,7 @@ function acknowledge(alert) {
 				id: alert.id,
 				note: values.note ?? null
 			});
-			const known = state.alerts.get(alert.id);
-			if (known && acknowledgeAlert.state !== "RESOLVED") state.alerts.set(alert.id, {
-				...known,
-				alert: acknowledgeAlert
-			});
+			if (state.alerts.has(alert.id)) putAlert(acknowledgeAlert);
 			note("Alert acknowledged.");
 		}
 	});
@@ -3283,7 +9552,7 @@ var resolvedColumns = [
 		class: "extra"
 	}
 ];
-var resolvedTable = (resolved) => table({ class: "alerts-over" }, "Resolved alerts", resolvedColumns, resolved.map((alert) => h("tr", { key: alert.id }, h("td", null, statusChip(alert.severity)), h("td", { class: "wrap" }, alert.summary), h("td", { class: "extra" }, time(alert.raisedAt, "seconds")), h("td", { class: "number" }, alert.resolvedAt ? span(Math.floor((Date.parse(alert.resolvedAt) - Date.parse(alert.raisedAt)) / 1e3)) : "–"), h("td", { class: "extra wrap" }, alert.acknowledgedAt ? `by ${alert.acknowledgedBy?.name ?? alert.acknowledgedBy?.id ?? "someone"}${alert.note ? `: ${alert.note}` : ""}` : "no"))));
+var resolvedTable = (resolved) => table$1({ class: "alerts-over" }, "Resolved alerts", resolvedColumns, resolved.map((alert) => h("tr", { key: alert.id }, h("td", null, statusChip(alert.severity)), h("td", { class: "wrap" }, alert.summary), h("td", { class: "extra" }, time(alert.raisedAt, "seconds")), h("td", { class: "number" }, alert.resolvedAt ? span(Math.floor((Date.parse(alert.resolvedAt) - Date.parse(alert.raisedAt)) / 1e3)) : "–"), h("td", { class: "extra wrap" }, alert.acknowledgedAt ? `by ${alert.acknowledgedBy?.name ?? alert.acknowledgedBy?.id ?? "someone"}${alert.note ? `: ${alert.note}` : ""}` : "no"))));
 var ruleColumns = [
 	{ name: "Rule" },
 	{
@@ -3311,7 +9580,7 @@ var ruleColumns = [
 ];
 function ruleTable(rules, changed) {
 	const fixed = forbidden(SetRule) !== null;
-	return table({ class: "stack rules" }, "Alert rules", ruleColumns, rules.map((rule) => h("tr", {
+	return table$1({ class: "stack rules" }, "Alert rules", ruleColumns, rules.map((rule) => h("tr", {
 		key: rule.id,
 		id: `rule-${rule.id}`,
 		class: rule.enabled ? "" : "off"
@@ -3341,20 +9610,19 @@ var length = (iso) => {
 	return s ? span(s) : "–";
 };
 function editRule(rule, changed) {
-	let kind = rule?.kind ?? "ERROR_RATE";
+	const chosen = reactive({ kind: rule?.kind ?? "ERROR_RATE" });
 	const kinds = Object.keys(units).map((name) => [name, sentence(words(name))]);
 	openDialog({
 		title: rule ? `Rule: ${words(rule.kind)}` : "Add rule",
 		label: () => "Save",
 		body: () => {
-			const unit = units[kind];
+			const { kind } = chosen, unit = units[kind];
 			return [
 				rule ? null : field("Kind", h("select", {
 					name: "kind",
 					value: kind,
 					onchange: (event) => {
-						kind = held(event);
-						refresh();
+						chosen.kind = held(event);
 					}
 				}, options(kinds, kind))),
 				field("Sender", h("select", { name: "senderId" }, options(senderChoices("all together, and each one"), rule?.senderId ?? ""))),
@@ -3364,7 +9632,7 @@ function editRule(rule, changed) {
 					step: "any",
 					min: 0,
 					required: true,
-					value: rule ? String(unit === "share" ? Number((rule.threshold * 100).toFixed(6)) : rule.threshold) : ""
+					defaultValue: rule ? String(unit === "share" ? Number((rule.threshold * 100).toFixed(6)) : rule.threshold) : ""
 				})), kind === "DELIVERY_LATENCY" ? field("Statistic", h("select", { name: "statistic" }, options([
 					["AVERAGE", "average"],
 					["P50", "p50"],
@@ -3372,12 +9640,12 @@ function editRule(rule, changed) {
 				], rule?.statistic))) : null, field("Severity", h("select", { name: "severity" }, options([["WARNING", "warning"], ["CRITICAL", "critical"]], rule?.severity ?? "CRITICAL")))),
 				h("div", { class: "row" }, rule && !seconds(rule.window) ? null : field("Window", h("input", {
 					name: "window",
-					value: rule ? spanInput(seconds(rule.window) ?? 0) : "",
+					defaultValue: rule ? spanInput(seconds(rule.window) ?? 0) : "",
 					placeholder: "5 min",
 					autocomplete: "off"
 				}), "10 s to 3 h"), field("For", h("input", {
 					name: "for",
-					value: rule ? spanInput(seconds(rule.for) ?? 0) : "",
+					defaultValue: rule ? spanInput(seconds(rule.for) ?? 0) : "",
 					placeholder: "1 min",
 					autocomplete: "off"
 				}), "how long the condition must hold"), field("Volume", h("input", {
@@ -3385,12 +9653,12 @@ function editRule(rule, changed) {
 					type: "number",
 					min: 0,
 					step: 1,
-					value: rule ? String(rule.minimumVolume) : ""
+					defaultValue: rule ? String(rule.minimumVolume) : ""
 				}), "minimum number of messages"))
 			];
 		},
 		run: async (values) => {
-			const unit = units[kind];
+			const { kind } = chosen, unit = units[kind];
 			const input = {
 				...rule ? { id: rule.id } : {},
 				kind,
@@ -3414,10 +9682,10 @@ function editRule(rule, changed) {
 }
 // src/views/senders.ts
 function senders(route) {
-	const only = route.path[1];
+	const only = route.params.id;
 	return {
 		title: "Senders",
-		stop: everySecond(),
+		stop: () => {},
 		render: () => {
 			const shown = (state.senders ?? []).filter((sender) => !only || sender.id === only);
 			const reason = forbidden(RegisterSender, "Changing senders");
@@ -3464,7 +9732,7 @@ function senderCard(sender) {
 	}, h("p", null, sender.stateReason)) : null, paused ? h("div", {
 		class: "callout",
 		"data-tone": "warn"
-	}, h("p", null, `Paused: ${sender.pausedPriorities.map(laneName).join(", ")}.`)) : null, sender.throttledUntil && Date.parse(sender.throttledUntil) > serverNow() ? h("div", {
+	}, h("p", null, `Paused: ${sender.pausedPriorities.map(laneName).join(", ")}.`)) : null, sender.throttledUntil && Date.parse(sender.throttledUntil) > drawnAt$1() ? h("div", {
 		class: "callout",
 		"data-tone": "warn"
 	}, h("p", null, "Throttled by WhatsApp until ", time(sender.throttledUntil, "seconds"), ".")) : null, h("dl", { class: "figures" }, figureOf("Rate", `${count(sender.messagesPerSecond)}/s`), figureOf("Effective rate", `${figure(sender.effectiveRate)}/s`, sender.effectiveRate < sender.messagesPerSecond / 2 ? "warn" : null), figureOf("Queue", count(sender.queueDepth)), figureOf("Oldest due", span(floor(seconds(sender.oldestDueAge)))), figureOf("Drain/min", figure(sender.drainPerMinute)), figureOf("Empty in", emptyIn(sender), emptyIn(sender) === "never" ? "bad" : null), figureOf("Scheduled", count(sender.scheduled))), h("ul", {
@@ -3484,7 +9752,7 @@ function figureOf(name, value, tone = null) {
 	}, h("dt", null, name), h("dd", null, value));
 }
 function soon(at) {
-	const left = Math.ceil((Date.parse(at) - serverNow()) / 1e3);
+	const left = Math.ceil((Date.parse(at) - drawnAt$1()) / 1e3);
 	return left <= 0 ? "now" : [
 		`in ${span(left)} (`,
 		time(at, "seconds"),
@@ -3517,7 +9785,7 @@ function pause(sender) {
 				type: "checkbox",
 				name: `lane-${priority}`,
 				value: priority,
-				checked: true
+				defaultChecked: true
 			}), sentence(laneName(priority))))),
 			field("Reason", h("input", {
 				name: "reason",
@@ -3550,7 +9818,7 @@ function setRate(sender) {
 			max: 1e3,
 			step: 1,
 			required: true,
-			value: String(sender.messagesPerSecond)
+			defaultValue: String(sender.messagesPerSecond)
 		}), "The maximum in any second. WhatsApp initially allows 80."),
 		run: async (values) => {
 			putSender((await ask(SetRate, {
@@ -3565,7 +9833,7 @@ var tokenField = (required) => field("Access token", h("input", {
 	name: "accessToken",
 	type: "password",
 	autocomplete: "off",
-	spellcheck: "false",
+	spellcheck: false,
 	required
 }), "Stored encrypted and never shown again.");
 function setToken(sender) {
@@ -3591,17 +9859,17 @@ function edit(sender) {
 				name: "name",
 				required: true,
 				maxlength: 128,
-				value: sender.name,
+				defaultValue: sender.name,
 				autocomplete: "off"
 			})),
 			field("Number", h("input", {
 				name: "displayPhoneNumber",
-				value: sender.displayPhoneNumber ?? "",
+				defaultValue: sender.displayPhoneNumber ?? "",
 				autocomplete: "off"
 			}), "In a readable format."),
 			field("Business account", h("input", {
 				name: "businessAccountId",
-				value: sender.businessAccountId ?? "",
+				defaultValue: sender.businessAccountId ?? "",
 				inputmode: "numeric",
 				autocomplete: "off"
 			}), "Meta's WhatsApp Business Account ID.")
@@ -3626,7 +9894,7 @@ function register() {
 				maxlength: 64,
 				pattern: "[A-Za-z0-9_\\-]+",
 				autocomplete: "off",
-				spellcheck: "false"
+				spellcheck: false
 			}), "Letters, digits, -, and _. It cannot be changed."), field("Name", h("input", {
 				name: "name",
 				required: true,
@@ -3652,7 +9920,7 @@ function register() {
 				min: 1,
 				max: 1e3,
 				step: 1,
-				value: "80",
+				defaultValue: "80",
 				required: true
 			}))),
 			tokenField(false),
@@ -3672,28 +9940,38 @@ function register() {
 }
 // src/views/ledger.ts
 var pageSize = 50;
+var read$1 = (query) => Object.fromEntries([
+	"sender",
+	"at",
+	"type",
+	"stream",
+	"message"
+].map((name) => [name, query.get(name) ?? ""]));
 function ledger(route) {
-	let sender = "", at = "", type = "", stream = "", message = "";
-	let books = null, events = null, end = null, more = false, searching = false, fault = "", logFault = "";
+	const view = reactive({
+		asked: read$1(route.query),
+		books: null,
+		events: null,
+		end: null,
+		more: false,
+		searching: false,
+		fault: "",
+		logFault: ""
+	});
 	let stop = () => {};
-	function read(query) {
-		[sender, at, type, stream, message] = [
-			"sender",
-			"at",
-			"type",
-			"stream",
-			"message"
-		].map((name) => query.get(name) ?? "");
-		[books, events, end, more, fault, logFault] = [
-			null,
-			null,
-			null,
-			false,
-			"",
-			""
-		];
+	function begin(query) {
+		Object.assign(view, {
+			asked: read$1(query),
+			books: null,
+			events: null,
+			end: null,
+			more: false,
+			fault: "",
+			logFault: ""
+		});
 		stop();
 		if (forbidden(Ledger)) return;
+		const { at } = view.asked;
 		const asOf = at && !Number.isNaN(Date.parse(at)) ? new Date(at).toISOString() : null;
 		if (asOf) load(asOf);
 		else stop = poll(2e3, () => load(null));
@@ -3701,21 +9979,23 @@ function ledger(route) {
 	}
 	async function load(asOf) {
 		try {
-			books = (await ask(Ledger, {
-				senderId: figuresOf(sender),
+			const { ledger: books } = await ask(Ledger, {
+				senderId: figuresOf(view.asked.sender),
 				asOf
-			})).ledger;
+			});
 			if (!asOf) sawServerTime(books.asOf);
-			fault = "";
+			Object.assign(view, {
+				books,
+				fault: ""
+			});
 		} catch (error) {
-			fault = messageOf(error);
+			view.fault = messageOf(error);
 			if (!asOf) throw error;
 		}
-		refresh();
 	}
 	async function log(after) {
-		searching = true;
-		refresh();
+		view.searching = true;
+		const { sender, at, type, stream, message } = view.asked;
 		const filter = {
 			...type ? { types: type.split(/[\s,]+/) } : {},
 			...stream ? { streamPrefix: stream } : {},
@@ -3729,43 +10009,42 @@ function ledger(route) {
 				first: pageSize,
 				after
 			});
-			events = [...after && events ? events : [], ...edges.map(({ node }) => node)].slice(-1e3);
-			[more, end, logFault] = [
-				pageInfo.hasNextPage,
-				pageInfo.endCursor,
-				""
-			];
+			const events = [...after && view.events ? view.events : [], ...edges.map(({ node }) => node)].slice(-1e3);
+			Object.assign(view, {
+				events,
+				more: pageInfo.hasNextPage,
+				end: pageInfo.endCursor,
+				logFault: ""
+			});
 		} catch (error) {
-			logFault = messageOf(error);
+			view.logFault = messageOf(error);
 			report(error);
 		}
-		searching = false;
-		refresh();
+		view.searching = false;
 	}
-	read(route.query);
+	begin(route.query);
 	return {
 		title: "Ledger and log",
 		stop: () => stop(),
-		moved: read,
+		moved: begin,
 		render
 	};
 	function render() {
-		const reason = forbidden(Ledger);
+		const reason = forbidden(Ledger), { books, events, end, more, searching, fault, logFault } = view;
+		const { sender, at, type, stream, message } = view.asked;
 		if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Ledger and log"), quiet(reason));
 		return h("div", { class: "board" }, h("div", {
 			class: "filters wide",
 			role: "group",
 			"aria-label": "Filters"
-		}, choose("Sender", figuresOf(sender) ?? "", figureChoices("all"), (value) => setQuery({ sender: value })), h("label", {
-			class: "choose",
-			key: "at"
-		}, h("span", null, "As of"), h("input", {
+		}, choose("Sender", figuresOf(sender) ?? "", figureChoices("all"), (value) => setQuery({ sender: value })), h(textFilter, {
+			label: "As of",
 			type: "datetime-local",
 			step: 1,
 			value: at,
 			id: "as-of",
-			onchange: (event) => setQuery({ at: held(event) })
-		})), at ? button("Now", () => setQuery({ at: null }), { class: "plain small" }) : null), card(["Ledger ", balanced(books)], {
+			onchange: (value) => setQuery({ at: value })
+		}), at ? button("Now", () => setQuery({ at: null }), { class: "plain small" }) : null), card(["Ledger ", balanced(books)], {
 			id: "ledger",
 			class: "wide"
 		}, quiet(books ? ["Complete up to ", time(books.asOf, "seconds")] : ""), fault ? h("p", {
@@ -3774,7 +10053,22 @@ function ledger(route) {
 		}, fault) : null, ledgerFigures(books), quiet("Every accepted message is in exactly one column. ", state.behind === null ? "" : state.behind === 0 ? "The lists are up to date." : `The lists are ${span(state.behind)} behind the event log.`)), card("Log", {
 			id: "log",
 			class: "wide"
-		}, button("Reload", () => void log(null)), h("div", { class: "filters" }, input("Type", type, "Queued, Sent", (value) => setQuery({ type: value })), input("Stream begins with", stream, "sender-", (value) => setQuery({ stream: value })), input("Message", message, "ID", (value) => setQuery({ message: value })), type || stream || message ? h("a", {
+		}, button("Reload", () => void log(null)), h("div", { class: "filters" }, h(textFilter, {
+			label: "Type",
+			value: type,
+			placeholder: "Queued, Sent",
+			onchange: (value) => setQuery({ type: value })
+		}), h(textFilter, {
+			label: "Stream begins with",
+			value: stream,
+			placeholder: "sender-",
+			onchange: (value) => setQuery({ stream: value })
+		}), h(textFilter, {
+			label: "Message",
+			value: message,
+			placeholder: "ID",
+			onchange: (value) => setQuery({ message: value })
+		}), type || stream || message ? h("a", {
 			class: "clear",
 			href: "#/ledger"
 		}, "Clear all") : null), logFault ? h("p", {
@@ -3784,19 +10078,6 @@ function ledger(route) {
 			disabled: !more || searching,
 			id: "older-events"
 		}), quiet(events ? plural(events.length, "event") : ""))));
-	}
-	function input(name, value, placeholder, onchange) {
-		return h("label", {
-			class: "choose",
-			key: name
-		}, h("span", null, name), h("input", {
-			value,
-			placeholder,
-			size: 16,
-			autocomplete: "off",
-			spellcheck: "false",
-			onchange: (event) => onchange(held(event))
-		}));
 	}
 }
 function eventTable(events) {
@@ -3823,36 +10104,40 @@ var maxText = 4096;
 /** An input with an unknown outcome, and its key, so that pressing the button again sends nothing twice. */
 var pending = null;
 function queue(route) {
-	let kind = "text", busy = false, stopped = false, fault = "", accepted = [];
+	const view = reactive({
+		kind: "text",
+		busy: false,
+		fault: "",
+		accepted: []
+	});
+	let stopped = false;
 	const to = route.query.get("to") ?? "", chosen = route.query.get("sender") ?? "";
 	/** Queues an input. While Waypost is overloaded, it waits for the time that Waypost asks for and tries again. */
 	async function send(input) {
 		for (let tries = 1;; tries++) try {
 			const { queueMessage } = await ask(Queue, { input });
-			accepted = [{
+			view.accepted = [{
 				id: queueMessage.message.id,
 				replayed: queueMessage.replayed
-			}, ...accepted].slice(0, 10);
-			fault = "";
+			}, ...view.accepted].slice(0, 10);
+			view.fault = "";
 			return;
 		} catch (error) {
 			const wait = error instanceof Refused ? error.retryAfter : null;
 			if (!wait || tries === maxTries || stopped) throw error;
-			fault = `Waypost is overloaded. Trying again in ${wait} s.`;
-			refresh();
+			view.fault = `Waypost is overloaded. Trying again in ${wait} s.`;
 			await new Promise((resolve) => setTimeout(resolve, wait * 1e3));
 			if (stopped) throw error;
 		}
 	}
 	async function submit(event) {
 		event.preventDefault();
-		if (busy) return;
+		if (view.busy) return;
 		const form = event.currentTarget;
-		[busy, fault] = [true, ""];
+		[view.busy, view.fault] = [true, ""];
 		markField(form, null);
-		refresh();
 		try {
-			const input = read(values(form), kind);
+			const input = read(values(form), view.kind);
 			const content = JSON.stringify(input);
 			if (pending?.content !== content) pending = {
 				content,
@@ -3865,11 +10150,10 @@ function queue(route) {
 			pending = null;
 			form.elements.namedItem("body")?.select();
 		} catch (error) {
-			fault = error instanceof ServerAway ? "No response. Press Queue again: the message will not be sent twice." : messageOf(error);
+			view.fault = error instanceof ServerAway ? "No response. Press Queue again: the message will not be sent twice." : messageOf(error);
 			markField(form, error instanceof Refused ? inputOf(error.field) : error instanceof WrongField ? error.field : null);
 		}
-		busy = false;
-		refresh();
+		view.busy = false;
 	}
 	return {
 		title: "Queue a message",
@@ -3879,13 +10163,12 @@ function queue(route) {
 		render: () => {
 			const reason = forbidden(Queue);
 			if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Queue a message"), quiet(reason));
-			return h("div", { class: "board" }, card("Queue a message", { id: "queue-card" }, segments("Content", kind, [
+			return h("div", { class: "board" }, card("Queue a message", { id: "queue-card" }, segments("Content", view.kind, [
 				["text", "Text"],
 				["template", "Template"],
 				["other", "Other"]
 			], (id) => {
-				kind = id;
-				refresh();
+				view.kind = id;
 			}), h("form", {
 				id: "queue",
 				onsubmit: submit
@@ -3897,8 +10180,8 @@ function queue(route) {
 				autocomplete: "off",
 				placeholder: "+1 415 555 0101",
 				required: true,
-				value: to
-			}))), content(kind), h("div", { class: "row" }, field("Lane", h("select", { name: "priority" }, options([
+				defaultValue: to
+			}))), content(view.kind), h("div", { class: "row" }, field("Lane", h("select", { name: "priority" }, options([
 				["OTP", "OTP"],
 				["TRANSACTIONAL", "transactional"],
 				["BULK", "bulk"]
@@ -3924,21 +10207,21 @@ function queue(route) {
 				name: "idempotencyKey",
 				maxlength: 128,
 				autocomplete: "off",
-				spellcheck: "false"
+				spellcheck: false
 			}), "Repeating the same key and content returns the same message. Don't include personal data. If empty, a key is generated.")), h("p", {
 				class: "error",
 				role: "alert"
-			}, fault), h("div", { class: "actions" }, h("button", {
+			}, view.fault), h("div", { class: "actions" }, h("button", {
 				type: "submit",
-				disabled: busy || !state.senders
-			}, busy ? "Queueing…" : "Queue")))), card("Accepted", { id: "accepted" }, null, h("div", {
+				disabled: view.busy || !state.senders
+			}, view.busy ? "Queueing…" : "Queue")))), card("Accepted", { id: "accepted" }, null, h("div", {
 				id: "queue-note",
 				role: "status"
-			}, accepted.length === 0 ? null : h("ul", { class: "accepted" }, accepted.map(({ id, replayed }) => h("li", { key: `${id}${replayed}` }, replayed ? "Already queued: " : "Message queued: ", h("a", {
+			}, view.accepted.length === 0 ? null : h("ul", { class: "accepted" }, view.accepted.map(({ id, replayed }) => h("li", { key: `${id}${replayed}` }, replayed ? "Already queued: " : "Message queued: ", h("a", {
 				class: "mono",
 				href: `#/messages/${id}`,
 				title: id
-			}, shortId(id)), ".")))), accepted.length === 0 ? quiet("Queued messages are durably recorded. Follow them here.") : null));
+			}, shortId(id)), ".")))), view.accepted.length === 0 ? quiet("Queued messages are durably recorded. Follow them here.") : null));
 		}
 	};
 }
@@ -3956,13 +10239,13 @@ function content(kind) {
 			name: "name",
 			required: true,
 			autocomplete: "off",
-			spellcheck: "false",
+			spellcheck: false,
 			placeholder: "hello_world"
 		})), field("Language", h("input", {
 			name: "language",
 			required: true,
 			autocomplete: "off",
-			spellcheck: "false",
+			spellcheck: false,
 			placeholder: "en_US"
 		}))), field("Body variables", h("textarea", {
 			name: "variables",
@@ -3972,7 +10255,7 @@ function content(kind) {
 			name: "json",
 			rows: 6,
 			required: true,
-			spellcheck: "false",
+			spellcheck: false,
 			class: "mono",
 			placeholder: "{ \"image\": { \"link\": \"https://…\", \"caption\": \"…\" } }"
 		}), "A MessageContentInput: image, video, audio, document, sticker, location, contacts, reaction, or interactive.");
@@ -4195,12 +10478,15 @@ async function control(request = {}) {
 	return response;
 }
 function breakIt(_) {
-	let settings = null, said = "", bad = false;
+	const view = reactive({
+		settings: null,
+		said: "",
+		bad: false,
+		dragged: /* @__PURE__ */ new Map()
+	});
 	let changes = Promise.resolve();
-	const dragged = /* @__PURE__ */ new Map();
 	const load = async () => {
-		settings = await (await control()).json();
-		refresh();
+		view.settings = await (await control()).json();
 	};
 	function change(next, done) {
 		changes = changes.then(async () => {
@@ -4211,12 +10497,11 @@ function breakIt(_) {
 					body: JSON.stringify(next)
 				});
 				await load();
-				[said, bad] = [done, false];
+				[view.said, view.bad] = [done, false];
 			} catch (error) {
-				[said, bad] = [messageOf(error), true];
+				[view.said, view.bad] = [messageOf(error), true];
 			}
-			dragged.clear();
-			refresh();
+			view.dragged = /* @__PURE__ */ new Map();
 		});
 	}
 	return {
@@ -4226,8 +10511,8 @@ function breakIt(_) {
 	};
 	function render() {
 		if (!state.demo) return h("section", { class: "card narrow" }, h("h2", null, "Break it"), quiet("Only the demo (waypost demo) has a simulated WhatsApp that you can break."));
-		const hanging = listed("hang_numbers"), held = Object.keys(settings?.fail_numbers ?? {});
-		const broken = settings === null ? 0 : faults.filter((fault) => fault.broken(fault.from(settings[fault.setting] ?? 0))).length + Number(hanging.length > 0) + Number(held.length > 0);
+		const hanging = listed("hang_numbers"), held = Object.keys(view.settings?.fail_numbers ?? {});
+		const broken = view.settings === null ? 0 : faults.filter((fault) => fault.broken(fault.from(view.settings[fault.setting] ?? 0))).length + Number(hanging.length > 0) + Number(held.length > 0);
 		return h("div", { class: "board" }, card(["Break it ", chip(broken === 0 ? "nothing broken" : `${broken} ${broken === 1 ? "thing" : "things"} broken`, broken === 0 ? "good" : "bad", { id: "broken" })], {
 			id: "break",
 			class: "wide"
@@ -4241,18 +10526,18 @@ function breakIt(_) {
 		}, faults.map(slider), numbers("Hang a number", "its calls get no response", "hang", hanging, (ids) => change({ hang_numbers: ids }, "Changed.")), numbers("Expire a token", "code 190: Waypost holds the sender", "expire", held, (ids) => change({ fail_numbers: Object.fromEntries(ids.map((id) => [id, 190])) }, "Changed.")), h("p", {
 			id: "faults-note",
 			role: "status",
-			class: bad ? "error" : "quiet"
-		}, said))));
+			class: view.bad ? "error" : "quiet"
+		}, view.said))));
 	}
 	function listed(name) {
-		const value = settings?.[name];
+		const value = view.settings?.[name];
 		return Array.isArray(value) ? value.map(String) : [];
 	}
 	function slider(fault) {
 		const { id, name, note, setting, steps, text } = fault;
-		const value = fault.from(settings?.[setting] ?? 0);
+		const value = fault.from(view.settings?.[setting] ?? 0);
 		const nearest = steps.reduce((best, step, i) => Math.abs(step - value) < Math.abs(steps[best] - value) ? i : best, 0);
-		const at = dragged.get(id) ?? nearest, shown = dragged.has(id) ? steps[at] : value;
+		const at = view.dragged.get(id) ?? nearest, shown = view.dragged.has(id) ? steps[at] : value;
 		const index = (event) => Number(held(event));
 		return h("div", {
 			class: "fault",
@@ -4261,7 +10546,7 @@ function breakIt(_) {
 			id: `${id}-value`,
 			for: id,
 			"data-tone": fault.broken(shown) ? "bad" : null
-		}, settings ? text(shown) : "…")), h("input", {
+		}, view.settings ? text(shown) : "…")), h("input", {
 			id,
 			type: "range",
 			name: setting,
@@ -4270,10 +10555,9 @@ function breakIt(_) {
 			step: 1,
 			value: String(at),
 			"aria-valuetext": text(shown),
-			disabled: settings === null,
+			disabled: view.settings === null,
 			oninput: (event) => {
-				dragged.set(id, index(event));
-				refresh();
+				view.dragged = new Map(view.dragged).set(id, index(event));
 			},
 			onchange: (event) => change({
 				...fault.with,
@@ -4296,48 +10580,55 @@ function breakIt(_) {
 	}
 }
 // src/main.ts
-var views = {
-	"": overview,
-	messages,
-	"dead-letters": deadLetters,
-	alerts,
-	senders,
-	ledger,
-	queue,
-	break: breakIt
-};
-var view = null;
+var router = new UniversalRouterSync(Object.entries({
+	"/": overview,
+	"/messages": messages,
+	"/messages/:id": message,
+	"/dead-letters": deadLetters,
+	"/alerts": alerts,
+	"/senders{/:id}": senders,
+	"/ledger": ledger,
+	"/queue": queue,
+	"/break": breakIt
+}).map(([path, page]) => ({
+	path,
+	action: ({ params, query }) => () => page({
+		params,
+		query
+	})
+})), { errorHandler: (_, { pathname }) => () => nowhere(pathname) });
+var frame = reactive({
+	view: null,
+	menuOpen: false
+});
 var shownFor = "";
-var menuOpen = false;
+var views = 0;
+/** Shows the view of the address. If the view is already shown and keeps its state, only its query changes. */
 function follow() {
-	if (!state.viewer) {
-		view?.stop();
-		[view, shownFor] = [null, ""];
-		return;
-	}
-	const route = currentRoute();
-	const [name = "", id = ""] = route.path;
-	const place = JSON.stringify([state.viewer.keyId, ...route.path]);
-	if (place === shownFor && view?.moved) {
-		view.moved(route.query);
-		return;
-	}
-	const known = Object.hasOwn(views, name);
-	view?.stop();
-	view = name === "messages" && id ? message(route) : known ? views[name](route) : nowhere(name);
-	if (shownFor) {
-		scrollTo(0, 0);
-		document.getElementById("main")?.focus({ preventScroll: true });
-	}
-	shownFor = place;
-	menuOpen = false;
+	const { path, query } = address.value, { viewer } = state;
+	f(() => {
+		const place = viewer ? JSON.stringify([viewer.keyId, path]) : "";
+		if (place && place === shownFor && frame.view?.moved) return frame.view.moved(query);
+		frame.view?.stop();
+		views++;
+		frame.view = place ? router.resolve({
+			pathname: path,
+			query
+		})() : null;
+		frame.menuOpen = false;
+		if (shownFor && place) {
+			scrollTo(0, 0);
+			document.getElementById("main")?.focus({ preventScroll: true });
+		}
+		shownFor = place;
+	});
 }
-var nowhere = (name) => ({
+var nowhere = (path) => ({
 	title: "Not found",
 	stop: () => {},
-	render: () => h("section", { class: "card narrow" }, h("h2", null, `There is no page “${name}”`), h("a", { href: "#/" }, "Go to the overview"))
+	render: () => h("section", { class: "card narrow" }, h("h2", null, `There is no page “${path}”`), h("a", { href: "#/" }, "Go to the overview"))
 });
-function status() {
+function Status() {
 	const [text, tone] = state.away ? ["Server unavailable", "bad"] : !state.viewer ? [session.opening ? "Connecting…" : "No key", "wait"] : state.live === "live" ? ["Live", "good"] : state.live === "lost" ? ["Reconnecting…", "warn"] : ["Connecting…", "wait"];
 	return chip(text, tone, {
 		id: "connection",
@@ -4389,19 +10680,18 @@ function entries() {
 		}
 	].filter((entry) => entry !== false);
 }
-function menu() {
-	const [here = ""] = currentRoute().path;
+function Menu() {
+	const here = address.value.path.split("/")[1] ?? "";
 	return h("nav", {
 		id: "menu",
 		class: "menu",
 		"aria-label": "Views",
-		"data-open": String(menuOpen)
+		"data-open": String(frame.menuOpen)
 	}, h("ul", null, entries().map(({ name, text, count, tone, title }) => h("li", { key: name }, h("a", {
 		href: link(name ? [name] : []),
 		"aria-current": name === here ? "page" : null,
 		onclick: () => {
-			menuOpen = false;
-			refresh();
+			frame.menuOpen = false;
 		}
 	}, text, count ? h("span", {
 		class: "badge",
@@ -4409,7 +10699,7 @@ function menu() {
 		title: title ?? null
 	}, count) : null)))), h("div", { class: "menu-end" }, h("label", { class: "choose" }, h("span", null, "Theme"), h("select", {
 		id: "theme",
-		value: theme(),
+		value: theme.value,
 		onchange: (event) => setTheme(held(event))
 	}, [
 		"system",
@@ -4428,79 +10718,75 @@ function menu() {
 		onclick: () => signOut()
 	}, "Change key")));
 }
-function trouble() {
+function Trouble() {
 	const behind = state.behind ?? 0;
 	const text = state.away && state.viewer ? "The server does not respond. The data shown is from before. It updates automatically when the server is back." : state.trouble ?? (behind >= 5 ? `Lists and counts are ${span(behind)} behind the event log. A message's own page is current.` : "");
-	return h("div", {
-		key: "trouble",
-		role: "alert"
-	}, text ? h("p", {
+	return h("div", { role: "alert" }, text ? h("p", {
 		id: "trouble",
 		class: "trouble",
 		"data-tone": state.away || state.trouble ? "bad" : "warn"
 	}, text) : null);
 }
-function frame() {
-	const main = h("main", {
-		key: "main",
+function Current({ view }) {
+	return h("div", null, h("h1", { class: "unseen" }, view.title), view.render());
+}
+function Main() {
+	const { view } = frame;
+	return h("main", {
 		id: "main",
 		tabindex: -1,
 		class: state.away ? "away" : ""
-	}, view ? [h("h1", { class: "unseen" }, view.title), view.render()] : session.asksForKey ? [h("h1", { class: "unseen" }, "Waypost"), signInCard()] : h("p", { class: "quiet centred" }, session.fault || "Connecting…"));
-	return [
-		h("a", {
-			key: "skip",
-			class: "skip",
-			href: "#main",
-			onclick: (event) => {
-				event.preventDefault();
-				document.getElementById("main")?.focus();
-			}
-		}, "Skip to content"),
-		h("header", {
-			key: "bar",
-			class: "bar"
-		}, h("a", {
-			class: "brand",
-			href: "#/"
-		}, h("img", {
-			src: "icon.svg",
-			alt: "",
-			width: 24,
-			height: 24
-		}), "Waypost"), state.viewer ? searchBox() : null, status(), state.viewer ? h("button", {
-			type: "button",
-			class: "plain menu-button",
-			"aria-expanded": String(menuOpen),
-			"aria-controls": "menu",
-			onclick: () => {
-				menuOpen = !menuOpen;
-				refresh();
-			}
-		}, "Menu") : null),
-		h("div", {
-			key: "body",
-			class: state.viewer ? "body" : "body bare"
-		}, state.viewer ? menu() : null, h("div", { class: "content" }, trouble(), main)),
-		overlay()
-	];
+	}, view ? h(Current, {
+		key: views,
+		view
+	}) : session.asksForKey ? [h("h1", { class: "unseen" }, "Waypost"), signInCard()] : h("p", { class: "quiet centred" }, session.fault || "Connecting…"));
 }
-var root = document.getElementById("app");
-var drawn = h("div", null);
-onRefresh(() => {
-	if (state.viewer === null !== (view === null)) follow();
-	const next = h("div", null, frame());
-	patchChildren(root, drawn.children, next.children);
-	drawn = next;
+var skip = (event) => {
+	event.preventDefault();
+	document.getElementById("main")?.focus();
+};
+function Frame() {
+	const signedIn = state.viewer !== null;
+	return h("div", null, h("a", {
+		class: "skip",
+		href: "#main",
+		onclick: skip
+	}, "Skip to content"), h("header", { class: "bar" }, h("a", {
+		class: "brand",
+		href: "#/"
+	}, h("img", {
+		src: "icon.svg",
+		alt: "",
+		width: 24,
+		height: 24
+	}), "Waypost"), signedIn ? h(SearchBox, {}) : null, h(Status, {}), signedIn ? h("button", {
+		type: "button",
+		class: "plain menu-button",
+		"aria-expanded": String(frame.menuOpen),
+		"aria-controls": "menu",
+		onclick: () => {
+			frame.menuOpen = !frame.menuOpen;
+		}
+	}, "Menu") : null), h("div", { class: signedIn ? "body" : "body bare" }, signedIn ? h(Menu, {}) : null, h("div", { class: "content" }, h(Trouble, {}), h(Main, {}))), h(Overlay, {}));
+}
+var drawEvery = 100;
+var drawnAt = 0;
+n$1.debounceRendering = (draw) => {
+	const now = () => {
+		drawnAt = performance.now();
+		draw();
+	};
+	setTimeout(() => document.hidden ? now() : requestAnimationFrame(now), Math.max(0, drawnAt + drawEvery - performance.now()));
+};
+x(follow);
+x(() => {
 	const open = openAlerts().length;
-	document.title = `${open > 0 ? `(${open}) ` : ""}${view ? `${view.title} · ` : ""}Waypost`;
+	document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
 });
 onSignOut(signOut);
 onAnnounce((text) => note(text, text.startsWith("Alert")));
 addEventListener("hashchange", () => {
-	if (takeLink()) return void start();
-	follow();
-	refresh();
+	if (takeLink()) start();
 });
 addEventListener("online", () => connection.hurry());
 addEventListener("keydown", (event) => {
@@ -4508,15 +10794,12 @@ addEventListener("keydown", (event) => {
 	if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey && state.viewer) {
 		event.preventDefault();
 		focusSearch();
-	} else if (event.key === "Escape" && menuOpen) {
-		menuOpen = false;
-		refresh();
-	}
+	} else if (event.key === "Escape") frame.menuOpen = false;
 });
 addEventListener("pagehide", (event) => {
 	if (event.persisted) return;
 	end();
 	connection.close();
 });
-refresh();
+Q(h(Frame, {}), document.getElementById("app"));
 start();

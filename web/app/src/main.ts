@@ -1,17 +1,20 @@
 // The web UI: its frame, and the current view.
+import { options, render } from "preact";
+import { effect, untracked } from "@preact/signals";
+import UniversalRouter from "universal-router/sync";
 import "./style/base.css";
 import "./style/frame.css";
 import "./style/views.css";
-import { forbidden, badge, end, onAnnounce, onRefresh, onSignOut, openAlerts, refresh, state } from "./state.ts";
+import { forbidden, badge, end, onAnnounce, onSignOut, openAlerts, state } from "./state.ts";
 import { Ledger, Queue } from "./api/operations.ts";
 import { connection } from "./api/socket.ts";
 import { span } from "./lib/format.ts";
-import { currentRoute, link, type Route, type View } from "./route.ts";
+import { address, link, type Route, type View } from "./route.ts";
 import { session, signOut, start, takeLink } from "./session.ts";
-import { h, patchChildren, type Child, type VNode } from "./ui/dom.ts";
-import { overlay, note } from "./ui/overlay.ts";
+import { h, reactive, type VNode } from "./ui/h.ts";
+import { Overlay, note } from "./ui/overlay.ts";
 import { chip, held, type Tone } from "./ui/parts.ts";
-import { searchBox, focusSearch } from "./ui/search_box.ts";
+import { SearchBox, focusSearch } from "./ui/search_box.ts";
 import { setTheme, theme, type Theme } from "./ui/theme.ts";
 import { signInCard } from "./views/sign_in.ts";
 import { overview } from "./views/overview.ts";
@@ -24,49 +27,50 @@ import { ledger } from "./views/ledger.ts";
 import { queue } from "./views/queue.ts";
 import { breakIt } from "./views/break_it.ts";
 
-const views: Record<string, (route: Route) => View> = {
-  "": overview, messages, "dead-letters": deadLetters, alerts, senders, ledger, queue, break: breakIt,
-};
-
 // ───────────── current view ─────────────
 
-let view: View | null = null;
-let shownFor = "";
-let menuOpen = false;
+const pages: Record<string, (route: Route) => View> = {
+  "/": overview, "/messages": messages, "/messages/:id": message, "/dead-letters": deadLetters, "/alerts": alerts,
+  "/senders{/:id}": senders, "/ledger": ledger, "/queue": queue, "/break": breakIt,
+};
 
+const router = new UniversalRouter<() => View>(
+  Object.entries(pages).map(([path, page]) => ({
+    path, action: ({ params, query }) => () => page({ params: params as Record<string, string>, query: query as URLSearchParams }),
+  })),
+  { errorHandler: (_, { pathname }) => () => nowhere(pathname) });
+
+const frame = reactive({ view: null as View | null, menuOpen: false });
+let shownFor = "";
+let views = 0; // the key of the current one, so that none inherits the state of another one's elements
+
+/** Shows the view of the address. If the view is already shown and keeps its state, only its query changes. */
 function follow(): void {
-  if (!state.viewer) {
-    view?.stop();
-    [view, shownFor] = [null, ""];
-    return;
-  }
-  const route = currentRoute();
-  const [name = "", id = ""] = route.path;
-  const place = JSON.stringify([state.viewer.keyId, ...route.path]);
-  if (place === shownFor && view?.moved) {
-    view.moved(route.query);
-    return;
-  }
-  const known = Object.hasOwn(views, name);
-  view?.stop();
-  view = name === "messages" && id ? message(route) : known ? views[name]!(route) : nowhere(name);
-  if (shownFor) {
-    scrollTo(0, 0);
-    document.getElementById("main")?.focus({ preventScroll: true }); // a screen reader continues in the new view
-  }
-  shownFor = place;
-  menuOpen = false;
+  const { path, query } = address.value, { viewer } = state;
+  untracked(() => {
+    const place = viewer ? JSON.stringify([viewer.keyId, path]) : "";
+    if (place && place === shownFor && frame.view?.moved) return frame.view.moved(query);
+    frame.view?.stop();
+    views++;
+    frame.view = place ? router.resolve({ pathname: path, query })!() : null;
+    frame.menuOpen = false;
+    if (shownFor && place) {
+      scrollTo(0, 0);
+      document.getElementById("main")?.focus({ preventScroll: true }); // a screen reader continues in the new view
+    }
+    shownFor = place;
+  });
 }
 
-const nowhere = (name: string): View => ({
+const nowhere = (path: string): View => ({
   title: "Not found", stop: () => {},
-  render: () => h("section", { class: "card narrow" }, h("h2", null, `There is no page “${name}”`),
+  render: () => h("section", { class: "card narrow" }, h("h2", null, `There is no page “${path}”`),
     h("a", { href: "#/" }, "Go to the overview")),
 });
 
 // ───────────── the frame ─────────────
 
-function status(): VNode {
+function Status(): VNode {
   const [text, tone]: [string, Tone] = state.away ? ["Server unavailable", "bad"]
     : !state.viewer ? [session.opening ? "Connecting…" : "No key", "wait"]
     : state.live === "live" ? ["Live", "good"]
@@ -92,16 +96,16 @@ function entries(): Entry[] {
   return all.filter(entry => entry !== false);
 }
 
-function menu(): VNode {
-  const [here = ""] = currentRoute().path;
-  return h("nav", { id: "menu", class: "menu", "aria-label": "Views", "data-open": String(menuOpen) },
+function Menu(): VNode {
+  const here = address.value.path.split("/")[1] ?? "";
+  return h("nav", { id: "menu", class: "menu", "aria-label": "Views", "data-open": String(frame.menuOpen) },
     h("ul", null, entries().map(({ name, text, count, tone, title }) => h("li", { key: name },
       h("a", { href: link(name ? [name] : []), "aria-current": name === here ? "page" : null,
-        onclick: () => { menuOpen = false; refresh(); } },
+        onclick: () => { frame.menuOpen = false; } },
         text, count ? h("span", { class: "badge", "data-tone": tone ?? null, title: title ?? null }, count) : null)))),
     h("div", { class: "menu-end" },
       h("label", { class: "choose" }, h("span", null, "Theme"),
-        h("select", { id: "theme", value: theme(), onchange: (event: Event) => setTheme(held(event) as Theme) },
+        h("select", { id: "theme", value: theme.value, onchange: (event: Event) => setTheme(held(event) as Theme) },
           ["system", "light", "dark"].map(name => h("option", { key: name, value: name }, name)))),
       h("a", { href: "playground" }, "GraphiQL"),
       h("p", { class: "quiet", id: "who" }, "Key ", h("strong", null, state.viewer!.name),
@@ -110,70 +114,79 @@ function menu(): VNode {
       h("button", { type: "button", id: "forget", class: "plain small", onclick: () => signOut() }, "Change key")));
 }
 
-function trouble(): Child {
+function Trouble(): VNode {
   const behind = state.behind ?? 0;
   const text = state.away && state.viewer
     ? "The server does not respond. The data shown is from before. It updates automatically when the server is back."
     : state.trouble ?? (behind >= 5 ? `Lists and counts are ${span(behind)} behind the event log. A message's own page is current.` : "");
-  return h("div", { key: "trouble", role: "alert" }, text
+  return h("div", { role: "alert" }, text
     ? h("p", { id: "trouble", class: "trouble", "data-tone": state.away || state.trouble ? "bad" : "warn" }, text) : null);
 }
 
-function frame(): Child {
-  const main = h("main", { key: "main", id: "main", tabindex: -1, class: state.away ? "away" : "" },
-    view ? [h("h1", { class: "unseen" }, view.title), view.render()]
-      : session.asksForKey ? [h("h1", { class: "unseen" }, "Waypost"), signInCard()] : h("p", { class: "quiet centred" }, session.fault || "Connecting…"));
-  return [
-    h("a", {
-      key: "skip", class: "skip", href: "#main",
-      onclick: (event: Event) => {
-        event.preventDefault(); // the address determines the view
-        document.getElementById("main")?.focus();
-      },
-    }, "Skip to content"),
-    h("header", { key: "bar", class: "bar" },
+function Current({ view }: { view: View }): VNode {
+  return h("div", null, h("h1", { class: "unseen" }, view.title), view.render());
+}
+
+function Main(): VNode {
+  const { view } = frame;
+  return h("main", { id: "main", tabindex: -1, class: state.away ? "away" : "" },
+    view ? h(Current, { key: views, view })
+      : session.asksForKey ? [h("h1", { class: "unseen" }, "Waypost"), signInCard()]
+      : h("p", { class: "quiet centred" }, session.fault || "Connecting…"));
+}
+
+const skip = (event: Event): void => {
+  event.preventDefault(); // the address determines the view
+  document.getElementById("main")?.focus();
+};
+
+function Frame(): VNode {
+  const signedIn = state.viewer !== null;
+  return h("div", null,
+    h("a", { class: "skip", href: "#main", onclick: skip }, "Skip to content"),
+    h("header", { class: "bar" },
       h("a", { class: "brand", href: "#/" }, h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }), "Waypost"),
-      state.viewer ? searchBox() : null,
-      status(),
-      state.viewer ? h("button", {
-        type: "button", class: "plain menu-button", "aria-expanded": String(menuOpen), "aria-controls": "menu",
-        onclick: () => { menuOpen = !menuOpen; refresh(); },
+      signedIn ? h(SearchBox, {}) : null,
+      h(Status, {}),
+      signedIn ? h("button", {
+        type: "button", class: "plain menu-button", "aria-expanded": String(frame.menuOpen), "aria-controls": "menu",
+        onclick: () => { frame.menuOpen = !frame.menuOpen; },
       }, "Menu") : null),
-    h("div", { key: "body", class: state.viewer ? "body" : "body bare" }, state.viewer ? menu() : null,
-      h("div", { class: "content" }, trouble(), main)),
-    overlay(),
-  ];
+    h("div", { class: signedIn ? "body" : "body bare" }, signedIn ? h(Menu, {}) : null,
+      h("div", { class: "content" }, h(Trouble, {}), h(Main, {}))),
+    h(Overlay, {}));
 }
 
 // ───────────── start ─────────────
 
-const root = document.getElementById("app")!;
-let drawn: VNode = h("div", null);
+const drawEvery = 100; // ms; on a busy server, many changes are drawn at once
+let drawnAt = 0;
 
-onRefresh(() => {
-  if ((state.viewer === null) !== (view === null)) follow();
-  const next = h("div", null, frame());
-  patchChildren(root, drawn.children, next.children);
-  drawn = next;
+// Draws in the next frame, and at most ten times per second. A hidden tab has no frames.
+options.debounceRendering = draw => {
+  const now = (): void => {
+    drawnAt = performance.now();
+    draw();
+  };
+  setTimeout(() => (document.hidden ? now() : requestAnimationFrame(now)), Math.max(0, drawnAt + drawEvery - performance.now()));
+};
+
+effect(follow);
+effect(() => {
   const open = openAlerts().length;
-  document.title = `${open > 0 ? `(${open}) ` : ""}${view ? `${view.title} · ` : ""}Waypost`;
+  document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
 });
 onSignOut(signOut);
 onAnnounce(text => note(text, text.startsWith("Alert")));
-addEventListener("hashchange", () => {
-  if (takeLink()) return void start();
-  follow();
-  refresh();
-});
+addEventListener("hashchange", () => { if (takeLink()) void start(); });
 addEventListener("online", () => connection.hurry());
 addEventListener("keydown", event => {
   const typing = event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable], dialog");
   if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey && state.viewer) {
     event.preventDefault();
     focusSearch();
-  } else if (event.key === "Escape" && menuOpen) {
-    menuOpen = false;
-    refresh();
+  } else if (event.key === "Escape") {
+    frame.menuOpen = false;
   }
 });
 addEventListener("pagehide", event => {
@@ -182,5 +195,5 @@ addEventListener("pagehide", event => {
   connection.close();
 });
 
-refresh();
+render(h(Frame, {}), document.getElementById("app")!);
 void start();

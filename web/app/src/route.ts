@@ -1,25 +1,22 @@
-// The current view, as the part of the address after "#", so that links to it can be shared.
+// The current view, as the part of the address after "#", so that links to it can be shared and the web UI works below any path.
+import { signal } from "@preact/signals";
 
-export interface Route {
-  /** The parts of the path: [] for #/, ["messages", ID] for a message. */
-  path: readonly string[];
-  query: URLSearchParams;
-}
+/** The address of the current view, after "#": a path and a query. */
+export interface Address { path: string; query: URLSearchParams }
 
-export function currentRoute(): Route {
+/** A view with the parameters of its path. */
+export interface Route { params: Record<string, string>; query: URLSearchParams }
+
+function read(): Address {
   const hash = location.hash.replace(/^#/, "");
   const [path = "", query = ""] = hash.split("?", 2);
-  if (/^[0-9a-f-]{36}$/i.test(path)) return { path: ["messages", path], query: new URLSearchParams() }; // the form of older links to a message
-  return { path: path.split("/").filter(Boolean).map(decode), query: new URLSearchParams(query) };
+  if (/^[0-9a-f-]{36}$/i.test(path)) return { path: `/messages/${path}`, query: new URLSearchParams() }; // the form of older links to a message
+  return { path: path.startsWith("/") ? path : `/${path}`, query: new URLSearchParams(query) };
 }
 
-function decode(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
-}
+export const address = signal(read());
+
+for (const type of ["hashchange", "popstate"]) addEventListener(type, () => { address.value = read(); });
 
 export function link(path: readonly string[], query?: URLSearchParams): string {
   const search = query?.toString();
@@ -30,21 +27,29 @@ export function go(to: string): void {
   location.hash = to;
 }
 
-/** Changes the query of the current view, without a new entry in the browser's history. */
-export function setQuery(change: Record<string, string | null>): void {
-  const { path, query } = currentRoute();
+/** Goes to another address in place of the current one. */
+export function replace(to: string): void {
+  history.replaceState(null, "", to);
+  address.value = read();
+}
+
+/** Changes the query of the current view: in a new entry of the browser's history if it has a state, and in the current one otherwise. */
+export function setQuery(change: Record<string, string | null>, entry?: object): void {
+  const { path } = address.value, query = new URLSearchParams(address.value.query);
   for (const [name, value] of Object.entries(change)) {
     if (value === null || value === "") query.delete(name);
     else query.set(name, value);
   }
-  history.replaceState(null, "", link(path, query));
-  dispatchEvent(new HashChangeEvent("hashchange"));
+  const to = link(path.split("/").filter(Boolean).map(decodeURIComponent), query);
+  if (!entry) return replace(to);
+  history.pushState(entry, "", to);
+  address.value = read();
 }
 
 /** A view, shown while its route is current. A view with `moved` keeps its state when the query changes. */
 export interface View {
   title: string;
-  render: () => import("./ui/dom.ts").Child;
+  render: () => import("./ui/h.ts").Child;
   /** Called when the query has changed. Without it, the view is created again. */
   moved?: (query: URLSearchParams) => void;
   stop: () => void;

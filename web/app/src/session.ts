@@ -2,9 +2,11 @@
 import { ask, currentKey, Refused, ServerAway, useKey } from "./api/client.ts";
 import { Viewer } from "./api/operations.ts";
 import { connection } from "./api/socket.ts";
-import { begin, end, may, refresh, state, type Demo } from "./state.ts";
+import { replace } from "./route.ts";
+import { reactive } from "./ui/h.ts";
+import { begin, end, may, state, type Demo } from "./state.ts";
 
-export const session = { fault: "", opening: false, asksForKey: false, wantsLink: false };
+export const session = reactive({ fault: "", opening: false, asksForKey: false, wantsLink: false });
 
 let retry: ReturnType<typeof setTimeout> | undefined;
 
@@ -16,7 +18,6 @@ export function signOut(reason = ""): void {
   state.viewer = null;
   sessionStorage.removeItem("key");
   Object.assign(session, { fault: reason, opening: false, asksForKey: true });
-  refresh();
 }
 
 export function signIn(key: string): void {
@@ -34,7 +35,6 @@ export function useDemoKey(): void {
 async function open(): Promise<void> {
   clearTimeout(retry);
   Object.assign(session, { fault: "", opening: true });
-  refresh();
   const key = currentKey();
   try {
     const { viewer } = await ask(Viewer, {});
@@ -52,13 +52,11 @@ async function open(): Promise<void> {
     session.fault = `${error instanceof Error ? error.message : "The server does not respond."} Retrying automatically.`;
     retry = setTimeout(open, 2000);
   }
-  refresh();
 }
 
 export async function start(): Promise<void> {
   connection.onState = live => {
     state.live = live;
-    refresh();
   };
   connection.onUnauthenticated = signOut;
   takeLink();
@@ -76,7 +74,7 @@ export function takeLink(): boolean {
   const secret = /^#key=(.+)$/.exec(location.hash)?.[1];
   if (!secret) return false;
   localStorage.setItem(demoSecret, secret);
-  history.replaceState(null, "", "#/");
+  replace("#/");
   return true;
 }
 

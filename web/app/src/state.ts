@@ -1,11 +1,11 @@
-// The shared state: the key, the connection, the senders, the open alerts, and the counts in the menu. Views read it and
-// call refresh after a change.
+// The shared state: the key, the connection, the senders, the open alerts, and the counts in the menu. Views that read
+// it are drawn again when it changes.
+import { signal } from "@preact/signals";
 import { ask, Refused, sawServerTime, ServerAway } from "./api/client.ts";
-import {
-  AlertTransitions, Pulse, type AlertNow, type Operation, type Scope, type SenderNow, type ViewerData,
-} from "./api/operations.ts";
+import { AlertTransitions, Pulse, scopes, type AlertNow, type Scope, type SenderNow, type ViewerData } from "./api/operations.ts";
 import { connection, type LiveState } from "./api/socket.ts";
 import { count, seconds } from "./lib/format.ts";
+import { reactive } from "./ui/h.ts";
 
 /** The demo: the key that it returns for the secret of its link, and the address of its simulated WhatsApp. */
 export interface Demo { key: string; simulator: string; secret: string }
@@ -20,44 +20,17 @@ export interface State {
   senders: SenderNow[] | null;
   deadLetters: number | null;
   behind: number | null;
-  alerts: Map<string, { at: string; alert: AlertNow }>;
+  alerts: ReadonlyMap<string, AlertNow>;
 }
 
-export const state: State = {
+export const state = reactive<State>({
   viewer: null, demo: null, live: "connecting", away: false, trouble: null, senders: null, deadLetters: null, behind: null,
-    alerts: new Map(),
-};
+  alerts: new Map(),
+});
 
-// ───────────── drawing ─────────────
-
-let draw: () => void = () => {};
-let asked = false;
-let drawnAt = 0;
-const drawEvery = 100; // ms; on a busy server, many changes are drawn at once
-
-export function onRefresh(fn: () => void): void {
-  draw = fn;
-}
-
-/** Schedules a redraw: immediately if the last one is long enough ago, and at most ten times per second. */
-export function refresh(): void {
-  if (asked) return;
-  asked = true;
-  const wait = Math.max(0, drawnAt + drawEvery - performance.now());
-  const now = (): void => {
-    asked = false;
-    drawnAt = performance.now();
-    draw();
-  };
-  // A hidden tab has no animation frames, but its title still shows the number of alerts.
-  setTimeout(() => (document.hidden ? now() : requestAnimationFrame(now)), wait);
-}
-
-/** Redraws every second while the tab is visible, to update ages. Returns a function that stops it. */
-export function everySecond(): () => void {
-  const timer = setInterval(() => document.hidden || refresh(), 1000);
-  return () => clearInterval(timer);
-}
+/** Counts seconds while the tab is visible, to update ages. */
+export const tick = signal(0);
+setInterval(() => document.hidden || tick.value++, 1000);
 
 // ───────────── scopes ─────────────
 
@@ -65,8 +38,8 @@ export const may = (scope: Scope): boolean =>
   state.viewer !== null && (state.viewer.scopes.includes(scope) || state.viewer.scopes.includes("ADMIN"));
 
 /** Returns why the key does not allow an operation, or null if it does. what is the subject of the sentence. */
-export function forbidden(operation: Operation<never, never> | { scopes: readonly Scope[] }, what = "This"): string | null {
-  const missing = operation.scopes.filter(scope => !may(scope));
+export function forbidden(operation: unknown, what = "This"): string | null {
+  const missing = scopes.get(operation)!.filter(scope => !may(scope));
   return missing.length === 0 ? null : `${what} requires a key with the scope ${missing.join(" and ")}.`;
 }
 
@@ -113,7 +86,6 @@ export function report(error: unknown): void {
   if (error instanceof Refused && error.code === "UNAUTHENTICATED") return signOut("The key is no longer valid.");
   if (error instanceof ServerAway) state.away = true;
   else if (error instanceof Error && error.name !== "AbortError") [state.trouble, troubledAt] = [error.message, Date.now()];
-  refresh();
 }
 
 // ───────────── the pulse ─────────────
@@ -133,8 +105,7 @@ export function begin(): void {
 export function end(): void {
   for (const stop of ends) stop();
   ends = [];
-  Object.assign(state, { senders: null, deadLetters: null, behind: null, trouble: null, away: false });
-  state.alerts.clear();
+  Object.assign(state, { senders: null, deadLetters: null, behind: null, trouble: null, away: false, alerts: new Map() });
 }
 
 export async function pulse(): Promise<void> {
@@ -145,7 +116,6 @@ export async function pulse(): Promise<void> {
     senders, deadLetters: deadLetters.totalCount, behind: seconds(readModel.behind), away: false,
   });
   if (Date.now() - troubledAt > troubleFor) state.trouble = null;
-  refresh();
 }
 
 /** Replaces a sender in the list by the result of a mutation. */
@@ -153,7 +123,14 @@ export function putSender(sender: SenderNow): void {
   const senders = state.senders ?? [];
   const at = senders.findIndex(({ id }) => id === sender.id);
   state.senders = at < 0 ? [...senders, sender].sort((a, b) => (a.id < b.id ? -1 : 1)) : senders.with(at, sender);
-  refresh();
+}
+
+/** Replaces an alert in the list of open ones, or removes it. */
+export function putAlert(alert: AlertNow): void {
+  const alerts = new Map(state.alerts);
+  if (alert.state === "RESOLVED") alerts.delete(alert.id);
+  else alerts.set(alert.id, alert);
+  state.alerts = alerts;
 }
 
 const alertListeners = new Set<() => void>();
@@ -171,21 +148,19 @@ function follow(): () => void {
     stop = connection.subscribe(AlertTransitions, {}, {
       cursor: data => data.alerts.cursor,
       gone: () => {
-        state.alerts.clear();
+        state.alerts = new Map();
         startedAt = Date.now();
         start();
       },
       next: ({ alerts: { at, node } }) => {
         sawServerTime(at);
-        if (node.state === "RESOLVED") state.alerts.delete(node.id);
-        else state.alerts.set(node.id, { at, alert: node });
+        putAlert(node);
         // Alerts that were already open are only listed. New transitions are announced.
         if (Date.now() - startedAt > 2000 || node.state !== "RAISED") {
           if (node.state === "RAISED") announce(`Alert: ${node.summary}`);
           else if (node.state === "RESOLVED") announce(`Resolved: ${node.summary}`);
         }
         for (const listener of alertListeners) listener();
-        refresh();
       },
     });
   };
@@ -194,7 +169,7 @@ function follow(): () => void {
 }
 
 export const openAlerts = (): AlertNow[] =>
-  [...state.alerts.values()].map(({ alert }) => alert)
+  [...state.alerts.values()]
     .sort((a, b) => Number(b.severity === "CRITICAL") - Number(a.severity === "CRITICAL") || Date.parse(b.raisedAt) - Date.parse(a.raisedAt));
 
 export const senderName = (id: string): string => state.senders?.find(sender => sender.id === id)?.name ?? id;

@@ -375,7 +375,12 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 		for card, line := range map[string]string{"throughput": "delivered", "latency": "p95"} {
 			b.await(t, "a figure for "+line, fmt.Sprintf(`[...document.querySelectorAll("#%s .legend-item")].some(item =>
 				item.textContent.includes(%q) && parseFloat(item.querySelector("output").textContent) > 0)`, card, line))
-			b.await(t, "the line "+line, fmt.Sprintf(`/M.*L/.test(document.querySelector("#%s path.line.s-%s[d*=L]")?.getAttribute("d"))`, card, line))
+			b.await(t, "the line "+line, fmt.Sprintf(`(card => {
+				const canvas = card.querySelector("canvas"), color = getComputedStyle(card.querySelector(".swatch .s-%s")).stroke.match(/\d+/g).map(Number);
+				const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+				for (let i = 0; i < data.length; i += 4) if (color.every((part, j) => Math.abs(part - data[i + j]) < 8) && data[i + 3] > 200) return true;
+				return false;
+			})(document.getElementById(%q))`, line, card))
 			// The readout also follows the keys.
 			b.run(t, "read a step", chromedp.Focus("#"+card+" .drawing", chromedp.ByQuery), chromedp.KeyEvent(kb.ArrowLeft))
 			b.await(t, "which step is read", fmt.Sprintf(`/^\d\d:\d\d:\d\d – \d\d:\d\d:\d\d$/.test(document.querySelector("#%s .plot-time").textContent)`, card))

@@ -1,5 +1,8 @@
 // GraphQL over HTTP, and an estimate of the server's clock.
-import type { Operation } from "./operations.ts";
+import type { TypedDocumentString } from "./operations.ts";
+
+/** An operation, with the types of its variables and its result. */
+export type Operation<Data, Variables> = TypedDocumentString<Data, Variables>;
 
 const requestTimeout = 15_000;
 
@@ -47,7 +50,7 @@ export async function ask<Data,
     response = await fetch("graphql", {
       method: "POST",
       headers: { "content-type": "application/json", accept: "application/json", authorization: `Bearer ${key}` },
-      body: JSON.stringify({ query: operation.text, operationName: operation.name, variables }),
+      body: JSON.stringify({ query: String(operation), variables }),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
     sawServerTime(response.headers.get("date") ?? ""); // to the second; times in the results are more precise

@@ -1,9 +1,10 @@
 // The layer above the views: one dialog at a time, temporary notes, and the progress of bulk operations.
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { ask, messageOf, Refused, ServerAway } from "../api/client.ts";
 import { OperationProgress, type Progress } from "../api/operations.ts";
 import { count, shortId } from "../lib/format.ts";
-import { poll, refresh, state } from "../state.ts";
-import { h, type Child, type VNode } from "./dom.ts";
+import { poll, state } from "../state.ts";
+import { h, reactive, type Child, type VNode } from "./h.ts";
 import { button, markField, values } from "./parts.ts";
 
 // ───────────── dialog ─────────────
@@ -14,26 +15,25 @@ export interface Dialog {
   /** The label of the submit button. Null while it is disabled. */
   label: () => string | null;
   danger?: boolean;
+  /** The label of the button that closes the dialog without submitting it. Cancel if omitted. */
+  close?: string;
   /** Submits the values of the fields. The dialog closes on success and shows the error otherwise. */
   run: (values: Record<string, string>, form: HTMLFormElement) => Promise<void>;
 }
 
-let open: Dialog | null = null;
-let busy = false;
-let fault = "";
-let shown: HTMLDialogElement | null = null;
+const layer = reactive({
+  dialog: null as Dialog | null, busy: false, fault: "",
+  notes: [] as readonly Note[], operations: new Map() as ReadonlyMap<string, Running>,
+});
 let serial = 0;
 
 export function openDialog(dialog: Dialog): void {
-  [open, busy, fault] = [dialog, false, ""];
   serial++;
-  refresh();
+  Object.assign(layer, { dialog, busy: false, fault: "" });
 }
 
 export function closeDialog(): void {
-  shown?.close();
-  [open, shown] = [null, null];
-  refresh();
+  layer.dialog = null;
 }
 
 /** Returns the text to show for the error of an action. */
@@ -42,62 +42,51 @@ export function faultText(error: unknown): string {
   return messageOf(error);
 }
 
-function dialog(): VNode | null {
-  if (!open) return null;
-  const { title, body, label, danger, run } = open;
-  const text = label();
+function Shown({ dialog }: { dialog: Dialog }): VNode {
+  const { title, body, label, danger, run } = dialog, { busy, fault } = layer, text = label();
+  const node = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => {
+    const shown = node.current!, before = document.activeElement;
+    shown.showModal();
+    return () => { if (before instanceof HTMLElement && before.isConnected) before.focus(); };
+  }, []);
   const submit = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
-    if (busy) return;
-    const form = event.currentTarget as HTMLFormElement, mine = open;
-    [busy, fault] = [true, ""];
-    refresh();
+    if (layer.busy) return;
+    const form = event.currentTarget as HTMLFormElement;
+    Object.assign(layer, { busy: true, fault: "" });
     try {
       await run(values(form), form);
-      if (open === mine) closeDialog();
+      if (layer.dialog === dialog) closeDialog();
     } catch (error) {
-      fault = faultText(error);
+      layer.fault = faultText(error);
       markField(form, error instanceof Refused ? error.field : null);
     }
-    busy = false;
-    refresh();
+    layer.busy = false;
   };
-  return h("dialog", {
-    key: serial, class: "dialog", "aria-labelledby": "dialog-title",
-    ref: node => {
-      shown = node as HTMLDialogElement;
-      shown.showModal();
-    },
-    onclose: () => {
-      open = null;
-      refresh();
-    },
-  },
-  h("form", { onsubmit: submit },
-    h("h2", { id: "dialog-title" }, title),
-    h("div", { class: "dialog-body" }, body()),
-    h("p", { class: "error", role: "alert" }, fault),
-    h("div", { class: "actions" },
-      h("button", { type: "submit", class: danger ? "danger" : "", disabled: busy || text === null }, busy ? "Please wait…" : text ?? "…"),
-      button("Cancel", closeDialog))));
+  return h("dialog", { class: "dialog", "aria-labelledby": "dialog-title", ref: node as never, onclose: closeDialog },
+    h("form", { onsubmit: submit },
+      h("h2", { id: "dialog-title" }, title),
+      h("div", { class: "dialog-body" }, body()),
+      h("p", { class: "error", role: "alert" }, fault),
+      h("div", { class: "actions" },
+        h("button", { type: "submit", class: danger ? "danger" : "", disabled: busy || text === null }, busy ? "Please wait…" : text ?? "…"),
+        button(dialog.close ?? "Cancel", closeDialog))));
 }
 
 // ───────────── notes ─────────────
 
 interface Note { id: number; text: string; bad: boolean }
 
-let notes: Note[] = [];
 let lastNote = 0;
 const noteTime = 7000;
 
 export function note(text: string, bad = false): void {
   const id = ++lastNote;
-  notes = [...notes.slice(-2), { id, text, bad }];
+  layer.notes = [...layer.notes.slice(-2), { id, text, bad }];
   setTimeout(() => {
-    notes = notes.filter(other => other.id !== id);
-    refresh();
+    layer.notes = layer.notes.filter(other => other.id !== id);
   }, noteTime);
-  refresh();
 }
 
 /** Performs an action and shows a note with the outcome. */
@@ -112,33 +101,39 @@ export async function attempt(done: string, fn: () => Promise<unknown>): Promise
 
 // ───────────── bulk operations ─────────────
 
-interface Running { verb: string; progress: Progress; stop: () => void; ended: () => void }
-
-const operations = new Map<string, Running>();
+interface Running { verb: string; progress: Progress; stop: () => void }
 
 /** Shows an operation in every view until it is finished and the user has closed it. */
 export function watch(verb: string, progress: Progress, ended: () => void): void {
-  const running: Running = { verb, progress, ended, stop: () => {} };
-  operations.set(progress.id, running);
-  refresh();
-  if (progress.state !== "RUNNING") return ended();
-  running.stop = poll(400, async () => {
-    const { operation } = await ask(OperationProgress, { id: progress.id });
-    if (operation) running.progress = operation;
+  const { id } = progress;
+  const put = (next: Progress): void => { layer.operations = new Map(layer.operations).set(id, { verb, progress: next, stop }); };
+  let stop: () => void = () => {};
+  if (progress.state !== "RUNNING") {
+    put(progress);
+    return ended();
+  }
+  stop = poll(400, async () => {
+    const { operation } = await ask(OperationProgress, { id });
+    if (operation) put(operation);
     if (!operation || operation.state !== "RUNNING") {
-      running.stop();
+      stop();
       ended();
     }
-    refresh();
   });
+  put(progress);
 }
 
-const operationCards = (): VNode[] => [...operations].map(([id, { verb, progress, stop }]) => {
+function close(id: string): void {
+  layer.operations.get(id)?.stop();
+  layer.operations = new Map([...layer.operations].filter(([other]) => other !== id));
+}
+
+const operationCards = (): VNode[] => [...layer.operations].map(([id, { verb, progress }]) => {
   const { state: now, selected, done, refusedCount, refused } = progress;
   const over = now !== "RUNNING";
   return h("section", { key: id, class: "operation", "aria-label": verb },
     h("div", { class: "heading" }, h("strong", null, verb),
-      over ? button("Close", () => { stop(); operations.delete(id); refresh(); }, { class: "plain small" }) : null),
+      over ? button("Close", () => close(id), { class: "plain small" }) : null),
     h("progress", { max: Math.max(selected, 1), value: String(done + refusedCount), "aria-label": `${verb}: progress` }),
     h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${count(refusedCount)} rejected` : ""}`),
     refused.length > 0 ? h("details", null, h("summary", null, "Rejected messages"),
@@ -146,9 +141,10 @@ const operationCards = (): VNode[] => [...operations].map(([id, { verb, progress
         ` ${r.message}`)))) : null);
 });
 
-export const overlay = (): Child => [
-  dialog(),
-  h("div", { key: "operations", class: "operations" }, state.viewer ? operationCards() : null),
-  h("div", { key: "notes", class: "notes", role: "status" },
-    notes.map(({ id, text, bad }) => h("p", { key: id, class: "note", "data-tone": bad ? "bad" : "good" }, text))),
-];
+export function Overlay(): VNode {
+  return h("div", null,
+    layer.dialog ? h(Shown, { key: serial, dialog: layer.dialog }) : null,
+    h("div", { class: "operations" }, state.viewer ? operationCards() : null),
+    h("div", { class: "notes", role: "status" },
+      layer.notes.map(({ id, text, bad }) => h("p", { key: id, class: "note", "data-tone": bad ? "bad" : "good" }, text))));
+}

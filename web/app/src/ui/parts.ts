@@ -1,7 +1,10 @@
 // Building blocks of the views.
 import { serverNow } from "../api/client.ts";
+import { tick } from "../state.ts";
 import { age, clock, words } from "../lib/format.ts";
-import { h, type Child, type Props, type VNode } from "./dom.ts";
+import { useEffect } from "preact/hooks";
+import { useSignal } from "@preact/signals";
+import { h, type Child, type Props, type VNode } from "./h.ts";
 
 export type Tone = "good" | "move" | "wait" | "warn" | "bad";
 
@@ -48,8 +51,11 @@ export const cell = (label: string, props: Props | null, ...children: Child[]): 
 export const time = (at: string, digits?: "minutes" | "seconds" | "milliseconds"): VNode =>
   h("time", { datetime: at, title: at }, clock(at, serverNow(), digits));
 
+/** Returns the server's time. What is drawn with it is drawn again every second. */
+export const drawnAt = (): number => (tick.value, serverNow());
+
 export const ago = (at: string): VNode =>
-  h("time", { datetime: at, title: clock(at, serverNow()) }, age((serverNow() - Date.parse(at)) / 1000));
+  h("time", { datetime: at, title: clock(at, serverNow()) }, age((drawnAt() - Date.parse(at)) / 1000));
 
 export const facts = (entries: readonly (readonly [string, Child])[]): VNode =>
   h("dl", { class: "facts" }, entries.filter(([, value]) => value !== null && value !== undefined && value !== false)
@@ -68,13 +74,14 @@ const ids = new Map<string, string>();
 
 /** A control with a label and a hint that screen readers read with it. */
 export function field(label: string, control: VNode, hint?: Child): VNode {
-  const name = String(control.props.name ?? label);
+  const { children, ...props } = control.props as Props & { children?: Child };
+  const name = String(props.name ?? label);
   let id = ids.get(name);
   if (!id) ids.set(name, id = `field-${++fields}`);
   const described = hint ? { "aria-describedby": `${id}-hint` } : null;
   return h("div", { class: "field", key: name },
     h("label", { for: id }, label),
-    h(control.tag, { id, ...described, ...control.props }, ...control.children),
+    h(control.type as string, { id, ...described, ...props }, children),
     hint ? h("p", { class: "hint", id: `${id}-hint` }, hint) : null);
 }
 
@@ -87,6 +94,19 @@ export function choose(label: string, value: string, values: readonly (readonly 
   return h("label", { class: "choose", key: `choose-${label}` }, h("span", null, label),
     h("select", { ...props, value, onchange: (event: Event) => onchoose((event.target as HTMLSelectElement).value) },
       options(values, value)));
+}
+
+/** A filter of a list that is typed. It calls onchange when the text is complete. */
+export function textFilter({ label, value, placeholder, onchange, type = "text", ...rest }: {
+  label: string; value: string; placeholder?: string; onchange: (value: string) => void; type?: string; inputmode?: string; id?: string; step?: number;
+}): VNode {
+  const typed = useSignal(value);
+  useEffect(() => { typed.value = value; }, [value]); // another one applies, for example after the filters were cleared
+  return h("label", { class: "choose" }, h("span", null, label), h("input", {
+    ...rest, type, placeholder: placeholder ?? null, size: 14, autocomplete: "off", spellcheck: false, value: typed.value,
+    oninput: (event: Event) => { typed.value = (event.target as HTMLInputElement).value; },
+    onchange: (event: Event) => onchange(held(event)),
+  }));
 }
 
 /** Buttons of which one is selected. */

@@ -1,50 +1,44 @@
 // The search box for messages. It shows how it interprets the text, and Enter opens the results.
 import { describe, recognize, toQuery } from "../lib/recognize.ts";
 import { go, link } from "../route.ts";
-import { refresh } from "../state.ts";
-import { h, type VNode } from "./dom.ts";
+import { h, reactive, type VNode } from "./h.ts";
 
-let typed = "";
-let focused = false;
+const box = reactive({ typed: "", focused: false });
 
 export const focusSearch = (): void => {
-  const box = document.getElementById("search") as HTMLInputElement;
-  box.focus();
-  box.select();
+  const input = document.getElementById("search") as HTMLInputElement;
+  input.focus();
+  input.select();
 };
 
-export function searchBox(): VNode {
-  const { invalid, ...filters } = recognize(typed);
+export function SearchBox(): VNode {
+  const { invalid, ...filters } = recognize(box.typed);
   const found = describe(filters);
   return h("form", {
     class: "search", role: "search",
     onsubmit: (event: Event) => {
       event.preventDefault();
-      const box = document.getElementById("search") as HTMLInputElement;
-      const filters = recognize(box.value); // the current value, which may not be drawn yet
+      const filters = recognize(box.typed);
       if (filters.invalid || describe(filters).length === 0) return;
       go(filters.id ? link(["messages", filters.id]) : link(["messages"], toQuery(filters)));
-      typed = box.value = "";
-      refresh();
+      box.typed = "";
     },
   },
   h("label", { class: "unseen", for: "search" }, "Search messages"),
   h("input", {
-    id: "search", type: "search", name: "q", placeholder: "Message ID, number, key, wamid, label=value, status", autocomplete: "off",
-      spellcheck: "false",
+    id: "search", type: "search", name: "q", placeholder: "Message ID, number, key, wamid, label=value, status", autocomplete: "off", spellcheck: false, value: box.typed,
     "aria-describedby": "search-hint",
     oninput: (event: Event) => {
-      typed = (event.target as HTMLInputElement).value;
-      refresh();
+      box.typed = (event.target as HTMLInputElement).value;
     },
-    onfocus: () => { focused = true; refresh(); },
-    onblur: () => { focused = false; refresh(); },
+    onfocus: () => { box.focused = true; },
+    onblur: () => { box.focused = false; },
     onkeydown: (event: KeyboardEvent) => {
       if (event.key === "Escape") (event.target as HTMLElement).blur();
     },
   }),
   h("kbd", { "aria-hidden": "true" }, "/"),
-  h("p", { id: "search-hint", class: focused ? "search-hint" : "unseen", role: "status" },
+  h("p", { id: "search-hint", class: box.focused ? "search-hint" : "unseen", role: "status" },
     invalid ? h("strong", null, invalid) : found.length > 0 ? ["Press Enter to search for ", h("strong", null, found.join(", ")), "."]
       : "Combine terms: failed campaign=spring. Or name the fields: sender:demo code:131026 template:hello key:order-7."));
 }

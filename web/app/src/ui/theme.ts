@@ -1,13 +1,27 @@
 // The theme, light or dark: that of the system, or the chosen one, which this browser remembers.
+import { computed, signal } from "@preact/signals";
 
 export type Theme = "system" | "light" | "dark";
 
 const kept = "theme";
 
-export function theme(): Theme {
-  const value = read();
-  return value === "light" || value === "dark" ? value : "system";
+function read(): Theme {
+  try {
+    const value = localStorage.getItem(kept);
+    return value === "light" || value === "dark" ? value : "system";
+  } catch {
+    return "system"; // storage is not available
+  }
 }
+
+export const theme = signal(read());
+
+const darkness = matchMedia("(prefers-color-scheme: dark)");
+const systemIsDark = signal(darkness.matches);
+darkness.addEventListener("change", () => { systemIsDark.value = darkness.matches; });
+
+/** What the page looks like. */
+export const shade = computed(() => (theme.value === "system" ? systemIsDark.value ? "dark" : "light" : theme.value));
 
 export function setTheme(next: Theme): void {
   try {
@@ -17,14 +31,7 @@ export function setTheme(next: Theme): void {
     // If storage is not available, the choice lasts as long as the page.
   }
   apply(next);
-}
-
-function read(): string | null {
-  try {
-    return localStorage.getItem(kept);
-  } catch {
-    return null;
-  }
+  theme.value = next;
 }
 
 function apply(next: Theme): void {
@@ -32,4 +39,4 @@ function apply(next: Theme): void {
   else document.documentElement.dataset.theme = next;
 }
 
-apply(theme());
+apply(theme.value);

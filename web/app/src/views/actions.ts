@@ -3,8 +3,7 @@ import { ask } from "../api/client.ts";
 import { Cancel, CancelMany, Discard, Requeue, type DeadLetterSelection, type MessageFilter, type Progress, type RequeueData,
   type RequeueVariables } from "../api/operations.ts";
 import { count, plural } from "../lib/format.ts";
-import { refresh } from "../state.ts";
-import { h, type Child } from "../ui/dom.ts";
+import { h, reactive, type Child } from "../ui/h.ts";
 import { note, openDialog, watch } from "../ui/overlay.ts";
 import { field, quiet } from "../ui/parts.ts";
 
@@ -24,14 +23,14 @@ interface Bulk {
 
 /** Counts the selected messages with a dry run on the server, and asks for confirmation. */
 function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, run }: Bulk, what: string, ended: () => void): void {
-  let selected: number | null = null, fault = "";
-  dryRun().then(progress => { selected = progress.selected; }, (error: Error) => { fault = error.message; }).finally(refresh);
+  const dry = reactive({ selected: null as number | null, fault: "" });
+  dryRun().then(progress => { dry.selected = progress.selected; }, (error: Error) => { dry.fault = error.message; });
   openDialog({
     title, danger,
-    label: () => (selected === null || selected === 0 ? null : button(selected)),
+    label: () => (dry.selected ? button(dry.selected) : null),
     body: (): Child => [
-      h("p", { id: "dry-run" }, fault ? h("span", { class: "error" }, fault) : selected === null ? "Counting…" : selected === 0 ? none
-        : says(selected)),
+      h("p", { id: "dry-run" }, dry.fault ? h("span", { class: "error" }, dry.fault) : dry.selected === null ? "Counting…" : dry.selected === 0 ? none
+        : says(dry.selected)),
       quiet(what),
       reason ? field("Reason",
         h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off", placeholder: "Recorded in the history" })) : null,

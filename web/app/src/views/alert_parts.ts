@@ -1,6 +1,6 @@
 import type { AlertNow } from "../api/operations.ts";
 import { words } from "../lib/format.ts";
-import { h, type VNode } from "../ui/dom.ts";
+import { h, type VNode } from "../ui/h.ts";
 import { ago, chip, toneOf } from "../ui/parts.ts";
 
 /** An alert in one line, for lists that link to it. */

@@ -4,8 +4,8 @@ import { Acknowledge, AlertRules, Alerts, SetRule, type AlertKind, type AlertNow
   type Rule } from "../api/operations.ts";
 import { count, duration, figure, parseSpan, percent, seconds, sentence, span, spanInput, words } from "../lib/format.ts";
 import type { Route, View } from "../route.ts";
-import { everySecond, forbidden, onAlert, openAlerts, poll, refresh, report, senderChoices, state } from "../state.ts";
-import { h, type Child, type VNode } from "../ui/dom.ts";
+import { forbidden, onAlert, openAlerts, poll, report, putAlert, senderChoices, state } from "../state.ts";
+import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { note, openDialog } from "../ui/overlay.ts";
 import { ago, button, card, cell, chip, field, held, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
 
@@ -32,31 +32,29 @@ function written(kind: AlertKind, value: number): string {
 }
 
 export function alerts(_: Route): View {
-  let resolved: AlertNow[] | null = null, rules: Rule[] | null = null, after: string | null = null, more = false;
-  const untick = everySecond();
+  const view = reactive({
+    resolved: null as AlertNow[] | null, rules: null as Rule[] | null, after: null as string | null, more: false,
+  });
 
   async function history(behind: string | null): Promise<void> {
     const { alerts: { edges, pageInfo } } = await ask(Alerts, { filter: { state: ["RESOLVED"] }, first: pageSize, after: behind });
-    resolved = [...(behind && resolved ? resolved : []), ...edges.map(({ node }) => node)];
-    [more, after] = [pageInfo.hasNextPage, pageInfo.endCursor];
-    refresh();
+    view.resolved = [...(behind && view.resolved ? view.resolved : []), ...edges.map(({ node }) => node)];
+    [view.more, view.after] = [pageInfo.hasNextPage, pageInfo.endCursor];
   }
 
   async function loadRules(): Promise<void> {
-    rules = (await ask(AlertRules, {})).alertRules;
-    refresh();
+    view.rules = (await ask(AlertRules, {})).alertRules;
   }
 
   /** Shows the rule that a mutation returned, because the list may be slightly behind. */
   function put(rule: Rule): void {
-    const at = rules?.findIndex(({ id }) => id === rule.id) ?? -1;
-    rules = at < 0 ? [...(rules ?? []), rule] : rules!.with(at, rule);
-    refresh();
+    const at = view.rules?.findIndex(({ id }) => id === rule.id) ?? -1;
+    view.rules = at < 0 ? [...(view.rules ?? []), rule] : view.rules!.with(at, rule);
   }
 
   // Reload the resolved alerts after a transition, unless the user has loaded further pages.
   const unheard = onAlert(() => {
-    if ((resolved?.length ?? 0) <= pageSize) setTimeout(() => void history(null).catch(report), 500);
+    if ((view.resolved?.length ?? 0) <= pageSize) setTimeout(() => void history(null).catch(report), 500);
   });
   void history(null).catch(report);
   const stopRules = poll(30_000, loadRules);
@@ -64,7 +62,6 @@ export function alerts(_: Route): View {
   return {
     title: "Alerts",
     stop: () => {
-      untick();
       unheard();
       stopRules();
     },
@@ -75,10 +72,10 @@ export function alerts(_: Route): View {
           open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "No open alerts.")) : open.map(alertCard)),
         card("Rules", { id: "rules", class: "wide" }, forbidden(SetRule) ? quiet(forbidden(SetRule, "Changing rules"))
           : button("Add rule…", () => editRule(null, put), { id: "add-rule" }),
-          rules === null ? quiet("Loading…") : ruleTable(rules, put)),
+          view.rules === null ? quiet("Loading…") : ruleTable(view.rules, put)),
         card("Resolved", { id: "resolved", class: "wide" }, null,
-          resolved === null ? quiet("Loading…") : resolved.length === 0 ? quiet("No resolved alerts yet.") : resolvedTable(resolved),
-          more ? h("div", { class: "pager" }, button("Older", () => void history(after).catch(report))) : null));
+          view.resolved === null ? quiet("Loading…") : view.resolved.length === 0 ? quiet("No resolved alerts yet.") : resolvedTable(view.resolved),
+          view.more ? h("div", { class: "pager" }, button("Older", () => void history(view.after).catch(report))) : null));
     },
   };
 }
@@ -111,8 +108,7 @@ function acknowledge(alert: AlertNow): void {
     ],
     run: async values => {
       const { acknowledgeAlert } = await ask(Acknowledge, { id: alert.id, note: values.note ?? null });
-      const known = state.alerts.get(alert.id);
-      if (known && acknowledgeAlert.state !== "RESOLVED") state.alerts.set(alert.id, { ...known, alert: acknowledgeAlert });
+      if (state.alerts.has(alert.id)) putAlert(acknowledgeAlert);
       note("Alert acknowledged.");
     },
   });
@@ -173,20 +169,20 @@ const length = (iso: string): string => {
 };
 
 function editRule(rule: Rule | null, changed: (rule: Rule) => void): void {
-  let kind: AlertKind = rule?.kind ?? "ERROR_RATE";
+  const chosen = reactive({ kind: (rule?.kind ?? "ERROR_RATE") as AlertKind });
   const kinds = (Object.keys(units) as AlertKind[]).map(name => [name, sentence(words(name))] as const);
   openDialog({
     title: rule ? `Rule: ${words(rule.kind)}` : "Add rule", label: () => "Save",
     body: (): Child => {
-      const unit = units[kind];
+      const { kind } = chosen, unit = units[kind];
       return [
         rule ? null : field("Kind",
-          h("select", { name: "kind", value: kind, onchange: (event: Event) => { kind = held(event) as AlertKind; refresh(); } },
+          h("select", { name: "kind", value: kind, onchange: (event: Event) => { chosen.kind = held(event) as AlertKind; } },
           options(kinds, kind))),
         field("Sender", h("select", { name: "senderId" }, options(senderChoices("all together, and each one"), rule?.senderId ?? ""))),
         h("div", { class: "row" },
           unit === "none" ? null : field(`Threshold, ${unitNames[unit]}`, h("input", {
-            name: "threshold", type: "number", step: "any", min: 0, required: true, value: rule
+            name: "threshold", type: "number", step: "any", min: 0, required: true, defaultValue: rule
               ? String(unit === "share" ? Number((rule.threshold * 100).toFixed(6)) : rule.threshold) : "",
           })),
           kind === "DELIVERY_LATENCY"
@@ -197,18 +193,18 @@ function editRule(rule: Rule | null, changed: (rule: Rule) => void): void {
         h("div", { class: "row" },
           rule && !seconds(rule.window) ? null
             : field("Window", h("input",
-            { name: "window", value: rule ? spanInput(seconds(rule.window) ?? 0) : "", placeholder: "5 min", autocomplete: "off" }),
+            { name: "window", defaultValue: rule ? spanInput(seconds(rule.window) ?? 0) : "", placeholder: "5 min", autocomplete: "off" }),
             "10 s to 3 h"),
           field("For", h("input",
-            { name: "for", value: rule ? spanInput(seconds(rule.for) ?? 0) : "", placeholder: "1 min", autocomplete: "off" }),
+            { name: "for", defaultValue: rule ? spanInput(seconds(rule.for) ?? 0) : "", placeholder: "1 min", autocomplete: "off" }),
             "how long the condition must hold"),
           field("Volume", h("input",
-            { name: "minimumVolume", type: "number", min: 0, step: 1, value: rule ? String(rule.minimumVolume) : "" }),
+            { name: "minimumVolume", type: "number", min: 0, step: 1, defaultValue: rule ? String(rule.minimumVolume) : "" }),
             "minimum number of messages")),
       ];
     },
     run: async values => {
-      const unit = units[kind];
+      const { kind } = chosen, unit = units[kind];
       const input: AlertRuleInput = { ...(rule ? { id: rule.id } : {}), kind, senderId: values.senderId ?? null,
         severity: values.severity as AlertRuleInput["severity"] ?? null };
       if (values.threshold !== undefined && unit !== "none") input.threshold = Number(values.threshold) / (unit === "share" ? 100 : 1);

@@ -2,8 +2,8 @@
 import { messageOf } from "../api/client.ts";
 import { span } from "../lib/format.ts";
 import type { Route, View } from "../route.ts";
-import { poll, refresh, state } from "../state.ts";
-import { h, type VNode } from "../ui/dom.ts";
+import { poll, state } from "../state.ts";
+import { h, reactive, type VNode } from "../ui/h.ts";
 import { button, card, chip, held, quiet } from "../ui/parts.ts";
 
 type Settings = Record<string, unknown>;
@@ -68,13 +68,13 @@ async function control(request: RequestInit = {}): Promise<Response> {
 }
 
 export function breakIt(_: Route): View {
-  let settings: Settings | null = null, said = "", bad = false;
+  const view = reactive({
+    settings: null as Settings | null, said: "", bad: false, dragged: new Map() as ReadonlyMap<string, number>,
+  });
   let changes: Promise<void> = Promise.resolve(); // one after the other, so that the last one wins
-  const dragged = new Map<string, number>();
 
   const load = async (): Promise<void> => {
-    settings = await (await control()).json() as Settings;
-    refresh();
+    view.settings = await (await control()).json() as Settings;
   };
 
   function change(next: Settings, done: string): void {
@@ -82,12 +82,11 @@ export function breakIt(_: Route): View {
       try {
         await control({ method: "PUT", headers: { "content-type": "application/json" }, body: JSON.stringify(next) });
         await load();
-        [said, bad] = [done, false];
+        [view.said, view.bad] = [done, false];
       } catch (error) {
-        [said, bad] = [messageOf(error), true];
+        [view.said, view.bad] = [messageOf(error), true];
       }
-      dragged.clear();
-      refresh();
+      view.dragged = new Map();
     });
   }
 
@@ -97,9 +96,9 @@ export function breakIt(_: Route): View {
   function render(): VNode {
     if (!state.demo) return h("section", { class: "card narrow" }, h("h2", null, "Break it"),
       quiet("Only the demo (waypost demo) has a simulated WhatsApp that you can break."));
-    const hanging = listed("hang_numbers"), held = Object.keys((settings?.fail_numbers ?? {}) as Record<string, number>);
-    const broken = settings === null ? 0
-      : faults.filter(fault => fault.broken(fault.from(settings![fault.setting] ?? 0))).length + Number(hanging.length > 0) + Number(held.length > 0);
+    const hanging = listed("hang_numbers"), held = Object.keys((view.settings?.fail_numbers ?? {}) as Record<string, number>);
+    const broken = view.settings === null ? 0
+      : faults.filter(fault => fault.broken(fault.from(view.settings![fault.setting] ?? 0))).length + Number(hanging.length > 0) + Number(held.length > 0);
     return h("div", { class: "board" },
       card(["Break it ", chip(broken === 0 ? "nothing broken" : `${broken} ${broken === 1 ? "thing" : "things"} broken`, broken === 0
         ? "good" : "bad", { id: "broken" })],
@@ -112,27 +111,27 @@ export function breakIt(_: Route): View {
           numbers("Hang a number", "its calls get no response", "hang", hanging, ids => change({ hang_numbers: ids }, "Changed.")),
           numbers("Expire a token", "code 190: Waypost holds the sender", "expire", held,
             ids => change({ fail_numbers: Object.fromEntries(ids.map(id => [id, 190])) }, "Changed.")),
-          h("p", { id: "faults-note", role: "status", class: bad ? "error" : "quiet" }, said))));
+          h("p", { id: "faults-note", role: "status", class: view.bad ? "error" : "quiet" }, view.said))));
   }
 
   function listed(name: string): string[] {
-    const value = settings?.[name];
+    const value = view.settings?.[name];
     return Array.isArray(value) ? value.map(String) : [];
   }
 
   function slider(fault: Fault): VNode {
     const { id, name, note, setting, steps, text } = fault;
-    const value = fault.from(settings?.[setting] ?? 0);
+    const value = fault.from(view.settings?.[setting] ?? 0);
     const nearest = steps.reduce((best, step, i) => (Math.abs(step - value) < Math.abs(steps[best]! - value) ? i : best), 0);
-    const at = dragged.get(id) ?? nearest, shown = dragged.has(id) ? steps[at]! : value;
+    const at = view.dragged.get(id) ?? nearest, shown = view.dragged.has(id) ? steps[at]! : value;
     const index = (event: Event): number => Number(held(event));
     return h("div", { class: "fault", key: id },
       h("label", { for: id }, h("span", null, name, h("span", { class: "quiet" }, ` ${note}`)),
-        h("output", { id: `${id}-value`, for: id, "data-tone": fault.broken(shown) ? "bad" : null }, settings ? text(shown) : "…")),
+        h("output", { id: `${id}-value`, for: id, "data-tone": fault.broken(shown) ? "bad" : null }, view.settings ? text(shown) : "…")),
       h("input", {
         id, type: "range", name: setting, min: 0, max: steps.length - 1, step: 1, value: String(at), "aria-valuetext": text(shown),
-          disabled: settings === null,
-        oninput: (event: Event) => { dragged.set(id, index(event)); refresh(); },
+          disabled: view.settings === null,
+        oninput: (event: Event) => { view.dragged = new Map(view.dragged).set(id, index(event)); },
         onchange: (event: Event) => change({ ...fault.with, [setting]: fault.to(steps[index(event)]!) },
           `${name}: ${text(steps[index(event)]!)}.`),
       }));

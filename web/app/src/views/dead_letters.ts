@@ -2,10 +2,11 @@
 import { ask, messageOf } from "../api/client.ts";
 import { DeadLetters, Discard, Requeue, type DeadLetterFilter, type DeadLettersData } from "../api/operations.ts";
 import { count, plural, shortId, words } from "../lib/format.ts";
-import { link, setQuery, type Route, type View } from "../route.ts";
-import { forbidden, poll, pulse, refresh, senderChoices } from "../state.ts";
-import { h, type Child, type VNode } from "../ui/dom.ts";
-import { ago, button, card, cell, chip, choose, held, quiet } from "../ui/parts.ts";
+import { link, type Route, type View } from "../route.ts";
+import { forbidden, poll, pulse, senderChoices } from "../state.ts";
+import { h, reactive, type Child, type VNode } from "../ui/h.ts";
+import { pageOf, pager, setFilter } from "../ui/pager.ts";
+import { ago, button, card, cell, chip, choose, quiet, textFilter } from "../ui/parts.ts";
 import { discardDeadLetters, requeueDeadLetters } from "./actions.ts";
 
 type Page = DeadLettersData["deadLetters"];
@@ -13,8 +14,13 @@ type Page = DeadLettersData["deadLetters"];
 const pageSize = 50;
 const every = 3000;
 
+interface Asked { sender: string; category: string; code: string; label: string }
+
+const read = (query: URLSearchParams): Asked =>
+  ({ sender: query.get("sender") ?? "", category: query.get("category") ?? "", code: query.get("code") ?? "", label: query.get("label") ?? "" });
+
 /** Converts the texts of the filters to a filter, or says which of them has no meaning. */
-function understand({ sender, category, code, label }: Record<"sender" | "category" | "code" | "label", string>):
+function understand({ sender, category, code, label }: Asked):
 { filter: DeadLetterFilter; invalid: string } {
   const [name, ...value] = label.split("=");
   const filter: DeadLetterFilter = {
@@ -32,80 +38,64 @@ const describe = ({ senderId, category, code, label }: DeadLetterFilter): string
   label && `label ${label.name}=${label.value}`].filter(Boolean).join(", ");
 
 export function deadLetters(route: Route): View {
-  let sender = "", category = "", code = "", label = "";
-  let page: Page | null = null, cursors: (string | null)[] = [null], fault = "";
-  let all = false; // all that match the filter are selected, not only the checked ones
-  const ticked = new Set<string>();
-  let stop: () => void = () => {};
+  const view = reactive({
+    asked: read(route.query), at: pageOf(route.query), page: null as Page | null, fault: "",
+    all: false, // all that match the filter are selected, not only the checked ones
+    ticked: new Set() as ReadonlySet<string>,
+  });
   let round = 0;
+  let stop = poll(every, load);
 
-  function read(query: URLSearchParams): void {
-    [sender, category, code, label] = ["sender", "category", "code", "label"].map(name => query.get(name) ?? "") as [string, string, string,
-      string];
-    [page, cursors, all] = [null, [null], false];
-    ticked.clear();
+  function moved(query: URLSearchParams): void {
+    Object.assign(view, { asked: read(query), at: pageOf(query), page: null, all: false, ticked: new Set() });
     stop();
     stop = poll(every, load);
   }
 
   async function load(): Promise<void> {
     const mine = ++round;
-    const { filter, invalid } = understand({ sender, category, code, label });
+    const { filter, invalid } = understand(view.asked);
     if (invalid) { // it selects nothing, rather than everything
-      [page, fault] = [null, invalid];
-      refresh();
+      Object.assign(view, { page: null, fault: invalid });
       return;
     }
     try {
-      const answer = await ask(DeadLetters, { filter, first: pageSize, after: cursors.at(-1) ?? null });
-      if (mine !== round) return;
-      page = answer.deadLetters;
-      fault = "";
-      refresh();
+      const answer = await ask(DeadLetters, { filter, first: pageSize, after: view.at.after });
+      if (mine === round) Object.assign(view, { page: answer.deadLetters, fault: "" });
     } catch (error) {
-      if (mine === round) fault = messageOf(error);
+      if (mine === round) view.fault = messageOf(error);
       throw error;
     }
   }
 
-  const turn = (to: (string | null)[]): void => {
-    cursors = to;
-    void load().catch(() => refresh());
-  };
+  const select = (all: boolean, ids: Iterable<string> = []): void => void Object.assign(view, { all, ticked: new Set(ids) });
 
   const changed = (): void => {
-    ticked.clear();
-    all = false;
+    select(false);
     void load().catch(() => {});
     void pulse().catch(() => {});
   };
 
-  read(route.query);
-  return { title: "Dead letters", stop: () => stop(), moved: read, render };
+  return { title: "Dead letters", stop: () => stop(), moved, render };
 
   function render(): VNode {
-    const { filter, invalid } = understand({ sender, category, code, label });
+    const { asked, page, fault } = view, { sender, code, label } = asked;
+    const { filter, invalid } = understand(asked);
     const described = describe(filter);
     return h("div", { class: "board" },
       h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
-        choose("Sender", sender, senderChoices("all"), value => setQuery({ sender: value })),
-        input("Code", code, "131000", "numeric", value => setQuery({ code: value })),
-        input("Label", label, "name=value", "text", value => setQuery({ label: value })),
+        choose("Sender", sender, senderChoices("all"), value => setFilter({ sender: value })),
+        h(textFilter, { label: "Code", value: code, placeholder: "131000", inputmode: "numeric", onchange: value => setFilter({ code: value }) }),
+        h(textFilter, { label: "Label", value: label, placeholder: "name=value", onchange: value => setFilter({ label: value }) }),
         described || invalid ? h("a", { class: "clear", href: "#/dead-letters" }, "Clear all") : null),
       card(["Dead letters ", page
         ? h("span", { class: "quiet", id: "dead-count" }, described ? `${count(page.totalCount)} with ${described}` : count(page.totalCount))
         : null],
         { id: "dead-letters", class: "wide" }, null,
-        categories(),
+        categories(page, asked.category),
         fault ? h("p", { class: "error", role: "alert" }, fault) : null,
         invalid ? null : page === null ? quiet("Loading…") : page.edges.length === 0 ? empty(described)
-          : [selection(page, filter), rows(page), pager(page)]));
-  }
-
-  function input(name: string, value: string, placeholder: string, mode: string, onchange: (value: string) => void): VNode {
-    return h("label", { class: "choose", key: name }, h("span", null, name), h("input", {
-      value, placeholder, inputmode: mode, size: 12, autocomplete: "off", onchange: (event: Event) => onchange(held(event)),
-    }));
+          : [selection(page, filter), rows(page), pager(view.at, page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null, plural(page.edges.length, "row"))]));
   }
 
   function empty(described: string): VNode {
@@ -114,19 +104,19 @@ export function deadLetters(route: Route): View {
         quiet("A message becomes a dead letter when its attempts are used up, or when a response was lost and the message must not be sent twice.")]);
   }
 
-  function categories(): Child {
+  function categories(page: Page | null, category: string): Child {
     const found = page?.byCategory ?? [];
     if (found.length === 0 && !category) return null;
     return h("div", { class: "counts", role: "group", "aria-label": "By category" },
-      category ? button("All categories", () => setQuery({ category: null }), { class: "plain small" }) : null,
+      category ? button("All categories", () => setFilter({ category: null }), { class: "plain small" }) : null,
       found.map(({ category: name, count: n }) => h("button", {
         type: "button", key: name, class: "count-link", "aria-pressed": String(category === name),
-          onclick: () => setQuery({ category: category === name ? null : name }),
+          onclick: () => setFilter({ category: category === name ? null : name }),
       }, words(name), h("strong", null, count(n)))));
   }
 
   function selection({ totalCount, edges }: Page, filter: DeadLetterFilter): VNode {
-    const chosen = all ? totalCount : ticked.size, described = describe(filter);
+    const { all, ticked } = view, chosen = all ? totalCount : ticked.size, described = describe(filter);
     const input = all ? { filter } : { ids: [...ticked] };
     const what = all ? described ? `All dead letters with ${described}.` : "All dead letters." : "The selected dead letters.";
     const reason = forbidden(Requeue, "Requeueing") ?? forbidden(Discard, "Discarding");
@@ -139,34 +129,28 @@ export function deadLetters(route: Route): View {
           ? `All ${count(chosen)} that match the filter are selected.` : `${count(chosen)} selected.`),
         all || totalCount <= shown.length && ticked.size === totalCount ? null
           : button(`Select all ${count(totalCount)}${described ? " that match the filter" : ""}`,
-            () => { all = true; ticked.clear(); refresh(); }, { class: "plain small", id: "select-all" }),
-        chosen > 0 ? button("Select none", () => { all = false; ticked.clear(); refresh(); }, { class: "plain small" }) : null,
+            () => select(true), { class: "plain small", id: "select-all" }),
+        chosen > 0 ? button("Select none", () => select(false), { class: "plain small" }) : null,
       ]);
   }
 
   function rows({ edges }: Page): VNode {
     const ids = edges.map(({ node }) => node.message.id);
-    const some = !all && ids.some(id => ticked.has(id)), every = all || ids.every(id => ticked.has(id));
+    const { all, ticked } = view, some = !all && ids.some(id => ticked.has(id)), every = all || ids.every(id => ticked.has(id));
     const allowed = !forbidden(Requeue);
     const tick = (id: string, on: boolean): void => {
-      if (all) {
-        all = false; // switch from all that match the filter to those on the page
-        for (const other of ids) ticked.add(other);
-      }
-      if (on) ticked.add(id);
-      else ticked.delete(id);
-      refresh();
+      const next = new Set(all ? ids : ticked); // from all that match the filter to those on the page
+      if (on) next.add(id);
+      else next.delete(id);
+      select(false, next);
     };
     return h("table", { class: "stack dead" },
       h("caption", { class: "unseen" }, "Dead letters, newest first"),
       h("thead", null, h("tr", null,
         allowed ? h("th", { scope: "col", class: "tick" }, h("input", {
           type: "checkbox", "aria-label": "Select this page", checked: every, indeterminate: some && !every,
-          onchange: (event: Event) => {
-            all = false;
-            for (const id of ids) if ((event.target as HTMLInputElement).checked) ticked.add(id); else ticked.delete(id);
-            refresh();
-          },
+          onchange: (event: Event) => select(false, (event.target as HTMLInputElement).checked ? [...ticked, ...ids]
+            : [...ticked].filter(id => !ids.includes(id))),
         })) : null,
         ["Message", "To", "Sender", "Failure and advice"].map(name => h("th", { scope: "col", key: name }, name)),
         h("th", { scope: "col", class: "number" }, "Attempts"), h("th", { scope: "col", class: "number" }, "Dead for"))),
@@ -187,13 +171,4 @@ export function deadLetters(route: Route): View {
         cell("Attempts", { class: "number" }, attempts),
         cell("Dead for", { class: "number" }, ago(at))))));
   }
-
-  function pager(current: Page): VNode {
-    return h("div", { class: "pager" },
-      button("Newer", () => turn(cursors.slice(0, -1)), { disabled: cursors.length <= 1 }),
-      h("span", { class: "quiet" }, `Page ${cursors.length} of ${Math.max(1, Math.ceil(current.totalCount / pageSize))}`),
-      button("Older", () => turn([...cursors, current.pageInfo.endCursor]), { disabled: !current.pageInfo.hasNextPage }),
-      h("span", { class: "quiet" }, plural(current.edges.length, "row")));
-  }
 }
-

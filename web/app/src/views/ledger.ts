@@ -3,25 +3,30 @@ import { ask, messageOf, sawServerTime } from "../api/client.ts";
 import { Ledger, Log, type EventFilter, type LoggedEvent } from "../api/operations.ts";
 import { plural, span } from "../lib/format.ts";
 import { setQuery, type Route, type View } from "../route.ts";
-import { figureChoices, figuresOf, forbidden, poll, refresh, report, state } from "../state.ts";
-import { h, type Child, type VNode } from "../ui/dom.ts";
-import { button, card, cell, choose, facts, held, mono, quiet, time } from "../ui/parts.ts";
+import { figureChoices, figuresOf, forbidden, poll, report, state } from "../state.ts";
+import { h, reactive, type Child, type VNode } from "../ui/h.ts";
+import { button, card, cell, choose, facts, mono, quiet, textFilter, time } from "../ui/parts.ts";
 import { balanced, ledgerFigures, type Books } from "./ledger_figures.ts";
 
 const pageSize = 50;
 
+interface Asked { sender: string; at: string; type: string; stream: string; message: string }
+
+const read = (query: URLSearchParams): Asked => Object.fromEntries(["sender", "at", "type", "stream", "message"]
+  .map(name => [name, query.get(name) ?? ""])) as unknown as Asked;
+
 export function ledger(route: Route): View {
-  let sender = "", at = "", type = "", stream = "", message = "";
-  let books: Books | null = null, events: LoggedEvent[] | null = null, end: string | null = null, more = false, searching = false,
-    fault = "", logFault = "";
+  const view = reactive({
+    asked: read(route.query), books: null as Books | null, events: null as LoggedEvent[] | null, end: null as string | null, more: false,
+    searching: false, fault: "", logFault: "",
+  });
   let stop: () => void = () => {};
 
-  function read(query: URLSearchParams): void {
-    [sender, at, type, stream, message] = ["sender", "at", "type", "stream", "message"].map(name => query.get(name) ?? "") as [string,
-      string, string, string, string];
-    [books, events, end, more, fault, logFault] = [null, null, null, false, "", ""];
+  function begin(query: URLSearchParams): void {
+    Object.assign(view, { asked: read(query), books: null, events: null, end: null, more: false, fault: "", logFault: "" });
     stop();
     if (forbidden(Ledger)) return;
+    const { at } = view.asked;
     const asOf = at && !Number.isNaN(Date.parse(at)) ? new Date(at).toISOString() : null;
     // The past is loaded once, because it does not change.
     if (asOf) void load(asOf);
@@ -31,48 +36,44 @@ export function ledger(route: Route): View {
 
   async function load(asOf: string | null): Promise<void> {
     try {
-      books = (await ask(Ledger, { senderId: figuresOf(sender), asOf })).ledger;
+      const { ledger: books } = await ask(Ledger, { senderId: figuresOf(view.asked.sender), asOf });
       if (!asOf) sawServerTime(books.asOf);
-      fault = "";
+      Object.assign(view, { books, fault: "" });
     } catch (error) {
-      fault = messageOf(error);
+      view.fault = messageOf(error);
       if (!asOf) throw error;
     }
-    refresh();
   }
 
   async function log(after: string | null): Promise<void> {
-    searching = true;
-    refresh();
+    view.searching = true;
+    const { sender, at, type, stream, message } = view.asked;
     const filter: EventFilter = {
-      ...(type ? { types: type.split(/[\s,]+/) } : {}), ...(stream ? { streamPrefix: stream } : {}),
-        ...(sender ? { senderId: sender } : {}),
+      ...(type ? { types: type.split(/[\s,]+/) } : {}), ...(stream ? { streamPrefix: stream } : {}), ...(sender ? { senderId: sender } : {}),
       ...(message ? { correlationId: message } : {}), ...(at && !Number.isNaN(Date.parse(at)) ? { to: new Date(at).toISOString() } : {}),
     };
     try {
       const { events: { edges, pageInfo } } = await ask(Log, { filter, first: pageSize, after });
-      events = [...(after && events ? events : []), ...edges.map(({ node }) => node)].slice(-1000);
-      [more, end, logFault] = [pageInfo.hasNextPage, pageInfo.endCursor, ""];
+      const events = [...(after && view.events ? view.events : []), ...edges.map(({ node }) => node)].slice(-1000);
+      Object.assign(view, { events, more: pageInfo.hasNextPage, end: pageInfo.endCursor, logFault: "" });
     } catch (error) {
-      logFault = messageOf(error);
+      view.logFault = messageOf(error);
       report(error);
     }
-    searching = false;
-    refresh();
+    view.searching = false;
   }
 
-  read(route.query);
-  return { title: "Ledger and log", stop: () => stop(), moved: read, render };
+  begin(route.query);
+  return { title: "Ledger and log", stop: () => stop(), moved: begin, render };
 
   function render(): VNode {
-    const reason = forbidden(Ledger);
+    const reason = forbidden(Ledger), { books, events, end, more, searching, fault, logFault } = view;
+    const { sender, at, type, stream, message } = view.asked;
     if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Ledger and log"), quiet(reason));
     return h("div", { class: "board" },
       h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
         choose("Sender", figuresOf(sender) ?? "", figureChoices("all"), value => setQuery({ sender: value })),
-        h("label", { class: "choose", key: "at" }, h("span", null, "As of"), h("input", {
-          type: "datetime-local", step: 1, value: at, id: "as-of", onchange: (event: Event) => setQuery({ at: held(event) }),
-        })),
+        h(textFilter, { label: "As of", type: "datetime-local", step: 1, value: at, id: "as-of", onchange: value => setQuery({ at: value }) }),
         at ? button("Now", () => setQuery({ at: null }), { class: "plain small" }) : null),
       card(["Ledger ", balanced(books)], { id: "ledger", class: "wide" },
         quiet(books ? ["Complete up to ", time(books.asOf, "seconds")] : ""),
@@ -81,21 +82,15 @@ export function ledger(route: Route): View {
           ? "The lists are up to date." : `The lists are ${span(state.behind)} behind the event log.`)),
       card("Log", { id: "log", class: "wide" }, button("Reload", () => void log(null)),
         h("div", { class: "filters" },
-          input("Type", type, "Queued, Sent", value => setQuery({ type: value })),
-            input("Stream begins with", stream, "sender-", value => setQuery({ stream: value })),
-          input("Message", message, "ID", value => setQuery({ message: value })),
+          h(textFilter, { label: "Type", value: type, placeholder: "Queued, Sent", onchange: value => setQuery({ type: value }) }),
+          h(textFilter, { label: "Stream begins with", value: stream, placeholder: "sender-", onchange: value => setQuery({ stream: value }) }),
+          h(textFilter, { label: "Message", value: message, placeholder: "ID", onchange: value => setQuery({ message: value }) }),
           type || stream || message ? h("a", { class: "clear", href: "#/ledger" }, "Clear all") : null),
         logFault ? h("p", { class: "error", role: "alert" }, logFault) : null,
         events === null ? quiet(searching ? "Searching the event log…" : "") : events.length === 0 && !more ? quiet("No events found.")
           : eventTable(events),
         h("div", { class: "pager" }, button(searching ? "Searching…" : "Older", () => void log(end), { disabled: !more || searching, id: "older-events" }),
           quiet(events ? plural(events.length, "event") : ""))));
-  }
-
-  function input(name: string, value: string, placeholder: string, onchange: (value: string) => void): VNode {
-    return h("label", { class: "choose", key: name }, h("span", null, name), h("input", {
-      value, placeholder, size: 16, autocomplete: "off", spellcheck: "false", onchange: (event: Event) => onchange(held(event)),
-    }));
   }
 }
 

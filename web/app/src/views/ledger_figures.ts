@@ -1,7 +1,7 @@
 // The ledger's columns, as shown on the overview and the ledger page.
 import type { LedgerData } from "../api/operations.ts";
 import { count } from "../lib/format.ts";
-import { h, type VNode } from "../ui/dom.ts";
+import { h, type VNode } from "../ui/h.ts";
 import { chip, type Tone } from "../ui/parts.ts";
 
 export type Books = LedgerData["ledger"];

@@ -1,22 +1,22 @@
 // One message: its status, every call, and every event.
-import { ask, messageOf, sawServerTime, serverNow } from "../api/client.ts";
+import { ask, messageOf, sawServerTime } from "../api/client.ts";
 import { Cancel, Discard, OneMessage, OneMessageUpdates, Requeue, type Failure, type LoggedEvent,
   type OneMessageData } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
 import { count, laneName, plural, sentence, span, words } from "../lib/format.ts";
 import type { Route, View } from "../route.ts";
-import { everySecond, forbidden, may, refresh, report } from "../state.ts";
-import { h, type Child, type VNode } from "../ui/dom.ts";
-import { button, card, chip, facts, mono, quiet, statusChip, table, time, type Tone } from "../ui/parts.ts";
+import { forbidden, may, report } from "../state.ts";
+import { h, reactive, type Child, type VNode } from "../ui/h.ts";
+import { button, card, chip, drawnAt, facts, mono, quiet, statusChip, table, time, type Tone } from "../ui/parts.ts";
 import { cancelMessage, discardDeadLetters, requeueDeadLetters } from "./actions.ts";
 
 type Message = NonNullable<OneMessageData["message"]>;
 
 export function message(route: Route): View {
-  const id = route.path[1]!;
-  let shown: Message | null | undefined, fault = "", stop: () => void = () => {}, stopped = false;
+  const id = route.params.id!;
+  const view = reactive({ shown: undefined as Message | null | undefined, fault: "" });
+  let stop: () => void = () => {}, stopped = false;
   let again: ReturnType<typeof setTimeout> | undefined;
-  const untick = everySecond();
 
   async function load(): Promise<void> {
     clearTimeout(again);
@@ -24,16 +24,15 @@ export function message(route: Route): View {
     try {
       const { message: found } = await ask(OneMessage, { id, audit: may("AUDIT") });
       if (stopped) return;
-      const first = shown === undefined;
-      [shown, fault] = [found, ""];
+      const first = view.shown === undefined;
+      [view.shown, view.fault] = [found, ""];
       if (first && found) follow(found.cursor);
     } catch (error) {
       if (stopped) return;
-      fault = messageOf(error);
-      if (shown === undefined) again = setTimeout(load, 3000);
+      view.fault = messageOf(error);
+      if (view.shown === undefined) again = setTimeout(load, 3000);
       if (!(error as { code?: string }).code) report(error);
     }
-    refresh();
   }
 
   /** Reloads the message when it changes. Changes in quick succession cause one reload. */
@@ -54,17 +53,16 @@ export function message(route: Route): View {
     stop: () => {
       stopped = true;
       clearTimeout(again);
-      untick();
       stop();
     },
     render: () => {
-      if (!shown) {
+      if (!view.shown) {
         return h("section", { class: "card narrow" }, h("h2", null, "Message"), h("p", { class: "mono" }, id),
-          h("p", { role: "status", class: fault ? "error" : "" }, fault || (shown === null ? "There is no message with this ID." : "Loading…")),
-          shown === null ? quiet("It may be an idempotency key: ",
+          h("p", { role: "status", class: view.fault ? "error" : "" }, view.fault || (view.shown === null ? "There is no message with this ID." : "Loading…")),
+          view.shown === null ? quiet("It may be an idempotency key: ",
             h("a", { href: `#/messages?key=${encodeURIComponent(id)}` }, "search for it"), ".") : null);
       }
-      return page(shown, () => void load());
+      return page(view.shown, () => void load());
     },
   };
 }
@@ -87,7 +85,7 @@ function page(m: Message, changed: () => void): VNode {
       ["Send at", m.sendAt && time(m.sendAt)],
       ["Expires", m.expiresAt && time(m.expiresAt)],
       ["Next attempt", m.retryAt && [time(m.retryAt),
-        ` (in ${span(Math.max(0, Math.ceil((Date.parse(m.retryAt) - serverNow()) / 1000)))})`]],
+        ` (in ${span(Math.max(0, Math.ceil((Date.parse(m.retryAt) - drawnAt()) / 1000)))})`]],
       ["Sent", m.sentAt && time(m.sentAt)],
       ["Overdue since", m.overdueSince && [chip("overdue", "warn"), " ", time(m.overdueSince)]],
       ["Delivered", m.deliveredAt && time(m.deliveredAt, "seconds")],

@@ -1,14 +1,15 @@
 // The messages: the newest ones live, or the results of a search, page by page.
-import { ask, messageOf, sawServerTime, ServerAway, since } from "../api/client.ts";
+import { ask, messageOf, sawServerTime, ServerAway } from "../api/client.ts";
 import { CancelMany, MessageCounts, MessageUpdates, Messages, Position, type MessageCountsData, type MessageFilter, type MessageRow,
   type MessageStatus } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
-import { age, count, laneName, plural, shortId, words } from "../lib/format.ts";
+import { count, laneName, plural, shortId, words } from "../lib/format.ts";
 import { describe, fromQuery, priorities, statuses, toQuery, types, type Filters } from "../lib/recognize.ts";
 import { go, link, type Route, type View } from "../route.ts";
-import { everySecond, forbidden, poll, refresh, report, senderChoices } from "../state.ts";
-import { h, type Child, type VNode } from "../ui/dom.ts";
-import { button, card, cell, chip, choose, quiet, statusChip, table } from "../ui/parts.ts";
+import { forbidden, poll, report, senderChoices, tick } from "../state.ts";
+import { h, reactive, type Child, type VNode } from "../ui/h.ts";
+import { pageOf, pager, type Page } from "../ui/pager.ts";
+import { ago, button, card, cell, chip, choose, quiet, statusChip, table } from "../ui/parts.ts";
 import { cancelMessages } from "./actions.ts";
 
 const pageSize = 50;
@@ -23,28 +24,20 @@ const busyRounds = 15; // polls before another attempt to follow
 const troubled: readonly MessageStatus[] = ["RETRYING", "AMBIGUOUS", "FAILED", "DEAD_LETTERED", "EXPIRED"];
 
 export function messages(route: Route): View {
-  let filters: Filters, feed: Feed | null = null, page: Pages | null = null;
+  const view = reactive({ filters: {} as Filters, list: null as Feed | Pages | null });
 
   function begin(query: URLSearchParams): void {
-    end();
-    filters = fromQuery(query);
+    view.list?.stop();
+    view.filters = fromQuery(query);
     // Filters by sender and status can be followed live. Other filters are searched.
-    const followed = Object.keys(filters).every(name => name === "sender" || name === "status") && !query.has("page");
-    if (followed) feed = new Feed(filters);
-    else page = new Pages(filters);
-  }
-
-  function end(): void {
-    feed?.stop();
-    page?.stop();
-    [feed, page] = [null, null];
+    const followed = Object.keys(view.filters).every(name => name === "sender" || name === "status") && !query.has("page");
+    view.list = followed ? new Feed(view.filters) : new Pages(view.filters, pageOf(query));
   }
 
   begin(route.query);
   return {
-    title: "Messages", stop: end, moved: begin,
-    render: () => h("div", { class: "board" }, filterBar(filters, feed !== null),
-      feed ? feed.render() : page!.render()),
+    title: "Messages", stop: () => view.list?.stop(), moved: begin,
+    render: () => h("div", { class: "board" }, filterBar(view.filters, view.list instanceof Feed), view.list?.render()),
   };
 }
 
@@ -118,22 +111,22 @@ const messageTable = (rows: readonly MessageRow[]): VNode =>
     h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure
       ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""),
     h("td", { class: "number" }, message.attempts),
-    h("td", { class: "number" }, age(since(message.queuedAt) / 1000)))));
+    h("td", { class: "number" }, ago(message.queuedAt)))));
 
 // ───────────── live ─────────────
 
 /** The newest messages, updated live. */
 class Feed {
-  private rows = new Map<string, MessageRow>(); // oldest first
-  private note = "Loading…";
-  private holding = false;
+  private readonly shown = reactive({
+    rows: new Map() as ReadonlyMap<string, MessageRow>, // oldest first
+    note: "Loading…", holding: false,
+    passedBy: -Infinity, // when a new message was last omitted
+  });
   private stopped = false;
   private unfollow: () => void = () => {};
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private passedBy = -Infinity; // when a new message was last omitted
   private second = { at: 0, seen: 0, plain: 0, troubled: 0 };
   private readonly filters: Filters;
-  private readonly untick = everySecond();
 
   constructor(filters: Filters) {
     this.filters = filters;
@@ -143,7 +136,6 @@ class Feed {
 
   stop(): void {
     this.stopped = true;
-    this.untick();
     clearTimeout(this.timer);
     this.unfollow();
     document.removeEventListener("visibilitychange", this.turn);
@@ -151,7 +143,7 @@ class Feed {
 
   private turn = (): void => {
     if (document.hidden) this.unfollow();
-    else if (!this.holding) void this.start();
+    else if (!this.shown.holding) void this.start();
   };
 
   /** Loads the position of the lists, then the newest messages, and follows the event log from that position, so that no change is missed. */
@@ -162,10 +154,9 @@ class Feed {
     try {
       const { readModel: { position } } = await ask(Position, {});
       const { messages: { edges } } = await ask(Messages, { filter: messageFilter(this.filters), first: rowLimit });
-      if (this.stopped || this.holding) return;
-      this.rows = new Map(edges.toReversed().map(({ node }) => [node.id, node]));
-      this.note = "";
-      refresh();
+      if (this.stopped || this.shown.holding) return;
+      this.shown.rows = new Map(edges.toReversed().map(({ node }) => [node.id, node]));
+      this.shown.note = "";
       if (asking > 0) {
         this.timer = setTimeout(() => void this.start(asking - 1), busyEvery);
         return;
@@ -181,7 +172,7 @@ class Feed {
     } catch (error) {
       if (this.stopped) return;
       report(error);
-      this.note = "Could not load the messages. Retrying.";
+      this.shown.note = "Could not load the messages. Retrying.";
       this.timer = setTimeout(() => void this.start(), 2000);
     }
   }
@@ -195,19 +186,14 @@ class Feed {
     }
     const { status } = this.filters;
     const fits = !status || status.includes(message.status);
-    if (this.rows.has(message.id)) {
-      // A row that no longer matches stays while it is among the newest, so that its outcome is visible.
-      this.rows.set(message.id, message);
-    } else if (fits && this.sampled(message)) {
-      this.rows.set(message.id, message);
-      if (this.rows.size > rowLimit) this.rows.delete(this.rows.keys().next().value!);
+    // A row that no longer matches stays while it is among the newest, so that its outcome is visible.
+    if (this.shown.rows.has(message.id) || fits && this.sampled(message)) {
+      const rows = new Map(this.shown.rows).set(message.id, message);
+      if (rows.size > rowLimit) rows.delete(rows.keys().next().value!);
+      this.shown.rows = rows;
     } else if (fits && message.status === "QUEUED") {
-      this.passedBy = Date.now();
-      return;
-    } else {
-      return;
+      this.shown.passedBy = Date.now();
     }
-    refresh();
   }
 
   private sampled(message: MessageRow): boolean {
@@ -216,22 +202,22 @@ class Feed {
   }
 
   private hold(): void {
-    this.holding = !this.holding;
+    this.shown.holding = !this.shown.holding;
     clearTimeout(this.timer);
-    if (this.holding) this.unfollow();
+    if (this.shown.holding) this.unfollow();
     else void this.start();
-    refresh();
   }
 
   render(): VNode {
-    const rows = [...this.rows.values()].reverse();
-    const sample = Date.now() - this.passedBy < 5000;
-    return card(["Messages ", this.holding ? chip("paused", "warn") : chip("live", "good")], { id: "live-messages", class: "wide" }, [
-      button(this.holding ? "Resume" : "Pause", () => this.hold(), { id: "hold", "aria-pressed": String(this.holding) }),
+    const rows = [...this.shown.rows.values()].reverse();
+    tick.value; // the note about the sample ends
+    const sample = Date.now() - this.shown.passedBy < 5000;
+    return card(["Messages ", this.shown.holding ? chip("paused", "warn") : chip("live", "good")], { id: "live-messages", class: "wide" }, [
+      button(this.shown.holding ? "Resume" : "Pause", () => this.hold(), { id: "hold", "aria-pressed": String(this.shown.holding) }),
       h("a", { class: "plain button", href: link(["messages"], withPage(toQuery(this.filters), true)) }, "List all"),
     ],
     messageTable(rows),
-    quiet(this.note || (this.holding ? "Paused."
+    quiet(this.shown.note || (this.shown.holding ? "Paused."
       : rows.length === 0 ? (this.filters.status ? "No messages with this status." : "No messages yet.")
       : sample ? "A sample of a few new messages per second, so that you can follow them. The overview counts all messages." : "\u00a0")));
   }
@@ -241,18 +227,16 @@ class Feed {
 
 /** The results of a search, page by page. The current page is polled, so that it shows the progress of its messages. */
 class Pages {
-  private rows: MessageRow[] | null = null;
-  private counts: MessageCountsData["messageCounts"] | null = null;
-  private cursors: (string | null)[] = [null]; // one for each visited page
-  private next: string | null = null;
-  private fault = "";
+  private readonly shown = reactive({
+    rows: null as MessageRow[] | null, counts: null as MessageCountsData["messageCounts"] | null, next: null as string | null, fault: "",
+  });
   private readonly filters: Filters;
-  private round = 0;
+  private readonly page: Page;
   private ends: (() => void)[] = [];
   private readonly abort = new AbortController();
 
-  constructor(filters: Filters) {
-    this.filters = filters;
+  constructor(filters: Filters, page: Page) {
+    [this.filters, this.page] = [filters, page];
     this.reload();
   }
 
@@ -267,36 +251,29 @@ class Pages {
   }
 
   private async count(): Promise<void> {
-    this.counts = (await ask(MessageCounts, { filter: messageFilter(this.filters) }, this.abort.signal)).messageCounts;
-    refresh();
+    this.shown.counts = (await ask(MessageCounts, { filter: messageFilter(this.filters) }, this.abort.signal)).messageCounts;
   }
 
   private async load(): Promise<void> {
-    const mine = ++this.round;
     try {
       const { messages: { edges, pageInfo } } = await ask(Messages, {
-        filter: messageFilter(this.filters), first: pageSize, after: this.cursors.at(-1) ?? null,
+        filter: messageFilter(this.filters), first: pageSize, after: this.page.after,
       }, this.abort.signal);
-      if (mine !== this.round) return; // the user has turned the page
-      this.rows = edges.map(({ node }) => node);
-      this.next = pageInfo.hasNextPage ? pageInfo.endCursor : null;
-      this.fault = "";
+      Object.assign(this.shown, { rows: edges.map(({ node }) => node), next: pageInfo.hasNextPage ? pageInfo.endCursor : null, fault: "" });
     } catch (error) {
-      if (this.abort.signal.aborted || mine !== this.round) return;
+      if (this.abort.signal.aborted) return;
       if (error instanceof ServerAway) report(error); // keep the current rows
-      else this.fault = messageOf(error);
+      else this.shown.fault = messageOf(error);
     }
-    refresh();
   }
 
   render(): VNode {
-    const total = this.counts?.reduce((sum, { count: n }) => sum + n, 0);
-    const newer = (): void => { this.cursors.pop(); void this.load(); };
-    const older = (): void => { this.cursors.push(this.next); void this.load(); };
-    const summary: Child = this.counts === null ? "…" : this.counts.map(({ status, count: n }) =>
+    const { rows, counts, next, fault } = this.shown;
+    const total = counts?.reduce((sum, { count: n }) => sum + n, 0);
+    const summary: Child = counts === null ? "…" : counts.map(({ status, count: n }) =>
       h("a", { key: status, class: "count-link", href: link(["messages"], withPage(toQuery({ ...this.filters, status: [status] }), true)) },
         statusChip(status), ` ${count(n)}`));
-    const waiting = this.counts?.some(({ status }) => status === "QUEUED" || status === "RETRYING") && !forbidden(CancelMany);
+    const waiting = counts?.some(({ status }) => status === "QUEUED" || status === "RETRYING") && !forbidden(CancelMany);
     return card(["Messages ", total === undefined ? null : h("span", { class: "quiet", id: "found" }, plural(total, "message"))],
       { id: "found-messages", class: "wide" }, [
       waiting ? button("Cancel waiting messages…",
@@ -305,13 +282,9 @@ class Pages {
       h("a", { class: "plain button", href: link(["messages"]) }, "Live"),
     ],
       h("div", { class: "counts" }, summary),
-      this.fault ? h("p", { class: "error", role: "alert" }, this.fault) : null,
-      this.rows === null ? quiet(this.fault ? "" : "Loading…") : this.rows.length === 0 ? quiet("No messages found.")
-        : messageTable(this.rows),
-      h("div", { class: "pager" },
-        button("Newer", newer, { disabled: this.cursors.length <= 1 }),
-        h("span", { class: "quiet" }, `Page ${this.cursors.length}`),
-        button("Older", older, { disabled: this.next === null, id: "older" }),
-        h("span", { class: "quiet" }, "Updates automatically.")));
+      fault ? h("p", { class: "error", role: "alert" }, fault) : null,
+      rows === null ? quiet(fault ? "" : "Loading…") : rows.length === 0 ? quiet("No messages found.")
+        : messageTable(rows),
+      pager(this.page, next, "Updates automatically."));
   }
 }

@@ -3,10 +3,10 @@ import { ask, sawServerTime } from "../api/client.ts";
 import { AlertRules, Ledger, LiveMetrics, type LiveMetricsData, type Rule } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
 import { age, count, duration, figure, percent, seconds, span, words } from "../lib/format.ts";
-import { windows, type Window } from "../lib/scale.ts";
+import { windows, type Window } from "../lib/windows.ts";
 import { setQuery, type Route, type View } from "../route.ts";
-import { figureChoices, figuresOf, forbidden, openAlerts, poll, refresh, report, state } from "../state.ts";
-import { h, type Child, type VNode } from "../ui/dom.ts";
+import { figureChoices, figuresOf, forbidden, openAlerts, poll, report, state } from "../state.ts";
+import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { card, cell, choose, chip, quiet, segments, table, toneOf, type Tone } from "../ui/parts.ts";
 import { Plot, type Series } from "../ui/plot.ts";
 import { alertLine } from "./alert_parts.ts";
@@ -18,39 +18,36 @@ type Live = LiveMetricsData["metrics"];
 
 const nowSpan = 10; // the window of "now" in seconds
 
-export function overview(route: Route): View {
-  let window: Window, senderId: string | null;
-  let live: Live | null = null, now: Live | null = null, books: Books | null = null, rules: Rule[] = [];
-  let series: LiveSeries | null = null;
-  let ends: (() => void)[] = [];
-  const throughput = new Plot("Throughput"), latency = new Plot("Delivery latency");
+function read(query: URLSearchParams): { window: Window; senderId: string | null } {
+  return { window: windows.find(({ id }) => id === query.get("window")) ?? windows[1], senderId: figuresOf(query.get("sender")) };
+}
 
-  function read(query: URLSearchParams): void {
-    window = windows.find(({ id }) => id === query.get("window")) ?? windows[1];
-    senderId = figuresOf(query.get("sender"));
-  }
+export function overview(route: Route): View {
+  const view = reactive({
+    ...read(route.query), live: null as Live | null, now: null as Live | null, books: null as Books | null, rules: [] as Rule[],
+    series: null as LiveSeries | null,
+  });
+  let ends: (() => void)[] = [];
 
   function begin(): void {
     end();
-    [live, now, books] = [null, null, null];
-    series = new LiveSeries(window, senderId);
-    ends.push(follow(window.seconds, window.seconds > 3600 ? 5 : 2, metrics => { live = metrics; }),
-      follow(nowSpan, 1, metrics => { now = metrics; }));
+    [view.live, view.now, view.books] = [null, null, null];
+    view.series = new LiveSeries(view.window, view.senderId);
+    ends.push(follow(view.window.seconds, view.window.seconds > 3600 ? 5 : 2, metrics => { view.live = metrics; }),
+      follow(nowSpan, 1, metrics => { view.now = metrics; }));
     if (!forbidden(Ledger)) ends.push(poll(2000, async () => {
-      books = (await ask(Ledger, { senderId })).ledger;
-      sawServerTime(books.asOf);
-      refresh();
+      view.books = (await ask(Ledger, { senderId: view.senderId })).ledger;
+      sawServerTime(view.books.asOf);
     }));
     ends.push(poll(60_000, async () => {
-      rules = (await ask(AlertRules, {})).alertRules;
-      refresh();
+      view.rules = (await ask(AlertRules, {})).alertRules;
     }));
   }
 
   function end(): void {
-    series?.stop();
+    view.series?.stop();
     for (const stop of ends) stop();
-    [series, ends] = [null, []];
+    [view.series, ends] = [null, []];
   }
 
   /** Follows the metrics while the tab is visible. */
@@ -58,12 +55,11 @@ export function overview(route: Route): View {
     let stop: (() => void) | null = null;
     const turn = (): void => {
       stop?.();
-      stop = document.hidden ? null : connection.subscribe(LiveMetrics, { senderId, window: duration(length), every: duration(every) }, {
+      stop = document.hidden ? null : connection.subscribe(LiveMetrics, { senderId: view.senderId, window: duration(length), every: duration(every) }, {
         refused: report,
         next: ({ metrics }) => {
           sawServerTime(metrics.at);
           take(metrics);
-          refresh();
         },
       });
     };
@@ -75,38 +71,37 @@ export function overview(route: Route): View {
     };
   }
 
-  read(route.query);
   begin();
 
   return {
     title: "Overview",
     stop: end,
     moved: query => {
-      const before = [window.id, senderId].join();
-      read(query);
-      if ([window.id, senderId].join() !== before) begin();
+      const before = [view.window.id, view.senderId].join();
+      Object.assign(view, read(query));
+      if ([view.window.id, view.senderId].join() !== before) begin();
     },
     render: () => {
-      const shown = state.senders?.filter(sender => !senderId || sender.id === senderId) ?? [];
-      const open = openAlerts().filter(alert => !senderId || !alert.sender || alert.sender.id === senderId);
-      const through = throughputSeries(series?.loaded ?? null), late = latencySeries(series?.loaded ?? null, boundOf(rules, senderId));
+      const shown = state.senders?.filter(sender => !view.senderId || sender.id === view.senderId) ?? [];
+      const open = openAlerts().filter(alert => !view.senderId || !alert.sender || alert.sender.id === view.senderId);
+      const loaded = view.series?.loaded ?? null;
       return h("div", { class: "board" },
         h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
-          choose("Sender", senderId ?? "", figureChoices("all senders"),
+          choose("Sender", view.senderId ?? "", figureChoices("all senders"),
             value => setQuery({ sender: value }), { id: "sender-filter" }),
-          segments("Window", window.id, windows.map(({ id, name }) => [id, name] as const), id => setQuery({ window: id }))),
-        tiles(now, live, window.name),
-        card("Throughput", { id: "throughput" }, throughput.tools(through), throughput.render(through)),
-        card("Delivery latency", { id: "latency" }, latency.tools(late), latency.render(late)),
+          segments("Window", view.window.id, windows.map(({ id, name }) => [id, name] as const), id => setQuery({ window: id }))),
+        tiles(view.now, view.live, view.window.name),
+        h(Plot, { id: "throughput", title: "Throughput", series: throughputSeries(loaded) }),
+        h(Plot, { id: "latency", title: "Delivery latency", series: latencySeries(loaded, boundOf(view.rules, view.senderId)) }),
         open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], { id: "open-alerts", class: "wide" },
           h("a", { href: "#/alerts" }, "All alerts"),
           h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null,
-        card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${window.name}`), errors(live)),
+        card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${view.window.name}`), errors(view.live)),
         card("Queues", { id: "queues" }, null,
           state.senders?.length === 0 ? quiet("No senders yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)),
         forbidden(Ledger) ? null
-          : card(["Ledger ", balanced(books)], { id: "ledger", class: "wide" }, h("a", { href: "#/ledger" }, "Ledger and log"),
-          ledgerFigures(books)));
+          : card(["Ledger ", balanced(view.books)], { id: "ledger", class: "wide" }, h("a", { href: "#/ledger" }, "Ledger and log"),
+          ledgerFigures(view.books)));
     },
   };
 }

@@ -4,8 +4,8 @@ import { Queue, type MessageContentInput, type QueueMessageInput } from "../api/
 import { count, shortId } from "../lib/format.ts";
 import { isUserId } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
-import { forbidden, refresh, state } from "../state.ts";
-import { h, type Child } from "../ui/dom.ts";
+import { forbidden, state } from "../state.ts";
+import { h, reactive, type Child } from "../ui/h.ts";
 import { card, field, freshKey, markField, options, quiet, segments, values } from "../ui/parts.ts";
 
 type Kind = "text" | "template" | "other";
@@ -20,7 +20,8 @@ const maxText = 4096;
 let pending: { content: string; key: string } | null = null;
 
 export function queue(route: Route): View {
-  let kind: Kind = "text", busy = false, stopped = false, fault = "", accepted: { id: string; replayed: boolean }[] = [];
+  const view = reactive({ kind: "text" as Kind, busy: false, fault: "", accepted: [] as { id: string; replayed: boolean }[] });
+  let stopped = false;
   const to = route.query.get("to") ?? "", chosen = route.query.get("sender") ?? "";
 
   /** Queues an input. While Waypost is overloaded, it waits for the time that Waypost asks for and tries again. */
@@ -28,14 +29,13 @@ export function queue(route: Route): View {
     for (let tries = 1; ; tries++) {
       try {
         const { queueMessage } = await ask(Queue, { input });
-        accepted = [{ id: queueMessage.message.id, replayed: queueMessage.replayed }, ...accepted].slice(0, 10);
-        fault = "";
+        view.accepted = [{ id: queueMessage.message.id, replayed: queueMessage.replayed }, ...view.accepted].slice(0, 10);
+        view.fault = "";
         return;
       } catch (error) {
         const wait = error instanceof Refused ? error.retryAfter : null;
         if (!wait || tries === maxTries || stopped) throw error;
-        fault = `Waypost is overloaded. Trying again in ${wait} s.`;
-        refresh();
+        view.fault = `Waypost is overloaded. Trying again in ${wait} s.`;
         await new Promise(resolve => setTimeout(resolve, wait * 1000));
         if (stopped) throw error;
       }
@@ -44,24 +44,22 @@ export function queue(route: Route): View {
 
   async function submit(event: SubmitEvent): Promise<void> {
     event.preventDefault();
-    if (busy) return;
+    if (view.busy) return;
     const form = event.currentTarget as HTMLFormElement;
-    [busy, fault] = [true, ""];
+    [view.busy, view.fault] = [true, ""];
     markField(form, null);
-    refresh();
     try {
-      const input = read(values(form), kind);
+      const input = read(values(form), view.kind);
       const content = JSON.stringify(input);
       if (pending?.content !== content) pending = { content, key: freshKey() };
       await send({ ...input, idempotencyKey: input.idempotencyKey ?? pending.key });
       pending = null;
       (form.elements.namedItem("body") as HTMLTextAreaElement | null)?.select();
     } catch (error) {
-      fault = error instanceof ServerAway ? "No response. Press Queue again: the message will not be sent twice." : messageOf(error);
+      view.fault = error instanceof ServerAway ? "No response. Press Queue again: the message will not be sent twice." : messageOf(error);
       markField(form, error instanceof Refused ? inputOf(error.field) : error instanceof WrongField ? error.field : null);
     }
-    busy = false;
-    refresh();
+    view.busy = false;
   }
 
   return {
@@ -71,15 +69,15 @@ export function queue(route: Route): View {
       if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Queue a message"), quiet(reason));
       return h("div", { class: "board" },
         card("Queue a message", { id: "queue-card" },
-          segments("Content", kind, [["text", "Text"], ["template", "Template"], ["other", "Other"]],
-          id => { kind = id as Kind; refresh(); }),
+          segments("Content", view.kind, [["text", "Text"], ["template", "Template"], ["other", "Other"]],
+          id => { view.kind = id as Kind; }),
           h("form", { id: "queue", onsubmit: submit },
             h("div", { class: "row" },
               field("Sender", h("select", { name: "senderId", required: true },
                 options((state.senders ?? []).map(({ id, name }) => [id, `${name} (${id})`] as const), chosen))),
               field("Number or user ID", h("input",
-                { name: "to", autocomplete: "off", placeholder: "+1 415 555 0101", required: true, value: to }))),
-            content(kind),
+                { name: "to", autocomplete: "off", placeholder: "+1 415 555 0101", required: true, defaultValue: to }))),
+            content(view.kind),
             h("div", { class: "row" },
               field("Lane", h("select", { name: "priority" },
                 options([["OTP", "OTP"], ["TRANSACTIONAL", "transactional"], ["BULK", "bulk"]], "TRANSACTIONAL"))),
@@ -92,16 +90,16 @@ export function queue(route: Route): View {
               field("Overdue after", h("input", { name: "deliverWithin", type: "number", min: 1, max: 2592000, step: 1 }),
                 "Seconds from WhatsApp's acceptance. If the message is not delivered by then, its delivery is reported as overdue."),
               field("Labels", h("input", { name: "labels", autocomplete: "off", placeholder: "campaign=spring, order=1042" })),
-              field("Idempotency key", h("input", { name: "idempotencyKey", maxlength: 128, autocomplete: "off", spellcheck: "false" }),
+              field("Idempotency key", h("input", { name: "idempotencyKey", maxlength: 128, autocomplete: "off", spellcheck: false }),
                 "Repeating the same key and content returns the same message. Don't include personal data. If empty, a key is generated.")),
-            h("p", { class: "error", role: "alert" }, fault),
-            h("div", { class: "actions" }, h("button", { type: "submit", disabled: busy || !state.senders }, busy ? "Queueing…" : "Queue")))),
+            h("p", { class: "error", role: "alert" }, view.fault),
+            h("div", { class: "actions" }, h("button", { type: "submit", disabled: view.busy || !state.senders }, view.busy ? "Queueing…" : "Queue")))),
         card("Accepted", { id: "accepted" }, null,
-          h("div", { id: "queue-note", role: "status" }, accepted.length === 0 ? null
-            : h("ul", { class: "accepted" }, accepted.map(({ id, replayed }) =>
+          h("div", { id: "queue-note", role: "status" }, view.accepted.length === 0 ? null
+            : h("ul", { class: "accepted" }, view.accepted.map(({ id, replayed }) =>
             h("li", { key: `${id}${replayed}` }, replayed ? "Already queued: " : "Message queued: ",
               h("a", { class: "mono", href: `#/messages/${id}`, title: id }, shortId(id)), ".")))),
-          accepted.length === 0 ? quiet("Queued messages are durably recorded. Follow them here.") : null));
+          view.accepted.length === 0 ? quiet("Queued messages are durably recorded. Follow them here.") : null));
     },
   };
 }
@@ -114,14 +112,14 @@ function content(kind: Kind): Child {
       return [
         h("div", { class: "row", key: "template" },
           field("Template", h("input",
-            { name: "name", required: true, autocomplete: "off", spellcheck: "false", placeholder: "hello_world" })),
+            { name: "name", required: true, autocomplete: "off", spellcheck: false, placeholder: "hello_world" })),
           field("Language", h("input",
-            { name: "language", required: true, autocomplete: "off", spellcheck: "false", placeholder: "en_US" }))),
+            { name: "language", required: true, autocomplete: "off", spellcheck: false, placeholder: "en_US" }))),
         field("Body variables", h("textarea", { name: "variables", rows: 3 }), "One per line, in order."),
       ];
     default:
       return field("Content as JSON",
-        h("textarea", { name: "json", rows: 6, required: true, spellcheck: "false", class: "mono",
+        h("textarea", { name: "json", rows: 6, required: true, spellcheck: false, class: "mono",
         placeholder: '{ "image": { "link": "https://…", "caption": "…" } }' }),
         "A MessageContentInput: image, video, audio, document, sticker, location, contacts, reaction, or interactive.");
   }

@@ -1,7 +1,7 @@
 // The queues by sender and lane.
 import type { SenderNow } from "../api/operations.ts";
 import { count, figure, laneName, seconds, sentence, span } from "../lib/format.ts";
-import { h, type Child, type VNode } from "../ui/dom.ts";
+import { h, type Child, type VNode } from "../ui/h.ts";
 import { cell, chip, statusChip, table, type Tone } from "../ui/parts.ts";
 
 const columns = [

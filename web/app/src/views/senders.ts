@@ -1,20 +1,19 @@
 // Senders: their state, rate, and queues, and the actions.
-import { ask, serverNow } from "../api/client.ts";
+import { ask } from "../api/client.ts";
 import { Pause, RegisterSender, Resume, SetRate, UpdateSender, type SenderNow } from "../api/operations.ts";
 import { count, figure, laneName, seconds, sentence, span } from "../lib/format.ts";
 import { priorities } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
-import { everySecond, forbidden, putSender, state } from "../state.ts";
-import { h, type Child, type VNode } from "../ui/dom.ts";
+import { forbidden, putSender, state } from "../state.ts";
+import { h, type Child, type VNode } from "../ui/h.ts";
 import { attempt, note, openDialog } from "../ui/overlay.ts";
-import { button, card, chip, facts, field, mono, quiet, statusChip, time, toneOf } from "../ui/parts.ts";
+import { button, card, chip, drawnAt, facts, field, mono, quiet, statusChip, time, toneOf } from "../ui/parts.ts";
 import { emptyIn } from "./queues.ts";
 
 export function senders(route: Route): View {
-  const only = route.path[1];
-  const untick = everySecond();
+  const only = route.params.id;
   return {
-    title: "Senders", stop: untick,
+    title: "Senders", stop: () => {},
     render: () => {
       const shown = (state.senders ?? []).filter(sender => !only || sender.id === only);
       const reason = forbidden(RegisterSender, "Changing senders");
@@ -49,7 +48,7 @@ function senderCard(sender: SenderNow): VNode {
       : null,
     paused ? h("div", { class: "callout", "data-tone": "warn" },
       h("p", null, `Paused: ${sender.pausedPriorities.map(laneName).join(", ")}.`)) : null,
-    sender.throttledUntil && Date.parse(sender.throttledUntil) > serverNow()
+    sender.throttledUntil && Date.parse(sender.throttledUntil) > drawnAt()
       ? h("div", { class: "callout", "data-tone": "warn" },
       h("p", null, "Throttled by WhatsApp until ", time(sender.throttledUntil, "seconds"), ".")) : null,
     h("dl", { class: "figures" },
@@ -77,7 +76,7 @@ function figureOf(name: string, value: string, tone: string | null = null): VNod
 }
 
 function soon(at: string): Child {
-  const left = Math.ceil((Date.parse(at) - serverNow()) / 1000);
+  const left = Math.ceil((Date.parse(at) - drawnAt()) / 1000);
   return left <= 0 ? "now" : [`in ${span(left)} (`, time(at, "seconds"), ")"];
 }
 
@@ -101,7 +100,7 @@ function pause(sender: SenderNow): void {
     body: () => [
       h("p", null, "Messages are still accepted and wait. Calls in flight are completed."),
       h("fieldset", null, h("legend", null, "Lanes"), priorities.map(priority => h("label", { class: "check", key: priority },
-        h("input", { type: "checkbox", name: `lane-${priority}`, value: priority, checked: true }), sentence(laneName(priority))))),
+        h("input", { type: "checkbox", name: `lane-${priority}`, value: priority, defaultChecked: true }), sentence(laneName(priority))))),
       field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off" }), "Shown to operators."),
     ],
     run: async values => {
@@ -120,7 +119,7 @@ function setRate(sender: SenderNow): void {
     title: `Rate of ${sender.name}`, label: () => "Set rate",
     body: () => field("Calls per second",
       h("input", { name: "messagesPerSecond", type: "number", min: 1, max: 1000, step: 1, required: true,
-      value: String(sender.messagesPerSecond) }),
+      defaultValue: String(sender.messagesPerSecond) }),
       "The maximum in any second. WhatsApp initially allows 80."),
     run: async values => {
       putSender((await ask(SetRate, { id: sender.id, messagesPerSecond: Number(values.messagesPerSecond) })).setSenderRate);
@@ -130,7 +129,7 @@ function setRate(sender: SenderNow): void {
 }
 
 const tokenField = (required: boolean): VNode => field("Access token",
-  h("input", { name: "accessToken", type: "password", autocomplete: "off", spellcheck: "false", required }),
+  h("input", { name: "accessToken", type: "password", autocomplete: "off", spellcheck: false, required }),
     "Stored encrypted and never shown again.");
 
 function setToken(sender: SenderNow): void {
@@ -149,11 +148,11 @@ function edit(sender: SenderNow): void {
   openDialog({
     title: `Edit ${sender.name}`, label: () => "Save",
     body: () => [
-      field("Name", h("input", { name: "name", required: true, maxlength: 128, value: sender.name, autocomplete: "off" })),
-      field("Number", h("input", { name: "displayPhoneNumber", value: sender.displayPhoneNumber ?? "", autocomplete: "off" }),
+      field("Name", h("input", { name: "name", required: true, maxlength: 128, defaultValue: sender.name, autocomplete: "off" })),
+      field("Number", h("input", { name: "displayPhoneNumber", defaultValue: sender.displayPhoneNumber ?? "", autocomplete: "off" }),
         "In a readable format."),
       field("Business account",
-        h("input", { name: "businessAccountId", value: sender.businessAccountId ?? "", inputmode: "numeric", autocomplete: "off" }),
+        h("input", { name: "businessAccountId", defaultValue: sender.businessAccountId ?? "", inputmode: "numeric", autocomplete: "off" }),
         "Meta's WhatsApp Business Account ID."),
     ],
     run: async values => {
@@ -169,7 +168,7 @@ function register(): void {
     body: () => [
       h("div", { class: "row" },
         field("ID", h("input",
-          { name: "id", required: true, maxlength: 64, pattern: "[A-Za-z0-9_\\-]+", autocomplete: "off", spellcheck: "false" }),
+          { name: "id", required: true, maxlength: 64, pattern: "[A-Za-z0-9_\\-]+", autocomplete: "off", spellcheck: false }),
           "Letters, digits, -, and _. It cannot be changed."),
         field("Name", h("input", { name: "name", required: true, maxlength: 128, autocomplete: "off" }))),
       h("div", { class: "row" },
@@ -180,7 +179,7 @@ function register(): void {
       h("div", { class: "row" },
         field("Number", h("input", { name: "displayPhoneNumber", autocomplete: "off" }), "In a readable format."),
         field("Calls per second",
-          h("input", { name: "messagesPerSecond", type: "number", min: 1, max: 1000, step: 1, value: "80", required: true }))),
+          h("input", { name: "messagesPerSecond", type: "number", min: 1, max: 1000, step: 1, defaultValue: "80", required: true }))),
       tokenField(false), quiet("If empty, the server's default token is used."),
     ],
     run: async ({ messagesPerSecond, id, name, phoneNumberId, ...rest }) => {

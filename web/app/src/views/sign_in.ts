@@ -1,7 +1,9 @@
 import { session, signIn, useDemoKey } from "../session.ts";
 import { state } from "../state.ts";
-import { h, type VNode } from "../ui/dom.ts";
+import { h, type VNode } from "../ui/h.ts";
 import { button, quiet } from "../ui/parts.ts";
+
+const focus = (node: HTMLElement | null): void => node?.focus();
 
 export const signInCard = (): VNode => h("section", { id: "sign-in", class: "card narrow", "aria-labelledby": "sign-in-title" },
   h("h2", { id: "sign-in-title" }, "API key"),
@@ -20,8 +22,8 @@ export const signInCard = (): VNode => h("section", { id: "sign-in", class: "car
     },
   },
   h("div", { class: "field" }, h("label", { for: "key" }, "Key"),
-    h("input", { id: "key", name: "key", type: "password", autocomplete: "off", spellcheck: "false", required: true,
-      ref: node => node.focus() })),
+    h("input", { id: "key", name: "key", type: "password", autocomplete: "off", spellcheck: false, required: true,
+      ref: focus })),
   h("p", { id: "sign-in-error", class: "error", role: "alert" }, session.fault),
   h("div", { class: "actions" }, h("button", { type: "submit", disabled: session.opening }, session.opening ? "Opening…" : "Open"),
     state.demo ? button("Use the demo's key", useDemoKey) : null)));

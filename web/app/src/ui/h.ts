@@ -1,0 +1,32 @@
+// Preact's h, with the attributes that the views use, and objects whose fields are signals.
+import { createElement, type FunctionComponent, type VNode } from "preact";
+import { signal } from "@preact/signals";
+
+export type { VNode } from "preact";
+
+export type Child = VNode | string | number | null | undefined | false | readonly Child[];
+type Handler = (event: never) => void;
+type Value = string | number | boolean | null | undefined | Handler | Record<string, string>;
+
+/** Attributes by name, as in HTML. onX adds a listener, and style sets CSS properties. */
+export interface Props { key?: string | number; ref?: (node: never) => void; [name: string]: Value }
+
+type H = {
+  (tag: string, props?: Props | null, ...children: Child[]): VNode;
+  <P>(component: FunctionComponent<P>, props: P & { key?: string | number }, ...children: Child[]): VNode;
+};
+
+export const h = createElement as unknown as H;
+
+/**
+ * Returns an object whose fields are signals: a component that reads one is drawn again when it is set. Collections in it are
+ * replaced, not changed.
+ */
+export function reactive<T extends object>(fields: T): T {
+  const made = {} as T;
+  for (const name of Object.keys(fields) as (keyof T)[]) {
+    const field = signal(fields[name]);
+    Object.defineProperty(made, name, { enumerable: true, get: () => field.value, set: (value: T[keyof T]) => { field.value = value; } });
+  }
+  return made;
+}
