@@ -508,6 +508,7 @@ type ComplexityRoot struct {
 		MessagesPerSecond  func(childComplexity int) int
 		Name               func(childComplexity int) int
 		OldestDueAge       func(childComplexity int) int
+		OptOutKeywords     func(childComplexity int) int
 		PausedPriorities   func(childComplexity int) int
 		PhoneNumberID      func(childComplexity int) int
 		QueueDepth         func(childComplexity int) int
@@ -2824,6 +2825,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Sender.OldestDueAge(childComplexity), true
+	case "Sender.optOutKeywords":
+		if e.ComplexityRoot.Sender.OptOutKeywords == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Sender.OptOutKeywords(childComplexity), true
 	case "Sender.pausedPriorities":
 		if e.ComplexityRoot.Sender.PausedPriorities == nil {
 			break
@@ -3146,7 +3153,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "dead_letter.graphqls" "erasure.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls"
+//go:embed "access.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "erasure.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -3162,6 +3169,7 @@ var sources = []*ast.Source{
 	{Name: "alerts.graphqls", Input: sourceData("alerts.graphqls"), BuiltIn: false},
 	{Name: "audit.graphqls", Input: sourceData("audit.graphqls"), BuiltIn: false},
 	{Name: "breaker.graphqls", Input: sourceData("breaker.graphqls"), BuiltIn: false},
+	{Name: "conversations.graphqls", Input: sourceData("conversations.graphqls"), BuiltIn: false},
 	{Name: "dead_letter.graphqls", Input: sourceData("dead_letter.graphqls"), BuiltIn: false},
 	{Name: "erasure.graphqls", Input: sourceData("erasure.graphqls"), BuiltIn: false},
 	{Name: "inbound.graphqls", Input: sourceData("inbound.graphqls"), BuiltIn: false},
@@ -4005,6 +4013,8 @@ func (ec *executionContext) childFields_Sender(ctx context.Context, field graphq
 		return ec.fieldContext_Sender_emptyIn(ctx, field)
 	case "breaker":
 		return ec.fieldContext_Sender_breaker(ctx, field)
+	case "optOutKeywords":
+		return ec.fieldContext_Sender_optOutKeywords(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Sender", field.Name)
 }
@@ -14934,6 +14944,29 @@ func (ec *executionContext) fieldContext_Sender_breaker(_ context.Context, field
 	return fc, nil
 }
 
+func (ec *executionContext) _Sender_optOutKeywords(ctx context.Context, field graphql.CollectedField, obj *Sender) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Sender_optOutKeywords(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OptOutKeywords, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Sender_optOutKeywords(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Sender", field, false, false, "String")
+}
+
 func (ec *executionContext) _SenderBreaker_since(ctx context.Context, field graphql.CollectedField, obj *query.Breaker) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -17971,7 +18004,7 @@ func (ec *executionContext) unmarshalInputRegisterSenderInput(ctx context.Contex
 		asMap["messagesPerSecond"] = 80
 	}
 
-	fieldsInOrder := [...]string{"id", "name", "phoneNumberId", "displayPhoneNumber", "businessAccountId", "messagesPerSecond", "accessToken"}
+	fieldsInOrder := [...]string{"id", "name", "phoneNumberId", "displayPhoneNumber", "businessAccountId", "messagesPerSecond", "accessToken", "optOutKeywords"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -18027,6 +18060,13 @@ func (ec *executionContext) unmarshalInputRegisterSenderInput(ctx context.Contex
 				return it, err
 			}
 			it.AccessToken = data
+		case "optOutKeywords":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("optOutKeywords"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.OptOutKeywords = data
 		}
 	}
 	return it, nil
@@ -18227,7 +18267,7 @@ func (ec *executionContext) unmarshalInputUpdateSenderInput(ctx context.Context,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "name", "displayPhoneNumber", "businessAccountId", "accessToken"}
+	fieldsInOrder := [...]string{"id", "name", "displayPhoneNumber", "businessAccountId", "accessToken", "optOutKeywords"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -18269,6 +18309,13 @@ func (ec *executionContext) unmarshalInputUpdateSenderInput(ctx context.Context,
 				return it, err
 			}
 			it.AccessToken = data
+		case "optOutKeywords":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("optOutKeywords"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.OptOutKeywords = data
 		}
 	}
 	return it, nil
@@ -21331,6 +21378,11 @@ func (ec *executionContext) _Sender(ctx context.Context, sel ast.SelectionSet, o
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Sender_breaker(ctx, field, obj)
 				})
+		case "optOutKeywords":
+			out.Values[i] = ec._Sender_optOutKeywords(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}

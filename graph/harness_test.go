@@ -40,6 +40,7 @@ import (
 	keydomain "github.com/waypost/waypost/domain/access"
 	"github.com/waypost/waypost/domain/alert"
 	access "github.com/waypost/waypost/domain/audit"
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/hook"
 	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/inbound"
@@ -168,7 +169,7 @@ func setup(tb testing.TB) *platform {
 	store, err := eventstored.Open(ctx, eventstored.Options{Dir: tb.TempDir(), Logger: logger})
 	must(tb, err)
 	closing(tb, store)
-	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), inbound.Types(), identity.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types(), hook.Types())
+	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types(), hook.Types())
 	must(tb, err)
 	secret, err := vault.LoadOrMakeKeys(tb.TempDir() + "/secret.key")
 	must(tb, err)

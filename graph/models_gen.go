@@ -993,6 +993,8 @@ type RegisterSenderInput struct {
 	MessagesPerSecond *int `json:"messagesPerSecond,omitempty"`
 	// The access token. It is stored encrypted and never returned, in no query and no event. If omitted, the server's default token is used.
 	AccessToken *string `json:"accessToken,omitempty"`
+	// The messages by which a person opts out of marketing, in any case, instead of STOP and UNSUBSCRIBE: at most 32 keywords of up to 64 characters. A message is one if that is all of its text. An empty list turns keywords off.
+	OptOutKeywords []string `json:"optOutKeywords,omitempty"`
 }
 
 // A phone number that messages are sent from.
@@ -1035,6 +1037,8 @@ type Sender struct {
 	EmptyIn *time.Duration `json:"emptyIn,omitempty"`
 	// Why nothing is sent while WhatsApp doesn't respond. Null if it responds, and while no process sends for this sender.
 	Breaker *query.Breaker `json:"breaker,omitempty"`
+	// The messages by which a person opts out of marketing, in any case: STOP and UNSUBSCRIBE unless the sender has others.
+	OptOutKeywords []string `json:"optOutKeywords"`
 	// Returns the sender's drain rate and the status of its lane.
 	Figures FiguresOf `json:"-"`
 	// Returns the sender's queue.
@@ -1116,6 +1120,8 @@ type UpdateSenderInput struct {
 	BusinessAccountID *string `json:"businessAccountId,omitempty"`
 	// A new access token, which replaces the current one. It is stored encrypted and never returned.
 	AccessToken *string `json:"accessToken,omitempty"`
+	// The messages by which a person opts out of marketing, as in registerSender. They replace all that the sender has.
+	OptOutKeywords []string `json:"optOutKeywords,omitempty"`
 }
 
 // The caller's key.

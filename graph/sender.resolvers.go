@@ -23,7 +23,7 @@ func (r *mutationResolver) RegisterSender(ctx context.Context, input RegisterSen
 	s, err := r.opts.Commands.RegisterSender(ctx, sender.Registration{
 		ID: input.ID, Name: input.Name, PhoneNumberID: input.PhoneNumberID,
 		DisplayPhoneNumber: or(input.DisplayPhoneNumber, ""), BusinessAccountID: or(input.BusinessAccountID, ""),
-		Rate: or(input.MessagesPerSecond, sender.DefaultRate),
+		Rate: or(input.MessagesPerSecond, sender.DefaultRate), OptOutKeywords: keywordsOf(input.OptOutKeywords),
 	}, or(input.AccessToken, ""), r.cause(ctx))
 	if err != nil {
 		return nil, err
@@ -37,6 +37,7 @@ func (r *mutationResolver) UpdateSender(ctx context.Context, input UpdateSenderI
 	}
 	s, err := r.opts.Commands.UpdateSender(ctx, input.ID, sender.Changes{
 		Name: input.Name, DisplayPhoneNumber: input.DisplayPhoneNumber, BusinessAccountID: input.BusinessAccountID,
+		OptOutKeywords: keywordsOf(input.OptOutKeywords),
 	}, or(input.AccessToken, ""), r.cause(ctx))
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 	v := &Sender{
 		ID: s.ID, Name: s.Name, PhoneNumberID: s.PhoneNumberID, DisplayPhoneNumber: given(s.DisplayPhoneNumber),
 		BusinessAccountID: given(s.BusinessAccountID), MessagesPerSecond: s.Rate, State: state,
-		PausedPriorities: make([]message.Priority, len(s.PausedPriorities)),
+		PausedPriorities: make([]message.Priority, len(s.PausedPriorities)), OptOutKeywords: s.Keywords(),
 	}
 	v.Queue = sync.OnceValues(func() (query.QueueDepth, error) {
 		found, ok, err := r.opts.Queries.Sender(ctx, s.ID, r.opts.Clock())
@@ -45,6 +45,14 @@ func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 	case sender.StateActive:
 	}
 	return v
+}
+
+// keywordsOf returns the keywords of an input, or nil if they were omitted.
+func keywordsOf(list []string) *[]string {
+	if list == nil {
+		return nil
+	}
+	return &list
 }
 
 // SendersOf returns the senders of a response with many of them: their queues and

@@ -20,6 +20,7 @@ import (
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/alert"
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
@@ -93,7 +94,7 @@ func setupWith(tb testing.TB, keys *vault.DataKeys) *bundle {
 		defer cancel()
 		must(tb, server.Close(ctx))
 	})
-	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), inbound.Types(), identity.Types(), alert.Types())
+	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types(), alert.Types())
 	must(tb, err)
 	if keys != nil {
 		codec = codec.WithVault(keys)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +14,7 @@ import (
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
@@ -209,7 +211,7 @@ func personalFold() projection {
 	return projection{
 		name:   "personal events",
 		tables: []string{"personal_event"},
-		types:  append(typeNames(inbound.Types()), typeNames(identity.Types())...),
+		types:  slices.Concat(typeNames(inbound.Types()), typeNames(identity.Types()), typeNames(conversation.Types())),
 		apply: func(_ context.Context, _ pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.NewWork, error) {
 			var keys []string
 			for _, r := range events {

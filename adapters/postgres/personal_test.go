@@ -42,7 +42,7 @@ func (b *bundle) about(stream, person string, events ...event.Proposed) event.Ke
 func (b *bundle) dump() string {
 	b.tb.Helper()
 	var all bytes.Buffer
-	for _, table := range []string{"message", "message_wamid", "message_exception", "message_label", "work_item", "personal_event", "identity_link", "identity_name", "parked_event"} {
+	for _, table := range []string{"message", "message_wamid", "message_exception", "message_label", "work_item", "personal_event", "identity_link", "identity_name", "conversation", "parked_event"} {
 		rows, err := b.pool.Query(b.ctx, `SELECT t::text FROM `+table+` t`)
 		must(b.tb, err)
 		for rows.Next() {

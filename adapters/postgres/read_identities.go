@@ -20,7 +20,6 @@ const maxLinks = 10_000
 // Links returns the links of an ID, the links of every ID that these mention, and so on, and
 // the position that the read model had reached.
 func (r *ReadModel) Links(ctx context.Context, id string) ([]identity.Link, event.Position, error) {
-	var links []identity.Link
 	at, err := r.ViewsPosition(ctx)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, 0, nil // nothing was projected yet
@@ -28,15 +27,32 @@ func (r *ReadModel) Links(ctx context.Context, id string) ([]identity.Link, even
 	if err != nil || r.vault == nil {
 		return nil, at, err
 	}
+	links, err := r.linksBetween(ctx, []string{id})
+	return links, at, err
+}
+
+// linksBetween returns the links of several IDs, the links of every ID that these mention, and so
+// on.
+func (r *ReadModel) linksBetween(ctx context.Context, ids []string) ([]identity.Link, error) {
+	var links []identity.Link
 	seen := make(map[int64]bool)
 	asked := make(map[string]bool)
-	for wanted := identity.Notations(id); len(wanted) > 0 && len(links) < maxLinks; {
-		for _, w := range wanted {
-			asked[w] = true
+	var wanted []string
+	want := func(id string) {
+		for _, notation := range identity.Notations(id) {
+			if !asked[notation] {
+				asked[notation] = true
+				wanted = append(wanted, notation)
+			}
 		}
+	}
+	for _, id := range ids {
+		want(id)
+	}
+	for most := maxLinks * len(ids); len(wanted) > 0 && len(links) < most; {
 		found, err := r.linksOf(ctx, wanted)
 		if err != nil {
-			return nil, at, err
+			return nil, err
 		}
 		wanted = nil
 		for _, l := range found {
@@ -46,15 +62,11 @@ func (r *ReadModel) Links(ctx context.Context, id string) ([]identity.Link, even
 			seen[l.Position] = true
 			links = append(links, l)
 			for _, id := range l.All() {
-				for _, notation := range identity.Notations(id) {
-					if !asked[notation] && !slices.Contains(wanted, notation) {
-						wanted = append(wanted, notation)
-					}
-				}
+				want(id)
 			}
 		}
 	}
-	return links, at, nil
+	return links, nil
 }
 
 // storedLink is a row of identity_link.

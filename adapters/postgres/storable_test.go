@@ -23,6 +23,7 @@ import (
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/alert"
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
@@ -167,6 +168,7 @@ func (h hostile) stream(tb testing.TB, kind string) (stream string, events []dom
 	}
 	more(samplesOf(tb, inbound.Types()), 1)
 	more(samplesOf(tb, identity.Types()), 1)
+	more(samplesOf(tb, conversation.Types()), 1)
 	return event.InboundStream("1"), events
 }
 
@@ -176,7 +178,7 @@ var streamKinds = []string{"message", "sender", "alert", "rule", "erasure", "inb
 func TestEveryProjectedTypeIsDrawn(t *testing.T) {
 	t.Parallel()
 	drawn := []string{"PersonalErased"}
-	for _, types := range [][]domain.Type{message.Types(), sender.Types(), alert.Types(), inbound.Types(), identity.Types()} {
+	for _, types := range [][]domain.Type{message.Types(), sender.Types(), alert.Types(), inbound.Types(), identity.Types(), conversation.Types()} {
 		for _, typ := range types {
 			drawn = append(drawn, typ.Name)
 		}

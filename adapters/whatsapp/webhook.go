@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/webhook"
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -23,10 +24,11 @@ var statusKinds = map[string]message.StatusKind{
 
 // The fields that are not only kept as they are.
 const (
-	fieldMessages  = "messages"
-	fieldStandby   = "standby"
-	fieldAppEchoes = "smb_message_echoes"
-	fieldHandovers = "messaging_handovers"
+	fieldMessages    = "messages"
+	fieldStandby     = "standby"
+	fieldAppEchoes   = "smb_message_echoes"
+	fieldHandovers   = "messaging_handovers"
+	fieldPreferences = "user_preferences"
 )
 
 type envelope struct {
@@ -124,8 +126,9 @@ type messageObject struct {
 	FromParentUserID text    `json:"from_parent_user_id"`
 	Timestamp        instant `json:"timestamp"`
 	Type             string  `json:"type"`
-	// System and Contacts are the contents of messages of those types. Origin is also in the contacts.
+	// System, Text, and Contacts are the contents of messages of those types. Origin is also in the contacts.
 	System   json.RawMessage `json:"system"`
+	Text     json.RawMessage `json:"text"`
 	Contacts json.RawMessage `json:"contacts"`
 	Origin   text            `json:"origin"`
 	Context  struct {
@@ -175,6 +178,9 @@ func (t *ErrorTable) ParseWebhook(body []byte) webhook.Delivery {
 				d.Changes = append(d.Changes, handover(account, change.Value, entry.Time.Time))
 			default:
 				linkOthers(&d, account, change.Value)
+				if change.Field == fieldPreferences {
+					parsePreferences(&d, account, change.Value)
+				}
 				d.Changes = append(d.Changes, webhook.Change{
 					Origin: webhook.Origin{BusinessAccountID: account, PhoneNumberID: numberIn(change.Value)},
 					Field:  line(change.Field), At: entry.Time.Time, Value: change.Value,
@@ -411,6 +417,10 @@ func parseInbound(d *webhook.Delivery, origin webhook.Origin, field string, raw 
 	if in.From == "" {
 		in.From = string(o.FromUserID)
 	}
+	in.UserID = userIDOf(o.FromUserID)
+	if o.Type == "text" {
+		in.Text = bodyOf(o.Text)
+	}
 	for _, id := range []text{o.From, o.FromUserID} {
 		if name, ok := names[id]; ok {
 			in.Name = line(name)
@@ -418,6 +428,51 @@ func parseInbound(d *webhook.Delivery, origin webhook.Origin, field string, raw 
 		}
 	}
 	d.Inbound = append(d.Inbound, in)
+}
+
+// maxKeywordText is the size of a text that can be a keyword, as JSON, in bytes.
+const maxKeywordText = 1 << 10
+
+// bodyOf returns the text of a short text message, or "" for any other.
+func bodyOf(raw json.RawMessage) string {
+	if len(raw) > maxKeywordText {
+		return ""
+	}
+	var t struct {
+		Body string `json:"body"`
+	}
+	_ = json.Unmarshal(raw, &t) // the message is kept as received
+	return t.Body
+}
+
+// parsePreferences adds the choices about marketing messages in a value of the field user_preferences. Meta documents no
+// other category; the value itself becomes a change in any case.
+// Source: Meta's reference of the webhook user_preferences, September 2026.
+func parsePreferences(d *webhook.Delivery, account string, value json.RawMessage) {
+	var v struct {
+		Metadata    phoneNumber       `json:"metadata"`
+		Preferences []json.RawMessage `json:"user_preferences"`
+	}
+	if json.Unmarshal(value, &v) != nil {
+		return
+	}
+	for _, raw := range v.Preferences {
+		var p struct {
+			person
+			Category  string  `json:"category"`
+			Value     string  `json:"value"`
+			Timestamp instant `json:"timestamp"`
+		}
+		if json.Unmarshal(raw, &p) != nil || p.Category != "marketing_messages" || p.Value != "stop" && p.Value != "resume" {
+			continue
+		}
+		who := conversation.Person{Number: numberOf(p.WaID), UserID: userIDOf(p.UserID)}
+		if len(who.IDs()) > 0 {
+			d.Preferences = append(d.Preferences, webhook.Preference{
+				Origin: v.Metadata.origin(account), Person: who, OptedOut: p.Value == "stop", At: p.Timestamp.Time, Raw: raw,
+			})
+		}
+	}
 }
 
 func parseEcho(d *webhook.Delivery, origin webhook.Origin, field string, raw json.RawMessage) {

@@ -306,6 +306,11 @@ func (h *RecordWebhook) recordOthers(ctx context.Context, d webhook.Delivery, ca
 			Subject: event.Subject{People: []string{in.From}},
 		}, raw: in.Raw, received: in.PhoneNumberID, senderID: senders[in.PhoneNumberID]})
 	}
+	choices, err := h.choicesIn(ctx, d, senders)
+	if err != nil {
+		return err
+	}
+	items = append(items, choices...)
 	for _, e := range d.Echoes {
 		items = append(items, item{stream: event.EchoStream(event.StreamPart(e.PhoneNumberID)), new: event.Proposed{
 			ID: inbound.EventID("echo", e.PhoneNumberID, e.Field, e.WhatsAppID), Event: echoed(e),
@@ -324,7 +329,7 @@ func (h *RecordWebhook) recordOthers(ctx context.Context, d webhook.Delivery, ca
 		items = append(items, item{stream: event.AccountStream(event.StreamPart(c.BusinessAccountID)), new: event.Proposed{ID: id, Event: inbound.AccountChanged{
 			BusinessAccountID: c.BusinessAccountID, PhoneNumberID: c.PhoneNumberID, Field: c.Field, At: c.At,
 			Failures: c.Failures, Personal: inbound.AccountPersonal{Value: c.Value},
-		}, Subject: event.Subject{People: peopleIn(whole)}}, raw: c.Value, received: received})
+		}, Subject: event.Subject{People: peopleIn(whole)}}, raw: c.Value, received: received, senderID: senders[c.PhoneNumberID]})
 	}
 	now := h.clock()
 	for _, p := range d.Parked {
@@ -333,8 +338,7 @@ func (h *RecordWebhook) recordOthers(ctx context.Context, d webhook.Delivery, ca
 	return h.appendItems(ctx, items, cause)
 }
 
-// sendersOf returns the senders of the numbers that messages were sent to or from, by phone
-// number ID.
+// sendersOf returns the senders of the numbers that a delivery is about, by phone number ID.
 func (h *RecordWebhook) sendersOf(ctx context.Context, d webhook.Delivery) (map[string]string, error) {
 	senders := make(map[string]string)
 	add := func(number string) (err error) {
@@ -345,6 +349,16 @@ func (h *RecordWebhook) sendersOf(ctx context.Context, d webhook.Delivery) (map[
 	}
 	for _, in := range d.Inbound {
 		if err := add(in.PhoneNumberID); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range d.Changes {
+		if err := add(c.PhoneNumberID); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range d.Preferences {
+		if err := add(p.PhoneNumberID); err != nil {
 			return nil, err
 		}
 	}

@@ -87,6 +87,12 @@ func ReceiptStream(phoneNumberID string) string { return "receipt-" + phoneNumbe
 // EchoStream returns the stream of the messages that a phone number sent without Waypost.
 func EchoStream(phoneNumberID string) string { return "echo-" + phoneNumberID }
 
+// MarketingStreams is the prefix of the streams of people's choices about marketing.
+const MarketingStreams = "marketing-"
+
+// MarketingStream returns the stream of people's choices about the marketing of a sender.
+func MarketingStream(senderID string) string { return MarketingStreams + senderID }
+
 // IdentityStreams is the prefix of the streams of links between the IDs of people.
 const IdentityStreams = "identity-"
 

@@ -205,6 +205,9 @@ func (s *Messages) append(ctx context.Context, l *Loaded, expected event.Expecte
 	if q, ok := events[0].(message.Queued); ok {
 		meta.Sender = q.Sender
 	}
+	if err := s.recordOptOuts(ctx, l, meta, events); err != nil {
+		return err
+	}
 	proposed := event.Propose(s.ids, meta, events...)
 	recs := make([]message.Record, len(events))
 	starts := false

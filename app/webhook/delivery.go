@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -21,6 +22,8 @@ type Delivery struct {
 	Inbound  []Inbound
 	Echoes   []Echo
 	Changes  []Change
+	// Preferences are people's choices about marketing. They are also in Changes.
+	Preferences []Preference
 	// Links are the IDs that the other lists say are one person's.
 	Links []Link
 	// Parked is what could not be parsed, unchanged. If a part of it could be read, that
@@ -78,8 +81,12 @@ type Inbound struct {
 	From string
 	// Name is the name in the user's profile, if WhatsApp sent it.
 	Name string
+	// UserID is the user ID of the user, if WhatsApp sent it.
+	UserID string
 	// Type is WhatsApp's term: text, image, button, interactive, …
 	Type string
+	// Text is what the user wrote, if Type is text and it is short enough for a keyword.
+	Text string
 	// Field is WhatsApp's field if it is not "messages": "standby" for a message that another
 	// system is to reply to.
 	Field string
@@ -128,6 +135,19 @@ type Change struct {
 	Failures []message.Failure
 	// Traffic is set if the change counts toward the throughput limit of the number.
 	Traffic bool
+}
+
+// Preference is a person's choice about marketing.
+type Preference struct {
+	Origin
+	conversation.Person
+
+	// OptedOut is set if the person wants no marketing.
+	OptedOut bool
+	// At is WhatsApp's own time, or zero if it could not be read.
+	At time.Time
+	// Raw is the object, unchanged.
+	Raw json.RawMessage
 }
 
 // Link is several IDs of one person.

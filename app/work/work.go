@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -126,4 +127,21 @@ type Leases interface {
 	// interruption: the earliest start of a live webhook process. It returns false if there
 	// is none.
 	RecordingSince(ctx context.Context) (time.Time, bool, error)
+}
+
+// A Recipient is a person of a sender. Exactly one of To and ToUserID is set.
+type Recipient struct {
+	Sender string
+	// To is a number in E.164, and ToUserID a user ID.
+	To       string
+	ToUserID string
+}
+
+// Conversations knows what the people whom messages are to have said. It is a read model.
+type Conversations interface {
+	// Conversations returns what is known of each recipient, under all IDs that are linked with
+	// theirs. The zero Conversation is that of a person of whom nothing is known. The result has
+	// at least what the log has up to the position. It returns event.ErrLocked if data keys are
+	// unavailable.
+	Conversations(ctx context.Context, of []Recipient) ([]conversation.Conversation, event.Position, error)
 }

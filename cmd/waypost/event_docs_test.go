@@ -30,16 +30,17 @@ const (
 // streamsOf returns the streams that contain the events of a package.
 func streamsOf(pkg string) string {
 	return map[string]string{
-		"message":   "`message-{uuid}`, one per message",
-		"sender":    "`sender-{id}`, and `number-{phoneNumberId}` for NumberClaimed",
-		"inbound":   "`inbound-{phoneNumberId}`, `echo-{phoneNumberId}`, `receipt-{phoneNumberId}`, `orphan-{phoneNumberId}`, `account-{businessAccountId}`, `parked-{yyyymmdd}`",
-		"identity":  "`identity-{businessAccountId}`",
-		"event":     "`waypost-log`, `waypost-log-end` for lost events, and `erasure-…` for erasures",
-		"operation": "`operation-{uuid}`, one per bulk operation",
-		"audit":     "`access-{yyyymmdd}`",
-		"access":    "`key-{id}`, one per API key",
-		"alert":     "`alert-{id}` and `rule-{id}`",
-		"hook":      "`hook-{uuid}`, one per outgoing webhook",
+		"message":      "`message-{uuid}`, one per message",
+		"sender":       "`sender-{id}`, and `number-{phoneNumberId}` for NumberClaimed",
+		"inbound":      "`inbound-{phoneNumberId}`, `echo-{phoneNumberId}`, `receipt-{phoneNumberId}`, `orphan-{phoneNumberId}`, `account-{businessAccountId}`, `parked-{yyyymmdd}`",
+		"identity":     "`identity-{businessAccountId}`",
+		"conversation": "`marketing-{senderId}`",
+		"event":        "`waypost-log`, `waypost-log-end` for lost events, and `erasure-…` for erasures",
+		"operation":    "`operation-{uuid}`, one per bulk operation",
+		"audit":        "`access-{yyyymmdd}`",
+		"access":       "`key-{id}`, one per API key",
+		"alert":        "`alert-{id}` and `rule-{id}`",
+		"hook":         "`hook-{uuid}`, one per outgoing webhook",
 	}[pkg]
 }
 

@@ -92,6 +92,21 @@ func (f Failure) PolicyCap() bool {
 	return false
 }
 
+// The codes by which WhatsApp refuses a message because of what the person did.
+// Source: Meta's error codes page.
+const (
+	codeWindowClosed    = 131047
+	codeMarketingOptOut = 131050
+)
+
+// WindowClosed reports whether WhatsApp refused a free-form message because the person did not
+// write within the last 24 hours.
+func (f Failure) WindowClosed() bool { return f.Code != nil && *f.Code == codeWindowClosed }
+
+// MarketingOptOut reports whether WhatsApp refused a message because the person wants no
+// marketing.
+func (f Failure) MarketingOptOut() bool { return f.Code != nil && *f.Code == codeMarketingOptOut }
+
 // maxRaw is the maximum length of a stored response body, in bytes.
 const maxRaw = 4 << 10
 

@@ -36,6 +36,7 @@ func (e SenderRegistered) apply(s *Sender, at time.Time) {
 	s.PhoneNumberID, s.DisplayPhoneNumber = e.PhoneNumberID, e.DisplayPhoneNumber
 	s.BusinessAccountID = e.BusinessAccountID
 	s.Rate, s.TokenID = e.MessagesPerSecond, e.TokenID
+	s.OptOutKeywords = e.OptOutKeywords
 	s.RegisteredAt = at
 }
 
@@ -48,6 +49,9 @@ func (e SenderUpdated) apply(s *Sender, _ time.Time) {
 	}
 	if e.BusinessAccountID != nil {
 		s.BusinessAccountID = *e.BusinessAccountID
+	}
+	if e.OptOutKeywords != nil {
+		s.OptOutKeywords = e.OptOutKeywords
 	}
 }
 

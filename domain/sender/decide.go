@@ -3,6 +3,7 @@ package sender
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/waypost/waypost/domain"
 )
@@ -23,6 +24,9 @@ const (
 	maxDigits  = 32
 	// maxToken is ten times the length of Meta's access tokens.
 	maxToken = 4096
+
+	maxKeywords = 32
+	maxKeyword  = 64
 )
 
 // A Registration has the details of a sender to register.
@@ -36,6 +40,8 @@ type Registration struct {
 	Rate int
 	// TokenID names the token in the vault; empty for the server's default token.
 	TokenID string
+	// OptOutKeywords are as in Sender.
+	OptOutKeywords *[]string
 }
 
 // Register registers a sender. Registering it again with the same details changes only its
@@ -48,14 +54,16 @@ func Register(s Sender, in Registration) ([]domain.Event, error) {
 	if !s.Registered() {
 		return []domain.Event{SenderRegistered{
 			Sender: in.ID, Name: in.Name, PhoneNumberID: in.PhoneNumberID, DisplayPhoneNumber: in.DisplayPhoneNumber,
-			BusinessAccountID: in.BusinessAccountID, MessagesPerSecond: in.Rate, TokenID: in.TokenID,
+			BusinessAccountID: in.BusinessAccountID, MessagesPerSecond: in.Rate, TokenID: in.TokenID, OptOutKeywords: keywordsOf(in.OptOutKeywords),
 		}}, nil
 	}
+	asked := in
+	asked.OptOutKeywords, asked.TokenID = nil, ""
 	present := Registration{
 		ID: s.ID, Name: s.Name, PhoneNumberID: s.PhoneNumberID, DisplayPhoneNumber: s.DisplayPhoneNumber,
-		BusinessAccountID: s.BusinessAccountID, Rate: s.Rate, TokenID: in.TokenID,
+		BusinessAccountID: s.BusinessAccountID, Rate: s.Rate,
 	}
-	if present != in {
+	if present != asked || !sameKeywords(s.OptOutKeywords, keywordsOf(in.OptOutKeywords)) {
 		return nil, domain.Conflict("sender %q is registered with other values, use updateSender or setSenderRate to change them", s.ID)
 	}
 	if in.TokenID == "" {
@@ -80,6 +88,9 @@ func (in Registration) validate() error {
 	if err := checkAccount(in.BusinessAccountID); err != nil {
 		return err
 	}
+	if err := checkKeywords(in.OptOutKeywords); err != nil {
+		return err
+	}
 	return checkRate(in.Rate)
 }
 
@@ -89,6 +100,8 @@ type Changes struct {
 	Name               *string
 	DisplayPhoneNumber *string
 	BusinessAccountID  *string
+	// OptOutKeywords replaces all keywords. An empty list removes them.
+	OptOutKeywords *[]string
 }
 
 // Update changes the details of a sender.
@@ -100,6 +113,14 @@ func Update(s Sender, in Changes) ([]domain.Event, error) {
 		Name:               changed(s.Name, in.Name),
 		DisplayPhoneNumber: changed(s.DisplayPhoneNumber, in.DisplayPhoneNumber),
 		BusinessAccountID:  changed(s.BusinessAccountID, in.BusinessAccountID),
+	}
+	if in.OptOutKeywords != nil {
+		if err := checkKeywords(in.OptOutKeywords); err != nil {
+			return nil, err
+		}
+		if asked := keywordsOf(in.OptOutKeywords); !sameKeywords(s.OptOutKeywords, asked) {
+			e.OptOutKeywords = asked
+		}
 	}
 	if e == (SenderUpdated{}) {
 		return nil, nil
@@ -120,6 +141,42 @@ func Update(s Sender, in Changes) ([]domain.Event, error) {
 		}
 	}
 	return []domain.Event{e}, nil
+}
+
+// keywordsOf returns keywords as events record them.
+func keywordsOf(asked *[]string) *[]string {
+	if asked == nil {
+		return nil
+	}
+	trimmed := make([]string, len(*asked)) // the event must not change with the caller's variable
+	for i, k := range *asked {
+		trimmed[i] = strings.TrimSpace(k)
+	}
+	return &trimmed
+}
+
+func sameKeywords(a, b *[]string) bool {
+	return (a == nil) == (b == nil) && (a == nil || slices.Equal(*a, *b))
+}
+
+func checkKeywords(keywords *[]string) error {
+	if keywords == nil {
+		return nil
+	}
+	const field = "optOutKeywords"
+	if len(*keywords) > maxKeywords {
+		return domain.Invalid(field, "has %d keywords, at most %d are allowed", len(*keywords), maxKeywords)
+	}
+	for i, k := range *keywords {
+		at := fmt.Sprintf("%s.%d", field, i)
+		if err := domain.CheckLine(at, strings.TrimSpace(k), 1, maxKeyword); err != nil {
+			return err
+		}
+		if slices.ContainsFunc((*keywords)[:i], func(other string) bool { return strings.EqualFold(strings.TrimSpace(other), strings.TrimSpace(k)) }) {
+			return domain.Invalid(at, "is listed twice; keywords match in any case")
+		}
+	}
+	return nil
 }
 
 func changed(present string, asked *string) *string {

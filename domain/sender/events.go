@@ -32,6 +32,9 @@ type SenderRegistered struct {
 	MessagesPerSecond  int    `json:"messagesPerSecond"`
 	// TokenID is a version of the access token in the vault, never the token itself.
 	TokenID string `json:"tokenId,omitempty"`
+	// OptOutKeywords are the messages by which a person opts out of marketing. If nil, they
+	// are the default ones.
+	OptOutKeywords *[]string `json:"optOutKeywords,omitempty"`
 }
 
 // SenderUpdated records changes of a sender's details. Nil members are unchanged.
@@ -39,6 +42,8 @@ type SenderUpdated struct {
 	Name               *string `json:"name,omitempty"`
 	DisplayPhoneNumber *string `json:"displayPhoneNumber,omitempty"`
 	BusinessAccountID  *string `json:"businessAccountId,omitempty"`
+	// OptOutKeywords replaces all keywords.
+	OptOutKeywords *[]string `json:"optOutKeywords,omitempty"`
 }
 
 // RateChanged records a new rate.

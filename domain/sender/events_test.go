@@ -21,9 +21,9 @@ func samples() []domain.Event {
 	return []domain.Event{
 		sender.SenderRegistered{
 			Sender: "shop-eu", Name: "Shop Europe", PhoneNumberID: "106540352242922", DisplayPhoneNumber: "+1 415 555 0101",
-			BusinessAccountID: "102290129340398", MessagesPerSecond: 80, TokenID: "token-1",
+			BusinessAccountID: "102290129340398", MessagesPerSecond: 80, TokenID: "token-1", OptOutKeywords: &[]string{"STOP", "ARRÊT"},
 		},
-		sender.SenderUpdated{Name: new("Shop"), DisplayPhoneNumber: new(""), BusinessAccountID: new("102290129340399")},
+		sender.SenderUpdated{Name: new("Shop"), DisplayPhoneNumber: new(""), BusinessAccountID: new("102290129340399"), OptOutKeywords: &[]string{"STOP"}},
 		sender.RateChanged{MessagesPerSecond: 1000},
 		sender.TokenChanged{TokenID: "token-2"},
 		sender.SenderPaused{Priorities: []string{"TRANSACTIONAL", "BULK"}, Reason: "stock-taking"},

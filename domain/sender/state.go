@@ -72,7 +72,21 @@ type Sender struct {
 	// Hold is nil unless Waypost holds the sender.
 	Hold         *Held
 	RegisteredAt time.Time
+	// OptOutKeywords are the messages by which a person opts out of marketing. If nil, they are
+	// the default ones; see Keywords.
+	OptOutKeywords *[]string `json:",omitempty"`
 }
+
+// Keywords returns the messages by which a person opts out of marketing, in any case.
+func (s Sender) Keywords() []string {
+	if s.OptOutKeywords == nil {
+		return DefaultOptOutKeywords()
+	}
+	return *s.OptOutKeywords
+}
+
+// DefaultOptOutKeywords returns the keywords of a sender that has none of its own.
+func DefaultOptOutKeywords() []string { return []string{"STOP", "UNSUBSCRIBE"} }
 
 // Registered reports whether the sender exists.
 func (s Sender) Registered() bool { return s.ID != "" }

@@ -32,6 +32,7 @@ import (
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/process"
 	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
@@ -131,7 +132,7 @@ func start(t *testing.T) *platform {
 	p := &platform{T: t, dir: t.TempDir(), secrets: []string{"the older secret", secret}, token: verifyToken, inbound: map[string]int{}}
 	p.startStore()
 	t.Cleanup(p.stopStore)
-	codec, err := event.NewCodec(message.Types(), sender.Types(), inbound.Types(), identity.Types())
+	codec, err := event.NewCodec(message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types())
 	if err != nil {
 		t.Fatal(err)
 	}

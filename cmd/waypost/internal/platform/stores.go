@@ -25,6 +25,7 @@ import (
 	"github.com/waypost/waypost/domain/access"
 	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/domain/audit"
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/hook"
 	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/inbound"
@@ -55,7 +56,7 @@ type Stores struct {
 
 // EventTypes returns the event types of every aggregate.
 func EventTypes() [][]domain.Type {
-	return [][]domain.Type{message.Types(), sender.Types(), inbound.Types(), identity.Types(), hook.Types(), event.Types(), operation.Types(), audit.Types(), access.Types(), alert.Types()}
+	return [][]domain.Type{message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types(), hook.Types(), event.Types(), operation.Types(), audit.Types(), access.Types(), alert.Types()}
 }
 
 // NewCodec returns a codec for the event types of every aggregate.

@@ -269,6 +269,7 @@ export type RegisterSenderInput = {
   businessAccountId?: string | null | undefined;
   messagesPerSecond?: number | null | undefined;
   accessToken?: string | null | undefined;
+  optOutKeywords?: Array<string> | null | undefined;
 };
 
 export type UpdateSenderInput = {
@@ -277,6 +278,7 @@ export type UpdateSenderInput = {
   displayPhoneNumber?: string | null | undefined;
   businessAccountId?: string | null | undefined;
   accessToken?: string | null | undefined;
+  optOutKeywords?: Array<string> | null | undefined;
 };
 
 export type AlertNow = { id: string, kind: AlertKind, severity: AlertSeverity, state: AlertState, summary: string, value: number, threshold: number, raisedAt: string, acknowledgedAt: string | null, note: string | null, explanation: Array<string>, resolvedAt: string | null, acknowledgedBy: { kind: ActorKind, id: string, name: string | null } | null, sender: { id: string, name: string } | null };
