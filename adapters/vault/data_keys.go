@@ -84,6 +84,8 @@ const (
 	ownerAlias
 	// ownerLinked is one of several names of a person, of a key that seals the link.
 	ownerLinked
+	// ownerKept is a name of a person, of a key that outlives the retention period.
+	ownerKept
 )
 
 // pendingKey is a derived key that is not stored yet.
@@ -92,8 +94,8 @@ type pendingKey struct {
 	secret [keySize]byte
 	madeAt time.Time
 	owners []owner
-	// linked is set if the owners are names of one person.
-	linked bool
+	// kind is that of the owners, or zero for the usual one: sole or shared.
+	kind ownerKind
 	// like names a key whose owners are not known here. This key has the same owners.
 	like *keyID
 }
@@ -170,7 +172,7 @@ var errNotOpen = errors.New("the vault of data keys is not open")
 // Seal implements event.Vault.
 func (d *DataKeys) Seal(ctx context.Context, s event.Subject, about string, plain []byte) ([]byte, event.KeyID, error) {
 	if s.Key == "" {
-		id, key, owners, err := d.keyFor(ctx, s.People, s.Same)
+		id, key, owners, err := d.keyFor(ctx, s)
 		if err != nil {
 			return nil, "", err
 		}
@@ -315,11 +317,11 @@ func (d *DataKeys) knownLocked(id keyID) (key dataKey, known bool) {
 }
 
 // keyFor returns the key that data about these people is currently sealed under, and the people's owner hashes. For
-// several people together, it is always a new key.
-func (d *DataKeys) keyFor(ctx context.Context, people []string, same bool) (keyID, dataKey, []owner, error) {
-	owners := d.ownersOf(people)
-	if len(owners) > 1 {
-		id, key, err := d.deriveShared(owners, same)
+// several people together, and for what is kept, it is always a new key.
+func (d *DataKeys) keyFor(ctx context.Context, s event.Subject) (keyID, dataKey, []owner, error) {
+	owners := d.ownersOf(s.People)
+	if len(owners) > 1 || s.Kept {
+		id, key, err := d.deriveNew(owners, kindOf(s))
 		return id, key, owners, err
 	}
 	if id, key, ok := d.current(owners[0]); ok {
@@ -366,13 +368,25 @@ func (d *DataKeys) deriveOnce(o owner) (keyID, dataKey, error) {
 	return d.deriveLocked([]owner{o}, nil)
 }
 
-// deriveShared derives a new key of several owners, who are names of the same person or not.
-func (d *DataKeys) deriveShared(owners []owner, same bool) (keyID, dataKey, error) {
+// kindOf returns the kind of the owners of a new key, or zero for the usual one.
+func kindOf(s event.Subject) ownerKind {
+	switch {
+	case s.Kept:
+		return ownerKept
+	case s.Same:
+		return ownerLinked
+	}
+	return 0
+}
+
+// deriveNew derives a new key for one use. Other data of the owners is never sealed under it.
+func (d *DataKeys) deriveNew(owners []owner, kind ownerKind) (keyID, dataKey, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	id, key, err := d.deriveLocked(owners, nil)
+	id, key, err := d.deriveLocked(nil, nil)
 	if err == nil {
-		d.pending[len(d.pending)-1].linked = same
+		k := &d.pending[len(d.pending)-1]
+		k.owners, k.kind = owners, kind
 	}
 	return id, key, err
 }

@@ -508,3 +508,35 @@ func TestALinkIsKeptAsLongAsWhatItLeadsTo(t *testing.T) {
 	expectDue("when the later data is old", later.Key)
 	expectDue("when it is gone", link.Key)
 }
+
+// What a person asked for outlives the retention period, even if the process that sealed it
+// crashed, and links lead to it. It is erased with the person, and it is the only thing under its
+// key.
+func TestWhatIsKeptIsOnlyErased(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	pass := b.stopClock()
+	const retention, user = 8 * time.Hour, "US.1"
+	crashed := b.process(key('a'), retention, true) // Run never runs, so nothing is stored
+	asked := b.append(crashed, event.MarketingStream("acme"), "no more", event.Subject{People: []string{anna}, Kept: true})
+
+	p := b.run(b.process(key('a'), retention, true))
+	b.eventually(func() bool {
+		keys, err := p.keys.KeysOf(b.ctx, anna, time.Time{})
+		must(t, err)
+		return slices.Contains(keys, asked.Key)
+	})
+	again := b.append(p, event.MarketingStream("acme"), "no more", event.Subject{People: []string{anna, user}, Kept: true})
+	link := b.append(p, "links", "link", event.Subject{People: []string{anna, user}, Same: true})
+	other := b.append(p, "a", "to Anna", about(anna))
+	must(t, p.keys.FlushAllProcesses(b.ctx))
+	pass(30 * retention)
+	due, err := p.keys.MadeBefore(b.ctx, b.clock().Add(-retention), "", 10)
+	must(t, err)
+	if !slices.Equal(due, []event.KeyID{other.Key}) {
+		t.Errorf("%v are due, want %v, and not %v", due, other.Key, []event.KeyID{asked.Key, again.Key, link.Key})
+	}
+	b.expect(p, event.MarketingStream("acme"), "no more", "no more")
+	b.forget(p, anna)
+	b.expect(p, event.MarketingStream("acme"), "erased", "erased")
+}

@@ -73,7 +73,7 @@ func (d *DataKeys) KeysOf(ctx context.Context, name string, until time.Time) ([]
 				WHERE mine.owner = $1 AND mine.kind <> ALL ($2) AND other.kind <> ALL ($2))
 		SELECT DISTINCT o.key_id FROM waypost_vault.data_key_owner o JOIN names USING (owner)
 			JOIN waypost_vault.data_key k ON k.id = o.key_id WHERE $3::timestamptz IS NULL OR k.made_at < $3`,
-		who[:], []ownerKind{ownerShared, ownerLinked}, orNull(until))
+		who[:], []ownerKind{ownerShared, ownerLinked, ownerKept}, orNull(until))
 	if err != nil {
 		return nil, fmt.Errorf("find a person's data keys: %w", err)
 	}
@@ -99,6 +99,9 @@ const linksLiving = `EXISTS (SELECT FROM waypost_vault.data_key_owner l
 		JOIN waypost_vault.data_key_owner o ON o.owner = l.owner AND o.kind <> l.kind
 		WHERE l.key_id = data_key.id AND l.kind = 3)`
 
+// kept selects the keys that outlive the retention period.
+const kept = `EXISTS (SELECT FROM waypost_vault.data_key_owner k WHERE k.key_id = data_key.id AND k.kind = 4)`
+
 // MadeBefore returns at most limit keys, oldest first, that have not been used for new data since a time and are not
 // destroyed. after is the last key of the previous page.
 func (d *DataKeys) MadeBefore(ctx context.Context, unused time.Time, after event.KeyID, limit int) ([]event.KeyID, error) {
@@ -107,7 +110,7 @@ func (d *DataKeys) MadeBefore(ctx context.Context, unused time.Time, after event
 		from = id[:]
 	}
 	rows, err := d.pool.Query(ctx, `SELECT id FROM waypost_vault.data_key
-		WHERE erased_at IS NULL AND made_at < $1 AND NOT `+linksLiving+` AND ($2::bytea IS NULL
+		WHERE erased_at IS NULL AND made_at < $1 AND NOT `+linksLiving+` AND NOT `+kept+` AND ($2::bytea IS NULL
 			OR (made_at, id) > ((SELECT made_at FROM waypost_vault.data_key WHERE id = $2), $2))
 		ORDER BY made_at, id LIMIT $3`, unused.Add(-d.generation), from, limit)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -242,8 +243,8 @@ func (d *DataKeys) insert(ctx context.Context, tx pgx.Tx, keys []pendingKey, lin
 		if len(k.owners) > 1 {
 			kind = ownerShared
 		}
-		if k.linked {
-			kind = ownerLinked
+		if k.kind != 0 {
+			kind = k.kind
 		}
 		for _, o := range k.owners {
 			owners, owned, kinds = append(owners, o[:]), append(owned, k.id[:]), append(kinds, int16(kind))
@@ -462,6 +463,9 @@ func (d *DataKeys) scan(ctx context.Context, secrets map[seedID][keySize]byte, f
 			}
 			if len(k.owners) == 0 && k.like == nil {
 				continue // a later event under a key whose owners another event names
+			}
+			if strings.HasPrefix(r.Stream, event.MarketingStreams) {
+				k.kind = ownerKept // the header does not say so
 			}
 			found[id] = true
 			keys = append(keys, k)

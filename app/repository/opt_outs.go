@@ -42,7 +42,8 @@ func (s *Messages) recordOptOuts(ctx context.Context, l *Loaded, meta event.Meta
 	return nil
 }
 
-// SubjectOfChoice returns whom the event of a person's choice about marketing is about.
+// SubjectOfChoice returns whom the event of a person's choice about marketing is about. A person
+// who opted out must not get marketing again because the retention period ended.
 func SubjectOfChoice(p conversation.Person) event.Subject {
-	return event.Subject{People: p.IDs(), Same: true}
+	return event.Subject{People: p.IDs(), Kept: true}
 }
