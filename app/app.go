@@ -46,6 +46,9 @@ type Commands struct {
 	// OpenInboundFile opens the file of a message that someone wrote.
 	OpenInboundFile func(ctx context.Context, m inbox.Message) (inbox.Media, error)
 
+	// SyncTemplates records what WhatsApp lists about the templates of a business account.
+	SyncTemplates func(ctx context.Context, businessAccountID string, cause event.Cause) (command.TemplateSync, error)
+
 	// RegisterSender registers a sender and claims its phone number.
 	RegisterSender func(ctx context.Context, r sender.Registration, token string, cause event.Cause) (sender.Sender, error)
 	// UpdateSender changes a sender, and its access token if one is given.
@@ -131,6 +134,7 @@ type Queries struct {
 
 	MessageReader
 	SenderReader
+	TemplateReader
 	LedgerReader
 	MetricsReader
 	AlertReader
@@ -162,6 +166,15 @@ type SenderReader interface {
 	// QueueDepths returns the queue depth of each sender. It can leave out a sender whose
 	// queue is empty.
 	QueueDepths(ctx context.Context, now time.Time, ids []string) (map[string]query.QueueDepth, error)
+}
+
+// TemplateReader reads message templates.
+type TemplateReader interface {
+	// Templates returns a page of templates, after a place if that is not nil.
+	Templates(ctx context.Context, f query.TemplateFilter, first int, after *query.TemplatePlace) (query.TemplatePage, error)
+	// TemplateQueues counts the open messages of the templates of accounts, of the given
+	// senders, or of all if senderIDs is nil.
+	TemplateQueues(ctx context.Context, accounts, senderIDs []string) (query.TemplateQueues, error)
 }
 
 // LedgerReader reads where all messages are, and how current the read models are.
@@ -213,6 +226,7 @@ type Parts struct {
 	Inbound    *inbox.Commands
 	Inbox      *inbox.Reader
 	Senders    *command.Senders
+	Templates  *command.SyncTemplates
 	Keys       *command.Keys
 	Hooks      *command.Hooks
 	Alerts     *alerts.Alerts
@@ -223,6 +237,7 @@ type Parts struct {
 	ReadModel interface {
 		MessageReader
 		SenderReader
+		TemplateReader
 		MetricsReader
 		AlertReader
 	}
@@ -235,7 +250,7 @@ func New(p Parts) (Commands, Queries) {
 	return Commands{
 			QueueMessage: p.Queue.Handle, QueueMessages: p.Queue.HandleMany, CancelMessage: p.Messages.Cancel,
 			StartOperation: p.Operations.Start, EraseRecipient: p.Erase.Handle,
-			MarkInboundRead: p.Inbound.MarkRead, OpenInboundFile: p.Inbound.OpenFile,
+			SyncTemplates: p.Templates.Handle, MarkInboundRead: p.Inbound.MarkRead, OpenInboundFile: p.Inbound.OpenFile,
 			RegisterSender: p.Senders.Register, UpdateSender: p.Senders.Update, SetSenderRate: p.Senders.SetRate,
 			PauseSender: p.Senders.Pause, ResumeSender: p.Senders.Resume,
 			CreateKey: p.Keys.Create, CreateAccessToken: p.Keys.CreateToken, RevokeKey: p.Keys.Revoke, RecordRead: p.Reads.Record,
@@ -248,7 +263,7 @@ func New(p Parts) (Commands, Queries) {
 			FindOperation: p.Operations.Find, AwaitOperation: p.Operations.Wait, FindSender: p.Senders.Load,
 			ListKeys: p.Keys.List, FindKeyName: p.Keys.Name, ListOutgoingWebhooks: p.Hooks.List,
 			FindAlertAt: p.Alerts.LoadAt, ListAlertsAfter: p.Alerts.Missing, ReadEvents: p.Audit.Read, PastLedger: p.Audit.Ledger,
-			MessageReader: p.ReadModel, SenderReader: p.ReadModel, MetricsReader: p.ReadModel, AlertReader: p.ReadModel,
+			MessageReader: p.ReadModel, SenderReader: p.ReadModel, TemplateReader: p.ReadModel, MetricsReader: p.ReadModel, AlertReader: p.ReadModel,
 			LedgerReader: p.Ledger, HookDeliveryReader: p.HookDeliveries,
 		}
 }

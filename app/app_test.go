@@ -20,7 +20,7 @@ func TestNewLeavesOutNoCommandAndNoQuery(t *testing.T) {
 	model := &postgres.ReadModel{}
 	commands, queries := app.New(app.Parts{
 		Messages: &command.Messages{}, Queue: &command.QueueMessage{}, Operations: &bulk.Runner{}, Erase: &command.EraseRecipient{},
-		Senders: &command.Senders{}, Keys: &command.Keys{}, Hooks: &command.Hooks{}, Alerts: &alerts.Alerts{},
+		Senders: &command.Senders{}, Templates: &command.SyncTemplates{}, Keys: &command.Keys{}, Hooks: &command.Hooks{}, Alerts: &alerts.Alerts{},
 		Audit: &audit.Reader{}, Reads: &audit.Reads{}, ReadModel: model, Ledger: model, HookDeliveries: deliveries{},
 	})
 	for _, side := range []reflect.Value{reflect.ValueOf(commands), reflect.ValueOf(queries)} {

@@ -66,11 +66,14 @@ func weights() map[string]weight {
 		"Query.idempotencySecret": {own: 1},
 		"Query.inboundMessages":   {own: costStream * 5, items: first(defaultPage, query.MaxPage), each: 5},
 		"Query.inboundMessage":    {own: costStream},
+		"Query.templates":         {own: costPage, items: first(defaultPage, query.MaxPage), each: 10},
+		"Query.template":          {own: costLookup},
 
 		"Mutation.queueMessage":                {own: costChange},
 		"Mutation.queueMessages":               {own: costChange, items: length("inputs", maxQueue), each: 30},
 		"Mutation.cancelMessage":               {own: costChange},
 		"Mutation.markInboundRead":             {own: costChange},
+		"Mutation.syncTemplates":               {own: costPast},
 		"Mutation.cancelMessages":              {own: costScan},
 		"Mutation.requeueDeadLetters":          {own: costScan},
 		"Mutation.discardDeadLetters":          {own: costScan},
@@ -105,6 +108,7 @@ func weights() map[string]weight {
 		"EventConnection.edges":                   {own: 1},
 		"AlertConnection.edges":                   {own: 1},
 		"InboundMessageConnection.edges":          {own: 1},
+		"TemplateConnection.edges":                {own: 1},
 		"OutgoingWebhookDeliveryConnection.edges": {own: 1},
 
 		"Message.sender":         {own: 10}, // those of a list are read together
@@ -125,6 +129,8 @@ func weights() map[string]weight {
 		"Sender.effectiveRate":  {own: 5},
 		"Sender.breaker":        {own: 5},
 		"Sender.throttledUntil": {own: 5},
+
+		"Template.queued": {own: 5}, // read once for all templates of a list
 
 		"Alert.sender":               {own: costStream},
 		"Actor.name":                 {own: 10},

@@ -36,6 +36,7 @@ import (
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/inbox"
+	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/domain"
 	keydomain "github.com/waypost/waypost/domain/access"
 	"github.com/waypost/waypost/domain/alert"
@@ -47,6 +48,7 @@ import (
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/operation"
 	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/graph"
 )
 
@@ -112,9 +114,11 @@ type platform struct {
 	keys     *keys
 	logged   *lockedBuffer
 	project  func()
-	parts    app.Parts
-	options  graph.Options
-	api      *graph.Handler
+	// listTemplates lists templates at WhatsApp, for the tests that sync them.
+	listTemplates command.ListTemplates
+	parts         app.Parts
+	options       graph.Options
+	api           *graph.Handler
 }
 
 type lockedBuffer struct {
@@ -169,7 +173,7 @@ func setup(tb testing.TB) *platform {
 	store, err := eventstored.Open(ctx, eventstored.Options{Dir: tb.TempDir(), Logger: logger})
 	must(tb, err)
 	closing(tb, store)
-	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types(), hook.Types())
+	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types(), template.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types(), hook.Types())
 	must(tb, err)
 	secret, err := vault.LoadOrMakeKeys(tb.TempDir() + "/secret.key")
 	must(tb, err)
@@ -225,8 +229,17 @@ func setup(tb testing.TB) *platform {
 	wg.Go(func() { _ = operations.Run(running) })
 	outgoing := command.NewHooks(log, time.Now, newID, tokens, hooks.NewSecret)
 	wg.Go(func() { _ = outgoing.Run(running) })
+	templates := repository.NewTemplates(log, time.Now, newID, logger)
+	wg.Go(func() { _ = templates.Run(running) })
+	listTemplates := func(ctx context.Context, s sender.Sender, yield func([]template.Listing) error) error {
+		if p.listTemplates == nil {
+			return errors.New("there is no WhatsApp")
+		}
+		return p.listTemplates(ctx, s, yield)
+	}
 	p.parts = app.Parts{
-		Messages: p.messages, Operations: operations, Senders: senders, Keys: p.keys.log, Hooks: outgoing, Alerts: alerts.New(log, time.Now, newID),
+		Templates: command.NewSyncTemplates(templates, postgres.NewReadModel(pool).SenderStates, listTemplates, time.Now, logger),
+		Messages:  p.messages, Operations: operations, Senders: senders, Keys: p.keys.log, Hooks: outgoing, Alerts: alerts.New(log, time.Now, newID),
 		Queue:   command.NewQueueMessage(p.messages, senders, secret).Logged(slog.New(slog.NewTextHandler(p.logged, nil))).Knowing(read.NumberOf),
 		Inbound: inbox.NewCommands(log, time.Now, newID, senders, nil), Inbox: inbox.NewReader(log, senders),
 		Erase: command.NewEraseRecipient(log, p.messages, people, read, time.Now, time.After, newID),
@@ -265,7 +278,7 @@ func lastProjected(ctx context.Context, tb testing.TB, log *eventstore.Log) even
 	tb.Helper()
 	end, live := event.Position(0), errors.New("live")
 	err := log.Subscribe(ctx, event.Subscription{Filter: event.Filter{
-		StreamPrefixes: []string{event.MessageStreams, event.SenderStreams, event.IdentityStreams},
+		StreamPrefixes: []string{event.MessageStreams, event.SenderStreams, event.IdentityStreams, event.TemplateStreams},
 	}}, func(_ context.Context, b event.Batch) error {
 		if n := len(b.Events); n > 0 {
 			end = b.Events[n-1].Position

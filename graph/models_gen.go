@@ -1076,6 +1076,54 @@ type StatusCount struct {
 type Subscription struct {
 }
 
+// A message template in one language, as WhatsApp last reported it.
+type Template struct {
+	// The ID of the WhatsApp Business Account.
+	BusinessAccountID string `json:"businessAccountId"`
+	// The name of the template.
+	Name string `json:"name"`
+	// The language, for example en or en_US.
+	Language string `json:"language"`
+	// WhatsApp's own ID of the template. Null if it is not known.
+	WhatsappID *string `json:"whatsappId,omitempty"`
+	// The status, in WhatsApp's words: APPROVED, PENDING, PAUSED, DISABLED, REJECTED, IN_APPEAL, LIMIT_EXCEEDED, ARCHIVED, DELETED, or another one.
+	Status string `json:"status"`
+	// When WhatsApp reported the status.
+	StatusAt time.Time `json:"statusAt"`
+	// The reason for the status, in WhatsApp's words. Null if there is none.
+	StatusReason *string `json:"statusReason,omitempty"`
+	// More about the reason, such as FIRST_PAUSE, or what to correct. Null if WhatsApp gave nothing.
+	StatusDetail *string `json:"statusDetail,omitempty"`
+	// What happens to messages of the template.
+	Sending TemplateSending `json:"sending"`
+	// The category, in WhatsApp's words: MARKETING, UTILITY, AUTHENTICATION, or another one. It determines the price. Null if it is not known yet.
+	Category *string `json:"category,omitempty"`
+	// The category before the last change. Null if it was not changed.
+	PreviousCategory *string `json:"previousCategory,omitempty"`
+	// When the category was changed. Null if it was not changed.
+	CategoryChangedAt *time.Time `json:"categoryChangedAt,omitempty"`
+	// The category that WhatsApp has announced to change it to. Null if none is announced.
+	AnnouncedCategory *string `json:"announcedCategory,omitempty"`
+	// When the announced change takes effect. Null if none is announced.
+	AnnouncedFor *time.Time `json:"announcedFor,omitempty"`
+	// The category that WhatsApp thinks that the template should have. Null if that is its category.
+	CorrectCategory *string `json:"correctCategory,omitempty"`
+	// The quality score: GREEN, YELLOW, RED, or UNKNOWN. Null if it is not known.
+	Quality *string `json:"quality,omitempty"`
+	// POSITIONAL or NAMED. Null if it is not known.
+	ParameterFormat *string `json:"parameterFormat,omitempty"`
+	// How long WhatsApp tries to deliver a message of the template, if the template sets it. Null if WhatsApp's default for the category applies.
+	TimeToLive *time.Duration `json:"timeToLive,omitempty"`
+	// The parts of the template, in the format of the Cloud API, without the examples. Null until the next sync if they are not known.
+	Components json.RawMessage `json:"components,omitempty"`
+	// When the parts were listed. Null if they are not known.
+	ListedAt *time.Time `json:"listedAt,omitempty"`
+	// The number of messages of the template that wait to be sent, of the senders that the key can see. Read once for all templates of a page.
+	Queued int64 `json:"queued"`
+	// Returns the queues of the templates of the response.
+	Queues TemplateQueuesOf `json:"-"`
+}
+
 // The parameters of one part of a template.
 type TemplateComponentInput struct {
 	// The part.
@@ -1090,6 +1138,38 @@ type TemplateComponentInput struct {
 	Parameters []json.RawMessage `json:"parameters,omitempty"`
 }
 
+// A page of templates.
+type TemplateConnection struct {
+	// The templates on the page.
+	Edges []*TemplateEdge `json:"edges"`
+	// The position of the page in the list.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A template with its position in the list.
+type TemplateEdge struct {
+	// The position of the template. Pass it as `after`.
+	Cursor string `json:"cursor"`
+	// The template.
+	Node *Template `json:"node"`
+}
+
+// Filters templates. All of the given conditions must hold.
+type TemplateFilter struct {
+	// Templates of this WhatsApp Business Account.
+	BusinessAccountID *string `json:"businessAccountId,omitempty"`
+	// Templates of this name, in all languages.
+	Name *string `json:"name,omitempty"`
+	// Templates in this language.
+	Language *string `json:"language,omitempty"`
+	// Templates with any of these statuses, in WhatsApp's words.
+	Status []string `json:"status,omitempty"`
+	// Templates with any of these categories, in WhatsApp's words.
+	Category []string `json:"category,omitempty"`
+	// Templates with any of these quality scores, in WhatsApp's words.
+	Quality []string `json:"quality,omitempty"`
+}
+
 // A template and its parameters.
 type TemplateInput struct {
 	// The name of the template.
@@ -1098,6 +1178,18 @@ type TemplateInput struct {
 	Language string `json:"language"`
 	// The parameters of the template's parts.
 	Components []*TemplateComponentInput `json:"components,omitempty"`
+}
+
+// The result of a sync of templates.
+type TemplateSync struct {
+	// The number of templates that WhatsApp listed.
+	Count int `json:"count"`
+	// The number of templates that were new or different.
+	Changed int `json:"changed"`
+	// The number of templates that no longer exist at WhatsApp.
+	Removed int `json:"removed"`
+	// How long the sync took.
+	Took time.Duration `json:"took"`
 }
 
 // Plain text.
@@ -1381,6 +1473,67 @@ func (e *TemplateComponentType) UnmarshalJSON(b []byte) error {
 }
 
 func (e TemplateComponentType) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What happens to messages of a template.
+type TemplateSending string
+
+const (
+	// Messages are sent.
+	TemplateSendingSending TemplateSending = "SENDING"
+	// WhatsApp accepts no messages for now. Queued messages wait, and are sent when WhatsApp accepts the template again.
+	TemplateSendingWaiting TemplateSending = "WAITING"
+	// WhatsApp will not accept messages of the template. Queued messages fail.
+	TemplateSendingFailing TemplateSending = "FAILING"
+)
+
+var AllTemplateSending = []TemplateSending{
+	TemplateSendingSending,
+	TemplateSendingWaiting,
+	TemplateSendingFailing,
+}
+
+func (e TemplateSending) IsValid() bool {
+	switch e {
+	case TemplateSendingSending, TemplateSendingWaiting, TemplateSendingFailing:
+		return true
+	}
+	return false
+}
+
+func (e TemplateSending) String() string {
+	return string(e)
+}
+
+func (e *TemplateSending) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = TemplateSending(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid TemplateSending", str)
+	}
+	return nil
+}
+
+func (e TemplateSending) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *TemplateSending) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e TemplateSending) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -64,6 +64,9 @@ var aimedAtOthers = map[string][]aimed{
 		{`inputs: [{senderId: "acme", to: "+14155550101", idempotencyKey: "secret-order", content: {text: {body: "hello"}}}]`, ""}, // rejected in its result
 	},
 	"mutation cancelMessage":   {{`id: "{message}"`, "NOT_FOUND"}},
+	"query templates":          {{``, ""}, {`filter: {businessAccountId: "9001"}`, ""}},
+	"query template":           {{`businessAccountId: "9001", name: "acme_sale", language: "en"`, ""}},
+	"mutation syncTemplates":   {{`businessAccountId: "9001"`, "FORBIDDEN"}},
 	"mutation markInboundRead": {{`id: "{inbound}"`, "NOT_FOUND"}},
 	"mutation cancelMessages":  {{`input: {ids: ["{message}"]}, reason: "r"`, ""}, {`input: {filter: {senderId: "acme"}}, reason: "r"`, ""}, {`input: {filter: {}}, reason: "r", dryRun: true`, ""}},
 	"mutation requeueDeadLetters": {

@@ -97,7 +97,7 @@ func (h *history) queued(t *rapid.T, now time.Time) message.Queued {
 	q.Priority = rapid.SampledFrom(message.Priorities()).Draw(t, "priority")
 	q.OnAmbiguous = rapid.SampledFrom([]message.AmbiguityPolicy{message.AmbiguityResend, message.AmbiguityDeadLetter}).Draw(t, "onAmbiguous")
 	if rapid.Bool().Draw(t, "template") {
-		q.Kind, q.Template = message.KindTemplate, "spring_sale"
+		q.Kind, q.Template, q.TemplateLanguage = message.KindTemplate, "spring_sale", rapid.SampledFrom([]string{"", "en"}).Draw(t, "language")
 	}
 	if rapid.Bool().Draw(t, "fingerprint is personal") {
 		q.Fingerprint, q.Personal.Fingerprint = "", q.Fingerprint

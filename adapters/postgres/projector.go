@@ -160,7 +160,7 @@ func NewProjector(o ProjectorOptions) (*Projector, error) {
 		if o.held > 0 {
 			rows = newHeldRows(o.held)
 		}
-		p.folds = []projection{messagesFold(o.Vault, rows), sendersFold(), personalFold(), identitiesFold(o.Vault), conversationsFold(o.Log, o.Vault), alertsFold()}
+		p.folds = []projection{messagesFold(o.Vault, rows), sendersFold(), templatesFold(), personalFold(), identitiesFold(o.Vault), conversationsFold(o.Log, o.Vault), alertsFold()}
 	default:
 		return nil, fmt.Errorf("there is no group of projections %q", o.Group)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/template"
 )
 
 // An event that is in the log must be projected, whatever it contains: a text that Postgres
@@ -120,6 +121,7 @@ func storableEvent(r *event.Recorded) (event.Recorded, bool) {
 		f.key((*string)(&v.Kind))
 		f.key((*string)(&v.OnAmbiguous))
 		f.key(&v.Template)
+		f.key(&v.TemplateLanguage)
 		f.time(&v.SendAt)
 		f.time(&v.ExpiresAt)
 		f.float(&v.DeliverWithinSeconds)
@@ -183,6 +185,41 @@ func storableEvent(r *event.Recorded) (event.Recorded, bool) {
 			f.key((*string)(&v.Keys[i]))
 		}
 		e = v
+	case template.TemplateSynced:
+		f.template(&v.Ref)
+		f.key(&v.Status)
+		f.key(&v.Category)
+		f.key(&v.Quality)
+		f.time(&v.At)
+		e = v
+	case template.TemplateStatusChanged:
+		f.template(&v.Ref)
+		f.key(&v.Status)
+		f.time(&v.At)
+		e = v
+	case template.TemplateCategoryChanged:
+		f.template(&v.Ref)
+		f.key(&v.Category)
+		f.time(&v.ChangesAt)
+		f.time(&v.At)
+		e = v
+	case template.TemplateQualityChanged:
+		f.template(&v.Ref)
+		f.key(&v.Quality)
+		f.time(&v.At)
+		e = v
+	case template.TemplateContentChanged:
+		f.template(&v.Ref)
+		f.time(&v.At)
+		e = v
+	case template.TemplateRemoved:
+		f.template(&v.Ref)
+		f.time(&v.At)
+		e = v
+	case template.TemplatesListed:
+		f.key(&v.BusinessAccountID)
+		f.time(&v.At)
+		e = v
 	case alert.AlertRaised:
 		f.key(&v.Rule)
 		f.key((*string)(&v.Kind))
@@ -234,6 +271,12 @@ func (f *replacing) float(n *float64) {
 	case math.IsInf(*n, 0):
 		*n, f.changed = math.Copysign(math.MaxFloat64, *n), true
 	}
+}
+
+func (f *replacing) template(v *template.Ref) {
+	f.key(&v.BusinessAccountID)
+	f.key(&v.Name)
+	f.key(&v.Language)
 }
 
 func (f *replacing) failure(v *message.Failure) {

@@ -181,6 +181,9 @@ func (t *ErrorTable) ParseWebhook(body []byte) webhook.Delivery {
 				if change.Field == fieldPreferences {
 					parsePreferences(&d, account, change.Value)
 				}
+				if r, ok := templateReport(account, change.Field, change.Value, entry.Time.Time); ok {
+					d.Templates = append(d.Templates, r)
+				}
 				d.Changes = append(d.Changes, webhook.Change{
 					Origin: webhook.Origin{BusinessAccountID: account, PhoneNumberID: numberIn(change.Value)},
 					Field:  line(change.Field), At: entry.Time.Time, Value: change.Value,

@@ -15,10 +15,12 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/app/webhook"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/template"
 )
 
 const (
@@ -70,6 +72,9 @@ type RecordWebhook struct {
 	// onInbound receives the number of new messages to a phone number, on whatever field, and
 	// of handovers. They count toward its throughput limit at WhatsApp.
 	onInbound func(phoneNumberID string, n int)
+	// templates records what webhooks say about message templates. If nil, that stays only in
+	// AccountChanged.
+	templates *repository.Templates
 	// known finds recorded links. If nil, every link is recorded.
 	known  KnownLinks
 	linked *linkedNow
@@ -98,6 +103,12 @@ func NewRecordWebhook(
 // Linking makes h skip the links that known finds, and returns h.
 func (h *RecordWebhook) Linking(known KnownLinks) *RecordWebhook {
 	h.known = known
+	return h
+}
+
+// ReportingTo makes h record on templates what webhooks say about them, and returns h.
+func (h *RecordWebhook) ReportingTo(templates *repository.Templates) *RecordWebhook {
+	h.templates = templates
 	return h
 }
 
@@ -134,7 +145,26 @@ func (h *RecordWebhook) record(ctx context.Context, d webhook.Delivery, cause ev
 	if err := h.recordOthers(ctx, d, cause); err != nil {
 		return err
 	}
+	if err := h.recordTemplates(ctx, d.Templates, cause); err != nil {
+		return err
+	}
 	return h.recordLinks(ctx, d.Links, cause)
+}
+
+// recordTemplates records what a delivery says about message templates, in its order.
+func (h *RecordWebhook) recordTemplates(ctx context.Context, reports []template.Report, cause event.Cause) error {
+	if h.templates == nil {
+		return nil
+	}
+	for _, r := range reports {
+		if r.At.IsZero() {
+			r.At = h.clock().Truncate(time.Second)
+		}
+		if _, err := h.templates.Change(ctx, r.Ref, cause, func(t template.Template) []domain.Event { return template.Record(t, r) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // RecordingSince returns the time since which webhooks could be recorded without

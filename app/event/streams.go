@@ -106,6 +106,23 @@ func OrphanStream(phoneNumberID string) string { return OrphanStreams + phoneNum
 // AccountStream returns the stream of what WhatsApp reports about a business account, raw.
 func AccountStream(businessAccountID string) string { return "account-" + businessAccountID }
 
+// TemplateStreams is the prefix of every message template's stream, TemplateListStreams that of
+// the streams which record that the templates of an account are known.
+const (
+	TemplateStreams     = "template-"
+	TemplateListStreams = "templates-"
+)
+
+// TemplateStream returns the stream of a message template of a business account.
+func TemplateStream(businessAccountID, name, language string) string {
+	return TemplateStreams + businessAccountID + "-" + name + "-" + language
+}
+
+// TemplateListStream returns the stream that records that the templates of an account are known.
+func TemplateListStream(businessAccountID string) string {
+	return TemplateListStreams + businessAccountID
+}
+
 // ParkedStream returns the stream of a day's (UTC) deliveries that could not be parsed.
 func ParkedStream(day time.Time) string { return "parked-" + day.UTC().Format("20060102") }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/template"
 )
 
 // Delivery is the contents of one webhook, in the order of the webhook.
@@ -24,6 +25,8 @@ type Delivery struct {
 	Changes  []Change
 	// Preferences are people's choices about marketing. They are also in Changes.
 	Preferences []Preference
+	// Templates are what Changes say about message templates. They repeat it.
+	Templates []template.Report
 	// Links are the IDs that the other lists say are one person's.
 	Links []Link
 	// Parked is what could not be parsed, unchanged. If a part of it could be read, that

@@ -101,7 +101,7 @@ func queued(r event.Recorded, q message.Queued) Entry {
 	id, _ := event.ParseMessageStream(r.Stream)
 	e := Entry{Complete: true, StateKnown: true, AttemptKnown: true, CallKnown: true, Item: Item{
 		MessageID: id, Sender: q.Sender, Priority: q.Priority, State: Ready, Fresh: true, DueAt: r.Meta.RecordedAt,
-		ExpiresAt: q.ExpiresAt, Recipient: cmp.Or(string(r.Key), q.Personal.To, q.Personal.ToUserID), Template: q.Template, OnAmbiguous: q.OnAmbiguous,
+		ExpiresAt: q.ExpiresAt, Recipient: cmp.Or(string(r.Key), q.Personal.To, q.Personal.ToUserID), Template: message.TemplateKey(q.Template, q.TemplateLanguage), OnAmbiguous: q.OnAmbiguous,
 		Revision: r.Revision, Position: r.Position, QueuedPosition: r.Position,
 	}}
 	if q.SendAt.After(e.Item.DueAt) {

@@ -42,7 +42,8 @@ type Item struct {
 	ExpiresAt time.Time // zero if it never expires
 	// Recipient is equal for the same person. It is the data key that their data is sealed
 	// under, not their number.
-	Recipient   string
+	Recipient string
+	// Template is the message.TemplateKey of the template, or empty.
 	Template    string
 	Attempt     int
 	Call        int

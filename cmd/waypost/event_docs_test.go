@@ -41,6 +41,7 @@ func streamsOf(pkg string) string {
 		"access":       "`key-{id}`, one per API key",
 		"alert":        "`alert-{id}` and `rule-{id}`",
 		"hook":         "`hook-{uuid}`, one per outgoing webhook",
+		"template":     "`template-{businessAccountId}-{name}-{language}`, one per message template and language, and `templates-{businessAccountId}` for TemplatesListed",
 	}[pkg]
 }
 

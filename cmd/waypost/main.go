@@ -37,6 +37,7 @@ type cli struct {
 	Verify     verifyCommand     `cmd:"" help:"Verify the read models against the event log, row by row."`
 	Key        keyCommand        `cmd:"" help:"Create, list, and revoke API keys in the event log, without a key. For operators who are locked out."`
 	Send       sendCommand       `cmd:"" help:"Queue one message, or a CSV or JSONL file of messages. Running the same file again sends nothing twice."`
+	Templates  templatesCommand  `cmd:"" help:"List the message templates, or sync those of a business account with WhatsApp."`
 	Migrate    migrateCommand    `cmd:"" help:"Migrate the schema of an external Postgres up or down, or show its status."`
 	Bench      benchCommand      `cmd:"" help:"Measure Waypost against the simulator."`
 	Backup     backupCommand     `cmd:"" help:"Back up the embedded event store, the vault, and the keys. Waypost can be running or stopped."`

@@ -34,7 +34,7 @@ func (m Message) Apply(records ...Record) Message {
 
 func (e Queued) apply(m *Message, at time.Time) {
 	*m = Message{
-		Sender: e.Sender, To: e.Personal.To, ToUserID: e.Personal.ToUserID, Kind: e.Kind, Content: e.Personal.Content, Template: e.Template,
+		Sender: e.Sender, To: e.Personal.To, ToUserID: e.Personal.ToUserID, Kind: e.Kind, Content: e.Personal.Content, Template: e.Template, TemplateLanguage: e.TemplateLanguage,
 		ReplyTo: e.Personal.ReplyTo, IdempotencyKey: e.Personal.IdempotencyKey, Labels: e.Personal.Labels,
 		Priority: e.Priority, OnAmbiguous: e.OnAmbiguous, Fingerprint: cmp.Or(e.Personal.Fingerprint, e.Fingerprint),
 		QueuedAt: at, SendAt: e.SendAt, ExpiresAt: e.ExpiresAt, DeliverWithin: secondsOf(e.DeliverWithinSeconds),

@@ -440,3 +440,12 @@ func (s *naming) add(in ComponentType, p parameter, names map[string]bool) error
 	}
 	return nil
 }
+
+// TemplateKey names a template in one language among those of a business account. It is the
+// name alone for a message that an older version queued, without the language.
+func TemplateKey(name, language string) string {
+	if name == "" || language == "" {
+		return name
+	}
+	return name + "/" + language
+}

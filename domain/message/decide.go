@@ -126,7 +126,7 @@ func Queue(r Request, now time.Time) ([]Event, error) {
 		},
 	}
 	if t, ok := r.Content.(Template); ok {
-		e.Template = t.Name
+		e.Template, e.TemplateLanguage = t.Name, t.Language.Code
 	}
 	return []Event{e}, nil
 }

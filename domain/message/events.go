@@ -40,6 +40,9 @@ type Queued struct {
 	DeliverWithinSeconds float64 `json:"deliverWithinSeconds,omitempty"`
 	// Template is the name of the template, if the message is one.
 	Template string `json:"template,omitempty"`
+	// TemplateLanguage is the language of the template. Messages that older versions queued
+	// don't have it.
+	TemplateLanguage string `json:"templateLanguage,omitempty"`
 	// Fingerprint was here before personal data was sealed; see QueuedPersonal.
 	Fingerprint string         `json:"fingerprint,omitempty"`
 	Personal    QueuedPersonal `json:"personal"`

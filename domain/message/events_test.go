@@ -31,7 +31,7 @@ func samples() []message.Event {
 		message.Queued{
 			Sender: "support", Kind: message.KindTemplate, Priority: message.PriorityOTP,
 			OnAmbiguous: message.AmbiguityResend, SendAt: at(time.Minute), ExpiresAt: at(time.Hour),
-			DeliverWithinSeconds: 20.5, Template: "login_code", Fingerprint: "5f1c",
+			DeliverWithinSeconds: 20.5, Template: "login_code", TemplateLanguage: "en_US", Fingerprint: "5f1c",
 			Personal: message.QueuedPersonal{
 				To: "+491701234567", ToUserID: "DE.13491208655302741918", Content: json.RawMessage(`{"name":"login_code","language":{"code":"de"}}`),
 				ReplyTo: "wamid.reply", IdempotencyKey: "order-1", Labels: []message.Label{{Name: "campaign", Value: "spring"}},

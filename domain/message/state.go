@@ -32,20 +32,22 @@ type Message struct {
 	Sender string
 	// To is the recipient's number in E.164, and ToUserID their user ID. A message has one of
 	// the two, until the recipient is erased.
-	To             string
-	ToUserID       string
-	Kind           Kind
-	Content        json.RawMessage
-	Template       string
-	ReplyTo        string
-	IdempotencyKey string
-	Labels         []Label
-	Priority       Priority
-	OnAmbiguous    AmbiguityPolicy
-	Fingerprint    string
-	QueuedAt       time.Time
-	SendAt         time.Time
-	ExpiresAt      time.Time
+	To       string
+	ToUserID string
+	Kind     Kind
+	Content  json.RawMessage
+	Template string
+	// TemplateLanguage is empty for a message that an older version queued.
+	TemplateLanguage string
+	ReplyTo          string
+	IdempotencyKey   string
+	Labels           []Label
+	Priority         Priority
+	OnAmbiguous      AmbiguityPolicy
+	Fingerprint      string
+	QueuedAt         time.Time
+	SendAt           time.Time
+	ExpiresAt        time.Time
 	// DeliverWithin is the time from WhatsApp's acceptance to the delivery after which the
 	// delivery is overdue. If 0, it never is.
 	DeliverWithin time.Duration

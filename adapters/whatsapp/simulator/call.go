@@ -168,6 +168,9 @@ func (c *call) refusal(throttled bool) *apiError {
 		if code, ok := c.set.FailTemplates[t.Name]; ok {
 			return errorOf(code)
 		}
+		if err := c.set.templateError(t); err != nil {
+			return err
+		}
 	}
 	if c.set.EnforceWindow && c.request.Template == nil && !c.number.windowOpen(c.to, c.s.clock(), time.Duration(c.set.WindowLength)) {
 		return errorOf(131047)

@@ -64,6 +64,9 @@ type Control struct {
 	FailRecipients map[string]int `json:"fail_recipients" help:"Recipients (digits only) and the error code that messages to them fail with."`
 	// FailTemplates makes every message with the template of that name fail with an error code.
 	FailTemplates map[string]int `json:"fail_templates" help:"Template names and the error code that messages with them fail with."`
+	// Templates are the templates of the business account. A change is reported by webhooks. Messages of other templates,
+	// and of those that are not APPROVED, fail. If empty, every template is accepted and none can be listed.
+	Templates []TemplateSpec `json:"templates" help:"Templates of the business account; only at run time." kong:"-"`
 	// ThrottleStatus is the HTTP status of throttling errors: 400 as documented, or 429 as some proxies return.
 	ThrottleStatus int `json:"throttle_status" help:"HTTP status of throttling errors: 400 or 429." default:"400"`
 	// RetryAfter is sent as Retry-After with throttling errors, in whole seconds, rounded up. If zero, it is omitted,
@@ -224,6 +227,9 @@ func (c Control) validate() error {
 			errs = append(errs, errors.New("setting "+rule.text))
 		}
 	}
+	if err := validateTemplates(c.Templates); err != nil {
+		errs = append(errs, err)
+	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)
 }
@@ -272,7 +278,8 @@ type settings struct {
 	Control
 	hang, unknown         map[string]bool
 	tokens, invalidTokens map[string]bool
-	limit                 int // messages in a sliding second; 0 means no limit
+	limit                 int                     // messages in a sliding second; 0 means no limit
+	templates             map[string]TemplateSpec // by name and language
 }
 
 // tolerance is the load at which a number is throttled, in percent of its rate.
@@ -286,6 +293,7 @@ func newSettings(c Control) *settings {
 		tokens:        set(c.Tokens),
 		invalidTokens: set(c.InvalidTokens),
 		limit:         c.Rate * tolerance / 100,
+		templates:     byTemplate(c.Templates),
 	}
 }
 

@@ -79,6 +79,7 @@ type Simulator struct {
 	traces    atomic.Uint64
 	spoken    atomic.Uint64 // texts that users wrote in turn
 	media     mediaFiles
+	reports   accountReports
 
 	unused    sync.Map // connections without a request so far
 	closing   chan struct{}
@@ -121,7 +122,7 @@ func Start(ctx context.Context, o Options) (*Simulator, error) {
 	s := &Simulator{
 		log: o.Logger, account: o.BusinessAccountID, secret: []byte(o.AppSecret), verify: o.VerifyToken,
 		operatorKey: o.OperatorKey, initial: control, started: time.Now(), listener: listener, ledger: newLedger(),
-		tally: tally{answers: make(map[string]int64)}, closing: make(chan struct{}),
+		tally: tally{answers: make(map[string]int64)}, reports: accountReports{more: make(chan struct{}, 1)}, closing: make(chan struct{}),
 		webhooks: &http.Client{Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 			MaxIdleConnsPerHost: 1024,
@@ -161,6 +162,7 @@ func Start(ctx context.Context, o Options) (*Simulator, error) {
 	})
 	s.work.Go(func() { s.outbox.run(background, posting) })
 	s.work.Go(func() { s.writeInbound(background) })
+	s.work.Go(func() { s.sendReports(background) })
 	if s.verify != "" {
 		s.work.Go(func() { s.verifyReceiver(background) })
 	}
@@ -172,6 +174,7 @@ func (s *Simulator) routes() http.Handler {
 	mux.HandleFunc("POST /{version}/{phone_number_id}/messages", s.serveMessages)
 	mux.HandleFunc("GET /{version}/{id}", s.serveNode)
 	mux.HandleFunc("GET /{version}/{id}/subscribed_apps", s.serveSubscription)
+	mux.HandleFunc("GET /{version}/{id}/message_templates", s.serveTemplates)
 	mux.HandleFunc("GET /"+mediaPath+"/{id}", s.serveFile)
 	mux.HandleFunc("POST /inbound", s.operated(s.serveInbound))
 	mux.HandleFunc("GET /control", s.operated(s.serveControl))
@@ -221,8 +224,12 @@ func (s *Simulator) setControl(c Control) error {
 	if c.WebhookURL != "" && len(s.secret) == 0 {
 		return errors.New(`setting "webhook_url" requires an app secret, which can be set only at the start`)
 	}
-	s.settings.Store(newSettings(c))
+	after := newSettings(c)
+	before := s.settings.Swap(after)
 	s.outbox.wakeUp()
+	if reports := templateReports(before.templates, after.templates); len(reports) > 0 && c.WebhookURL != "" {
+		return s.reports.add(s.account, reports)
+	}
 	return nil
 }
 

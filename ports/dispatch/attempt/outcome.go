@@ -16,13 +16,13 @@ import (
 func (a *attempt) applyResult(
 	ctx context.Context, s sender.Sender, result message.CallResult,
 ) (outcome message.CallResult, hold *message.Failure) {
-	f, m, now := a.flight, &a.loaded.Message, a.opts.Shared.Clock()
+	f, now := a.flight, a.opts.Shared.Clock()
 	switch r := result.(type) {
 	case message.Accepted:
 		f.Responded()
-		if f.TemplateAccepted(m.Template) {
+		if f.TemplateAccepted() {
 			a.opts.Logger.InfoContext(ctx, "the template is accepted again",
-				slog.String("sender", s.ID), slog.String("template", m.Template))
+				slog.String("sender", s.ID), slog.String("template", f.Item().Template))
 		}
 	case message.Lost:
 		if a.calling.Err() == nil {
@@ -68,10 +68,10 @@ func (a *attempt) applyRefusal(
 // now. The sender continues with the others.
 func (a *attempt) holdTemplate(ctx context.Context, r message.Refused, now time.Time) message.CallResult {
 	m := &a.loaded.Message
-	until, began := a.flight.TemplateRefused(m.Template, now, retryAfter(r))
+	until, began := a.flight.TemplateRefused(now, retryAfter(r))
 	if began {
 		a.opts.Logger.WarnContext(ctx, "WhatsApp does not accept the template; its messages wait",
-			slog.String("sender", m.Sender), slog.String("template", m.Template), slog.Int("code", *r.Failure.Code))
+			slog.String("sender", m.Sender), slog.String("template", a.flight.Item().Template), slog.Int("code", *r.Failure.Code))
 	}
 	return message.Postponed{Reason: message.DeferTemplateHeld, Code: r.Failure.Code, DueAt: until}
 }

@@ -312,8 +312,8 @@ func (f *Flight) PairThrottled(now time.Time, atLeast time.Duration) time.Time {
 // TemplateRefused records that WhatsApp refused the template of the flight's call. It
 // returns the time until which the template's messages wait, and whether this began the
 // hold. Calls that were in flight when the hold began change nothing.
-func (f *Flight) TemplateRefused(template string, now time.Time, atLeast time.Duration) (until time.Time, began bool) {
-	l := f.lane
+func (f *Flight) TemplateRefused(now time.Time, atLeast time.Duration) (until time.Time, began bool) {
+	l, template := f.lane, f.item.Template
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.gates.templates[template]
@@ -334,11 +334,11 @@ func (f *Flight) TemplateRefused(template string, now time.Time, atLeast time.Du
 
 // TemplateAccepted records that WhatsApp accepted the template of the flight's call. It
 // reports whether that ended a hold.
-func (f *Flight) TemplateAccepted(template string) bool {
+func (f *Flight) TemplateAccepted() bool {
 	l := f.lane
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h := l.gates.templates[template]
+	h := l.gates.templates[f.item.Template]
 	if h == nil || h.state == templateAccepted || !f.call.templateProbe {
 		return false
 	}

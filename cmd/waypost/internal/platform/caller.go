@@ -10,6 +10,7 @@ import (
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/ports/dispatch"
 )
 
@@ -85,6 +86,15 @@ func (c *Caller) OpenMedia(ctx context.Context, s sender.Sender, mediaID string)
 		return inbox.Media{}, err
 	}
 	return c.Client.Media(ctx, s.PhoneNumberID, token, mediaID)
+}
+
+// Templates lists the message templates of a sender's business account.
+func (c *Caller) Templates(ctx context.Context, s sender.Sender, yield func([]template.Listing) error) error {
+	token, err := c.tokenOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	return c.Client.Templates(ctx, s.BusinessAccountID, token, yield)
 }
 
 // tokenOf returns the access token of a sender, or an error that tells a caller of the API what to do.

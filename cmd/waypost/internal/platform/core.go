@@ -14,6 +14,7 @@ import (
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/fair"
 	"github.com/waypost/waypost/app/process"
+	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -33,11 +34,13 @@ type core struct {
 	whatsapp *whatsapp.Client
 	tokens   *vault.Tokens
 	messages *command.Messages
-	gate     *fair.Gate // between the webhooks that this process records, its calls, and accepting
-	intake   *fair.Intake
-	model    *postgres.ReadModel
-	leases   *postgres.Leases
-	lag      *process.MeasureLag
+	// templates are in memory in every process that queues or sends.
+	templates *repository.Templates
+	gate      *fair.Gate // between the webhooks that this process records, its calls, and accepting
+	intake    *fair.Intake
+	model     *postgres.ReadModel
+	leases    *postgres.Leases
+	lag       *process.MeasureLag
 }
 
 func (p *Platform) newCore(ctx context.Context, now event.Clock) (*core, error) {
@@ -66,6 +69,7 @@ func (p *Platform) newCore(ctx context.Context, now event.Clock) (*core, error) 
 	c.model = postgres.NewReadModel(st.Pool).WithVault(st.Vault)
 	c.leases = postgres.NewLeases(st.Pool)
 	c.lag = process.NewMeasureLag(st.Log, st.Log, c.model, now)
+	c.templates = repository.NewTemplates(st.Log, now, NewID, p.log)
 	p.Senders = command.NewSenders(st.Log, now, NewID, c.tokens)
 	p.Queue = command.NewQueueMessage(c.messages, p.Senders, st.Keys).Logged(p.log).Bounded(c.intake).DeliveredWithin(p.settings.DeliverWithin).
 		Knowing(c.model.NumberOf)

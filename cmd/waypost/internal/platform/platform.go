@@ -114,6 +114,7 @@ func (p *Platform) compose(ctx context.Context, clock *clock.Clock, ports *ports
 		return err
 	}
 	erase := c.eraseData()
+	templates := c.keepTemplates()
 	recording := c.recordWebhooks()
 	projections, err := c.project()
 	if err != nil {
@@ -137,7 +138,7 @@ func (p *Platform) compose(ctx context.Context, clock *clock.Clock, ports *ports
 	if err != nil {
 		return err
 	}
-	if err := c.answerQueries(ctx, auth, erase, hooks, alerts); err != nil {
+	if err := c.answerQueries(ctx, auth, erase, templates, hooks, alerts); err != nil {
 		return err
 	}
 	return c.serveHTTP(ports, routes, projections, recording, hooks)

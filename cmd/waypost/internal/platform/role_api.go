@@ -53,7 +53,8 @@ func (c *core) currentAdminKey() string {
 // answerQueries is the role api without its port: GraphQL and the operations behind it. Other roles also have it, because their ports
 // authorize requests with it.
 func (c *core) answerQueries(
-	ctx context.Context, auth *graph.KeyAuthenticator, erase *command.EraseRecipient, outgoing *command.Hooks, raised *alerts.Alerts,
+	ctx context.Context, auth *graph.KeyAuthenticator, erase *command.EraseRecipient, templates *command.SyncTemplates,
+	outgoing *command.Hooks, raised *alerts.Alerts,
 ) error {
 	st := c.stores
 	if err := st.openQueries(ctx); err != nil {
@@ -66,7 +67,7 @@ func (c *core) answerQueries(
 	model := postgres.NewQueryModel(st.queries).WithVault(st.Vault)
 	caller := &Caller{Client: c.whatsapp, Tokens: c.tokens, Fallback: c.secrets.Token}
 	commands, queries := app.New(app.Parts{
-		Messages: c.messages, Queue: c.Queue, Operations: operations, Erase: erase, Senders: c.Senders, Keys: auth.Keys,
+		Messages: c.messages, Queue: c.Queue, Operations: operations, Erase: erase, Senders: c.Senders, Templates: templates, Keys: auth.Keys,
 		Inbound: inbox.NewCommands(st.Log, c.now, NewID, c.Senders, caller), Inbox: inbox.NewReader(st.Log, c.Senders),
 		Hooks: outgoing, Alerts: raised, Audit: audit.NewReader(st.Log, st.LogID, model), Reads: audit.NewReads(st.Log, c.now, NewID),
 		ReadModel: model, Ledger: measuredLedger{model, c.lag}, HookDeliveries: hooks.NewDeliveryReader(st.queries),

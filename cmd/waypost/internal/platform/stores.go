@@ -32,6 +32,7 @@ import (
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/operation"
 	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/domain/template"
 )
 
 // StartTimeout bounds the start of the stores. A new data directory takes about two seconds. A large one that has to recover can take
@@ -56,7 +57,7 @@ type Stores struct {
 
 // EventTypes returns the event types of every aggregate.
 func EventTypes() [][]domain.Type {
-	return [][]domain.Type{message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types(), hook.Types(), event.Types(), operation.Types(), audit.Types(), access.Types(), alert.Types()}
+	return [][]domain.Type{message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types(), template.Types(), hook.Types(), event.Types(), operation.Types(), audit.Types(), access.Types(), alert.Types()}
 }
 
 // NewCodec returns a codec for the event types of every aggregate.

@@ -1,0 +1,387 @@
+package repository
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/template"
+)
+
+// maxTemplates bounds the templates in memory: about 150 MB if each has a few variables. Meta
+// allows an account 6,000. Messages of the accounts beyond it are not checked.
+const maxTemplates = 200_000
+
+// Templates loads and changes message templates. It keeps what queueing and dispatch need of
+// all templates in memory, and follows the log, so that neither reads anything for a message.
+type Templates struct {
+	log    event.Log
+	clock  event.Clock
+	ids    event.IDs
+	logger *slog.Logger
+	seed   maphash.Seed
+	most   int // maxTemplates, or a test's
+	// changed is called when the templates of an account have changed. It can be nil.
+	changed func(businessAccountID string)
+
+	mu       sync.RWMutex
+	accounts map[string]*accountTemplates // by the ID of the business account
+	count    int                          // templates in memory
+	live     bool                         // the log was followed to its end
+}
+
+// accountTemplates are the templates of one account.
+type accountTemplates struct {
+	byKey map[string]*knownTemplate // by message.TemplateKey
+	// listed is set once all templates of the account are known, and incomplete if they
+	// don't fit into memory.
+	listed, incomplete bool
+	count              int // of the last TemplatesListed
+	listRevision       event.Revision
+}
+
+// knownTemplate is what is kept in memory of a template at a revision of its stream. It is
+// replaced, never changed.
+type knownTemplate struct {
+	template.Template // without Components
+
+	shape    *template.Shape
+	details  uint64 // the hash of Details
+	revision event.Revision
+}
+
+// NewTemplates returns a repository that knows no templates until Run has followed the log.
+func NewTemplates(log event.Log, clock event.Clock, ids event.IDs, logger *slog.Logger) *Templates {
+	return &Templates{
+		log: log, clock: clock, ids: ids, logger: logger, seed: maphash.MakeSeed(), most: maxTemplates,
+		accounts: make(map[string]*accountTemplates),
+	}
+}
+
+// OnChange makes t call changed when the templates of an account have changed. changed must
+// not block. It must be set before Run.
+func (t *Templates) OnChange(changed func(businessAccountID string)) { t.changed = changed }
+
+// Run follows the log until ctx ends, so that what other processes record is known.
+func (t *Templates) Run(ctx context.Context) error {
+	return t.log.Subscribe(ctx, event.Subscription{Filter: event.Filter{
+		StreamPrefixes: []string{event.TemplateStreams, event.TemplateListStreams},
+	}}, func(_ context.Context, b event.Batch) error {
+		for _, e := range b.Events {
+			t.apply(e.Event, e.Revision)
+		}
+		if b.Live {
+			t.goLive()
+		}
+		return nil
+	})
+}
+
+func (t *Templates) goLive() {
+	t.mu.Lock()
+	before := t.live
+	t.live = true
+	t.mu.Unlock()
+	if !before {
+		t.notify("")
+	}
+}
+
+func (t *Templates) notify(account string) {
+	if t.changed != nil {
+		t.changed(account)
+	}
+}
+
+// apply applies an event at its revision, unless it is applied already.
+func (t *Templates) apply(e domain.Event, revision event.Revision) {
+	account, applied := t.applyLocked(e, revision)
+	if applied {
+		t.notify(account)
+	}
+}
+
+func (t *Templates) applyLocked(e domain.Event, revision event.Revision) (account string, applied bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l, ok := e.(template.TemplatesListed); ok {
+		a := t.account(l.BusinessAccountID)
+		if a.listed && revision <= a.listRevision {
+			return "", false
+		}
+		a.listed, a.count, a.listRevision = true, l.Count, revision
+		return l.BusinessAccountID, true
+	}
+	after := template.Template{}.Apply(e)
+	if !after.Known() {
+		return "", false
+	}
+	a := t.account(after.BusinessAccountID)
+	key := message.TemplateKey(after.Name, after.Language)
+	have := a.byKey[key]
+	switch {
+	case have == nil && t.count >= t.most:
+		if !a.incomplete {
+			t.logger.Warn("too many templates for memory; messages of this account are not checked", "account", after.BusinessAccountID)
+		}
+		a.incomplete = true
+		return "", false
+	case have == nil && revision > 0, have != nil && revision != have.revision+1:
+		return "", false // it is applied, or the events before it follow
+	case have == nil:
+		t.count++
+		have = &knownTemplate{}
+	}
+	a.byKey[key] = t.known(have, e, revision)
+	return after.BusinessAccountID, true
+}
+
+// known returns a template after one more event.
+func (t *Templates) known(have *knownTemplate, e domain.Event, revision event.Revision) *knownTemplate {
+	k := &knownTemplate{Template: have.Apply(e), shape: have.shape, details: have.details, revision: revision}
+	switch {
+	case !k.Listed():
+		k.shape, k.details = nil, 0
+	case !k.ListedAt.Equal(have.ListedAt):
+		k.shape, k.details = template.ShapeOf(k.Details), t.hash(k.Details)
+	case !sameTTL(k, have):
+		k.details = 0
+	}
+	k.Components = nil
+	return k
+}
+
+func sameTTL(a, b *knownTemplate) bool { return (a.TTLSeconds == nil) == (b.TTLSeconds == nil) }
+
+func (t *Templates) hash(d template.Details) uint64 {
+	data, err := json.Marshal(d)
+	if err != nil {
+		return 0
+	}
+	return maphash.Bytes(t.seed, data)
+}
+
+// account returns the templates of an account, and creates them if necessary.
+func (t *Templates) account(id string) *accountTemplates {
+	a := t.accounts[id]
+	if a == nil {
+		a = &accountTemplates{byKey: make(map[string]*knownTemplate)}
+		t.accounts[id] = a
+	}
+	return a
+}
+
+// find returns a template, or nil if it is not known.
+func (t *Templates) find(account, key string) *knownTemplate {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if a := t.accounts[account]; a != nil {
+		return a.byKey[key]
+	}
+	return nil
+}
+
+// Check checks that a message of a template can be queued for a sender of the account: the
+// template exists in that language, WhatsApp accepts messages of it now or after a pause, and
+// the message fills its variables. The fields of errors are relative to the template. Check
+// returns nil if the templates of the account are not known, which they are not until the log
+// was followed to its end.
+func (t *Templates) Check(account string, m message.Template) error {
+	t.mu.RLock()
+	a := t.accounts[account]
+	checks := t.live && a != nil && a.listed && !a.incomplete
+	var k *knownTemplate
+	var languages []string
+	if checks {
+		if k = a.byKey[message.TemplateKey(m.Name, m.Language.Code)]; k == nil {
+			languages = a.languagesOf(m.Name)
+		}
+	}
+	t.mu.RUnlock()
+	switch {
+	case !checks:
+		return nil
+	case k != nil:
+		if err := template.CheckStatus(k.Template); err != nil {
+			return err
+		}
+		return template.CheckParameters(k.Template, k.shape, m)
+	case len(languages) > 0:
+		return domain.Invalid("language", "template %s has no translation in %q; it has %v. If it is new, run syncTemplates", m.Name, m.Language.Code, languages)
+	}
+	return domain.Invalid("name", "business account %s has no template %q; if it is new, run syncTemplates", account, m.Name)
+}
+
+// languagesOf returns the languages of a template, sorted. It is for errors.
+func (a *accountTemplates) languagesOf(name string) []string {
+	var languages []string
+	for _, k := range a.byKey {
+		if k.Name == name && !k.Removed() {
+			languages = append(languages, k.Language)
+		}
+	}
+	slices.Sort(languages)
+	return languages
+}
+
+// Sendability returns what to do with queued messages of a template, by its key. All
+// templates are waiting until the log was followed to its end. Those that are not known are
+// sendable: WhatsApp decides.
+func (t *Templates) Sendability(account, key string) template.Sendability {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if !t.live {
+		return template.Waiting
+	}
+	if a := t.accounts[account]; a != nil {
+		if k := a.byKey[key]; k != nil {
+			return k.Sendability()
+		}
+	}
+	return template.Sendable
+}
+
+// IsMarketing reports whether a template of an account is known to be of the category
+// MARKETING.
+func (t *Templates) IsMarketing(account, name, language string) bool {
+	k := t.find(account, message.TemplateKey(name, language))
+	return k != nil && k.Category.Value == template.CategoryMarketing
+}
+
+// NeedsSync reports whether the contents of a template of the account are unknown, because a
+// webhook reported the template, or other contents, since the last sync.
+func (t *Templates) NeedsSync(account string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	a := t.accounts[account]
+	if a == nil {
+		return false
+	}
+	for _, k := range a.byKey {
+		if !k.Listed() && !k.Removed() {
+			return true
+		}
+	}
+	return false
+}
+
+// Live reports whether the log was followed to its end.
+func (t *Templates) Live() bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.live
+}
+
+// Removable returns the templates of an account that are not in a listing, by key, and exist
+// by what is known.
+func (t *Templates) Removable(account string, listed map[string]bool) []template.Ref {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	a := t.accounts[account]
+	if a == nil {
+		return nil
+	}
+	var refs []template.Ref
+	for key, k := range a.byKey {
+		if !listed[key] && !k.Removed() {
+			refs = append(refs, k.Ref)
+		}
+	}
+	slices.SortFunc(refs, func(a, b template.Ref) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Language, b.Language))
+	})
+	return refs
+}
+
+// Says reports whether a normalized listing says only what is known, so that no event of it
+// is due.
+func (t *Templates) Says(l template.Listing) bool {
+	k := t.find(l.BusinessAccountID, message.TemplateKey(l.Name, l.Language))
+	return k != nil && k.Listed() && k.ID == l.ID && k.Status.Value == l.Status && k.Category.Value == l.Category &&
+		k.Quality.Value == l.Quality && k.details == t.hash(l.Details)
+}
+
+// storedTemplate is a template at a revision of its stream.
+type storedTemplate struct {
+	template.Template
+
+	events   int
+	revision event.Revision
+}
+
+// Change executes a decision on a template, as its stream has it. It returns how many events
+// were recorded.
+func (t *Templates) Change(
+	ctx context.Context, ref template.Ref, cause event.Cause, decide func(template.Template) []domain.Event,
+) (recorded int, err error) {
+	stream := event.TemplateStream(ref.BusinessAccountID, ref.Name, ref.Language)
+	_, err = Execute(ctx, Stream[storedTemplate, domain.Event]{
+		Name: "template " + ref.Name + " in " + ref.Language,
+		Load: func(ctx context.Context) (storedTemplate, error) { return t.read(ctx, stream) },
+		Append: func(ctx context.Context, s *storedTemplate, events []domain.Event) error {
+			recorded = len(events)
+			expected := event.NoStream()
+			if s.events > 0 {
+				expected = event.ExactRevision(s.revision)
+			}
+			done, err := t.log.Append(ctx, stream, expected, event.Propose(t.ids, cause.Meta(t.clock()), events...)...)
+			if err != nil {
+				return fmt.Errorf("append to %s: %w", stream, err)
+			}
+			for i, e := range events {
+				t.apply(e, done.Revision-event.Revision(len(events)-1-i)) //nolint:gosec // the number is small
+			}
+			return nil
+		},
+	}, func(s storedTemplate) ([]domain.Event, error) { return decide(s.Template), nil })
+	if err != nil {
+		return 0, err
+	}
+	return recorded, nil
+}
+
+// read folds a template's stream, page by page: each report of WhatsApp adds an event.
+func (t *Templates) read(ctx context.Context, stream string) (storedTemplate, error) {
+	var s storedTemplate
+	for from := event.Revision(0); ; from = s.revision + 1 {
+		page, err := t.log.Read(ctx, stream, from, maxHistory)
+		if err != nil {
+			return s, fmt.Errorf("load %s: %w", stream, err)
+		}
+		for _, e := range page {
+			s.Template, s.revision = s.Apply(e.Event), e.Revision
+			s.events++
+		}
+		if len(page) < maxHistory {
+			return s, nil
+		}
+	}
+}
+
+// Listed records how many templates an account has, if that is new. From then on, messages of
+// other templates are refused.
+func (t *Templates) Listed(ctx context.Context, account string, count int, requested time.Time, cause event.Cause) error {
+	t.mu.RLock()
+	a := t.accounts[account]
+	same := a != nil && a.listed && a.count == count
+	t.mu.RUnlock()
+	if same {
+		return nil
+	}
+	e := template.TemplatesListed{BusinessAccountID: account, Count: count, At: requested.Add(-template.ListingMargin)}
+	done, err := t.log.Append(ctx, event.TemplateListStream(account), event.Any(), event.Propose(t.ids, cause.Meta(t.clock()), e)...)
+	if err != nil {
+		return fmt.Errorf("record the list of templates of account %s: %w", account, err)
+	}
+	t.apply(e, done.Revision)
+	return nil
+}
