@@ -58,9 +58,10 @@ func (e TemplateCategoryChanged) apply(t *Template) {
 		if t.setCategory(cmp.Or(e.Previous, t.Category.Value), e.Category, e.At) {
 			t.TTLSeconds = nil // WhatsApp resets it
 		}
+		t.endAnnouncement(e.At)
 		return
 	}
-	if e.At.After(t.AnnouncedAt) && e.At.After(t.CategoryChangedAt) {
+	if e.At.After(t.AnnouncedAt) && e.At.After(t.AnnouncementEndedAt) {
 		t.Announced, t.AnnouncedFor, t.AnnouncedAt = e.Announced, e.ChangesAt, e.At
 	}
 }
@@ -72,10 +73,18 @@ func (t *Template) setCategory(before, category string, at time.Time) (changed b
 		return false
 	}
 	t.PreviousCategory, t.CategoryChangedAt = before, at
-	if !t.AnnouncedAt.After(at) {
+	t.endAnnouncement(at)
+	return true
+}
+
+// endAnnouncement ends the announcements until a change of the category.
+func (t *Template) endAnnouncement(changed time.Time) {
+	if changed.After(t.AnnouncementEndedAt) {
+		t.AnnouncementEndedAt = changed
+	}
+	if !t.AnnouncedAt.After(t.AnnouncementEndedAt) {
 		t.Announced, t.AnnouncedFor, t.AnnouncedAt = "", time.Time{}, time.Time{}
 	}
-	return true
 }
 
 func (e TemplateQualityChanged) apply(t *Template) {

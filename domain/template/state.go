@@ -59,6 +59,9 @@ type Template struct {
 	// report of AnnouncedAt.
 	Announced                 string
 	AnnouncedFor, AnnouncedAt time.Time
+	// AnnouncementEndedAt is when a change of the category was last reported. It ends the
+	// announcements before it.
+	AnnouncementEndedAt time.Time
 	// ListedAt is the time of the listing that Details are from. It is zero if none is, or if
 	// the contents have changed since.
 	ListedAt time.Time
