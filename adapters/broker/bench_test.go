@@ -8,6 +8,7 @@ import (
 
 	"github.com/waypost/waypost/adapters/broker"
 	"github.com/waypost/waypost/adapters/polltest"
+	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/app/event"
 )
 
@@ -44,7 +45,7 @@ func BenchmarkEgress(b *testing.B) {
 			must(b, err)
 			s.settings.Broker = k.serve(b).url
 			e := s.edge()
-			places := broker.NewCheckpoints(e.pool)
+			places := postgres.NewCheckpoints(e.pool)
 			b.ResetTimer()
 			stop := s.runPart(e.egress.Run)
 			polltest.Retry(s.ctx, func() bool {

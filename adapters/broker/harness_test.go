@@ -239,7 +239,7 @@ func openEdge(ctx context.Context, s settings) (*edge, error) {
 		Queue: command.NewQueueMessage(messages, e.senders, keys), Ping: e.log.Ping, IDs: newID, Logger: logger,
 	})
 	e.egress = egress.New(egress.Options{
-		Broker: e.broker, Topic: broker.Events, Log: e.log, LogID: logID, Places: broker.NewCheckpoints(e.pool), Name: "events",
+		Broker: e.broker, Topic: broker.Events, Log: e.log, LogID: logID, Places: postgres.NewCheckpoints(e.pool), Name: "events",
 		Start: egress.Start{Beginning: true}, Personal: s.Personal, Process: newID(), GroupKey: broker.GroupKey, Logger: logger,
 	})
 	return e, nil

@@ -23,7 +23,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/waypost/waypost/adapters/broker"
 	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/eventstored"
 	"github.com/waypost/waypost/adapters/hooks"
@@ -111,7 +110,7 @@ type rig struct {
 	ctx        context.Context
 	log        *eventstore.Log
 	logID      uuid.UUID
-	places     *broker.Checkpoints
+	places     *postgres.Checkpoints
 	hooks      *command.Hooks
 	deliveries *hooks.Deliveries
 }
@@ -137,7 +136,7 @@ func setup(t *testing.T, disableAfter time.Duration) *rig {
 	keys, err := vault.LoadOrMakeKeys(t.TempDir() + "/secret.key")
 	must(t, err)
 	tokens := vault.NewTokens(pool, keys, newID)
-	r := &rig{t: t, ctx: ctx, log: log, logID: logID, places: broker.NewCheckpoints(pool), deliveries: hooks.NewDeliveries(pool), hooks: command.NewHooks(log, time.Now, newID, tokens, hooks.NewSecret)}
+	r := &rig{t: t, ctx: ctx, log: log, logID: logID, places: postgres.NewCheckpoints(pool), deliveries: hooks.NewDeliveries(pool), hooks: command.NewHooks(log, time.Now, newID, tokens, hooks.NewSecret)}
 	sender := egress.NewHooks(egress.HookOptions{
 		Hooks: r.hooks.List, Client: hooks.NewClient(loopback()), Deliveries: r.deliveries,
 		Secret: func(ctx context.Context, hookID, secretID string) (string, error) {

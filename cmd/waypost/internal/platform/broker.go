@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/waypost/waypost/adapters/broker"
+	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/graph"
 	"github.com/waypost/waypost/ports/egress"
@@ -102,7 +103,7 @@ func (c *core) connectBroker(ctx context.Context) error {
 	}
 	if publish && s.has(roleProject) {
 		uses = append(uses, egress.New(egress.Options{
-			Broker: b, Topic: broker.Events, Log: c.stores.Log, LogID: c.stores.LogID, Places: broker.NewCheckpoints(c.stores.Pool),
+			Broker: b, Topic: broker.Events, Log: c.stores.Log, LogID: c.stores.LogID, Places: postgres.NewCheckpoints(c.stores.Pool),
 			Name: brokerCheckpoint, Start: start, Personal: s.BrokerEventsPersonal, Process: NewID(), GroupKey: broker.GroupKey, Logger: c.log,
 		}).Run)
 	}

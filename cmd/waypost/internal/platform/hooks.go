@@ -8,8 +8,8 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/waypost/waypost/adapters/broker"
 	"github.com/waypost/waypost/adapters/hooks"
+	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
@@ -80,7 +80,7 @@ func (c *core) deliverHooks() (*command.Hooks, error) {
 			return c.tokens.Get(ctx, command.SecretOwner(hookID), secretID)
 		},
 		GiveUp: func(ctx context.Context, hookID, reason string) error { return disableHook(ctx, known, hookID, reason) },
-		Log:    c.stores.Log, LogID: c.stores.LogID, Places: broker.NewCheckpoints(c.stores.Pool), Process: NewID(),
+		Log:    c.stores.Log, LogID: c.stores.LogID, Places: postgres.NewCheckpoints(c.stores.Pool), Process: NewID(),
 		DisableAfter: c.settings.HookDisableAfter, Now: c.now, Logger: c.log,
 	})
 	c.parts.run("deliveries", func(ctx context.Context) error {

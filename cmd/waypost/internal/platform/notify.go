@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/waypost/waypost/adapters/broker"
 	"github.com/waypost/waypost/adapters/hooks"
+	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/app/alerts"
 	"github.com/waypost/waypost/ports/egress"
 )
@@ -58,7 +58,7 @@ func (c *core) notify(raised *alerts.Alerts) error {
 	client := hooks.NewClient(anyNetwork())
 	notifications := egress.NewAlerts(egress.AlertOptions{
 		URL: address.Get, Secret: key.Get, Format: egress.AlertFormat(c.settings.AlertWebhookFormat), Client: client, Load: raised.LoadAt,
-		Log: c.stores.Log, LogID: c.stores.LogID, Places: broker.NewCheckpoints(c.stores.Pool), Process: NewID(), Now: c.now, Logger: c.log,
+		Log: c.stores.Log, LogID: c.stores.LogID, Places: postgres.NewCheckpoints(c.stores.Pool), Process: NewID(), Now: c.now, Logger: c.log,
 	})
 	c.parts.run("alert notifications", func(ctx context.Context) error {
 		defer client.Close()
