@@ -83,8 +83,8 @@ simulation: ## simulate dispatch for SEEDS (10000) seeds, and for fewer under th
 
 .PHONY: race
 race: deps ## run all tests that share a process with what they test, with the race detector
-	REQUIRE_STORES=1 go test -race -count=1 -shuffle=on -timeout 60m $$(go list ./... | grep -v -e /e2e -e /broker$$ -e /eventstore$$)
-	REQUIRE_STORES=1 go test -race -short -count=1 ./adapters/broker ./adapters/eventstore
+	REQUIRE_STORES=1 go test -race -tags pebblegozstd -count=1 -shuffle=on -timeout 60m $$(go list ./... | grep -v -e /e2e -e /broker$$ -e /eventstore$$)
+	REQUIRE_STORES=1 go test -race -tags pebblegozstd -short -count=1 ./adapters/broker ./adapters/eventstore
 
 .PHONY: conformance
 conformance: ## compare the embedded event store with recorded responses of EventStoreDB, and run official clients on it
