@@ -228,6 +228,9 @@ func (t *tally) addDeferral(sender string, at time.Time, e message.Deferred) {
 	case message.DeferProbeFailed:
 		class, category = message.ClassTransient, message.CategoryNetwork
 	case message.DeferTemplateHeld:
+		if e.Code == nil {
+			return // no call was made
+		}
 		class, category = message.ClassPermanent, message.CategoryTemplate
 	}
 	if e.Code != nil {

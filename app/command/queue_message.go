@@ -40,7 +40,9 @@ type QueueMessage struct {
 	within   time.Duration // the default of deliverWithin
 	logger   *slog.Logger
 	numberOf func(ctx context.Context, userID string) (string, error)
-	warned   sync.Map // senders for which a key with its recipient's number was logged
+	// templates checks messages of templates. If nil, only WhatsApp does.
+	templates *repository.Templates
+	warned    sync.Map // senders for which a key with its recipient's number was logged
 }
 
 // NewQueueMessage returns the use case.
@@ -66,6 +68,26 @@ func (h *QueueMessage) Bounded(i *fair.Intake) *QueueMessage {
 func (h *QueueMessage) DeliveredWithin(d time.Duration) *QueueMessage {
 	h.within = d
 	return h
+}
+
+// Checking makes h refuse messages that don't fit their template, and returns h.
+func (h *QueueMessage) Checking(templates *repository.Templates) *QueueMessage {
+	h.templates = templates
+	return h
+}
+
+// checkTemplate checks a message against its template, as far as this process knows it. It
+// reads nothing but the sender, which is cached.
+func (h *QueueMessage) checkTemplate(ctx context.Context, r message.Request) error {
+	t, ok := r.Content.(message.Template)
+	if !ok || h.templates == nil {
+		return nil
+	}
+	s, err := h.senders.Load(ctx, r.Sender)
+	if err != nil {
+		return err
+	}
+	return domain.PrefixField("content.template", h.templates.Check(s.BusinessAccountID, t))
 }
 
 // nameTimeout limits the lookup of the number of a user ID.
@@ -163,6 +185,9 @@ func (h *QueueMessage) handle(ctx context.Context, r message.Request, cause even
 	}
 	q := events[0].(message.Queued) //nolint:forcetypeassert // Queue returns exactly one event, of this type
 	parts := fingerprintParts(q)
+	if refused := h.checkTemplate(ctx, r); refused != nil {
+		return h.replayOr(ctx, r, parts, refused)
+	}
 	if earlier, err := h.replayOf(ctx, r.Sender, r.FormerKeys, parts); domain.CodeOf(err) != domain.CodeNotFound {
 		return earlier, err
 	}
@@ -202,11 +227,18 @@ func (h *QueueMessage) check(ctx context.Context, r message.Request) (Queued, er
 	if err != nil {
 		return h.lateReplay(ctx, r, err)
 	}
-	earlier, err := h.replayOf(ctx, r.Sender, keysOf(r), fingerprintParts(events[0].(message.Queued))) //nolint:forcetypeassert // Queue returns exactly one event, of this type
+	parts := fingerprintParts(events[0].(message.Queued)) //nolint:forcetypeassert // Queue returns exactly one event, of this type
+	return h.replayOr(ctx, r, parts, h.checkTemplate(ctx, r))
+}
+
+// replayOr returns the message of a repeated request, or refused if there is none. A message
+// that was accepted stays accepted, whatever has become of its template since.
+func (h *QueueMessage) replayOr(ctx context.Context, r message.Request, parts [][]byte, refused error) (Queued, error) {
+	q, err := h.replayOf(ctx, r.Sender, keysOf(r), parts)
 	if domain.CodeOf(err) == domain.CodeNotFound {
-		return Queued{}, nil
+		return Queued{}, refused
 	}
-	return earlier, err
+	return q, err
 }
 
 // lateReplay handles a request that was rejected because of its times. A repeated
@@ -222,11 +254,8 @@ func (h *QueueMessage) lateReplay(ctx context.Context, r message.Request, refuse
 	if err != nil {
 		return Queued{}, err
 	}
-	q, err := h.replayOf(ctx, r.Sender, keysOf(r), fingerprintParts(events[0].(message.Queued))) //nolint:forcetypeassert // Queue returns exactly one event, of this type
-	if domain.CodeOf(err) == domain.CodeNotFound {
-		return Queued{}, refused
-	}
-	return q, err
+	parts := fingerprintParts(events[0].(message.Queued)) //nolint:forcetypeassert // Queue returns exactly one event, of this type
+	return h.replayOr(ctx, r, parts, refused)
 }
 
 // keysOf returns the keys under which the message of a request can exist.

@@ -30,8 +30,9 @@ type Templates struct {
 	logger *slog.Logger
 	seed   maphash.Seed
 	most   int // maxTemplates, or a test's
-	// changed is called when the templates of an account have changed. It can be nil.
-	changed func(businessAccountID string)
+	// changed is called when messages of some templates can be sent again, or no longer. It
+	// can be nil.
+	changed func()
 
 	mu       sync.RWMutex
 	accounts map[string]*accountTemplates // by the ID of the business account
@@ -67,9 +68,9 @@ func NewTemplates(log event.Log, clock event.Clock, ids event.IDs, logger *slog.
 	}
 }
 
-// OnChange makes t call changed when the templates of an account have changed. changed must
-// not block. It must be set before Run.
-func (t *Templates) OnChange(changed func(businessAccountID string)) { t.changed = changed }
+// OnChange makes t call changed when the messages of a template can be sent again, or no
+// longer. changed must not block. It must be set before Run.
+func (t *Templates) OnChange(changed func()) { t.changed = changed }
 
 // Run follows the log until ctx ends, so that what other processes record is known.
 func (t *Templates) Run(ctx context.Context) error {
@@ -92,38 +93,38 @@ func (t *Templates) goLive() {
 	t.live = true
 	t.mu.Unlock()
 	if !before {
-		t.notify("")
+		t.notify()
 	}
 }
 
-func (t *Templates) notify(account string) {
+func (t *Templates) notify() {
 	if t.changed != nil {
-		t.changed(account)
+		t.changed()
 	}
 }
 
 // apply applies an event at its revision, unless it is applied already.
 func (t *Templates) apply(e domain.Event, revision event.Revision) {
-	account, applied := t.applyLocked(e, revision)
-	if applied {
-		t.notify(account)
+	if t.applyLocked(e, revision) {
+		t.notify()
 	}
 }
 
-func (t *Templates) applyLocked(e domain.Event, revision event.Revision) (account string, applied bool) {
+// applyLocked is apply under the lock. It reports whether the sendability of a template
+// changed.
+func (t *Templates) applyLocked(e domain.Event, revision event.Revision) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if l, ok := e.(template.TemplatesListed); ok {
 		a := t.account(l.BusinessAccountID)
-		if a.listed && revision <= a.listRevision {
-			return "", false
+		if !a.listed || revision > a.listRevision {
+			a.listed, a.count, a.listRevision = true, l.Count, revision
 		}
-		a.listed, a.count, a.listRevision = true, l.Count, revision
-		return l.BusinessAccountID, true
+		return false
 	}
 	after := template.Template{}.Apply(e)
 	if !after.Known() {
-		return "", false
+		return false
 	}
 	a := t.account(after.BusinessAccountID)
 	key := message.TemplateKey(after.Name, after.Language)
@@ -134,15 +135,16 @@ func (t *Templates) applyLocked(e domain.Event, revision event.Revision) (accoun
 			t.logger.Warn("too many templates for memory; messages of this account are not checked", "account", after.BusinessAccountID)
 		}
 		a.incomplete = true
-		return "", false
+		return false
 	case have == nil && revision > 0, have != nil && revision != have.revision+1:
-		return "", false // it is applied, or the events before it follow
+		return false // it is applied, or the events before it follow
 	case have == nil:
 		t.count++
 		have = &knownTemplate{}
 	}
-	a.byKey[key] = t.known(have, e, revision)
-	return after.BusinessAccountID, true
+	now := t.known(have, e, revision)
+	a.byKey[key] = now
+	return now.Sendability() != have.Sendability()
 }
 
 // known returns a template after one more event.

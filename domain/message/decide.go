@@ -513,3 +513,17 @@ func Discard(m Message, reason string, now time.Time) ([]Event, error) {
 	}
 	return []Event{Discarded{Reason: reason}}, nil
 }
+
+// Reject ends a message that is due without a call, because WhatsApp would certainly refuse
+// it. It returns no events unless the message waits for a call.
+func Reject(m Message, f Failure, now time.Time) []Event {
+	switch m.Status {
+	case StatusQueued, StatusRetrying:
+	case StatusAmbiguous:
+		return []Event{m.unsettled("the response was lost, no status settled it, and the message cannot be sent again: " + f.Message)}
+	case StatusSending, StatusSent, StatusDelivered, StatusRead, StatusFailed, StatusDeadLettered,
+		StatusCancelled, StatusExpired, StatusDiscarded:
+		return nil
+	}
+	return []Event{Failed{Attempt: m.Attempts, Failure: f, Final: true, At: now}}
+}

@@ -21,6 +21,7 @@ import (
 	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/ports/dispatch/attempt"
 	"github.com/waypost/waypost/ports/dispatch/feed"
 	"github.com/waypost/waypost/ports/dispatch/health"
@@ -70,6 +71,10 @@ type Options struct {
 	// HoldsTemplate reports whether an error code means that a template, and not just
 	// one message, can't be sent for now. If nil, no code does.
 	HoldsTemplate func(code int) bool
+	// Template returns what to do with messages of a template of a business account, as
+	// WhatsApp reported it; the key is message.TemplateKey. It must not block. Call Wake when
+	// the messages of a template can be sent again. If nil, all are sendable.
+	Template func(businessAccountID, key string) template.Sendability
 	// SettleAfterOutage is how long after webhooks are recorded again a response that
 	// was lost before then waits for its status.
 	SettleAfterOutage time.Duration
@@ -160,7 +165,7 @@ func New(o Options) (*Dispatcher, error) {
 	d.run.over, d.inbound.now = make(chan struct{}), make(chan struct{}, 1)
 	d.run.drained = sync.OnceFunc(func() { close(d.run.over) })
 	d.shared = &lane.Shared{
-		Clock: o.Clock, PairLimit: o.PairLimit, Gate: o.Gate, Failures: pace.NewFailures(), Alarm: lane.NewAlarm(),
+		Clock: o.Clock, PairLimit: o.PairLimit, Template: o.Template, Gate: o.Gate, Failures: pace.NewFailures(), Alarm: lane.NewAlarm(),
 		MayCall: func(now time.Time) bool { return !d.feed.Draining() && d.owner.Owns(now) },
 	}
 	o.Gate.OnOpen(d.shared.Alarm.Ring)

@@ -23,6 +23,7 @@ import (
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/ports/dispatch/lane"
 	"github.com/waypost/waypost/ports/dispatch/pace"
 )
@@ -222,6 +223,9 @@ func (a *attempt) decide(ctx context.Context, m *message.Message) step {
 	if !calls {
 		return step{events: events}
 	}
+	if f.Template() == template.Unsendable {
+		return step{events: message.Reject(*m, unsendableTemplate(f.Item().Template), now)}
+	}
 	if !f.HasCall() {
 		return waitFor(lane.NeedsSlot())
 	}
@@ -298,7 +302,7 @@ func (a *attempt) call(ctx context.Context) (lane.Disposition, error) {
 	}
 	called := time.Since(a.decided) - appended
 	a.flight.FinishSlot(!wasNotMade(result))
-	outcome, hold := a.applyResult(ctx, s, result)
+	outcome, hold := a.applyResult(ctx, s, a.postponed(result))
 	err := a.record(ctx, call.Number, outcome)
 	if hold != nil {
 		a.opts.Hold(ctx, s, *hold)

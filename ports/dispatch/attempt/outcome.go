@@ -7,6 +7,7 @@ import (
 
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/ports/dispatch/pace"
 )
 
@@ -109,4 +110,22 @@ func (a *attempt) slowDown(scope pace.Scope, wait time.Duration) {
 
 func retryAfter(r message.Refused) time.Duration {
 	return time.Duration(r.RetryAfterSeconds) * time.Second
+}
+
+// postponed returns the result of a call that was not made because its template was reported as
+// paused in the meantime. It returns every other result unchanged.
+func (a *attempt) postponed(result message.CallResult) message.CallResult {
+	if _, not := result.(message.NotCalled); not && a.flight.Template() == template.Waiting {
+		return message.Postponed{Reason: message.DeferTemplateHeld, DueAt: a.opts.Shared.Clock()}
+	}
+	return result
+}
+
+// unsendableTemplate is the failure of a message whose template WhatsApp will never accept.
+func unsendableTemplate(key string) message.Failure {
+	return message.Failure{
+		Category: message.CategoryTemplate, Class: message.ClassPermanent,
+		Message: "WhatsApp rejected or deleted the template " + key,
+		Advice:  "Queue the message with another template, or correct the template and queue the message again when WhatsApp has approved it.",
+	}
 }

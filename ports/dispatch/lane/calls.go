@@ -3,6 +3,7 @@ package lane
 import (
 	"time"
 
+	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/ports/dispatch/pace"
 )
 
@@ -178,9 +179,16 @@ func (f *Flight) MayCall(decided, now time.Time) bool {
 	return f.lane.mayCall(f, decided, now)
 }
 
+// Template returns what WhatsApp's reports say about the template of the flight's message.
+func (f *Flight) Template() template.Sendability {
+	f.lane.mu.Lock()
+	defer f.lane.mu.Unlock()
+	return f.lane.template(f.item.Template)
+}
+
 func (l *Lane) mayCall(f *Flight, decided, now time.Time) bool {
 	return l.tenure != gone && !l.hold.active() && l.shared.MayCall(now) && now.Sub(decided) < pace.CallWithin &&
-		(f.call.probe || !l.breaker.Open()) && !l.shared.Clock().Before(l.shared.Throttles.Until(&l.sender))
+		l.template(f.item.Template) == template.Sendable && (f.call.probe || !l.breaker.Open()) && !l.shared.Clock().Before(l.shared.Throttles.Until(&l.sender))
 }
 
 // Recorded records that the flight's SendAttempted is in the event log. If the call can

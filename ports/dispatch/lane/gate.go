@@ -25,6 +25,10 @@ const (
 	templateWait    = time.Minute
 	maxTemplateWait = 16 * time.Minute
 
+	// reportedWait is how often the items of a template that WhatsApp reported as paused look
+	// whether it still is. Its end wakes the lane sooner.
+	reportedWait = time.Second
+
 	// maxHeld is how many items of one gate a lane keeps in memory. The others stay in
 	// the work list until the gate opens.
 	maxHeld = 8
@@ -109,6 +113,8 @@ type templateHold struct {
 	state templateState
 	level int
 	until time.Time
+	// reported is set while WhatsApp has reported that it accepts no messages of the template.
+	reported bool
 }
 
 func (h *templateHold) closedUntil(now time.Time) time.Time {
@@ -134,11 +140,15 @@ type gates struct {
 	templates map[string]*templateHold
 	// incomplete are the gates with items that stayed in the work list.
 	incomplete map[*gate]bool
-	left       []*Flight // the flights that stay in the work list since the last Pick
+	// reported reports whether WhatsApp has reported that it accepts no messages of a template
+	// for now.
+	reported func(template string) bool
+	left     []*Flight // the flights that stay in the work list since the last Pick
 }
 
-func newGates(pairLimit bool) gates {
+func newGates(pairLimit bool, reported func(template string) bool) gates {
 	return gates{
+		reported:  reported,
 		pairLimit: pairLimit, pairs: make(map[string]*pair), sweepAt: sweepPairsAt,
 		templates: make(map[string]*templateHold), incomplete: make(map[*gate]bool),
 	}
@@ -166,8 +176,8 @@ func (g *gates) pair(recipient string, now time.Time) *pair {
 // find returns the closed gate that holds an item back and the time until which it
 // does, or nil if there is none.
 func (g *gates) find(item *work.Item, now time.Time) (*gate, time.Time) {
-	if h := g.templates[item.Template]; h != nil && item.Template != "" {
-		if until := h.closedUntil(now); until.After(now) {
+	if h := g.template(item.Template); h != nil {
+		if until := g.templateClosedUntil(h, now); until.After(now) {
 			return &h.gate, until
 		}
 	}
@@ -179,10 +189,37 @@ func (g *gates) find(item *work.Item, now time.Time) (*gate, time.Time) {
 	return nil, time.Time{}
 }
 
+// template returns the hold of a template, or nil if there is none. It creates one if
+// WhatsApp reported that it accepts no messages of the template.
+func (g *gates) template(key string) *templateHold {
+	if key == "" {
+		return nil
+	}
+	h := g.templates[key]
+	if h == nil && g.reported(key) {
+		h = &templateHold{gate: gate{template: key}, state: templateAccepted}
+		g.templates[key] = h
+	}
+	return h
+}
+
+// templateClosedUntil returns the time until which the messages of a template wait. What
+// WhatsApp reports comes first: its end also ends a hold that began with a refused call.
+func (g *gates) templateClosedUntil(h *templateHold, now time.Time) time.Time {
+	reported := g.reported(h.template)
+	if h.reported && !reported && h.state == templateHeld {
+		h.state = templateAccepted
+	}
+	if h.reported = reported; reported {
+		return now.Add(reportedWait)
+	}
+	return h.closedUntil(now)
+}
+
 // isOpen reports whether a gate holds nothing back.
 func (g *gates) isOpen(of *gate, now time.Time) bool {
 	if of.template != "" {
-		return !g.templates[of.template].closedUntil(now).After(now)
+		return !g.templateClosedUntil(g.templates[of.template], now).After(now)
 	}
 	return !g.pairs[of.recipient].closedUntil().After(now)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/ports/dispatch/pace"
 )
 
@@ -63,7 +64,8 @@ type Lane struct {
 
 // New returns a Lane for a sender. It is held if the sender is.
 func New(s sender.Sender, shared *Shared) *Lane {
-	l := &Lane{id: s.ID, shared: shared, limiter: pace.NewLimiter(s.Rate), sender: s, gates: newGates(shared.PairLimit)}
+	l := &Lane{id: s.ID, shared: shared, limiter: pace.NewLimiter(s.Rate), sender: s}
+	l.gates = newGates(shared.PairLimit, l.templateWaits)
 	if s.Hold != nil {
 		l.stop(shared.Clock())
 	}
@@ -79,6 +81,18 @@ func (l *Lane) Sender() sender.Sender {
 	defer l.mu.Unlock()
 	return l.sender
 }
+
+// template returns what WhatsApp's reports say about messages of a template.
+func (l *Lane) template(key string) template.Sendability {
+	if key == "" || l.shared.Template == nil {
+		return template.Sendable
+	}
+	return l.shared.Template(l.sender.BusinessAccountID, key)
+}
+
+// templateWaits reports whether WhatsApp has reported that it accepts no messages of a
+// template for now.
+func (l *Lane) templateWaits(key string) bool { return l.template(key) == template.Waiting }
 
 // update applies the record of the sender.
 func (l *Lane) update(s sender.Sender) {
@@ -262,7 +276,8 @@ type Status struct {
 	Held bool
 	// NextProbeAt is when WhatsApp is asked again about a held sender.
 	NextProbeAt time.Time
-	// HeldTemplates are the templates that WhatsApp does not accept for now, sorted.
+	// HeldTemplates are the keys of the templates that WhatsApp does not accept for now and
+	// that the lane has messages of, sorted.
 	HeldTemplates []string
 }
 
@@ -279,7 +294,7 @@ func (l *Lane) Status() Status {
 		s.ThrottledUntil = until
 	}
 	for name, h := range l.gates.templates {
-		if h.state != templateAccepted {
+		if h.state != templateAccepted || l.templateWaits(name) {
 			s.HeldTemplates = append(s.HeldTemplates, name)
 		}
 	}

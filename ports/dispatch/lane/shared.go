@@ -12,6 +12,7 @@ import (
 	"github.com/waypost/waypost/app/fair"
 	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/ports/dispatch/pace"
 )
 
@@ -37,6 +38,9 @@ type Shared struct {
 	MayCall func(now time.Time) bool
 	// PairLimit keeps each lane within Meta's limit for one recipient.
 	PairLimit bool
+	// Template returns what to do with messages of a template of a business account. It is
+	// called with a lane's mutex held, so it must not call a lane. If nil, all are sendable.
+	Template func(businessAccountID, key string) template.Sendability
 	// Gate holds back new calls, except those of OTP messages. If nil, nothing does.
 	Gate *fair.Gate
 

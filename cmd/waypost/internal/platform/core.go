@@ -72,7 +72,7 @@ func (p *Platform) newCore(ctx context.Context, now event.Clock) (*core, error) 
 	c.templates = repository.NewTemplates(st.Log, now, NewID, p.log)
 	p.Senders = command.NewSenders(st.Log, now, NewID, c.tokens)
 	p.Queue = command.NewQueueMessage(c.messages, p.Senders, st.Keys).Logged(p.log).Bounded(c.intake).DeliveredWithin(p.settings.DeliverWithin).
-		Knowing(c.model.NumberOf)
+		Knowing(c.model.NumberOf).Checking(c.templates)
 	return c, nil
 }
 

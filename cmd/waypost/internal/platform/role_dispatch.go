@@ -36,12 +36,13 @@ func (c *core) dispatch(p *projections, r *recording) (err error) {
 		},
 		PairLimit: s.PairLimit != "off", HoldsTemplate: c.errors.HoldsTemplate,
 		SettleAfterOutage: s.SettleAfterOutage, Trace: c.tracer, Clock: c.now, Logger: c.log,
-		RecordingSince: r.since, Gate: c.gate, Inbound: c.leases.InboundSince, NumberOf: c.model.NumberOf,
+		RecordingSince: r.since, Gate: c.gate, Inbound: c.leases.InboundSince, NumberOf: c.model.NumberOf, Template: c.templates.Sendability,
 	})
 	if err != nil {
 		return err
 	}
 	p.arrived = c.dispatcher.WakeFor
+	c.templates.OnChange(c.dispatcher.Wake)
 	if !s.has(roleDispatch) {
 		return nil
 	}
