@@ -240,7 +240,7 @@ func setup(tb testing.TB) *platform {
 	p.parts = app.Parts{
 		Templates: command.NewSyncTemplates(templates, postgres.NewReadModel(pool).SenderStates, listTemplates, time.Now, logger),
 		Messages:  p.messages, Operations: operations, Senders: senders, Keys: p.keys.log, Hooks: outgoing, Alerts: alerts.New(log, time.Now, newID),
-		Queue:   command.NewQueueMessage(p.messages, senders, secret).Logged(slog.New(slog.NewTextHandler(p.logged, nil))).Knowing(read.NumberOf),
+		Queue:   command.NewQueueMessage(p.messages, senders, secret).Logged(slog.New(slog.NewTextHandler(p.logged, nil))).Knowing(read.NumberOf).Checking(templates),
 		Inbound: inbox.NewCommands(log, time.Now, newID, senders, nil), Inbox: inbox.NewReader(log, senders),
 		Erase: command.NewEraseRecipient(log, p.messages, people, read, time.Now, time.After, newID),
 		Audit: audit.NewReader(log, logID, read), Reads: audit.NewReads(log, time.Now, newID),

@@ -47,9 +47,14 @@ func TestTemplatesAreSyncedAndListed(t *testing.T) {
 		t.Errorf("a key of another account's sender syncs: %q", code)
 	}
 	wantData(t, p.ok(acme, sync, nil), `{"syncTemplates": {"count": 3, "changed": 3, "removed": 0}}`)
-	for _, language := range []string{"de", "en", "en"} {
-		p.ok(acme, `mutation($language: String!) { queueMessage(input: {senderId: "acme", to: "+14155550101", content: {template: {name: "sale", language: $language}}}) { message { id } } }`,
-			map[string]any{"language": language})
+	const queue = `mutation($language: String!, $key: String) { queueMessage(input: {senderId: "acme", to: "+14155550101", idempotencyKey: $key,
+		content: {template: {name: "sale", language: $language}}}) { replayed } }`
+	for _, language := range []string{"de", "en"} {
+		p.ok(acme, queue, map[string]any{"language": language})
+	}
+	p.ok(acme, queue, map[string]any{"language": "en", "key": "order-1"})
+	if r := p.ask(acme, queue, map[string]any{"language": "fr"}); r.code() != "INVALID_INPUT" || r.Errors[0].Extensions["field"] != "content.template.language" {
+		t.Errorf("a language that the template doesn't have: %+v", r.Errors)
 	}
 	p.project()
 	wantData(t, p.ok(acme, templatesPage, map[string]any{"first": 2}), `{"templates": {"edges": [
@@ -62,6 +67,13 @@ func TestTemplatesAreSyncedAndListed(t *testing.T) {
 	wantData(t, p.ok(other, names, nil), `{"templates": {"edges": []}}`)
 	wantData(t, p.ok(other, `{ template(businessAccountId: "9001", name: "sale", language: "en") { name } }`, nil), `{"template": null}`)
 	wantData(t, p.ok(acme, `{ template(businessAccountId: "9001", name: "sale", language: "en") { status queued } }`, nil), `{"template": {"status": "APPROVED", "queued": 2}}`)
+	control.Templates = control.Templates[2:]
+	must(t, sim.SetControl(control))
+	wantData(t, p.ok(acme, sync, nil), `{"syncTemplates": {"count": 1, "changed": 0, "removed": 2}}`)
+	if code := p.ask(acme, queue, map[string]any{"language": "en"}).code(); code != "INVALID_INPUT" {
+		t.Errorf("a deleted template: %q", code)
+	}
+	wantData(t, p.ok(acme, queue, map[string]any{"language": "en", "key": "order-1"}), `{"queueMessage": {"replayed": true}}`)
 	if code := p.ask(acme, names, map[string]any{"after": "x"}).code(); code != "INVALID_INPUT" {
 		t.Errorf("a wrong cursor: %q", code)
 	}

@@ -232,7 +232,7 @@ func (h *QueueMessage) check(ctx context.Context, r message.Request) (Queued, er
 }
 
 // replayOr returns the message of a repeated request, or refused if there is none. A message
-// that was accepted stays accepted, whatever has become of its template since.
+// that was accepted stays accepted, even if its template has been deleted since.
 func (h *QueueMessage) replayOr(ctx context.Context, r message.Request, parts [][]byte, refused error) (Queued, error) {
 	q, err := h.replayOf(ctx, r.Sender, keysOf(r), parts)
 	if domain.CodeOf(err) == domain.CodeNotFound {
