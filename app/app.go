@@ -22,7 +22,9 @@ import (
 	"github.com/waypost/waypost/domain/access"
 	"github.com/waypost/waypost/domain/alert"
 	read "github.com/waypost/waypost/domain/audit"
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/hook"
+	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
 )
@@ -41,6 +43,8 @@ type Commands struct {
 	// EraseRecipient erases the personal data of a recipient.
 	EraseRecipient func(ctx context.Context, to, toUserID, reason string, cause event.Cause) (command.Erasure, error)
 
+	// SetOptOut records that a person opted out of a sender's marketing, or in again.
+	SetOptOut func(ctx context.Context, senderID, to, toUserID string, optedOut bool, reason string, cause event.Cause) (conversation.Person, conversation.Marketing, error)
 	// MarkInboundRead marks a message that someone wrote as read at WhatsApp.
 	MarkInboundRead func(ctx context.Context, m inbox.Message, typing bool, cause event.Cause) error
 	// OpenInboundFile opens the file of a message that someone wrote.
@@ -109,6 +113,12 @@ type Queries struct {
 	InboundOf func(ctx context.Context, e event.Recorded) (inbox.Message, bool, error)
 	// InboundStreamOf returns the stream of the messages to a sender.
 	InboundStreamOf func(ctx context.Context, senderID string) (string, error)
+	// ReadInbound returns the message at a place in the event log, or false if there is none to a
+	// sender.
+	ReadInbound func(ctx context.Context, at query.Place) (inbox.Message, bool, error)
+	// ReadEcho returns the message that a number sent without Waypost at a place, or false if
+	// there is none.
+	ReadEcho func(ctx context.Context, at query.Place) (inbound.EchoReceived, bool, error)
 	// CheckMessages returns what QueueMessages would return, and records nothing.
 	CheckMessages func(ctx context.Context, requests []message.Request) []command.QueueResult
 	// FindOperation returns a bulk operation and its progress.
@@ -133,6 +143,7 @@ type Queries struct {
 	PastLedger func(ctx context.Context, senderID *string, asOf time.Time) (query.Ledger, error)
 
 	MessageReader
+	ConversationReader
 	SenderReader
 	TemplateReader
 	LedgerReader
@@ -155,6 +166,20 @@ type MessageReader interface {
 	// SelectDeadLetters passes all dead letters that the filter finds at one moment to
 	// yield.
 	SelectDeadLetters(ctx context.Context, filter query.DeadLetterFilter, yield func([]uuid.UUID) error) error
+}
+
+// ConversationReader reads what is known about senders and the people that they talk to.
+type ConversationReader interface {
+	// ListConversations returns a page of conversations, most recently changed first.
+	ListConversations(ctx context.Context, f query.ConversationFilter, p query.Page) (query.ConversationPage, error)
+	// Conversation returns what is known about a sender and the person who has an ID.
+	Conversation(ctx context.Context, senderID, id string) (query.Conversation, error)
+	// ConversationItems returns a page of the messages in both directions, latest first.
+	ConversationItems(ctx context.Context, senderID, id string, p query.Page) (query.ConversationItems, error)
+	// LastSent returns when WhatsApp last accepted a message to the person, or zero.
+	LastSent(ctx context.Context, senderID, id string) (time.Time, error)
+	// MessagesByID returns the known messages with these IDs, in no order.
+	MessagesByID(ctx context.Context, ids []uuid.UUID) ([]query.Message, error)
 }
 
 // SenderReader reads senders and the depths of their queues.
@@ -225,6 +250,7 @@ type Parts struct {
 	Erase      *command.EraseRecipient
 	Inbound    *inbox.Commands
 	Inbox      *inbox.Reader
+	OptOuts    *command.SetOptOut
 	Senders    *command.Senders
 	Templates  *command.SyncTemplates
 	Keys       *command.Keys
@@ -236,6 +262,7 @@ type Parts struct {
 	// ReadModel implements the reads that Ledger and HookDeliveries don't.
 	ReadModel interface {
 		MessageReader
+		ConversationReader
 		SenderReader
 		TemplateReader
 		MetricsReader
@@ -250,7 +277,7 @@ func New(p Parts) (Commands, Queries) {
 	return Commands{
 			QueueMessage: p.Queue.Handle, QueueMessages: p.Queue.HandleMany, CancelMessage: p.Messages.Cancel,
 			StartOperation: p.Operations.Start, EraseRecipient: p.Erase.Handle,
-			SyncTemplates: p.Templates.Handle, MarkInboundRead: p.Inbound.MarkRead, OpenInboundFile: p.Inbound.OpenFile,
+			SetOptOut: p.OptOuts.Handle, SyncTemplates: p.Templates.Handle, MarkInboundRead: p.Inbound.MarkRead, OpenInboundFile: p.Inbound.OpenFile,
 			RegisterSender: p.Senders.Register, UpdateSender: p.Senders.Update, SetSenderRate: p.Senders.SetRate,
 			PauseSender: p.Senders.Pause, ResumeSender: p.Senders.Resume,
 			CreateKey: p.Keys.Create, CreateAccessToken: p.Keys.CreateToken, RevokeKey: p.Keys.Revoke, RecordRead: p.Reads.Record,
@@ -259,11 +286,12 @@ func New(p Parts) (Commands, Queries) {
 			RaiseAlert: p.Alerts.Raise, ResolveAlert: p.Alerts.Resolve, AcknowledgeAlert: p.Alerts.Acknowledge, SetAlertRule: p.Alerts.SetRule,
 		}, Queries{
 			FindMessage: p.Messages.Load, FindMessageAt: p.Messages.LoadAt, ListInbound: p.Inbox.List, FindInbound: p.Inbox.Find, InboundOf: p.Inbox.Of,
-			InboundStreamOf: p.Inbox.StreamOf, CheckMessages: p.Queue.CheckMany,
+			InboundStreamOf: p.Inbox.StreamOf, ReadInbound: p.Inbox.ReadAt, ReadEcho: p.Inbox.ReadEcho, CheckMessages: p.Queue.CheckMany,
 			FindOperation: p.Operations.Find, AwaitOperation: p.Operations.Wait, FindSender: p.Senders.Load,
 			ListKeys: p.Keys.List, FindKeyName: p.Keys.Name, ListOutgoingWebhooks: p.Hooks.List,
 			FindAlertAt: p.Alerts.LoadAt, ListAlertsAfter: p.Alerts.Missing, ReadEvents: p.Audit.Read, PastLedger: p.Audit.Ledger,
-			MessageReader: p.ReadModel, SenderReader: p.ReadModel, TemplateReader: p.ReadModel, MetricsReader: p.ReadModel, AlertReader: p.ReadModel,
+			MessageReader: p.ReadModel, ConversationReader: p.ReadModel, SenderReader: p.ReadModel, TemplateReader: p.ReadModel,
+			MetricsReader: p.ReadModel, AlertReader: p.ReadModel,
 			LedgerReader: p.Ledger, HookDeliveryReader: p.HookDeliveries,
 		}
 }

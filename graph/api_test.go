@@ -186,6 +186,8 @@ func literal(s *ast.Schema, t *ast.Type) string {
 	switch {
 	case t.NamedType == "Int":
 		return "1"
+	case t.NamedType == "Boolean":
+		return "true"
 	case t.NamedType == "Time":
 		return `"2026-01-01T00:00:00Z"`
 	case def.Kind == ast.Enum:

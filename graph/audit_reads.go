@@ -20,6 +20,8 @@ var personalFields = map[string][]string{
 	"Message":        {"to", "toUserId", "content", "labels"},
 	"MessageFailure": {"details"},
 	"InboundMessage": {"from", "name", "content", "raw"},
+	"Conversation":   {"to", "toUserId", "name"},
+	"EchoMessage":    {"raw"},
 	"Event":          {"data"},
 }
 
@@ -92,6 +94,9 @@ func (w *readWalk) field(f *ast.Field, root bool) {
 	}
 	if root {
 		w.fields[name] = true
+		if name == "Query.conversation" && w.caller.may(ScopePersonal) { // by a number or a user ID
+			w.scopes[string(ScopePersonal)] = true
+		}
 		filter, _ := arguments["filter"].(map[string]any)
 		w.ids(arguments)
 		w.ids(filter)

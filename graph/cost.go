@@ -68,12 +68,15 @@ func weights() map[string]weight {
 		"Query.inboundMessage":    {own: costStream},
 		"Query.templates":         {own: costPage, items: first(defaultPage, query.MaxPage), each: 10},
 		"Query.template":          {own: costLookup},
+		"Query.conversations":     {own: costPage, items: first(defaultPage, query.MaxPage), each: 20},
+		"Query.conversation":      {own: costLookup},
 
 		"Mutation.queueMessage":                {own: costChange},
 		"Mutation.queueMessages":               {own: costChange, items: length("inputs", maxQueue), each: 30},
 		"Mutation.cancelMessage":               {own: costChange},
 		"Mutation.markInboundRead":             {own: costChange},
 		"Mutation.syncTemplates":               {own: costPast},
+		"Mutation.setOptOut":                   {own: costChange + costLookup},
 		"Mutation.cancelMessages":              {own: costScan},
 		"Mutation.requeueDeadLetters":          {own: costScan},
 		"Mutation.discardDeadLetters":          {own: costScan},
@@ -110,6 +113,8 @@ func weights() map[string]weight {
 		"InboundMessageConnection.edges":          {own: 1},
 		"TemplateConnection.edges":                {own: 1},
 		"OutgoingWebhookDeliveryConnection.edges": {own: 1},
+		"ConversationConnection.edges":            {own: 1},
+		"ConversationMessageConnection.edges":     {own: 1},
 
 		"Message.sender":         {own: 10}, // those of a list are read together
 		"Message.content":        {own: 1, listed: costStream},
@@ -118,6 +123,11 @@ func weights() map[string]weight {
 		"Message.labels":         {own: 1, items: items(3)},
 		"Message.history":        {own: costStream, items: first(defaultHistory, query.MaxPage), each: 5},
 		"Message.attemptLog":     {own: 1, listed: costStream, items: items(3)},
+
+		"Conversation.name":           {own: costStream},
+		"Conversation.lastInbound":    {own: costStream},
+		"Conversation.lastOutboundAt": {own: costLookup},
+		"Conversation.messages":       {own: 2 * costLookup, items: first(defaultPage, query.MaxPage), each: costStream / 2},
 
 		// These are read once for all senders of a list.
 		"Sender.lanes":          {own: 5, items: items(3)},

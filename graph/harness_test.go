@@ -241,7 +241,7 @@ func setup(tb testing.TB) *platform {
 		Templates: command.NewSyncTemplates(templates, postgres.NewReadModel(pool).SenderStates, listTemplates, time.Now, logger),
 		Messages:  p.messages, Operations: operations, Senders: senders, Keys: p.keys.log, Hooks: outgoing, Alerts: alerts.New(log, time.Now, newID),
 		Queue:   command.NewQueueMessage(p.messages, senders, secret).Logged(slog.New(slog.NewTextHandler(p.logged, nil))).Knowing(read.NumberOf).Checking(templates),
-		Inbound: inbox.NewCommands(log, time.Now, newID, senders, nil), Inbox: inbox.NewReader(log, senders),
+		Inbound: inbox.NewCommands(log, time.Now, newID, senders, nil), Inbox: inbox.NewReader(log, senders), OptOuts: command.NewSetOptOut(log, time.Now, newID, senders),
 		Erase: command.NewEraseRecipient(log, p.messages, people, read, time.Now, time.After, newID),
 		Audit: audit.NewReader(log, logID, read), Reads: audit.NewReads(log, time.Now, newID),
 		ReadModel: read, Ledger: read, HookDeliveries: hooks.NewDeliveryReader(queries),
@@ -278,7 +278,7 @@ func lastProjected(ctx context.Context, tb testing.TB, log *eventstore.Log) even
 	tb.Helper()
 	end, live := event.Position(0), errors.New("live")
 	err := log.Subscribe(ctx, event.Subscription{Filter: event.Filter{
-		StreamPrefixes: []string{event.MessageStreams, event.SenderStreams, event.IdentityStreams, event.TemplateStreams},
+		StreamPrefixes: []string{event.MessageStreams, event.SenderStreams, event.IdentityStreams, event.TemplateStreams, event.InboundStreams, event.MarketingStreams},
 	}}, func(_ context.Context, b event.Batch) error {
 		if n := len(b.Events); n > 0 {
 			end = b.Events[n-1].Position

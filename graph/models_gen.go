@@ -202,6 +202,92 @@ type ContactInput struct {
 	Contact json.RawMessage `json:"contact"`
 }
 
+// A sender and a person.
+type Conversation struct {
+	// The ID of the sender.
+	SenderID string `json:"senderId"`
+	// The person's phone number in E.164. Null if it is not known, and once erased. Masked without the PERSONAL scope.
+	To *string `json:"to,omitempty"`
+	// The person's business-scoped user ID. Null if it is not known, and once erased. Masked without the PERSONAL scope.
+	ToUserID *string `json:"toUserId,omitempty"`
+	// The name in the person's profile, as of the last message. Null if WhatsApp sent none, without the PERSONAL scope, and once erased.
+	Name *string `json:"name,omitempty"`
+	// When the person wrote last, by WhatsApp's clock. Reactions and edits are included.
+	LastInboundAt *time.Time `json:"lastInboundAt,omitempty"`
+	// When the sender's number last wrote to the person, by Waypost or without it.
+	LastOutboundAt *time.Time `json:"lastOutboundAt,omitempty"`
+	// The last message that the person wrote. Null if there was none.
+	LastInbound *InboundMessage `json:"lastInbound,omitempty"`
+	// The end of the 24-hour window in which free-form messages can be sent. It can be in the past. Null if no message or call is known that opened it, or if WhatsApp refused a message since because it was closed.
+	WindowOpenUntil *time.Time `json:"windowOpenUntil,omitempty"`
+	// The end of the latest free entry point, as WhatsApp reported it: until then, messages cost nothing. It opens no window. Null if there was none.
+	FreeUntil *time.Time `json:"freeUntil,omitempty"`
+	// Whether the person wants no marketing from the sender.
+	OptedOut bool `json:"optedOut"`
+	// When the person last opted out. Null if the person did not, or opted in since.
+	OptedOutSince *time.Time `json:"optedOutSince,omitempty"`
+	// How the choice became known. Null if the person did not opt out.
+	OptOutSource *OptOutSource `json:"optOutSource,omitempty"`
+	// The messages in both directions, newest first, in the order in which they were recorded: outbound messages when they were queued, and inbound ones when their webhook arrived. Messages that are recorded later never change the pages after a cursor.
+	Messages *ConversationMessageConnection `json:"messages"`
+	// What the other fields are read by.
+	Known query.Conversation `json:"-"`
+}
+
+// A page of conversations.
+type ConversationConnection struct {
+	// The conversations on the page. It can be short of the requested number, or empty, although more pages follow, if few conversations match the filter.
+	Edges []*ConversationEdge `json:"edges"`
+	// The position of the page in the list.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A conversation with its position.
+type ConversationEdge struct {
+	// The position in the list. Pass it as `after` to get the next page.
+	Cursor string `json:"cursor"`
+	// The conversation.
+	Node *Conversation `json:"node"`
+}
+
+// Filters of conversations. All of them must match.
+type ConversationFilter struct {
+	// The sender ID.
+	SenderID *string `json:"senderId,omitempty"`
+	// Whether the person opted out of marketing.
+	OptedOut *bool `json:"optedOut,omitempty"`
+	// Whether free-form messages can be sent.
+	WindowOpen *bool `json:"windowOpen,omitempty"`
+}
+
+// A message of a conversation. Exactly one of `outbound`, `inbound`, and `echo` is not null.
+type ConversationMessage struct {
+	// When it was queued, or for the others, when it was written, by WhatsApp's clock.
+	At time.Time `json:"at"`
+	// A message of Waypost's.
+	Outbound *Message `json:"outbound,omitempty"`
+	// A message that the person wrote.
+	Inbound *InboundMessage `json:"inbound,omitempty"`
+	// A message that the sender's number sent without Waypost.
+	Echo *EchoMessage `json:"echo,omitempty"`
+}
+
+// A page of the messages of a conversation.
+type ConversationMessageConnection struct {
+	// The messages on the page.
+	Edges []*ConversationMessageEdge `json:"edges"`
+	// The position of the page in the list.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A message of a conversation with its position.
+type ConversationMessageEdge struct {
+	// The position in the list. Pass it as `after` to get the next page.
+	Cursor string `json:"cursor"`
+	// The message.
+	Node *ConversationMessage `json:"node"`
+}
+
 // An API key to create.
 type CreateAPIKeyInput struct {
 	// The name of the key: 1 to 128 characters, without personal data. It is recorded in the event log.
@@ -276,6 +362,18 @@ type DeadLetterSelection struct {
 	Ids []string `json:"ids,omitempty"`
 	// All dead letters that match the filter. An empty filter matches all.
 	Filter *DeadLetterFilter `json:"filter,omitempty"`
+}
+
+// A message that a number sent without Waypost: from the WhatsApp Business app, or by another system that replies for it.
+type EchoMessage struct {
+	// When it was sent, by WhatsApp's clock.
+	At time.Time `json:"at"`
+	// The type, in WhatsApp's words.
+	Type string `json:"type"`
+	// Whether another system sent it, and not the WhatsApp Business app.
+	Standby bool `json:"standby"`
+	// The message object, as WhatsApp sent it. Null without the PERSONAL scope, and once erased.
+	Raw json.RawMessage `json:"raw,omitempty"`
 }
 
 // The result of an erasure. It does not identify the person: Waypost no longer knows who was erased.
@@ -1342,6 +1440,70 @@ func (e *OperationState) UnmarshalJSON(b []byte) error {
 }
 
 func (e OperationState) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// How it became known that a person wants no marketing.
+type OptOutSource string
+
+const (
+	// The person stopped marketing messages in WhatsApp.
+	OptOutSourceUserPreferences OptOutSource = "USER_PREFERENCES"
+	// WhatsApp refused a message with the error 131050.
+	OptOutSourceError131050 OptOutSource = "ERROR_131050"
+	// The person wrote a keyword of the sender.
+	OptOutSourceKeyword OptOutSource = "KEYWORD"
+	// It was recorded by setOptOut.
+	OptOutSourceAPI OptOutSource = "API"
+)
+
+var AllOptOutSource = []OptOutSource{
+	OptOutSourceUserPreferences,
+	OptOutSourceError131050,
+	OptOutSourceKeyword,
+	OptOutSourceAPI,
+}
+
+func (e OptOutSource) IsValid() bool {
+	switch e {
+	case OptOutSourceUserPreferences, OptOutSourceError131050, OptOutSourceKeyword, OptOutSourceAPI:
+		return true
+	}
+	return false
+}
+
+func (e OptOutSource) String() string {
+	return string(e)
+}
+
+func (e *OptOutSource) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = OptOutSource(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid OptOutSource", str)
+	}
+	return nil
+}
+
+func (e OptOutSource) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *OptOutSource) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e OptOutSource) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -23,7 +23,7 @@ const placeConversation = "conversation"
 func conversationsFold(log event.Log, vault Vault) projection {
 	return projection{
 		name:   "conversations",
-		tables: []string{"conversation"},
+		tables: []string{"conversation", "conversation_item"},
 		types: append(typeNames(conversation.Types()), inbound.InboundReceived{}.EventType(), inbound.EchoReceived{}.EventType(),
 			inbound.AccountChanged{}.EventType(), message.Confirmed{}.EventType(), message.Failed{}.EventType(), event.PersonalErased{}.EventType()),
 		apply: func(ctx context.Context, _ pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.NewWork, error) {
@@ -35,6 +35,7 @@ func conversationsFold(log event.Log, vault Vault) projection {
 				if e, ok := r.Event.(event.PersonalErased); ok {
 					f.write(writes)
 					writes.Queue(`DELETE FROM conversation WHERE data_key = ANY ($1)`, e.Keys)
+					writes.Queue(`DELETE FROM conversation_item WHERE data_key = ANY ($1)`, e.Keys)
 					continue
 				}
 				if err := f.apply(r); err != nil {
@@ -72,6 +73,24 @@ type conversationFold struct {
 	log   event.Log
 	rows  map[conversationKey]*conversationRow
 	order []*conversationRow
+	items []conversationItem
+}
+
+// conversationItem is a row of conversation_item.
+type conversationItem struct {
+	conversationKey
+
+	position event.Position
+	at       time.Time
+	stream   string
+	revision event.Revision
+}
+
+// add adds the message of an event to the conversation of a row.
+func (f *conversationFold) add(row *conversationRow, r event.Recorded, at time.Time) {
+	f.items = append(f.items, conversationItem{
+		conversationKey: row.conversationKey, position: r.Position, at: at, stream: storableKey(r.Stream), revision: r.Revision,
+	})
 }
 
 // row returns the row of a person under a data key, or nil if it can have none: if the personal
@@ -108,6 +127,9 @@ func (f *conversationFold) learn(r event.Recorded, senderID string, who conversa
 		}
 		if row != nil {
 			row.Conversation = row.Merge(c)
+			if _, isEcho := r.Event.(inbound.EchoReceived); isEcho {
+				f.add(row, r, c.EchoedAt)
+			}
 		}
 	}
 	return nil
@@ -170,6 +192,7 @@ func (f *conversationFold) inbound(r event.Recorded, e inbound.InboundReceived) 
 		if row != nil {
 			row.Conversation = row.Merge(c)
 			row.stream, row.revision = storableKey(r.Stream), r.Revision
+			f.add(row, r, at)
 		}
 	}
 	return nil
@@ -275,5 +298,23 @@ func (f *conversationFold) write(writes *pgx.Batch) {
 			}
 			return &r.Marketing.Position
 		}))
-	f.rows, f.order = make(map[conversationKey]*conversationRow), nil
+	f.writeItems(writes)
+	f.rows, f.order, f.items = make(map[conversationKey]*conversationRow), nil, nil
+}
+
+func (f *conversationFold) writeItems(writes *pgx.Batch) {
+	if len(f.items) == 0 {
+		return
+	}
+	type item = conversationItem
+	writes.Queue(`INSERT INTO conversation_item (sender, person, data_key, position, at, stream, revision)
+		SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[], $7::bigint[])
+		ON CONFLICT DO NOTHING`,
+		column(f.items, func(i item) string { return i.sender }),
+		column(f.items, func(i item) []byte { return []byte(i.person) }),
+		column(f.items, func(i item) string { return string(i.key) }),
+		column(f.items, func(i item) int64 { return int64(i.position) }),
+		column(f.items, func(i item) *time.Time { return timeOrNil(i.at) }),
+		column(f.items, func(i item) string { return i.stream }),
+		column(f.items, func(i item) int64 { return int64(i.revision) }))
 }

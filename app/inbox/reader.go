@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/sender"
 )
 
@@ -124,6 +126,37 @@ func (r *Reader) Find(ctx context.Context, id string) (Message, error) {
 		return Message{}, missing
 	}
 	return m, nil
+}
+
+// ReadAt returns the message at a place, or false if there is none to a sender.
+func (r *Reader) ReadAt(ctx context.Context, at query.Place) (Message, bool, error) {
+	e, found, err := r.read(ctx, at)
+	if err != nil || !found {
+		return Message{}, false, err
+	}
+	return r.Of(ctx, e)
+}
+
+// ReadEcho returns the message that a number sent without Waypost at a place, or false if there
+// is none.
+func (r *Reader) ReadEcho(ctx context.Context, at query.Place) (inbound.EchoReceived, bool, error) {
+	e, found, err := r.read(ctx, at)
+	if err != nil || !found {
+		return inbound.EchoReceived{}, false, err
+	}
+	echo, ok := e.Event.(inbound.EchoReceived)
+	return echo, ok, nil
+}
+
+func (r *Reader) read(ctx context.Context, at query.Place) (event.Recorded, bool, error) {
+	events, err := r.log.Read(ctx, at.Stream, at.Revision, 1)
+	if err != nil {
+		return event.Recorded{}, false, fmt.Errorf("read a message of a conversation: %w", err)
+	}
+	if len(events) == 0 || events[0].Revision != at.Revision {
+		return event.Recorded{}, false, nil
+	}
+	return events[0], true, nil
 }
 
 // Of returns the message of an event. It returns false if the event is not one of a message to a

@@ -46,7 +46,7 @@ func TestMergeIsIndependentOfOrder(t *testing.T) {
 			t.Error("not associative")
 		case a.Merge(a) != a || a.Merge(conversation.Conversation{}) != a:
 			t.Error("not idempotent")
-		case a.Merge(b).Before(noon.Add(3*time.Second)).InboundAt.After(noon.Add(2 * time.Second)):
+		case a.Merge(b).Before(noon.Add(3 * time.Second)).InboundAt.After(noon.Add(2 * time.Second)):
 			t.Error("a fact is from after the time")
 		}
 	})
@@ -144,24 +144,20 @@ func TestCallsAndFreeEntryPoints(t *testing.T) {
 func TestSet(t *testing.T) {
 	t.Parallel()
 	ada := conversation.Person{Number: "+14155550101"}
-	events, err := conversation.Set(conversation.Conversation{}, "acme", ada, true, " asked by phone ", noon)
+	got, err := conversation.Set("acme", ada, true, " asked by phone ", noon, time.Time{})
 	want := conversation.OptedOut{Choice: conversation.Choice{
 		Sender: "acme", Source: conversation.FromAPI, At: noon, Personal: conversation.ChoicePersonal{Person: ada, Reason: "asked by phone"},
 	}}
-	if err != nil || len(events) != 1 || events[0] != domain.Event(want) {
-		t.Errorf("%+v, %v", events, err)
-	}
-	out := conversation.Conversation{Marketing: conversation.Marketing{OptedOut: true, At: noon.Add(time.Second)}}
-	if events, err := conversation.Set(out, "acme", ada, true, "again", noon); err != nil || events != nil {
-		t.Errorf("again: %+v, %v", events, err)
+	if err != nil || got != domain.Event(want) {
+		t.Errorf("%+v, %v", got, err)
 	}
 	// WhatsApp's clock can be ahead of Waypost's. The request is still the latest choice.
-	events, err = conversation.Set(out, "acme", ada, false, "asked by phone", noon)
-	if in, ok := events[0].(conversation.OptedIn); err != nil || !ok || in.At.Before(out.Marketing.At) {
-		t.Errorf("%+v, %v", events, err)
+	got, err = conversation.Set("acme", ada, false, "asked by phone", noon, noon.Add(time.Second))
+	if in, ok := got.(conversation.OptedIn); err != nil || !ok || !in.At.Equal(noon.Add(time.Second)) {
+		t.Errorf("%+v, %v", got, err)
 	}
 	for _, reason := range []string{"", "  ", strings.Repeat("x", domain.MaxReason+1)} {
-		if _, err := conversation.Set(conversation.Conversation{}, "acme", ada, true, reason, noon); domain.CodeOf(err) != domain.CodeInvalidInput {
+		if _, err := conversation.Set("acme", ada, true, reason, noon, time.Time{}); domain.CodeOf(err) != domain.CodeInvalidInput {
 			t.Errorf("reason of %d characters: %v", len(reason), err)
 		}
 	}

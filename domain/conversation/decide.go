@@ -19,18 +19,15 @@ func IsKeyword(text string, keywords []string) bool {
 	return false
 }
 
-// Set decides on a request to record a person's choice. It returns no event if that is the
-// choice already, whatever the source. at is the time of the request; the choice is at least as
-// late as the present one, because the clocks of WhatsApp and of Waypost can differ.
-func Set(present Conversation, sender string, p Person, optedOut bool, reason string, at time.Time) ([]domain.Event, error) {
+// Set decides on a request to record a person's choice. Every request is recorded, with its
+// reason. at is the time of the request. latest is the time of the person's latest choice, if it is
+// known: the new one is not earlier, because the clocks of WhatsApp and of Waypost can differ.
+func Set(sender string, p Person, optedOut bool, reason string, at, latest time.Time) (domain.Event, error) {
 	reason = strings.TrimSpace(reason)
 	if err := domain.CheckLines("reason", reason, 1, domain.MaxReason); err != nil {
 		return nil, err
 	}
-	if present.Marketing.OptedOut == optedOut {
-		return nil, nil
-	}
-	return []domain.Event{Of(Choice{
-		Sender: sender, Source: FromAPI, At: later(at, present.Marketing.At), Personal: ChoicePersonal{Person: p, Reason: reason},
-	}, optedOut)}, nil
+	return Of(Choice{
+		Sender: sender, Source: FromAPI, At: later(at, latest), Personal: ChoicePersonal{Person: p, Reason: reason},
+	}, optedOut), nil
 }

@@ -106,6 +106,25 @@ func Of(c Choice, optedOut bool) domain.Event {
 	return OptedIn{c}
 }
 
+// ChoiceIn returns the choice that an event records, or false if it records none.
+func ChoiceIn(e domain.Event) (Choice, bool) {
+	switch e := e.(type) {
+	case OptedOut:
+		return e.Choice, true
+	case OptedIn:
+		return e.Choice, true
+	}
+	return Choice{}, false
+}
+
+// MarketingOf returns what an event at a position of the log says about marketing, or false if it
+// records no choice.
+func MarketingOf(e domain.Event, position int64) (Marketing, bool) {
+	c, ok := ChoiceIn(e)
+	_, out := e.(OptedOut)
+	return Marketing{OptedOut: out, At: c.At, Source: c.Source, Position: position}, ok
+}
+
 // Namespace is the UUID namespace for the IDs of events that are derived from their contents.
 var Namespace = uuid.MustParse("0f9b2f0e-6c0b-4d1f-9a53-6a1f5f0f7b0a")
 

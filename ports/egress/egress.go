@@ -1,4 +1,4 @@
-// Package egress publishes the events of messages, inbound messages, and alerts to other
+// Package egress publishes the events of messages, inbound messages, opt-outs, and alerts to other
 // systems, through a broker and over HTTP.
 //
 // # Invariants
@@ -98,13 +98,13 @@ type Options struct {
 	Personal bool
 	// Filter selects the events that are published as CloudEvents. If nil, all are.
 	Filter func(event.Recorded) bool
-	// Streams are the prefixes of the streams to follow. If empty, the streams of messages
-	// and of inbound messages are followed.
+	// Streams are the prefixes of the streams to follow. If empty, the streams of messages,
+	// of inbound messages, and of choices about marketing are followed.
 	Streams []string
 	// Marshal returns the message to publish for an event, and a key. Messages with the
 	// same key stay in order. If the message is nil, the event is not published. After an
-	// error, Marshal is called again later. If Marshal is nil, the events of messages and
-	// inbound messages are published as CloudEvents.
+	// error, Marshal is called again later. If Marshal is nil, the events of these
+	// streams are published as CloudEvents.
 	Marshal func(ctx context.Context, r event.Recorded) (m *wm.Message, key []byte, err error)
 	// ThroughLoss continues by recording time, as on another log, if the event log has
 	// become shorter than the checkpoint. Otherwise, nothing is published until the loss
@@ -127,7 +127,7 @@ func New(o Options) *Publisher {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if len(o.Streams) == 0 {
-		o.Streams = []string{event.MessageStreams, event.InboundStreams}
+		o.Streams = []string{event.MessageStreams, event.InboundStreams, event.MarketingStreams}
 	}
 	e := &Publisher{opts: o}
 	if o.Marshal == nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/inbox"
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/inbound"
 )
 
@@ -22,7 +23,7 @@ const (
 	subjectKey = "ce-subject"
 )
 
-// CloudEvent is a published event of a message or an inbound message: CloudEvents 1.0 in the structured mode of
+// CloudEvent is a published event of a message, an inbound message, or an opt-out: CloudEvents 1.0 in the structured mode of
 // the JSON format, with the lowercase extension attributes that the specification
 // requires.
 type CloudEvent struct {
@@ -34,15 +35,16 @@ type CloudEvent struct {
 	Source string `json:"source"`
 	// Type is "waypost." and the name of the event, for example waypost.Delivered.
 	Type string `json:"type"`
-	// Subject is the ID of the message or the inbound message.
+	// Subject is the ID of the message or the inbound message, or the stream of the sender's
+	// opt-outs.
 	Subject string `json:"subject"`
 	// Time is when the event occurred. RecordedAt is when it was recorded.
 	Time            time.Time `json:"time"`
 	DataContentType string    `json:"datacontenttype"`
 	// Sender is the sender ID.
 	Sender string `json:"sender,omitempty"`
-	// Revision numbers the events of the message from 0, in order, or the inbound messages of
-	// the phone number.
+	// Revision numbers the events of the message from 0, in order, the inbound messages of the
+	// phone number, or the opt-outs of the sender.
 	Revision int `json:"revision"`
 	// Position is the event's position in the event log, as a decimal string, because it
 	// does not fit a CloudEvents integer. Positions increase and have gaps.
@@ -73,6 +75,9 @@ type subject struct {
 func subjectOf(r event.Recorded) (subject, bool) {
 	if id, ok := event.ParseMessageStream(r.Stream); ok {
 		return subject{id: id.String(), group: id.String(), order: string(id[:])}, true
+	}
+	if _, ok := conversation.ChoiceIn(r.Event); ok {
+		return subject{id: r.Stream, group: r.Stream, order: r.Stream}, true
 	}
 	if !strings.HasPrefix(r.Stream, event.InboundStreams) || r.Type != (inbound.InboundReceived{}).EventType() {
 		return subject{}, false

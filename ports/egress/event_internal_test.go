@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -84,6 +85,25 @@ func TestInboundCloudEvent(t *testing.T) {
 	e.Stream = "echo-910200300400500"
 	if _, ok := subjectOf(e); ok {
 		t.Error("an event of another stream is published")
+	}
+}
+
+// A choice about marketing is published in the order of its sender, without the person.
+func TestOptOutCloudEvent(t *testing.T) {
+	t.Parallel()
+	e := delivered()
+	e.Stream, e.Type = event.MarketingStream("shop"), "OptedOut"
+	e.Event = conversation.OptedOut{Choice: conversation.Choice{Sender: "shop", Source: conversation.FromKeyword, Personal: conversation.ChoicePersonal{
+		Person: conversation.Person{Number: "+14155550101"},
+	}}}
+	e.Data = []byte(`{"sender":"shop","source":"keyword","personal":"sealed"}`)
+	of, ok := subjectOf(e)
+	if want := (subject{id: "marketing-shop", group: "marketing-shop", order: "marketing-shop"}); !ok || of != want {
+		t.Errorf("subject %+v, %t", of, ok)
+	}
+	out, err := newCloudEvent("018f0000-0000-7000-8000-00000000000f", e, of.id, false)
+	if err != nil || out.Type != "waypost.OptedOut" || string(out.Data) != `{"sender":"shop","source":"keyword"}` {
+		t.Errorf("%+v %s: %v", out, out.Data, err)
 	}
 }
 

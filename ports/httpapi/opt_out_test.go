@@ -63,13 +63,7 @@ func TestOptOutsAreRecorded(t *testing.T) {
 	}
 	var got []string
 	for _, r := range events {
-		var c conversation.Choice
-		switch e := r.Event.(type) {
-		case conversation.OptedOut:
-			c = e.Choice
-		case conversation.OptedIn:
-			c = e.Choice
-		}
+		c, _ := conversation.ChoiceIn(r.Event)
 		if r.Meta.Sender != senderID || c.Sender != senderID || c.Source == conversation.FromError && c.MessageID != id.String() {
 			t.Errorf("%+v of %+v", r.Meta, c)
 		}
