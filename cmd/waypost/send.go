@@ -18,10 +18,8 @@ import (
 type sendCommand struct {
 	File string `arg:"" optional:"" type:"existingfile" help:"CSV file with a header, or JSON lines, with one message per line: .csv, .tsv, .jsonl, or .ndjson. - reads standard input."`
 
-	URL          string `help:"URL of Waypost." default:"http://127.0.0.1:8080" env:"WAYPOST_URL"`
-	InsecureHTTP bool   `name:"insecure-http" help:"Send the key to a --url on another machine over http, where others on the network can read it." env:"WAYPOST_INSECURE_HTTP"`
+	remoteSettings
 
-	APIKey   string        `name:"api-key" secret:"" help:"API key with the scope SEND. WAYPOST_API_KEY_FILE names a file that contains it." env:"WAYPOST_API_KEY"`
 	Campaign string        `help:"Name of the campaign. A line that was sent before in the same campaign is not sent again. If empty, the name of the file." placeholder:"NAME"`
 	Format   send.Format   `help:"Format of the file: csv or jsonl. If empty, its name decides." enum:",csv,jsonl" default:""`
 	Encoding string        `help:"Encoding of the file, for example windows-1252. If empty, UTF-8 or UTF-16, which the file shows." placeholder:"NAME"`
@@ -92,8 +90,10 @@ func (c *sendCommand) Validate() error {
 	case c.Patience < 0 || c.Patience > 24*time.Hour:
 		return errors.New("--patience must be between 0 and 24h")
 	}
-	if _, err := c.endpoint(); err != nil {
-		return err
+	if c.URL != "" {
+		if _, err := apiclient.ParseURL(c.URL, c.InsecureHTTP); err != nil {
+			return err
+		}
 	}
 	if c.Encoding != "" {
 		if _, err := send.EncodingByName(c.Encoding); err != nil {
@@ -120,17 +120,23 @@ func (c *sendCommand) format() send.Format {
 	return send.FormatOf(c.File)
 }
 
-// endpoint returns the URL of the GraphQL API.
-func (c *sendCommand) endpoint() (string, error) {
-	u, err := apiclient.ParseURL(c.URL, c.InsecureHTTP)
-	if err != nil {
-		return "", err
+// sendingClient returns a client of the Waypost to send to. If no URL is given and none runs on this machine's data directory, but
+// there is a key, it is the one at the default address.
+func (c *sendCommand) sendingClient() (*apiclient.Client, error) {
+	client, err := c.client()
+	if c.URL != "" || !errors.As(err, new(*platform.NotRunningError)) {
+		return client, err
 	}
-	if strings.Trim(u.Path, "/") == "" {
-		u.Path = "/graphql"
+	key, keyErr := platform.NewSecret("WAYPOST_API_KEY", c.APIKey)
+	if keyErr != nil || key.Get() == "" {
+		return nil, fmt.Errorf("%w and WAYPOST_API_KEY", err)
 	}
-	return u.String(), nil
+	c.URL = defaultURL
+	return c.remote(key.Get())
 }
+
+// defaultURL is the address of a Waypost with default settings.
+const defaultURL = "http://127.0.0.1:8080"
 
 // cells returns the cells of a line that describes the same message as the flags.
 func (f *messageFlags) cells() map[string]string {
@@ -154,18 +160,11 @@ func (f *messageFlags) cells() map[string]string {
 
 // Run queues the messages. After Ctrl-C, it waits for requests in flight.
 func (c *sendCommand) Run(env *environment) error {
-	key, err := platform.NewSecret("WAYPOST_API_KEY", c.APIKey)
+	client, err := c.sendingClient()
 	if err != nil {
 		return err
 	}
-	if key.Get() == "" {
-		return errors.New("no API key; set WAYPOST_API_KEY, or WAYPOST_API_KEY_FILE to a file that contains it")
-	}
-	endpoint, err := c.endpoint()
-	if err != nil {
-		return err
-	}
-	queue := &send.Queue{Client: apiclient.New(endpoint, key.Get()), Patience: c.Patience, Check: c.DryRun}
+	queue := &send.Queue{Client: client, Patience: c.Patience, Check: c.DryRun}
 	if c.File == "" {
 		input, err := send.NewInput(c.cells())
 		if err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/cmd/waypost/internal/platform"
 	"github.com/waypost/waypost/cmd/waypost/internal/terminal"
+	"github.com/waypost/waypost/domain/sender"
 )
 
 const (
@@ -53,14 +54,21 @@ const (
 	LevelBad  Level = "bad"
 )
 
-// Examine checks everything that a process with the settings s depends on. It starts and changes nothing.
+// Examine checks everything that the process on the data directory of s, or the demo in it, depends on. If none runs, it checks
+// what a process with the settings s would depend on. It starts and changes nothing.
 func Examine(ctx context.Context, s *platform.Settings) []Finding {
-	d := doctor{settings: s}
-	run, err := platform.Running(s.DataDir)
-	if err != nil {
+	settings := *s
+	d := doctor{settings: &settings}
+	dir, run, err := platform.FindRunning(s.DataDir)
+	switch {
+	case err != nil:
 		d.warn("Waypost", "", "%s", terminal.OneLine(err))
+	case run == nil:
+		d.ok("Waypost", "does not run on %s; this checks the settings of this shell", s.DataDir)
+	default:
+		d.run, settings.DataDir, settings.WhatsappURL = run, dir, run.WhatsApp.URL
+		d.ok("Waypost", "runs as process %d at %s", run.PID, run.URL)
 	}
-	d.run = run
 	for _, check := range []func(context.Context){
 		d.dataDirectory, d.ports, d.secretKey, d.eventstore, d.postgres, d.whatsapp,
 	} {
@@ -148,13 +156,12 @@ func existingParent(dir string) string {
 }
 
 func (d *doctor) ports(ctx context.Context) {
+	if d.run != nil {
+		return // it has them
+	}
 	for _, a := range []struct{ flag, addr string }{{"--addr", d.settings.Addr}, {"--webhook-addr", d.settings.WebhookAddr}, {"--metrics-addr", d.settings.MetricsAddr}} {
 		if a.addr == "" {
 			continue
-		}
-		if d.run != nil {
-			d.ok("port "+a.addr, "Waypost runs as process %d at %s", d.run.PID, d.run.URL)
-			return
 		}
 		var lc net.ListenConfig
 		l, err := lc.Listen(ctx, "tcp", a.addr)
@@ -342,12 +349,16 @@ func (d *doctor) whatsapp(ctx context.Context) {
 		d.bad("WhatsApp", "name readable files", "%s", terminal.OneLine(err))
 		return
 	}
-	if len(secrets.App.List()) == 0 {
+	has := platform.RunWhatsApp{AppSecrets: len(secrets.App.List()), VerifyToken: secrets.Verify.Get() != ""}
+	if d.run != nil {
+		has = d.run.WhatsApp
+	}
+	if has.AppSecrets == 0 {
 		d.bad("app secret", "set WAYPOST_WHATSAPP_APP_SECRET (App settings, Basic)", "missing: every webhook is rejected, so no statuses are received")
 	} else {
-		d.ok("app secret", "%d set", len(secrets.App.List()))
+		d.ok("app secret", "%d set", has.AppSecrets)
 	}
-	if secrets.Verify.Get() == "" {
+	if !has.VerifyToken {
 		d.warn("verify token", "set WAYPOST_WHATSAPP_VERIFY_TOKEN, and enter the same token at Meta", "missing: Meta cannot verify the webhook")
 	} else {
 		d.ok("verify token", "set")
@@ -377,6 +388,10 @@ func (d *doctor) whatsapp(ctx context.Context) {
 	caller := &platform.Caller{Client: client, Tokens: vault.NewTokens(d.stores.Pool, d.stores.Keys, platform.NewID), Fallback: secrets.Token}
 	for _, s := range senders {
 		what := "sender " + s.ID
+		if s.TokenID == "" && secrets.Token.Get() == "" && has.Token {
+			d.withoutToken(what, s)
+			continue
+		}
 		can, failure, err := caller.Probe(ctx, s)
 		switch {
 		case err != nil:
@@ -389,6 +404,15 @@ func (d *doctor) whatsapp(ctx context.Context) {
 		d.ok(what, "its token is accepted and its number can send")
 		d.subscription(ctx, client, caller, s.ID, s.BusinessAccountID, s.TokenID)
 	}
+}
+
+// withoutToken reports on a sender that uses the token of the running process, which this one does not know.
+func (d *doctor) withoutToken(what string, s sender.Sender) {
+	if s.Hold != nil {
+		d.bad(what, "see the sender in the web UI", "held: %s", s.Hold.Message)
+		return
+	}
+	d.ok(what, "not held; it uses the running process's default token, so its calls show whether WhatsApp accepts it")
 }
 
 func (d *doctor) subscription(ctx context.Context, client *whatsapp.Client, c *platform.Caller, id, account, tokenID string) {

@@ -26,6 +26,7 @@ import (
 	"github.com/waypost/waypost/cmd/waypost/internal/apiclient"
 	"github.com/waypost/waypost/cmd/waypost/internal/e2e/e2etest"
 	"github.com/waypost/waypost/cmd/waypost/internal/harness"
+	"github.com/waypost/waypost/cmd/waypost/internal/platform"
 )
 
 const (
@@ -54,6 +55,9 @@ type demoProcess struct {
 	link  string // what it prints to be opened
 }
 
+// dataDir is the data directory of a Waypost that would run beside the demo.
+func (d *demoProcess) dataDir() string { return filepath.Join(d.dir, "waypost-data") }
+
 func (d *demoProcess) url() string { return "http://" + d.addr }
 
 // simulator is the simulator's settings as who has the link sees them.
@@ -81,7 +85,7 @@ func newDemo(t *testing.T) *demoProcess {
 func (d *demoProcess) start(ctx context.Context, t *testing.T) {
 	t.Helper()
 	c, err := harness.StartChild(d.dir, "demo", nil, "demo", "--addr", d.addr, "--simulator-addr", d.simulatorAddr,
-		"--data-dir", filepath.Join(d.dir, "data"), "--traffic", "1")
+		"--data-dir", platform.DemoDir(d.dataDir()), "--traffic", "1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -431,6 +435,24 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 	})
 }
 
+// Commands beside the demo, with no settings but its directory, find it and report on it.
+func commandsFindTheDemo(t *testing.T, dataDir string) {
+	t.Helper()
+	if out := e2etest.MustRun(t, "query", "--data-dir", dataDir, "{ senders { id } }"); !strings.Contains(out, `"demo"`) {
+		t.Errorf("query beside the demo: %s", out)
+	}
+	send := []string{"send", "--data-dir", dataDir, "--sender", "demo", "--to", "+14155550101", "--text", "Hello", "--key", "hello-1"}
+	if out := e2etest.MustRun(t, send...); !strings.Contains(out, "queued") {
+		t.Errorf("send beside the demo: %s", out)
+	}
+	if out := e2etest.MustRun(t, send...); !strings.Contains(out, "queued before") {
+		t.Errorf("the same send again: %s", out)
+	}
+	if out := e2etest.MustRun(t, "doctor", "--data-dir", dataDir); !strings.Contains(out, "runs as process") || !strings.Contains(out, "sender demo") {
+		t.Errorf("doctor beside the demo: %s", out)
+	}
+}
+
 // A page of another name that is rebound to 127.0.0.1 must not get the key, nor must
 // another user of the machine, whatever the host he names: only who has the link.
 func TestDemoIsOpenedByItsLinkAlone(t *testing.T) {
@@ -439,7 +461,7 @@ func TestDemoIsOpenedByItsLinkAlone(t *testing.T) {
 	defer cancel()
 	d := startDemo(ctx, t)
 	link := d.simulator().key
-	admin, err := os.ReadFile(filepath.Join(d.dir, "data", "admin.key"))
+	admin, err := os.ReadFile(platform.AdminKeyPath(platform.DemoDir(d.dataDir())))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -490,6 +512,7 @@ func TestDemoIsOpenedByItsLinkAlone(t *testing.T) {
 			}
 		}
 	}
+	commandsFindTheDemo(t, d.dataDir())
 	for _, path := range []string{"/control", "/log", "/stats"} {
 		for _, secret := range []string{"", "wrong"} {
 			if code, response := ask(http.MethodGet, "http://"+d.simulatorAddr+path, "localhost", secret, ""); code != http.StatusUnauthorized {

@@ -95,7 +95,16 @@ func Start(ctx context.Context, s *Settings, o Options, log *slog.Logger) (_ *Pl
 			_ = p.Close()
 		}
 	}()
-	if err := dir.publish(RunFile{PID: os.Getpid(), URL: p.URL, Eventstore: p.stores.URL, Postgres: p.stores.PostgresURL}); err != nil {
+	secrets, err := LoadWhatsAppSecrets(s)
+	if err != nil {
+		return nil, err
+	}
+	if err := dir.publish(RunFile{
+		PID: os.Getpid(), URL: p.URL, Eventstore: p.stores.URL, Postgres: p.stores.PostgresURL,
+		WhatsApp: RunWhatsApp{
+			URL: s.WhatsappURL, Token: secrets.Token.Get() != "", AppSecrets: len(secrets.App.List()), VerifyToken: secrets.Verify.Get() != "",
+		},
+	}); err != nil {
 		return nil, err
 	}
 	if err := p.compose(ctx, clock, ports, o.Routes); err != nil {

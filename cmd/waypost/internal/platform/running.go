@@ -24,6 +24,30 @@ type RunFile struct {
 	URL        string `json:"url"`
 	Eventstore string `json:"eventstore"`
 	Postgres   string `json:"postgres"`
+
+	WhatsApp RunWhatsApp `json:"whatsapp"`
+}
+
+// RunWhatsApp is how a running Waypost is connected to WhatsApp. It contains no secrets.
+type RunWhatsApp struct {
+	URL         string `json:"url"`
+	Token       bool   `json:"token"`       // whether there is a token for senders without their own
+	AppSecrets  int    `json:"appSecrets"`  // the number of app secrets
+	VerifyToken bool   `json:"verifyToken"` // whether there is one
+}
+
+// DemoDir returns the directory of the demo's data in a data directory.
+func DemoDir(dataDir string) string { return filepath.Join(dataDir, "demo") }
+
+// FindRunning returns how to reach the process that runs on a data directory, or the demo in it, and the directory that it
+// runs on. It returns nil if there is none.
+func FindRunning(dataDir string) (dir string, run *RunFile, err error) {
+	for _, dir := range []string{dataDir, DemoDir(dataDir)} {
+		if run, err := Running(dir); run != nil || err != nil {
+			return dir, run, err
+		}
+	}
+	return dataDir, nil, nil
 }
 
 // RunPath returns the path of the RunFile of a data directory.
@@ -52,9 +76,11 @@ func Running(dir string) (*RunFile, error) {
 	return run, nil
 }
 
-// NotRunning returns the error of a command that needs a running Waypost.
-func NotRunning(dir string) error {
-	return fmt.Errorf("Waypost is not running on %s; start it there with waypost serve, or name another with --data-dir or --url", dir)
+// NotRunningError is the error of a command that needs a running Waypost.
+type NotRunningError struct{ DataDir string }
+
+func (e *NotRunningError) Error() string {
+	return fmt.Sprintf("Waypost is not running on %s; start it there with waypost serve, or name another with --data-dir or --url", e.DataDir)
 }
 
 // occupation is this process's hold on its data directory.
