@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/waypost/waypost/app/alerts"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
@@ -43,6 +44,11 @@ func (r *Resolver) alertOf(a query.Alert) *Alert {
 	}
 	if v.Explanation == nil {
 		v.Explanation = []string{}
+	}
+	if r.opts.Readings != nil && a.Open() {
+		if now, at, ok := r.opts.Readings.Of(alerts.Subject{Rule: a.Rule, Sender: a.Sender}); ok {
+			v.Current = &AlertReading{Value: now.Value, Summary: now.Summary, At: at}
+		}
 	}
 	if by := a.AcknowledgedBy; by.Kind != "" {
 		v.AcknowledgedBy = &Actor{Kind: by.Kind, ID: by.ID, OnBehalfOf: given(a.AcknowledgedFor)}

@@ -67,6 +67,8 @@ type Alert struct {
 	Explanation []string `json:"explanation"`
 	// When the alert was resolved.
 	ResolvedAt *time.Time `json:"resolvedAt,omitempty"`
+	// The latest measurement. Null if the alert is resolved, and if another process evaluates the rules.
+	Current *AlertReading `json:"current,omitempty"`
 	// The ID that sender is resolved by. Empty for alerts about all senders.
 	SenderID string `json:"-"`
 }
@@ -97,6 +99,16 @@ type AlertFilter struct {
 	Kind []alert.Kind `json:"kind,omitempty"`
 	// Alerts about this sender.
 	SenderID *string `json:"senderId,omitempty"`
+}
+
+// The latest measurement behind an open alert.
+type AlertReading struct {
+	// The measured value, in the unit of the rule's threshold.
+	Value float64 `json:"value"`
+	// A description of the measurement, in one sentence.
+	Summary string `json:"summary"`
+	// When it was measured.
+	At time.Time `json:"at"`
 }
 
 // The condition that raises an alert. There can be several rules of a kind: for example, WARNING at 1%, CRITICAL at 5%,
@@ -1137,6 +1149,8 @@ type Sender struct {
 	Breaker *query.Breaker `json:"breaker,omitempty"`
 	// The messages by which a person opts out of marketing, in any case: STOP and UNSUBSCRIBE unless the sender has others.
 	OptOutKeywords []string `json:"optOutKeywords"`
+	// The reason of the latest pause, of all priorities or of some. Null if none is paused.
+	PauseReason *string `json:"pauseReason,omitempty"`
 	// Returns the sender's drain rate and the status of its lane.
 	Figures FiguresOf `json:"-"`
 	// Returns the sender's queue.

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app"
+	"github.com/waypost/waypost/app/alerts"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain/message"
@@ -29,6 +30,9 @@ type Options struct {
 	// CategoryOf returns the category of a WhatsApp error code, or false for an unknown
 	// code. It can be nil.
 	CategoryOf func(code int) (message.Category, bool)
+
+	// Readings are the latest measurements behind alerts. They can be nil.
+	Readings *alerts.Readings
 
 	Authenticator Authenticator
 	// KeyNames contains the names of keys that are not in the event log, by ID.

@@ -21,7 +21,7 @@ func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 	v := &Sender{
 		ID: s.ID, Name: s.Name, PhoneNumberID: s.PhoneNumberID, DisplayPhoneNumber: given(s.DisplayPhoneNumber),
 		BusinessAccountID: given(s.BusinessAccountID), MessagesPerSecond: s.Rate, State: state,
-		PausedPriorities: make([]message.Priority, len(s.PausedPriorities)), OptOutKeywords: s.Keywords(),
+		PausedPriorities: make([]message.Priority, len(s.PausedPriorities)), PauseReason: given(s.PauseReason), OptOutKeywords: s.Keywords(),
 	}
 	v.Queue = sync.OnceValues(func() (query.QueueDepth, error) {
 		found, ok, err := r.opts.Queries.Sender(ctx, s.ID, r.opts.Clock())

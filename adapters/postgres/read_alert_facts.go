@@ -125,14 +125,29 @@ func windowFigures(m query.Metrics) alert.Figures {
 	f.Average, _ = m.AverageLatency()
 	f.P50, _ = m.Latencies.Percentile(0.50)
 	f.P95, _ = m.Latencies.Percentile(0.95)
-	for _, failure := range m.Failures[:min(len(m.Failures), explainedFailures)] {
+	f.Failures = explainFailures(m.Failures)
+	return f
+}
+
+// explainFailures describes the most frequent failures, each code once.
+func explainFailures(failures []query.FailureCount) []string {
+	counts := make(map[string]int64)
+	var codes []string // in the order of the failures, the most frequent first
+	for _, failure := range failures {
 		code := "without a code"
 		if failure.Code != nil {
-			code = "code " + strconv.Itoa(*failure.Code)
+			code = "with code " + strconv.Itoa(*failure.Code)
 		}
-		f.Failures = append(f.Failures, fmt.Sprintf("%d failed calls or statuses %s (%s)", failure.Count, code, failure.Class))
+		if counts[code] == 0 {
+			codes = append(codes, code)
+		}
+		counts[code] += failure.Count
 	}
-	return f
+	lines := make([]string, min(len(codes), explainedFailures))
+	for i := range lines {
+		lines[i] = fmt.Sprintf("%d failed calls or statuses %s", counts[codes[i]], codes[i])
+	}
+	return lines
 }
 
 // addFlows reads how queues grew in each minute, for senders with a message that has waited

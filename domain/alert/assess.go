@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -56,7 +57,7 @@ func Assess(r Rule, f Facts, own map[string]bool) ([]Finding, bool) {
 	case WebhookRejected:
 		n := f.Rejected[r.Window]
 		return []Finding{r.judge("", float64(n), float64(n) >= max(r.Threshold, 1), float64(n) <= hysteresis*r.Threshold,
-			fmt.Sprintf("%d webhooks came with a wrong signature within %s", n, r.Window),
+			fmt.Sprintf("%d webhooks came with a wrong signature within %s", n, spell(r.Window)),
 			"Check that WAYPOST_WHATSAPP_APP_SECRET is the secret of the Meta app; otherwise, someone else is calling.")}, true
 	case ReadModelStale:
 		behind := f.Behind.Seconds()
@@ -197,7 +198,7 @@ func (r Rule) assessErrors(id string, w Figures) Finding {
 	}
 	least := int64(r.MinimumVolume)
 	return r.judge(id, rate, rate > r.Threshold && total >= least, rate <= hysteresis*r.Threshold || 2*total < least,
-		fmt.Sprintf("error rate %.1f%% over %s", 100*rate, r.Window),
+		fmt.Sprintf("error rate %.1f%% over %s", 100*rate, spell(r.Window)),
 		append([]string{
 			fmt.Sprintf("%d messages failed finally or became dead letters, %d were accepted", w.Faults, w.Sent),
 			fmt.Sprintf("the limit is %.1f%%", 100*r.Threshold),
@@ -216,7 +217,7 @@ func (r Rule) assessLatency(id string, w Figures) Finding {
 	least := int64(r.MinimumVolume)
 	v := value.Seconds()
 	return r.judge(id, v, v > r.Threshold && w.Delivered >= least && w.Delivered > 0, v <= hysteresis*r.Threshold || 2*w.Delivered < least,
-		fmt.Sprintf("delivery takes %s (%s) over %s, median %s", value.Round(10*time.Millisecond), name, r.Window, w.P50.Round(10*time.Millisecond)),
+		fmt.Sprintf("delivery takes %s (%s) over %s, median %s", value.Round(10*time.Millisecond), name, spell(r.Window), w.P50.Round(10*time.Millisecond)),
 		fmt.Sprintf("%d deliveries; average %s, median %s, 95th percentile %s", w.Delivered, w.Average, w.P50, w.P95),
 		fmt.Sprintf("the limit is %s", seconds(r.Threshold)))
 }
@@ -238,7 +239,7 @@ func (r Rule) assessGrowth(id string, s SenderFacts) Finding {
 		rate = float64(arrived-drained) / float64(n)
 	}
 	f := r.judge(id, rate, grows && old && s.Due >= int64(r.MinimumVolume), !old || rate <= 0,
-		fmt.Sprintf("the queue has grown by %.0f messages per minute for %s; %d are due", rate, r.Window, s.Due),
+		fmt.Sprintf("the queue has grown by %.0f messages per minute for %s; %d are due", rate, spell(r.Window), s.Due),
 		fmt.Sprintf("%d became due and %d left", arrived, drained),
 		fmt.Sprintf("the oldest has been due for %s", s.OldestDue.Round(time.Second)))
 	if n := len(minutes); n > 0 && float64(minutes[n-1].Drained) >= fullRate*60*float64(s.Rate) {
@@ -259,4 +260,16 @@ func (r Rule) assessStall(id string, s SenderFacts) Finding {
 		f.Explanation = []string{"An operator has paused the due messages."}
 	}
 	return f
+}
+
+// spell returns a duration without units that are zero: 5m, not 5m0s.
+func spell(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/waypost/waypost/app/alerts"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain/alert"
@@ -74,6 +75,8 @@ type Options struct {
 	Process      uuid.UUID
 	Clock        event.Clock
 	Logger       *slog.Logger
+	// Readings receives the measurements of each evaluation.
+	Readings *alerts.Readings
 }
 
 // Evaluator evaluates the rules every two seconds.
@@ -131,6 +134,7 @@ func (e *Evaluator) tick(ctx context.Context) {
 	}
 	e.onDuty = mine
 	if !mine {
+		e.Readings.Replace(time.Time{}, nil)
 		return
 	}
 	if err := e.evaluate(ctx); err != nil {
@@ -157,6 +161,8 @@ func (e *Evaluator) evaluate(ctx context.Context) error {
 		}
 	}
 	open := e.openByRule()
+	readings := make(map[alerts.Subject]alerts.Reading)
+	defer func() { e.Readings.Replace(now, readings) }()
 	for _, r := range e.rules {
 		if !r.Enabled {
 			e.resolveAll(ctx, open[r.ID], "the rule was disabled")
@@ -166,6 +172,9 @@ func (e *Evaluator) evaluate(ctx context.Context) error {
 		findings, known := alert.Assess(r, facts, own[r.Kind])
 		if !known {
 			continue
+		}
+		for _, f := range findings {
+			readings[alerts.Subject{Rule: r.ID, Sender: f.Sender}] = alerts.Reading{Value: f.Value, Summary: f.Summary}
 		}
 		w := e.watches[r.ID]
 		if w == nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/waypost/waypost/app/alerts"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain/alert"
@@ -32,6 +33,7 @@ type installation struct {
 
 	position event.Position
 	log      []query.Alert // every transition, with its position and time
+	readings alerts.Readings
 	owner    uuid.UUID
 	until    time.Time
 }
@@ -182,6 +184,7 @@ func (i *installation) run(t *testing.T) (kill func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	e := alerting.New(alerting.Options{
 		Reader: i, Alerts: i, LeaderLeases: i, Process: uuid.New(), Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Readings: &i.readings,
 	})
 	ended := make(chan struct{})
 	go func() {
@@ -431,6 +434,9 @@ func TestEveryKindIsRaisedAndResolved(t *testing.T) {
 					t.Errorf("%+v was raised %s after its hold time", raised, late)
 				}
 				time.Sleep(time.Hour)
+				if now, at, ok := i.readings.Of(alerts.Subject{Rule: rule.ID, Sender: raised.Sender}); !ok || now.Summary != raised.Summary || time.Since(at) > tolerance {
+					t.Errorf("the latest measurement is %+v of %s, %t; want %q just now", now, at, ok, raised.Summary)
+				}
 				i.set(func(i *installation) { i.facts = facts(func(*alert.Facts, *alert.SenderFacts) {}) })
 				time.Sleep(rule.For + 2*tolerance)
 				i.want(t, kind, alert.Raised, alert.Resolved)

@@ -10,6 +10,7 @@ import (
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/adapters/vault"
 	"github.com/waypost/waypost/adapters/whatsapp"
+	"github.com/waypost/waypost/app/alerts"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/fair"
@@ -41,6 +42,12 @@ type core struct {
 	model     *postgres.ReadModel
 	leases    *postgres.Leases
 	lag       *process.MeasureLag
+	gate      *fair.Gate // between the webhooks that this process records, its calls, and accepting
+	intake    *fair.Intake
+	model     *postgres.ReadModel
+	leases    *postgres.Leases
+	lag       *process.MeasureLag
+	readings  alerts.Readings // of alert rules, if this process evaluates them
 }
 
 func (p *Platform) newCore(ctx context.Context, now event.Clock) (*core, error) {

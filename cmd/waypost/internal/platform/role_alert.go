@@ -18,7 +18,7 @@ func (c *core) evaluateAlerts(hooks *command.Hooks) (*alerts.Alerts, error) {
 		DiskUsed: func() float64 { return datadir.DiskUsed(c.settings.DataDir) },
 	})
 	c.parts.run("alerts", alerting.New(alerting.Options{
-		Reader: reader, Alerts: raised, LeaderLeases: c.leases, Process: NewID(), Clock: c.now, Logger: c.log,
+		Reader: reader, Alerts: raised, LeaderLeases: c.leases, Process: NewID(), Clock: c.now, Logger: c.log, Readings: &c.readings,
 	}).Run)
 	return raised, c.notify(raised)
 }

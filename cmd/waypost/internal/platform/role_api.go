@@ -77,7 +77,7 @@ func (c *core) answerQueries(
 		Commands: commands, Queries: queries, Log: st.Log, LogID: st.LogID,
 		IdempotencySecret: st.Vault.BlindIndex("idempotency keys that callers derive", ""), CategoryOf: c.categoryOf,
 		Authenticator: auth, KeyNames: map[string]string{graph.AdminKeyID: graph.AdminKeyName}, Origins: c.settings.CORSOrigins,
-		Trace: c.tracer, Clock: c.now, IDs: NewID, Logger: c.log,
+		Trace: c.tracer, Clock: c.now, IDs: NewID, Logger: c.log, Readings: &c.readings,
 	})
 	return nil
 }
