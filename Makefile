@@ -104,6 +104,11 @@ soak: build ## seed five million messages and rebuild their read models, then ki
 	bin/waypost bench seed --messages 5000000 --senders 1000 --verify
 	bin/waypost bench chaos --kills 50
 
+.PHONY: screenshots
+screenshots: deps ## store an image of each view of the web UI in bin/screenshots: both themes, wide and narrow
+	@mkdir -p bin/screenshots
+	REQUIRE_STORES=1 PAGE_SCREENSHOTS='$(CURDIR)/bin/screenshots' go test -count=1 -run '^TestPageShowsAndDrivesTheDemo$$' ./cmd/waypost/internal/e2e
+
 .PHONY: clean
 clean: ## remove build output
 	rm -rf bin

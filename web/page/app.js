@@ -1480,8 +1480,13 @@ var Refused = class extends Error {
 };
 /** There was no response, so it is unknown whether a mutation was carried out. */
 var ServerAway = class extends Error {};
-/** Returns the text to show for a thrown value. */
-var messageOf = (error) => error instanceof Error ? error.message : String(error);
+/** Returns the text to show for a thrown value. An error about a field names it. */
+function messageOf(error) {
+	if (!(error instanceof Error)) return String(error);
+	const field = error instanceof Refused ? error.field?.split(".").at(-1)?.replace(/\[\d+\]/g, "") : null;
+	if (!field || error.message.toLowerCase().includes(field.toLowerCase())) return error.message;
+	return `${field.replace(/([A-Z])/g, " $1").replace(/^./, (c) => c.toUpperCase())}: ${error.message}`;
+}
 var key = null;
 var currentKey = () => key;
 function useKey(next) {
@@ -1548,6 +1553,82 @@ var TypedDocumentString = class extends String {
 		return this.value;
 	}
 };
+var ApiKeys = /*#__PURE__*/ new TypedDocumentString(`
+    query ApiKeys($includeRevoked: Boolean!) {
+  apiKeys(includeRevoked: $includeRevoked) {
+    ...ApiKeyRow
+  }
+}
+    fragment ApiKeyRow on ApiKey {
+  id
+  name
+  scopes
+  senderIds
+  createdAt
+  createdBy {
+    kind
+    id
+    name
+  }
+  expiresAt
+  lastUsedAt
+  revokedAt
+}`);
+var CreateApiKey = /*#__PURE__*/ new TypedDocumentString(`
+    mutation CreateApiKey($input: CreateApiKeyInput!) {
+  createApiKey(input: $input) {
+    secret
+    apiKey {
+      ...ApiKeyRow
+    }
+  }
+}
+    fragment ApiKeyRow on ApiKey {
+  id
+  name
+  scopes
+  senderIds
+  createdAt
+  createdBy {
+    kind
+    id
+    name
+  }
+  expiresAt
+  lastUsedAt
+  revokedAt
+}`);
+var RevokeApiKey = /*#__PURE__*/ new TypedDocumentString(`
+    mutation RevokeApiKey($id: ID!) {
+  revokeApiKey(id: $id) {
+    ...ApiKeyRow
+  }
+}
+    fragment ApiKeyRow on ApiKey {
+  id
+  name
+  scopes
+  senderIds
+  createdAt
+  createdBy {
+    kind
+    id
+    name
+  }
+  expiresAt
+  lastUsedAt
+  revokedAt
+}`);
+var Erase = /*#__PURE__*/ new TypedDocumentString(`
+    mutation Erase($to: String, $toUserId: String, $reason: String!) {
+  eraseRecipient(to: $to, toUserId: $toUserId, reason: $reason) {
+    id
+    at
+    messages
+    events
+  }
+}
+    `);
 var Alerts = /*#__PURE__*/ new TypedDocumentString(`
     query Alerts($filter: AlertFilter, $first: Int!, $after: String) {
   alerts(filter: $filter, first: $first, after: $after) {
@@ -1586,6 +1667,11 @@ var Alerts = /*#__PURE__*/ new TypedDocumentString(`
     id
     name
   }
+  current {
+    value
+    summary
+    at
+  }
 }`);
 var AlertTransitions = /*#__PURE__*/ new TypedDocumentString(`
     subscription AlertTransitions($after: String) {
@@ -1619,6 +1705,11 @@ var AlertTransitions = /*#__PURE__*/ new TypedDocumentString(`
     id
     name
   }
+  current {
+    value
+    summary
+    at
+  }
 }`);
 var Acknowledge = /*#__PURE__*/ new TypedDocumentString(`
     mutation Acknowledge($id: ID!, $note: String) {
@@ -1647,6 +1738,11 @@ var Acknowledge = /*#__PURE__*/ new TypedDocumentString(`
   sender {
     id
     name
+  }
+  current {
+    value
+    summary
+    at
   }
 }`);
 var AlertRules = /*#__PURE__*/ new TypedDocumentString(`
@@ -1684,6 +1780,159 @@ var SetRule = /*#__PURE__*/ new TypedDocumentString(`
   for
   minimumVolume
   severity
+}`);
+var Hooks = /*#__PURE__*/ new TypedDocumentString(`
+    query Hooks {
+  outgoingWebhooks {
+    ...Hook
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`);
+var HookDeliveries = /*#__PURE__*/ new TypedDocumentString(`
+    query HookDeliveries($after: String, $failed: Boolean!) {
+  outgoingWebhooks {
+    ...Hook
+    deliveries(first: 50, after: $after, failed: $failed) {
+      edges {
+        node {
+          eventId
+          eventType
+          messageId
+          attempt
+          at
+          took
+          status
+          error
+          outcome
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`);
+var CreateHook = /*#__PURE__*/ new TypedDocumentString(`
+    mutation CreateHook($input: OutgoingWebhookInput!) {
+  createOutgoingWebhook(input: $input) {
+    secret
+    outgoingWebhook {
+      ...Hook
+    }
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`);
+var UpdateHook = /*#__PURE__*/ new TypedDocumentString(`
+    mutation UpdateHook($id: ID!, $input: OutgoingWebhookInput!) {
+  updateOutgoingWebhook(id: $id, input: $input) {
+    ...Hook
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`);
+var RotateHookSecret = /*#__PURE__*/ new TypedDocumentString(`
+    mutation RotateHookSecret($id: ID!) {
+  rotateOutgoingWebhookSecret(id: $id) {
+    secret
+    outgoingWebhook {
+      ...Hook
+    }
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`);
+var DisableHook = /*#__PURE__*/ new TypedDocumentString(`
+    mutation DisableHook($id: ID!, $reason: String) {
+  disableOutgoingWebhook(id: $id, reason: $reason) {
+    ...Hook
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`);
+var EnableHook = /*#__PURE__*/ new TypedDocumentString(`
+    mutation EnableHook($id: ID!) {
+  enableOutgoingWebhook(id: $id) {
+    ...Hook
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`);
+var RemoveHook = /*#__PURE__*/ new TypedDocumentString(`
+    mutation RemoveHook($id: ID!) {
+  removeOutgoingWebhook(id: $id) {
+    ...Hook
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
 }`);
 var Messages = /*#__PURE__*/ new TypedDocumentString(`
     query Messages($filter: MessageFilter, $first: Int!, $after: String) {
@@ -2042,6 +2291,7 @@ var Pause = /*#__PURE__*/ new TypedDocumentString(`
   state
   stateReason
   pausedPriorities
+  pauseReason
   hold {
     code
     category
@@ -2085,6 +2335,7 @@ var Resume = /*#__PURE__*/ new TypedDocumentString(`
   state
   stateReason
   pausedPriorities
+  pauseReason
   hold {
     code
     category
@@ -2128,6 +2379,7 @@ var SetRate = /*#__PURE__*/ new TypedDocumentString(`
   state
   stateReason
   pausedPriorities
+  pauseReason
   hold {
     code
     category
@@ -2171,6 +2423,7 @@ var UpdateSender = /*#__PURE__*/ new TypedDocumentString(`
   state
   stateReason
   pausedPriorities
+  pauseReason
   hold {
     code
     category
@@ -2214,6 +2467,7 @@ var RegisterSender = /*#__PURE__*/ new TypedDocumentString(`
   state
   stateReason
   pausedPriorities
+  pauseReason
   hold {
     code
     category
@@ -2273,6 +2527,7 @@ var Pulse = /*#__PURE__*/ new TypedDocumentString(`
   state
   stateReason
   pausedPriorities
+  pauseReason
   hold {
     code
     category
@@ -2376,12 +2631,24 @@ var OperationProgress = /*#__PURE__*/ new TypedDocumentString(`
   }
 }`);
 /** The scopes that the caller's key must have for each operation. */
-var scopes = /* @__PURE__ */ new Map([
+var scopes$1 = /* @__PURE__ */ new Map([
+	[ApiKeys, ["ADMIN"]],
+	[CreateApiKey, ["ADMIN"]],
+	[RevokeApiKey, ["ADMIN"]],
+	[Erase, ["ADMIN"]],
 	[Alerts, ["READ"]],
 	[AlertTransitions, ["READ"]],
 	[Acknowledge, ["OPERATE"]],
 	[AlertRules, ["READ"]],
 	[SetRule, ["OPERATE"]],
+	[Hooks, ["OPERATE"]],
+	[HookDeliveries, ["OPERATE"]],
+	[CreateHook, ["ADMIN"]],
+	[UpdateHook, ["ADMIN"]],
+	[RotateHookSecret, ["ADMIN"]],
+	[DisableHook, ["OPERATE"]],
+	[EnableHook, ["OPERATE"]],
+	[RemoveHook, ["ADMIN"]],
 	[Messages, ["READ"]],
 	[MessageCounts, ["READ"]],
 	[MessageUpdates, ["READ"]],
@@ -3044,24 +3311,43 @@ function age(s) {
 	if (s < 86400) return `${Math.floor(s / 3600)} h`;
 	return `${Math.floor(s / 86400)} d`;
 }
-var two2 = (n) => String(n).padStart(2, "0");
-var day = (date) => `${date.getFullYear()}-${two2(date.getMonth() + 1)}-${two2(date.getDate())}`;
-/** Formats a time of day in the browser's time zone, with the date if it is not today. */
-function clock(at, now, digits = "milliseconds") {
-	const date = new Date(at);
-	let time = `${two2(date.getHours())}:${two2(date.getMinutes())}`;
-	if (digits !== "minutes") time += `:${two2(date.getSeconds())}`;
-	if (digits === "milliseconds") time += `.${String(date.getMilliseconds()).padStart(3, "0")}`;
-	return day(date) === day(new Date(now)) ? time : `${day(date)} ${time}`;
+/** Returns the date and the time of day in the browser's time zone, or in UTC: 2026-12-01T10:20:30.123. */
+var wallClock = (at, utc) => (/* @__PURE__ */ new Date(at.getTime() - (utc ? 0 : at.getTimezoneOffset() * 6e4))).toISOString().slice(0, 23);
+var clockLengths = {
+	minutes: 5,
+	seconds: 8,
+	milliseconds: 12
+};
+/** Formats a time of day in the browser's time zone, or in UTC, with the date if it is not today. */
+function clock(at, now, digits = "milliseconds", utc = false) {
+	const [date, time] = wallClock(new Date(at), utc).split("T");
+	const shown = time.slice(0, clockLengths[digits]);
+	return wallClock(new Date(now), utc).startsWith(date) ? shown : `${date} ${shown}`;
 }
 /** Returns the name of an enum value as words. */
 var words = (name) => name.toLowerCase().replaceAll("_", " ");
 /** Returns the display name of a lane. */
 var laneName = (priority) => priority === "OTP" ? "OTP" : words(priority);
+/** Returns the name of an event or a member as words: DeadLettered as Dead lettered. */
+var spaced = (name) => sentence(name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase());
 var sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 var plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 /** Returns the end of an ID, which distinguishes it: IDs of the same minute have the same beginning (UUIDv7). */
 var shortId = (id) => id.length > 9 ? `…${id.slice(-8)}` : id;
+/** Shows the characters that change the direction of the text around them, so that a quoted text stays in its quotes. */
+var visible = (text) => text.replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => `\u27e8U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}\u27e9`);
+/** Returns the text of a datetime-local field for a time in ISO 8601, in the browser's time zone or in UTC. Empty if there is none. */
+function fieldTime(iso, utc = false) {
+	const at = new Date(iso);
+	return Number.isNaN(at.getTime()) ? "" : wallClock(at, utc).slice(0, 19);
+}
+/** Returns the time in ISO 8601 for the text of a datetime-local field. */
+var isoTime = (field, utc = false) => field === "" ? "" : new Date(utc ? `${field}Z` : field).toISOString();
+/** Writes rows as CSV. A cell that a spreadsheet would run as a formula gets an apostrophe. */
+var csv = (rows) => rows.map((row) => row.map((cell) => {
+	const text = String(cell ?? "");
+	return `"${(/^[=@\t\r]|^[+-](?![\d ]+$)/.test(text) ? `'${text}` : text).replaceAll("\"", "\"\"")}"`;
+}).join(",")).join("\r\n");
 // src/ui/h.ts
 var h = k$2;
 /**
@@ -3100,7 +3386,7 @@ setInterval(() => document.hidden || tick.value++, 1e3);
 var may = (scope) => state.viewer !== null && (state.viewer.scopes.includes(scope) || state.viewer.scopes.includes("ADMIN"));
 /** Returns why the key does not allow an operation, or null if it does. what is the subject of the sentence. */
 function forbidden(operation, what = "This") {
-	const missing = scopes.get(operation).filter((scope) => !may(scope));
+	const missing = scopes$1.get(operation).filter((scope) => !may(scope));
 	return missing.length === 0 ? null : `${what} requires a key with the scope ${missing.join(" and ")}.`;
 }
 /**
@@ -3228,8 +3514,19 @@ var figureChoices = (all) => senderChoices(all).slice(state.viewer?.senderIds ? 
 /** The choices of senders, after one for all of them. */
 var senderChoices = (all) => [["", all], ...(state.senders ?? []).map(({ id, name }) => [id, name])];
 var badge = (n) => n === null || n === 0 ? "" : n > 9999 ? "9999+" : count(n);
+var seen = /* @__PURE__ */ new Map();
+var seenLimit = 5e3;
+/** Remembers the ID of a listed message, so that its short form can be searched for. */
+function see(id) {
+	const end = id.slice(-8);
+	seen.delete(end);
+	seen.set(end, id);
+	if (seen.size > seenLimit) seen.delete(seen.keys().next().value);
+}
+/** Returns the ID with this end that a list has shown. */
+var seenId = (end) => seen.get(end);
 // src/route.ts
-function read$5() {
+function read$7() {
 	const [path = "", query = ""] = location.hash.replace(/^#/, "").split("?", 2);
 	if (/^[0-9a-f-]{36}$/i.test(path)) return {
 		path: `/messages/${path}`,
@@ -3240,9 +3537,9 @@ function read$5() {
 		query: new URLSearchParams(query)
 	};
 }
-var address = y$1(read$5());
+var address = y$1(read$7());
 for (const type of ["hashchange", "popstate"]) addEventListener(type, () => {
-	address.value = read$5();
+	address.value = read$7();
 });
 function link(path, query) {
 	const search = query?.toString();
@@ -3254,7 +3551,7 @@ function go(to) {
 /** Goes to another address in place of the current one. */
 function replace(to) {
 	history.replaceState(null, "", to);
-	address.value = read$5();
+	address.value = read$7();
 }
 /** Changes the query of the current view: in a new entry of the browser's history if it has a state, and in the current one otherwise. */
 function setQuery(change, entry) {
@@ -3264,7 +3561,7 @@ function setQuery(change, entry) {
 	const to = link(path.split("/").filter(Boolean).map(decodeURIComponent), query);
 	if (!entry) return replace(to);
 	history.pushState(entry, "", to);
-	address.value = read$5();
+	address.value = read$7();
 }
 // src/session.ts
 var session = reactive({
@@ -3365,6 +3662,29 @@ async function demo() {
 		return null;
 	}
 }
+// src/ui/zone.ts
+var kept$1 = "zone";
+function read$6() {
+	try {
+		return localStorage.getItem(kept$1) === "UTC";
+	} catch {
+		return false;
+	}
+}
+/** Whether times are in UTC. */
+var utc = y$1(read$6());
+function setUtc(next) {
+	utc.value = next;
+	try {
+		if (next) localStorage.setItem(kept$1, "UTC");
+		else localStorage.removeItem(kept$1);
+	} catch {}
+}
+/** Formats a time of day in the chosen time zone, with the date if it is not today. */
+var zonedClock = (at, now, digits) => clock(at, now, digits, utc.value);
+/** Returns the text of a datetime-local field for a time, and the other way round. */
+var toField = (iso) => fieldTime(iso, utc.value);
+var fromField = (text) => isoTime(text, utc.value);
 // src/ui/parts.ts
 var tones = {
 	QUEUED: "wait",
@@ -3401,6 +3721,54 @@ var chip = (text, tone, props) => h("span", {
 var statusChip = (name) => chip(words(name), toneOf(name));
 var quiet = (...children) => h("p", { class: "quiet" }, ...children);
 var mono = (text) => h("span", { class: "mono" }, text);
+/** A button that copies a text. It says so for a moment. */
+function Copy({ text, what }) {
+	const said = useSignal("");
+	A$1(() => {
+		if (!said.value) return;
+		const timer = setTimeout(() => {
+			said.value = "";
+		}, 2e3);
+		return () => clearTimeout(timer);
+	}, [said.value]);
+	const copy = async () => {
+		try {
+			await navigator.clipboard.writeText(text);
+			said.value = "Copied";
+		} catch {
+			said.value = "Not copied: the browser doesn't allow it";
+		}
+	};
+	return h("span", { class: "copy" }, h("button", {
+		type: "button",
+		class: "plain small",
+		"aria-label": `Copy ${what}`,
+		title: `Copy ${what}`,
+		onclick: copy
+	}, "⧉"), h("span", {
+		role: "status",
+		class: said.value ? "quiet" : "unseen"
+	}, said.value));
+}
+/** A text in a fixed-width font, with a button that copies it. */
+var copied = (text, what) => [
+	h("span", { class: "mono" }, text),
+	" ",
+	h(Copy, {
+		text,
+		what
+	})
+];
+/** A link to a message, by the end of its ID. */
+function messageLink(id) {
+	see(id);
+	return h("a", {
+		class: "mono",
+		href: `#/messages/${id}`,
+		title: id,
+		"aria-label": `Message ${shortId(id)}`
+	}, shortId(id));
+}
 /** A card with a heading and tools to the right of it. */
 function card(title, props, tools, ...children) {
 	const key = props.key ?? String(props.id ?? "card"), id = `${props.id ? String(props.id) : key}-title`;
@@ -3426,12 +3794,12 @@ var cell = (label, props, ...children) => h("td", {
 var time = (at, digits) => h("time", {
 	datetime: at,
 	title: at
-}, clock(at, serverNow(), digits));
+}, zonedClock(at, serverNow(), digits));
 /** Returns the server's time. What is drawn with it is drawn again every second. */
 var drawnAt$1 = () => (tick.value, serverNow());
 var ago = (at) => h("time", {
 	datetime: at,
-	title: clock(at, serverNow())
+	title: zonedClock(at, serverNow())
 }, age((drawnAt$1() - Date.parse(at)) / 1e3));
 var facts = (entries) => h("dl", { class: "facts" }, entries.filter(([, value]) => value !== null && value !== void 0 && value !== false).map(([name, value]) => [h("dt", { key: name }, name), h("dd", { key: name }, value)]));
 /** A button. Its key keeps its node when other buttons appear or disappear, so that it does not lose the focus. */
@@ -3534,6 +3902,11 @@ function markField(form, name) {
 }
 /** Returns a new idempotency key. crypto.randomUUID is not available over plain HTTP from another machine. */
 var freshKey = () => `page-${Array.from(crypto.getRandomValues(/* @__PURE__ */ new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+/** Who or what caused an event, in words. A webhook has an ID of no use to a reader. */
+function actorOf({ kind, id, name, onBehalfOf }) {
+	const actor = kind === "WEBHOOK" ? "WhatsApp's webhook" : kind === "PLATFORM" ? id : `${words(kind)} ${name ?? id}`;
+	return onBehalfOf ? `${actor} for ${onBehalfOf}` : actor;
+}
 // src/ui/overlay.ts
 var layer = reactive({
 	dialog: null,
@@ -3553,6 +3926,16 @@ function openDialog(dialog) {
 }
 function closeDialog() {
 	layer.dialog = null;
+}
+/** Shows a secret that the server returns only once. It replaces the dialog that requested it. */
+function showSecret(title, secret) {
+	openDialog({
+		title,
+		close: "Close",
+		label: () => "I have stored it",
+		body: () => [h("p", null, "Copy it now. It is not shown again."), h("p", { class: "secret" }, copied(secret, "the secret"))],
+		run: () => Promise.resolve()
+	});
 }
 /** Returns the text to show for the error of an action. */
 function faultText(error) {
@@ -3584,7 +3967,7 @@ function Shown({ dialog }) {
 			layer.fault = faultText(error);
 			markField(form, error instanceof Refused ? error.field : null);
 		}
-		layer.busy = false;
+		if (layer.dialog === dialog) layer.busy = false;
 	};
 	return h("dialog", {
 		class: "dialog",
@@ -3647,7 +4030,7 @@ function watch(verb, progress, ended) {
 	});
 	put(progress);
 }
-function close(id) {
+function close$1(id) {
 	layer.operations.get(id)?.stop();
 	layer.operations = new Map([...layer.operations].filter(([other]) => other !== id));
 }
@@ -3658,11 +4041,11 @@ var operationCards = () => [...layer.operations].map(([id, { verb, progress }]) 
 		key: id,
 		class: "operation",
 		"aria-label": verb
-	}, h("div", { class: "heading" }, h("strong", null, verb), over ? button("Close", () => close(id), { class: "plain small" }) : null), h("progress", {
+	}, h("div", { class: "heading" }, h("strong", null, verb), over ? button("Close", () => close$1(id), { class: "plain small" }) : null), h("progress", {
 		max: Math.max(selected, 1),
 		value: String(done + refusedCount),
 		"aria-label": `${verb}: progress`
-	}), h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${count(refusedCount)} rejected` : ""}`), refused.length > 0 ? h("details", null, h("summary", null, "Rejected messages"), h("ul", null, refused.map((r) => h("li", { key: r.messageId }, h("a", { href: `#/messages/${r.messageId}` }, shortId(r.messageId)), ` ${r.message}`)))) : null);
+	}), h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${count(refusedCount)} rejected` : ""}`), refused.length > 0 ? h("details", null, h("summary", null, "Rejected messages"), h("ul", null, refused.map((r) => h("li", { key: r.messageId }, messageLink(r.messageId), ` ${r.message}`)))) : null);
 });
 function Overlay() {
 	return h("div", null, layer.dialog ? h(Shown, {
@@ -3677,6 +4060,86 @@ function Overlay() {
 		"data-tone": bad ? "bad" : "good"
 	}, text))));
 }
+// src/ui/palette.ts
+var palette = reactive({
+	commands: null,
+	typed: "",
+	at: 0
+});
+function openPalette(commands) {
+	Object.assign(palette, {
+		commands,
+		typed: "",
+		at: 0
+	});
+}
+var close = () => {
+	palette.commands = null;
+};
+function run(command) {
+	if (!command) return;
+	close();
+	if (typeof command.run === "string") go(command.run);
+	else command.run();
+}
+/** Returns the commands that contain all typed words. */
+function matching() {
+	const words = palette.typed.toLowerCase().split(/\s+/);
+	return (palette.commands ?? []).filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
+}
+function Open() {
+	const node = T(null), found = matching(), at = Math.min(palette.at, found.length - 1);
+	F$1(() => node.current.showModal(), []);
+	const key = (event) => {
+		const step = {
+			ArrowDown: 1,
+			ArrowUp: -1
+		}[event.key];
+		if (step) {
+			event.preventDefault();
+			palette.at = (at + step + found.length) % Math.max(found.length, 1);
+		} else if (event.key === "Enter") {
+			event.preventDefault();
+			run(matching()[palette.at]);
+		}
+	};
+	return h("dialog", {
+		class: "dialog palette",
+		"aria-label": "Commands",
+		ref: node,
+		onclose: close
+	}, h("input", {
+		type: "text",
+		role: "combobox",
+		"aria-label": "Command",
+		"aria-expanded": "true",
+		"aria-controls": "palette",
+		autocomplete: "off",
+		spellcheck: false,
+		"aria-activedescendant": found.length > 0 ? `command-${at}` : null,
+		placeholder: "Go to…",
+		value: palette.typed,
+		onkeydown: key,
+		oninput: (event) => Object.assign(palette, {
+			typed: event.target.value,
+			at: 0
+		})
+	}), h("ul", {
+		id: "palette",
+		role: "listbox",
+		"aria-label": "Commands"
+	}, found.map((command, i) => h("li", {
+		key: command.name,
+		id: `command-${i}`,
+		role: "option",
+		"aria-selected": String(i === at),
+		onclick: () => run(command)
+	}, h("span", null, command.name), command.keys ? h("kbd", null, command.keys) : null))), found.length === 0 ? h("p", {
+		class: "quiet",
+		role: "status"
+	}, "No command has this name.") : null);
+}
+var Palette = () => palette.commands && h(Open, {});
 // src/lib/recognize.ts
 var statuses = [
 	"QUEUED",
@@ -3799,6 +4262,7 @@ function take(found, part) {
 		}
 	}
 	if (/^overdue$/i.test(part)) found.overdue = true;
+	else if (/^…?[0-9a-f]{8}$/i.test(part) && (part.startsWith("…") || /[a-f]/i.test(part))) found.end = part.replace("…", "").toLowerCase();
 	else if (uuid.test(part)) found.id = part.toLowerCase();
 	else if (/^wamid\./i.test(part)) found.wamid = part;
 	else if (isPhone(part)) found.to = part;
@@ -3817,9 +4281,11 @@ function takeLabel(found, text) {
 	return true;
 }
 /** Describes the filters, for the line below the box. */
-function describe$1(filters) {
+var describe$1 = (filters) => parts$1(filters).map(visible);
+function parts$1(filters) {
 	const parts = [];
 	if (filters.id) parts.push(`message ID ${filters.id}`);
+	if (filters.end) parts.push(`message ID …${filters.end}`);
 	if (filters.to) parts.push(`phone number ${filters.to}`);
 	if (filters.user) parts.push(`user ID ${filters.user}`);
 	if (filters.wamid) parts.push("WhatsApp ID");
@@ -3833,6 +4299,8 @@ function describe$1(filters) {
 	if (filters.category) parts.push(`failure ${filters.category}`);
 	if (filters.code !== void 0) parts.push(`code ${filters.code}`);
 	if (filters.overdue) parts.push("delivery overdue");
+	if (filters.from) parts.push(`queued from ${filters.from}`);
+	if (filters.until) parts.push(`queued before ${filters.until}`);
 	return parts;
 }
 /** Converts filters to the query of a link. fromQuery converts it back. */
@@ -3847,7 +4315,9 @@ function toQuery(filters) {
 		"type",
 		"priority",
 		"template",
-		"category"
+		"category",
+		"from",
+		"until"
 	]) {
 		const value = filters[name];
 		if (value) query.set(name, value);
@@ -3873,6 +4343,10 @@ function fromQuery(query) {
 		if (value) filters[name] = value;
 	}
 	const type = query.get("type"), priority = query.get("priority"), code = query.get("code");
+	for (const name of ["from", "until"]) {
+		const value = query.get(name);
+		if (value && !Number.isNaN(Date.parse(value))) filters[name] = value;
+	}
 	if (types.some((t) => t === type)) filters.type = type;
 	if (priorities.some((p) => p === priority)) filters.priority = priority;
 	if (code && /^\d+$/.test(code)) filters.code = Number(code);
@@ -3892,17 +4366,38 @@ var focusSearch = () => {
 	input.focus();
 	input.select();
 };
+/** Returns what the text means: where its results are, or why there are none, and a description. */
+function understand$1(typed) {
+	const { invalid, ...filters } = recognize(typed), found = describe$1(filters);
+	if (invalid) return {
+		fault: visible(invalid),
+		found
+	};
+	if (found.length === 0) return { found };
+	const id = filters.id ?? (filters.end === void 0 ? void 0 : seenId(filters.end));
+	if (id) return {
+		to: link(["messages", id]),
+		found
+	};
+	if (filters.end === void 0) return {
+		to: link(["messages"], toQuery(filters)),
+		found
+	};
+	return {
+		fault: `No list in this tab has shown a message that ends in …${filters.end}. Enter its whole ID, or key:${filters.end} for an idempotency key.`,
+		found
+	};
+}
 function SearchBox() {
-	const { invalid, ...filters } = recognize(box.typed);
-	const found = describe$1(filters);
+	const { fault, found } = understand$1(box.typed);
 	return h("form", {
 		class: "search",
 		role: "search",
 		onsubmit: (event) => {
 			event.preventDefault();
-			const filters = recognize(box.typed);
-			if (filters.invalid || describe$1(filters).length === 0) return;
-			go(filters.id ? link(["messages", filters.id]) : link(["messages"], toQuery(filters)));
+			const { to } = understand$1(box.typed);
+			if (!to) return;
+			go(to);
 			box.typed = "";
 		}
 	}, h("label", {
@@ -3933,7 +4428,7 @@ function SearchBox() {
 		id: "search-hint",
 		class: box.focused ? "search-hint" : "unseen",
 		role: "status"
-	}, invalid ? h("strong", null, invalid) : found.length > 0 ? [
+	}, fault ? h("strong", null, fault) : found.length > 0 ? [
 		"Press Enter to search for ",
 		h("strong", null, found.join(", ")),
 		"."
@@ -3941,7 +4436,7 @@ function SearchBox() {
 }
 // src/ui/theme.ts
 var kept = "theme";
-function read$4() {
+function read$5() {
 	try {
 		const value = localStorage.getItem(kept);
 		return value === "light" || value === "dark" ? value : "system";
@@ -3949,7 +4444,7 @@ function read$4() {
 		return "system";
 	}
 }
-var theme = y$1(read$4());
+var theme = y$1(read$5());
 var darkness = matchMedia("(prefers-color-scheme: dark)");
 var systemIsDark = y$1(darkness.matches);
 darkness.addEventListener("change", () => {
@@ -7857,14 +8352,21 @@ function Plot({ id, title, series }) {
 		if (!next.delete(name)) next.add(name);
 		hidden.value = next;
 	};
-	return card(title, { id }, [h("span", { class: "plot-time" }, series === null ? "" : read === null ? "latest" : stepName(series, read)), h("button", {
-		type: "button",
-		class: "plain small",
-		"aria-pressed": String(asTable.value),
-		onclick: () => {
-			asTable.value = !asTable.value;
-		}
-	}, "Table")], h("figure", {
+	return card(title, { id }, [
+		h("span", { class: "plot-time" }, series === null ? "" : read === null ? "latest" : stepName(series, read)),
+		series && read !== null && marked(series, read).length > 0 ? h("span", {
+			class: "chip",
+			"data-tone": "bad"
+		}, marked(series, read).join(", ")) : null,
+		h("button", {
+			type: "button",
+			class: "plain small",
+			"aria-pressed": String(asTable.value),
+			onclick: () => {
+				asTable.value = !asTable.value;
+			}
+		}, "Table")
+	], h("figure", {
 		class: "plot",
 		"aria-label": title
 	}, h("div", { class: "legend" }, (series?.lines ?? []).map((line) => {
@@ -7912,12 +8414,12 @@ function Drawing({ title, series, hidden, at, read }) {
 			drawn.destroy();
 			plot.current = null;
 		};
-	}, [names]);
+	}, [names, utc.value]);
 	A$1(() => {
 		if (series) plot.current?.setData(dataOf(series));
 	}, [series]);
 	A$1(() => series?.lines.forEach((line, i) => plot.current?.setSeries(i + 1, { show: !hidden.has(line.name) })), [names, hidden]);
-	A$1(() => plot.current?.redraw(false, true), [shade.value]);
+	A$1(() => plot.current?.redraw(false, true), [shade.value, utc.value]);
 	A$1(() => {
 		const drawn = plot.current;
 		if (!drawn || !series) return;
@@ -7977,6 +8479,7 @@ function optionsOf(box, series, read) {
 		width: box.clientWidth,
 		height,
 		legend: { show: false },
+		...utc.value ? { tzDate: (s) => uPlot.tzDate(/* @__PURE__ */ new Date(s * 1e3), "Etc/UTC") } : {},
 		padding: [
 			10,
 			10,
@@ -8025,6 +8528,7 @@ function optionsOf(box, series, read) {
 		})],
 		hooks: {
 			setCursor: [({ cursor: { idx } }) => read(idx ?? null)],
+			drawClear: [(plot) => drawMarks(plot, series(), color("outlineColor")())],
 			draw: [(plot) => drawBound(plot, series(), color("outlineColor")())]
 		}
 	};
@@ -8033,6 +8537,20 @@ function optionsOf(box, series, read) {
 function alone(plot, line) {
 	const values = plot.data[line];
 	return [...values.keys()].filter((i) => values[i] != null && values[i - 1] == null && values[i + 1] == null);
+}
+function drawMarks({ ctx, bbox, valToPos, scales }, { marks }, color) {
+	const { min, max } = scales.x;
+	ctx.save();
+	ctx.fillStyle = color;
+	for (const { from, to, critical } of marks ?? []) {
+		const left = valToPos(Math.max(from / 1e3, min), "x", true), right = valToPos(Math.min(to === null ? Infinity : to / 1e3, max), "x", true);
+		if (right < left) continue;
+		ctx.globalAlpha = critical ? .16 : .08;
+		ctx.fillRect(left, bbox.top, Math.max(right - left, 2 * devicePixelRatio), bbox.height);
+		ctx.globalAlpha = .9;
+		ctx.fillRect(left, bbox.top, 1.5 * devicePixelRatio, bbox.height);
+	}
+	ctx.restore();
 }
 function drawBound({ ctx, bbox, valToPos, scales }, { bound }, color) {
 	if (!bound || bound.at > scales.y.max) return;
@@ -8054,9 +8572,11 @@ function drawBound({ ctx, bbox, valToPos, scales }, { bound }, color) {
 }
 function stepName({ from, step }, i) {
 	const now = serverNow(), digits = step < 6e4 ? "seconds" : "minutes";
-	return `${clock(from + i * step, now, digits)} – ${clock(from + (i + 1) * step, now, digits).slice(-(digits === "seconds" ? 8 : 5))}`;
+	return `${zonedClock(from + i * step, now, digits)} – ${zonedClock(from + (i + 1) * step, now, digits).slice(-(digits === "seconds" ? 8 : 5))}`;
 }
-var spoken = (series, i) => `${stepName(series, i)}: ${series.lines.map((line) => `${line.name} ${written$1(series, line, i)}`).join(", ")}`;
+/** Returns the names of what is marked in a step. */
+var marked = ({ from, step, marks = [] }, i) => marks.filter((mark) => mark.from < from + (i + 1) * step && (mark.to ?? Infinity) >= from + i * step).map(({ name }) => name);
+var spoken = (series, i) => `${stepName(series, i)}: ${series.lines.map((line) => `${line.name} ${written$1(series, line, i)}`).join(", ")}${marked(series, i).map((name) => `. Alert: ${name}`).join("")}`;
 function table(title, series) {
 	const rows = [];
 	for (let i = series.steps - 1; i >= 0; i--) rows.push(h("tr", { key: series.from + i * series.step }, h("th", { scope: "row" }, stepName(series, i)), series.lines.map((line) => h("td", {
@@ -8079,15 +8599,15 @@ function written$1(series, line, i) {
 	return value === null || value === void 0 ? "–" : series.write(value);
 }
 function tickName(at, { steps, step }) {
-	const date = new Date(at), length = steps * step;
-	if (length > 1728e5) return `${date.getMonth() + 1}/${date.getDate()} ${String(date.getHours()).padStart(2, "0")}:00`;
-	return clock(at, at, length < 6e5 ? "seconds" : "minutes");
+	const length = steps * step;
+	if (length > 1728e5) return zonedClock(at, 0, "minutes").slice(5);
+	return zonedClock(at, at, length < 6e5 ? "seconds" : "minutes");
 }
 // src/views/alert_parts.ts
 /** An alert in one line, for lists that link to it. */
 var alertLine = (alert) => h("li", { key: alert.id }, chip(words(alert.severity), toneOf(alert.severity)), h("a", { href: "#/alerts" }, alert.summary), h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", "for ", ago(alert.raisedAt)));
 // src/views/ledger_figures.ts
-var columns$2 = [
+var columns$4 = [
 	["accepted", "Accepted"],
 	["open", "Open"],
 	[
@@ -8126,13 +8646,13 @@ var columns$2 = [
 		"warn"
 	]
 ];
-var ledgerFigures = (books) => h("dl", { class: "figures ledger" }, columns$2.map(([column, name, tone]) => h("div", {
+var ledgerFigures = (books) => h("dl", { class: "figures ledger" }, columns$4.map(([column, name, tone]) => h("div", {
 	key: column,
 	"data-tone": books && tone && Number(books[column]) > 0 ? tone : null
 }, h("dt", null, name), h("dd", null, books ? count(Number(books[column])) : "…"))));
 var balanced = (books) => books === null ? chip("…", "wait", { id: "balanced" }) : chip(books.balanced ? "balanced" : "not balanced", books.balanced ? "good" : "bad", { id: "balanced" });
 // src/views/queues.ts
-var columns$1 = [
+var columns$3 = [
 	{ name: "Sender" },
 	{ name: "Lane" },
 	{
@@ -8162,6 +8682,7 @@ var columns$1 = [
 ];
 /** Returns the time until a queue is empty at its drain rate: never, if messages are due but none leave. */
 function emptyIn(sender) {
+	if (sender.state !== "ACTIVE") return sender.queueDepth > 0 ? words(sender.state) : "–";
 	const left = seconds(sender.emptyIn);
 	if (left !== null) return sender.queueDepth === 0 ? "–" : left < 1 ? "< 1 s" : span(left);
 	return sender.queueDepth > 0 ? "never" : "–";
@@ -8177,7 +8698,7 @@ function due(iso) {
 	}, span(age < 1 ? age : Math.floor(age)));
 }
 function queuesTable(senders) {
-	return table$1({ class: "stack queues" }, "Queues by sender and lane", columns$1, senders.flatMap((sender) => [h("tr", {
+	return table$1({ class: "stack queues" }, "Queues by sender and lane", columns$3, senders.flatMap((sender) => [h("tr", {
 		key: sender.id,
 		class: "total"
 	}, h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name), sender.state === "ACTIVE" ? null : [" ", statusChip(sender.state)]), cell("Lane", null, "all"), cell("Due", { class: "number" }, count(sender.queueDepth)), cell("Oldest due", { class: "number" }, due(sender.oldestDueAge)), cell("Drain/min", { class: "number" }, figure(sender.drainPerMinute)), cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", {
@@ -8229,8 +8750,10 @@ var LiveSeries = class {
 	}
 };
 // src/views/overview.ts
+var alertsEvery = 1e4;
+var alertsMarked = 50;
 var nowSpan = 10;
-function read$3(query) {
+function read$4(query) {
 	return {
 		window: windows.find(({ id }) => id === query.get("window")) ?? windows[1],
 		senderId: figuresOf(query.get("sender"))
@@ -8238,11 +8761,12 @@ function read$3(query) {
 }
 function overview(route) {
 	const view = reactive({
-		...read$3(route.query),
+		...read$4(route.query),
 		live: null,
 		now: null,
 		books: null,
 		rules: [],
+		alerts: [],
 		series: null
 	});
 	let ends = [];
@@ -8262,6 +8786,13 @@ function overview(route) {
 		if (!forbidden(Ledger)) ends.push(poll(2e3, async () => {
 			view.books = (await ask(Ledger, { senderId: view.senderId })).ledger;
 			sawServerTime(view.books.asOf);
+		}));
+		ends.push(poll(alertsEvery, async () => {
+			const { alerts: { edges } } = await ask(Alerts, {
+				filter: { senderId: view.senderId },
+				first: alertsMarked
+			});
+			view.alerts = edges.map(({ node }) => node);
 		}));
 		ends.push(poll(6e4, async () => {
 			view.rules = (await ask(AlertRules, {})).alertRules;
@@ -8302,13 +8833,20 @@ function overview(route) {
 		stop: end,
 		moved: (query) => {
 			const before = [view.window.id, view.senderId].join();
-			Object.assign(view, read$3(query));
+			Object.assign(view, read$4(query));
 			if ([view.window.id, view.senderId].join() !== before) begin();
 		},
 		render: () => {
 			const shown = state.senders?.filter((sender) => !view.senderId || sender.id === view.senderId) ?? [];
 			const open = openAlerts().filter((alert) => !view.senderId || !alert.sender || alert.sender.id === view.senderId);
 			const loaded = view.series?.loaded ?? null;
+			const marks = (kinds) => view.alerts.filter(({ kind }) => kinds.includes(kind)).map(({ raisedAt, resolvedAt, summary, severity }) => ({
+				from: Date.parse(raisedAt),
+				to: resolvedAt && Date.parse(resolvedAt),
+				name: summary,
+				critical: severity === "CRITICAL"
+			}));
+			const latency = latencySeries(loaded, boundOf(view.rules, view.senderId)), throughput = throughputSeries(loaded);
 			return h("div", { class: "board" }, h("div", {
 				class: "filters wide",
 				role: "group",
@@ -8316,11 +8854,24 @@ function overview(route) {
 			}, choose("Sender", view.senderId ?? "", figureChoices("all senders"), (value) => setQuery({ sender: value }), { id: "sender-filter" }), segments("Window", view.window.id, windows.map(({ id, name }) => [id, name]), (id) => setQuery({ window: id }))), tiles(view.now, view.live, view.window.name), h(Plot, {
 				id: "throughput",
 				title: "Throughput",
-				series: throughputSeries(loaded)
+				series: throughput && {
+					...throughput,
+					marks: marks([
+						"ERROR_RATE",
+						"QUEUE_GROWTH",
+						"QUEUE_STALLED",
+						"SENDER_HELD",
+						"BREAKER_OPEN",
+						"WEBHOOK_SILENCE"
+					])
+				}
 			}), h(Plot, {
 				id: "latency",
 				title: "Delivery latency",
-				series: latencySeries(loaded, boundOf(view.rules, view.senderId))
+				series: latency && {
+					...latency,
+					marks: marks(["DELIVERY_LATENCY"])
+				}
 			}), open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], {
 				id: "open-alerts",
 				class: "wide"
@@ -8347,7 +8898,7 @@ function tiles(now, live, window) {
 	const perSecond = now ? now.sent / nowSpan : null;
 	const p95 = seconds(live?.p95DeliveryLatency);
 	const due = seconds(now?.oldestDueAge);
-	return h("dl", { class: "tiles wide" }, tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}` : "…"), tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? `${count(live.delivered)} of ${count(live.sent)} sent` : "…"), tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed + live.deadLettered)} failed or dead` : "…", live?.errorRate && live.errorRate > .02 ? "bad" : null), tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"), tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing due" : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null), tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost` : "…"), tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad" : null), tile("behind", "Read model", state.behind === null ? "…" : state.behind < 1 ? "current" : span(state.behind), (state.behind ?? 0) < 1 ? "up to date" : "behind the event log", (state.behind ?? 0) > 5 ? "warn" : null));
+	return h("dl", { class: "tiles wide" }, tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}` : "…"), tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? live.deliveryRate === null ? `none sent in ${window}` : `of those sent in ${window}` : "…"), tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed + live.deadLettered)} failed or dead` : "…", live?.errorRate && live.errorRate > .02 ? "bad" : null), tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"), tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing due" : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null), tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost` : "…"), tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad" : null), tile("behind", "Read model", state.behind === null ? "…" : state.behind < 1 ? "current" : span(state.behind), (state.behind ?? 0) < 1 ? "up to date" : "behind the event log", (state.behind ?? 0) > 5 ? "warn" : null));
 }
 function throughputSeries(loaded) {
 	if (!loaded) return null;
@@ -8492,7 +9043,7 @@ function pager(page, next, ...notes) {
 }
 // src/views/actions.ts
 /** Counts the selected messages with a dry run on the server, and asks for confirmation. */
-function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, run }, what, ended) {
+function bulk({ title, close, verb, says, button, danger, reason, none, count: dryRun, run }, what, ended) {
 	const dry = reactive({
 		selected: null,
 		fault: ""
@@ -8505,6 +9056,7 @@ function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, 
 	openDialog({
 		title,
 		danger,
+		...close ? { close } : {},
 		label: () => dry.selected ? button(dry.selected) : null,
 		body: () => [
 			h("p", { id: "dry-run" }, dry.fault ? h("span", { class: "error" }, dry.fault) : dry.selected === null ? "Counting…" : dry.selected === 0 ? none : says(dry.selected)),
@@ -8567,6 +9119,7 @@ function cancelMessages(filter, what, ended) {
 	}).then((data) => data.cancelMessages);
 	bulk({
 		title: "Cancel messages",
+		close: "Don't cancel",
 		verb: "Cancelling",
 		danger: true,
 		reason: true,
@@ -8581,6 +9134,7 @@ function cancelMessage(id, ended) {
 	openDialog({
 		title: "Cancel message",
 		danger: true,
+		close: "Don't cancel",
 		label: () => "Cancel message",
 		body: () => [h("p", null, "The message will not be sent. After a call to WhatsApp has started, it can no longer be cancelled."), field("Reason", h("input", {
 			name: "reason",
@@ -8647,7 +9201,9 @@ function messageFilter(filters) {
 		template: filters.template ?? null,
 		errorCategory: filters.category ?? null,
 		errorCode: filters.code ?? null,
-		overdue: filters.overdue ?? null
+		overdue: filters.overdue ?? null,
+		queuedAfter: filters.from ?? null,
+		queuedBefore: filters.until ?? null
 	};
 }
 function filterBar(filters, live) {
@@ -8659,7 +9215,9 @@ function filterBar(filters, live) {
 		"status",
 		"sender",
 		"type",
-		"priority"
+		"priority",
+		"from",
+		"until"
 	]) delete rest[name];
 	const parts = describe$1(rest);
 	const set = (name, value) => {
@@ -8685,7 +9243,19 @@ function filterBar(filters, live) {
 		else if (value && value !== "overdue") next.status = [value];
 		else delete next.status;
 		change(next);
-	}, { id: "status-filter" }), choose("Sender", filters.sender ?? "", senderChoices("all"), (value) => set("sender", value)), choose("Type", filters.type ?? "", [["", "all"], ...types.map((t) => [t, words(t)])], (value) => set("type", value)), choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map((p) => [p, laneName(p)])], (value) => set("priority", value)), parts.length > 0 ? h("p", { class: "searched" }, "Filtered by ", h("strong", null, parts.join(", "))) : null, Object.keys(filters).length > 0 ? h("a", {
+	}, { id: "status-filter" }), choose("Sender", filters.sender ?? "", senderChoices("all"), (value) => set("sender", value)), choose("Type", filters.type ?? "", [["", "all"], ...types.map((t) => [t, words(t)])], (value) => set("type", value)), choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map((p) => [p, laneName(p)])], (value) => set("priority", value)), h(textFilter, {
+		label: "From",
+		type: "datetime-local",
+		step: 1,
+		value: toField(filters.from ?? ""),
+		onchange: (value) => set("from", fromField(value))
+	}), h(textFilter, {
+		label: "Until",
+		type: "datetime-local",
+		step: 1,
+		value: toField(filters.until ?? ""),
+		onchange: (value) => set("until", fromField(value))
+	}), parts.length > 0 ? h("p", { class: "searched" }, "Filtered by ", h("strong", null, parts.join(", "))) : null, Object.keys(filters).length > 0 ? h("a", {
 		class: "clear",
 		href: "#/messages"
 	}, "Clear all") : null);
@@ -8694,7 +9264,7 @@ function withPage(query, listed) {
 	if (listed && [...query.keys()].every((name) => name === "sender" || name === "status")) query.set("page", "1");
 	return query;
 }
-var columns = [
+var columns$2 = [
 	{ name: "ID" },
 	{ name: "To" },
 	{
@@ -8717,7 +9287,7 @@ var columns = [
 	{
 		name: "Att.",
 		title: "Attempts",
-		class: "number"
+		class: "number extra"
 	},
 	{
 		name: "Age",
@@ -8727,12 +9297,7 @@ var columns = [
 var messageTable = (rows) => table$1({
 	class: "messages",
 	id: "messages"
-}, "Messages, newest first", columns, rows.map((message) => h("tr", { key: message.id }, h("td", null, h("a", {
-	class: "mono",
-	href: link(["messages", message.id]),
-	title: message.id,
-	"aria-label": `Message ${message.id}`
-}, shortId(message.id))), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number" }, message.attempts), h("td", { class: "number" }, ago(message.queuedAt)))));
+}, "Messages, newest first", columns$2, rows.map((message) => h("tr", { key: message.id }, h("td", null, messageLink(message.id)), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number extra" }, message.attempts), h("td", { class: "number" }, ago(message.queuedAt)))));
 /** The newest messages, updated live. */
 var Feed = class {
 	shown = reactive({
@@ -8848,6 +9413,75 @@ var Feed = class {
 		}, "List all")], messageTable(rows), quiet(this.shown.note || (this.shown.holding ? "Paused." : rows.length === 0 ? this.filters.status ? "No messages with this status." : "No messages yet." : sample ? "A sample of a few new messages per second, so that you can follow them. The overview counts all messages." : "\xA0")));
 	}
 };
+var exportLimit = 1e4;
+var exportPage = 200;
+/** Downloads the messages that match the filters as CSV, at most 10,000. */
+async function exportRows(filters) {
+	const rows = [[
+		"id",
+		"to",
+		"sender",
+		"type",
+		"lane",
+		"status",
+		"category",
+		"code",
+		"attempts",
+		"queued",
+		"sent"
+	]];
+	for (let after = null;;) {
+		const { messages: { edges, pageInfo } } = await ask(Messages, {
+			filter: messageFilter(filters),
+			first: exportPage,
+			after
+		});
+		rows.push(...edges.map(({ node: m }) => [
+			m.id,
+			m.to ?? m.toUserId,
+			m.sender.id,
+			m.type,
+			m.priority,
+			m.status,
+			m.failure?.category ?? null,
+			m.failure?.code ?? null,
+			m.attempts,
+			m.queuedAt,
+			m.sentAt
+		]));
+		if (!pageInfo.hasNextPage) break;
+		if (rows.length > exportLimit) {
+			note(`Only the newest ${count(exportLimit)} messages are exported. Narrow the filter for the rest.`, true);
+			break;
+		}
+		after = pageInfo.endCursor;
+	}
+	const url = URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv" }));
+	Object.assign(document.createElement("a"), {
+		href: url,
+		download: "messages.csv"
+	}).click();
+	setTimeout(() => URL.revokeObjectURL(url), 6e4);
+}
+/** The progress of the messages as a bar: of a campaign, for example, if the filter is its label. */
+function progress(counts, total) {
+	const waiting = [
+		"QUEUED",
+		"SENDING",
+		"RETRYING",
+		"AMBIGUOUS"
+	];
+	const open = counts.filter(({ status }) => waiting.includes(status)).reduce((sum, { count: n }) => sum + n, 0);
+	return h("div", { class: "progress" }, h("div", {
+		class: "progress-bar",
+		"aria-hidden": "true"
+	}, counts.map(({ status, count: n }) => h("span", {
+		key: status,
+		"data-tone": toneOf(status),
+		style: { width: `${n / total * 100}%` },
+		title: `${words(status)}: ${count(n)}`
+	}))), quiet(`${percent((total - open) / total)} done`, open > 0 ? `, ${count(open)} to go` : ""));
+}
 /** The results of a search, page by page. The current page is polled, so that it shows the progress of its messages. */
 var Pages = class {
 	shown = reactive({
@@ -8911,15 +9545,84 @@ var Pages = class {
 		}, plural(total, "message"))], {
 			id: "found-messages",
 			class: "wide"
-		}, [waiting ? button("Cancel waiting messages…", () => cancelMessages(messageFilter(this.filters), describe$1(this.filters).join(", "), () => this.reload()), { id: "cancel-many" }) : null, h("a", {
-			class: "plain button",
-			href: link(["messages"])
-		}, "Live")], h("div", { class: "counts" }, summary), fault ? h("p", {
+		}, [
+			waiting ? button("Cancel waiting messages…", () => cancelMessages(messageFilter(this.filters), describe$1(this.filters).join(", "), () => this.reload()), { id: "cancel-many" }) : null,
+			button("Export CSV", () => void attempt("Exported.", () => exportRows(this.filters)), { disabled: !rows?.length }),
+			h("a", {
+				class: "plain button",
+				href: link(["messages"])
+			}, "Live")
+		], counts && total ? progress(counts, total) : null, h("div", { class: "counts" }, summary), fault ? h("p", {
 			class: "error",
 			role: "alert"
 		}, fault) : null, rows === null ? quiet(fault ? "" : "Loading…") : rows.length === 0 ? quiet("No messages found.") : messageTable(rows), pager(this.page, next, "Updates automatically."));
 	}
 };
+// src/views/content.ts
+var part = (value) => typeof value === "object" && value !== null ? value : {};
+var parts = (value) => Array.isArray(value) ? value.map(part) : [];
+var text = (value) => typeof value === "string" || typeof value === "number" ? String(value) : "";
+/** A paragraph of the sender's text, in the direction of its first letter. */
+var paragraph = (value, name) => {
+	const shown = text(value);
+	return shown ? h("p", {
+		dir: "auto",
+		class: name ?? "said"
+	}, visible(shown)) : null;
+};
+var buttons = (labels) => labels.length > 0 ? h("ul", {
+	class: "bubble-buttons",
+	"aria-label": "Buttons"
+}, labels.map((label, i) => h("li", {
+	key: i,
+	dir: "auto"
+}, visible(label)))) : null;
+var file = (content, kind) => [h("p", { class: "attachment" }, `${kind}: `, visible(text(content.filename) || text(content.link) || `media ${text(content.id)}`)), paragraph(content.caption)];
+function interactive(content) {
+	const header = part(content.header), action = part(content.action);
+	const replies = parts(action.buttons).map((button) => text(part(button.reply).title));
+	const rows = parts(action.sections).flatMap((section) => parts(section.rows).map((row) => text(row.title)));
+	const single = text(action.button) || text(part(action.parameters).display_text);
+	return [
+		header.type === "text" ? paragraph(header.text, "said strong") : header.type ? h("p", { class: "attachment" }, words(text(header.type))) : null,
+		paragraph(part(content.body).text),
+		paragraph(part(content.footer).text, "said quiet"),
+		buttons([...replies, ...single ? [single] : []].filter(Boolean)),
+		rows.length > 0 ? h("details", null, h("summary", null, "Choices"), h("ul", null, rows.map((row, i) => h("li", {
+			key: i,
+			dir: "auto"
+		}, visible(row))))) : null
+	];
+}
+function template(content) {
+	const language = text(part(content.language).code) || text(content.language);
+	return [h("p", { class: "attachment" }, `Template ${text(content.name)}, ${language}`), parts(content.components).map((component, i) => {
+		const values = parts(component.parameters).map((parameter) => text(parameter.text) || text(parameter.payload) || words(text(parameter.type)));
+		return values.length === 0 ? null : h("div", { key: i }, h("p", { class: "quiet" }, words(text(component.type))), h("ol", { class: "variables" }, values.map((value, at) => h("li", {
+			key: at,
+			dir: "auto"
+		}, visible(value)))));
+	})];
+}
+function drawn(type, content) {
+	switch (type) {
+		case "TEXT": return paragraph(content.body);
+		case "TEMPLATE": return template(content);
+		case "INTERACTIVE": return interactive(content);
+		case "REACTION": return h("p", { class: "reaction" }, text(content.emoji) || "reaction removed");
+		case "LOCATION": return [
+			paragraph(content.name, "said strong"),
+			paragraph(content.address),
+			paragraph(`${text(content.latitude)}, ${text(content.longitude)}`)
+		];
+		default: return file(content, words(type));
+	}
+}
+/** Draws the content of a message. content is the Cloud API's object of the type. */
+var bubble = (type, content) => h("div", { class: "bubble" }, type === "CONTACTS" ? h("ul", null, parts(content).map((contact, i) => h("li", {
+	key: i,
+	dir: "auto"
+}, visible(text(part(contact.name).formatted_name))))) : drawn(type, part(content)));
 // src/views/message.ts
 function message(route) {
 	const id = route.params.id;
@@ -8983,7 +9686,7 @@ function page(m, changed) {
 	return h("div", {
 		class: "board",
 		id: "message"
-	}, h("div", { class: "page-head wide" }, h("h2", null, "Message ", mono(m.id)), statusChip(m.status), h("div", { class: "tools" }, actions$1(m, changed))), m.failure && ![
+	}, h("div", { class: "page-head wide" }, h("h2", null, "Message ", copied(m.id, "the message ID")), statusChip(m.status), h("div", { class: "tools" }, actions$2(m, changed))), m.failure && ![
 		"SENT",
 		"DELIVERED",
 		"READ"
@@ -9008,8 +9711,8 @@ function page(m, changed) {
 		["Delivered", m.deliveredAt && time(m.deliveredAt, "seconds")],
 		["Read", m.readAt && time(m.readAt, "seconds")],
 		["If a response is lost", m.onAmbiguous === "RESEND" ? "send again" : "make it a dead letter"],
-		["Idempotency key", m.idempotencyKey && mono(m.idempotencyKey)],
-		["WhatsApp ID", m.whatsappId && mono(m.whatsappId)],
+		["Idempotency key", m.idempotencyKey && copied(m.idempotencyKey, "the idempotency key")],
+		["WhatsApp ID", m.whatsappId && copied(m.whatsappId, "the WhatsApp ID")],
 		["Reply to", m.replyTo && mono(m.replyTo)],
 		["Labels", m.labels.length > 0 ? m.labels.map(({ name, value }) => !may("PERSONAL") ? h("span", {
 			key: name,
@@ -9020,10 +9723,10 @@ function page(m, changed) {
 			href: `#/messages?label=${encodeURIComponent(`${name}=${value}`)}`
 		}, `${name} = ${value}`)) : null],
 		["Erased", m.erasedAt && time(m.erasedAt)]
-	])), card("Content", { id: "content" }, null, m.content !== null ? h("pre", {
+	])), card("Content", { id: "content" }, null, m.content !== null ? [bubble(m.type, m.content), h("details", null, h("summary", null, "As JSON"), h("pre", {
 		tabindex: 0,
-		"aria-label": "Content"
-	}, JSON.stringify(m.content, null, 2)) : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "None." : "The content requires a key with the scope PERSONAL.")), card("Timeline", {
+		"aria-label": "Content as JSON"
+	}, visible(JSON.stringify(m.content, null, 2))))] : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "None." : "The content requires a key with the scope PERSONAL.")), card("Timeline", {
 		id: "timeline",
 		class: "wide"
 	}, m.history ? null : quiet("Calls only. The recorded events require a key with the scope AUDIT."), timeline(m)), card("Attempts", {
@@ -9040,7 +9743,7 @@ function recipient(m) {
 		href: `#/messages?${m.to === null ? "user" : "to"}=${encodeURIComponent(shown)}`
 	}, shown) : mono(shown);
 }
-function actions$1(m, changed) {
+function actions$2(m, changed) {
 	const shown = [], reasons = /* @__PURE__ */ new Set();
 	const offer = (operation, made) => {
 		const reason = forbidden(operation, "Changing the message");
@@ -9052,6 +9755,11 @@ function actions$1(m, changed) {
 		offer(Requeue, button("Requeue…", () => requeueDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "requeue" }));
 		offer(Discard, button("Discard…", () => discardDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "discard" }));
 	}
+	if (!forbidden(Queue) && m.content !== null) shown.push(h("a", {
+		key: "again",
+		class: "plain button",
+		href: `#/queue?copy=${m.id}`
+	}, "Send again…"));
 	return [...shown, [...reasons].map((reason) => quiet(reason))];
 }
 function failureCard(m) {
@@ -9095,18 +9803,16 @@ var eventTones = {
 	Expired: "warn",
 	DeliveryOverdue: "warn"
 };
-var spaced = (name) => sentence(name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase());
 function byEvents(events) {
 	return events.map((event, i) => {
 		const before = events[i - 1];
 		const passed = before ? Date.parse(event.recordedAt) - Date.parse(before.recordedAt) : null;
-		const by = event.by.kind === "PLATFORM" ? event.by.id : event.by.kind === "WEBHOOK" ? "webhook" : `${words(event.by.kind)} ${event.by.name ?? event.by.id}`;
 		return {
 			key: event.id,
 			at: event.recordedAt,
 			tone: eventTones[event.type] ?? "wait",
 			data: event.data,
-			text: [h("strong", null, spaced(event.type)), h("span", { class: "quiet" }, ` by ${by}`, event.by.onBehalfOf ? ` for ${event.by.onBehalfOf}` : "", passed === null ? "" : `, ${span(passed / 1e3)} later`, event.occurredAt ? [", at WhatsApp ", time(event.occurredAt, "seconds")] : null)],
+			text: [h("strong", null, spaced(event.type)), h("span", { class: "quiet" }, ` by ${actorOf(event.by)}`, passed === null ? "" : `, ${span(passed / 1e3)} later`, event.occurredAt ? [", at WhatsApp ", time(event.occurredAt, "seconds")] : null)],
 			detail: gist(event)
 		};
 	});
@@ -9122,7 +9828,7 @@ function gist({ data }) {
 	if (failure && typeof failure.message === "string") parts.push(failure.message);
 	return parts.join(", ");
 }
-var outcomes = {
+var outcomes$1 = {
 	UNDER_WAY: ["in flight", "move"],
 	ACCEPTED: ["accepted", "good"],
 	FAILED: ["failed", "bad"],
@@ -9146,7 +9852,7 @@ function byCalls(m) {
 		});
 	};
 	for (const attempt of m.attemptLog) {
-		const [outcome, tone] = outcomes[attempt.outcome];
+		const [outcome, tone] = outcomes$1[attempt.outcome];
 		add(attempt.startedAt, tone, `Call ${attempt.call}: ${outcome}`, attempt.failure ? explain(attempt.failure) : "");
 	}
 	add(m.deliveredAt, "good", "Delivered");
@@ -9195,27 +9901,31 @@ var attemptColumns = [
 ];
 function attempts(m) {
 	if (m.attemptLog.length === 0) return quiet("No calls yet.");
-	return table$1({ class: "attempts" }, "Calls to WhatsApp", attemptColumns, m.attemptLog.map((attempt) => {
-		const [outcome, tone] = outcomes[attempt.outcome];
-		return h("tr", { key: attempt.call }, h("td", { class: "number" }, attempt.call), h("td", null, time(attempt.startedAt)), h("td", { class: "number" }, attempt.endedAt ? span((Date.parse(attempt.endedAt) - Date.parse(attempt.startedAt)) / 1e3) : "–"), h("td", null, chip(outcome, tone)), h("td", { class: "wrap" }, attempt.failure ? explain(attempt.failure) : ""), h("td", { class: "extra" }, attempt.settledBy ? words(attempt.settledBy) : ""));
+	return table$1({ class: "stack attempts" }, "Calls to WhatsApp", attemptColumns, m.attemptLog.map((attempt) => {
+		const [outcome, tone] = outcomes$1[attempt.outcome];
+		return h("tr", { key: attempt.call }, cell("Call", { class: "number" }, attempt.call), cell("Began", null, time(attempt.startedAt)), cell("Took", { class: "number" }, attempt.endedAt ? span((Date.parse(attempt.endedAt) - Date.parse(attempt.startedAt)) / 1e3) : "–"), cell("Outcome", null, chip(outcome, tone)), h("td", { class: "wrap" }, attempt.failure ? explain(attempt.failure) : ""), h("td", { class: "extra" }, attempt.settledBy ? words(attempt.settledBy) : ""));
 	}));
 }
 // src/views/dead_letters.ts
 var pageSize$2 = 50;
-var every = 3e3;
-var read$2 = (query) => ({
+var every$2 = 3e3;
+var read$3 = (query) => ({
 	sender: query.get("sender") ?? "",
 	category: query.get("category") ?? "",
 	code: query.get("code") ?? "",
-	label: query.get("label") ?? ""
+	label: query.get("label") ?? "",
+	from: query.get("from") ?? "",
+	until: query.get("until") ?? ""
 });
 /** Converts the texts of the filters to a filter, or says which of them has no meaning. */
-function understand({ sender, category, code, label }) {
+function understand({ sender, category, code, label, from, until }) {
 	const [name, ...value] = label.split("=");
 	const filter = {
 		...sender ? { senderId: sender } : {},
 		...category ? { category } : {},
 		...code ? { code: Number(code) } : {},
+		...from ? { deadLetteredAfter: from } : {},
+		...until ? { deadLetteredBefore: until } : {},
 		...label ? { label: {
 			name: name.trim(),
 			value: value.join("=").trim()
@@ -9223,19 +9933,21 @@ function understand({ sender, category, code, label }) {
 	};
 	return {
 		filter,
-		invalid: code && !/^\d+$/.test(code) ? `“${code}” is not an error code. Enter a number such as 131000.` : label && (!filter.label.name || value.length === 0) ? `“${label}” is not a label. Enter name=value.` : ""
+		invalid: code && !/^\d+$/.test(code) ? `“${visible(code)}” is not an error code. Enter a number such as 131000.` : [from, until].some((time) => time && Number.isNaN(Date.parse(time))) ? "The address has a time that is not valid." : label && (!filter.label.name || value.length === 0) ? `“${visible(label)}” is not a label. Enter name=value.` : ""
 	};
 }
 /** Describes a filter, for the count and for what a decision is about. */
-var describe = ({ senderId, category, code, label }) => [
+var describe = ({ senderId, category, code, label, deadLetteredAfter, deadLetteredBefore }) => [
 	senderId && `sender ${senderId}`,
 	category && words(category),
 	code !== void 0 && `code ${code}`,
-	label && `label ${label.name}=${label.value}`
-].filter(Boolean).join(", ");
+	label && `label ${label.name}=${label.value}`,
+	deadLetteredAfter && `dead from ${deadLetteredAfter}`,
+	deadLetteredBefore && `dead before ${deadLetteredBefore}`
+].filter(Boolean).map((part) => visible(String(part))).join(", ");
 function deadLetters(route) {
 	const view = reactive({
-		asked: read$2(route.query),
+		asked: read$3(route.query),
 		at: pageOf(route.query),
 		page: null,
 		fault: "",
@@ -9243,17 +9955,17 @@ function deadLetters(route) {
 		ticked: /* @__PURE__ */ new Set()
 	});
 	let round = 0;
-	let stop = poll(every, load);
+	let stop = poll(every$2, load);
 	function moved(query) {
 		Object.assign(view, {
-			asked: read$2(query),
+			asked: read$3(query),
 			at: pageOf(query),
 			page: null,
 			all: false,
 			ticked: /* @__PURE__ */ new Set()
 		});
 		stop();
-		stop = poll(every, load);
+		stop = poll(every$2, load);
 	}
 	async function load() {
 		const mine = ++round;
@@ -9314,6 +10026,18 @@ function deadLetters(route) {
 			value: label,
 			placeholder: "name=value",
 			onchange: (value) => setFilter({ label: value })
+		}), h(textFilter, {
+			label: "From",
+			type: "datetime-local",
+			step: 1,
+			value: toField(asked.from),
+			onchange: (value) => setFilter({ from: fromField(value) })
+		}), h(textFilter, {
+			label: "Until",
+			type: "datetime-local",
+			step: 1,
+			value: toField(asked.until),
+			onchange: (value) => setFilter({ until: fromField(value) })
 		}), described || invalid ? h("a", {
 			class: "clear",
 			href: "#/dead-letters"
@@ -9384,7 +10108,7 @@ function deadLetters(route) {
 			else next.delete(id);
 			select(false, next);
 		};
-		return h("table", { class: "stack dead" }, h("caption", { class: "unseen" }, "Dead letters, newest first"), h("thead", null, h("tr", null, allowed ? h("th", {
+		return h("table", { class: "stack dead" }, h("caption", { class: "unseen" }, "Dead letters, most recently queued first"), h("thead", null, h("tr", null, allowed ? h("th", {
 			scope: "col",
 			class: "tick"
 		}, h("input", {
@@ -9412,16 +10136,12 @@ function deadLetters(route) {
 			"aria-label": `Select ${message.id}`,
 			checked: all || ticked.has(message.id),
 			onchange: (event) => tick(message.id, event.target.checked)
-		})) : null, cell("Message", null, h("a", {
-			class: "mono",
-			href: link(["messages", message.id]),
-			title: message.id,
-			"aria-label": `Message ${message.id}`
-		}, shortId(message.id))), cell("To", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), cell("Sender", null, message.sender.id), h("td", { class: "wrap" }, h("p", null, chip(words(failure.category), "bad"), " ", failure.message, failure.code === null ? null : h("span", { class: "quiet" }, ` code ${failure.code}`)), h("p", { class: "quiet" }, failure.advice)), cell("Attempts", { class: "number" }, attempts), cell("Dead for", { class: "number" }, ago(at))))));
+		})) : null, cell("Message", null, messageLink(message.id)), cell("To", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), cell("Sender", null, message.sender.id), h("td", { class: "wrap" }, h("p", null, chip(words(failure.category), "bad"), " ", failure.message, failure.code === null ? null : h("span", { class: "quiet" }, ` code ${failure.code}`)), h("p", { class: "quiet" }, failure.advice)), cell("Attempts", { class: "number" }, attempts), cell("Dead for", { class: "number" }, ago(at))))));
 	}
 }
 // src/views/alerts.ts
 var pageSize$1 = 25;
+var currentEvery = 3e3;
 /** The unit of each kind's threshold. */
 var units = {
 	ERROR_RATE: "share",
@@ -9437,6 +10157,22 @@ var units = {
 	LEDGER_UNBALANCED: "none",
 	OUTGOING_WEBHOOK_DISABLED: "none",
 	LOG_SHORTENED: "none"
+};
+/** The section of the runbook for each kind. */
+var runbook = {
+	ERROR_RATE: "“Dead letters”",
+	QUEUE_GROWTH: "“Stopped queue”",
+	QUEUE_STALLED: "“Stopped queue”",
+	SENDER_HELD: "“Expired token”",
+	BREAKER_OPEN: "“WhatsApp doesn't respond”",
+	LOG_SHORTENED: "“Shorter log”",
+	DELIVERY_LATENCY: "“Other alerts”",
+	WEBHOOK_SILENCE: "“Other alerts”",
+	WEBHOOK_REJECTED: "“Other alerts”",
+	READ_MODEL_STALE: "“Other alerts”",
+	LEDGER_UNBALANCED: "“Other alerts”",
+	DISK_SPACE: "“Other alerts”",
+	OUTGOING_WEBHOOK_DISABLED: "“Other alerts”"
 };
 var unitNames = {
 	share: "percent",
@@ -9482,12 +10218,21 @@ function alerts(_) {
 		if ((view.resolved?.length ?? 0) <= pageSize$1) setTimeout(() => void history(null).catch(report), 500);
 	});
 	history(null).catch(report);
+	const stopCurrent = poll(currentEvery, async () => {
+		if (openAlerts().length === 0) return;
+		const { alerts: { edges } } = await ask(Alerts, {
+			filter: { state: ["RAISED", "ACKNOWLEDGED"] },
+			first: 200
+		});
+		for (const { node } of edges) if (state.alerts.has(node.id)) putAlert(node);
+	});
 	const stopRules = poll(3e4, loadRules);
 	return {
 		title: "Alerts",
 		stop: () => {
 			unheard();
 			stopRules();
+			stopCurrent();
 		},
 		render: () => {
 			const open = openAlerts();
@@ -9511,7 +10256,11 @@ function alertCard(alert) {
 		class: "alert",
 		"data-tone": toneOf(alert.severity),
 		"aria-label": alert.summary
-	}, h("div", { class: "heading" }, h("h3", null, statusChip(alert.severity), " ", sentence(words(alert.kind)), alert.sender ? [" · ", h("a", { href: `#/senders/${encodeURIComponent(alert.sender.id)}` }, alert.sender.name)] : null), h("div", { class: "tools" }, h("span", { class: "quiet" }, "raised ", time(alert.raisedAt, "seconds"), ", ", ago(alert.raisedAt), " ago"), alert.state === "RAISED" ? reason ? quiet(reason) : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" }) : chip("acknowledged", "warn"))), h("p", { class: "summary" }, alert.summary), alert.explanation.length > 0 ? h("ul", { class: "explanation" }, alert.explanation.map((line, i) => h("li", { key: i }, line))) : null, alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "", alert.note ? [": ", h("q", null, alert.note)] : ".") : null);
+	}, h("div", { class: "heading" }, h("h3", null, statusChip(alert.severity), " ", sentence(words(alert.kind)), alert.sender ? [" · ", h("a", { href: `#/senders/${encodeURIComponent(alert.sender.id)}` }, alert.sender.name)] : null), h("div", { class: "tools" }, h("span", { class: "quiet" }, "raised ", time(alert.raisedAt, "seconds"), ", ", ago(alert.raisedAt), " ago"), alert.state === "RAISED" ? reason ? quiet(reason) : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" }) : chip("acknowledged", "warn"))), h("p", { class: "summary" }, alert.current?.summary ?? alert.summary), units[alert.kind] === "none" ? null : facts([
+		["Now", alert.current && [written(alert.kind, alert.current.value), h("span", { class: "quiet" }, " measured ", ago(alert.current.at), " ago")]],
+		["When it was raised", written(alert.kind, alert.value)],
+		["Threshold", written(alert.kind, alert.threshold)]
+	]), alert.explanation.length > 0 ? h("ul", { class: "explanation" }, alert.explanation.map((line, i) => h("li", { key: i }, line))) : null, quiet("Runbook: ", runbook[alert.kind], " in docs/operations.md."), alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "", alert.note ? [": ", h("q", null, alert.note)] : ".") : null);
 }
 function acknowledge(alert) {
 	openDialog({
@@ -9688,16 +10437,67 @@ function senders(route) {
 		stop: () => {},
 		render: () => {
 			const shown = (state.senders ?? []).filter((sender) => !only || sender.id === only);
-			const reason = forbidden(RegisterSender, "Changing senders");
-			return h("div", { class: "board" }, h("div", { class: "page-head wide" }, h("h2", null, only ? `Sender ${only}` : "Senders"), h("div", { class: "tools" }, only ? h("a", { href: "#/senders" }, "All senders") : null, reason ? quiet(reason) : button("Register sender…", register, {
+			const reason = forbidden(RegisterSender, "Changing senders"), limited = state.viewer?.senderIds;
+			return h("div", { class: "board" }, h("div", { class: "page-head wide" }, h("h2", null, only ? `Sender ${only}` : "Senders"), h("div", { class: "tools" }, only ? h("a", { href: "#/senders" }, "All senders") : null, reason ? quiet(reason) : limited ? null : button("Register sender…", register, {
 				class: "",
 				id: "register"
 			}))), state.senders === null ? quiet("Loading…") : shown.length === 0 ? card("No sender", {
 				class: "wide",
 				id: "none"
-			}, null, quiet(only ? "There is no sender with this ID, or the key has no access to it." : "Register the phone number to send messages from.")) : shown.map(senderCard));
+			}, null, quiet(only ? "There is no sender with this ID, or the key has no access to it." : "Register the phone number to send messages from.")) : shown.map(senderCard), only && shown.length > 0 ? h(History, {
+				key: `history ${only}`,
+				id: only
+			}) : null);
 		}
 	};
+}
+/** The sender's state in a word or two: whatever keeps messages from being sent. */
+function stateChip(sender) {
+	if (sender.breaker && sender.state === "ACTIVE") return chip("WhatsApp doesn't respond", "bad");
+	if (sender.state === "ACTIVE" && sender.pausedPriorities.length > 0) return chip(`${sender.pausedPriorities.map(laneName).join(", ")} paused`, "warn");
+	return statusChip(sender.state);
+}
+var historyEvery = 5e3;
+var historyLength = 50;
+/** What operators and Waypost changed: who paused the sender, its rate, or its token, and when. */
+function History({ id }) {
+	const events = useSignal(null), reason = forbidden(Log, "The history");
+	A$1(() => reason ? void 0 : poll(historyEvery, async () => {
+		const { events: { edges } } = await ask(Log, {
+			filter: { stream: `sender-${id}` },
+			first: historyLength
+		});
+		events.value = edges.map(({ node }) => node);
+	}), [id, reason]);
+	return card("History", {
+		id: "history",
+		class: "wide"
+	}, reason ? null : h("a", { href: `#/ledger?stream=${encodeURIComponent(`sender-${id}`)}` }, "All events"), reason ? quiet(reason) : events.value === null ? quiet("Loading…") : table$1({ class: "stack" }, "Changes, newest first", [
+		{ name: "Recorded" },
+		{ name: "Change" },
+		{ name: "Details" },
+		{ name: "By" }
+	], events.value.map((event) => h("tr", { key: event.id }, cell("Recorded", null, time(event.recordedAt, "seconds")), cell("Change", null, spaced(event.type)), cell("Details", { class: "wrap" }, details(event.data)), cell("By", { class: "wrap" }, actorOf(event.by))))));
+}
+/** Writes the members of an event's data. IDs of stored tokens are of no use to a reader. */
+function details(data) {
+	return Object.entries(data ?? {}).filter(([name, value]) => value !== null && !["sender", "tokenId"].includes(name)).map(([name, value]) => `${spaced(name).toLowerCase()} ${Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value)}`).map(visible).join("; ");
+}
+/** Who paused the sender last, and when, from the event log. */
+function PausedBy({ id }) {
+	const found = useSignal(null);
+	A$1(() => {
+		ask(Log, {
+			filter: {
+				stream: `sender-${id}`,
+				types: ["SenderPaused"]
+			},
+			first: 1
+		}).then(({ events }) => {
+			found.value = events.edges[0]?.node ?? null;
+		}, report);
+	}, []);
+	return found.value && quiet("Paused by ", actorOf(found.value.by), ", ", time(found.value.recordedAt, "seconds"), ". ", h("a", { href: `#/ledger?stream=${encodeURIComponent(`sender-${id}`)}` }, "The sender's history"));
 }
 function senderCard(sender) {
 	const { id, hold } = sender;
@@ -9707,12 +10507,12 @@ function senderCard(sender) {
 		" ",
 		h("span", { class: "quiet mono" }, id),
 		" ",
-		sender.breaker && sender.state === "ACTIVE" ? chip("WhatsApp doesn't respond", "bad") : statusChip(sender.state)
+		stateChip(sender)
 	], {
 		key: id,
 		id: `sender-${id}`,
 		class: "wide sender"
-	}, actions(sender), hold ? h("div", {
+	}, actions$1(sender), hold ? h("div", {
 		class: "callout",
 		"data-tone": "bad"
 	}, h("p", null, h("strong", null, hold.message), hold.code === null ? null : ` Code ${hold.code}.`, ` Held since `, time(hold.since, "seconds"), "."), h("p", null, hold.advice), quiet(hold.nextProbeAt ? [
@@ -9732,7 +10532,10 @@ function senderCard(sender) {
 	}, h("p", null, sender.stateReason)) : null, paused ? h("div", {
 		class: "callout",
 		"data-tone": "warn"
-	}, h("p", null, `Paused: ${sender.pausedPriorities.map(laneName).join(", ")}.`)) : null, sender.throttledUntil && Date.parse(sender.throttledUntil) > drawnAt$1() ? h("div", {
+	}, h("p", null, `Paused: ${sender.pausedPriorities.map(laneName).join(", ")}.`, sender.pauseReason ? ` ${sender.pauseReason}` : "")) : null, sender.pausedPriorities.length > 0 && may("AUDIT") ? h(PausedBy, {
+		key: `${sender.id} ${sender.pauseReason}`,
+		id: sender.id
+	}) : null, sender.throttledUntil && Date.parse(sender.throttledUntil) > drawnAt$1() ? h("div", {
 		class: "callout",
 		"data-tone": "warn"
 	}, h("p", null, "Throttled by WhatsApp until ", time(sender.throttledUntil, "seconds"), ".")) : null, h("dl", { class: "figures" }, figureOf("Rate", `${count(sender.messagesPerSecond)}/s`), figureOf("Effective rate", `${figure(sender.effectiveRate)}/s`, sender.effectiveRate < sender.messagesPerSecond / 2 ? "warn" : null), figureOf("Queue", count(sender.queueDepth)), figureOf("Oldest due", span(floor(seconds(sender.oldestDueAge)))), figureOf("Drain/min", figure(sender.drainPerMinute)), figureOf("Empty in", emptyIn(sender), emptyIn(sender) === "never" ? "bad" : null), figureOf("Scheduled", count(sender.scheduled))), h("ul", {
@@ -9759,17 +10562,17 @@ function soon(at) {
 		")"
 	];
 }
-function actions(sender) {
+function actions$1(sender) {
 	if (forbidden(Pause)) return null;
 	const stopped = sender.state === "PAUSED" || sender.pausedPriorities.length > 0;
 	const resume = (done) => void attempt(done, async () => putSender((await ask(Resume, { id: sender.id })).resumeSender));
 	return [
 		sender.hold ? button("Check now", () => resume("Checking with WhatsApp now."), { class: "probe" }) : null,
-		stopped ? button("Resume", () => resume(`${sender.name} resumed.`), { class: "resume" }) : null,
+		stopped ? button("Resume all lanes", () => resume(`${sender.name} resumed.`), { class: "resume" }) : null,
 		sender.state === "PAUSED" ? null : button("Pause…", () => pause(sender), { class: "plain pause" }),
 		button("Rate…", () => setRate(sender), { class: "plain rate" }),
 		button("Token…", () => setToken(sender), { class: "plain token" }),
-		button("Edit…", () => edit(sender), { class: "plain edit" })
+		button("Edit…", () => edit$1(sender), { class: "plain edit" })
 	];
 }
 function pause(sender) {
@@ -9850,7 +10653,7 @@ function setToken(sender) {
 		}
 	});
 }
-function edit(sender) {
+function edit$1(sender) {
 	openDialog({
 		title: `Edit ${sender.name}`,
 		label: () => "Save",
@@ -9940,7 +10743,7 @@ function register() {
 }
 // src/views/ledger.ts
 var pageSize = 50;
-var read$1 = (query) => Object.fromEntries([
+var read$2 = (query) => Object.fromEntries([
 	"sender",
 	"at",
 	"type",
@@ -9949,7 +10752,7 @@ var read$1 = (query) => Object.fromEntries([
 ].map((name) => [name, query.get(name) ?? ""]));
 function ledger(route) {
 	const view = reactive({
-		asked: read$1(route.query),
+		asked: read$2(route.query),
 		books: null,
 		events: null,
 		end: null,
@@ -9961,7 +10764,7 @@ function ledger(route) {
 	let stop = () => {};
 	function begin(query) {
 		Object.assign(view, {
-			asked: read$1(query),
+			asked: read$2(query),
 			books: null,
 			events: null,
 			end: null,
@@ -9972,7 +10775,7 @@ function ledger(route) {
 		stop();
 		if (forbidden(Ledger)) return;
 		const { at } = view.asked;
-		const asOf = at && !Number.isNaN(Date.parse(at)) ? new Date(at).toISOString() : null;
+		const asOf = at && !Number.isNaN(Date.parse(at)) ? fromField(at) : null;
 		if (asOf) load(asOf);
 		else stop = poll(2e3, () => load(null));
 		log(null);
@@ -10001,7 +10804,7 @@ function ledger(route) {
 			...stream ? { streamPrefix: stream } : {},
 			...sender ? { senderId: sender } : {},
 			...message ? { correlationId: message } : {},
-			...at && !Number.isNaN(Date.parse(at)) ? { to: new Date(at).toISOString() } : {}
+			...at && !Number.isNaN(Date.parse(at)) ? { to: fromField(at) } : {}
 		};
 		try {
 			const { events: { edges, pageInfo } } = await ask(Log, {
@@ -10090,10 +10893,10 @@ function eventTable(events) {
 	].map((name) => h("th", {
 		scope: "col",
 		key: name
-	}, name)))), h("tbody", null, events.map((event) => h("tr", { key: event.id }, cell("Recorded", null, time(event.recordedAt)), cell("Event", null, h("strong", null, event.type)), cell("Stream", { class: "mono wrap" }, event.correlationId ? h("a", { href: `#/messages/${event.correlationId}` }, `${event.stream}`) : event.stream, h("span", { class: "quiet" }, ` ${event.revision}`)), cell("By", null, event.by.name ?? event.by.id), h("td", { class: "wrap" }, h("details", null, h("summary", null, "Data"), facts([
+	}, name)))), h("tbody", null, events.map((event) => h("tr", { key: event.id }, cell("Recorded", null, time(event.recordedAt)), cell("Event", null, h("strong", null, event.type)), cell("Stream", { class: "mono wrap" }, event.correlationId ? h("a", { href: `#/messages/${event.correlationId}` }, `${event.stream}`) : event.stream, h("span", { class: "quiet" }, ` ${event.revision}`)), cell("By", { class: "wrap" }, actorOf(event.by)), h("td", { class: "wrap" }, h("details", null, h("summary", null, "Data"), facts([
 		["ID", mono(event.id)],
 		["Happened", event.occurredAt && time(event.occurredAt)],
-		["For", event.by.onBehalfOf]
+		["By", mono(event.by.id)]
 	]), h("pre", { tabindex: 0 }, JSON.stringify(event.data, null, 2))))))));
 }
 // src/views/queue.ts
@@ -10111,7 +10914,37 @@ function queue(route) {
 		accepted: []
 	});
 	let stopped = false;
-	const to = route.query.get("to") ?? "", chosen = route.query.get("sender") ?? "";
+	const given = reactive({
+		...blank,
+		to: route.query.get("to") ?? "",
+		sender: route.query.get("sender") ?? "",
+		loaded: true
+	});
+	const copyOf = route.query.get("copy");
+	if (copyOf) copy(copyOf);
+	/** Fills the form with the values of another message. */
+	async function copy(id) {
+		given.loaded = false;
+		try {
+			const { message } = await ask(OneMessage, {
+				id,
+				audit: false
+			});
+			if (message?.content == null) throw new Error("The message has no content to copy.");
+			const { kind, ...content } = contentFields(message.type, message.content);
+			view.kind = kind;
+			Object.assign(given, content, {
+				to: message.to ?? message.toUserId ?? "",
+				sender: message.sender.id,
+				priority: message.priority,
+				onAmbiguous: message.onAmbiguous,
+				labels: message.labels.map(({ name, value }) => `${name}=${value}`).join(", ")
+			});
+		} catch (error) {
+			view.fault = messageOf(error);
+		}
+		given.loaded = true;
+	}
 	/** Queues an input. While Waypost is overloaded, it waits for the time that Waypost asks for and tries again. */
 	async function send(input) {
 		for (let tries = 1;; tries++) try {
@@ -10137,7 +10970,7 @@ function queue(route) {
 		[view.busy, view.fault] = [true, ""];
 		markField(form, null);
 		try {
-			const input = read(values(form), view.kind);
+			const input = read$1(values(form), view.kind);
 			const content = JSON.stringify(input);
 			if (pending?.content !== content) pending = {
 				content,
@@ -10169,27 +11002,27 @@ function queue(route) {
 				["other", "Other"]
 			], (id) => {
 				view.kind = id;
-			}), h("form", {
+			}), copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message.") : null, !given.loaded ? quiet("Loading…") : h("form", {
 				id: "queue",
 				onsubmit: submit
 			}, h("div", { class: "row" }, field("Sender", h("select", {
 				name: "senderId",
 				required: true
-			}, options((state.senders ?? []).map(({ id, name }) => [id, `${name} (${id})`]), chosen))), field("Number or user ID", h("input", {
+			}, options((state.senders ?? []).map(({ id, name }) => [id, `${name} (${id})`]), given.sender))), field("Number or user ID", h("input", {
 				name: "to",
 				autocomplete: "off",
 				placeholder: "+1 415 555 0101",
 				required: true,
-				defaultValue: to
-			}))), content(view.kind), h("div", { class: "row" }, field("Lane", h("select", { name: "priority" }, options([
+				defaultValue: given.to
+			}))), content(view.kind, given), h("div", { class: "row" }, field("Lane", h("select", { name: "priority" }, options([
 				["OTP", "OTP"],
 				["TRANSACTIONAL", "transactional"],
 				["BULK", "bulk"]
-			], "TRANSACTIONAL"))), field("If a response is lost", h("select", { name: "onAmbiguous" }, options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], "RESEND")))), h("details", null, h("summary", null, "Schedule, labels, and key"), h("div", { class: "row" }, field("Not before", h("input", {
+			], given.priority))), field("If a response is lost", h("select", { name: "onAmbiguous" }, options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], given.onAmbiguous)))), h("details", null, h("summary", null, "Schedule, labels, and key"), h("div", { class: "row" }, field(`Not before${utc.value ? ", UTC" : ""}`, h("input", {
 				name: "sendAt",
 				type: "datetime-local",
 				step: 1
-			})), field("Not after", h("input", {
+			})), field(`Not after${utc.value ? ", UTC" : ""}`, h("input", {
 				name: "expiresAt",
 				type: "datetime-local",
 				step: 1
@@ -10202,6 +11035,7 @@ function queue(route) {
 			}), "Seconds from WhatsApp's acceptance. If the message is not delivered by then, its delivery is reported as overdue."), field("Labels", h("input", {
 				name: "labels",
 				autocomplete: "off",
+				defaultValue: given.labels,
 				placeholder: "campaign=spring, order=1042"
 			})), field("Idempotency key", h("input", {
 				name: "idempotencyKey",
@@ -10217,20 +11051,66 @@ function queue(route) {
 			}, view.busy ? "Queueing…" : "Queue")))), card("Accepted", { id: "accepted" }, null, h("div", {
 				id: "queue-note",
 				role: "status"
-			}, view.accepted.length === 0 ? null : h("ul", { class: "accepted" }, view.accepted.map(({ id, replayed }) => h("li", { key: `${id}${replayed}` }, replayed ? "Already queued: " : "Message queued: ", h("a", {
-				class: "mono",
-				href: `#/messages/${id}`,
-				title: id
-			}, shortId(id)), ".")))), view.accepted.length === 0 ? quiet("Queued messages are durably recorded. Follow them here.") : null));
+			}, view.accepted.length === 0 ? null : h("ul", { class: "accepted" }, view.accepted.map(({ id, replayed }) => h("li", { key: `${id}${replayed}` }, replayed ? "Already queued: " : "Message queued: ", messageLink(id), ".")))), view.accepted.length === 0 ? quiet("Queued messages are durably recorded. Follow them here.") : null));
 		}
 	};
 }
-function content(kind) {
+var blank = {
+	sender: "",
+	to: "",
+	priority: "TRANSACTIONAL",
+	onAmbiguous: "RESEND",
+	labels: "",
+	body: "",
+	name: "",
+	language: "",
+	variables: "",
+	json: ""
+};
+/** Returns the fields of the form for the content of a message, which is the Cloud API's object of its type. */
+function contentFields(type, content) {
+	const object = content;
+	if (type === "TEXT") return {
+		kind: "text",
+		body: String(object.body ?? "")
+	};
+	if (type !== "TEMPLATE") return {
+		kind: "other",
+		json: JSON.stringify({ [type.toLowerCase()]: content }, null, 2)
+	};
+	const components = object.components ?? [], language = String(object.language.code);
+	const parameters = components[0]?.parameters ?? [];
+	if (components.length > 1 || components[0] && components[0].type !== "body" || parameters.some(({ type: kind, parameter_name: named }) => kind !== "text" || named)) {
+		const shaped = components.map(({ type: kind, sub_type: subType, index, ...rest }) => ({
+			type: String(kind).toUpperCase(),
+			...subType ? { subType } : {},
+			...index !== void 0 ? { index: Number(index) } : {},
+			...rest
+		}));
+		return {
+			kind: "other",
+			json: JSON.stringify({ template: {
+				name: object.name,
+				language,
+				components: shaped
+			} }, null, 2)
+		};
+	}
+	return {
+		kind: "template",
+		name: String(object.name),
+		language,
+		variables: parameters.map(({ text }) => String(text)).join("\n")
+	};
+}
+function content(kind, given) {
 	switch (kind) {
 		case "text": return field("Text", h("textarea", {
 			name: "body",
 			rows: 4,
-			required: true
+			required: true,
+			dir: "auto",
+			defaultValue: given.body
 		}));
 		case "template": return [h("div", {
 			class: "row",
@@ -10238,23 +11118,27 @@ function content(kind) {
 		}, field("Template", h("input", {
 			name: "name",
 			required: true,
+			defaultValue: given.name,
 			autocomplete: "off",
 			spellcheck: false,
 			placeholder: "hello_world"
 		})), field("Language", h("input", {
 			name: "language",
 			required: true,
+			defaultValue: given.language,
 			autocomplete: "off",
 			spellcheck: false,
 			placeholder: "en_US"
 		}))), field("Body variables", h("textarea", {
 			name: "variables",
-			rows: 3
+			rows: 3,
+			defaultValue: given.variables
 		}), "One per line, in order.")];
 		default: return field("Content as JSON", h("textarea", {
 			name: "json",
 			rows: 6,
 			required: true,
+			defaultValue: given.json,
 			spellcheck: false,
 			class: "mono",
 			placeholder: "{ \"image\": { \"link\": \"https://…\", \"caption\": \"…\" } }"
@@ -10270,10 +11154,10 @@ var WrongField = class extends Error {
 };
 /** Returns the name of the form's input for a field of the request: both kinds of recipients are in one. */
 var inputOf = (name) => name === "toUserId" ? "to" : name;
-function read(held, kind) {
+function read$1(held, kind) {
 	const labels = (held.labels ?? "").split(",").map((label) => label.trim()).filter(Boolean).map((label) => {
 		const at = label.indexOf("=");
-		if (at <= 0) throw new WrongField("labels", `“${label}” is not a label; use name=value.`);
+		if (at <= 0) throw new WrongField("labels", `“${visible(label)}” is not a label; use name=value.`);
 		return {
 			name: label.slice(0, at).trim(),
 			value: label.slice(at + 1).trim()
@@ -10285,8 +11169,8 @@ function read(held, kind) {
 		content: contentOf(held, kind),
 		priority: held.priority,
 		onAmbiguous: held.onAmbiguous,
-		...held.sendAt ? { sendAt: new Date(held.sendAt).toISOString() } : {},
-		...held.expiresAt ? { expiresAt: new Date(held.expiresAt).toISOString() } : {},
+		...held.sendAt ? { sendAt: fromField(held.sendAt) } : {},
+		...held.expiresAt ? { expiresAt: fromField(held.expiresAt) } : {},
 		...held.deliverWithin ? { deliverWithin: `PT${held.deliverWithin}S` } : {},
 		...labels.length > 0 ? { labels } : {},
 		...held.idempotencyKey ? { idempotencyKey: held.idempotencyKey } : {}
@@ -10579,6 +11463,410 @@ function breakIt(_) {
 		}), `${sender.name} (${sender.phoneNumberId})`)));
 	}
 }
+// src/views/keys.ts
+var every$1 = 5e3;
+var scopes = [
+	["READ", "messages, counts, and metrics, with numbers masked"],
+	["PERSONAL", "phone numbers, labels, and content"],
+	["SEND", "queue and cancel messages"],
+	["OPERATE", "senders, alerts, dead letters"],
+	["AUDIT", "the ledger and the event log"],
+	["ADMIN", "everything, and keys"]
+];
+function keys(route) {
+	const view = reactive({
+		all: route.query.get("all") === "1",
+		keys: null
+	});
+	const load = async () => {
+		view.keys = (await ask(ApiKeys, { includeRevoked: view.all })).apiKeys;
+	};
+	let stop = () => {};
+	const begin = (query) => {
+		stop();
+		view.all = query.get("all") === "1";
+		if (!forbidden(ApiKeys)) stop = poll(every$1, load);
+	};
+	const put = (key) => {
+		const rest = (view.keys ?? []).filter(({ id }) => id !== key.id);
+		view.keys = key.revokedAt && !view.all ? rest : [...rest, key].sort((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt));
+	};
+	begin(route.query);
+	return {
+		title: "API keys",
+		stop: () => stop(),
+		moved: begin,
+		render: () => {
+			const reason = forbidden(ApiKeys);
+			if (reason) return h("section", { class: "card narrow" }, h("h2", null, "API keys"), quiet(reason));
+			return h("div", { class: "board" }, card("API keys", {
+				id: "keys",
+				class: "wide"
+			}, [h("label", { class: "check" }, h("input", {
+				type: "checkbox",
+				checked: view.all,
+				onchange: (event) => setQuery({ all: event.target.checked ? "1" : null })
+			}), "Show revoked and expired keys"), button("Create key…", () => create(put), {
+				class: "",
+				id: "create-key"
+			})], quiet("The ADMIN key of the installation and short-lived access tokens are not listed."), view.keys === null ? quiet("Loading…") : view.keys.length === 0 ? quiet("No keys yet.") : keyTable(view.keys, put)));
+		}
+	};
+}
+var columns$1 = [
+	{ name: "Name" },
+	{ name: "Scopes" },
+	{ name: "Senders" },
+	{ name: "Created" },
+	{ name: "Last used" },
+	{ name: "Expires" },
+	{ name: "Change" }
+];
+var keyTable = (list, changed) => table$1({ class: "stack" }, "API keys", columns$1, list.map((key) => h("tr", { key: key.id }, h("th", { scope: "row" }, key.name, " ", key.revokedAt ? chip("revoked", "bad") : null), cell("Scopes", { class: "wrap" }, key.scopes.join(", ")), cell("Senders", { class: "wrap" }, key.senderIds?.join(", ") ?? "all"), cell("Created", { class: "wrap" }, time(key.createdAt, "minutes"), h("span", { class: "quiet" }, ` by ${actorOf(key.createdBy)}`)), cell("Last used", null, key.lastUsedAt ? time(key.lastUsedAt, "minutes") : "–"), cell("Expires", null, key.expiresAt ? time(key.expiresAt, "minutes") : "never"), h("td", null, key.revokedAt ? null : button("Revoke…", () => revoke(key, changed), {
+	class: "plain small",
+	"aria-label": `Revoke… ${key.name}`
+})))));
+function create(changed) {
+	openDialog({
+		title: "Create API key",
+		label: () => "Create key",
+		body: () => [
+			field("Name", h("input", {
+				name: "name",
+				required: true,
+				maxlength: 128,
+				autocomplete: "off"
+			}), "Without personal data: it is recorded in the event log."),
+			h("fieldset", null, h("legend", null, "Scopes"), scopes.map(([scope, meaning]) => h("label", {
+				class: "check",
+				key: scope
+			}, h("input", {
+				type: "checkbox",
+				name: `scope-${scope}`,
+				value: scope,
+				defaultChecked: scope === "READ"
+			}), scope, h("span", { class: "quiet" }, ` ${meaning}`)))),
+			h("fieldset", null, h("legend", null, "Senders"), quiet("Without a choice, the key has access to all senders."), (state.senders ?? []).map(({ id, name }) => h("label", {
+				class: "check",
+				key: id
+			}, h("input", {
+				type: "checkbox",
+				name: `sender-${id}`,
+				value: id
+			}), `${name} (${id})`))),
+			field("Expires", h("input", {
+				name: "expiresAt",
+				type: "datetime-local",
+				step: 60
+			}), "If empty, never.")
+		],
+		run: async (values) => {
+			const chosen = (prefix) => Object.entries(values).filter(([name]) => name.startsWith(prefix)).map(([, value]) => value);
+			const senderIds = chosen("sender-");
+			const { createApiKey } = await ask(CreateApiKey, { input: {
+				name: values.name,
+				scopes: chosen("scope-"),
+				senderIds: senderIds.length > 0 ? senderIds : null,
+				expiresAt: values.expiresAt ? fromField(values.expiresAt) : null
+			} });
+			changed(createApiKey.apiKey);
+			showSecret(`API key ${createApiKey.apiKey.name}`, createApiKey.secret);
+		}
+	});
+}
+function revoke(key, changed) {
+	openDialog({
+		title: `Revoke ${key.name}`,
+		danger: true,
+		close: "Keep the key",
+		label: () => "Revoke key",
+		body: () => [h("p", null, "Programs that use the key, and the access tokens that it created, lose access within a second. This cannot be undone."), quiet("Key ID ", mono(key.id))],
+		run: async () => {
+			changed((await ask(RevokeApiKey, { id: key.id })).revokeApiKey);
+			note(`${key.name} revoked.`);
+		}
+	});
+}
+// src/views/hooks.ts
+var every = 3e3;
+var outcomes = {
+	DELIVERED: "good",
+	RETRIED: "warn",
+	GIVEN_UP: "bad"
+};
+var read = (route, query) => ({
+	id: route.params.id ?? null,
+	failed: query.get("failed") === "1",
+	page: pageOf(query)
+});
+function hooks(route) {
+	const view = reactive({
+		asked: read(route, route.query),
+		hooks: null,
+		log: null,
+		fault: ""
+	});
+	let stop = () => {};
+	async function load() {
+		const { asked } = view, { id, failed, page } = asked;
+		try {
+			if (id === null) view.hooks = (await ask(Hooks, {})).outgoingWebhooks;
+			else {
+				const { outgoingWebhooks } = await ask(HookDeliveries, {
+					after: page.after,
+					failed
+				});
+				if (asked !== view.asked) return;
+				const one = outgoingWebhooks.filter((hook) => hook.id === id);
+				Object.assign(view, {
+					hooks: one,
+					log: one[0]?.deliveries ?? null
+				});
+			}
+			view.fault = "";
+		} catch (error) {
+			view.fault = messageOf(error);
+			throw error;
+		}
+	}
+	const changed = () => void load().catch(() => {});
+	function begin(query) {
+		stop();
+		Object.assign(view, {
+			asked: read(route, query),
+			log: null
+		});
+		if (!forbidden(Hooks)) stop = poll(every, load);
+	}
+	begin(route.query);
+	return {
+		title: "Outgoing webhooks",
+		stop: () => stop(),
+		moved: begin,
+		render: () => {
+			const reason = forbidden(Hooks), { id, failed, page } = view.asked;
+			if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Outgoing webhooks"), quiet(reason));
+			return h("div", { class: "board" }, h("div", { class: "page-head wide" }, h("h2", null, id ? "Outgoing webhook" : "Outgoing webhooks"), h("div", { class: "tools" }, id ? h("a", { href: "#/webhooks" }, "All outgoing webhooks") : forbidden(CreateHook) ? null : button("Create webhook…", () => edit(null, changed), {
+				class: "",
+				id: "create-hook"
+			}))), view.fault ? h("p", {
+				class: "error wide",
+				role: "alert"
+			}, view.fault) : null, view.hooks === null ? quiet("Loading…") : view.hooks.length === 0 ? card(id ? "No webhook" : "No outgoing webhooks", {
+				id: "none",
+				class: "wide"
+			}, null, quiet(id ? "There is no outgoing webhook with this ID." : "An outgoing webhook receives the events of messages at a URL of yours.")) : view.hooks.map((hook) => hookCard(hook, changed)), id && view.log ? card("Deliveries of the last seven days", {
+				id: "deliveries",
+				class: "wide"
+			}, h("label", { class: "check" }, h("input", {
+				type: "checkbox",
+				checked: failed,
+				onchange: (event) => setQuery({
+					failed: event.target.checked ? "1" : null,
+					after: null,
+					page: null
+				})
+			}), "Only failed"), view.log.edges.length === 0 ? quiet("No deliveries.") : deliveries(view.log), pager(page, view.log.pageInfo.hasNextPage ? view.log.pageInfo.endCursor : null)) : null);
+		}
+	};
+}
+function hookCard(hook, changed) {
+	const { id, url, disabledAt } = hook;
+	return card([
+		url,
+		" ",
+		disabledAt ? chip("disabled", "bad") : chip("enabled", "good")
+	], {
+		key: id,
+		id: `hook-${id}`,
+		class: "wide"
+	}, actions(hook, changed), disabledAt ? h("div", {
+		class: "callout",
+		"data-tone": "bad"
+	}, h("p", null, "Delivery stopped ", time(disabledAt, "seconds"), `. ${hook.disabledReason ?? ""}`), quiet("New events wait until you enable it.")) : null, facts([
+		["Events", hook.eventTypes?.join(", ") ?? "all"],
+		["Senders", hook.senderIds?.join(", ") ?? "all"],
+		["Personal data", hook.personal ? "included" : "not included"],
+		["Created", time(hook.createdAt, "minutes")],
+		["ID", mono(id)]
+	]), h("p", { class: "quiet" }, h("a", { href: `#/webhooks/${id}` }, "Deliveries"), " · ", h("a", { href: `#/webhooks/${id}?failed=1` }, "Failed deliveries")));
+}
+function actions(hook, changed) {
+	const { id, url } = hook;
+	return [forbidden(EnableHook) ? null : hook.disabledAt ? button("Enable", () => void attempt("Enabled. Delivery continues where it stopped.", () => ask(EnableHook, { id }).then(changed))) : button("Disable…", () => openDialog({
+		title: "Disable outgoing webhook",
+		label: () => "Disable",
+		close: "Keep it enabled",
+		body: () => [h("p", null, "Events from now on are kept until you enable it again."), field("Reason", h("input", {
+			name: "reason",
+			maxlength: 500,
+			autocomplete: "off"
+		}), "Optional. Recorded.")],
+		run: async ({ reason }) => {
+			await ask(DisableHook, {
+				id,
+				reason: reason ?? null
+			});
+			changed();
+			note("Disabled.");
+		}
+	})), forbidden(UpdateHook) ? null : [
+		button("Edit…", () => edit(hook, changed)),
+		button("New secret…", () => openDialog({
+			title: "New secret",
+			label: () => "Create new secret",
+			body: () => h("p", null, "For 24 hours, deliveries also carry a signature by the old secret."),
+			run: async () => {
+				showSecret(`Secret for ${url}`, (await ask(RotateHookSecret, { id })).rotateOutgoingWebhookSecret.secret);
+			}
+		})),
+		button("Remove…", () => openDialog({
+			title: "Remove outgoing webhook",
+			danger: true,
+			label: () => "Remove",
+			close: "Keep it",
+			body: () => h("p", null, `${url} no longer receives events. This cannot be undone.`),
+			run: async () => {
+				await ask(RemoveHook, { id });
+				changed();
+				note("Removed.");
+			}
+		}))
+	]];
+}
+var list = (text) => {
+	const parts = (text ?? "").split(/[\s,]+/).filter(Boolean);
+	return parts.length > 0 ? parts : null;
+};
+function edit(hook, changed) {
+	openDialog({
+		title: hook ? "Edit outgoing webhook" : "Create outgoing webhook",
+		label: () => hook ? "Save" : "Create",
+		body: () => [
+			field("URL", h("input", {
+				name: "url",
+				type: "url",
+				required: true,
+				defaultValue: hook?.url ?? "",
+				placeholder: "https://example.com/waypost",
+				autocomplete: "off"
+			})),
+			field("Events", h("input", {
+				name: "eventTypes",
+				defaultValue: hook?.eventTypes?.join(", ") ?? "",
+				placeholder: "Delivered, Read, DeadLettered",
+				autocomplete: "off"
+			}), "If empty, all types."),
+			field("Senders", h("input", {
+				name: "senderIds",
+				defaultValue: hook?.senderIds?.join(", ") ?? "",
+				placeholder: (state.senders ?? []).map(({ id }) => id).join(", "),
+				autocomplete: "off"
+			}), "IDs of senders. If empty, all."),
+			h("label", { class: "check" }, h("input", {
+				type: "checkbox",
+				name: "personal",
+				value: "1",
+				defaultChecked: hook?.personal ?? false
+			}), "Include phone numbers and content")
+		],
+		run: async (values) => {
+			const input = {
+				url: values.url,
+				eventTypes: list(values.eventTypes),
+				senderIds: list(values.senderIds),
+				personal: values.personal === "1"
+			};
+			if (hook) {
+				await ask(UpdateHook, {
+					id: hook.id,
+					input
+				});
+				note("Saved.");
+			} else showSecret(`Secret for ${input.url}`, (await ask(CreateHook, { input })).createOutgoingWebhook.secret);
+			changed();
+		}
+	});
+}
+var noMessage = /^[0-]+$/;
+var columns = [
+	{ name: "At" },
+	{ name: "Event" },
+	{ name: "Message" },
+	{
+		name: "Attempt",
+		class: "number"
+	},
+	{
+		name: "Took",
+		class: "number"
+	},
+	{ name: "Outcome" },
+	{ name: "Response" }
+];
+var deliveries = ({ edges }) => table$1({ class: "stack" }, "Deliveries, newest first", columns, edges.map(({ node }) => h("tr", { key: `${node.eventId} ${node.attempt}` }, cell("At", null, time(node.at)), cell("Event", null, node.eventType), cell("Message", null, noMessage.test(node.messageId) ? "–" : messageLink(node.messageId)), cell("Attempt", { class: "number" }, node.attempt), cell("Took", { class: "number" }, span(seconds(node.took))), cell("Outcome", null, chip(words(node.outcome), outcomes[node.outcome])), cell("Response", { class: "wrap" }, node.status === null ? node.error ?? "none" : `HTTP ${node.status}`))));
+// src/views/erasure.ts
+function erasure(_) {
+	const view = reactive({
+		receipt: null,
+		fault: ""
+	});
+	function confirm(event) {
+		event.preventDefault();
+		const form = event.currentTarget, { person = "", reason = "" } = values(form);
+		view.fault = "";
+		openDialog({
+			title: "Erase the data of this person",
+			danger: true,
+			close: "Don't erase",
+			label: () => "Erase permanently",
+			body: () => [h("p", null, h("strong", null, person)), h("p", null, "Their data is erased from the messages of all senders, under every ID that WhatsApp has linked with this one. Waiting messages to them are cancelled. No one can restore the data.")],
+			run: async () => {
+				try {
+					view.receipt = (await ask(Erase, {
+						...isUserId(person) ? { toUserId: person } : { to: person },
+						reason
+					})).eraseRecipient;
+					form.reset();
+				} catch (error) {
+					view.fault = messageOf(error);
+					throw error;
+				}
+			}
+		});
+	}
+	return {
+		title: "Erasure",
+		stop: () => {},
+		render: () => {
+			const reason = forbidden(Erase) ?? (state.viewer?.senderIds ? "This requires a key that is not limited to senders." : null);
+			if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Erasure"), quiet(reason));
+			const { receipt } = view;
+			return h("div", { class: "board" }, card("Erase a person's data", { id: "erase" }, null, quiet("Phone numbers, labels, content, and WhatsApp's IDs become unreadable everywhere. Counts and the ledger stay correct."), h("form", { onsubmit: confirm }, field("Number or user ID", h("input", {
+				name: "person",
+				required: true,
+				autocomplete: "off",
+				placeholder: "+1 415 555 0101"
+			})), field("Reason", h("input", {
+				name: "reason",
+				required: true,
+				maxlength: 500,
+				autocomplete: "off"
+			}), "Recorded. Without personal data."), h("p", {
+				class: "error",
+				role: "alert"
+			}, view.fault), h("div", { class: "actions" }, h("button", {
+				type: "submit",
+				class: "danger"
+			}, "Erase…")))), card("Receipt", { id: "receipt" }, null, receipt === null ? quiet("The receipt of an erasure is shown here. It doesn't identify the person.") : facts([
+				["Erasure ID", mono(receipt.id)],
+				["Recorded", time(receipt.at)],
+				["Messages", count(receipt.messages)],
+				["Events", count(receipt.events)]
+			])));
+		}
+	};
+}
 // src/main.ts
 var router = new UniversalRouterSync(Object.entries({
 	"/": overview,
@@ -10589,7 +11877,10 @@ var router = new UniversalRouterSync(Object.entries({
 	"/senders{/:id}": senders,
 	"/ledger": ledger,
 	"/queue": queue,
-	"/break": breakIt
+	"/break": breakIt,
+	"/keys": keys,
+	"/webhooks{/:id}": hooks,
+	"/erasure": erasure
 }).map(([path, page]) => ({
 	path,
 	action: ({ params, query }) => () => page({
@@ -10636,7 +11927,7 @@ function Status() {
 	});
 }
 function entries() {
-	const open = openAlerts();
+	const open = openAlerts().filter((alert) => alert.state === "RAISED");
 	const held = (state.senders ?? []).filter((sender) => sender.state !== "ACTIVE").length;
 	return [
 		{
@@ -10674,12 +11965,53 @@ function entries() {
 			name: "queue",
 			text: "Queue a message"
 		},
+		!forbidden(Hooks) && {
+			name: "webhooks",
+			text: "Outgoing webhooks"
+		},
+		!forbidden(ApiKeys) && {
+			name: "keys",
+			text: "API keys"
+		},
+		!forbidden(Erase) && !state.viewer?.senderIds && {
+			name: "erasure",
+			text: "Erasure"
+		},
 		state.demo !== null && {
 			name: "break",
 			text: "Break it"
 		}
 	].filter((entry) => entry !== false);
 }
+/** What the command palette offers: the views, the senders, and the keys. */
+var commands = () => [
+	{
+		name: "Search messages",
+		run: () => setTimeout(focusSearch),
+		keys: "/"
+	},
+	...entries().map(({ name, text }) => ({
+		name: text,
+		run: link(name ? [name] : [])
+	})),
+	...(state.senders ?? []).map(({ id, name }) => ({
+		name: `Sender ${name} (${id})`,
+		run: link(["senders", id])
+	})),
+	{
+		name: "Dark theme",
+		run: () => setTheme("dark")
+	},
+	{
+		name: "Light theme",
+		run: () => setTheme("light")
+	},
+	{
+		name: "Show these commands",
+		run: () => setTimeout(() => openPalette(commands())),
+		keys: "? or Ctrl+K"
+	}
+];
 function Menu() {
 	const here = address.value.path.split("/")[1] ?? "";
 	return h("nav", {
@@ -10708,7 +12040,18 @@ function Menu() {
 	].map((name) => h("option", {
 		key: name,
 		value: name
-	}, name)))), h("a", { href: "playground" }, "GraphiQL"), h("p", {
+	}, name)))), h("label", { class: "choose" }, h("span", null, "Times"), h("select", {
+		id: "zone",
+		value: utc.value ? "UTC" : "local",
+		onchange: (event) => setUtc(held(event) === "UTC")
+	}, [["local", "local"], ["UTC", "UTC"]].map(([value, text]) => h("option", {
+		key: value,
+		value
+	}, text)))), h("button", {
+		type: "button",
+		class: "plain small",
+		onclick: () => openPalette(commands())
+	}, "Commands ", h("kbd", null, "?")), h("a", { href: "playground" }, "GraphiQL"), h("p", {
 		class: "quiet",
 		id: "who"
 	}, "Key ", h("strong", null, state.viewer.name), state.viewer.scopes.includes("ADMIN") ? null : `: ${state.viewer.scopes.join(", ")}`, state.viewer.senderIds ? `; senders ${state.viewer.senderIds.join(", ")}` : null), h("button", {
@@ -10767,7 +12110,7 @@ function Frame() {
 		onclick: () => {
 			frame.menuOpen = !frame.menuOpen;
 		}
-	}, "Menu") : null), h("div", { class: signedIn ? "body" : "body bare" }, signedIn ? h(Menu, {}) : null, h("div", { class: "content" }, h(Trouble, {}), h(Main, {}))), h(Overlay, {}));
+	}, "Menu") : null), h("div", { class: signedIn ? "body" : "body bare" }, signedIn ? h(Menu, {}) : null, h("div", { class: "content" }, h(Trouble, {}), h(Main, {}))), h(Overlay, {}), h(Palette, {}));
 }
 var drawEvery = 100;
 var drawnAt = 0;
@@ -10780,7 +12123,7 @@ n$1.debounceRendering = (draw) => {
 };
 x(follow);
 x(() => {
-	const open = openAlerts().length;
+	const open = openAlerts().filter((alert) => alert.state === "RAISED").length;
 	document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
 });
 onSignOut(signOut);
@@ -10790,10 +12133,13 @@ addEventListener("hashchange", () => {
 });
 addEventListener("online", () => connection.hurry());
 addEventListener("keydown", (event) => {
-	const typing = event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable], dialog");
-	if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey && state.viewer) {
+	const plain = !(event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable], dialog")) && !event.ctrlKey && !event.metaKey && !event.altKey;
+	if (event.key === "/" && plain && state.viewer) {
 		event.preventDefault();
 		focusSearch();
+	} else if ((event.key === "?" && plain || event.key === "k" && (event.ctrlKey || event.metaKey)) && state.viewer) {
+		event.preventDefault();
+		openPalette(commands());
 	} else if (event.key === "Escape") frame.menuOpen = false;
 });
 addEventListener("pagehide", (event) => {

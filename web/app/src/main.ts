@@ -6,15 +6,17 @@ import "./style/base.css";
 import "./style/frame.css";
 import "./style/views.css";
 import { forbidden, badge, end, onAnnounce, onSignOut, openAlerts, state } from "./state.ts";
-import { Ledger, Queue } from "./api/operations.ts";
+import { ApiKeys, Erase, Hooks, Ledger, Queue } from "./api/operations.ts";
 import { connection } from "./api/socket.ts";
 import { span } from "./lib/format.ts";
 import { address, link, type Route, type View } from "./route.ts";
 import { session, signOut, start, takeLink } from "./session.ts";
 import { h, reactive, type VNode } from "./ui/h.ts";
 import { Overlay, note } from "./ui/overlay.ts";
+import { openPalette, Palette, type Command } from "./ui/palette.ts";
 import { chip, held, type Tone } from "./ui/parts.ts";
 import { SearchBox, focusSearch } from "./ui/search_box.ts";
+import { setUtc, utc } from "./ui/zone.ts";
 import { setTheme, theme, type Theme } from "./ui/theme.ts";
 import { signInCard } from "./views/sign_in.ts";
 import { overview } from "./views/overview.ts";
@@ -26,12 +28,16 @@ import { senders } from "./views/senders.ts";
 import { ledger } from "./views/ledger.ts";
 import { queue } from "./views/queue.ts";
 import { breakIt } from "./views/break_it.ts";
+import { keys } from "./views/keys.ts";
+import { hooks } from "./views/hooks.ts";
+import { erasure } from "./views/erasure.ts";
 
 // ───────────── current view ─────────────
 
 const pages: Record<string, (route: Route) => View> = {
   "/": overview, "/messages": messages, "/messages/:id": message, "/dead-letters": deadLetters, "/alerts": alerts,
   "/senders{/:id}": senders, "/ledger": ledger, "/queue": queue, "/break": breakIt,
+  "/keys": keys, "/webhooks{/:id}": hooks, "/erasure": erasure,
 };
 
 const router = new UniversalRouter<() => View>(
@@ -81,7 +87,7 @@ function Status(): VNode {
 interface Entry { name: string; text: string; count?: string; tone?: string; title?: string }
 
 function entries(): Entry[] {
-  const open = openAlerts();
+  const open = openAlerts().filter(alert => alert.state === "RAISED"); // someone takes care of the others
   const held = (state.senders ?? []).filter(sender => sender.state !== "ACTIVE").length;
   const all: (Entry | false)[] = [
     { name: "", text: "Overview" },
@@ -91,10 +97,22 @@ function entries(): Entry[] {
     { name: "senders", text: "Senders", count: badge(held), tone: "warn", title: `${held} not sending` },
     !forbidden(Ledger) && { name: "ledger", text: "Ledger and log" },
     !forbidden(Queue) && { name: "queue", text: "Queue a message" },
+    !forbidden(Hooks) && { name: "webhooks", text: "Outgoing webhooks" },
+    !forbidden(ApiKeys) && { name: "keys", text: "API keys" },
+    !forbidden(Erase) && !state.viewer?.senderIds && { name: "erasure", text: "Erasure" },
     state.demo !== null && { name: "break", text: "Break it" },
   ];
   return all.filter(entry => entry !== false);
 }
+
+/** What the command palette offers: the views, the senders, and the keys. */
+const commands = (): Command[] => [
+  { name: "Search messages", run: () => setTimeout(focusSearch), keys: "/" },
+  ...entries().map(({ name, text }) => ({ name: text, run: link(name ? [name] : []) })),
+  ...(state.senders ?? []).map(({ id, name }) => ({ name: `Sender ${name} (${id})`, run: link(["senders", id]) })),
+  { name: "Dark theme", run: () => setTheme("dark") }, { name: "Light theme", run: () => setTheme("light") },
+  { name: "Show these commands", run: () => setTimeout(() => openPalette(commands())), keys: "? or Ctrl+K" },
+];
 
 function Menu(): VNode {
   const here = address.value.path.split("/")[1] ?? "";
@@ -107,6 +125,10 @@ function Menu(): VNode {
       h("label", { class: "choose" }, h("span", null, "Theme"),
         h("select", { id: "theme", value: theme.value, onchange: (event: Event) => setTheme(held(event) as Theme) },
           ["system", "light", "dark"].map(name => h("option", { key: name, value: name }, name)))),
+      h("label", { class: "choose" }, h("span", null, "Times"),
+        h("select", { id: "zone", value: utc.value ? "UTC" : "local", onchange: (event: Event) => setUtc(held(event) === "UTC") },
+          [["local", "local"], ["UTC", "UTC"]].map(([value, text]) => h("option", { key: value!, value: value! }, text)))),
+      h("button", { type: "button", class: "plain small", onclick: () => openPalette(commands()) }, "Commands ", h("kbd", null, "?")),
       h("a", { href: "playground" }, "GraphiQL"),
       h("p", { class: "quiet", id: "who" }, "Key ", h("strong", null, state.viewer!.name),
         state.viewer!.scopes.includes("ADMIN") ? null : `: ${state.viewer!.scopes.join(", ")}`,
@@ -154,7 +176,7 @@ function Frame(): VNode {
       }, "Menu") : null),
     h("div", { class: signedIn ? "body" : "body bare" }, signedIn ? h(Menu, {}) : null,
       h("div", { class: "content" }, h(Trouble, {}), h(Main, {}))),
-    h(Overlay, {}));
+    h(Overlay, {}), h(Palette, {}));
 }
 
 // ───────────── start ─────────────
@@ -173,7 +195,7 @@ options.debounceRendering = draw => {
 
 effect(follow);
 effect(() => {
-  const open = openAlerts().length;
+  const open = openAlerts().filter(alert => alert.state === "RAISED").length;
   document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
 });
 onSignOut(signOut);
@@ -182,9 +204,13 @@ addEventListener("hashchange", () => { if (takeLink()) void start(); });
 addEventListener("online", () => connection.hurry());
 addEventListener("keydown", event => {
   const typing = event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable], dialog");
-  if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey && state.viewer) {
+  const plain = !typing && !event.ctrlKey && !event.metaKey && !event.altKey;
+  if (event.key === "/" && plain && state.viewer) {
     event.preventDefault();
     focusSearch();
+  } else if ((event.key === "?" && plain || event.key === "k" && (event.ctrlKey || event.metaKey)) && state.viewer) {
+    event.preventDefault();
+    openPalette(commands());
   } else if (event.key === "Escape") {
     frame.menuOpen = false;
   }

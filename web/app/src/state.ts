@@ -185,3 +185,17 @@ export const senderChoices = (all: string): (readonly [string, string])[] =>
   [["", all], ...(state.senders ?? []).map(({ id, name }) => [id, name] as const)];
 
 export const badge = (n: number | null): string => (n === null || n === 0 ? "" : n > 9999 ? "9999+" : count(n));
+
+const seen = new Map<string, string>(); // IDs that lists have shown, by their ends
+const seenLimit = 5000;
+
+/** Remembers the ID of a listed message, so that its short form can be searched for. */
+export function see(id: string): void {
+  const end = id.slice(-8);
+  seen.delete(end);
+  seen.set(end, id);
+  if (seen.size > seenLimit) seen.delete(seen.keys().next().value!);
+}
+
+/** Returns the ID with this end that a list has shown. */
+export const seenId = (end: string): string | undefined => seen.get(end);

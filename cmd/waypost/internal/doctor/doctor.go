@@ -24,7 +24,6 @@ import (
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/cmd/waypost/internal/platform"
 	"github.com/waypost/waypost/cmd/waypost/internal/terminal"
-	"github.com/waypost/waypost/domain/sender"
 )
 
 const (
@@ -389,7 +388,11 @@ func (d *doctor) whatsapp(ctx context.Context) {
 	for _, s := range senders {
 		what := "sender " + s.ID
 		if s.TokenID == "" && secrets.Token.Get() == "" && has.Token {
-			d.withoutToken(what, s)
+			if s.Hold != nil {
+				d.bad(what, "see the sender in the web UI", "held: %s", s.Hold.Message)
+			} else {
+				d.ok(what, "not held; it uses the running process's default token, so its calls show whether WhatsApp accepts it")
+			}
 			continue
 		}
 		can, failure, err := caller.Probe(ctx, s)
@@ -404,15 +407,6 @@ func (d *doctor) whatsapp(ctx context.Context) {
 		d.ok(what, "its token is accepted and its number can send")
 		d.subscription(ctx, client, caller, s.ID, s.BusinessAccountID, s.TokenID)
 	}
-}
-
-// withoutToken reports on a sender that uses the token of the running process, which this one does not know.
-func (d *doctor) withoutToken(what string, s sender.Sender) {
-	if s.Hold != nil {
-		d.bad(what, "see the sender in the web UI", "held: %s", s.Hold.Message)
-		return
-	}
-	d.ok(what, "not held; it uses the running process's default token, so its calls show whether WhatsApp accepts it")
 }
 
 func (d *doctor) subscription(ctx context.Context, client *whatsapp.Client, c *platform.Caller, id, account, tokenID string) {

@@ -27,6 +27,7 @@ func TestPageDrivesThePlatform(t *testing.T) { //nolint:tparallel // its subtest
 	b.run(t, "open the page", chromedp.Navigate(d.link))
 	t.Run("dead letters", func(t *testing.T) { decideOnDeadLetters(ctx, t, b, d.simulator()) })
 	t.Run("alerts and senders", func(t *testing.T) { takeNoteAndChangeSenders(t, b) })
+	t.Run("access", func(t *testing.T) { manageAccess(t, b) })
 	b.quiet(t)
 	t.Run("restart", func(t *testing.T) { outliveTheServer(ctx, t, b, d) })
 }

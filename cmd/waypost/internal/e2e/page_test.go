@@ -55,7 +55,7 @@ type demoProcess struct {
 	link  string // what it prints to be opened
 }
 
-// dataDir is the data directory of a Waypost that would run beside the demo.
+// dataDir returns the data directory that contains the demo's.
 func (d *demoProcess) dataDir() string { return filepath.Join(d.dir, "waypost-data") }
 
 func (d *demoProcess) url() string { return "http://" + d.addr }
@@ -361,7 +361,7 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 	t.Run("search", func(t *testing.T) {
 		var whatsappID string
 		b.run(t, "read WhatsApp's id", chromedp.Evaluate(
-			`[...document.querySelectorAll("#facts dt")].find(dt => dt.textContent === "WhatsApp ID").nextSibling.textContent`, &whatsappID))
+			`[...document.querySelectorAll("#facts dt")].find(dt => dt.textContent === "WhatsApp ID").nextSibling.querySelector(".mono").textContent`, &whatsappID))
 		for _, typed := range []string{id, "table-7", "+14155550101", whatsappID, "table=7", "read campaign=spring"} {
 			b.visit(t, "#/")
 			b.await(t, "the overview", `document.querySelector(".tiles") !== null`)
@@ -372,6 +372,12 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 				`document.querySelector('#found-messages a[title=%[1]q]') !== null || document.querySelector("#message h2")?.textContent.includes(%[1]q)`, id))
 		}
 		b.awaitText(t, "#found", "1 message")
+
+		// The short form that lists show.
+		b.visit(t, "#/")
+		b.await(t, "the overview", `document.querySelector(".tiles") !== null`)
+		b.run(t, "search for the end of the ID", chromedp.SendKeys("#search", "…"+id[len(id)-8:]+kb.Enter, chromedp.ByQuery))
+		b.await(t, "the message", fmt.Sprintf(`location.hash === "#/messages/%s"`, id))
 	})
 
 	t.Run("plots", func(t *testing.T) {
@@ -424,6 +430,14 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 		b.await(t, "that it stays dark", fmt.Sprintf("%s === %q && %q !== %q", back, dark, light, dark))
 	})
 
+	t.Run("readable", func(t *testing.T) {
+		readableViews(t, b, map[string]string{
+			"overview": "#/", "messages": "#/messages", "messages-listed": "#/messages?page=1", "message": "#/messages/" + id, "dead-letters": "#/dead-letters",
+			"alerts": "#/alerts", "senders": "#/senders", "ledger": "#/ledger", "queue": "#/queue", "break": "#/break",
+			"sender": "#/senders/demo", "keys": "#/keys", "webhooks": "#/webhooks", "erasure": "#/erasure", "copy": "#/queue?copy=" + id,
+		})
+	})
+
 	b.quiet(t)
 
 	t.Run("playground", func(t *testing.T) {
@@ -435,21 +449,21 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 	})
 }
 
-// Commands beside the demo, with no settings but its directory, find it and report on it.
+// Commands with no settings but the data directory find the demo in it and report on it.
 func commandsFindTheDemo(t *testing.T, dataDir string) {
 	t.Helper()
 	if out := e2etest.MustRun(t, "query", "--data-dir", dataDir, "{ senders { id } }"); !strings.Contains(out, `"demo"`) {
-		t.Errorf("query beside the demo: %s", out)
+		t.Errorf("query of the demo: %s", out)
 	}
 	send := []string{"send", "--data-dir", dataDir, "--sender", "demo", "--to", "+14155550101", "--text", "Hello", "--key", "hello-1"}
 	if out := e2etest.MustRun(t, send...); !strings.Contains(out, "queued") {
-		t.Errorf("send beside the demo: %s", out)
+		t.Errorf("send to the demo: %s", out)
 	}
 	if out := e2etest.MustRun(t, send...); !strings.Contains(out, "queued before") {
 		t.Errorf("the same send again: %s", out)
 	}
 	if out := e2etest.MustRun(t, "doctor", "--data-dir", dataDir); !strings.Contains(out, "runs as process") || !strings.Contains(out, "sender demo") {
-		t.Errorf("doctor beside the demo: %s", out)
+		t.Errorf("doctor of the demo: %s", out)
 	}
 }
 

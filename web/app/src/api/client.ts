@@ -31,8 +31,13 @@ export interface WireError {
   extensions?: { code?: string; field?: string; messageId?: string; retryAfter?: number };
 }
 
-/** Returns the text to show for a thrown value. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** Returns the text to show for a thrown value. An error about a field names it. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const field = error instanceof Refused ? error.field?.split(".").at(-1)?.replace(/\[\d+\]/g, "") : null;
+  if (!field || error.message.toLowerCase().includes(field.toLowerCase())) return error.message;
+  return `${field.replace(/([A-Z])/g, " $1").replace(/^./, c => c.toUpperCase())}: ${error.message}`;
+}
 
 let key: string | null = null;
 

@@ -4,6 +4,13 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
+export type CreateApiKeyInput = {
+  name: string;
+  scopes: Array<Scope>;
+  senderIds?: Array<string> | null | undefined;
+  expiresAt?: string | null | undefined;
+};
+
 export type AlertKind =
   | 'ERROR_RATE'
   | 'DELIVERY_LATENCY'
@@ -243,6 +250,18 @@ export type MessageSelection = {
   filter?: MessageFilter | null | undefined;
 };
 
+export type OutgoingWebhookInput = {
+  url: string;
+  eventTypes?: Array<string> | null | undefined;
+  senderIds?: Array<string> | null | undefined;
+  personal?: boolean | null | undefined;
+};
+
+export type OutgoingWebhookOutcome =
+  | 'DELIVERED'
+  | 'RETRIED'
+  | 'GIVEN_UP';
+
 export type Scope =
   | 'SEND'
   | 'READ'
@@ -281,7 +300,39 @@ export type UpdateSenderInput = {
   optOutKeywords?: Array<string> | null | undefined;
 };
 
-export type AlertNow = { id: string, kind: AlertKind, severity: AlertSeverity, state: AlertState, summary: string, value: number, threshold: number, raisedAt: string, acknowledgedAt: string | null, note: string | null, explanation: Array<string>, resolvedAt: string | null, acknowledgedBy: { kind: ActorKind, id: string, name: string | null } | null, sender: { id: string, name: string } | null };
+export type ApiKeyRow = { id: string, name: string, scopes: Array<Scope>, senderIds: Array<string> | null, createdAt: string, expiresAt: string | null, lastUsedAt: string | null, revokedAt: string | null, createdBy: { kind: ActorKind, id: string, name: string | null } };
+
+export type ApiKeysVariables = Exact<{
+  includeRevoked: boolean;
+}>;
+
+
+export type ApiKeysData = { apiKeys: Array<ApiKeyRow> };
+
+export type CreateApiKeyVariables = Exact<{
+  input: CreateApiKeyInput;
+}>;
+
+
+export type CreateApiKeyData = { createApiKey: { secret: string, apiKey: ApiKeyRow } };
+
+export type RevokeApiKeyVariables = Exact<{
+  id: string;
+}>;
+
+
+export type RevokeApiKeyData = { revokeApiKey: ApiKeyRow };
+
+export type EraseVariables = Exact<{
+  to?: string | null | undefined;
+  toUserId?: string | null | undefined;
+  reason: string;
+}>;
+
+
+export type EraseData = { eraseRecipient: { id: string, at: string, messages: number, events: number } };
+
+export type AlertNow = { id: string, kind: AlertKind, severity: AlertSeverity, state: AlertState, summary: string, value: number, threshold: number, raisedAt: string, acknowledgedAt: string | null, note: string | null, explanation: Array<string>, resolvedAt: string | null, acknowledgedBy: { kind: ActorKind, id: string, name: string | null } | null, sender: { id: string, name: string } | null, current: { value: number, summary: string, at: string } | null };
 
 export type AlertsVariables = Exact<{
   filter?: AlertFilter | null | undefined;
@@ -320,6 +371,68 @@ export type SetRuleVariables = Exact<{
 
 
 export type SetRuleData = { setAlertRule: Rule };
+
+export type Hook = { id: string, url: string, eventTypes: Array<string> | null, senderIds: Array<string> | null, personal: boolean, createdAt: string, disabledAt: string | null, disabledReason: string | null };
+
+export type HooksVariables = Exact<{ [key: string]: never; }>;
+
+
+export type HooksData = { outgoingWebhooks: Array<Hook> };
+
+export type HookDeliveriesVariables = Exact<{
+  after?: string | null | undefined;
+  failed: boolean;
+}>;
+
+
+export type HookDeliveriesData = { outgoingWebhooks: Array<(
+    { deliveries: { edges: Array<{ node: { eventId: string, eventType: string, messageId: string, attempt: number, at: string, took: string, status: number | null, error: string | null, outcome: OutgoingWebhookOutcome } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } }
+    & Hook
+  )> };
+
+export type CreateHookVariables = Exact<{
+  input: OutgoingWebhookInput;
+}>;
+
+
+export type CreateHookData = { createOutgoingWebhook: { secret: string, outgoingWebhook: Hook } };
+
+export type UpdateHookVariables = Exact<{
+  id: string;
+  input: OutgoingWebhookInput;
+}>;
+
+
+export type UpdateHookData = { updateOutgoingWebhook: Hook };
+
+export type RotateHookSecretVariables = Exact<{
+  id: string;
+}>;
+
+
+export type RotateHookSecretData = { rotateOutgoingWebhookSecret: { secret: string, outgoingWebhook: Hook } };
+
+export type DisableHookVariables = Exact<{
+  id: string;
+  reason?: string | null | undefined;
+}>;
+
+
+export type DisableHookData = { disableOutgoingWebhook: Hook };
+
+export type EnableHookVariables = Exact<{
+  id: string;
+}>;
+
+
+export type EnableHookData = { enableOutgoingWebhook: Hook };
+
+export type RemoveHookVariables = Exact<{
+  id: string;
+}>;
+
+
+export type RemoveHookData = { removeOutgoingWebhook: Hook };
 
 export type MessageRow = { id: string, to: string | null, toUserId: string | null, type: MessageType, status: MessageStatus, priority: Priority, attempts: number, cursor: string, queuedAt: string, sentAt: string | null, overdueSince: string | null, sender: { id: string }, failure: { code: number | null, category: string } | null };
 
@@ -435,7 +548,7 @@ export type SeriesVariables = Exact<{
 
 export type SeriesData = { metricSeries: Array<{ at: string, metrics: { queued: number, sent: number, delivered: number, failed: number, deadLettered: number, averageDeliveryLatency: string | null, p50DeliveryLatency: string | null, p95DeliveryLatency: string | null, p99DeliveryLatency: string | null } }> };
 
-export type SenderNow = { id: string, name: string, phoneNumberId: string, displayPhoneNumber: string | null, businessAccountId: string | null, messagesPerSecond: number, effectiveRate: number, throttledUntil: string | null, state: SenderState, stateReason: string | null, pausedPriorities: Array<Priority>, queueDepth: number, scheduled: number, oldestDueAge: string | null, drainPerMinute: number, emptyIn: string | null, hold: { code: number | null, category: string, message: string, since: string, nextProbeAt: string | null, advice: string } | null, breaker: { since: string, failures: number, nextProbeAt: string, lastFailure: string } | null, lanes: Array<{ priority: Priority, depth: number, oldestDueAge: string | null }> };
+export type SenderNow = { id: string, name: string, phoneNumberId: string, displayPhoneNumber: string | null, businessAccountId: string | null, messagesPerSecond: number, effectiveRate: number, throttledUntil: string | null, state: SenderState, stateReason: string | null, pausedPriorities: Array<Priority>, pauseReason: string | null, queueDepth: number, scheduled: number, oldestDueAge: string | null, drainPerMinute: number, emptyIn: string | null, hold: { code: number | null, category: string, message: string, since: string, nextProbeAt: string | null, advice: string } | null, breaker: { since: string, failures: number, nextProbeAt: string, lastFailure: string } | null, lanes: Array<{ priority: Priority, depth: number, oldestDueAge: string | null }> };
 
 export type PauseVariables = Exact<{
   id: string;
@@ -536,6 +649,23 @@ export class TypedDocumentString<TResult, TVariables>
     return this.value;
   }
 }
+export const ApiKeyRow = /*#__PURE__*/ new TypedDocumentString(`
+    fragment ApiKeyRow on ApiKey {
+  id
+  name
+  scopes
+  senderIds
+  createdAt
+  createdBy {
+    kind
+    id
+    name
+  }
+  expiresAt
+  lastUsedAt
+  revokedAt
+}
+    `, {"fragmentName":"ApiKeyRow"}) as unknown as TypedDocumentString<ApiKeyRow, unknown>;
 export const AlertNow = /*#__PURE__*/ new TypedDocumentString(`
     fragment AlertNow on Alert {
   id
@@ -559,6 +689,11 @@ export const AlertNow = /*#__PURE__*/ new TypedDocumentString(`
     id
     name
   }
+  current {
+    value
+    summary
+    at
+  }
 }
     `, {"fragmentName":"AlertNow"}) as unknown as TypedDocumentString<AlertNow, unknown>;
 export const Rule = /*#__PURE__*/ new TypedDocumentString(`
@@ -575,6 +710,18 @@ export const Rule = /*#__PURE__*/ new TypedDocumentString(`
   severity
 }
     `, {"fragmentName":"Rule"}) as unknown as TypedDocumentString<Rule, unknown>;
+export const Hook = /*#__PURE__*/ new TypedDocumentString(`
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}
+    `, {"fragmentName":"Hook"}) as unknown as TypedDocumentString<Hook, unknown>;
 export const MessageRow = /*#__PURE__*/ new TypedDocumentString(`
     fragment MessageRow on Message {
   id
@@ -623,6 +770,7 @@ export const SenderNow = /*#__PURE__*/ new TypedDocumentString(`
   state
   stateReason
   pausedPriorities
+  pauseReason
   hold {
     code
     category
@@ -681,6 +829,82 @@ export const Progress = /*#__PURE__*/ new TypedDocumentString(`
   }
 }
     `, {"fragmentName":"Progress"}) as unknown as TypedDocumentString<Progress, unknown>;
+export const ApiKeys = /*#__PURE__*/ new TypedDocumentString(`
+    query ApiKeys($includeRevoked: Boolean!) {
+  apiKeys(includeRevoked: $includeRevoked) {
+    ...ApiKeyRow
+  }
+}
+    fragment ApiKeyRow on ApiKey {
+  id
+  name
+  scopes
+  senderIds
+  createdAt
+  createdBy {
+    kind
+    id
+    name
+  }
+  expiresAt
+  lastUsedAt
+  revokedAt
+}`) as unknown as TypedDocumentString<ApiKeysData, ApiKeysVariables>;
+export const CreateApiKey = /*#__PURE__*/ new TypedDocumentString(`
+    mutation CreateApiKey($input: CreateApiKeyInput!) {
+  createApiKey(input: $input) {
+    secret
+    apiKey {
+      ...ApiKeyRow
+    }
+  }
+}
+    fragment ApiKeyRow on ApiKey {
+  id
+  name
+  scopes
+  senderIds
+  createdAt
+  createdBy {
+    kind
+    id
+    name
+  }
+  expiresAt
+  lastUsedAt
+  revokedAt
+}`) as unknown as TypedDocumentString<CreateApiKeyData, CreateApiKeyVariables>;
+export const RevokeApiKey = /*#__PURE__*/ new TypedDocumentString(`
+    mutation RevokeApiKey($id: ID!) {
+  revokeApiKey(id: $id) {
+    ...ApiKeyRow
+  }
+}
+    fragment ApiKeyRow on ApiKey {
+  id
+  name
+  scopes
+  senderIds
+  createdAt
+  createdBy {
+    kind
+    id
+    name
+  }
+  expiresAt
+  lastUsedAt
+  revokedAt
+}`) as unknown as TypedDocumentString<RevokeApiKeyData, RevokeApiKeyVariables>;
+export const Erase = /*#__PURE__*/ new TypedDocumentString(`
+    mutation Erase($to: String, $toUserId: String, $reason: String!) {
+  eraseRecipient(to: $to, toUserId: $toUserId, reason: $reason) {
+    id
+    at
+    messages
+    events
+  }
+}
+    `) as unknown as TypedDocumentString<EraseData, EraseVariables>;
 export const Alerts = /*#__PURE__*/ new TypedDocumentString(`
     query Alerts($filter: AlertFilter, $first: Int!, $after: String) {
   alerts(filter: $filter, first: $first, after: $after) {
@@ -719,6 +943,11 @@ export const Alerts = /*#__PURE__*/ new TypedDocumentString(`
     id
     name
   }
+  current {
+    value
+    summary
+    at
+  }
 }`) as unknown as TypedDocumentString<AlertsData, AlertsVariables>;
 export const AlertTransitions = /*#__PURE__*/ new TypedDocumentString(`
     subscription AlertTransitions($after: String) {
@@ -752,6 +981,11 @@ export const AlertTransitions = /*#__PURE__*/ new TypedDocumentString(`
     id
     name
   }
+  current {
+    value
+    summary
+    at
+  }
 }`) as unknown as TypedDocumentString<AlertTransitionsData, AlertTransitionsVariables>;
 export const Acknowledge = /*#__PURE__*/ new TypedDocumentString(`
     mutation Acknowledge($id: ID!, $note: String) {
@@ -780,6 +1014,11 @@ export const Acknowledge = /*#__PURE__*/ new TypedDocumentString(`
   sender {
     id
     name
+  }
+  current {
+    value
+    summary
+    at
   }
 }`) as unknown as TypedDocumentString<AcknowledgeData, AcknowledgeVariables>;
 export const AlertRules = /*#__PURE__*/ new TypedDocumentString(`
@@ -818,6 +1057,159 @@ export const SetRule = /*#__PURE__*/ new TypedDocumentString(`
   minimumVolume
   severity
 }`) as unknown as TypedDocumentString<SetRuleData, SetRuleVariables>;
+export const Hooks = /*#__PURE__*/ new TypedDocumentString(`
+    query Hooks {
+  outgoingWebhooks {
+    ...Hook
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`) as unknown as TypedDocumentString<HooksData, HooksVariables>;
+export const HookDeliveries = /*#__PURE__*/ new TypedDocumentString(`
+    query HookDeliveries($after: String, $failed: Boolean!) {
+  outgoingWebhooks {
+    ...Hook
+    deliveries(first: 50, after: $after, failed: $failed) {
+      edges {
+        node {
+          eventId
+          eventType
+          messageId
+          attempt
+          at
+          took
+          status
+          error
+          outcome
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`) as unknown as TypedDocumentString<HookDeliveriesData, HookDeliveriesVariables>;
+export const CreateHook = /*#__PURE__*/ new TypedDocumentString(`
+    mutation CreateHook($input: OutgoingWebhookInput!) {
+  createOutgoingWebhook(input: $input) {
+    secret
+    outgoingWebhook {
+      ...Hook
+    }
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`) as unknown as TypedDocumentString<CreateHookData, CreateHookVariables>;
+export const UpdateHook = /*#__PURE__*/ new TypedDocumentString(`
+    mutation UpdateHook($id: ID!, $input: OutgoingWebhookInput!) {
+  updateOutgoingWebhook(id: $id, input: $input) {
+    ...Hook
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`) as unknown as TypedDocumentString<UpdateHookData, UpdateHookVariables>;
+export const RotateHookSecret = /*#__PURE__*/ new TypedDocumentString(`
+    mutation RotateHookSecret($id: ID!) {
+  rotateOutgoingWebhookSecret(id: $id) {
+    secret
+    outgoingWebhook {
+      ...Hook
+    }
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`) as unknown as TypedDocumentString<RotateHookSecretData, RotateHookSecretVariables>;
+export const DisableHook = /*#__PURE__*/ new TypedDocumentString(`
+    mutation DisableHook($id: ID!, $reason: String) {
+  disableOutgoingWebhook(id: $id, reason: $reason) {
+    ...Hook
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`) as unknown as TypedDocumentString<DisableHookData, DisableHookVariables>;
+export const EnableHook = /*#__PURE__*/ new TypedDocumentString(`
+    mutation EnableHook($id: ID!) {
+  enableOutgoingWebhook(id: $id) {
+    ...Hook
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`) as unknown as TypedDocumentString<EnableHookData, EnableHookVariables>;
+export const RemoveHook = /*#__PURE__*/ new TypedDocumentString(`
+    mutation RemoveHook($id: ID!) {
+  removeOutgoingWebhook(id: $id) {
+    ...Hook
+  }
+}
+    fragment Hook on OutgoingWebhook {
+  id
+  url
+  eventTypes
+  senderIds
+  personal
+  createdAt
+  disabledAt
+  disabledReason
+}`) as unknown as TypedDocumentString<RemoveHookData, RemoveHookVariables>;
 export const Messages = /*#__PURE__*/ new TypedDocumentString(`
     query Messages($filter: MessageFilter, $first: Int!, $after: String) {
   messages(filter: $filter, first: $first, after: $after) {
@@ -1175,6 +1567,7 @@ export const Pause = /*#__PURE__*/ new TypedDocumentString(`
   state
   stateReason
   pausedPriorities
+  pauseReason
   hold {
     code
     category
@@ -1218,6 +1611,7 @@ export const Resume = /*#__PURE__*/ new TypedDocumentString(`
   state
   stateReason
   pausedPriorities
+  pauseReason
   hold {
     code
     category
@@ -1261,6 +1655,7 @@ export const SetRate = /*#__PURE__*/ new TypedDocumentString(`
   state
   stateReason
   pausedPriorities
+  pauseReason
   hold {
     code
     category
@@ -1304,6 +1699,7 @@ export const UpdateSender = /*#__PURE__*/ new TypedDocumentString(`
   state
   stateReason
   pausedPriorities
+  pauseReason
   hold {
     code
     category
@@ -1347,6 +1743,7 @@ export const RegisterSender = /*#__PURE__*/ new TypedDocumentString(`
   state
   stateReason
   pausedPriorities
+  pauseReason
   hold {
     code
     category
@@ -1406,6 +1803,7 @@ export const Pulse = /*#__PURE__*/ new TypedDocumentString(`
   state
   stateReason
   pausedPriorities
+  pauseReason
   hold {
     code
     category
@@ -1510,11 +1908,23 @@ export const OperationProgress = /*#__PURE__*/ new TypedDocumentString(`
 }`) as unknown as TypedDocumentString<OperationProgressData, OperationProgressVariables>;
 /** The scopes that the caller's key must have for each operation. */
 export const scopes = new Map<unknown, readonly Scope[]>([
+  [ApiKeys, ["ADMIN"]],
+  [CreateApiKey, ["ADMIN"]],
+  [RevokeApiKey, ["ADMIN"]],
+  [Erase, ["ADMIN"]],
   [Alerts, ["READ"]],
   [AlertTransitions, ["READ"]],
   [Acknowledge, ["OPERATE"]],
   [AlertRules, ["READ"]],
   [SetRule, ["OPERATE"]],
+  [Hooks, ["OPERATE"]],
+  [HookDeliveries, ["OPERATE"]],
+  [CreateHook, ["ADMIN"]],
+  [UpdateHook, ["ADMIN"]],
+  [RotateHookSecret, ["ADMIN"]],
+  [DisableHook, ["OPERATE"]],
+  [EnableHook, ["OPERATE"]],
+  [RemoveHook, ["ADMIN"]],
   [Messages, ["READ"]],
   [MessageCounts, ["READ"]],
   [MessageUpdates, ["READ"]],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { age, clock, count, duration, figure, parseSpan, percent, seconds, shortId, span, spanInput } from "./format.ts";
+import { age, clock, count, duration, figure, parseSpan, percent, seconds, shortId, span, spanInput, csv, isoTime, fieldTime, visible } from "./format.ts";
 
 test("durations of the API are parsed", () => {
   for (const [iso, want] of [["PT5S", 5], ["PT1M30S", 90], ["P1D", 86_400], ["P1DT2H", 93_600], ["PT0.25S", 0.25], ["-PT3S", -3],
@@ -48,4 +48,20 @@ test("a time on another day is shown with its date", () => {
 test("IDs are distinguished by their ends", () => {
   assert.equal(shortId("01a21be7-01fe-76ec-97b1-191ae550fddb"), "…e550fddb");
   assert.equal(shortId("short"), "short");
+});
+
+test("characters that turn the direction of the text are shown", () => {
+  assert.equal(visible("a\u202Eb\u2069"), "a\u27e8U+202E\u27e9b\u27e8U+2069\u27e9");
+  assert.equal(visible("\u0633\u0644\u0627\u0645"), "\u0633\u0644\u0627\u0645");
+});
+
+test("CSV is quoted, and runs nothing", () => {
+  assert.equal(csv([["a", 'b"c', null, 5], ["=1+1", "+14155550101", "+cmd|x", "-2"]]), '"a","b""c","","5"\r\n"\'=1+1","+14155550101","\'+cmd|x","-2"');
+});
+
+test("times in fields are converted both ways", () => {
+  assert.equal(isoTime(fieldTime("2026-12-01T10:20:30.000Z")), "2026-12-01T10:20:30.000Z");
+  assert.equal(fieldTime("x"), "");
+  assert.equal(fieldTime("2026-12-01T10:20:30.000Z", true), "2026-12-01T10:20:30");
+  assert.equal(isoTime("2026-12-01T10:20:30", true), "2026-12-01T10:20:30.000Z");
 });

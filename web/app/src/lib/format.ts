@@ -80,17 +80,16 @@ export function age(s: number): string {
   return `${Math.floor(s / 86_400)} d`;
 }
 
-const two2 = (n: number): string => String(n).padStart(2, "0");
+/** Returns the date and the time of day in the browser's time zone, or in UTC: 2026-12-01T10:20:30.123. */
+const wallClock = (at: Date, utc: boolean): string => new Date(at.getTime() - (utc ? 0 : at.getTimezoneOffset() * 60_000)).toISOString().slice(0, 23);
 
-const day = (date: Date): string => `${date.getFullYear()}-${two2(date.getMonth() + 1)}-${two2(date.getDate())}`;
+const clockLengths = { minutes: 5, seconds: 8, milliseconds: 12 };
 
-/** Formats a time of day in the browser's time zone, with the date if it is not today. */
-export function clock(at: string | number | Date, now: number, digits: "minutes" | "seconds" | "milliseconds" = "milliseconds"): string {
-  const date = new Date(at);
-  let time = `${two2(date.getHours())}:${two2(date.getMinutes())}`;
-  if (digits !== "minutes") time += `:${two2(date.getSeconds())}`;
-  if (digits === "milliseconds") time += `.${String(date.getMilliseconds()).padStart(3, "0")}`;
-  return day(date) === day(new Date(now)) ? time : `${day(date)} ${time}`;
+/** Formats a time of day in the browser's time zone, or in UTC, with the date if it is not today. */
+export function clock(at: string | number | Date, now: number, digits: keyof typeof clockLengths = "milliseconds", utc = false): string {
+  const [date, time] = wallClock(new Date(at), utc).split("T") as [string, string];
+  const shown = time.slice(0, clockLengths[digits]);
+  return wallClock(new Date(now), utc).startsWith(date) ? shown : `${date} ${shown}`;
 }
 
 /** Returns the name of an enum value as words. */
@@ -99,9 +98,31 @@ export const words = (name: string): string => name.toLowerCase().replaceAll("_"
 /** Returns the display name of a lane. */
 export const laneName = (priority: string): string => (priority === "OTP" ? "OTP" : words(priority));
 
+/** Returns the name of an event or a member as words: DeadLettered as Dead lettered. */
+export const spaced = (name: string): string => sentence(name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase());
+
 export const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;
 
 /** Returns the end of an ID, which distinguishes it: IDs of the same minute have the same beginning (UUIDv7). */
 export const shortId = (id: string): string => (id.length > 9 ? `…${id.slice(-8)}` : id);
+
+/** Shows the characters that change the direction of the text around them, so that a quoted text stays in its quotes. */
+export const visible = (text: string): string =>
+  text.replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, c => `\u27e8U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}\u27e9`);
+
+/** Returns the text of a datetime-local field for a time in ISO 8601, in the browser's time zone or in UTC. Empty if there is none. */
+export function fieldTime(iso: string, utc = false): string {
+  const at = new Date(iso);
+  return Number.isNaN(at.getTime()) ? "" : wallClock(at, utc).slice(0, 19);
+}
+
+/** Returns the time in ISO 8601 for the text of a datetime-local field. */
+export const isoTime = (field: string, utc = false): string => (field === "" ? "" : new Date(utc ? `${field}Z` : field).toISOString());
+
+/** Writes rows as CSV. A cell that a spreadsheet would run as a formula gets an apostrophe. */
+export const csv = (rows: readonly (readonly (string | number | null)[])[]): string => rows.map(row => row.map(cell => {
+  const text = String(cell ?? "");
+  return `"${(/^[=@\t\r]|^[+-](?![\d ]+$)/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+}).join(",")).join("\r\n");

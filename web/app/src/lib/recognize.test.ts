@@ -35,6 +35,10 @@ test("typed text is recognized", () => {
     [`key:${id}`, { key: id }],
     ["key:+14155550101", { key: "+14155550101" }],
     ["=x", { key: "=x" }],
+    ["…1a2b3c4d", { end: "1a2b3c4d" }],
+    ["1A2B3C4D failed", { end: "1a2b3c4d", status: ["FAILED"] }],
+    ["12345678", { key: "12345678" }],
+    ["…12345678", { end: "12345678" }],
   ];
   for (const [typed, want] of cases) assert.deepEqual(recognize(typed), want, typed);
 });

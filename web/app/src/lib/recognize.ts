@@ -1,7 +1,10 @@
 // Parses the text in the search box. Pure functions.
+import { visible } from "./format.ts";
 
 export interface Filters {
   id?: string;
+  /** The end of an ID, as lists show it. */
+  end?: string;
   to?: string;
   user?: string;
   key?: string;
@@ -15,6 +18,9 @@ export interface Filters {
   category?: string;
   code?: number;
   overdue?: boolean;
+  /** Queued at this time or later, and before, in ISO 8601. */
+  from?: string;
+  until?: string;
   /** What is wrong with a part that names a filter. Such filters find nothing. */
   invalid?: string;
 }
@@ -107,6 +113,7 @@ function take(found: Filters, part: string): boolean {
     }
   }
   if (/^overdue$/i.test(part)) found.overdue = true;
+  else if (/^…?[0-9a-f]{8}$/i.test(part) && (part.startsWith("…") || /[a-f]/i.test(part))) found.end = part.replace("…", "").toLowerCase();
   else if (uuid.test(part)) found.id = part.toLowerCase();
   else if (/^wamid\./i.test(part)) found.wamid = part;
   else if (isPhone(part)) found.to = part;
@@ -124,9 +131,12 @@ function takeLabel(found: Filters, text: string): boolean {
 }
 
 /** Describes the filters, for the line below the box. */
-export function describe(filters: Filters): string[] {
+export const describe = (filters: Filters): string[] => parts(filters).map(visible);
+
+function parts(filters: Filters): string[] {
   const parts: string[] = [];
   if (filters.id) parts.push(`message ID ${filters.id}`);
+  if (filters.end) parts.push(`message ID …${filters.end}`);
   if (filters.to) parts.push(`phone number ${filters.to}`);
   if (filters.user) parts.push(`user ID ${filters.user}`);
   if (filters.wamid) parts.push("WhatsApp ID");
@@ -140,13 +150,15 @@ export function describe(filters: Filters): string[] {
   if (filters.category) parts.push(`failure ${filters.category}`);
   if (filters.code !== undefined) parts.push(`code ${filters.code}`);
   if (filters.overdue) parts.push("delivery overdue");
+  if (filters.from) parts.push(`queued from ${filters.from}`);
+  if (filters.until) parts.push(`queued before ${filters.until}`);
   return parts;
 }
 
 /** Converts filters to the query of a link. fromQuery converts it back. */
 export function toQuery(filters: Filters): URLSearchParams {
   const query = new URLSearchParams();
-  for (const name of ["to", "user", "key", "wamid", "sender", "type", "priority", "template", "category"] as const) {
+  for (const name of ["to", "user", "key", "wamid", "sender", "type", "priority", "template", "category", "from", "until"] as const) {
     const value = filters[name];
     if (value) query.set(name, value);
   }
@@ -164,6 +176,10 @@ export function fromQuery(query: URLSearchParams): Filters {
     if (value) filters[name] = value;
   }
   const type = query.get("type"), priority = query.get("priority"), code = query.get("code");
+  for (const name of ["from", "until"] as const) {
+    const value = query.get(name);
+    if (value && !Number.isNaN(Date.parse(value))) filters[name] = value;
+  }
   if (types.some(t => t === type)) filters.type = type!;
   if (priorities.some(p => p === priority)) filters.priority = priority!;
   if (code && /^\d+$/.test(code)) filters.code = Number(code);

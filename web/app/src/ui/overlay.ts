@@ -2,10 +2,10 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { ask, messageOf, Refused, ServerAway } from "../api/client.ts";
 import { OperationProgress, type Progress } from "../api/operations.ts";
-import { count, shortId } from "../lib/format.ts";
+import { count } from "../lib/format.ts";
 import { poll, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "./h.ts";
-import { button, markField, values } from "./parts.ts";
+import { button, copied, markField, messageLink, values } from "./parts.ts";
 
 // ───────────── dialog ─────────────
 
@@ -36,6 +36,15 @@ export function closeDialog(): void {
   layer.dialog = null;
 }
 
+/** Shows a secret that the server returns only once. It replaces the dialog that requested it. */
+export function showSecret(title: string, secret: string): void {
+  openDialog({
+    title, close: "Close", label: () => "I have stored it",
+    body: () => [h("p", null, "Copy it now. It is not shown again."), h("p", { class: "secret" }, copied(secret, "the secret"))],
+    run: () => Promise.resolve(),
+  });
+}
+
 /** Returns the text to show for the error of an action. */
 export function faultText(error: unknown): string {
   if (error instanceof ServerAway) return "No response, so the outcome is unknown. It is safe to try again.";
@@ -62,7 +71,7 @@ function Shown({ dialog }: { dialog: Dialog }): VNode {
       layer.fault = faultText(error);
       markField(form, error instanceof Refused ? error.field : null);
     }
-    layer.busy = false;
+    if (layer.dialog === dialog) layer.busy = false;
   };
   return h("dialog", { class: "dialog", "aria-labelledby": "dialog-title", ref: node as never, onclose: closeDialog },
     h("form", { onsubmit: submit },
@@ -137,7 +146,7 @@ const operationCards = (): VNode[] => [...layer.operations].map(([id, { verb, pr
     h("progress", { max: Math.max(selected, 1), value: String(done + refusedCount), "aria-label": `${verb}: progress` }),
     h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${count(refusedCount)} rejected` : ""}`),
     refused.length > 0 ? h("details", null, h("summary", null, "Rejected messages"),
-      h("ul", null, refused.map(r => h("li", { key: r.messageId }, h("a", { href: `#/messages/${r.messageId}` }, shortId(r.messageId)),
+      h("ul", null, refused.map(r => h("li", { key: r.messageId }, messageLink(r.messageId),
         ` ${r.message}`)))) : null);
 });
 

@@ -1,9 +1,10 @@
 // Building blocks of the views.
 import { serverNow } from "../api/client.ts";
-import { tick } from "../state.ts";
-import { age, clock, words } from "../lib/format.ts";
+import { see, tick } from "../state.ts";
+import { age, shortId, words } from "../lib/format.ts";
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
+import { zonedClock } from "./zone.ts";
 import { h, type Child, type Props, type VNode } from "./h.ts";
 
 export type Tone = "good" | "move" | "wait" | "warn" | "bad";
@@ -25,6 +26,35 @@ export const statusChip = (name: string): VNode => chip(words(name), toneOf(name
 export const quiet = (...children: Child[]): VNode => h("p", { class: "quiet" }, ...children);
 
 export const mono = (text: string): VNode => h("span", { class: "mono" }, text);
+
+/** A button that copies a text. It says so for a moment. */
+export function Copy({ text, what }: { text: string; what: string }): VNode {
+  const said = useSignal("");
+  useEffect(() => {
+    if (!said.value) return;
+    const timer = setTimeout(() => { said.value = ""; }, 2000);
+    return () => clearTimeout(timer);
+  }, [said.value]);
+  const copy = async (): Promise<void> => {
+    try {
+      await navigator.clipboard.writeText(text);
+      said.value = "Copied";
+    } catch {
+      said.value = "Not copied: the browser doesn't allow it";
+    }
+  };
+  return h("span", { class: "copy" }, h("button", { type: "button", class: "plain small", "aria-label": `Copy ${what}`, title: `Copy ${what}`, onclick: copy }, "⧉"),
+    h("span", { role: "status", class: said.value ? "quiet" : "unseen" }, said.value));
+}
+
+/** A text in a fixed-width font, with a button that copies it. */
+export const copied = (text: string, what: string): Child => [h("span", { class: "mono" }, text), " ", h(Copy, { text, what })];
+
+/** A link to a message, by the end of its ID. */
+export function messageLink(id: string): VNode {
+  see(id);
+  return h("a", { class: "mono", href: `#/messages/${id}`, title: id, "aria-label": `Message ${shortId(id)}` }, shortId(id));
+}
 
 /** A card with a heading and tools to the right of it. */
 export function card(title: Child, props: Props & { tools?: never }, tools: Child, ...children: Child[]): VNode {
@@ -49,13 +79,13 @@ export const cell = (label: string, props: Props | null, ...children: Child[]): 
   ...children);
 
 export const time = (at: string, digits?: "minutes" | "seconds" | "milliseconds"): VNode =>
-  h("time", { datetime: at, title: at }, clock(at, serverNow(), digits));
+  h("time", { datetime: at, title: at }, zonedClock(at, serverNow(), digits));
 
 /** Returns the server's time. What is drawn with it is drawn again every second. */
 export const drawnAt = (): number => (tick.value, serverNow());
 
 export const ago = (at: string): VNode =>
-  h("time", { datetime: at, title: clock(at, serverNow()) }, age((drawnAt() - Date.parse(at)) / 1000));
+  h("time", { datetime: at, title: zonedClock(at, serverNow()) }, age((drawnAt() - Date.parse(at)) / 1000));
 
 export const facts = (entries: readonly (readonly [string, Child])[]): VNode =>
   h("dl", { class: "facts" }, entries.filter(([, value]) => value !== null && value !== undefined && value !== false)
@@ -139,3 +169,9 @@ export function markField(form: HTMLFormElement, name: string | null): void {
 /** Returns a new idempotency key. crypto.randomUUID is not available over plain HTTP from another machine. */
 export const freshKey = (): string =>
   `page-${Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, "0")).join("")}`;
+
+/** Who or what caused an event, in words. A webhook has an ID of no use to a reader. */
+export function actorOf({ kind, id, name, onBehalfOf }: { kind: string; id: string; name: string | null; onBehalfOf?: string | null }): string {
+  const actor = kind === "WEBHOOK" ? "WhatsApp's webhook" : kind === "PLATFORM" ? id : `${words(kind)} ${name ?? id}`;
+  return onBehalfOf ? `${actor} for ${onBehalfOf}` : actor;
+}

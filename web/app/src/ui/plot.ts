@@ -4,11 +4,11 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import UPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { clock } from "../lib/format.ts";
 import { serverNow } from "../api/client.ts";
 import { h, type VNode } from "./h.ts";
 import { card } from "./parts.ts";
 import { shade } from "./theme.ts";
+import { utc, zonedClock } from "./zone.ts";
 
 export interface Line {
   name: string;
@@ -28,7 +28,12 @@ export interface Series {
   unit: string;
   /** A threshold to draw, such as that of an alert rule. */
   bound?: { at: number; name: string } | null;
+  /** The times of alerts, drawn as bands. */
+  marks?: readonly Mark[];
 }
+
+/** A time that is marked, such as that of an alert, in milliseconds. It lasts until now if it has no end. */
+export interface Mark { from: number; to: number | null; name: string; critical: boolean }
 
 const height = 208;
 
@@ -43,6 +48,7 @@ export function Plot({ id, title, series }: { id: string; title: string; series:
   };
   return card(title, { id }, [
     h("span", { class: "plot-time" }, series === null ? "" : read === null ? "latest" : stepName(series, read)),
+    series && read !== null && marked(series, read).length > 0 ? h("span", { class: "chip", "data-tone": "bad" }, marked(series, read).join(", ")) : null,
     h("button", { type: "button", class: "plain small", "aria-pressed": String(asTable.value), onclick: () => { asTable.value = !asTable.value; } },
       "Table"),
   ], h("figure", { class: "plot", "aria-label": title },
@@ -76,10 +82,10 @@ function Drawing({ title, series, hidden, at, read }: Drawn): VNode {
       drawn.destroy();
       plot.current = null;
     };
-  }, [names]);
+  }, [names, utc.value]);
   useEffect(() => { if (series) plot.current?.setData(dataOf(series)); }, [series]);
   useEffect(() => series?.lines.forEach((line, i) => plot.current?.setSeries(i + 1, { show: !hidden.has(line.name) })), [names, hidden]);
-  useEffect(() => plot.current?.redraw(false, true), [shade.value]); // the colors of the canvas
+  useEffect(() => plot.current?.redraw(false, true), [shade.value, utc.value]); // the colors and times of the canvas
   useEffect(() => {
     const drawn = plot.current;
     if (!drawn || !series) return;
@@ -114,7 +120,7 @@ function optionsOf(box: HTMLElement, series: () => Series, read: (step: number |
   const font = "11px system-ui, sans-serif";
   const axis = { stroke: color("color"), font, ticks: { stroke: color("borderTopColor"), width: 1, size: 4 } };
   return {
-    width: box.clientWidth, height, legend: { show: false }, padding: [10, 10, 0, 0],
+    width: box.clientWidth, height, legend: { show: false }, ...(utc.value ? { tzDate: (s: number) => UPlot.tzDate(new Date(s * 1000), "Etc/UTC") } : {}), padding: [10, 10, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: { x: { range: () => [series().from / 1000, (series().from + series().steps * series().step) / 1000] },
       y: { range: (_, __, most) => [0, most > 0 ? most * 1.05 : 1] } },
@@ -131,6 +137,7 @@ function optionsOf(box: HTMLElement, series: () => Series, read: (step: number |
     })],
     hooks: {
       setCursor: [({ cursor: { idx } }) => read(idx ?? null)],
+      drawClear: [plot => drawMarks(plot, series(), color("outlineColor")())],
       draw: [plot => drawBound(plot, series(), color("outlineColor")())],
     },
   };
@@ -140,6 +147,21 @@ function optionsOf(box: HTMLElement, series: () => Series, read: (step: number |
 function alone(plot: UPlot, line: number): number[] {
   const values = plot.data[line]!;
   return [...values.keys()].filter(i => values[i] != null && values[i - 1] == null && values[i + 1] == null);
+}
+
+function drawMarks({ ctx, bbox, valToPos, scales }: UPlot, { marks }: Series, color: string): void {
+  const { min, max } = scales.x!;
+  ctx.save();
+  ctx.fillStyle = color;
+  for (const { from, to, critical } of marks ?? []) {
+    const left = valToPos(Math.max(from / 1000, min!), "x", true), right = valToPos(Math.min(to === null ? Infinity : to / 1000, max!), "x", true);
+    if (right < left) continue; // outside the plot
+    ctx.globalAlpha = critical ? 0.16 : 0.08;
+    ctx.fillRect(left, bbox.top, Math.max(right - left, 2 * devicePixelRatio), bbox.height);
+    ctx.globalAlpha = 0.9;
+    ctx.fillRect(left, bbox.top, 1.5 * devicePixelRatio, bbox.height);
+  }
+  ctx.restore();
 }
 
 function drawBound({ ctx, bbox, valToPos, scales }: UPlot, { bound }: Series, color: string): void {
@@ -158,11 +180,15 @@ function drawBound({ ctx, bbox, valToPos, scales }: UPlot, { bound }: Series, co
 
 function stepName({ from, step }: Series, i: number): string {
   const now = serverNow(), digits = step < 60_000 ? "seconds" : "minutes";
-  return `${clock(from + i * step, now, digits)} – ${clock(from + (i + 1) * step, now, digits).slice(-(digits === "seconds" ? 8 : 5))}`;
+  return `${zonedClock(from + i * step, now, digits)} – ${zonedClock(from + (i + 1) * step, now, digits).slice(-(digits === "seconds" ? 8 : 5))}`;
 }
 
+/** Returns the names of what is marked in a step. */
+const marked = ({ from, step, marks = [] }: Series, i: number): string[] =>
+  marks.filter(mark => mark.from < from + (i + 1) * step && (mark.to ?? Infinity) >= from + i * step).map(({ name }) => name);
+
 const spoken = (series: Series, i: number): string =>
-  `${stepName(series, i)}: ${series.lines.map(line => `${line.name} ${written(series, line, i)}`).join(", ")}`;
+  `${stepName(series, i)}: ${series.lines.map(line => `${line.name} ${written(series, line, i)}`).join(", ")}${marked(series, i).map(name => `. Alert: ${name}`).join("")}`;
 
 function table(title: string, series: Series): VNode {
   const rows: VNode[] = [];
@@ -184,7 +210,7 @@ function written(series: Series, line: Line, i: number): string {
 }
 
 function tickName(at: number, { steps, step }: Series): string {
-  const date = new Date(at), length = steps * step;
-  if (length > 172_800_000) return `${date.getMonth() + 1}/${date.getDate()} ${String(date.getHours()).padStart(2, "0")}:00`;
-  return clock(at, at, length < 600_000 ? "seconds" : "minutes");
+  const length = steps * step;
+  if (length > 172_800_000) return zonedClock(at, 0, "minutes").slice(5);
+  return zonedClock(at, at, length < 600_000 ? "seconds" : "minutes");
 }

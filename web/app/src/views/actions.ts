@@ -9,6 +9,8 @@ import { field, quiet } from "../ui/parts.ts";
 
 interface Bulk {
   title: string;
+  /** The label of the button that closes the dialog. Cancel if omitted. */
+  close?: string;
   verb: string;
   /** Describes the effect on n messages. */
   says: (n: number) => string;
@@ -22,11 +24,11 @@ interface Bulk {
 }
 
 /** Counts the selected messages with a dry run on the server, and asks for confirmation. */
-function bulk({ title, verb, says, button, danger, reason, none, count: dryRun, run }: Bulk, what: string, ended: () => void): void {
+function bulk({ title, close, verb, says, button, danger, reason, none, count: dryRun, run }: Bulk, what: string, ended: () => void): void {
   const dry = reactive({ selected: null as number | null, fault: "" });
   dryRun().then(progress => { dry.selected = progress.selected; }, (error: Error) => { dry.fault = error.message; });
   openDialog({
-    title, danger,
+    title, danger, ...(close ? { close } : {}),
     label: () => (dry.selected ? button(dry.selected) : null),
     body: (): Child => [
       h("p", { id: "dry-run" }, dry.fault ? h("span", { class: "error" }, dry.fault) : dry.selected === null ? "Counting…" : dry.selected === 0 ? none
@@ -68,7 +70,7 @@ export function cancelMessages(filter: MessageFilter, what: string, ended: () =>
   const send = (dryRun: boolean, reason: string): Promise<Progress> => ask(CancelMany,
     { input: { filter }, reason, dryRun }).then(data => data.cancelMessages);
   bulk({
-    title: "Cancel messages", verb: "Cancelling", danger: true, reason: true, none: "No waiting messages match the filter.",
+    title: "Cancel messages", close: "Don't cancel", verb: "Cancelling", danger: true, reason: true, none: "No waiting messages match the filter.",
     says: n => `${plural(n, "waiting message")} will be cancelled.`,
     button: n => `Cancel ${count(n)}`, count: () => send(true, "count"), run: reason => send(false, reason),
   }, what ? `All messages with ${what}.` : "All messages.", ended);
@@ -76,7 +78,7 @@ export function cancelMessages(filter: MessageFilter, what: string, ended: () =>
 
 export function cancelMessage(id: string, ended: () => void): void {
   openDialog({
-    title: "Cancel message", danger: true, label: () => "Cancel message",
+    title: "Cancel message", danger: true, close: "Don't cancel", label: () => "Cancel message",
     body: () => [
       h("p", null, "The message will not be sent. After a call to WhatsApp has started, it can no longer be cancelled."),
       field("Reason", h("input", { name: "reason", maxlength: 500, autocomplete: "off" }), "Optional. Recorded in the message's history."),

@@ -7,9 +7,10 @@ import type { Route, View } from "../route.ts";
 import { forbidden, onAlert, openAlerts, poll, report, putAlert, senderChoices, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { note, openDialog } from "../ui/overlay.ts";
-import { ago, button, card, cell, chip, field, held, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
+import { ago, button, card, cell, chip, facts, field, held, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
 
 const pageSize = 25;
+const currentEvery = 3000; // the current values of open alerts
 
 /** The unit of each kind's threshold. */
 const units: Record<AlertKind, "share" | "seconds" | "perMinute" | "number" | "none"> = {
@@ -17,6 +18,14 @@ const units: Record<AlertKind, "share" | "seconds" | "perMinute" | "number" | "n
     READ_MODEL_STALE: "seconds",
   QUEUE_GROWTH: "perMinute", WEBHOOK_REJECTED: "number", SENDER_HELD: "none", BREAKER_OPEN: "none", LEDGER_UNBALANCED: "none", OUTGOING_WEBHOOK_DISABLED: "none",
   LOG_SHORTENED: "none",
+};
+
+/** The section of the runbook for each kind. */
+const runbook: Record<AlertKind, string> = {
+  ERROR_RATE: "“Dead letters”", QUEUE_GROWTH: "“Stopped queue”", QUEUE_STALLED: "“Stopped queue”", SENDER_HELD: "“Expired token”",
+  BREAKER_OPEN: "“WhatsApp doesn't respond”", LOG_SHORTENED: "“Shorter log”", DELIVERY_LATENCY: "“Other alerts”", WEBHOOK_SILENCE: "“Other alerts”",
+  WEBHOOK_REJECTED: "“Other alerts”", READ_MODEL_STALE: "“Other alerts”", LEDGER_UNBALANCED: "“Other alerts”", DISK_SPACE: "“Other alerts”",
+  OUTGOING_WEBHOOK_DISABLED: "“Other alerts”",
 };
 
 const unitNames = { share: "percent", seconds: "seconds", perMinute: "messages per minute", number: "number", none: "" };
@@ -57,6 +66,11 @@ export function alerts(_: Route): View {
     if ((view.resolved?.length ?? 0) <= pageSize) setTimeout(() => void history(null).catch(report), 500);
   });
   void history(null).catch(report);
+  const stopCurrent = poll(currentEvery, async () => {
+    if (openAlerts().length === 0) return;
+    const { alerts: { edges } } = await ask(Alerts, { filter: { state: ["RAISED", "ACKNOWLEDGED"] }, first: 200 });
+    for (const { node } of edges) if (state.alerts.has(node.id)) putAlert(node);
+  });
   const stopRules = poll(30_000, loadRules);
 
   return {
@@ -64,6 +78,7 @@ export function alerts(_: Route): View {
     stop: () => {
       unheard();
       stopRules();
+      stopCurrent();
     },
     render: () => {
       const open = openAlerts();
@@ -91,8 +106,12 @@ function alertCard(alert: AlertNow): VNode {
         alert.state === "RAISED" ? reason ? quiet(reason)
           : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" })
           : chip("acknowledged", "warn"))),
-    h("p", { class: "summary" }, alert.summary),
+    h("p", { class: "summary" }, alert.current?.summary ?? alert.summary),
+    units[alert.kind] === "none" ? null : facts([
+      ["Now", alert.current && [written(alert.kind, alert.current.value), h("span", { class: "quiet" }, " measured ", ago(alert.current.at), " ago")]],
+      ["When it was raised", written(alert.kind, alert.value)], ["Threshold", written(alert.kind, alert.threshold)]]),
     alert.explanation.length > 0 ? h("ul", { class: "explanation" }, alert.explanation.map((line, i) => h("li", { key: i }, line))) : null,
+    quiet("Runbook: ", runbook[alert.kind], " in docs/operations.md."),
     alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy
       ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "",
       alert.note ? [": ", h("q", null, alert.note)] : ".") : null);

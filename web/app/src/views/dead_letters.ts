@@ -1,12 +1,13 @@
 // Dead letters: their failures, the advice, and the actions.
 import { ask, messageOf } from "../api/client.ts";
 import { DeadLetters, Discard, Requeue, type DeadLetterFilter, type DeadLettersData } from "../api/operations.ts";
-import { count, plural, shortId, words } from "../lib/format.ts";
-import { link, type Route, type View } from "../route.ts";
+import { count, plural, visible, words } from "../lib/format.ts";
+import { type Route, type View } from "../route.ts";
 import { forbidden, poll, pulse, senderChoices } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
+import { fromField, toField } from "../ui/zone.ts";
 import { pageOf, pager, setFilter } from "../ui/pager.ts";
-import { ago, button, card, cell, chip, choose, quiet, textFilter } from "../ui/parts.ts";
+import { ago, button, card, cell, chip, choose, messageLink, quiet, textFilter } from "../ui/parts.ts";
 import { discardDeadLetters, requeueDeadLetters } from "./actions.ts";
 
 type Page = DeadLettersData["deadLetters"];
@@ -14,28 +15,32 @@ type Page = DeadLettersData["deadLetters"];
 const pageSize = 50;
 const every = 3000;
 
-interface Asked { sender: string; category: string; code: string; label: string }
+interface Asked { sender: string; category: string; code: string; label: string; from: string; until: string }
 
 const read = (query: URLSearchParams): Asked =>
-  ({ sender: query.get("sender") ?? "", category: query.get("category") ?? "", code: query.get("code") ?? "", label: query.get("label") ?? "" });
+  ({ sender: query.get("sender") ?? "", category: query.get("category") ?? "", code: query.get("code") ?? "", label: query.get("label") ?? "",
+    from: query.get("from") ?? "", until: query.get("until") ?? "" });
 
 /** Converts the texts of the filters to a filter, or says which of them has no meaning. */
-function understand({ sender, category, code, label }: Asked):
+function understand({ sender, category, code, label, from, until }: Asked):
 { filter: DeadLetterFilter; invalid: string } {
   const [name, ...value] = label.split("=");
   const filter: DeadLetterFilter = {
     ...(sender ? { senderId: sender } : {}), ...(category ? { category } : {}), ...(code ? { code: Number(code) } : {}),
+    ...(from ? { deadLetteredAfter: from } : {}), ...(until ? { deadLetteredBefore: until } : {}),
     ...(label ? { label: { name: name!.trim(), value: value.join("=").trim() } } : {}),
   };
-  const invalid = code && !/^\d+$/.test(code) ? `“${code}” is not an error code. Enter a number such as 131000.`
-    : label && (!filter.label!.name || value.length === 0) ? `“${label}” is not a label. Enter name=value.` : "";
+  const invalid = code && !/^\d+$/.test(code) ? `“${visible(code)}” is not an error code. Enter a number such as 131000.`
+    : [from, until].some(time => time && Number.isNaN(Date.parse(time))) ? "The address has a time that is not valid."
+    : label && (!filter.label!.name || value.length === 0) ? `“${visible(label)}” is not a label. Enter name=value.` : "";
   return { filter, invalid };
 }
 
 /** Describes a filter, for the count and for what a decision is about. */
-const describe = ({ senderId, category, code, label }: DeadLetterFilter): string => [
+const describe = ({ senderId, category, code, label, deadLetteredAfter, deadLetteredBefore }: DeadLetterFilter): string => [
   senderId && `sender ${senderId}`, category && words(category), code !== undefined && `code ${code}`,
-  label && `label ${label.name}=${label.value}`].filter(Boolean).join(", ");
+  label && `label ${label.name}=${label.value}`, deadLetteredAfter && `dead from ${deadLetteredAfter}`,
+  deadLetteredBefore && `dead before ${deadLetteredBefore}`].filter(Boolean).map(part => visible(String(part))).join(", ");
 
 export function deadLetters(route: Route): View {
   const view = reactive({
@@ -87,6 +92,8 @@ export function deadLetters(route: Route): View {
         choose("Sender", sender, senderChoices("all"), value => setFilter({ sender: value })),
         h(textFilter, { label: "Code", value: code, placeholder: "131000", inputmode: "numeric", onchange: value => setFilter({ code: value }) }),
         h(textFilter, { label: "Label", value: label, placeholder: "name=value", onchange: value => setFilter({ label: value }) }),
+        h(textFilter, { label: "From", type: "datetime-local", step: 1, value: toField(asked.from), onchange: value => setFilter({ from: fromField(value) }) }),
+        h(textFilter, { label: "Until", type: "datetime-local", step: 1, value: toField(asked.until), onchange: value => setFilter({ until: fromField(value) }) }),
         described || invalid ? h("a", { class: "clear", href: "#/dead-letters" }, "Clear all") : null),
       card(["Dead letters ", page
         ? h("span", { class: "quiet", id: "dead-count" }, described ? `${count(page.totalCount)} with ${described}` : count(page.totalCount))
@@ -145,7 +152,7 @@ export function deadLetters(route: Route): View {
       select(false, next);
     };
     return h("table", { class: "stack dead" },
-      h("caption", { class: "unseen" }, "Dead letters, newest first"),
+      h("caption", { class: "unseen" }, "Dead letters, most recently queued first"),
       h("thead", null, h("tr", null,
         allowed ? h("th", { scope: "col", class: "tick" }, h("input", {
           type: "checkbox", "aria-label": "Select this page", checked: every, indeterminate: some && !every,
@@ -159,9 +166,7 @@ export function deadLetters(route: Route): View {
           type: "checkbox", "aria-label": `Select ${message.id}`, checked: all || ticked.has(message.id),
           onchange: (event: Event) => tick(message.id, (event.target as HTMLInputElement).checked),
         })) : null,
-        cell("Message", null,
-          h("a", { class: "mono", href: link(["messages", message.id]), title: message.id, "aria-label": `Message ${message.id}` },
-          shortId(message.id))),
+        cell("Message", null, messageLink(message.id)),
         cell("To", { class: "mono" }, message.to ?? message.toUserId ?? "erased"),
         cell("Sender", null, message.sender.id),
         h("td", { class: "wrap" },

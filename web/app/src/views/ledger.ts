@@ -5,7 +5,8 @@ import { plural, span } from "../lib/format.ts";
 import { setQuery, type Route, type View } from "../route.ts";
 import { figureChoices, figuresOf, forbidden, poll, report, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
-import { button, card, cell, choose, facts, mono, quiet, textFilter, time } from "../ui/parts.ts";
+import { actorOf, button, card, cell, choose, facts, mono, quiet, textFilter, time } from "../ui/parts.ts";
+import { fromField } from "../ui/zone.ts";
 import { balanced, ledgerFigures, type Books } from "./ledger_figures.ts";
 
 const pageSize = 50;
@@ -27,7 +28,7 @@ export function ledger(route: Route): View {
     stop();
     if (forbidden(Ledger)) return;
     const { at } = view.asked;
-    const asOf = at && !Number.isNaN(Date.parse(at)) ? new Date(at).toISOString() : null;
+    const asOf = at && !Number.isNaN(Date.parse(at)) ? fromField(at) : null;
     // The past is loaded once, because it does not change.
     if (asOf) void load(asOf);
     else stop = poll(2000, () => load(null));
@@ -50,7 +51,7 @@ export function ledger(route: Route): View {
     const { sender, at, type, stream, message } = view.asked;
     const filter: EventFilter = {
       ...(type ? { types: type.split(/[\s,]+/) } : {}), ...(stream ? { streamPrefix: stream } : {}), ...(sender ? { senderId: sender } : {}),
-      ...(message ? { correlationId: message } : {}), ...(at && !Number.isNaN(Date.parse(at)) ? { to: new Date(at).toISOString() } : {}),
+      ...(message ? { correlationId: message } : {}), ...(at && !Number.isNaN(Date.parse(at)) ? { to: fromField(at) } : {}),
     };
     try {
       const { events: { edges, pageInfo } } = await ask(Log, { filter, first: pageSize, after });
@@ -103,8 +104,8 @@ function eventTable(events: readonly LoggedEvent[]): Child {
       cell("Event", null, h("strong", null, event.type)),
       cell("Stream", { class: "mono wrap" }, event.correlationId ? h("a", { href: `#/messages/${event.correlationId}` }, `${event.stream}`)
         : event.stream, h("span", { class: "quiet" }, ` ${event.revision}`)),
-      cell("By", null, event.by.name ?? event.by.id),
+      cell("By", { class: "wrap" }, actorOf(event.by)),
       h("td", { class: "wrap" }, h("details", null, h("summary", null, "Data"),
-        facts([["ID", mono(event.id)], ["Happened", event.occurredAt && time(event.occurredAt)], ["For", event.by.onBehalfOf]]),
+        facts([["ID", mono(event.id)], ["Happened", event.occurredAt && time(event.occurredAt)], ["By", mono(event.by.id)]]),
         h("pre", { tabindex: 0 }, JSON.stringify(event.data, null, 2))))))));
 }

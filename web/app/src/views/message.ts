@@ -1,13 +1,14 @@
 // One message: its status, every call, and every event.
 import { ask, messageOf, sawServerTime } from "../api/client.ts";
-import { Cancel, Discard, OneMessage, OneMessageUpdates, Requeue, type Failure, type LoggedEvent,
+import { Cancel, Discard, OneMessage, OneMessageUpdates, Queue, Requeue, type Failure, type LoggedEvent,
   type OneMessageData } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
-import { count, laneName, plural, sentence, span, words } from "../lib/format.ts";
+import { count, laneName, plural, spaced, span, visible, words } from "../lib/format.ts";
 import type { Route, View } from "../route.ts";
 import { forbidden, may, report } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
-import { button, card, chip, drawnAt, facts, mono, quiet, statusChip, table, time, type Tone } from "../ui/parts.ts";
+import { actorOf, button, card, cell, chip, copied, drawnAt, facts, mono, quiet, statusChip, table, time, type Tone } from "../ui/parts.ts";
+import { bubble } from "./content.ts";
 import { cancelMessage, discardDeadLetters, requeueDeadLetters } from "./actions.ts";
 
 type Message = NonNullable<OneMessageData["message"]>;
@@ -70,7 +71,7 @@ export function message(route: Route): View {
 function page(m: Message, changed: () => void): VNode {
   return h("div", { class: "board", id: "message" },
     h("div", { class: "page-head wide" },
-      h("h2", null, "Message ", mono(m.id)), statusChip(m.status),
+      h("h2", null, "Message ", copied(m.id, "the message ID")), statusChip(m.status),
       h("div", { class: "tools" }, actions(m, changed))),
     m.failure && !["SENT", "DELIVERED", "READ"].includes(m.status) ? failureCard(m) : null,
     card("Facts", { id: "facts" }, null, facts([
@@ -91,8 +92,8 @@ function page(m: Message, changed: () => void): VNode {
       ["Delivered", m.deliveredAt && time(m.deliveredAt, "seconds")],
       ["Read", m.readAt && time(m.readAt, "seconds")],
       ["If a response is lost", m.onAmbiguous === "RESEND" ? "send again" : "make it a dead letter"],
-      ["Idempotency key", m.idempotencyKey && mono(m.idempotencyKey)],
-      ["WhatsApp ID", m.whatsappId && mono(m.whatsappId)],
+      ["Idempotency key", m.idempotencyKey && copied(m.idempotencyKey, "the idempotency key")],
+      ["WhatsApp ID", m.whatsappId && copied(m.whatsappId, "the WhatsApp ID")],
       ["Reply to", m.replyTo && mono(m.replyTo)],
       ["Labels", m.labels.length > 0 ? m.labels.map(({ name, value }) => !may("PERSONAL")
         ? h("span", { key: name, class: "label" }, `${name} = ${value}`)
@@ -101,7 +102,8 @@ function page(m: Message, changed: () => void): VNode {
       ["Erased", m.erasedAt && time(m.erasedAt)],
     ])),
     card("Content", { id: "content" }, null, m.content !== null
-      ? h("pre", { tabindex: 0, "aria-label": "Content" }, JSON.stringify(m.content, null, 2))
+      ? [bubble(m.type, m.content), h("details", null, h("summary", null, "As JSON"),
+        h("pre", { tabindex: 0, "aria-label": "Content as JSON" }, visible(JSON.stringify(m.content, null, 2))))]
       : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "None." : "The content requires a key with the scope PERSONAL.")),
     card("Timeline", { id: "timeline", class: "wide" }, m.history ? null
       : quiet("Calls only. The recorded events require a key with the scope AUDIT."), timeline(m)),
@@ -130,6 +132,7 @@ function actions(m: Message, changed: () => void): Child {
     offer(Requeue, button("Requeue…", () => requeueDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "requeue" }));
     offer(Discard, button("Discard…", () => discardDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "discard" }));
   }
+  if (!forbidden(Queue) && m.content !== null) shown.push(h("a", { key: "again", class: "plain button", href: `#/queue?copy=${m.id}` }, "Send again…"));
   return [...shown, [...reasons].map(reason => quiet(reason))];
 }
 
@@ -162,18 +165,14 @@ const eventTones: Record<string, Tone> = {
   DeliveryOverdue: "warn",
 };
 
-const spaced = (name: string): string => sentence(name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase());
-
 function byEvents(events: readonly LoggedEvent[]): Entry[] {
   return events.map((event, i) => {
     const before = events[i - 1];
     const passed = before ? Date.parse(event.recordedAt) - Date.parse(before.recordedAt) : null;
-    const by = event.by.kind === "PLATFORM" ? event.by.id : event.by.kind === "WEBHOOK" ? "webhook"
-      : `${words(event.by.kind)} ${event.by.name ?? event.by.id}`;
     return {
       key: event.id, at: event.recordedAt, tone: eventTones[event.type] ?? "wait", data: event.data,
       text: [h("strong", null, spaced(event.type)),
-        h("span", { class: "quiet" }, ` by ${by}`, event.by.onBehalfOf ? ` for ${event.by.onBehalfOf}` : "",
+        h("span", { class: "quiet" }, ` by ${actorOf(event.by)}`,
         passed === null ? "" : `, ${span(passed / 1000)} later`, event.occurredAt ? [", at WhatsApp ", time(event.occurredAt, "seconds")]
           : null)],
       detail: gist(event),
@@ -236,12 +235,12 @@ const attemptColumns = [{ name: "Call", class: "number" }, { name: "Began" }, { 
 
 function attempts(m: Message): Child {
   if (m.attemptLog.length === 0) return quiet("No calls yet.");
-  return table({ class: "attempts" }, "Calls to WhatsApp", attemptColumns, m.attemptLog.map(attempt => {
+  return table({ class: "stack attempts" }, "Calls to WhatsApp", attemptColumns, m.attemptLog.map(attempt => {
     const [outcome, tone] = outcomes[attempt.outcome]!;
     return h("tr", { key: attempt.call },
-      h("td", { class: "number" }, attempt.call), h("td", null, time(attempt.startedAt)),
-      h("td", { class: "number" }, attempt.endedAt ? span((Date.parse(attempt.endedAt) - Date.parse(attempt.startedAt)) / 1000) : "–"),
-      h("td", null, chip(outcome, tone)), h("td", { class: "wrap" }, attempt.failure ? explain(attempt.failure) : ""),
+      cell("Call", { class: "number" }, attempt.call), cell("Began", null, time(attempt.startedAt)),
+      cell("Took", { class: "number" }, attempt.endedAt ? span((Date.parse(attempt.endedAt) - Date.parse(attempt.startedAt)) / 1000) : "–"),
+      cell("Outcome", null, chip(outcome, tone)), h("td", { class: "wrap" }, attempt.failure ? explain(attempt.failure) : ""),
         h("td", { class: "extra" }, attempt.settledBy ? words(attempt.settledBy) : ""));
   }));
 }

@@ -1,15 +1,17 @@
 // The messages: the newest ones live, or the results of a search, page by page.
 import { ask, messageOf, sawServerTime, ServerAway } from "../api/client.ts";
-import { CancelMany, MessageCounts, MessageUpdates, Messages, Position, type MessageCountsData, type MessageFilter, type MessageRow,
+import { CancelMany, MessageCounts, MessageUpdates, Messages, Position, type MessageCountsData, type MessagesData, type MessageFilter, type MessageRow,
   type MessageStatus } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
-import { count, laneName, plural, shortId, words } from "../lib/format.ts";
+import { count, csv, laneName, percent, plural, words } from "../lib/format.ts";
 import { describe, fromQuery, priorities, statuses, toQuery, types, type Filters } from "../lib/recognize.ts";
 import { go, link, type Route, type View } from "../route.ts";
 import { forbidden, poll, report, senderChoices, tick } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
+import { fromField, toField } from "../ui/zone.ts";
 import { pageOf, pager, type Page } from "../ui/pager.ts";
-import { ago, button, card, cell, chip, choose, quiet, statusChip, table } from "../ui/parts.ts";
+import { ago, button, card, cell, chip, choose, messageLink, quiet, statusChip, table, textFilter, toneOf } from "../ui/parts.ts";
+import { attempt, note } from "../ui/overlay.ts";
 import { cancelMessages } from "./actions.ts";
 
 const pageSize = 50;
@@ -49,6 +51,7 @@ export function messageFilter(filters: Filters): MessageFilter {
     whatsappId: filters.wamid ?? null, labels: filters.labels ?? null, type: (filters.type as MessageFilter["type"]) ?? null,
     priority: (filters.priority as MessageFilter["priority"]) ?? null, template: filters.template ?? null,
     errorCategory: filters.category ?? null, errorCode: filters.code ?? null, overdue: filters.overdue ?? null,
+    queuedAfter: filters.from ?? null, queuedBefore: filters.until ?? null,
   };
 }
 
@@ -60,9 +63,9 @@ function filterBar(filters: Filters, live: boolean): VNode {
     : filters.overdue ? "overdue" : filters.status?.[0] ?? "";
   const rest: Filters = { ...filters };
   if (filters.overdue) delete rest.overdue;
-  for (const name of ["status", "sender", "type", "priority"] as const) delete rest[name];
+  for (const name of ["status", "sender", "type", "priority", "from", "until"] as const) delete rest[name];
   const parts = describe(rest);
-  const set = <K extends "sender" | "type" | "priority">(name: K, value: string): void => {
+  const set = <K extends "sender" | "type" | "priority" | "from" | "until">(name: K, value: string): void => {
     const next: Filters = { ...filters };
     if (value) next[name] = value;
     else delete next[name];
@@ -82,6 +85,8 @@ function filterBar(filters: Filters, live: boolean): VNode {
     choose("Type", filters.type ?? "", [["", "all"], ...types.map(t => [t, words(t)] as const)], value => set("type", value)),
     choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map(p => [p, laneName(p)] as const)],
       value => set("priority", value)),
+    h(textFilter, { label: "From", type: "datetime-local", step: 1, value: toField(filters.from ?? ""), onchange: value => set("from", fromField(value)) }),
+    h(textFilter, { label: "Until", type: "datetime-local", step: 1, value: toField(filters.until ?? ""), onchange: value => set("until", fromField(value)) }),
     parts.length > 0 ? h("p", { class: "searched" }, "Filtered by ", h("strong", null, parts.join(", "))) : null,
     Object.keys(filters).length > 0 ? h("a", { class: "clear", href: "#/messages" }, "Clear all") : null);
 }
@@ -95,14 +100,13 @@ function withPage(query: URLSearchParams, listed: boolean): URLSearchParams {
 
 const columns = [
   { name: "ID" }, { name: "To" }, { name: "Sender", class: "extra" }, { name: "Type", class: "extra" }, { name: "Lane", class: "extra" },
-  { name: "Status" }, { name: "Why", class: "extra" }, { name: "Att.", title: "Attempts", class: "number" },
+  { name: "Status" }, { name: "Why", class: "extra" }, { name: "Att.", title: "Attempts", class: "number extra" },
     { name: "Age", class: "number" },
 ];
 
 const messageTable = (rows: readonly MessageRow[]): VNode =>
   table({ class: "messages", id: "messages" }, "Messages, newest first", columns, rows.map(message => h("tr", { key: message.id },
-    h("td", null, h("a", { class: "mono", href: link(["messages", message.id]), title: message.id, "aria-label": `Message ${message.id}` },
-      shortId(message.id))),
+    h("td", null, messageLink(message.id)),
     h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"),
     h("td", { class: "extra" }, message.sender.id),
     h("td", { class: "extra" }, words(message.type)),
@@ -110,7 +114,7 @@ const messageTable = (rows: readonly MessageRow[]): VNode =>
     cell("Status", null, statusChip(message.status)),
     h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure
       ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""),
-    h("td", { class: "number" }, message.attempts),
+    h("td", { class: "number extra" }, message.attempts),
     h("td", { class: "number" }, ago(message.queuedAt)))));
 
 // ───────────── live ─────────────
@@ -223,6 +227,40 @@ class Feed {
   }
 }
 
+// ───────────── export and progress
+
+const exportLimit = 10_000;
+const exportPage = 200;
+
+/** Downloads the messages that match the filters as CSV, at most 10,000. */
+async function exportRows(filters: Filters): Promise<void> {
+  const rows: (string | number | null)[][] = [["id", "to", "sender", "type", "lane", "status", "category", "code", "attempts", "queued", "sent"]];
+  for (let after: string | null = null; ;) {
+    const { messages: { edges, pageInfo } }: MessagesData = await ask(Messages, { filter: messageFilter(filters), first: exportPage, after });
+    rows.push(...edges.map(({ node: m }) => [m.id, m.to ?? m.toUserId, m.sender.id, m.type, m.priority, m.status, m.failure?.category ?? null,
+      m.failure?.code ?? null, m.attempts, m.queuedAt, m.sentAt]));
+    if (!pageInfo.hasNextPage) break;
+    if (rows.length > exportLimit) {
+      note(`Only the newest ${count(exportLimit)} messages are exported. Narrow the filter for the rest.`, true);
+      break;
+    }
+    after = pageInfo.endCursor;
+  }
+  const url = URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv" }));
+  Object.assign(document.createElement("a"), { href: url, download: "messages.csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+/** The progress of the messages as a bar: of a campaign, for example, if the filter is its label. */
+function progress(counts: MessageCountsData["messageCounts"], total: number): VNode {
+  const waiting = ["QUEUED", "SENDING", "RETRYING", "AMBIGUOUS"];
+  const open = counts.filter(({ status }) => waiting.includes(status)).reduce((sum, { count: n }) => sum + n, 0);
+  return h("div", { class: "progress" },
+    h("div", { class: "progress-bar", "aria-hidden": "true" }, counts.map(({ status, count: n }) =>
+      h("span", { key: status, "data-tone": toneOf(status), style: { width: `${n / total * 100}%` }, title: `${words(status)}: ${count(n)}` }))),
+    quiet(`${percent((total - open) / total)} done`, open > 0 ? `, ${count(open)} to go` : ""));
+}
+
 // ───────────── listed ─────────────
 
 /** The results of a search, page by page. The current page is polled, so that it shows the progress of its messages. */
@@ -279,8 +317,10 @@ class Pages {
       waiting ? button("Cancel waiting messages…",
         () => cancelMessages(messageFilter(this.filters), describe(this.filters).join(", "), () => this.reload()), { id: "cancel-many" })
         : null,
+      button("Export CSV", () => void attempt("Exported.", () => exportRows(this.filters)), { disabled: !rows?.length }),
       h("a", { class: "plain button", href: link(["messages"]) }, "Live"),
     ],
+      counts && total ? progress(counts, total) : null,
       h("div", { class: "counts" }, summary),
       fault ? h("p", { class: "error", role: "alert" }, fault) : null,
       rows === null ? quiet(fault ? "" : "Loading…") : rows.length === 0 ? quiet("No messages found.")

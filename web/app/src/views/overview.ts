@@ -1,6 +1,6 @@
 // The overview: throughput, latency, failures, and queues.
 import { ask, sawServerTime } from "../api/client.ts";
-import { AlertRules, Ledger, LiveMetrics, type LiveMetricsData, type Rule } from "../api/operations.ts";
+import { AlertRules, Alerts, Ledger, LiveMetrics, type AlertKind, type AlertNow, type LiveMetricsData, type Rule } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
 import { age, count, duration, figure, percent, seconds, span, words } from "../lib/format.ts";
 import { windows, type Window } from "../lib/windows.ts";
@@ -8,7 +8,7 @@ import { setQuery, type Route, type View } from "../route.ts";
 import { figureChoices, figuresOf, forbidden, openAlerts, poll, report, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { card, cell, choose, chip, quiet, segments, table, toneOf, type Tone } from "../ui/parts.ts";
-import { Plot, type Series } from "../ui/plot.ts";
+import { Plot, type Mark, type Series } from "../ui/plot.ts";
 import { alertLine } from "./alert_parts.ts";
 import { balanced, ledgerFigures, type Books } from "./ledger_figures.ts";
 import { queuesTable } from "./queues.ts";
@@ -16,6 +16,8 @@ import { LiveSeries, type Loaded, type Metrics } from "./series.ts";
 
 type Live = LiveMetricsData["metrics"];
 
+const alertsEvery = 10_000;
+const alertsMarked = 50;
 const nowSpan = 10; // the window of "now" in seconds
 
 function read(query: URLSearchParams): { window: Window; senderId: string | null } {
@@ -24,7 +26,7 @@ function read(query: URLSearchParams): { window: Window; senderId: string | null
 
 export function overview(route: Route): View {
   const view = reactive({
-    ...read(route.query), live: null as Live | null, now: null as Live | null, books: null as Books | null, rules: [] as Rule[],
+    ...read(route.query), live: null as Live | null, now: null as Live | null, books: null as Books | null, rules: [] as Rule[], alerts: [] as AlertNow[],
     series: null as LiveSeries | null,
   });
   let ends: (() => void)[] = [];
@@ -38,6 +40,10 @@ export function overview(route: Route): View {
     if (!forbidden(Ledger)) ends.push(poll(2000, async () => {
       view.books = (await ask(Ledger, { senderId: view.senderId })).ledger;
       sawServerTime(view.books.asOf);
+    }));
+    ends.push(poll(alertsEvery, async () => {
+      const { alerts: { edges } } = await ask(Alerts, { filter: { senderId: view.senderId }, first: alertsMarked });
+      view.alerts = edges.map(({ node }) => node);
     }));
     ends.push(poll(60_000, async () => {
       view.rules = (await ask(AlertRules, {})).alertRules;
@@ -85,14 +91,18 @@ export function overview(route: Route): View {
       const shown = state.senders?.filter(sender => !view.senderId || sender.id === view.senderId) ?? [];
       const open = openAlerts().filter(alert => !view.senderId || !alert.sender || alert.sender.id === view.senderId);
       const loaded = view.series?.loaded ?? null;
+      const marks = (kinds: readonly AlertKind[]): Mark[] => view.alerts.filter(({ kind }) => kinds.includes(kind))
+        .map(({ raisedAt, resolvedAt, summary, severity }) =>
+          ({ from: Date.parse(raisedAt), to: resolvedAt && Date.parse(resolvedAt), name: summary, critical: severity === "CRITICAL" }) as Mark);
+      const latency = latencySeries(loaded, boundOf(view.rules, view.senderId)), throughput = throughputSeries(loaded);
       return h("div", { class: "board" },
         h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
           choose("Sender", view.senderId ?? "", figureChoices("all senders"),
             value => setQuery({ sender: value }), { id: "sender-filter" }),
           segments("Window", view.window.id, windows.map(({ id, name }) => [id, name] as const), id => setQuery({ window: id }))),
         tiles(view.now, view.live, view.window.name),
-        h(Plot, { id: "throughput", title: "Throughput", series: throughputSeries(loaded) }),
-        h(Plot, { id: "latency", title: "Delivery latency", series: latencySeries(loaded, boundOf(view.rules, view.senderId)) }),
+        h(Plot, { id: "throughput", title: "Throughput", series: throughput && { ...throughput, marks: marks(["ERROR_RATE", "QUEUE_GROWTH", "QUEUE_STALLED", "SENDER_HELD", "BREAKER_OPEN", "WEBHOOK_SILENCE"]) } }),
+        h(Plot, { id: "latency", title: "Delivery latency", series: latency && { ...latency, marks: marks(["DELIVERY_LATENCY"]) } }),
         open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], { id: "open-alerts", class: "wide" },
           h("a", { href: "#/alerts" }, "All alerts"),
           h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null,
@@ -125,8 +135,7 @@ function tiles(now: Live | null, live: Live | null, window: string): VNode {
   return h("dl", { class: "tiles wide" },
     tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}`
       : "…"),
-    tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? `${count(live.delivered)} of ${count(live.sent)} sent`
-      : "…"),
+    tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? live.deliveryRate === null ? `none sent in ${window}` : `of those sent in ${window}` : "…"),
     tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed + live.deadLettered)} failed or dead`
       : "…",
       live?.errorRate && live.errorRate > 0.02 ? "bad" : null),

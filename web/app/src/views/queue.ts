@@ -1,12 +1,13 @@
 // The form that queues a message.
 import { ask, messageOf, Refused, ServerAway } from "../api/client.ts";
-import { Queue, type MessageContentInput, type QueueMessageInput } from "../api/operations.ts";
-import { count, shortId } from "../lib/format.ts";
+import { OneMessage, Queue, type MessageContentInput, type QueueMessageInput } from "../api/operations.ts";
+import { count, visible } from "../lib/format.ts";
 import { isUserId } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
 import { forbidden, state } from "../state.ts";
 import { h, reactive, type Child } from "../ui/h.ts";
-import { card, field, freshKey, markField, options, quiet, segments, values } from "../ui/parts.ts";
+import { fromField, utc } from "../ui/zone.ts";
+import { card, field, freshKey, markField, messageLink, options, quiet, segments, values } from "../ui/parts.ts";
 
 type Kind = "text" | "template" | "other";
 
@@ -22,7 +23,27 @@ let pending: { content: string; key: string } | null = null;
 export function queue(route: Route): View {
   const view = reactive({ kind: "text" as Kind, busy: false, fault: "", accepted: [] as { id: string; replayed: boolean }[] });
   let stopped = false;
-  const to = route.query.get("to") ?? "", chosen = route.query.get("sender") ?? "";
+  const given = reactive({ ...blank, to: route.query.get("to") ?? "", sender: route.query.get("sender") ?? "", loaded: true });
+  const copyOf = route.query.get("copy");
+  if (copyOf) void copy(copyOf);
+
+  /** Fills the form with the values of another message. */
+  async function copy(id: string): Promise<void> {
+    given.loaded = false;
+    try {
+      const { message } = await ask(OneMessage, { id, audit: false });
+      if (message?.content == null) throw new Error("The message has no content to copy.");
+      const { kind, ...content } = contentFields(message.type, message.content);
+      view.kind = kind;
+      Object.assign(given, content, {
+        to: message.to ?? message.toUserId ?? "", sender: message.sender.id, priority: message.priority, onAmbiguous: message.onAmbiguous,
+        labels: message.labels.map(({ name, value }) => `${name}=${value}`).join(", "),
+      });
+    } catch (error) {
+      view.fault = messageOf(error);
+    }
+    given.loaded = true;
+  }
 
   /** Queues an input. While Waypost is overloaded, it waits for the time that Waypost asks for and tries again. */
   async function send(input: QueueMessageInput): Promise<void> {
@@ -71,25 +92,26 @@ export function queue(route: Route): View {
         card("Queue a message", { id: "queue-card" },
           segments("Content", view.kind, [["text", "Text"], ["template", "Template"], ["other", "Other"]],
           id => { view.kind = id as Kind; }),
-          h("form", { id: "queue", onsubmit: submit },
+          copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message.") : null,
+          !given.loaded ? quiet("Loading…") : h("form", { id: "queue", onsubmit: submit },
             h("div", { class: "row" },
               field("Sender", h("select", { name: "senderId", required: true },
-                options((state.senders ?? []).map(({ id, name }) => [id, `${name} (${id})`] as const), chosen))),
+                options((state.senders ?? []).map(({ id, name }) => [id, `${name} (${id})`] as const), given.sender))),
               field("Number or user ID", h("input",
-                { name: "to", autocomplete: "off", placeholder: "+1 415 555 0101", required: true, defaultValue: to }))),
-            content(view.kind),
+                { name: "to", autocomplete: "off", placeholder: "+1 415 555 0101", required: true, defaultValue: given.to }))),
+            content(view.kind, given),
             h("div", { class: "row" },
               field("Lane", h("select", { name: "priority" },
-                options([["OTP", "OTP"], ["TRANSACTIONAL", "transactional"], ["BULK", "bulk"]], "TRANSACTIONAL"))),
+                options([["OTP", "OTP"], ["TRANSACTIONAL", "transactional"], ["BULK", "bulk"]], given.priority))),
               field("If a response is lost", h("select", { name: "onAmbiguous" },
-                options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], "RESEND")))),
+                options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], given.onAmbiguous)))),
             h("details", null, h("summary", null, "Schedule, labels, and key"),
               h("div", { class: "row" },
-                field("Not before", h("input", { name: "sendAt", type: "datetime-local", step: 1 })),
-                field("Not after", h("input", { name: "expiresAt", type: "datetime-local", step: 1 }))),
+                field(`Not before${utc.value ? ", UTC" : ""}`, h("input", { name: "sendAt", type: "datetime-local", step: 1 })),
+                field(`Not after${utc.value ? ", UTC" : ""}`, h("input", { name: "expiresAt", type: "datetime-local", step: 1 }))),
               field("Overdue after", h("input", { name: "deliverWithin", type: "number", min: 1, max: 2592000, step: 1 }),
                 "Seconds from WhatsApp's acceptance. If the message is not delivered by then, its delivery is reported as overdue."),
-              field("Labels", h("input", { name: "labels", autocomplete: "off", placeholder: "campaign=spring, order=1042" })),
+              field("Labels", h("input", { name: "labels", autocomplete: "off", defaultValue: given.labels, placeholder: "campaign=spring, order=1042" })),
               field("Idempotency key", h("input", { name: "idempotencyKey", maxlength: 128, autocomplete: "off", spellcheck: false }),
                 "Repeating the same key and content returns the same message. Don't include personal data. If empty, a key is generated.")),
             h("p", { class: "error", role: "alert" }, view.fault),
@@ -98,28 +120,56 @@ export function queue(route: Route): View {
           h("div", { id: "queue-note", role: "status" }, view.accepted.length === 0 ? null
             : h("ul", { class: "accepted" }, view.accepted.map(({ id, replayed }) =>
             h("li", { key: `${id}${replayed}` }, replayed ? "Already queued: " : "Message queued: ",
-              h("a", { class: "mono", href: `#/messages/${id}`, title: id }, shortId(id)), ".")))),
+              messageLink(id), ".")))),
           view.accepted.length === 0 ? quiet("Queued messages are durably recorded. Follow them here.") : null));
     },
   };
 }
 
-function content(kind: Kind): Child {
+/** The values that the form begins with. */
+interface Given {
+  sender: string; to: string; priority: string; onAmbiguous: string; labels: string;
+  body: string; name: string; language: string; variables: string; json: string;
+}
+
+const blank: Given = {
+  sender: "", to: "", priority: "TRANSACTIONAL", onAmbiguous: "RESEND", labels: "", body: "", name: "", language: "", variables: "", json: "",
+};
+
+type Part = Record<string, unknown>;
+
+/** Returns the fields of the form for the content of a message, which is the Cloud API's object of its type. */
+function contentFields(type: string, content: unknown): Partial<Given> & { kind: Kind } {
+  const object = content as Part;
+  if (type === "TEXT") return { kind: "text", body: String(object.body ?? "") };
+  if (type !== "TEMPLATE") return { kind: "other", json: JSON.stringify({ [type.toLowerCase()]: content }, null, 2) };
+  const components = (object.components ?? []) as Part[], language = String((object.language as Part).code);
+  const parameters = (components[0]?.parameters ?? []) as Part[];
+  if (components.length > 1 || components[0] && components[0].type !== "body" || parameters.some(({ type: kind, parameter_name: named }) => kind !== "text" || named)) {
+    const shaped = components.map(({ type: kind, sub_type: subType, index, ...rest }) => ({
+      type: String(kind).toUpperCase(), ...(subType ? { subType } : {}), ...(index !== undefined ? { index: Number(index) } : {}), ...rest,
+    }));
+    return { kind: "other", json: JSON.stringify({ template: { name: object.name, language, components: shaped } }, null, 2) };
+  }
+  return { kind: "template", name: String(object.name), language, variables: parameters.map(({ text }) => String(text)).join("\n") };
+}
+
+function content(kind: Kind, given: Given): Child {
   switch (kind) {
     case "text":
-      return field("Text", h("textarea", { name: "body", rows: 4, required: true }));
+      return field("Text", h("textarea", { name: "body", rows: 4, required: true, dir: "auto", defaultValue: given.body }));
     case "template":
       return [
         h("div", { class: "row", key: "template" },
           field("Template", h("input",
-            { name: "name", required: true, autocomplete: "off", spellcheck: false, placeholder: "hello_world" })),
+            { name: "name", required: true, defaultValue: given.name, autocomplete: "off", spellcheck: false, placeholder: "hello_world" })),
           field("Language", h("input",
-            { name: "language", required: true, autocomplete: "off", spellcheck: false, placeholder: "en_US" }))),
-        field("Body variables", h("textarea", { name: "variables", rows: 3 }), "One per line, in order."),
+            { name: "language", required: true, defaultValue: given.language, autocomplete: "off", spellcheck: false, placeholder: "en_US" }))),
+        field("Body variables", h("textarea", { name: "variables", rows: 3, defaultValue: given.variables }), "One per line, in order."),
       ];
     default:
       return field("Content as JSON",
-        h("textarea", { name: "json", rows: 6, required: true, spellcheck: false, class: "mono",
+        h("textarea", { name: "json", rows: 6, required: true, defaultValue: given.json, spellcheck: false, class: "mono",
         placeholder: '{ "image": { "link": "https://…", "caption": "…" } }' }),
         "A MessageContentInput: image, video, audio, document, sticker, location, contacts, reaction, or interactive.");
   }
@@ -139,15 +189,15 @@ const inputOf = (name: string | null): string | null => (name === "toUserId" ? "
 function read(held: Record<string, string>, kind: Kind): QueueMessageInput {
   const labels = (held.labels ?? "").split(",").map(label => label.trim()).filter(Boolean).map(label => {
     const at = label.indexOf("=");
-    if (at <= 0) throw new WrongField("labels", `“${label}” is not a label; use name=value.`);
+    if (at <= 0) throw new WrongField("labels", `“${visible(label)}” is not a label; use name=value.`);
     return { name: label.slice(0, at).trim(), value: label.slice(at + 1).trim() };
   });
   return {
     senderId: held.senderId ?? "", ...(isUserId(held.to ?? "") ? { toUserId: held.to! } : { to: held.to ?? "" }), content: contentOf(held, kind),
     priority: held.priority as NonNullable<QueueMessageInput["priority"]>,
       onAmbiguous: held.onAmbiguous as NonNullable<QueueMessageInput["onAmbiguous"]>,
-    ...(held.sendAt ? { sendAt: new Date(held.sendAt).toISOString() } : {}),
-      ...(held.expiresAt ? { expiresAt: new Date(held.expiresAt).toISOString() } : {}),
+    ...(held.sendAt ? { sendAt: fromField(held.sendAt) } : {}),
+      ...(held.expiresAt ? { expiresAt: fromField(held.expiresAt) } : {}),
     ...(held.deliverWithin ? { deliverWithin: `PT${held.deliverWithin}S` } : {}),
     ...(labels.length > 0 ? { labels } : {}), ...(held.idempotencyKey ? { idempotencyKey: held.idempotencyKey } : {}),
   };

@@ -1,6 +1,6 @@
 // The queues by sender and lane.
 import type { SenderNow } from "../api/operations.ts";
-import { count, figure, laneName, seconds, sentence, span } from "../lib/format.ts";
+import { count, figure, laneName, seconds, sentence, span, words } from "../lib/format.ts";
 import { h, type Child, type VNode } from "../ui/h.ts";
 import { cell, chip, statusChip, table, type Tone } from "../ui/parts.ts";
 
@@ -13,6 +13,7 @@ const columns = [
 
 /** Returns the time until a queue is empty at its drain rate: never, if messages are due but none leave. */
 export function emptyIn(sender: SenderNow): string {
+  if (sender.state !== "ACTIVE") return sender.queueDepth > 0 ? words(sender.state) : "–"; // whatever drained before
   const left = seconds(sender.emptyIn);
   if (left !== null) return sender.queueDepth === 0 ? "–" : left < 1 ? "< 1 s" : span(left);
   return sender.queueDepth > 0 ? "never" : "–";

@@ -1,13 +1,15 @@
 // Senders: their state, rate, and queues, and the actions.
+import { useEffect } from "preact/hooks";
+import { useSignal } from "@preact/signals";
 import { ask } from "../api/client.ts";
-import { Pause, RegisterSender, Resume, SetRate, UpdateSender, type SenderNow } from "../api/operations.ts";
-import { count, figure, laneName, seconds, sentence, span } from "../lib/format.ts";
+import { Log, Pause, RegisterSender, Resume, SetRate, UpdateSender, type LoggedEvent, type SenderNow } from "../api/operations.ts";
+import { count, figure, laneName, seconds, sentence, spaced, span, visible } from "../lib/format.ts";
 import { priorities } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
-import { forbidden, putSender, state } from "../state.ts";
+import { forbidden, may, poll, putSender, report, state } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/h.ts";
 import { attempt, note, openDialog } from "../ui/overlay.ts";
-import { button, card, chip, drawnAt, facts, field, mono, quiet, statusChip, time, toneOf } from "../ui/parts.ts";
+import { actorOf, button, card, cell, chip, drawnAt, facts, field, mono, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
 import { emptyIn } from "./queues.ts";
 
 export function senders(route: Route): View {
@@ -16,23 +18,68 @@ export function senders(route: Route): View {
     title: "Senders", stop: () => {},
     render: () => {
       const shown = (state.senders ?? []).filter(sender => !only || sender.id === only);
-      const reason = forbidden(RegisterSender, "Changing senders");
+      const reason = forbidden(RegisterSender, "Changing senders"), limited = state.viewer?.senderIds;
       return h("div", { class: "board" },
         h("div", { class: "page-head wide" }, h("h2", null, only ? `Sender ${only}` : "Senders"),
           h("div", { class: "tools" }, only ? h("a", { href: "#/senders" }, "All senders") : null,
-            reason ? quiet(reason) : button("Register sender…", register, { class: "", id: "register" }))),
+            reason ? quiet(reason) : limited ? null : button("Register sender…", register, { class: "", id: "register" }))),
         state.senders === null ? quiet("Loading…") : shown.length === 0 ? card("No sender", { class: "wide", id: "none" }, null,
           quiet(only ? "There is no sender with this ID, or the key has no access to it." : "Register the phone number to send messages from."))
-            : shown.map(senderCard));
+            : shown.map(senderCard),
+        only && shown.length > 0 ? h(History, { key: `history ${only}`, id: only }) : null);
     },
   };
+}
+
+/** The sender's state in a word or two: whatever keeps messages from being sent. */
+function stateChip(sender: SenderNow): VNode {
+  if (sender.breaker && sender.state === "ACTIVE") return chip("WhatsApp doesn't respond", "bad");
+  if (sender.state === "ACTIVE" && sender.pausedPriorities.length > 0) return chip(`${sender.pausedPriorities.map(laneName).join(", ")} paused`, "warn");
+  return statusChip(sender.state);
+}
+
+const historyEvery = 5000;
+const historyLength = 50;
+
+/** What operators and Waypost changed: who paused the sender, its rate, or its token, and when. */
+function History({ id }: { id: string }): VNode {
+  const events = useSignal<LoggedEvent[] | null>(null), reason = forbidden(Log, "The history");
+  useEffect(() => (reason ? undefined : poll(historyEvery, async () => {
+    const { events: { edges } } = await ask(Log, { filter: { stream: `sender-${id}` }, first: historyLength });
+    events.value = edges.map(({ node }) => node);
+  })), [id, reason]);
+  return card("History", { id: "history", class: "wide" },
+    reason ? null : h("a", { href: `#/ledger?stream=${encodeURIComponent(`sender-${id}`)}` }, "All events"),
+    reason ? quiet(reason) : events.value === null ? quiet("Loading…") : table({ class: "stack" }, "Changes, newest first",
+      [{ name: "Recorded" }, { name: "Change" }, { name: "Details" }, { name: "By" }],
+      events.value.map(event => h("tr", { key: event.id },
+        cell("Recorded", null, time(event.recordedAt, "seconds")), cell("Change", null, spaced(event.type)),
+        cell("Details", { class: "wrap" }, details(event.data)), cell("By", { class: "wrap" }, actorOf(event.by))))));
+}
+
+/** Writes the members of an event's data. IDs of stored tokens are of no use to a reader. */
+function details(data: unknown): string {
+  return Object.entries((data ?? {}) as Record<string, unknown>).filter(([name, value]) => value !== null && !["sender", "tokenId"].includes(name))
+    .map(([name, value]) => `${spaced(name).toLowerCase()} ${Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value)}`)
+    .map(visible).join("; ");
+}
+
+/** Who paused the sender last, and when, from the event log. */
+function PausedBy({ id }: { id: string }): VNode | null {
+  const found = useSignal<LoggedEvent | null>(null);
+  useEffect(() => {
+    ask(Log, { filter: { stream: `sender-${id}`, types: ["SenderPaused"] }, first: 1 })
+      .then(({ events }) => { found.value = events.edges[0]?.node ?? null; }, report);
+  }, []);
+  return found.value && quiet("Paused by ", actorOf(found.value.by), ", ", time(found.value.recordedAt, "seconds"), ". ",
+    h("a", { href: `#/ledger?stream=${encodeURIComponent(`sender-${id}`)}` }, "The sender's history"));
 }
 
 function senderCard(sender: SenderNow): VNode {
   const { id, hold } = sender;
   const paused = sender.state !== "PAUSED" && sender.pausedPriorities.length > 0;
   return card([sender.name, " ", h("span", { class: "quiet mono" }, id), " ",
-    sender.breaker && sender.state === "ACTIVE" ? chip("WhatsApp doesn't respond", "bad") : statusChip(sender.state)],
+    stateChip(sender)],
     { key: id, id: `sender-${id}`, class: "wide sender" }, actions(sender),
     hold ? h("div", { class: "callout", "data-tone": "bad" },
       h("p", null, h("strong", null, hold.message), hold.code === null ? null : ` Code ${hold.code}.`, ` Held since `,
@@ -47,7 +94,8 @@ function senderCard(sender: SenderNow): VNode {
     !hold && sender.stateReason ? h("div", { class: "callout", "data-tone": toneOf(sender.state) }, h("p", null, sender.stateReason))
       : null,
     paused ? h("div", { class: "callout", "data-tone": "warn" },
-      h("p", null, `Paused: ${sender.pausedPriorities.map(laneName).join(", ")}.`)) : null,
+      h("p", null, `Paused: ${sender.pausedPriorities.map(laneName).join(", ")}.`, sender.pauseReason ? ` ${sender.pauseReason}` : "")) : null,
+    sender.pausedPriorities.length > 0 && may("AUDIT") ? h(PausedBy, { key: `${sender.id} ${sender.pauseReason}`, id: sender.id }) : null,
     sender.throttledUntil && Date.parse(sender.throttledUntil) > drawnAt()
       ? h("div", { class: "callout", "data-tone": "warn" },
       h("p", null, "Throttled by WhatsApp until ", time(sender.throttledUntil, "seconds"), ".")) : null,
@@ -86,7 +134,7 @@ function actions(sender: SenderNow): Child {
   const resume = (done: string): void => void attempt(done, async () => putSender((await ask(Resume, { id: sender.id })).resumeSender));
   return [
     sender.hold ? button("Check now", () => resume("Checking with WhatsApp now."), { class: "probe" }) : null,
-    stopped ? button("Resume", () => resume(`${sender.name} resumed.`), { class: "resume" }) : null,
+    stopped ? button("Resume all lanes", () => resume(`${sender.name} resumed.`), { class: "resume" }) : null,
     sender.state === "PAUSED" ? null : button("Pause…", () => pause(sender), { class: "plain pause" }),
     button("Rate…", () => setRate(sender), { class: "plain rate" }),
     button("Token…", () => setToken(sender), { class: "plain token" }),

@@ -1,0 +1,154 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// axeFile is the accessibility checker, which `go generate ./web` installs with the packages of the web UI.
+const axeFile = "../../../../web/app/node_modules/axe-core/axe.min.js"
+
+// screenshots is the variable that names a directory for an image of each view, in both themes and at two widths: `make
+// screenshots`.
+const screenshots = "PAGE_SCREENSHOTS"
+
+// manageAccess creates and ends what programs use: keys and outgoing webhooks, and erases a person. It finds elements by their
+// roles and labels.
+func manageAccess(t *testing.T, b *browser) {
+	t.Helper()
+	b.visit(t, "#/keys")
+	b.press(t, "Create key…")
+	b.write(t, "Name", "shop system")
+	b.press(t, "Create key")
+	b.await(t, "the secret, once", `document.querySelector("dialog .secret .mono")?.innerText.length > 20`)
+	b.press(t, "I have stored it")
+	b.awaitText(t, "table", "shop system")
+	b.await(t, "that the dialog is closed", `document.querySelector("dialog") === null`)
+	b.click(t, `button[aria-label="Revoke… shop system"]`)
+	b.press(t, "Revoke key")
+	b.await(t, "that the key is no longer listed", `!document.querySelector("main").innerText.includes("shop system")`)
+
+	b.visit(t, "#/webhooks")
+	b.press(t, "Create webhook…")
+	b.write(t, "URL", "https://example.com/waypost")
+	b.press(t, "Create")
+	b.awaitText(t, "dialog .secret", "whsec_")
+	b.press(t, "I have stored it")
+	b.press(t, "Disable…")
+	b.press(t, "Disable")
+	b.awaitText(t, "main", "Delivery stopped")
+	b.press(t, "Enable")
+	b.await(t, "that it is enabled", `document.querySelector("main h2 .chip")?.innerText === "enabled"`)
+	b.press(t, "Deliveries")
+	b.awaitText(t, "main", "Deliveries of the last seven days")
+	b.press(t, "Remove…")
+	b.press(t, "Remove")
+	b.awaitText(t, "main", "There is no outgoing webhook with this ID.")
+
+	b.visit(t, "#/erasure")
+	b.write(t, "Number or user ID", "+14155550188")
+	b.write(t, "Reason", "requested")
+	b.press(t, "Erase…")
+	b.press(t, "Erase permanently")
+	b.awaitText(t, "#receipt", "Erasure ID")
+}
+
+// press clicks the button or link with that text.
+func (b *browser) press(t *testing.T, name string) {
+	t.Helper()
+	found := fmt.Sprintf(`//dialog//button[normalize-space()=%[1]q] | //*[self::button or self::a][normalize-space()=%[1]q][not(//dialog)]`, name)
+	b.run(t, "press "+name, chromedp.WaitEnabled(found, chromedp.BySearch), chromedp.ScrollIntoView(found, chromedp.BySearch), chromedp.Click(found, chromedp.BySearch))
+}
+
+// write types into the field with that label.
+func (b *browser) write(t *testing.T, label, text string) {
+	t.Helper()
+	found := fmt.Sprintf(`//*[@id=//label[normalize-space()=%q]/@for]`, label)
+	b.run(t, "fill "+label, chromedp.WaitVisible(found, chromedp.BySearch), chromedp.SendKeys(found, text, chromedp.BySearch))
+}
+
+// readableViews checks each view in both themes with axe, and that it fits into a narrow window.
+func readableViews(t *testing.T, b *browser, views map[string]string) {
+	t.Helper()
+	source, err := os.ReadFile(axeFile)
+	if err != nil {
+		if os.Getenv("REQUIRE_STORES") == "1" {
+			t.Fatalf("the accessibility checker is missing, run go generate ./web: %v", err)
+		}
+		t.Skip("the accessibility checker is missing, run go generate ./web")
+	}
+	// Colors that change gradually would be measured in between.
+	still := emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}})
+	b.run(t, "load axe", still, chromedp.Evaluate(string(source)+"; true", nil))
+	for name, hash := range views {
+		b.visit(t, hash)
+		b.await(t, name, `document.querySelector("main h2") !== null && !document.querySelector("main").innerText.includes("Loading…")`)
+		b.fits(t, name, 320)
+		for _, theme := range []string{"light", "dark"} {
+			b.set(t, "#theme", theme)
+			b.capture(t, name, theme, 390)
+			b.capture(t, name, theme, 1280)
+			b.accessible(t, name+" in the theme "+theme)
+		}
+	}
+}
+
+// fits fails if the view is wider than a window of that width.
+func (b *browser) fits(t *testing.T, name string, width int64) {
+	t.Helper()
+	var wide int64
+	var widest []string
+	b.run(t, "make the window narrow", emulation.SetDeviceMetricsOverride(width, 900, 1, false))
+	b.await(t, name+" at its new width", fmt.Sprintf(`innerWidth === %d`, width))
+	b.run(t, "measure", chromedp.Evaluate(`document.scrollingElement.scrollWidth`, &wide),
+		chromedp.Evaluate(`[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > innerWidth).map(e => e.outerHTML.slice(0, 80)).slice(0, 5)`, &widest),
+		emulation.ClearDeviceMetricsOverride())
+	if wide > width {
+		t.Errorf("%s is %d pixels wide in a window of %d: %q", name, wide, width, widest)
+	}
+}
+
+// capture stores an image of the view, if a directory is given.
+func (b *browser) capture(t *testing.T, name, theme string, width int64) {
+	t.Helper()
+	dir := os.Getenv(screenshots)
+	if dir == "" {
+		return
+	}
+	var image []byte
+	b.run(t, "take an image", emulation.SetDeviceMetricsOverride(width, 900, 1, false), chromedp.FullScreenshot(&image, 100), emulation.ClearDeviceMetricsOverride())
+	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%s-%d.png", name, theme, width)), image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// accessible fails for each violation that axe finds.
+func (b *browser) accessible(t *testing.T, name string) {
+	t.Helper()
+	var found []struct {
+		ID, Help string
+		Nodes    []struct{ HTML, FailureSummary string }
+	}
+	var result []byte
+	await := func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
+	b.run(t, "check "+name, chromedp.Evaluate(`axe.run(document, { resultTypes: ["violations"] }).then(result => JSON.stringify(result.violations))`, &result, await))
+	var text string
+	if err := json.Unmarshal(result, &text); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(text), &found); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range found {
+		for _, n := range v.Nodes[:min(3, len(v.Nodes))] {
+			t.Errorf("%s: %s (%s): %.200s: %.200s", name, v.ID, v.Help, n.HTML, n.FailureSummary)
+		}
+	}
+}

@@ -1,0 +1,35 @@
+// The time zone that times are shown and entered in: the browser's, or UTC. This browser remembers it.
+import { signal } from "@preact/signals";
+import { clock, fieldTime, isoTime } from "../lib/format.ts";
+
+const kept = "zone";
+
+function read(): boolean {
+  try {
+    return localStorage.getItem(kept) === "UTC";
+  } catch {
+    return false; // storage is not available
+  }
+}
+
+/** Whether times are in UTC. */
+export const utc = signal(read());
+
+export function setUtc(next: boolean): void {
+  utc.value = next;
+  try {
+    if (next) localStorage.setItem(kept, "UTC");
+    else localStorage.removeItem(kept);
+  } catch {
+    // If storage is not available, the choice lasts as long as the page.
+  }
+}
+
+type Digits = "minutes" | "seconds" | "milliseconds";
+
+/** Formats a time of day in the chosen time zone, with the date if it is not today. */
+export const zonedClock = (at: string | number, now: number, digits?: Digits): string => clock(at, now, digits, utc.value);
+
+/** Returns the text of a datetime-local field for a time, and the other way round. */
+export const toField = (iso: string): string => fieldTime(iso, utc.value);
+export const fromField = (text: string): string => isoTime(text, utc.value);
