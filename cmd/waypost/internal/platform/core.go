@@ -42,11 +42,6 @@ type core struct {
 	model     *postgres.ReadModel
 	leases    *postgres.Leases
 	lag       *process.MeasureLag
-	gate      *fair.Gate // between the webhooks that this process records, its calls, and accepting
-	intake    *fair.Intake
-	model     *postgres.ReadModel
-	leases    *postgres.Leases
-	lag       *process.MeasureLag
 	readings  alerts.Readings // of alert rules, if this process evaluates them
 }
 
