@@ -25,6 +25,7 @@ import (
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/domain/template"
 )
 
 // patience bounds every wait of the tests.
@@ -94,7 +95,7 @@ func setupWith(tb testing.TB, keys *vault.DataKeys) *bundle {
 		defer cancel()
 		must(tb, server.Close(ctx))
 	})
-	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types(), alert.Types())
+	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types(), template.Types(), alert.Types())
 	must(tb, err)
 	if keys != nil {
 		codec = codec.WithVault(keys)

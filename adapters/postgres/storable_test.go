@@ -28,6 +28,7 @@ import (
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/domain/template"
 )
 
 // incompressible returns a text of n bytes that an index cannot shorten.
@@ -62,6 +63,8 @@ type hostile struct {
 	t      *rapid.T
 	floats []float64
 	times  []time.Time
+	// template is the one that a stream of a template is about.
+	template template.Ref
 }
 
 func (h hostile) text() string {
@@ -85,6 +88,9 @@ func (h hostile) fill(v reflect.Value) {
 		return
 	case *json.RawMessage:
 		*known, _ = json.Marshal(map[string]string{h.text(): h.text()})
+		return
+	case *template.Ref:
+		*known = h.template
 		return
 	case *message.Priority:
 		*known = rapid.SampledFrom(append(message.Priorities(), "x\x00")).Draw(h.t, "priority")
@@ -165,6 +171,10 @@ func (h hostile) stream(tb testing.TB, kind string) (stream string, events []dom
 	case "erasure":
 		more([]domain.Event{event.PersonalErased{}}, 1)
 		return event.ErasureStream(uuid.New()), events
+	case "template":
+		h.template = template.Ref{BusinessAccountID: "1", Name: "spring_sale", Language: uuid.NewString(), ID: h.text()}
+		more(samplesOf(tb, template.Types()), 1)
+		return event.TemplateStream(h.template.BusinessAccountID, h.template.Name, h.template.Language), events
 	}
 	more(samplesOf(tb, inbound.Types()), 1)
 	more(samplesOf(tb, identity.Types()), 1)
@@ -172,13 +182,13 @@ func (h hostile) stream(tb testing.TB, kind string) (stream string, events []dom
 	return event.InboundStream("1"), events
 }
 
-var streamKinds = []string{"message", "sender", "alert", "rule", "erasure", "inbound"}
+var streamKinds = []string{"message", "sender", "alert", "rule", "erasure", "template", "inbound"}
 
 // The streams above have every type of event that is projected.
 func TestEveryProjectedTypeIsDrawn(t *testing.T) {
 	t.Parallel()
 	drawn := []string{"PersonalErased"}
-	for _, types := range [][]domain.Type{message.Types(), sender.Types(), alert.Types(), inbound.Types(), identity.Types(), conversation.Types()} {
+	for _, types := range [][]domain.Type{message.Types(), sender.Types(), alert.Types(), inbound.Types(), identity.Types(), conversation.Types(), template.Types()} {
 		for _, typ := range types {
 			drawn = append(drawn, typ.Name)
 		}
@@ -206,7 +216,7 @@ func TestEveryEventIsProjected(t *testing.T) {
 		groups = append(groups, b.projector(g))
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		h := hostile{rt, hostileFloats, hostileTimes}
+		h := hostile{t: rt, floats: hostileFloats, times: hostileTimes}
 		stream, events := h.stream(t, rapid.SampledFrom(streamKinds).Draw(rt, "kind"))
 		list := make([]event.Proposed, len(events))
 		for i, e := range events {
@@ -253,7 +263,7 @@ func TestValuesBeyondJSONAreProjected(t *testing.T) {
 	must(t, err)
 	position := views.Position()
 	rapid.Check(t, func(rt *rapid.T) {
-		h := hostile{rt, append(beyondJSONFloats, hostileFloats...), append(beyondJSONTimes, hostileTimes...)}
+		h := hostile{t: rt, floats: append(beyondJSONFloats, hostileFloats...), times: append(beyondJSONTimes, hostileTimes...)}
 		stream, events := h.stream(t, rapid.SampledFrom(streamKinds).Draw(rt, "kind"))
 		var batch event.Batch
 		for i, e := range events {
