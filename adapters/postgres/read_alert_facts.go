@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +15,7 @@ import (
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/domain/sender"
+	"github.com/waypost/waypost/domain/template"
 )
 
 const (
@@ -70,6 +73,9 @@ func (r *ReadModel) AlertFacts(ctx context.Context, needs alert.Needs, now time.
 		}
 		f.Rejected[window] = n
 	}
+	if err := r.addTemplates(ctx, &f, now); err != nil {
+		return f, err
+	}
 	for id, s := range facts {
 		if id == allSenders {
 			f.All = *s
@@ -78,6 +84,41 @@ func (r *ReadModel) AlertFacts(ctx context.Context, needs alert.Needs, now time.
 		f.Senders[id] = *s
 	}
 	return f, nil
+}
+
+// addTemplates adds the paused templates and those with another category.
+func (r *ReadModel) addTemplates(ctx context.Context, f *alert.Facts, now time.Time) error {
+	rows, err := r.pool.Query(ctx, `SELECT state FROM template WHERE status IN ('PAUSED', 'DISABLED')
+		OR changed_at IS NOT NULL OR state ->> 'Announced' <> '' ORDER BY account, name, language`)
+	if err != nil {
+		return fmt.Errorf("read the templates of alerts: %w", err)
+	}
+	var state []byte
+	if _, err := pgx.ForEachRow(rows, []any{&state}, func() error {
+		var t template.Template
+		if err := json.Unmarshal(state, &t); err != nil {
+			return err
+		}
+		if t.Stopped(now) {
+			f.Paused = append(f.Paused, alert.PausedTemplate{
+				Account: t.BusinessAccountID, Name: t.Name, Language: t.Language, Status: t.Status.Value, Reason: cmp.Or(t.ReasonDetail, t.Reason),
+			})
+		}
+		if !t.Recategorized(now) {
+			return nil
+		}
+		change := alert.RecategorizedTemplate{
+			Account: t.BusinessAccountID, Name: t.Name, Language: t.Language, From: t.PreviousCategory, To: t.Category.Value,
+		}
+		if t.Announced != "" {
+			change.From, change.To, change.Announced = t.Category.Value, t.Announced, true
+		}
+		f.Recategorized = append(f.Recategorized, change)
+		return nil
+	}); err != nil {
+		return fmt.Errorf("read the templates of alerts: %w", err)
+	}
+	return nil
 }
 
 func newSenderFacts() *alert.SenderFacts {

@@ -312,6 +312,25 @@ func (t *Templates) Says(l template.Listing) bool {
 		k.Quality.Value == l.Quality && k.details == t.hash(l.Details)
 }
 
+// Alarming counts the templates that operators must know of: those that are stopped, and those
+// that were recategorized.
+func (t *Templates) Alarming() (stopped, recategorized int) {
+	now := t.clock()
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, a := range t.accounts {
+		for _, k := range a.byKey {
+			if k.Stopped(now) {
+				stopped++
+			}
+			if k.Recategorized(now) {
+				recategorized++
+			}
+		}
+	}
+	return stopped, recategorized
+}
+
 // storedTemplate is a template at a revision of its stream.
 type storedTemplate struct {
 	template.Template

@@ -83,6 +83,10 @@ func TestAssess(t *testing.T) {
 		{"a full disk", alert.DiskSpace, alert.Facts{DiskUsed: 0.91}, alert.Breach, alert.Warning},
 		{"a hook that was given up", alert.HookDisabled, alert.Facts{Behind: time.Hour, GivenUp: []alert.GivenUpHook{{Host: "crm.example"}}}, alert.Breach, alert.Warning},
 		{"a log that was rolled back", alert.LogShortened, alert.Facts{Behind: time.Hour, Shortened: &alert.Shortened{Consumer: "projection views", Position: 90, End: 40}}, alert.Breach, alert.Critical},
+		{"a paused template", alert.TemplatePaused, alert.Facts{Paused: []alert.PausedTemplate{{Name: "sale", Language: "de", Status: "PAUSED", Reason: "FIRST_PAUSE"}}}, alert.Breach, alert.Warning},
+		{"no paused template", alert.TemplatePaused, alert.Facts{}, alert.Clear, alert.Warning},
+		{"another category", alert.CategoryChanged, alert.Facts{Recategorized: []alert.RecategorizedTemplate{{Name: "sale", Language: "de", From: "UTILITY", To: "MARKETING", Announced: true}}}, alert.Breach, alert.Warning},
+		{"no other category", alert.CategoryChanged, alert.Facts{}, alert.Clear, alert.Warning},
 		{"a whole log", alert.LogShortened, alert.Facts{}, alert.Clear, alert.Critical},
 		{"no hook that was given up", alert.HookDisabled, alert.Facts{}, alert.Clear, alert.Warning},
 	} {

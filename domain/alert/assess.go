@@ -74,6 +74,10 @@ func Assess(r Rule, f Facts, own map[string]bool) ([]Finding, bool) {
 		return []Finding{r.assessHooks(f.GivenUp)}, true
 	case LogShortened:
 		return []Finding{r.assessLog(f.Shortened)}, true
+	case TemplatePaused:
+		return []Finding{r.assessPaused(f.Paused)}, true
+	case CategoryChanged:
+		return []Finding{r.assessCategories(f.Recategorized)}, true
 	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, BreakerOpen, WebhookSilence: // about senders, see below
 	}
 	var findings []Finding
@@ -105,6 +109,45 @@ func (r Rule) assessHooks(givenUp []GivenUpHook) Finding {
 	explanation := []string{"New events wait for them. Fix the receiver, then call enableOutgoingWebhook; or call removeOutgoingWebhook if it is no longer needed."}
 	for _, h := range givenUp[:min(n, explainedHooks)] {
 		explanation = append(explanation, fmt.Sprintf("%s to %s: %s", h.ID, h.Host, h.Reason))
+	}
+	return r.judge("", float64(n), n > 0, true, summary, explanation...)
+}
+
+// explainedTemplates is the number of templates that an alert names.
+const explainedTemplates = 5
+
+// assessPaused finds templates whose messages wait.
+func (r Rule) assessPaused(paused []PausedTemplate) Finding {
+	n := len(paused)
+	summary := fmt.Sprintf("WhatsApp has paused or disabled %d templates", n)
+	if n == 1 {
+		summary = fmt.Sprintf("WhatsApp has paused or disabled the template %s in %s", paused[0].Name, paused[0].Language)
+	}
+	explanation := []string{"Their messages wait, and other messages are sent. WhatsApp ends most pauses after 3 or 6 hours; after a pause by pacing, someone must unpause the template in Meta's template manager."}
+	for _, t := range paused[:min(n, explainedTemplates)] {
+		line := fmt.Sprintf("%s in %s of account %s: %s", t.Name, t.Language, t.Account, t.Status)
+		if t.Reason != "" {
+			line += " (" + t.Reason + ")"
+		}
+		explanation = append(explanation, line)
+	}
+	return r.judge("", float64(n), n > 0, true, summary, explanation...)
+}
+
+// assessCategories finds templates whose price and rules change.
+func (r Rule) assessCategories(changed []RecategorizedTemplate) Finding {
+	n := len(changed)
+	summary := fmt.Sprintf("WhatsApp changes the category of %d templates", n)
+	if n == 1 {
+		summary = fmt.Sprintf("WhatsApp changes the category of the template %s in %s from %s to %s", changed[0].Name, changed[0].Language, changed[0].From, changed[0].To)
+	}
+	explanation := []string{"The category determines the price, and people can opt out of MARKETING. Appeal in Meta's template manager if it is wrong, or use another template."}
+	for _, t := range changed[:min(n, explainedTemplates)] {
+		verb := "was changed"
+		if t.Announced {
+			verb = "will be changed"
+		}
+		explanation = append(explanation, fmt.Sprintf("%s in %s of account %s %s from %s to %s", t.Name, t.Language, t.Account, verb, t.From, t.To))
 	}
 	return r.judge("", float64(n), n > 0, true, summary, explanation...)
 }

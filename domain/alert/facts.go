@@ -22,6 +22,11 @@ type Facts struct {
 	DiskUsed float64
 	// GivenUp are the outgoing webhooks that Waypost has disabled.
 	GivenUp []GivenUpHook
+	// Paused are the templates that WhatsApp has paused, or disabled in the last days.
+	// Recategorized are those whose category it has changed in the last day, or is about to
+	// change.
+	Paused        []PausedTemplate
+	Recategorized []RecategorizedTemplate
 	// Shortened is set if the event log has become shorter.
 	Shortened *Shortened
 }
@@ -35,6 +40,18 @@ type Shortened struct {
 
 // GivenUpHook is an outgoing webhook whose receiver failed for too long.
 type GivenUpHook struct{ ID, Host, Reason string }
+
+// PausedTemplate is a template that WhatsApp accepts no messages of. Status and Reason are
+// WhatsApp's words.
+type PausedTemplate struct{ Account, Name, Language, Status, Reason string }
+
+// RecategorizedTemplate is a template that has, or will have, another category.
+type RecategorizedTemplate struct {
+	Account, Name, Language string
+	From, To                string
+	// Announced is set if the change is still to come.
+	Announced bool
+}
 
 // SenderFacts are the facts about one sender.
 type SenderFacts struct {

@@ -20,6 +20,8 @@ const (
 	DiskSpace        Kind = "DISK_SPACE"
 	HookDisabled     Kind = "OUTGOING_WEBHOOK_DISABLED"
 	LogShortened     Kind = "LOG_SHORTENED"
+	TemplatePaused   Kind = "TEMPLATE_PAUSED"
+	CategoryChanged  Kind = "TEMPLATE_CATEGORY_CHANGED"
 )
 
 // traits are what distinguishes one kind from another, apart from how it is assessed.
@@ -90,6 +92,8 @@ var kinds = func() []traits {
 		{initial: Rule{ID: "disk-space", Kind: DiskSpace, Threshold: 0.9, Severity: Warning}, unit: fraction},
 		{initial: Rule{ID: "outgoing-webhook-disabled", Kind: HookDisabled, Severity: Warning}},
 		{initial: Rule{ID: "log-shortened", Kind: LogShortened, Severity: Critical}},
+		{initial: Rule{ID: "template-paused", Kind: TemplatePaused, Severity: Warning}, ofReadModels: true},
+		{initial: Rule{ID: "template-category-changed", Kind: CategoryChanged, Severity: Warning}, ofReadModels: true},
 	}
 }()
 

@@ -117,6 +117,26 @@ func (t Template) Sendability() Sendability {
 	return Sendable
 }
 
+// The periods in which operators are alerted about a template.
+const (
+	// disabledFor is that of a template that WhatsApp disabled, changedFor that of another
+	// category.
+	disabledFor = 7 * 24 * time.Hour
+	changedFor  = 24 * time.Hour
+)
+
+// Stopped reports whether operators must know that WhatsApp paused the template, or disabled it
+// recently.
+func (t Template) Stopped(now time.Time) bool {
+	return t.Status.Value == StatusPaused || t.Status.Value == StatusDisabled && now.Sub(t.Status.At) < disabledFor
+}
+
+// Recategorized reports whether operators must know that WhatsApp changed the category of the
+// template recently, or has announced that it will.
+func (t Template) Recategorized(now time.Time) bool {
+	return !t.Removed() && (t.Announced != "" || now.Sub(t.CategoryChangedAt) < changedFor)
+}
+
 // NormalizeLanguage returns the code of a language in the form that messages use: WhatsApp's
 // webhooks can have en-US for en_US.
 func NormalizeLanguage(code string) string { return strings.ReplaceAll(code, "-", "_") }

@@ -408,6 +408,12 @@ func TestEveryKindIsRaisedAndResolved(t *testing.T) {
 		alert.LogShortened: func(f *alert.Facts, _ *alert.SenderFacts) {
 			f.Shortened = &alert.Shortened{Consumer: "projection views", Position: 90, End: 40}
 		},
+		alert.TemplatePaused: func(f *alert.Facts, _ *alert.SenderFacts) {
+			f.Paused = []alert.PausedTemplate{{Account: "1", Name: "sale", Language: "de", Status: "PAUSED"}}
+		},
+		alert.CategoryChanged: func(f *alert.Facts, _ *alert.SenderFacts) {
+			f.Recategorized = []alert.RecategorizedTemplate{{Account: "1", Name: "sale", Language: "de", From: "UTILITY", To: "MARKETING"}}
+		},
 		alert.HookDisabled: func(f *alert.Facts, _ *alert.SenderFacts) {
 			f.GivenUp = []alert.GivenUpHook{{ID: "h1", Host: "crm.example", Reason: "last status: 500"}}
 		},

@@ -10156,6 +10156,8 @@ var units = {
 	BREAKER_OPEN: "none",
 	LEDGER_UNBALANCED: "none",
 	OUTGOING_WEBHOOK_DISABLED: "none",
+	TEMPLATE_PAUSED: "none",
+	TEMPLATE_CATEGORY_CHANGED: "none",
 	LOG_SHORTENED: "none"
 };
 /** The section of the runbook for each kind. */

@@ -136,6 +136,14 @@ func (c *core) metricsHandler(r *recording, hooks *command.Hooks) (http.Handler,
 		prometheus.Metric{
 			Name: "waypost_outgoing_webhooks_given_up", Help: "Outgoing webhooks that Waypost disabled because their receivers failed for too long.",
 			Value: func() float64 { return float64(len(hooks.AutoDisabled())) },
+		},
+		prometheus.Metric{
+			Name: "waypost_templates_paused", Help: "Message templates that WhatsApp has paused, or disabled in the last seven days.",
+			Value: func() float64 { stopped, _ := c.templates.Alarming(); return float64(stopped) },
+		},
+		prometheus.Metric{
+			Name: "waypost_templates_recategorized", Help: "Message templates whose category WhatsApp changed in the last 24 hours, or announced to change.",
+			Value: func() float64 { _, changed := c.templates.Alarming(); return float64(changed) },
 		})...)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)

@@ -24,7 +24,9 @@ export type AlertKind =
   | 'DISK_SPACE'
   | 'BREAKER_OPEN'
   | 'OUTGOING_WEBHOOK_DISABLED'
-  | 'LOG_SHORTENED';
+  | 'LOG_SHORTENED'
+  | 'TEMPLATE_PAUSED'
+  | 'TEMPLATE_CATEGORY_CHANGED';
 
 export type AlertSeverity =
   | 'WARNING'
