@@ -415,8 +415,11 @@ func (s *Simulator) serveStats(w http.ResponseWriter, _ *http.Request) { writeJS
 
 func (s *Simulator) serveControl(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Control()) }
 
+// maxControl bounds the settings of one request: 6,000 templates have 2 MiB.
+const maxControl = 16 << 20
+
 func (s *Simulator) changeControl(w http.ResponseWriter, r *http.Request) {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControl))
 	if err == nil {
 		var c Control
 		if c, err = s.UpdateControl(data); err == nil {
