@@ -10174,7 +10174,9 @@ var runbook = {
 	READ_MODEL_STALE: "“Other alerts”",
 	LEDGER_UNBALANCED: "“Other alerts”",
 	DISK_SPACE: "“Other alerts”",
-	OUTGOING_WEBHOOK_DISABLED: "“Other alerts”"
+	OUTGOING_WEBHOOK_DISABLED: "“Other alerts”",
+	TEMPLATE_PAUSED: "“Other alerts”",
+	TEMPLATE_CATEGORY_CHANGED: "“Other alerts”"
 };
 var unitNames = {
 	share: "percent",

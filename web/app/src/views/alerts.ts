@@ -25,7 +25,7 @@ const runbook: Record<AlertKind, string> = {
   ERROR_RATE: "“Dead letters”", QUEUE_GROWTH: "“Stopped queue”", QUEUE_STALLED: "“Stopped queue”", SENDER_HELD: "“Expired token”",
   BREAKER_OPEN: "“WhatsApp doesn't respond”", LOG_SHORTENED: "“Shorter log”", DELIVERY_LATENCY: "“Other alerts”", WEBHOOK_SILENCE: "“Other alerts”",
   WEBHOOK_REJECTED: "“Other alerts”", READ_MODEL_STALE: "“Other alerts”", LEDGER_UNBALANCED: "“Other alerts”", DISK_SPACE: "“Other alerts”",
-  OUTGOING_WEBHOOK_DISABLED: "“Other alerts”",
+  OUTGOING_WEBHOOK_DISABLED: "“Other alerts”", TEMPLATE_PAUSED: "“Other alerts”", TEMPLATE_CATEGORY_CHANGED: "“Other alerts”",
 };
 
 const unitNames = { share: "percent", seconds: "seconds", perMinute: "messages per minute", number: "number", none: "" };
