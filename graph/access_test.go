@@ -148,7 +148,7 @@ func TestNarrowedKeySeesNothingOfOthers(t *testing.T) {
 	id, _ := p.queue("secret-order")
 	p.deadLetter(id)
 	p.project()
-	traces := []string{"acme", "Acme", "1001", "4155550101", "secret-order", id, `"count":1`, `"totalCount":1`, `"accepted":1`, `"deadLettered":1`, `"queueDepth":1`}
+	traces := []string{"acme", "Acme", `"1001"`, "4155550101", "secret-order", id, `"count":1`, `"totalCount":1`, `"accepted":1`, `"deadLettered":1`, `"queueDepth":1`}
 	for _, scopes := range [][]graph.Scope{
 		{graph.ScopeSend, graph.ScopeRead, graph.ScopePersonal, graph.ScopeAudit, graph.ScopeOperate}, {graph.ScopeAdmin},
 	} {

@@ -442,10 +442,10 @@ func bodyOf(raw json.RawMessage) string {
 		return ""
 	}
 	var t struct {
-		Body string `json:"body"`
+		Body text `json:"body"`
 	}
 	_ = json.Unmarshal(raw, &t) // the message is kept as received
-	return t.Body
+	return string(t.Body)
 }
 
 // parsePreferences adds the choices about marketing messages in a value of the field user_preferences. Meta documents no

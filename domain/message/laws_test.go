@@ -279,7 +279,7 @@ func (l *life) before(e message.Event) {
 				l.t.Fatalf("requeued though call %d was accepted and not reported failed:%s", c, l.past())
 			}
 		}
-		l.closed, l.late = false, false
+		l.closed = false
 	case message.DeliveryOverdue:
 		if l.late || l.m.Status != message.StatusSent || l.now.Before(e.Since) {
 			l.t.Fatalf("at %s the delivery of a message that is %s is reported overdue since %s:%s", l.now, l.m.Status, e.Since, l.past())
@@ -306,6 +306,9 @@ func (l *life) after() {
 	if open := m.OpenCall(); (open != nil) != (m.Status == message.StatusSending) ||
 		open != nil && (open.Number != len(m.Calls) || open.Outcome != message.CallUnderWay) {
 		t.Fatalf("%s with the open call %+v after%s", m.Status, open, l.past())
+	}
+	if m.Status != message.StatusSent {
+		l.late = false // another acceptance awaits its delivery anew
 	}
 	awaited := m.Status == message.StatusSent && m.DeliverWithin > 0 && !l.late
 	if (m.Status.Open() || awaited) == m.DueAt.IsZero() {
