@@ -23,6 +23,7 @@ import (
 	"github.com/waypost/waypost/domain/alert"
 	read "github.com/waypost/waypost/domain/audit"
 	"github.com/waypost/waypost/domain/conversation"
+	"github.com/waypost/waypost/domain/coverage"
 	"github.com/waypost/waypost/domain/hook"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
@@ -221,6 +222,9 @@ type MetricsReader interface {
 	MetricSeries(ctx context.Context, senderID *string, from, to time.Time, step time.Duration, now time.Time) ([]query.Metrics, error)
 	// SenderMetrics returns the metrics of several senders, without their queues.
 	SenderMetrics(ctx context.Context, senderIDs []string, window time.Duration, now time.Time) (map[string]query.Metrics, error)
+	// Coverage returns how completely the webhooks of all phone numbers were recorded, by phone
+	// number ID.
+	Coverage(ctx context.Context, now time.Time) (map[string]coverage.Coverage, error)
 	// Lanes returns the status of the lanes of all processes.
 	Lanes(ctx context.Context) (map[string]query.LaneStatus, error)
 }

@@ -34,6 +34,10 @@ func requestOf(in QueueMessageInput) (message.Request, error) {
 		SendAt:      or(in.SendAt, time.Time{}), ExpiresAt: or(in.ExpiresAt, time.Time{}), DeliverWithin: in.DeliverWithin,
 		ReplyTo: or(in.ReplyTo, ""), IdempotencyKey: or(in.IdempotencyKey, ""), FormerKeys: in.FormerKeys,
 	}
+	req.OutsideWindow = or(in.OutsideWindow, message.OutsideSend)
+	if in.Fallback != nil {
+		req.Fallback = new(templateOf(*in.Fallback))
+	}
 	for _, l := range in.Labels {
 		req.Labels = append(req.Labels, *l)
 	}

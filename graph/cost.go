@@ -120,6 +120,9 @@ func weights() map[string]weight {
 		"Message.content":        {own: 1, listed: costStream},
 		"Message.pricing":        {own: 1, listed: costStream},
 		"Message.heldForQuality": {own: 1, listed: costStream},
+		"Message.outsideWindow":  {own: 1, listed: costStream},
+		"Message.fallback":       {own: 1, listed: costStream},
+		"Message.substitutedAt":  {own: 1, listed: costStream},
 		"Message.labels":         {own: 1, items: items(3)},
 		"Message.history":        {own: costStream, items: first(defaultHistory, query.MaxPage), each: 5},
 		"Message.attemptLog":     {own: 1, listed: costStream, items: items(3)},
@@ -130,15 +133,17 @@ func weights() map[string]weight {
 		"Conversation.messages":       {own: 2 * costLookup, items: first(defaultPage, query.MaxPage), each: costStream / 2},
 
 		// These are read once for all senders of a list.
-		"Sender.lanes":          {own: 5, items: items(3)},
-		"Sender.queueDepth":     {own: 5},
-		"Sender.scheduled":      {own: 5},
-		"Sender.oldestDueAge":   {own: 5},
-		"Sender.emptyIn":        {own: 5},
-		"Sender.drainPerMinute": {own: 5},
-		"Sender.effectiveRate":  {own: 5},
-		"Sender.breaker":        {own: 5},
-		"Sender.throttledUntil": {own: 5},
+		"Sender.lanes":           {own: 5, items: items(3)},
+		"Sender.queueDepth":      {own: 5},
+		"Sender.scheduled":       {own: 5},
+		"Sender.oldestDueAge":    {own: 5},
+		"Sender.emptyIn":         {own: 5},
+		"Sender.drainPerMinute":  {own: 5},
+		"Sender.effectiveRate":   {own: 5},
+		"Sender.breaker":         {own: 5},
+		"Sender.windowKnown":     {own: 5},
+		"Sender.windowKnownFrom": {own: 5},
+		"Sender.throttledUntil":  {own: 5},
 
 		"Template.queued": {own: 5}, // read once for all templates of a list
 

@@ -314,6 +314,7 @@ type ComplexityRoot struct {
 		Read         func(childComplexity int) int
 		Sent         func(childComplexity int) int
 		SentTwice    func(childComplexity int) int
+		Suppressed   func(childComplexity int) int
 	}
 
 	Message struct {
@@ -326,12 +327,14 @@ type ComplexityRoot struct {
 		ErasedAt       func(childComplexity int) int
 		ExpiresAt      func(childComplexity int) int
 		Failure        func(childComplexity int) int
+		Fallback       func(childComplexity int) int
 		HeldForQuality func(childComplexity int) int
 		History        func(childComplexity int, first *int, after *string) int
 		ID             func(childComplexity int) int
 		IdempotencyKey func(childComplexity int) int
 		Labels         func(childComplexity int) int
 		OnAmbiguous    func(childComplexity int) int
+		OutsideWindow  func(childComplexity int) int
 		OverdueSince   func(childComplexity int) int
 		Pricing        func(childComplexity int) int
 		Priority       func(childComplexity int) int
@@ -345,6 +348,7 @@ type ComplexityRoot struct {
 		SentTwice      func(childComplexity int) int
 		Status         func(childComplexity int) int
 		StatusReason   func(childComplexity int) int
+		SubstitutedAt  func(childComplexity int) int
 		To             func(childComplexity int) int
 		ToUserID       func(childComplexity int) int
 		Type           func(childComplexity int) int
@@ -411,6 +415,7 @@ type ComplexityRoot struct {
 		SentPerMinute          func(childComplexity int) int
 		SentTwice              func(childComplexity int) int
 		Settled                func(childComplexity int) int
+		Suppressed             func(childComplexity int) int
 		Throttled              func(childComplexity int) int
 		Window                 func(childComplexity int) int
 	}
@@ -582,6 +587,8 @@ type ComplexityRoot struct {
 		State              func(childComplexity int) int
 		StateReason        func(childComplexity int) int
 		ThrottledUntil     func(childComplexity int) int
+		WindowKnown        func(childComplexity int) int
+		WindowKnownFrom    func(childComplexity int) int
 	}
 
 	SenderBreaker struct {
@@ -690,6 +697,10 @@ type MessageResolver interface {
 
 	History(ctx context.Context, obj *Message, first *int, after *string) (*EventConnection, error)
 	AttemptLog(ctx context.Context, obj *Message) ([]*Attempt, error)
+
+	OutsideWindow(ctx context.Context, obj *Message) (message.OutsideWindow, error)
+	Fallback(ctx context.Context, obj *Message) (json.RawMessage, error)
+	SubstitutedAt(ctx context.Context, obj *Message) (*time.Time, error)
 }
 type MutationResolver interface {
 	CreateAccessToken(ctx context.Context, scopes []Scope, senderIds []string, ttl *time.Duration) (*AccessToken, error)
@@ -762,6 +773,9 @@ type SenderResolver interface {
 	DrainPerMinute(ctx context.Context, obj *Sender) (float64, error)
 	EmptyIn(ctx context.Context, obj *Sender) (*time.Duration, error)
 	Breaker(ctx context.Context, obj *Sender) (*query.Breaker, error)
+
+	WindowKnown(ctx context.Context, obj *Sender) (bool, error)
+	WindowKnownFrom(ctx context.Context, obj *Sender) (*time.Time, error)
 }
 type SenderHoldResolver interface {
 	NextProbeAt(ctx context.Context, obj *SenderHold) (*time.Time, error)
@@ -1810,6 +1824,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Ledger.SentTwice(childComplexity), true
+	case "Ledger.suppressed":
+		if e.ComplexityRoot.Ledger.Suppressed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Ledger.Suppressed(childComplexity), true
 
 	case "Message.attemptLog":
 		if e.ComplexityRoot.Message.AttemptLog == nil {
@@ -1865,6 +1885,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Message.Failure(childComplexity), true
+	case "Message.fallback":
+		if e.ComplexityRoot.Message.Fallback == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.Fallback(childComplexity), true
 	case "Message.heldForQuality":
 		if e.ComplexityRoot.Message.HeldForQuality == nil {
 			break
@@ -1906,6 +1932,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Message.OnAmbiguous(childComplexity), true
+	case "Message.outsideWindow":
+		if e.ComplexityRoot.Message.OutsideWindow == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.OutsideWindow(childComplexity), true
 	case "Message.overdueSince":
 		if e.ComplexityRoot.Message.OverdueSince == nil {
 			break
@@ -1984,6 +2016,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Message.StatusReason(childComplexity), true
+	case "Message.substitutedAt":
+		if e.ComplexityRoot.Message.SubstitutedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.SubstitutedAt(childComplexity), true
 	case "Message.to":
 		if e.ComplexityRoot.Message.To == nil {
 			break
@@ -2278,6 +2316,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Metrics.Settled(childComplexity), true
+	case "Metrics.suppressed":
+		if e.ComplexityRoot.Metrics.Suppressed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Metrics.Suppressed(childComplexity), true
 	case "Metrics.throttled":
 		if e.ComplexityRoot.Metrics.Throttled == nil {
 			break
@@ -3280,6 +3324,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Sender.ThrottledUntil(childComplexity), true
+	case "Sender.windowKnown":
+		if e.ComplexityRoot.Sender.WindowKnown == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Sender.WindowKnown(childComplexity), true
+	case "Sender.windowKnownFrom":
+		if e.ComplexityRoot.Sender.WindowKnownFrom == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Sender.WindowKnownFrom(childComplexity), true
 
 	case "SenderBreaker.failures":
 		if e.ComplexityRoot.SenderBreaker.Failures == nil {
@@ -3740,7 +3796,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "erasure.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "templates.graphqls"
+//go:embed "access.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "erasure.graphqls" "guard.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "templates.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -3759,6 +3815,7 @@ var sources = []*ast.Source{
 	{Name: "conversations.graphqls", Input: sourceData("conversations.graphqls"), BuiltIn: false},
 	{Name: "dead_letter.graphqls", Input: sourceData("dead_letter.graphqls"), BuiltIn: false},
 	{Name: "erasure.graphqls", Input: sourceData("erasure.graphqls"), BuiltIn: false},
+	{Name: "guard.graphqls", Input: sourceData("guard.graphqls"), BuiltIn: false},
 	{Name: "inbound.graphqls", Input: sourceData("inbound.graphqls"), BuiltIn: false},
 	{Name: "log.graphqls", Input: sourceData("log.graphqls"), BuiltIn: false},
 	{Name: "message.graphqls", Input: sourceData("message.graphqls"), BuiltIn: false},
@@ -4299,6 +4356,8 @@ func (ec *executionContext) childFields_Ledger(ctx context.Context, field graphq
 		return ec.fieldContext_Ledger_balanced(ctx, field)
 	case "asOf":
 		return ec.fieldContext_Ledger_asOf(ctx, field)
+	case "suppressed":
+		return ec.fieldContext_Ledger_suppressed(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Ledger", field.Name)
 }
@@ -4369,6 +4428,12 @@ func (ec *executionContext) childFields_Message(ctx context.Context, field graph
 		return ec.fieldContext_Message_attemptLog(ctx, field)
 	case "erasedAt":
 		return ec.fieldContext_Message_erasedAt(ctx, field)
+	case "outsideWindow":
+		return ec.fieldContext_Message_outsideWindow(ctx, field)
+	case "fallback":
+		return ec.fieldContext_Message_fallback(ctx, field)
+	case "substitutedAt":
+		return ec.fieldContext_Message_substitutedAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Message", field.Name)
 }
@@ -4497,6 +4562,8 @@ func (ec *executionContext) childFields_Metrics(ctx context.Context, field graph
 		return ec.fieldContext_Metrics_queueGrowthPerMinute(ctx, field)
 	case "oldestDueAge":
 		return ec.fieldContext_Metrics_oldestDueAge(ctx, field)
+	case "suppressed":
+		return ec.fieldContext_Metrics_suppressed(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Metrics", field.Name)
 }
@@ -4719,6 +4786,10 @@ func (ec *executionContext) childFields_Sender(ctx context.Context, field graphq
 		return ec.fieldContext_Sender_breaker(ctx, field)
 	case "optOutKeywords":
 		return ec.fieldContext_Sender_optOutKeywords(ctx, field)
+	case "windowKnown":
+		return ec.fieldContext_Sender_windowKnown(ctx, field)
+	case "windowKnownFrom":
+		return ec.fieldContext_Sender_windowKnownFrom(ctx, field)
 	case "pauseReason":
 		return ec.fieldContext_Sender_pauseReason(ctx, field)
 	}
@@ -10361,6 +10432,29 @@ func (ec *executionContext) fieldContext_Ledger_asOf(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Ledger", field, false, false, "Time")
 }
 
+func (ec *executionContext) _Ledger_suppressed(ctx context.Context, field graphql.CollectedField, obj *Ledger) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Ledger_suppressed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Suppressed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Ledger_suppressed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Ledger", field, false, false, "Int64")
+}
+
 func (ec *executionContext) _Message_id(ctx context.Context, field graphql.CollectedField, obj *Message) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11170,6 +11264,75 @@ func (ec *executionContext) _Message_erasedAt(ctx context.Context, field graphql
 }
 func (ec *executionContext) fieldContext_Message_erasedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Message", field, false, false, "Time")
+}
+
+func (ec *executionContext) _Message_outsideWindow(ctx context.Context, field graphql.CollectedField, obj *Message) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Message_outsideWindow(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Message().OutsideWindow(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v message.OutsideWindow) graphql.Marshaler {
+			return ec.marshalNOutsideWindow2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐOutsideWindow(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Message_outsideWindow(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Message", field, true, true, "OutsideWindow")
+}
+
+func (ec *executionContext) _Message_fallback(ctx context.Context, field graphql.CollectedField, obj *Message) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Message_fallback(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Message().Fallback(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Message_fallback(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Message", field, true, true, "JSON")
+}
+
+func (ec *executionContext) _Message_substitutedAt(ctx context.Context, field graphql.CollectedField, obj *Message) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Message_substitutedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Message().SubstitutedAt(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Message_substitutedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Message", field, true, true, "Time")
 }
 
 func (ec *executionContext) _MessageConnection_edges(ctx context.Context, field graphql.CollectedField, obj *MessageConnection) (ret graphql.Marshaler) {
@@ -12282,6 +12445,29 @@ func (ec *executionContext) _Metrics_oldestDueAge(ctx context.Context, field gra
 }
 func (ec *executionContext) fieldContext_Metrics_oldestDueAge(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Metrics", field, false, false, "Duration")
+}
+
+func (ec *executionContext) _Metrics_suppressed(ctx context.Context, field graphql.CollectedField, obj *Metrics) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Metrics_suppressed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Suppressed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Metrics_suppressed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Metrics", field, false, false, "Int64")
 }
 
 func (ec *executionContext) _Mutation_createAccessToken(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
@@ -17208,6 +17394,52 @@ func (ec *executionContext) fieldContext_Sender_optOutKeywords(_ context.Context
 	return graphql.NewScalarFieldContext("Sender", field, false, false, "String")
 }
 
+func (ec *executionContext) _Sender_windowKnown(ctx context.Context, field graphql.CollectedField, obj *Sender) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Sender_windowKnown(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Sender().WindowKnown(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Sender_windowKnown(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Sender", field, true, true, "Boolean")
+}
+
+func (ec *executionContext) _Sender_windowKnownFrom(ctx context.Context, field graphql.CollectedField, obj *Sender) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Sender_windowKnownFrom(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Sender().WindowKnownFrom(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Sender_windowKnownFrom(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Sender", field, true, true, "Time")
+}
+
 func (ec *executionContext) _Sender_pauseReason(ctx context.Context, field graphql.CollectedField, obj *Sender) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -20838,8 +21070,11 @@ func (ec *executionContext) unmarshalInputQueueMessageInput(ctx context.Context,
 	if _, present := asMap["onAmbiguous"]; !present {
 		asMap["onAmbiguous"] = "RESEND"
 	}
+	if _, present := asMap["outsideWindow"]; !present {
+		asMap["outsideWindow"] = "SEND"
+	}
 
-	fieldsInOrder := [...]string{"senderId", "to", "toUserId", "idempotencyKey", "content", "priority", "sendAt", "expiresAt", "deliverWithin", "onAmbiguous", "replyTo", "labels", "formerKeys"}
+	fieldsInOrder := [...]string{"senderId", "to", "toUserId", "idempotencyKey", "content", "priority", "sendAt", "expiresAt", "deliverWithin", "onAmbiguous", "replyTo", "labels", "outsideWindow", "fallback", "formerKeys"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -20930,6 +21165,20 @@ func (ec *executionContext) unmarshalInputQueueMessageInput(ctx context.Context,
 				return it, err
 			}
 			it.Labels = data
+		case "outsideWindow":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("outsideWindow"))
+			data, err := ec.unmarshalOOutsideWindow2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐOutsideWindow(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.OutsideWindow = data
+		case "fallback":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("fallback"))
+			data, err := ec.unmarshalOTemplateInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐTemplateInput(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Fallback = data
 		case "formerKeys":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("formerKeys"))
 			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
@@ -23160,6 +23409,11 @@ func (ec *executionContext) _Ledger(ctx context.Context, sel ast.SelectionSet, o
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "suppressed":
+			out.Values[i] = ec._Ledger_suppressed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -23354,6 +23608,24 @@ func (ec *executionContext) _Message(ctx context.Context, sel ast.SelectionSet, 
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "outsideWindow":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Message_outsideWindow(ctx, field, obj)
+				})
+		case "fallback":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Message_fallback(ctx, field, obj)
+				})
+		case "substitutedAt":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Message_substitutedAt(ctx, field, obj)
+				})
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -23750,6 +24022,11 @@ func (ec *executionContext) _Metrics(ctx context.Context, sel ast.SelectionSet, 
 		case "oldestDueAge":
 			out.Values[i] = ec._Metrics_oldestDueAge(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "suppressed":
+			out.Values[i] = ec._Metrics_suppressed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -24905,6 +25182,18 @@ func (ec *executionContext) _Sender(ctx context.Context, sel ast.SelectionSet, o
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "windowKnown":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Sender_windowKnown(ctx, field, obj)
+				})
+		case "windowKnownFrom":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Sender_windowKnownFrom(ctx, field, obj)
+				})
 		case "pauseReason":
 			out.Values[i] = ec._Sender_pauseReason(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -26701,6 +26990,21 @@ func (ec *executionContext) marshalNOutgoingWebhookSecret2ᚖgithubᚗcomᚋwayp
 	return ec._OutgoingWebhookSecret(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNOutsideWindow2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐOutsideWindow(ctx context.Context, v any) (message.OutsideWindow, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := message.OutsideWindow(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNOutsideWindow2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐOutsideWindow(ctx context.Context, sel ast.SelectionSet, v message.OutsideWindow) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(string(v))
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "OutsideWindow!")
+	}
+	return res
+}
+
 func (ec *executionContext) marshalNPageInfo2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐPageInfo(ctx context.Context, sel ast.SelectionSet, v *PageInfo) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "PageInfo!")
@@ -27831,6 +28135,25 @@ func (ec *executionContext) marshalOOptOutSource2ᚖgithubᚗcomᚋwaypostᚋway
 		return graphql.Null
 	}
 	return v
+}
+
+func (ec *executionContext) unmarshalOOutsideWindow2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐOutsideWindow(ctx context.Context, v any) (*message.OutsideWindow, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := message.OutsideWindow(tmp)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOOutsideWindow2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐOutsideWindow(ctx context.Context, sel ast.SelectionSet, v *message.OutsideWindow) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(string(*v))
+	return res
 }
 
 func (ec *executionContext) unmarshalOPriority2ᚕgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐPriorityᚄ(ctx context.Context, v any) ([]message.Priority, error) {

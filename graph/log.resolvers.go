@@ -50,7 +50,7 @@ func (r *queryResolver) Ledger(ctx context.Context, senderID *string, asOf *time
 	return &Ledger{
 		Accepted: l.Accepted, Open: l.Open, Ambiguous: l.Ambiguous, Sent: l.Sent, Delivered: l.Delivered, Read: l.Read,
 		Failed: l.Failed, DeadLettered: l.DeadLettered, Cancelled: l.Cancelled, Expired: l.Expired,
-		Discarded: l.Discarded, SentTwice: l.SentTwice, Overdue: l.Overdue, Balanced: l.Balanced, AsOf: l.AsOf,
+		Discarded: l.Discarded, Suppressed: l.Suppressed, SentTwice: l.SentTwice, Overdue: l.Overdue, Balanced: l.Balanced, AsOf: l.AsOf,
 	}, nil
 }
 

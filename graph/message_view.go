@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -37,7 +38,7 @@ func (r *Resolver) messageOf(ctx context.Context, l repository.Loaded) *Message 
 		OnAmbiguous: m.OnAmbiguous, ReplyTo: c.wamid(given(m.ReplyTo)), WhatsappID: c.wamid(given(m.WhatsAppID)),
 		QueuedAt: m.QueuedAt, SendAt: instant(m.SendAt), ExpiresAt: instant(m.ExpiresAt), SentAt: instant(m.SentAt),
 		DeliveredAt: instant(m.DeliveredAt), ReadAt: instant(m.ReadAt), OverdueSince: instant(m.OverdueSince), Failure: c.storedFailure(m.Failure),
-		Labels: c.labels(m.Labels), Content: c.content(m.Content), Pricing: m.Pricing, HeldForQuality: m.HeldForQuality, AttemptLog: c.attempts(m.Calls), ErasedAt: instant(l.ErasedAt),
+		Labels: c.labels(m.Labels), Content: c.content(m.Content), Pricing: m.Pricing, HeldForQuality: m.HeldForQuality, OutsideWindow: outsideWindowOf(m), Fallback: c.content(m.Fallback), SubstitutedAt: instant(m.SubstitutedAt), AttemptLog: c.attempts(m.Calls), ErasedAt: instant(l.ErasedAt),
 	}
 	if m.Status == message.StatusRetrying {
 		v.RetryAt = instant(m.DueAt)
@@ -68,6 +69,11 @@ func (r *Resolver) listed(ctx context.Context, m query.Message) *Message {
 		v.Failure = c.failure(m.Failure.Failure, m.Failure.Details, m.Failure.At)
 	}
 	return v
+}
+
+// outsideWindowOf returns what to do with a message whose recipient's window is closed.
+func outsideWindowOf(m message.Message) message.OutsideWindow {
+	return cmp.Or(m.OutsideWindow, message.OutsideSend)
 }
 
 func (c caller) number(to string) *string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/coverage"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -26,6 +27,8 @@ type FiguresOf func() (SenderFigures, error)
 type SenderFigures struct {
 	Drain float64
 	Lane  query.LaneStatus
+	// Covered is how completely the webhooks of all phone numbers were recorded, by ID.
+	Covered map[string]coverage.Coverage
 }
 
 // figuresOf reads the metrics of several senders, all at once and when one of them is
@@ -34,18 +37,22 @@ func (r *Resolver) figuresOf(ctx context.Context, ids []string) func(id string) 
 	type found struct {
 		metrics map[string]query.Metrics
 		lanes   map[string]query.LaneStatus
+		covered map[string]coverage.Coverage
 	}
 	read := sync.OnceValues(func() (f found, err error) {
 		if f.metrics, err = r.opts.Queries.SenderMetrics(ctx, ids, drainWindow, r.opts.Clock()); err != nil {
 			return f, err
 		}
-		f.lanes, err = r.opts.Queries.Lanes(ctx)
+		if f.lanes, err = r.opts.Queries.Lanes(ctx); err != nil {
+			return f, err
+		}
+		f.covered, err = r.opts.Queries.Coverage(ctx, r.opts.Clock())
 		return f, err
 	})
 	return func(id string) FiguresOf {
 		return func() (SenderFigures, error) {
 			f, err := read()
-			return SenderFigures{Drain: f.metrics[id].DrainPerMinute(), Lane: f.lanes[id]}, err
+			return SenderFigures{Drain: f.metrics[id].DrainPerMinute(), Lane: f.lanes[id], Covered: f.covered}, err
 		}
 	}
 }
@@ -115,7 +122,7 @@ func seriesOf(from, to time.Time, step *time.Duration, now time.Time) (time.Dura
 func (r *Resolver) metricsOf(m query.Metrics) *Metrics {
 	v := &Metrics{
 		Window: m.Window(), At: m.To, Queued: m.Queued, Sent: m.Sent, Delivered: m.Delivered, Read: m.Read, Failed: m.Failed,
-		DeadLettered: m.DeadLettered, Expired: m.Expired, Overdue: m.Overdue, Retried: m.Retried, Throttled: m.Throttled,
+		DeadLettered: m.DeadLettered, Expired: m.Expired, Overdue: m.Overdue, Suppressed: m.Suppressed, Retried: m.Retried, Throttled: m.Throttled,
 		Ambiguous: m.Ambiguous, Settled: m.Settled, SentTwice: m.SentTwice, SentPerMinute: m.SentPerMinute(),
 		DeliveryRate: known(m.DeliveryRate()), ErrorRate: known(m.ErrorRate()), ErrorsByType: r.errorsByType(m),
 		AverageDeliveryLatency: known(m.AverageLatency()), P50DeliveryLatency: known(m.Latencies.Percentile(0.50)),

@@ -588,6 +588,8 @@ type Ledger struct {
 	Balanced bool `json:"balanced"`
 	// The time up to which the ledger is complete.
 	AsOf time.Time `json:"asOf"`
+	// Marketing messages that were not sent because the recipient opted out.
+	Suppressed int64 `json:"suppressed"`
 }
 
 // A location, shown on a map.
@@ -682,6 +684,12 @@ type Message struct {
 	AttemptLog []*Attempt `json:"attemptLog"`
 	// When the personal data of the message was erased, on request or at the end of the retention. Null if it was not.
 	ErasedAt *time.Time `json:"erasedAt,omitempty"`
+	// What to do if the recipient's 24-hour window is closed when the message is due.
+	OutsideWindow message.OutsideWindow `json:"outsideWindow"`
+	// The template to send instead of the content if the window is closed, in the format of the Cloud API's message object. Null without the PERSONAL scope, if there is none, and once erased.
+	Fallback json.RawMessage `json:"fallback,omitempty"`
+	// When the fallback took the place of the content, because the window was closed. From then on, type and content are those of the fallback. Null if it did not.
+	SubstitutedAt *time.Time `json:"substitutedAt,omitempty"`
 	// The time as of which the message is shown. Nil means now.
 	AsOf *time.Time `json:"-"`
 	// Whether the message comes from a list, which contains no content.
@@ -738,7 +746,7 @@ type MessageEdge struct {
 type MessageFailure struct {
 	// The WhatsApp error code. Null for network errors and other responses without one.
 	Code *int `json:"code,omitempty"`
-	// The category: rate_limit, pair_rate_limit, capacity, network, server, recipient, policy, template, parameter, media, auth, account, payment, unsettled, or unknown.
+	// The category: rate_limit, pair_rate_limit, capacity, network, server, recipient, policy, template, parameter, media, auth, account, payment, unsettled, window, or unknown.
 	Category string `json:"category"`
 	// How Waypost handles the failure.
 	Class message.Class `json:"class"`
@@ -874,6 +882,8 @@ type Metrics struct {
 	QueueGrowthPerMinute float64 `json:"queueGrowthPerMinute"`
 	// The age of the oldest message that is due and not accepted. Null if none is due, and for windows in the past.
 	OldestDueAge *time.Duration `json:"oldestDueAge,omitempty"`
+	// Marketing messages that were not sent because the recipient opted out. They are no errors.
+	Suppressed int64 `json:"suppressed"`
 }
 
 // The mutations. Every mutation is recorded, with the caller's key, before it returns.
@@ -1035,6 +1045,10 @@ type QueueMessageInput struct {
 	ReplyTo *string `json:"replyTo,omitempty"`
 	// Pairs of name and value for finding the message.
 	Labels []*message.Label `json:"labels,omitempty"`
+	// What to do if the recipient's 24-hour window is closed when the message is due. Waypost acts only if it is certain, see `Sender.windowKnown`; otherwise it sends the message. If WhatsApp then refuses it with code 131047, the fallback is sent with FALLBACK, and the message fails with the category window with FAIL. For a template, it must be SEND.
+	OutsideWindow *message.OutsideWindow `json:"outsideWindow,omitempty"`
+	// The template to send instead of the content. Required with outsideWindow FALLBACK, and not allowed otherwise. It is part of the content that a repeat with the same idempotency key must have.
+	Fallback *TemplateInput `json:"fallback,omitempty"`
 	// At most 4 other keys that an earlier version of the caller may have queued this message with. If one of them was used, the request is a repeat of that message. They are not recorded.
 	FormerKeys []string `json:"formerKeys,omitempty"`
 }
@@ -1149,6 +1163,10 @@ type Sender struct {
 	Breaker *query.Breaker `json:"breaker,omitempty"`
 	// The messages by which a person opts out of marketing, in any case: STOP and UNSUBSCRIBE unless the sender has others.
 	OptOutKeywords []string `json:"optOutKeywords"`
+	// Whether Waypost is certain which recipients' 24-hour windows are closed, so that `QueueMessageInput.outsideWindow` has an effect. It is from 24 hours after webhooks of this number began to be recorded without a break. A break of up to a minute, such as a restart, does not count: until WhatsApp has delivered again what came in it, the messages that it could be about wait. A number needs a webhook every 24 hours at least; of one whose app is not subscribed to the field messages, nothing is ever certain.
+	WindowKnown bool `json:"windowKnown"`
+	// When it became certain, or will if no break comes. Null if no webhook of this number was recorded in the last 24 hours.
+	WindowKnownFrom *time.Time `json:"windowKnownFrom,omitempty"`
 	// The reason of the latest pause, of all priorities or of some. Null if none is paused.
 	PauseReason *string `json:"pauseReason,omitempty"`
 	// Returns the sender's drain rate and the status of its lane.

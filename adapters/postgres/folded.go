@@ -57,9 +57,11 @@ func (f *foldedMessage) apply(r event.Recorded, e message.Event) {
 	if r.Key != "" {
 		f.sealed++
 	}
-	switch e.(type) {
+	switch e := e.(type) {
 	case message.Queued:
 		f.queued = r
+	case message.Substituted:
+		f.requeued = f.requeued || e.AfterAcceptance
 	case message.Requeued:
 		f.requeued = true
 	}
@@ -82,7 +84,7 @@ func (f *foldedMessage) rows() map[string]rowValues {
 			return rows
 		}
 	case message.StatusRetrying, message.StatusAmbiguous, message.StatusSent, message.StatusFailed, message.StatusDeadLettered,
-		message.StatusCancelled, message.StatusExpired, message.StatusDiscarded:
+		message.StatusCancelled, message.StatusExpired, message.StatusDiscarded, message.StatusSuppressed:
 	}
 	rows["message_exception"] = f.exceptionRow()
 	return rows
@@ -122,7 +124,7 @@ func (f *foldedMessage) workRow() rowValues {
 	}
 	return rowValues{
 		"message_id": f.id, "sender": m.Sender, "priority": m.Priority.Rank(), "state": workStates[m.Status],
-		"fresh":  len(m.Calls) == 0 && !m.SendAt.After(m.QueuedAt),
+		"fresh":  len(m.Calls) == 0 && !m.SendAt.After(m.QueuedAt) && m.SubstitutedAt.IsZero() && m.UncertainSince.IsZero(),
 		"due_at": m.DueAt, "expires_at": orNull(m.ExpiresAt), "recipient": cmp.Or(string(f.queued.Key), m.Recipient()),
 		"attempt": m.Attempts, "call": len(m.Calls), "on_ambiguous": m.OnAmbiguous, "template": message.TemplateKey(m.Template, m.TemplateLanguage),
 		"revision": f.lastWork.revision, "position": f.lastWork.position, "queued_position": f.queued.Position, "send_at": sendAt,

@@ -67,9 +67,17 @@ func (h *history) next(t *rapid.T, now time.Time) []domain.Event {
 	}
 	for range 5 {
 		var decided []message.Event
-		if len(h.message.Calls) > 0 && rapid.IntRange(0, 2).Draw(t, "of a status") == 0 {
-			decided, _ = message.RecordStatusUpdate(h.message, h.statusUpdate(t, now))
-		} else {
+		m := h.message
+		switch {
+		case m.Status == message.StatusSending && len(m.Calls) > 1 && m.OutsideWindow == message.OutsideFallback && rapid.Bool().Draw(t, "an earlier call was refused"):
+			u := h.statusUpdate(t, now)
+			u.Call, u.Kind = 1, message.ReportFailed
+			u.WhatsAppID, u.Failure = h.wamid(1), failure()
+			u.Failure.Code, u.Failure.Class = new(131047), message.ClassPermanent
+			decided, _ = message.RecordStatusUpdate(m, u)
+		case len(m.Calls) > 0 && rapid.IntRange(0, 2).Draw(t, "of a status") == 0:
+			decided, _ = message.RecordStatusUpdate(m, h.statusUpdate(t, now))
+		default:
 			decided = h.decide(t, now)
 		}
 		if len(decided) > 0 {
@@ -98,6 +106,14 @@ func (h *history) queued(t *rapid.T, now time.Time) message.Queued {
 	q.OnAmbiguous = rapid.SampledFrom([]message.AmbiguityPolicy{message.AmbiguityResend, message.AmbiguityDeadLetter}).Draw(t, "onAmbiguous")
 	if rapid.Bool().Draw(t, "template") {
 		q.Kind, q.Template, q.TemplateLanguage = message.KindTemplate, "spring_sale", rapid.SampledFrom([]string{"", "en"}).Draw(t, "language")
+	}
+	switch rapid.IntRange(0, 3).Draw(t, "outsideWindow") {
+	case 0:
+		q.OutsideWindow, q.FallbackTemplate = message.OutsideFallback, "reminder"
+		q.FallbackLanguage = rapid.SampledFrom([]string{"", "en"}).Draw(t, "fallback language")
+		q.Personal.Fallback = json.RawMessage(`{"name":"reminder","language":{"code":"en"}}`)
+	case 1:
+		q.OutsideWindow = message.OutsideFail
 	}
 	if rapid.Bool().Draw(t, "fingerprint is personal") {
 		q.Fingerprint, q.Personal.Fingerprint = "", q.Fingerprint
@@ -153,13 +169,34 @@ func (h *history) decide(t *rapid.T, now time.Time) (events []message.Event) {
 	default:
 		events = message.Advance(m, policy, rapid.Bool().Draw(t, "probe"), later)
 		for i, e := range events {
-			if attempted, ok := e.(message.SendAttempted); ok && rapid.Bool().Draw(t, "number known") {
+			attempted, ok := e.(message.SendAttempted)
+			if !ok {
+				continue
+			}
+			if rapid.IntRange(0, 3).Draw(t, "guarded") == 0 {
+				if rapid.IntRange(0, 3).Draw(t, "certain") == 0 {
+					return message.AwaitCertainty(m, now.Add(time.Minute))
+				}
+				if instead := message.Withhold(m, drawCircumstances(t, now), now); instead != nil {
+					return instead
+				}
+			}
+			if rapid.Bool().Draw(t, "number known") {
 				events[i] = attempted.WithNumber("+14155550101")
 			}
 		}
 		return events
 	}
 	return events
+}
+
+// drawCircumstances draws what is known about the recipient of a due message.
+func drawCircumstances(t *rapid.T, now time.Time) message.Circumstances {
+	c := message.Circumstances{WindowClosed: rapid.Bool().Draw(t, "window closed"), OptedOut: rapid.IntRange(0, 4).Draw(t, "opted out") == 0}
+	if rapid.Bool().Draw(t, "times known") {
+		c.ClosedAt, c.OptedOutAt = now.Add(-time.Minute), now.Add(-time.Hour)
+	}
+	return c
 }
 
 func (h *history) wamid(call int) string { return fmt.Sprintf("wamid.%s.%d", h.id, call) }
@@ -198,8 +235,11 @@ func drawFailure(t *rapid.T) message.Failure {
 	f.Class = rapid.SampledFrom([]message.Class{
 		message.ClassTransient, message.ClassTransient, message.ClassPermanent, message.ClassSender, message.ClassThrottled,
 	}).Draw(t, "class")
-	if rapid.Bool().Draw(t, "no code") {
+	switch rapid.IntRange(0, 4).Draw(t, "code") {
+	case 0, 1:
 		f.Code, f.Category = nil, message.CategoryNetwork
+	case 2:
+		f.Code, f.Class = new(131047), message.ClassPermanent
 	}
 	return f
 }

@@ -162,7 +162,7 @@ func (h *heldRows) write(ctx context.Context, tx pgx.Tx, touched []*messageRow, 
 func over(s message.Status) bool {
 	switch s {
 	case message.StatusRead, message.StatusFailed, message.StatusDeadLettered, message.StatusCancelled, message.StatusExpired,
-		message.StatusDiscarded:
+		message.StatusDiscarded, message.StatusSuppressed:
 		return true
 	case message.StatusQueued, message.StatusSending, message.StatusRetrying, message.StatusAmbiguous, message.StatusSent,
 		message.StatusDelivered:
@@ -221,8 +221,18 @@ func writeBeside(inserts, updates []*messageRow, writes *pgx.Batch) {
 	}
 	if len(updates) > 0 {
 		writes.Queue(updateMessages, arraysOf(changingColumns, updates)...)
+		writeSubstituted(updates, writes)
 	}
 	writeExceptions(slices.Concat(inserts, updates), writes)
+}
+
+// writeSubstituted updates the columns that only the event of a fallback changes.
+func writeSubstituted(updates []*messageRow, writes *pgx.Batch) {
+	for _, r := range updates {
+		if r.substituted {
+			writes.Queue(`UPDATE message SET kind = $2, template = $3 WHERE id = $1`, r.ID, string(r.Type), r.Template)
+		}
+	}
 }
 
 func split(rows []*messageRow) (inserts, updates []*messageRow) {

@@ -61,7 +61,9 @@ type messageRow struct {
 	exception bool // has a row in message_exception
 	before    message.Status
 	twice     bool // was counted as sent twice
-	late      bool // was counted as overdue
+	// substituted is set if the batch has the event that sends the message's fallback.
+	substituted bool
+	late        bool // was counted as overdue
 }
 
 func applyMessages(
@@ -178,6 +180,9 @@ func (row *messageRow) apply(r event.Recorded, e message.Event) {
 	m := row.folded.Apply(message.Record{Event: e, At: r.Meta.RecordedAt})
 	m.Calls = nil // the row keeps only their number
 	row.folded = m
+	if _, ok := e.(message.Substituted); ok {
+		row.Type, row.Template, row.substituted = m.Kind, textOrNil(m.Template), true
+	}
 	row.Status, row.Attempts, row.SentTwice = m.Status, m.Attempts, m.SentTwice
 	row.StatusReason = textOrNil(storableText(m.Reason))
 	row.SentAt, row.DeliveredAt, row.ReadAt = timeOrNil(m.SentAt), timeOrNil(m.DeliveredAt), timeOrNil(m.ReadAt)
@@ -204,7 +209,7 @@ func exceptionalStatus(s message.Status) bool {
 	case message.StatusQueued, message.StatusSending, message.StatusDelivered, message.StatusRead:
 		return false
 	case message.StatusRetrying, message.StatusAmbiguous, message.StatusSent, message.StatusFailed, message.StatusDeadLettered,
-		message.StatusCancelled, message.StatusExpired, message.StatusDiscarded:
+		message.StatusCancelled, message.StatusExpired, message.StatusDiscarded, message.StatusSuppressed:
 	}
 	return true
 }

@@ -38,6 +38,7 @@ const (
 	figDrained
 	figScheduledChange
 	figOverdue
+	figSuppressed
 	figures // the number of figures
 )
 
@@ -45,7 +46,7 @@ const (
 var figureColumns = [figures]string{
 	"queued", "sent", "delivered", "read", "failed", "dead_lettered", "expired", "faults", "retried", "throttled",
 	"ambiguous", "settled", "sent_twice", "calls", "statuses", "latency_us", "lag_us", "due_change", "drained",
-	"scheduled_change", "overdue",
+	"scheduled_change", "overdue", "suppressed",
 }
 
 // Widths of the spans that metrics are stored for, in seconds.
@@ -155,7 +156,7 @@ func (t *tally) add(r event.Recorded, e message.Event, before standing, row *mes
 		t.addFailure(row.SenderID, at, e.Failure.Class, string(e.Failure.Category), e.Failure.Code)
 		if e.AfterAcceptance {
 			t.addStatus(row.SenderID, at, e.At)
-		} else {
+		} else if e.Call > 0 {
 			count(figCalls)
 			if e.Failure.Class == message.ClassThrottled {
 				count(figThrottled)
@@ -217,7 +218,7 @@ func (t *tally) addDelivery(row *messageRow, at time.Time, latency time.Duration
 func (t *tally) addDeferral(sender string, at time.Time, e message.Deferred) {
 	class, category := message.Class(""), message.Category("")
 	switch e.Reason {
-	case message.DeferNotCalled:
+	case message.DeferNotCalled, message.DeferWindowUncertain:
 		return
 	case message.DeferThrottled:
 		class, category = message.ClassThrottled, message.CategoryRateLimit
@@ -264,6 +265,9 @@ func (t *tally) addTransition(at time.Time, before standing, row *messageRow) {
 		t.count(row.SenderID, at, figDeadLettered, 1)
 	case message.StatusExpired:
 		t.count(row.SenderID, at, figExpired, 1)
+		return
+	case message.StatusSuppressed:
+		t.count(row.SenderID, at, figSuppressed, 1)
 		return
 	default:
 		return

@@ -63,7 +63,7 @@ func foldWork(ctx context.Context, log event.Log, events []event.Recorded) (work
 			changes = append(changes, c)
 		}
 		c.sender = r.Meta.Sender
-		if _, ok := e.(message.Requeued); ok && !c.Complete {
+		if work.Reopens(e) && !c.Complete {
 			if c.Entry, err = refold(ctx, log, r); err != nil {
 				return nil, err
 			}
@@ -92,9 +92,9 @@ func (changes workChanges) newWork() []work.NewWork {
 	return found
 }
 
-// refold returns the entry of a message after the Requeued r, folded from the start of
+// refold returns the entry of a message after r, which reopened it, folded from the start of
 // its stream. The work list keeps nothing about a closed message, so the stream must be
-// read; dead letters that are sent again are few.
+// read; messages that are sent again are few.
 func refold(ctx context.Context, log event.Log, r event.Recorded) (work.Entry, error) {
 	earlier, err := readBefore(ctx, log, r)
 	if err != nil {
@@ -200,6 +200,7 @@ func (c *workChange) state() int16         { return stateRank(c.Item.State) }
 func (c *workChange) due() time.Time       { return c.Item.DueAt }
 func (c *workChange) attempt() int32       { return int32(c.Item.Attempt) }
 func (c *workChange) call() int32          { return int32(c.Item.Call) }
+func (c *workChange) template() string     { return c.Item.Template }
 
 // ifKnown returns a column's value, or a function that returns nil where it isn't known.
 func ifKnown[V any](known func(*workChange) bool, value func(*workChange) V) func(*workChange) *V {
@@ -216,15 +217,16 @@ func updateWork(updates []*workChange, writes *pgx.Batch) {
 	stateKnown := func(c *workChange) bool { return c.StateKnown }
 	writes.Queue(`UPDATE work_item w SET state = coalesce(u.state, w.state), due_at = coalesce(u.due_at, w.due_at),
 			fresh = w.fresh AND u.state IS NULL, attempt = coalesce(u.attempt, w.attempt), call = coalesce(u.call, w.call),
-			revision = u.revision, position = u.position
-		FROM unnest($1::uuid[], $2::smallint[], $3::timestamptz[], $4::integer[], $5::integer[], $6::bigint[], $7::bigint[])
-			AS u (id, state, due_at, attempt, call, revision, position)
+			template = coalesce(u.template, w.template), revision = u.revision, position = u.position
+		FROM unnest($1::uuid[], $2::smallint[], $3::timestamptz[], $4::integer[], $5::integer[], $6::text[], $7::bigint[], $8::bigint[])
+			AS u (id, state, due_at, attempt, call, template, revision, position)
 		WHERE w.message_id = u.id`,
 		column(updates, (*workChange).messageID),
 		column(updates, ifKnown(stateKnown, (*workChange).state)),
 		column(updates, ifKnown(stateKnown, (*workChange).due)),
 		column(updates, ifKnown(func(c *workChange) bool { return c.AttemptKnown }, (*workChange).attempt)),
 		column(updates, ifKnown(func(c *workChange) bool { return c.CallKnown }, (*workChange).call)),
+		column(updates, ifKnown(func(c *workChange) bool { return c.TemplateKnown }, (*workChange).template)),
 		column(updates, (*workChange).revision),
 		column(updates, (*workChange).position))
 }
@@ -250,7 +252,7 @@ func insertWork(inserts []*workChange, writes *pgx.Batch) {
 		column(inserts, (*workChange).attempt),
 		column(inserts, (*workChange).call),
 		column(inserts, func(c *workChange) string { return string(c.Item.OnAmbiguous) }),
-		column(inserts, func(c *workChange) string { return c.Item.Template }),
+		column(inserts, (*workChange).template),
 		column(inserts, (*workChange).revision),
 		column(inserts, (*workChange).position),
 		column(inserts, func(c *workChange) int64 { return int64(c.Item.QueuedPosition) }),

@@ -106,7 +106,7 @@ func (r *ReadModel) ledger(ctx context.Context, senderID *string) (query.Ledger,
 	l.Sent, l.Delivered, l.Read = columns[message.ColumnSent], columns[message.ColumnDelivered], columns[message.ColumnRead]
 	l.Failed, l.DeadLettered = columns[message.ColumnFailed], columns[message.ColumnDeadLettered]
 	l.Cancelled, l.Expired = columns[message.ColumnCancelled], columns[message.ColumnExpired]
-	l.Discarded = columns[message.ColumnDiscarded]
+	l.Discarded, l.Suppressed = columns[message.ColumnDiscarded], columns[message.ColumnSuppressed]
 	l.WorkItems = openRows + unsettledRows
 	var sum int64
 	for _, n := range columns {

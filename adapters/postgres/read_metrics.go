@@ -201,7 +201,7 @@ func eachRow(rows pgx.Rows, into []any, do func()) error {
 func withFigures(m query.Metrics, n [figures]int64) query.Metrics {
 	m.Queued, m.Sent, m.Delivered, m.Read = n[figQueued], n[figSent], n[figDelivered], n[figRead]
 	m.Failed, m.DeadLettered, m.Expired, m.Faults = n[figFailed], n[figDeadLettered], n[figExpired], n[figFaults]
-	m.Overdue = n[figOverdue]
+	m.Overdue, m.Suppressed = n[figOverdue], n[figSuppressed]
 	m.Retried, m.Throttled = n[figRetried], n[figThrottled]
 	m.Ambiguous, m.Settled, m.SentTwice = n[figAmbiguous], n[figSettled], n[figSentTwice]
 	m.Calls, m.Statuses = n[figCalls], n[figStatuses]

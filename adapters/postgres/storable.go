@@ -128,6 +128,11 @@ func storableEvent(r *event.Recorded) (event.Recorded, bool) {
 		f.key(&v.Personal.To)
 		f.key(&v.Personal.ToUserID)
 		e = v
+	case message.Substituted:
+		f.key(&v.Template)
+		f.key(&v.Language)
+		f.time(&v.DueAt)
+		e = v
 	case message.DeliveryOverdue:
 		f.time(&v.Since)
 		e = v

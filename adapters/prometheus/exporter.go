@@ -51,6 +51,7 @@ func totals() []total {
 		newTotal("messages_dead_lettered_total", "Messages that became dead letters.", count(func(m query.Metrics) int64 { return m.DeadLettered })),
 		newTotal("messages_expired_total", "Messages that expired before they were sent.", count(func(m query.Metrics) int64 { return m.Expired })),
 		newTotal("messages_overdue_total", "Messages whose delivery became overdue.", count(func(m query.Metrics) int64 { return m.Overdue })),
+		newTotal("messages_suppressed_total", "Marketing messages not sent because the recipient opted out.", count(func(m query.Metrics) int64 { return m.Suppressed })),
 		newTotal("messages_sent_twice_total", "Messages sent again although WhatsApp had accepted the first call.", count(func(m query.Metrics) int64 { return m.SentTwice })),
 		newTotal("message_faults_total", "Final failures and dead letters without policy caps: F of the error rate.", count(func(m query.Metrics) int64 { return m.Faults })),
 		newTotal("retries_total", "Retries that were scheduled.", count(func(m query.Metrics) int64 { return m.Retried })),

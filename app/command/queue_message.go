@@ -293,7 +293,7 @@ func (h *QueueMessage) replay(ctx context.Context, id uuid.UUID, parts [][]byte)
 	if !h.prints.Matches(l.Message.Fingerprint, parts...) {
 		return Queued{}, &domain.Error{
 			Code: domain.CodeConflict, Field: "idempotencyKey", MessageID: id.String(),
-			Message: "was used for a message with another recipient or content; use another key, or repeat the first request as it was",
+			Message: "was used for a message with another recipient, content, or fallback; use another key, or repeat the first request as it was",
 		}
 	}
 	return Queued{Loaded: l, Replayed: true}, nil
@@ -334,8 +334,14 @@ func (h *QueueMessage) prepare(ctx context.Context, r *message.Request) error {
 // maxFormerKeys bounds the number of streams that one request reads.
 const maxFormerKeys = 4
 
+// fingerprintParts returns what a repeated request is compared by. Messages of older versions
+// and most newer ones have the first four parts only.
 func fingerprintParts(q message.Queued) [][]byte {
-	return [][]byte{[]byte(cmp.Or(q.Personal.To, q.Personal.ToUserID)), []byte(q.Kind), q.Personal.Content, []byte(q.Personal.ReplyTo)}
+	parts := [][]byte{[]byte(cmp.Or(q.Personal.To, q.Personal.ToUserID)), []byte(q.Kind), q.Personal.Content, []byte(q.Personal.ReplyTo)}
+	if q.OutsideWindow != "" {
+		parts = append(parts, []byte(q.OutsideWindow), q.Personal.Fallback)
+	}
+	return parts
 }
 
 // QueueResult is the result of one request of many.

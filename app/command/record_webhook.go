@@ -75,6 +75,8 @@ type RecordWebhook struct {
 	// templates records what webhooks say about message templates. If nil, that stays only in
 	// AccountChanged.
 	templates *repository.Templates
+	// onHeard receives the phone numbers of which a delivery of the field "messages" came.
+	onHeard func(phoneNumberIDs []string)
 	// known finds recorded links. If nil, every link is recorded.
 	known  KnownLinks
 	linked *linkedNow
@@ -112,6 +114,13 @@ func (h *RecordWebhook) ReportingTo(templates *repository.Templates) *RecordWebh
 	return h
 }
 
+// Hearing makes heard receive the phone numbers of which messages or statuses were recorded, and
+// returns h.
+func (h *RecordWebhook) Hearing(heard func(phoneNumberIDs []string)) *RecordWebhook {
+	h.onHeard = heard
+	return h
+}
+
 // Handle records a delivery whose signature was verified. If it returns nil, the whole
 // delivery is in the event log. After an error, some of it may be missing, and the same
 // delivery can be recorded again. The error is event.ErrUnavailable if the event store is
@@ -122,7 +131,8 @@ func (h *RecordWebhook) Handle(ctx context.Context, raw []byte, deliveryID strin
 		By:          domain.Actor{Kind: domain.ActorWebhook, ID: deliveryID},
 		CausationID: hex.EncodeToString(sum[:])[:32],
 	}
-	err := h.record(ctx, h.parse(raw), cause)
+	delivery := h.parse(raw)
+	err := h.record(ctx, delivery, cause)
 	if err != nil && ctx.Err() != nil && !errors.Is(err, event.ErrUnavailable) {
 		// What took the time was waiting for the event store, here or in another webhook.
 		err = fmt.Errorf("%w: %w", event.ErrUnavailable, err)
@@ -131,7 +141,31 @@ func (h *RecordWebhook) Handle(ctx context.Context, raw []byte, deliveryID strin
 	if err != nil {
 		return fmt.Errorf("record webhook %s: %w", deliveryID, err)
 	}
+	if h.onHeard != nil {
+		h.onHeard(numbersIn(delivery))
+	}
 	return nil
+}
+
+// numbersIn returns the phone numbers of which a delivery has something of the field "messages".
+func numbersIn(d webhook.Delivery) []string {
+	var numbers []string
+	add := func(number string) {
+		if number != "" && !slices.Contains(numbers, number) {
+			numbers = append(numbers, number)
+		}
+	}
+	for i := range d.Statuses {
+		if s := &d.Statuses[i]; !s.Foreign {
+			add(s.PhoneNumberID)
+		}
+	}
+	for i := range d.Inbound {
+		if in := &d.Inbound[i]; in.Field == "" {
+			add(in.PhoneNumberID)
+		}
+	}
+	return numbers
 }
 
 // record records a delivery part by part. If ctx ends before all of it is recorded, a
@@ -177,6 +211,14 @@ func (h *RecordWebhook) RecordingSince() time.Time {
 		return h.clock()
 	}
 	return h.since
+}
+
+// Recording reports whether webhooks can be recorded, and whether they could be all the time
+// since then.
+func (h *RecordWebhook) Recording(since time.Time) (now, unbroken bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.broken, !h.broken && !h.since.After(since)
 }
 
 // Check checks whether webhooks can be recorded. Called on a timer, it notices the end of

@@ -25,6 +25,7 @@ type Ledger struct {
 	Cancelled    int64
 	Expired      int64
 	Discarded    int64
+	Suppressed   int64
 	// SentTwice is the number of messages that were sent twice after a lost response, among
 	// all of them.
 	SentTwice int64
@@ -64,6 +65,7 @@ func (l *Ledger) columns() map[message.Column]*int64 {
 		message.ColumnDelivered: &l.Delivered, message.ColumnRead: &l.Read, message.ColumnFailed: &l.Failed,
 		message.ColumnDeadLettered: &l.DeadLettered, message.ColumnCancelled: &l.Cancelled,
 		message.ColumnExpired: &l.Expired, message.ColumnDiscarded: &l.Discarded,
+		message.ColumnSuppressed: &l.Suppressed,
 	}
 }
 

@@ -36,6 +36,8 @@ type Metrics struct {
 	Expired      int64
 	// Overdue is the number of messages whose delivery became overdue.
 	Overdue int64
+	// Suppressed is the number of messages that were not sent because the recipient opted out.
+	Suppressed int64
 	// Faults is the number of Failed and DeadLettered events without policy caps.
 	Faults int64
 	// Retried is the number of scheduled retries, and Throttled is the number of throttled

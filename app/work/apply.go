@@ -44,7 +44,18 @@ type Entry struct {
 	// Closed reports whether the message has no work item.
 	Closed bool
 	// StateKnown covers State, DueAt and Fresh.
-	StateKnown, AttemptKnown, CallKnown bool
+	StateKnown, AttemptKnown, CallKnown, TemplateKnown bool
+}
+
+// Reopens reports whether an event gives a message without a work item one again.
+func Reopens(e message.Event) bool {
+	switch e := e.(type) {
+	case message.Requeued:
+		return true
+	case message.Substituted:
+		return e.AfterAcceptance
+	}
+	return false
 }
 
 // Fold returns the entry after the first events of a message's stream.
@@ -60,7 +71,7 @@ func Fold(events ...event.Recorded) Entry {
 // fold of the work list: a pure function, used by the projection, the simulation of
 // dispatch and the tests.
 //
-// Requeued opens an item again only in a complete entry. Otherwise the caller must Fold
+// Requeued, and Substituted after an acceptance, open an item again only in a complete entry. Otherwise the caller must Fold
 // the stream from its start, because only Queued has the facts that an item needs.
 func Apply(e Entry, r event.Recorded) Entry {
 	switch v := r.Event.(type) {
@@ -71,6 +82,14 @@ func Apply(e Entry, r event.Recorded) Entry {
 		e.SendAt = time.Time{}
 		e.wait(Ready, r.Meta.RecordedAt)
 		e.count(0)
+	case message.Substituted:
+		if v.AfterAcceptance {
+			e.Closed = e.Closed && !e.Complete
+			e.SendAt = time.Time{}
+		}
+		e.wait(Ready, laterOf(r.Meta.RecordedAt, v.DueAt))
+		e.count(0)
+		e.Item.Template, e.TemplateKnown = message.TemplateKey(v.Template, v.Language), true
 	case message.SendAttempted:
 		e.wait(Calling, v.AnswerBy)
 		e.count(v.Attempt)
@@ -88,7 +107,7 @@ func Apply(e Entry, r event.Recorded) Entry {
 		}
 	case message.Failed:
 		e.Closed = e.Closed || v.Final
-	case message.Sent, message.DeadLettered, message.Cancelled, message.Expired, message.Discarded:
+	case message.Sent, message.DeadLettered, message.Cancelled, message.Expired, message.Discarded, message.Suppressed:
 		e.Closed = true
 	default:
 		return e
@@ -99,7 +118,7 @@ func Apply(e Entry, r event.Recorded) Entry {
 
 func queued(r event.Recorded, q message.Queued) Entry {
 	id, _ := event.ParseMessageStream(r.Stream)
-	e := Entry{Complete: true, StateKnown: true, AttemptKnown: true, CallKnown: true, Item: Item{
+	e := Entry{Complete: true, StateKnown: true, AttemptKnown: true, CallKnown: true, TemplateKnown: true, Item: Item{
 		MessageID: id, Sender: q.Sender, Priority: q.Priority, State: Ready, Fresh: true, DueAt: r.Meta.RecordedAt,
 		ExpiresAt: q.ExpiresAt, Recipient: cmp.Or(string(r.Key), q.Personal.To, q.Personal.ToUserID), Template: message.TemplateKey(q.Template, q.TemplateLanguage), OnAmbiguous: q.OnAmbiguous,
 		Revision: r.Revision, Position: r.Position, QueuedPosition: r.Position,
@@ -108,6 +127,13 @@ func queued(r event.Recorded, q message.Queued) Entry {
 		e.SendAt, e.Item.DueAt, e.Item.Fresh = q.SendAt, q.SendAt, false
 	}
 	return e
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // wait records the next state and when it is due.

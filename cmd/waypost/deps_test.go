@@ -168,7 +168,8 @@ var rooms = map[string][]string{
 	"ports/dispatch/lane":      {"ports/dispatch/pace"},
 	"ports/dispatch/feed":      {"ports/dispatch/lane"},
 	"ports/dispatch/health":    {"ports/dispatch/lane"},
-	"ports/dispatch/attempt":   {"ports/dispatch/lane", "ports/dispatch/pace"},
+	"ports/dispatch/guard":     {},
+	"ports/dispatch/attempt":   {"ports/dispatch/guard", "ports/dispatch/lane", "ports/dispatch/pace"},
 }
 
 // confined are the libraries that only some directories can import, so that a library can be replaced in one place.

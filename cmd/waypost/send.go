@@ -46,6 +46,8 @@ type messageFlags struct {
 	ExpiresAt     string            `help:"Latest time to send, RFC 3339." placeholder:"TIME"`
 	DeliverWithin string            `help:"How long after WhatsApp's acceptance the delivery is overdue, ISO 8601, for example PT20S." placeholder:"DURATION"`
 	OnAmbiguous   string            `help:"What to do if a response of WhatsApp was lost: RESEND or DEAD_LETTER. If empty, RESEND." enum:",RESEND,DEAD_LETTER" default:""`
+	OutsideWindow string            `help:"What to do if the recipient's 24-hour window is closed: SEND, FALLBACK, or FAIL. If empty, SEND." enum:",SEND,FALLBACK,FAIL" default:""`
+	Fallback      string            `help:"Template to send then, with --outside-window FALLBACK: the GraphQL input TemplateInput as JSON." placeholder:"JSON"`
 	ReplyTo       string            `help:"WhatsApp ID of the message to reply to."`
 	Label         map[string]string `help:"Label to find the message by. Repeat it for each." mapsep:"none" placeholder:"NAME=VALUE"`
 }
@@ -54,7 +56,7 @@ type messageFlags struct {
 func (c *sendCommand) Help() string {
 	return `A CSV file begins with a header. "to" or "to_user_id" is required; the other columns are optional:
   to, to_user_id, sender, key, priority, send_at, expires_at, deliver_within, on_ambiguous, reply_to,
-  label.NAME, and the content: text; or template, language, param.1, param.2, … (param.NAME for named
+  outside_window, fallback (the GraphQL input TemplateInput as JSON), label.NAME, and the content: text; or template, language, param.1, param.2, … (param.NAME for named
   variables); or content, the GraphQL input MessageContentInput as JSON.
 A line of a JSON file is the GraphQL input QueueMessageInput. The flags supply what lines omit.
 
@@ -144,6 +146,7 @@ func (f *messageFlags) cells() map[string]string {
 		"sender": f.Sender, "to": f.To, "to_user_id": f.ToUserID, "key": f.Key, "text": f.Text, "template": f.Template, "language": f.Language,
 		"content": f.Content, "priority": f.Priority, "send_at": f.SendAt, "expires_at": f.ExpiresAt,
 		"deliver_within": f.DeliverWithin, "on_ambiguous": f.OnAmbiguous, "reply_to": f.ReplyTo,
+		"outside_window": f.OutsideWindow, "fallback": f.Fallback,
 	}
 	for i, value := range f.Param {
 		cells[fmt.Sprintf("%s%d", send.ParamColumn, i+1)] = value

@@ -35,6 +35,7 @@ func (m Message) Apply(records ...Record) Message {
 func (e Queued) apply(m *Message, at time.Time) {
 	*m = Message{
 		Sender: e.Sender, To: e.Personal.To, ToUserID: e.Personal.ToUserID, Kind: e.Kind, Content: e.Personal.Content, Template: e.Template, TemplateLanguage: e.TemplateLanguage,
+		OutsideWindow: e.OutsideWindow, Fallback: e.Personal.Fallback, FallbackTemplate: e.FallbackTemplate, FallbackLanguage: e.FallbackLanguage,
 		ReplyTo: e.Personal.ReplyTo, IdempotencyKey: e.Personal.IdempotencyKey, Labels: e.Personal.Labels,
 		Priority: e.Priority, OnAmbiguous: e.OnAmbiguous, Fingerprint: cmp.Or(e.Personal.Fingerprint, e.Fingerprint),
 		QueuedAt: at, SendAt: e.SendAt, ExpiresAt: e.ExpiresAt, DeliverWithin: secondsOf(e.DeliverWithinSeconds),
@@ -43,6 +44,7 @@ func (e Queued) apply(m *Message, at time.Time) {
 }
 
 func (e SendAttempted) apply(m *Message, at time.Time) {
+	m.loseOpenCalls(at)
 	c := Call{Number: e.Call, Attempt: e.Attempt, Probe: e.Probe, StartedAt: at, AnswerBy: e.AnswerBy, Outcome: CallUnderWay}
 	if e.Personal != nil {
 		c.To = e.Personal.To
@@ -199,6 +201,9 @@ func (e Deferred) apply(m *Message, at time.Time) {
 	m.Attempts = e.Attempt
 	m.DueAt = e.DueAt
 	m.Reason = deferralReason(e.Reason)
+	if e.Reason == DeferWindowUncertain && m.UncertainSince.IsZero() {
+		m.UncertainSince = at
+	}
 	if e.Reason == DeferThrottled || e.Reason == DeferPair {
 		m.Throttles++
 	}
@@ -218,6 +223,8 @@ func deferralReason(d Deferral) string {
 		return "WhatsApp does not answer; the message waits and keeps its attempts"
 	case DeferTemplateHeld:
 		return "WhatsApp does not take the template for now; the message waits and keeps its attempts"
+	case DeferWindowUncertain:
+		return "the message waits until it is certain whether the recipient's 24-hour window is closed"
 	}
 	return ""
 }
@@ -238,14 +245,7 @@ func (e OutcomeUnknown) apply(m *Message, at time.Time) {
 }
 
 func (e Requeued) apply(m *Message, at time.Time) {
-	// A call that was in flight when an earlier one closed the message has timed out: its
-	// response is lost, and only a status or a late acceptance can still reveal its
-	// outcome.
-	for i := range m.Calls {
-		if c := &m.Calls[i]; c.Outcome == CallUnderWay {
-			c.Outcome, c.EndedAt, c.Lost = CallUnknown, at, true
-		}
-	}
+	m.loseOpenCalls(at)
 	m.Attempts, m.Throttles = 0, 0
 	m.DueAt = at
 	m.DeadLetteredAt = time.Time{}
@@ -260,6 +260,29 @@ func (e Cancelled) apply(m *Message, _ time.Time) {
 
 func (e Expired) apply(m *Message, _ time.Time) {
 	m.Reason, m.DueAt = "its expiresAt passed before it was sent", time.Time{}
+}
+
+// loseOpenCalls ends the calls that were in flight when an earlier one closed the message:
+// their responses are lost, and only a status or a late acceptance can still reveal their
+// outcome.
+func (m *Message) loseOpenCalls(at time.Time) {
+	for i := range m.Calls {
+		if c := &m.Calls[i]; c.Outcome == CallUnderWay {
+			c.Outcome, c.EndedAt, c.Lost = CallUnknown, at, true
+		}
+	}
+}
+
+func (e Substituted) apply(m *Message, at time.Time) {
+	m.Kind, m.Content, m.SubstitutedAt = KindTemplate, m.Fallback, at
+	m.Template, m.TemplateLanguage = e.Template, e.Language
+	m.Attempts, m.Throttles = 0, 0
+	m.DueAt = later(at, e.DueAt)
+	m.Reason = "the recipient's 24-hour window is closed, so the fallback is sent"
+}
+
+func (e Suppressed) apply(m *Message, _ time.Time) {
+	m.Reason, m.DueAt = "the recipient opted out of marketing messages", time.Time{}
 }
 
 func later(a, b time.Time) time.Time {

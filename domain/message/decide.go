@@ -49,7 +49,11 @@ type Request struct {
 	ExpiresAt   time.Time
 	// DeliverWithin is the time from WhatsApp's acceptance to the delivery after which the
 	// delivery is overdue. If nil, the installation's setting applies; if 0, it never is.
-	DeliverWithin  *time.Duration
+	DeliverWithin *time.Duration
+	// OutsideWindow is what to do if the recipient's 24-hour window is closed when the
+	// message is due. Empty means OutsideSend. Fallback is the template for OutsideFallback.
+	OutsideWindow  OutsideWindow
+	Fallback       *Template
 	ReplyTo        string
 	IdempotencyKey string
 	// FormerKeys are idempotency keys under which an earlier version of the caller can have
@@ -110,6 +114,10 @@ func Queue(r Request, now time.Time) ([]Event, error) {
 			return nil, err
 		}
 	}
+	fallback, err := r.encodeFallback()
+	if err != nil {
+		return nil, err
+	}
 	body, err := Encode(r.Content)
 	if err != nil {
 		return nil, domain.PrefixField("content", err)
@@ -120,13 +128,17 @@ func Queue(r Request, now time.Time) ([]Event, error) {
 	e := Queued{
 		Sender: r.Sender, Kind: r.Content.Kind(), Priority: r.Priority, OnAmbiguous: r.OnAmbiguous,
 		SendAt: r.SendAt, ExpiresAt: r.ExpiresAt, DeliverWithinSeconds: within.Seconds(),
+		OutsideWindow: r.OutsideWindow.recorded(),
 		Personal: QueuedPersonal{
-			To: r.To, ToUserID: r.ToUserID, Content: body, ReplyTo: r.ReplyTo, IdempotencyKey: r.IdempotencyKey, Labels: r.Labels,
+			To: r.To, ToUserID: r.ToUserID, Content: body, Fallback: fallback, ReplyTo: r.ReplyTo, IdempotencyKey: r.IdempotencyKey, Labels: r.Labels,
 			Fingerprint: r.Fingerprint,
 		},
 	}
 	if t, ok := r.Content.(Template); ok {
 		e.Template, e.TemplateLanguage = t.Name, t.Language.Code
+	}
+	if r.Fallback != nil {
+		e.FallbackTemplate, e.FallbackLanguage = r.Fallback.Name, r.Fallback.Language.Code
 	}
 	return []Event{e}, nil
 }
@@ -171,7 +183,7 @@ func Advance(m Message, p Policy, probe bool, now time.Time) []Event {
 			return []Event{DeliveryOverdue{Since: m.DueAt}}
 		}
 	case StatusDelivered, StatusRead, StatusFailed, StatusDeadLettered,
-		StatusCancelled, StatusExpired, StatusDiscarded:
+		StatusCancelled, StatusExpired, StatusDiscarded, StatusSuppressed:
 	}
 	return nil
 }
@@ -297,6 +309,18 @@ func (m Message) refused(c *Call, r Refused, p Policy, now time.Time) []Event {
 		}
 		return []Event{failed, RetryScheduled{Attempt: c.Attempt, DueAt: now.Add(p.delay(c.Attempt))}}
 	case ClassPermanent:
+	}
+	return m.ended(failed)
+}
+
+// ended returns the events of a message that ends with a permanent failure, unless its
+// fallback takes its place because WhatsApp refused it for a closed window.
+func (m Message) ended(failed Failed) []Event {
+	if failed.Failure.WindowClosed() && m.GuardsWindow() {
+		if m.OutsideWindow == OutsideFallback {
+			return []Event{failed, m.substitute(Substituted{Call: failed.Call, AfterAcceptance: failed.AfterAcceptance})}
+		}
+		failed.Failure.Category = CategoryWindow
 	}
 	failed.Final = true
 	return []Event{failed}
@@ -449,8 +473,7 @@ func (m Message) failedAfterAcceptance(c *Call, r StatusUpdate) []Event {
 	if r.Failure.Class == ClassTransient || r.Failure.Class == ClassThrottled {
 		return []Event{failed, DeadLettered{Attempts: m.Attempts, Failure: r.Failure, Personal: r.Personal}}
 	}
-	failed.Final = true
-	return []Event{failed}
+	return m.ended(failed)
 }
 
 // Cancel cancels a message, unless a call is open or unsettled or the message has ended.
@@ -465,7 +488,7 @@ func Cancel(m Message, reason string) ([]Event, error) {
 		return nil, nil
 	case StatusSending, StatusAmbiguous:
 		return nil, domain.Conflict("a call for the message is in progress or unsettled; try again when its outcome is known")
-	case StatusSent, StatusDelivered, StatusRead, StatusFailed, StatusDeadLettered, StatusExpired, StatusDiscarded:
+	case StatusSent, StatusDelivered, StatusRead, StatusFailed, StatusDeadLettered, StatusExpired, StatusDiscarded, StatusSuppressed:
 	}
 	return nil, domain.Conflict("the message is %s; only a queued or retrying message can be cancelled", m.Status)
 }

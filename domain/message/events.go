@@ -23,6 +23,7 @@ func Types() []domain.Type {
 		domain.TypeOf[DeadLettered](), domain.TypeOf[Deferred](), domain.TypeOf[OutcomeUnknown](),
 		domain.TypeOf[Requeued](), domain.TypeOf[Discarded](), domain.TypeOf[Cancelled](), domain.TypeOf[Expired](),
 		domain.TypeOf[StatusReported](), domain.TypeOf[DeliveryOverdue](),
+		domain.TypeOf[Substituted](), domain.TypeOf[Suppressed](),
 	}
 }
 
@@ -43,6 +44,12 @@ type Queued struct {
 	// TemplateLanguage is the language of the template. Messages that older versions queued
 	// don't have it.
 	TemplateLanguage string `json:"templateLanguage,omitempty"`
+	// OutsideWindow is what to do if the message is due while the person's 24-hour window is
+	// closed. If empty, the message is sent, and WhatsApp decides.
+	OutsideWindow OutsideWindow `json:"outsideWindow,omitempty"`
+	// FallbackTemplate and FallbackLanguage name the template that is sent then, if one is.
+	FallbackTemplate string `json:"fallbackTemplate,omitempty"`
+	FallbackLanguage string `json:"fallbackLanguage,omitempty"`
 	// Fingerprint was here before personal data was sealed; see QueuedPersonal.
 	Fingerprint string         `json:"fingerprint,omitempty"`
 	Personal    QueuedPersonal `json:"personal"`
@@ -53,8 +60,10 @@ type QueuedPersonal struct {
 	// To is the recipient's number in E.164. It is empty if the message is to a user ID.
 	To string `json:"to,omitempty"`
 	// ToUserID is the recipient's business-scoped user ID, if the message is to one.
-	ToUserID       string          `json:"toUserId,omitempty"`
-	Content        json.RawMessage `json:"content"`
+	ToUserID string          `json:"toUserId,omitempty"`
+	Content  json.RawMessage `json:"content"`
+	// Fallback is the template that is sent instead of the content if the window is closed.
+	Fallback       json.RawMessage `json:"fallback,omitempty"`
 	ReplyTo        string          `json:"replyTo,omitempty"`
 	IdempotencyKey string          `json:"idempotencyKey,omitempty"`
 	Labels         []Label         `json:"labels,omitempty"`
@@ -169,8 +178,8 @@ type Read struct {
 
 // DeliveryOverdue records that WhatsApp has not reported the delivery of an accepted message
 // in the time that its deliverWithin gives. The message can still be delivered. It is
-// recorded once, and again only if an operator requeues the message and WhatsApp accepts it
-// again.
+// recorded once, and again only if WhatsApp accepts the message again after an operator
+// requeued it or WhatsApp reported it failed.
 type DeliveryOverdue struct {
 	// Since is when that time ended: that of the acceptance and deliverWithin.
 	Since time.Time `json:"since"`
@@ -247,11 +256,15 @@ const (
 	DeferProbeFailed Deferral = "PROBE_FAILED"
 	// DeferTemplateHeld means that WhatsApp accepts no message of this template for now.
 	DeferTemplateHeld Deferral = "TEMPLATE_HELD"
+	// DeferWindowUncertain means that no call was made yet, because it is not certain whether
+	// the recipient's window is closed.
+	DeferWindowUncertain Deferral = "WINDOW_UNCERTAIN"
 )
 
-// Deferred records that a call used no attempt of the message and that the message waits for
-// its turn again.
+// Deferred records that a call used no attempt of the message, or that none was made, and that
+// the message waits for its turn again.
 type Deferred struct {
+	// Call is 0 if no call was made.
 	Call int `json:"call"`
 	// Attempt is the number of attempts used, not counting this call.
 	Attempt int      `json:"attempt"`
@@ -295,6 +308,31 @@ type Cancelled struct {
 // Expired records that a message's expiresAt passed before it was sent.
 type Expired struct{}
 
+// Substituted records that the message's fallback is sent instead of its content, because
+// the recipient's 24-hour window is closed. The fallback is in Queued. From here on, the
+// message is that template, with a new budget.
+type Substituted struct {
+	// Template is the name of the fallback, and Language its language.
+	Template string `json:"template"`
+	Language string `json:"language,omitempty"`
+	// ClosedAt is when the window closed, or zero if no message of the person is known.
+	ClosedAt time.Time `json:"closedAt,omitzero"`
+	// Call is the call that WhatsApp refused because the window is closed, or 0 if Waypost
+	// knew it and made no call.
+	Call int `json:"call,omitempty"`
+	// AfterAcceptance marks that WhatsApp had accepted that call, and refused it by a status.
+	AfterAcceptance bool `json:"afterAcceptance,omitempty"`
+	// DueAt is when the template is due, if that is not immediately: another call for the
+	// message was in flight, and its response is awaited until then.
+	DueAt time.Time `json:"dueAt,omitzero"`
+}
+
+// Suppressed records that a marketing message is not sent because its recipient opted out.
+type Suppressed struct {
+	// OptedOutAt is when the recipient opted out.
+	OptedOutAt time.Time `json:"optedOutAt,omitzero"`
+}
+
 func (Queued) EventType() string         { return "Queued" }
 func (SendAttempted) EventType() string  { return "SendAttempted" }
 func (Sent) EventType() string           { return "Sent" }
@@ -313,6 +351,9 @@ func (Expired) EventType() string        { return "Expired" }
 func (StatusReported) EventType() string { return "StatusReported" }
 
 func (DeliveryOverdue) EventType() string { return "DeliveryOverdue" }
+
+func (Substituted) EventType() string { return "Substituted" }
+func (Suppressed) EventType() string  { return "Suppressed" }
 
 func (e Confirmed) OccurredAt() time.Time { return e.At }
 func (e Delivered) OccurredAt() time.Time { return e.At }

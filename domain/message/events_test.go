@@ -32,9 +32,11 @@ func samples() []message.Event {
 			Sender: "support", Kind: message.KindTemplate, Priority: message.PriorityOTP,
 			OnAmbiguous: message.AmbiguityResend, SendAt: at(time.Minute), ExpiresAt: at(time.Hour),
 			DeliverWithinSeconds: 20.5, Template: "login_code", TemplateLanguage: "en_US", Fingerprint: "5f1c",
+			OutsideWindow: message.OutsideFallback, FallbackTemplate: "reminder", FallbackLanguage: "de",
 			Personal: message.QueuedPersonal{
 				To: "+491701234567", ToUserID: "DE.13491208655302741918", Content: json.RawMessage(`{"name":"login_code","language":{"code":"de"}}`),
-				ReplyTo: "wamid.reply", IdempotencyKey: "order-1", Labels: []message.Label{{Name: "campaign", Value: "spring"}},
+				Fallback: json.RawMessage(`{"name":"reminder","language":{"code":"de"}}`),
+				ReplyTo:  "wamid.reply", IdempotencyKey: "order-1", Labels: []message.Label{{Name: "campaign", Value: "spring"}},
 			},
 		},
 		message.SendAttempted{
@@ -59,6 +61,8 @@ func samples() []message.Event {
 		message.Requeued{Reason: "number fixed"},
 		message.Discarded{Reason: "customer called"},
 		message.Cancelled{Reason: "order withdrawn"},
+		message.Substituted{Template: "reminder", Language: "de", ClosedAt: at(-time.Hour), Call: 1, AfterAcceptance: true, DueAt: at(time.Minute)},
+		message.Suppressed{OptedOutAt: at(-time.Minute)},
 		message.Expired{},
 		message.StatusReported{
 			Call: 1, Type: "payment", Status: "captured", At: at(6 * time.Second),

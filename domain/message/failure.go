@@ -37,7 +37,10 @@ const (
 	CategoryAccount       Category = "account"
 	CategoryPayment       Category = "payment"
 	CategoryUnsettled     Category = "unsettled"
-	CategoryUnknown       Category = "unknown"
+	// CategoryWindow means that the recipient's 24-hour window was closed and the message
+	// was not to be sent then.
+	CategoryWindow  Category = "window"
+	CategoryUnknown Category = "unknown"
 )
 
 // ThrottleScope is the scope that a throttle applies to.

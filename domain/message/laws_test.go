@@ -37,7 +37,9 @@ func results() []message.CallResult {
 	for _, c := range classes() {
 		all = append(all, refused(c))
 	}
-	return all
+	closed := refused(message.ClassPermanent)
+	closed.Failure.Code = new(131047)
+	return append(all, closed)
 }
 
 // life drives one message through decisions and checks every law after each.
@@ -55,7 +57,9 @@ type life struct {
 	closed   bool
 	// open has the calls without an outcome and when their answer counts as lost.
 	open map[int]time.Time
-	// late is set when the delivery was reported overdue, until a Requeued.
+	// substituted is set once the fallback took the content's place.
+	substituted bool
+	// late is set when the delivery was reported overdue, until the message is no longer SENT.
 	late     bool
 	updates  []message.StatusUpdate
 	answered []answer
@@ -83,6 +87,10 @@ func newLife(t *rapid.T) *life {
 	if within := rapid.SampledFrom([]time.Duration{0, time.Second, 20 * time.Second}).Draw(t, "deliverWithin"); within > 0 {
 		r.DeliverWithin = &within
 	}
+	r.OutsideWindow = rapid.SampledFrom([]message.OutsideWindow{"", message.OutsideFallback, message.OutsideFail}).Draw(t, "outsideWindow")
+	if r.OutsideWindow == message.OutsideFallback {
+		r.Fallback = &message.Template{Name: "reminder", Language: message.Language{Code: "en"}}
+	}
 	events, err := message.Queue(r, l.now)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +105,7 @@ func (l *life) step() {
 	calls := len(l.m.Calls)
 	number := rapid.IntRange(1, max(calls, 1)).Draw(t, "call")
 	switch rapid.SampledFrom([]string{
-		"due", "due", "due", "due", "advance", "answer", "answer", "answer", "report", "report", "repeat", "requeue", "requeue", "end", "overtake",
+		"due", "due", "due", "due", "advance", "withhold", "answer", "answer", "answer", "report", "report", "repeat", "requeue", "requeue", "end", "overtake",
 	}).Draw(t, "step") {
 	case "due":
 		if l.m.DueAt.After(l.now) {
@@ -107,6 +115,24 @@ func (l *life) step() {
 	case "advance":
 		probe := rapid.Bool().Draw(t, "probe")
 		l.decide(func(m message.Message) []message.Event { return message.Advance(m, l.policy, probe, l.now) })
+	case "withhold":
+		c := message.Circumstances{
+			WindowClosed: rapid.Bool().Draw(t, "window closed"), OptedOut: rapid.IntRange(0, 9).Draw(t, "opted out") == 0,
+		}
+		uncertain := rapid.Bool().Draw(t, "uncertain")
+		l.decide(func(m message.Message) []message.Event {
+			events := message.Advance(m, l.policy, false, l.now)
+			if n := len(events); n == 0 || events[n-1].EventType() != "SendAttempted" {
+				return events
+			}
+			if uncertain {
+				return message.AwaitCertainty(m, l.now.Add(time.Second))
+			}
+			if instead := message.Withhold(m, c, l.now); instead != nil {
+				return instead
+			}
+			return events
+		})
 	case "answer":
 		a := answer{call: number}
 		if rapid.IntRange(0, 3).Draw(t, "ofTheLatest") > 0 {
@@ -130,6 +156,9 @@ func (l *life) step() {
 	case "report":
 		r := report(rapid.SampledFrom(reportKinds()).Draw(t, "kind"), number, rapid.SampledFrom(classes()).Draw(t, "class"))
 		r.At = l.now.Truncate(time.Second)
+		if r.Kind == message.ReportFailed && rapid.Bool().Draw(t, "for a closed window") {
+			r.Failure.Code, r.Failure.Class = new(131047), message.ClassPermanent
+		}
 		if rapid.Bool().Draw(t, "byWamidOnly") && l.m.CallByWhatsAppID(r.WhatsAppID) != 0 {
 			r.Call = 0
 		}
@@ -218,6 +247,10 @@ func (l *life) record(events []message.Event) {
 		l.history = append(l.history, r)
 		l.status = message.Next(l.status, e)
 		l.m = l.m.Apply(r)
+		l.late = l.late && l.m.Status == message.StatusSent
+		if s, ok := e.(message.Substituted); ok && s.AfterAcceptance && previous.Status == message.StatusSent {
+			continue // WhatsApp took its acceptance back
+		}
 		if goesBack(previous.Status, l.m.Status) {
 			l.t.Fatalf("%s leads from %s back to %s", e.EventType(), previous.Status, l.m.Status)
 		}
@@ -280,6 +313,18 @@ func (l *life) before(e message.Event) {
 			}
 		}
 		l.closed = false
+	case message.Substituted:
+		if l.substituted || l.m.OutsideWindow != message.OutsideFallback || l.m.FallbackTemplate != e.Template {
+			l.t.Fatalf("the content is substituted after%s", l.past())
+		}
+		if l.closed && (!e.AfterAcceptance || !l.reported[e.Call]) {
+			l.t.Fatalf("the content of an accepted message is substituted after%s", l.past())
+		}
+		l.substituted, l.closed = true, false
+	case message.Suppressed:
+		if l.closed {
+			l.t.Fatalf("an accepted message is suppressed after%s", l.past())
+		}
 	case message.DeliveryOverdue:
 		if l.late || l.m.Status != message.StatusSent || l.now.Before(e.Since) {
 			l.t.Fatalf("at %s the delivery of a message that is %s is reported overdue since %s:%s", l.now, l.m.Status, e.Since, l.past())
@@ -291,6 +336,9 @@ func (l *life) before(e message.Event) {
 // after checks the laws on the state an append has led to.
 func (l *life) after() {
 	t, m := l.t, l.m
+	if shown := m.Kind == message.KindTemplate; shown != l.substituted || l.substituted && string(m.Content) != string(m.Fallback) {
+		t.Fatalf("the content is %s of kind %s after%s", m.Content, m.Kind, l.past())
+	}
 	columns := 0
 	for _, s := range message.Statuses() {
 		if s == m.Status && s.Column() != "" {
@@ -346,7 +394,7 @@ func goesBack(from, to message.Status) bool {
 		return to != message.StatusDelivered && to != message.StatusRead
 	case message.StatusRead:
 		return to != message.StatusRead
-	case message.StatusFailed, message.StatusCancelled, message.StatusExpired, message.StatusDiscarded:
+	case message.StatusFailed, message.StatusCancelled, message.StatusExpired, message.StatusDiscarded, message.StatusSuppressed:
 		return to.Open()
 	case message.StatusDeadLettered:
 		return to.Open() && to != message.StatusQueued

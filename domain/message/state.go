@@ -39,15 +39,25 @@ type Message struct {
 	Template string
 	// TemplateLanguage is empty for a message that an older version queued.
 	TemplateLanguage string
-	ReplyTo          string
-	IdempotencyKey   string
-	Labels           []Label
-	Priority         Priority
-	OnAmbiguous      AmbiguityPolicy
-	Fingerprint      string
-	QueuedAt         time.Time
-	SendAt           time.Time
-	ExpiresAt        time.Time
+	// OutsideWindow is what to do if the message is due while the recipient's window is
+	// closed; empty means OutsideSend. Fallback is the template, named by the two fields below, that
+	// is then sent with OutsideFallback. SubstitutedAt is when it took the content's place.
+	OutsideWindow    OutsideWindow
+	Fallback         json.RawMessage
+	FallbackTemplate string
+	FallbackLanguage string
+	SubstitutedAt    time.Time
+	// UncertainSince is when the message first waited to learn whether the window is closed.
+	UncertainSince time.Time
+	ReplyTo        string
+	IdempotencyKey string
+	Labels         []Label
+	Priority       Priority
+	OnAmbiguous    AmbiguityPolicy
+	Fingerprint    string
+	QueuedAt       time.Time
+	SendAt         time.Time
+	ExpiresAt      time.Time
 	// DeliverWithin is the time from WhatsApp's acceptance to the delivery after which the
 	// delivery is overdue. If 0, it never is.
 	DeliverWithin time.Duration

@@ -17,13 +17,14 @@ const (
 	StatusCancelled    Status = "CANCELLED"
 	StatusExpired      Status = "EXPIRED"
 	StatusDiscarded    Status = "DISCARDED"
+	StatusSuppressed   Status = "SUPPRESSED"
 )
 
 // Statuses lists every status a message can have.
 func Statuses() []Status {
 	return []Status{
 		StatusQueued, StatusSending, StatusRetrying, StatusAmbiguous, StatusSent, StatusDelivered, StatusRead,
-		StatusFailed, StatusDeadLettered, StatusCancelled, StatusExpired, StatusDiscarded,
+		StatusFailed, StatusDeadLettered, StatusCancelled, StatusExpired, StatusDiscarded, StatusSuppressed,
 	}
 }
 
@@ -34,7 +35,7 @@ func (s Status) Open() bool {
 	case StatusQueued, StatusSending, StatusRetrying, StatusAmbiguous:
 		return true
 	case StatusSent, StatusDelivered, StatusRead, StatusFailed, StatusDeadLettered,
-		StatusCancelled, StatusExpired, StatusDiscarded:
+		StatusCancelled, StatusExpired, StatusDiscarded, StatusSuppressed:
 	}
 	return false
 }
@@ -54,6 +55,7 @@ const (
 	ColumnCancelled    Column = "cancelled"
 	ColumnExpired      Column = "expired"
 	ColumnDiscarded    Column = "discarded"
+	ColumnSuppressed   Column = "suppressed"
 )
 
 // Column returns the one column of the ledger for messages with this status, or an empty
@@ -80,6 +82,8 @@ func (s Status) Column() Column {
 		return ColumnExpired
 	case StatusDiscarded:
 		return ColumnDiscarded
+	case StatusSuppressed:
+		return ColumnSuppressed
 	}
 	return ""
 }
@@ -90,7 +94,7 @@ func (s Status) Column() Column {
 func Next(s Status, e Event) Status {
 	reached := s == StatusDelivered || s == StatusRead
 	switch e := e.(type) {
-	case Queued, Requeued:
+	case Queued, Requeued, Substituted:
 		return StatusQueued
 	case SendAttempted:
 		return StatusSending
@@ -131,6 +135,8 @@ func Next(s Status, e Event) Status {
 		return StatusCancelled
 	case Expired:
 		return StatusExpired
+	case Suppressed:
+		return StatusSuppressed
 	}
 	return s // Confirmed, StatusReported, DeliveryOverdue
 }

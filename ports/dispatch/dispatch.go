@@ -24,6 +24,7 @@ import (
 	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/ports/dispatch/attempt"
 	"github.com/waypost/waypost/ports/dispatch/feed"
+	"github.com/waypost/waypost/ports/dispatch/guard"
 	"github.com/waypost/waypost/ports/dispatch/health"
 	"github.com/waypost/waypost/ports/dispatch/lane"
 	"github.com/waypost/waypost/ports/dispatch/ownership"
@@ -93,6 +94,9 @@ type Options struct {
 	// NumberOf returns the phone number of the person with a user ID, or "" if it is not
 	// known. If nil, messages to a user ID are always sent to it.
 	NumberOf func(ctx context.Context, userID string) (string, error)
+	// Guard knows what the recipients' choices and windows forbid. The caller runs it. If nil,
+	// they forbid nothing.
+	Guard *guard.Guard
 	// Gate holds new calls back while webhooks that this process records are behind. If
 	// nil, nothing does.
 	Gate *fair.Gate
@@ -165,7 +169,7 @@ func New(o Options) (*Dispatcher, error) {
 	d.run.over, d.inbound.now = make(chan struct{}), make(chan struct{}, 1)
 	d.run.drained = sync.OnceFunc(func() { close(d.run.over) })
 	d.shared = &lane.Shared{
-		Clock: o.Clock, PairLimit: o.PairLimit, Template: o.Template, Gate: o.Gate, Failures: pace.NewFailures(), Alarm: lane.NewAlarm(),
+		Clock: o.Clock, PairLimit: o.PairLimit, Template: o.Template, Gate: o.Gate, HoldsBulk: o.Guard.HoldsBulk, Failures: pace.NewFailures(), Alarm: lane.NewAlarm(),
 		MayCall: func(now time.Time) bool { return !d.feed.Draining() && d.owner.Owns(now) },
 	}
 	o.Gate.OnOpen(d.shared.Alarm.Ring)
@@ -182,7 +186,7 @@ func New(o Options) (*Dispatcher, error) {
 	})
 	d.attempts = attempt.NewHandler(attempt.Options{
 		Messages: o.Messages, Lanes: d.lanes, Shared: d.shared, Caller: o.Caller, Policy: o.Policy, HoldsTemplate: o.HoldsTemplate,
-		Recording: d.owner.Recording, SettleAfterOutage: o.SettleAfterOutage, Hold: d.monitor.Hold, NumberOf: o.NumberOf, Trace: o.Trace, Logger: o.Logger,
+		Recording: d.owner.Recording, SettleAfterOutage: o.SettleAfterOutage, Hold: d.monitor.Hold, NumberOf: o.NumberOf, Guard: o.Guard, Trace: o.Trace, Logger: o.Logger,
 	})
 	return d, nil
 }

@@ -7,6 +7,7 @@
 // own lock, and imports only packages to its right:
 //
 //	dispatch ─► feed, attempt, health ─► lane ─► pace
+//	            attempt ─► guard
 //	         ─► ownership
 //
 // Their tasks:
@@ -17,6 +18,7 @@
 //   - lane is the queue of one sender: it decides which message is next, which call gets
 //     a slot, and which messages a recipient, a template, or a hold keeps back.
 //   - pace is the speed: slots, the learned rate, throttles, breakers, and backoff.
+//   - guard knows what recipients' opt-outs and 24-hour windows forbid.
 //   - attempt works on one item: decide, record, call, and record the outcome.
 //
 // # The router
@@ -46,6 +48,8 @@
 //     within one second is recorded as not made and picked up again.
 //   - A call is not written if its message has changed since then: a status of an
 //     earlier call arrived, or the recipient was erased.
+//   - A message that the recipient's opt-out or closed window forbids is not called. That is
+//     decided when the call is due, and checked once more before it is written.
 //   - A lane stays within Meta's limit per recipient: one message every 6 s, with bursts
 //     of 45. Messages waiting for a recipient or a template stay in memory up to a limit,
 //     and the rest in the work list. They don't delay other messages.

@@ -3,7 +3,6 @@ package dispatch_test
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/waypost/waypost/adapters/whatsapp"
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
@@ -58,12 +58,14 @@ type world struct {
 	calls     []madeCall
 	probes    []time.Time
 
-	messages   *command.Messages
-	senders    *command.Senders
-	viewsLag   time.Duration // of the read model of messages
-	registered []string
-	tokens     *tokens
-	wake       []func()
+	messages *command.Messages
+	senders  *command.Senders
+	viewsLag time.Duration // of the read models of messages and conversations
+	// subscribeLag is how long after its append an event is delivered.
+	subscribeLag time.Duration
+	registered   []string
+	tokens       *tokens
+	wake         []func()
 }
 
 type laneClass struct {
@@ -329,7 +331,7 @@ func (w *world) project(id uuid.UUID, stream []event.Recorded) {
 	delete(w.called, id)
 	i, open := w.open[id]
 	e := work.Apply(work.Entry{Item: i, Complete: true, Closed: !open}, r)
-	if _, ok := r.Event.(message.Requeued); ok {
+	if changed, ok := r.Event.(message.Event); ok && work.Reopens(changed) {
 		e = work.Fold(stream...)
 	}
 	if e.Closed != !m.Status.Open() {
@@ -368,8 +370,42 @@ func (w *world) ReadBackwards(ctx context.Context, stream string, limit int) ([]
 	return all[:min(limit, len(all))], err
 }
 
-func (w *world) Subscribe(context.Context, event.Subscription, func(context.Context, event.Batch) error) error {
-	return errors.New("the world has no subscriptions")
+// Subscribe delivers events of the wanted types that are not about messages, subscribeLag after
+// they were appended.
+func (w *world) Subscribe(ctx context.Context, sub event.Subscription, handle func(context.Context, event.Batch) error) error {
+	for at := sub.After; ; {
+		w.mu.Lock()
+		var found []event.Recorded
+		for name, stream := range w.streams {
+			if _, ok := event.ParseMessageStream(name); ok {
+				continue
+			}
+			for _, r := range stream {
+				if r.Position > at && slices.Contains(sub.Filter.Types, r.Type) {
+					found = append(found, r)
+				}
+			}
+		}
+		at = w.position
+		lag := w.subscribeLag
+		appended := make(chan struct{})
+		w.wake = append(w.wake, sync.OnceFunc(func() { close(appended) }))
+		w.mu.Unlock()
+		if len(found) > 0 {
+			if err := retry.Sleep(ctx, lag); err != nil {
+				return err
+			}
+			slices.SortFunc(found, func(a, b event.Recorded) int { return cmp.Compare(a.Position, b.Position) })
+			if err := handle(ctx, event.Batch{Events: found, Position: at, Live: true}); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-appended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func (w *world) End(context.Context) (event.Position, error) {

@@ -2574,6 +2574,7 @@ var Ledger = /*#__PURE__*/ new TypedDocumentString(`
     cancelled
     expired
     discarded
+    suppressed
     sentTwice
     overdue
     balanced
@@ -3699,6 +3700,7 @@ var tones = {
 	CANCELLED: "wait",
 	EXPIRED: "warn",
 	DISCARDED: "wait",
+	SUPPRESSED: "wait",
 	ACTIVE: "good",
 	PAUSED: "warn",
 	HELD: "bad",
@@ -4153,7 +4155,8 @@ var statuses = [
 	"DEAD_LETTERED",
 	"CANCELLED",
 	"EXPIRED",
-	"DISCARDED"
+	"DISCARDED",
+	"SUPPRESSED"
 ];
 var types = [
 	"TEXT",
@@ -8635,6 +8638,7 @@ var columns$4 = [
 		"warn"
 	],
 	["discarded", "Discarded"],
+	["suppressed", "Suppressed"],
 	[
 		"sentTwice",
 		"Sent twice",
@@ -9801,7 +9805,9 @@ var eventTones = {
 	Discarded: "wait",
 	Cancelled: "wait",
 	Expired: "warn",
-	DeliveryOverdue: "warn"
+	DeliveryOverdue: "warn",
+	Substituted: "warn",
+	Suppressed: "wait"
 };
 function byEvents(events) {
 	return events.map((event, i) => {

@@ -24,6 +24,7 @@ import (
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
 	"github.com/waypost/waypost/domain/template"
+	"github.com/waypost/waypost/ports/dispatch/guard"
 	"github.com/waypost/waypost/ports/dispatch/lane"
 	"github.com/waypost/waypost/ports/dispatch/pace"
 )
@@ -69,7 +70,7 @@ type Caller interface {
 	Send(ctx context.Context, r CallRequest) message.CallResult
 }
 
-// Options are what a Handler works with. All are required, except NumberOf and Trace.
+// Options are what a Handler works with. All are required, except NumberOf, Guard, and Trace.
 type Options struct {
 	Messages *command.Messages
 	Lanes    *lane.Set
@@ -89,8 +90,10 @@ type Options struct {
 	// NumberOf returns the phone number of the person with a user ID, or "" if it is not
 	// known. If nil, it never is.
 	NumberOf func(ctx context.Context, userID string) (string, error)
-	Trace    *trace.Tracer // if nil, messages are not traced
-	Logger   *slog.Logger
+	// Guard knows what the recipients' choices and windows forbid. If nil, they forbid nothing.
+	Guard  *guard.Guard
+	Trace  *trace.Tracer // if nil, messages are not traced
+	Logger *slog.Logger
 }
 
 // A Handler works on messages that the feed emitted. It is safe for concurrent use.
@@ -145,6 +148,8 @@ type attempt struct {
 	// decided is when it was decided to record SendAttempted.
 	decided time.Time
 	slot    *pace.Slot
+	// verdict is the guard's, if the message concerns it.
+	verdict *guard.Verdict
 }
 
 // Handle takes the next step for a flight's message, and concludes the flight with its
@@ -216,10 +221,7 @@ func (a *attempt) decide(ctx context.Context, m *message.Message) step {
 		return waitFor(lane.Later(until))
 	}
 	events := message.Advance(*m, a.opts.Policy, f.Probes(), now)
-	if len(events) == 0 {
-		return step{}
-	}
-	attempted, calls := events[len(events)-1].(message.SendAttempted)
+	attempted, calls := announced(events)
 	if !calls {
 		return step{events: events}
 	}
@@ -228,6 +230,16 @@ func (a *attempt) decide(ctx context.Context, m *message.Message) step {
 	}
 	if !f.HasCall() {
 		return waitFor(lane.NeedsSlot())
+	}
+	if a.verdict = nil; a.opts.Guard.Concerns(m, f.Lane().Sender) {
+		if instead, withheld := a.withhold(ctx, m); withheld {
+			return instead
+		}
+		// Asking took time, in which the message can have expired.
+		events = message.Advance(*m, a.opts.Policy, f.Probes(), a.opts.Shared.Clock())
+		if attempted, calls = announced(events); !calls {
+			return step{events: events}
+		}
 	}
 	if number := a.numberOf(ctx, m); number != "" {
 		events[len(events)-1] = attempted.WithNumber(number)
@@ -241,6 +253,35 @@ func (a *attempt) decide(ctx context.Context, m *message.Message) step {
 	}
 	return step{events: events, calls: true}
 }
+
+// announced returns the call that events announce, or false if they announce none.
+func announced(events []message.Event) (call message.SendAttempted, calls bool) {
+	if len(events) > 0 {
+		call, calls = events[len(events)-1].(message.SendAttempted)
+	}
+	return call, calls
+}
+
+// withhold returns the step to take instead of a due call that the guard doesn't allow. withheld
+// is false if the call can be made.
+func (a *attempt) withhold(ctx context.Context, m *message.Message) (instead step, withheld bool) {
+	v := a.opts.Guard.Ask(ctx, m, a.flight.Lane().Sender)
+	switch {
+	case v.AskAt.IsZero():
+	case v.Recorded:
+		return step{events: message.AwaitCertainty(*m, v.AskAt)}, true
+	default:
+		return waitFor(lane.Later(v.AskAt)), true
+	}
+	if events := message.Withhold(*m, v.Circumstances, a.opts.Shared.Clock()); events != nil {
+		return step{events: events}, true
+	}
+	a.verdict = &v
+	return step{}, false
+}
+
+// allowed reports whether the guard still allows the call that it allowed before.
+func (a *attempt) allowed() bool { return a.verdict == nil || a.opts.Guard.Allows(a.verdict) }
 
 // numberOf returns the number to call for a message to a user ID, or "" if it is not known. A
 // read model that doesn't respond delays no call for long.
@@ -297,7 +338,7 @@ func (a *attempt) call(ctx context.Context) (lane.Disposition, error) {
 	appended := time.Since(a.decided)
 	s := a.flight.Lane().Sender()
 	var result message.CallResult = message.NotCalled{}
-	if a.awaitSlot() && a.isCurrent(ctx) && a.flight.MayCall(a.decided, time.Now()) {
+	if a.awaitSlot() && a.isCurrent(ctx) && a.flight.MayCall(a.decided, time.Now()) && a.allowed() {
 		result = a.send(&call, s)
 	}
 	called := time.Since(a.decided) - appended

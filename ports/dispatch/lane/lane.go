@@ -165,7 +165,8 @@ func (l *Lane) prefetch() int { return max(minPrefetch, l.sender.Rate/2) }
 
 // open reports whether messages of a priority can be sent at all.
 func (l *Lane) open(class int) bool {
-	return l.tenure == serving && !l.hold.active() && !l.sender.Paused(string(priorities[class]))
+	return l.tenure == serving && !l.hold.active() && !l.sender.Paused(string(priorities[class])) &&
+		!l.shared.holds(priorities[class])
 }
 
 // Pick removes from the queues the flights that the handler can work on now, by the

@@ -43,12 +43,20 @@ type Shared struct {
 	Template func(businessAccountID, key string) template.Sendability
 	// Gate holds back new calls, except those of OTP messages. If nil, nothing does.
 	Gate *fair.Gate
+	// HoldsBulk reports whether BULK messages must wait. It must not block. If nil, they need
+	// not.
+	HoldsBulk func() bool
 
 	Throttles pace.Throttles
 	Recording pace.Recording
 	Known     Known
 	Failures  *pace.Failures
 	Alarm     *Alarm
+}
+
+// holds reports whether messages of a priority must wait in all lanes.
+func (s *Shared) holds(p message.Priority) bool {
+	return p == message.PriorityBulk && s.HoldsBulk != nil && s.HoldsBulk()
 }
 
 // Known holds the flights of a process by message. An item whose message is known

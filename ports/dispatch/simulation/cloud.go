@@ -24,6 +24,7 @@ const (
 	codePairCap    = 131056
 	codeTransient  = 131000
 	codeRecipient  = 131026
+	codeWindow     = 131047
 )
 
 // cloud is the Cloud API on WhatsApp's side.
@@ -165,6 +166,10 @@ func (w *world) serve(
 	if !w.validToken(r.SenderID, r.TokenID) {
 		w.mu.Unlock()
 		return refused(401, codeAuth, message.ClassSender, message.CategoryAuth), w.stepWith(ctx, latency/2)
+	}
+	if r.Kind != message.KindTemplate && w.closedFor(r.To) > 0 && w.messageStream(r.MessageID).message.OutsideWindow != "" {
+		w.mu.Unlock()
+		return refused(400, codeWindow, message.ClassPermanent, message.CategoryPolicy), w.stepWith(ctx, latency/2)
 	}
 	wamid := ""
 	if fate == fateAccepted || taken {

@@ -24,6 +24,8 @@ const (
 	DefectLostItem Defect = "a work list that lacks items"
 	// DefectDeafToPauses is a read model that ignores pauses.
 	DefectDeafToPauses Defect = "a read model without pauses"
+	// DefectDeafToOptOuts is a read model and a subscription without opt-outs.
+	DefectDeafToOptOuts Defect = "a guard that knows no opt-outs"
 	// DefectFastClock makes the clocks of processes run 50% fast.
 	DefectFastClock Defect = "clocks that run fast"
 )
@@ -32,6 +34,6 @@ const (
 func Defects() []Defect {
 	return []Defect{
 		DefectSharedLanes, DefectNoRevisions, DefectForgetfulStore, DefectIgnoredEchoes, DefectRepeatingTransport,
-		DefectEarlyStamps, DefectLostItem, DefectDeafToPauses, DefectFastClock,
+		DefectEarlyStamps, DefectLostItem, DefectDeafToPauses, DefectDeafToOptOuts, DefectFastClock,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
 )
@@ -240,6 +241,9 @@ func (l eventLog) Subscribe(ctx context.Context, sub event.Subscription, handle 
 		for ; next < len(w.events); next++ {
 			r := w.events[next]
 			batch.Position = r.Position
+			if _, choice := r.Event.(conversation.OptedOut); choice && w.defect == DefectDeafToOptOuts {
+				continue
+			}
 			if r.Position > sub.After && slices.Contains(sub.Filter.Types, r.Type) {
 				batch.Events = append(batch.Events, r)
 			}

@@ -13,7 +13,9 @@ type plan struct {
 	senders   []senderPlan
 	messages  []messagePlan
 	acts      []act
-	policy    message.Policy
+	// windows are when the windows of people close, by number. Those of others don't.
+	windows map[string]time.Duration
+	policy  message.Policy
 	// settleAfterOutage is that option of dispatch.Options.
 	settleAfterOutage time.Duration
 	faults            faults
@@ -36,6 +38,8 @@ type messagePlan struct {
 	// deliverWithin is zero if the delivery is never overdue.
 	deliverWithin time.Duration
 	twice         bool // the caller repeats the request
+	// outside is what to do if the recipient's window is closed; empty means to send.
+	outside message.OutsideWindow
 }
 
 type actKind uint8
@@ -46,6 +50,7 @@ const (
 	actResume
 	actRate
 	actToken
+	actOptOut
 )
 
 // act is an action of an operator.
@@ -145,7 +150,27 @@ func draw(seed uint64) plan {
 	p.drawFaults(d)
 	p.drawActs(d)
 	p.drawDeliveries(seed)
+	p.drawPeople(seed)
 	return p
+}
+
+// drawPeople draws whose windows close, who opts out, and which messages are guarded. It has dice
+// of its own.
+func (p *plan) drawPeople(seed uint64) {
+	d := &dice{state: mix(seed + 3)}
+	p.windows = make(map[string]time.Duration)
+	for i := range p.messages {
+		m := &p.messages[i]
+		if d.chance(0.5) {
+			p.windows[m.to] = d.between(-time.Second, p.faults.end)
+		}
+		if d.chance(0.3) {
+			m.outside = pick(d, message.OutsideFallback, message.OutsideFail)
+		}
+		if d.chance(0.1) {
+			p.acts = append(p.acts, act{at: d.between(0, p.faults.end), kind: actOptOut, message: i})
+		}
+	}
 }
 
 // drawDeliveries draws which messages must be delivered in time. It has dice of its own, so

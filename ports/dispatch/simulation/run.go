@@ -36,6 +36,7 @@ type Report struct {
 type Stats struct {
 	Messages, Events, Calls, Accepted, Lost, Refused, NotCalled int
 	Webhooks, Acknowledged, Crashes, DeadLetters, Overdue       int
+	Suppressed, Substituted                                     int
 	// TakenTwice counts the messages that WhatsApp accepted two requests of, SentTwice
 	// those that Waypost knows to be sent twice.
 	TakenTwice, SentTwice int
@@ -49,6 +50,7 @@ func (s Stats) Add(o Stats) Stats {
 		Messages: s.Messages + o.Messages, Events: s.Events + o.Events, Calls: s.Calls + o.Calls, Accepted: s.Accepted + o.Accepted,
 		Lost: s.Lost + o.Lost, Refused: s.Refused + o.Refused, NotCalled: s.NotCalled + o.NotCalled, Webhooks: s.Webhooks + o.Webhooks,
 		Acknowledged: s.Acknowledged + o.Acknowledged, Crashes: s.Crashes + o.Crashes, DeadLetters: s.DeadLetters + o.DeadLetters, Overdue: s.Overdue + o.Overdue,
+		Suppressed: s.Suppressed + o.Suppressed, Substituted: s.Substituted + o.Substituted,
 		TakenTwice: s.TakenTwice + o.TakenTwice, SentTwice: s.SentTwice + o.SentTwice, Took: s.Took + o.Took,
 	}
 }
@@ -173,6 +175,12 @@ func (w *world) send(m messagePlan) {
 	if m.deliverWithin > 0 {
 		r.DeliverWithin = &m.deliverWithin
 	}
+	if m.outside != "" {
+		r.OutsideWindow = m.outside
+	}
+	if m.outside == message.OutsideFallback {
+		r.Fallback = &message.Template{Name: "reminder", Language: message.Language{Code: "en"}}
+	}
 	for range 1 + count(m.twice) {
 		w.insist("queue", hash(m.key), func(p *process) error {
 			q, err := p.queue.Handle(p.ctx, r, person)
@@ -199,6 +207,8 @@ func (w *world) act(a act) {
 			_, err := p.messages.Cancel(p.ctx, message, "no need", person)
 			return err
 		})
+	case actOptOut:
+		w.optOut(key, w.plan.messages[a.message])
 	case actPause:
 		w.change(key, id, func(s sender.Sender) ([]domain.Event, error) { return sender.Pause(s, nil, "a pause") })
 	case actResume:

@@ -108,6 +108,7 @@ func TestSeeds(t *testing.T) {
 		"calls": total.Calls, "lost responses": total.Lost, "refusals": total.Refused, "calls not made": total.NotCalled,
 		"crashes": total.Crashes, "dead letters": total.DeadLetters, "messages taken twice": total.TakenTwice,
 		"messages known to be sent twice": total.SentTwice, "webhooks": total.Acknowledged,
+		"suppressed messages": total.Suppressed, "fallbacks": total.Substituted,
 	} {
 		if count == 0 {
 			t.Errorf("no %s in %d runs, so they prove little", what, n)
@@ -130,6 +131,7 @@ func TestDefectsAreSeen(t *testing.T) {
 		simulation.DefectEarlyStamps:        "its rate is",
 		simulation.DefectLostItem:           "not in the work list",
 		simulation.DefectDeafToPauses:       "after its sender was paused",
+		simulation.DefectDeafToOptOuts:      "after its recipient opted out",
 		simulation.DefectFastClock:          "its delay is",
 	}
 	for _, d := range simulation.Defects() {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
 	"github.com/waypost/waypost/ports/dispatch"
@@ -33,6 +34,8 @@ type watch struct {
 	paused map[string]map[string]time.Duration
 	held   map[string]time.Duration
 	rates  map[string][]rateSince
+	// optedOut is when people opted out, by sender and number.
+	optedOut map[[2]string]time.Duration
 }
 
 type rateSince struct {
@@ -43,7 +46,7 @@ type rateSince struct {
 func newWatch() watch {
 	return watch{
 		seen: map[callKey]bool{}, by: map[string]int{}, paused: map[string]map[string]time.Duration{},
-		held: map[string]time.Duration{}, rates: map[string][]rateSince{},
+		held: map[string]time.Duration{}, rates: map[string][]rateSince{}, optedOut: map[[2]string]time.Duration{},
 	}
 }
 
@@ -59,8 +62,20 @@ func (c *watch) recorded(w *world, p *process, s *stream, r event.Recorded) {
 		if _, ok := r.Event.(message.DeliveryOverdue); ok {
 			c.overdue(w, s, r, id)
 		}
+		switch r.Event.(type) {
+		case message.Suppressed:
+			w.stats.Suppressed++
+		case message.Substituted:
+			w.stats.Substituted++
+		}
 		c.by[r.Stream] = p.number
 		return
+	}
+	if e, ok := r.Event.(conversation.OptedOut); ok {
+		who := [2]string{e.Sender, e.Personal.Number}
+		if _, already := c.optedOut[who]; !already {
+			c.optedOut[who] = w.now()
+		}
 	}
 	id, ok := strings.CutPrefix(r.Stream, event.SenderStreams)
 	if !ok {
@@ -103,6 +118,9 @@ func (c *watch) advances(w *world, m message.Message, id uuid.UUID, e message.Ev
 		may = []message.Status{message.StatusRead}
 	case message.StatusSent:
 		may = []message.Status{message.StatusDelivered, message.StatusRead, message.StatusFailed, message.StatusDeadLettered}
+		if s, ok := e.(message.Substituted); ok && s.AfterAcceptance {
+			return
+		}
 	case message.StatusDeadLettered:
 		may = []message.Status{
 			message.StatusQueued, message.StatusDiscarded, message.StatusSent, message.StatusDelivered, message.StatusRead,
@@ -184,6 +202,10 @@ func (s *stream) requeued() bool {
 // log. In between, a connection is opened.
 const lookedUp = 5 * time.Millisecond
 
+// optOutNoticed is how long after its append an opt-out can be unknown to another process: a
+// transit of the subscription, and the time until a call is written.
+const optOutNoticed = 15 * time.Millisecond
+
 // written checks a request that is being written.
 func (c *watch) written(w *world, key callKey, r dispatch.CallRequest) {
 	s := w.messageStream(key.message)
@@ -198,7 +220,8 @@ func (c *watch) written(w *world, key callKey, r dispatch.CallRequest) {
 	if other, open := w.api.open[key.message]; open {
 		w.violatedf("call %d of message %s is written while call %d is in flight", key.number, key.message, other.number)
 	}
-	over := []message.Status{message.StatusCancelled, message.StatusExpired, message.StatusDiscarded}
+	c.guarded(w, key, r, s.message)
+	over := []message.Status{message.StatusCancelled, message.StatusExpired, message.StatusDiscarded, message.StatusSuppressed}
 	if slices.Contains(over, s.message.Status) {
 		w.violatedf("call %d of message %s is written although it is %s", key.number, key.message, s.message.Status)
 	}
@@ -214,6 +237,24 @@ func (c *watch) written(w *world, key callKey, r dispatch.CallRequest) {
 	}
 	if since, paused := c.paused[r.SenderID][string(s.message.Priority)]; paused && w.now()-since > grace {
 		w.violatedf("call %d of message %s is written %s after its sender was paused", key.number, key.message, w.now()-since)
+	}
+}
+
+// guarded checks that a request is not forbidden by its recipient's choice or window. Another
+// process can record the choice, which the subscription delivers.
+func (c *watch) guarded(w *world, key callKey, r dispatch.CallRequest, m message.Message) {
+	f := &w.plan.faults
+	since, out := c.optedOut[[2]string{r.SenderID, r.To}]
+	if late := w.now() - since; out && m.Priority == message.PriorityBulk && late > optOutNoticed && f.slow == 0 {
+		w.violatedf("call %d of message %s is written %s after its recipient opted out", key.number, key.message, late)
+	}
+	if m.OutsideWindow == "" {
+		return
+	}
+	// The process decides by its own clock.
+	tolerance := f.offset + time.Duration(f.drift*float64(w.now())) + lookedUp
+	if late := w.closedFor(r.To); r.Kind != message.KindTemplate && late > tolerance && w.defect == NoDefect {
+		w.violatedf("call %d of message %s is written %s after the window closed", key.number, key.message, late)
 	}
 }
 

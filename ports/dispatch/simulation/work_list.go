@@ -120,7 +120,8 @@ func (l *workList) apply(w *world, r event.Recorded) {
 		}
 	case message.Sent:
 		w.wamids[event.Personal.WhatsAppID] = id
-	case message.Requeued:
+	}
+	if changed, ok := r.Event.(message.Event); ok && work.Reopens(changed) {
 		e = work.Fold(w.messageStream(id).events[:r.Revision]...)
 	}
 	if e = work.Apply(e, r); e.Closed {

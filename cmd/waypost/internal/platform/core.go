@@ -18,6 +18,7 @@ import (
 	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/ports/dispatch/guard"
 )
 
 // cachedMessages bounds the number of messages that are kept in memory: about 60 MB at 1 KB each, and half a minute of work at
@@ -39,6 +40,7 @@ type core struct {
 	templates *repository.Templates
 	gate      *fair.Gate // between the webhooks that this process records, its calls, and accepting
 	intake    *fair.Intake
+	guard     *guard.Guard // of this process's calls; it runs with the role dispatch
 	model     *postgres.ReadModel
 	leases    *postgres.Leases
 	lag       *process.MeasureLag
@@ -67,11 +69,14 @@ func (p *Platform) newCore(ctx context.Context, now event.Clock) (*core, error) 
 	c.tokens = vault.NewTokens(st.Pool, st.Keys, NewID)
 	c.gate = fair.NewGate()
 	c.intake = fair.NewIntake(c.gate, time.Now, fair.DefaultIntakeLimits())
-	c.messages = command.NewMessages(c.gate.Timed(st.Log, time.Now), now, NewID, cachedMessages).WithTracer(c.tracer)
 	c.model = postgres.NewReadModel(st.Pool).WithVault(st.Vault)
+	c.templates = repository.NewTemplates(st.Log, now, NewID, p.log)
+	c.guard = guard.New(guard.Options{
+		Log: st.Log, Conversations: c.model, Coverage: c.model.Coverage, Marketing: c.templates.IsMarketing, Clock: now, Logger: p.log,
+	})
+	c.messages = command.NewMessages(c.gate.Timed(c.guard.Watch(st.Log), time.Now), now, NewID, cachedMessages).WithTracer(c.tracer)
 	c.leases = postgres.NewLeases(st.Pool)
 	c.lag = process.NewMeasureLag(st.Log, st.Log, c.model, now)
-	c.templates = repository.NewTemplates(st.Log, now, NewID, p.log)
 	p.Senders = command.NewSenders(st.Log, now, NewID, c.tokens)
 	p.Queue = command.NewQueueMessage(c.messages, p.Senders, st.Keys).Logged(p.log).Bounded(c.intake).DeliveredWithin(p.settings.DeliverWithin).
 		Knowing(c.model.NumberOf).Checking(c.templates)

@@ -69,7 +69,7 @@ func (c *core) answerQueries(
 	commands, queries := app.New(app.Parts{
 		Messages: c.messages, Queue: c.Queue, Operations: operations, Erase: erase, Senders: c.Senders, Templates: templates, Keys: auth.Keys,
 		Inbound: inbox.NewCommands(st.Log, c.now, NewID, c.Senders, caller), Inbox: inbox.NewReader(st.Log, c.Senders),
-		OptOuts: command.NewSetOptOut(st.Log, c.now, NewID, c.Senders),
+		OptOuts: command.NewSetOptOut(c.guard.Watch(st.Log), c.now, NewID, c.Senders),
 		Hooks:   outgoing, Alerts: raised, Audit: audit.NewReader(st.Log, st.LogID, model), Reads: audit.NewReads(st.Log, c.now, NewID),
 		ReadModel: model, Ledger: measuredLedger{model, c.lag}, HookDeliveries: hooks.NewDeliveryReader(st.queries),
 	})

@@ -36,7 +36,7 @@ func (c *core) dispatch(p *projections, r *recording) (err error) {
 		},
 		PairLimit: s.PairLimit != "off", HoldsTemplate: c.errors.HoldsTemplate,
 		SettleAfterOutage: s.SettleAfterOutage, Trace: c.tracer, Clock: c.now, Logger: c.log,
-		RecordingSince: r.since, Gate: c.gate, Inbound: c.leases.InboundSince, NumberOf: c.model.NumberOf, Template: c.templates.Sendability,
+		RecordingSince: r.since, Guard: c.guard, Gate: c.gate, Inbound: c.leases.InboundSince, NumberOf: c.model.NumberOf, Template: c.templates.Sendability,
 	})
 	if err != nil {
 		return err
@@ -46,6 +46,7 @@ func (c *core) dispatch(p *projections, r *recording) (err error) {
 	if !s.has(roleDispatch) {
 		return nil
 	}
+	c.parts.run("guard", c.guard.Run)
 	c.parts.run("sender states", states.Run)
 	c.parts.run("dispatch", c.dispatcher.Run)
 	c.parts.run("messages queued elsewhere", c.followQueued)

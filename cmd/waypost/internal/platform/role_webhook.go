@@ -26,7 +26,7 @@ type recording struct {
 func (c *core) recordWebhooks() *recording {
 	inbound := newInboundCounter(c.Senders, c.leases, c.now, c.log)
 	r := &recording{
-		recorder: command.NewRecordWebhook(c.gate.Timed(c.stores.Log, time.Now), c.now, c.messages, c.Senders, c.model, c.errors.ParseWebhook, inbound.add, c.log).
+		recorder: command.NewRecordWebhook(c.gate.Timed(c.guard.Watch(c.stores.Log), time.Now), c.now, c.messages, c.Senders, c.model, c.errors.ParseWebhook, inbound.add, c.log).
 			Linking(c.model).ReportingTo(c.templates),
 		rejected: &rejectionCounter{leases: c.leases, now: c.now, log: c.log},
 	}
@@ -36,6 +36,7 @@ func (c *core) recordWebhooks() *recording {
 	r.since = r.recorder.RecordingSince
 	c.parts.repeat("inbound", inboundFlush, inbound.flush)
 	c.parts.repeat("webhook check", time.Second, r.recorder.Check)
+	c.parts.repeat("webhook recording", recordingInterval, newRecordingHeartbeat(r.recorder, c.leases, c.now).beat)
 	c.parts.run("orphans", process.NewJoinOrphans(c.stores.Log, command.NewReports(c.messages, c.Senders), c.model, c.now, time.After, c.log).Run)
 	c.parts.repeat("rejected webhooks", rejectionFlush, r.rejected.flush)
 	return r

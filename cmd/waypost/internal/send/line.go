@@ -93,7 +93,7 @@ func newLineReader(in *bufio.Reader, format Format, keys lineKeys, defaults map[
 func sendColumns() []string {
 	return []string{
 		"to", "to_user_id", "key", "sender", "text", "template", "language", "content", "priority", "send_at", "expires_at", "deliver_within",
-		"on_ambiguous", "reply_to",
+		"on_ambiguous", "reply_to", "outside_window", "fallback",
 	}
 }
 
@@ -233,7 +233,7 @@ func (l *lineReader) valuesOf(cells []string) (given map[string]string, problem 
 // isWord reports whether a column holds words of a computer, in which spaces at
 // the ends mean nothing, and not text, of which nothing is changed.
 func isWord(column string) bool {
-	return slices.Contains([]string{"to", "to_user_id", "sender", "template", "language", "priority", "send_at", "expires_at", "deliver_within", "on_ambiguous", "reply_to"}, column)
+	return slices.Contains([]string{"to", "to_user_id", "sender", "template", "language", "priority", "send_at", "expires_at", "deliver_within", "on_ambiguous", "reply_to", "outside_window"}, column)
 }
 
 // completed is a line with what the defaults add to it. One with content of its
@@ -263,7 +263,7 @@ func NewInput(given map[string]string) (map[string]any, error) {
 	input := make(map[string]any)
 	for column, member := range map[string]string{
 		"to": "to", "to_user_id": "toUserId", "sender": "senderId", "key": "idempotencyKey", "priority": "priority",
-		"on_ambiguous": "onAmbiguous", "reply_to": "replyTo", "deliver_within": "deliverWithin",
+		"on_ambiguous": "onAmbiguous", "reply_to": "replyTo", "deliver_within": "deliverWithin", "outside_window": "outsideWindow",
 	} {
 		if cells[column] != "" {
 			input[member] = cells[column]
@@ -277,6 +277,13 @@ func NewInput(given map[string]string) (map[string]any, error) {
 			return input, fmt.Errorf("%s: %q is not a valid RFC 3339 time; use one like 2026-01-31T12:00:00Z", column, cells[column])
 		}
 		input[member] = cells[column]
+	}
+	if cells["fallback"] != "" {
+		fallback, err := apiclient.DecodeObject(cells["fallback"])
+		if err != nil {
+			return input, fmt.Errorf("fallback: %w", err)
+		}
+		input["fallback"] = fallback
 	}
 	var labels []any
 	for _, column := range slices.Sorted(maps.Keys(cells)) {

@@ -87,6 +87,11 @@ export type DeadLetterSelection = {
   filter?: DeadLetterFilter | null | undefined;
 };
 
+export type OutsideWindow =
+  | 'SEND'
+  | 'FALLBACK'
+  | 'FAIL';
+
 export type ActorKind =
   | 'KEY'
   | 'USER'
@@ -106,7 +111,8 @@ export type MessageStatus =
   | 'DEAD_LETTERED'
   | 'CANCELLED'
   | 'EXPIRED'
-  | 'DISCARDED';
+  | 'DISCARDED'
+  | 'SUPPRESSED';
 
 export type MessageType =
   | 'TEXT'
@@ -179,6 +185,8 @@ export type QueueMessageInput = {
   onAmbiguous?: AmbiguityPolicy | null | undefined;
   replyTo?: string | null | undefined;
   labels?: Array<LabelInput> | null | undefined;
+  outsideWindow?: OutsideWindow | null | undefined;
+  fallback?: TemplateInput | null | undefined;
   formerKeys?: Array<string> | null | undefined;
 };
 
@@ -611,7 +619,7 @@ export type LedgerVariables = Exact<{
 }>;
 
 
-export type LedgerData = { ledger: { accepted: number, open: number, ambiguous: number, sent: number, delivered: number, read: number, failed: number, deadLettered: number, cancelled: number, expired: number, discarded: number, sentTwice: number, overdue: number, balanced: boolean, asOf: string } };
+export type LedgerData = { ledger: { accepted: number, open: number, ambiguous: number, sent: number, delivered: number, read: number, failed: number, deadLettered: number, cancelled: number, expired: number, discarded: number, suppressed: number, sentTwice: number, overdue: number, balanced: boolean, asOf: string } };
 
 export type LogVariables = Exact<{
   filter?: EventFilter | null | undefined;
@@ -1852,6 +1860,7 @@ export const Ledger = /*#__PURE__*/ new TypedDocumentString(`
     cancelled
     expired
     discarded
+    suppressed
     sentTwice
     overdue
     balanced

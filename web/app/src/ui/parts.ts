@@ -11,7 +11,7 @@ export type Tone = "good" | "move" | "wait" | "warn" | "bad";
 
 const tones: Record<string, Tone> = {
   QUEUED: "wait", SENDING: "move", RETRYING: "warn", AMBIGUOUS: "warn", SENT: "move", DELIVERED: "good", READ: "good",
-  FAILED: "bad", DEAD_LETTERED: "bad", CANCELLED: "wait", EXPIRED: "warn", DISCARDED: "wait",
+  FAILED: "bad", DEAD_LETTERED: "bad", CANCELLED: "wait", EXPIRED: "warn", DISCARDED: "wait", SUPPRESSED: "wait",
   ACTIVE: "good", PAUSED: "warn", HELD: "bad",
   WARNING: "warn", CRITICAL: "bad", RAISED: "bad", ACKNOWLEDGED: "warn", RESOLVED: "good",
   TRANSIENT: "warn", PERMANENT: "bad", SENDER: "bad", THROTTLED: "move",

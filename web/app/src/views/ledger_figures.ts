@@ -10,7 +10,7 @@ const columns: readonly (readonly [keyof Books, string, Tone?])[] = [
   ["accepted", "Accepted"], ["open", "Open"], ["ambiguous", "Ambiguous", "warn"], ["sent", "Sent"], ["delivered", "Delivered"],
     ["read", "Read"],
   ["failed", "Failed", "bad"], ["deadLettered", "Dead letters", "bad"], ["cancelled", "Cancelled"], ["expired", "Expired", "warn"],
-  ["discarded", "Discarded"], ["sentTwice", "Sent twice", "warn"], ["overdue", "Overdue", "warn"],
+  ["discarded", "Discarded"], ["suppressed", "Suppressed"], ["sentTwice", "Sent twice", "warn"], ["overdue", "Overdue", "warn"],
 ];
 
 export const ledgerFigures = (books: Books | null): VNode => h("dl", { class: "figures ledger" }, columns.map(([column, name, tone]) =>

@@ -162,7 +162,7 @@ const eventTones: Record<string, Tone> = {
   Queued: "wait", SendAttempted: "move", Sent: "move", Confirmed: "move", Delivered: "good", Read: "good", Failed: "bad",
     DeadLettered: "bad", OutcomeUnknown: "warn",
   RetryScheduled: "warn", Deferred: "warn", Requeued: "move", Discarded: "wait", Cancelled: "wait", Expired: "warn",
-  DeliveryOverdue: "warn",
+  DeliveryOverdue: "warn", Substituted: "warn", Suppressed: "wait",
 };
 
 function byEvents(events: readonly LoggedEvent[]): Entry[] {
