@@ -545,7 +545,7 @@ func Reject(m Message, f Failure, now time.Time) []Event {
 	case StatusAmbiguous:
 		return []Event{m.unsettled("the response was lost, no status settled it, and the message cannot be sent again: " + f.Message)}
 	case StatusSending, StatusSent, StatusDelivered, StatusRead, StatusFailed, StatusDeadLettered,
-		StatusCancelled, StatusExpired, StatusDiscarded:
+		StatusCancelled, StatusExpired, StatusDiscarded, StatusSuppressed:
 		return nil
 	}
 	return []Event{Failed{Attempt: m.Attempts, Failure: f, Final: true, At: now}}

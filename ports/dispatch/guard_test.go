@@ -52,10 +52,11 @@ func (c *covered) Coverage(_ context.Context, now time.Time) (map[string]coverag
 	if !c.silentAt.IsZero() && c.silentAt.Before(of.ConfirmedAt) {
 		of.ConfirmedAt = c.silentAt
 	}
-	if c.unknown {
-		return nil, nil
+	found := make(map[string]coverage.Coverage)
+	if !c.unknown {
+		found[phoneNumber(0)] = of
 	}
-	return map[string]coverage.Coverage{phoneNumber(0): of}, nil
+	return found, nil
 }
 
 // Conversations folds what people wrote and chose as the read model has it, viewsLag behind.
