@@ -356,7 +356,7 @@ func (l *life) after() {
 		t.Fatalf("%s with the open call %+v after%s", m.Status, open, l.past())
 	}
 	if m.Status != message.StatusSent {
-		l.late = false // another acceptance awaits its delivery anew
+		l.late = false // after another acceptance, its delivery is awaited again
 	}
 	awaited := m.Status == message.StatusSent && m.DeliverWithin > 0 && !l.late
 	if (m.Status.Open() || awaited) == m.DueAt.IsZero() {
