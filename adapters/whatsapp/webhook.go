@@ -184,6 +184,7 @@ func (t *ErrorTable) ParseWebhook(body []byte) webhook.Delivery {
 				if r, ok := templateReport(account, change.Field, change.Value, entry.Time.Time); ok {
 					d.Templates = append(d.Templates, r)
 				}
+				d.Accounts = append(d.Accounts, accountReports(account, change.Field, change.Value, entry.Time.Time)...)
 				d.Changes = append(d.Changes, webhook.Change{
 					Origin: webhook.Origin{BusinessAccountID: account, PhoneNumberID: numberIn(change.Value)},
 					Field:  line(change.Field), At: entry.Time.Time, Value: change.Value,

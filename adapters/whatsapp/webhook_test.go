@@ -80,6 +80,16 @@ func describe(d webhook.Delivery) string {
 		}
 		fmt.Fprintf(&b, ": %s\n", &value)
 	}
+	for _, r := range d.Accounts {
+		fmt.Fprintf(&b, "  report on %s/%s at %s: quality %q, throughput %d, restored %q %t", r.BusinessAccountID, r.DisplayPhoneNumber, at(r.At), r.Quality, r.Throughput, r.Restored, r.AllRestored)
+		if r.Limit != nil {
+			fmt.Fprintf(&b, ", limit %+v", *r.Limit)
+		}
+		for _, n := range r.Restrictions {
+			fmt.Fprintf(&b, ", %s until %s %s", n.Type, at(n.Until), n.Remedy)
+		}
+		b.WriteByte('\n')
+	}
 	for _, p := range d.Parked {
 		fmt.Fprintf(&b, "  parked for %s, %d bytes: %s\n", p.BusinessAccountID, len(p.Raw), p.Reason)
 	}

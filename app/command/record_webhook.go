@@ -80,6 +80,8 @@ type RecordWebhook struct {
 	// known finds recorded links. If nil, every link is recorded.
 	known  KnownLinks
 	linked *linkedNow
+	// listSenders returns all senders. If nil, reports about accounts stay only in AccountChanged.
+	listSenders ListSenders
 
 	mu     sync.Mutex
 	since  time.Time
@@ -180,6 +182,9 @@ func (h *RecordWebhook) record(ctx context.Context, d webhook.Delivery, cause ev
 		return err
 	}
 	if err := h.recordTemplates(ctx, d.Templates, cause); err != nil {
+		return err
+	}
+	if err := h.recordAccounts(ctx, d.Accounts, cause); err != nil {
 		return err
 	}
 	return h.recordLinks(ctx, d.Links, cause)

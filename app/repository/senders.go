@@ -26,6 +26,8 @@ type Senders struct {
 	log   event.Log
 	clock event.Clock
 	ids   event.IDs
+	// changed receives each sender that this process changed. It must not block.
+	changed func(sender.Sender)
 
 	mu      sync.Mutex
 	cache   *simplelru.LRU[string, cachedSender]
@@ -49,10 +51,14 @@ type claimedNumber struct {
 // NewSenders returns a repository of senders.
 func NewSenders(log event.Log, clock event.Clock, ids event.IDs) *Senders {
 	return &Senders{
-		log: log, clock: clock, ids: ids,
+		log: log, clock: clock, ids: ids, changed: func(sender.Sender) {},
 		cache: newLRU[string, cachedSender](maxSenders), numbers: newLRU[string, claimedNumber](maxSenders),
 	}
 }
+
+// OnChange makes changed receive each sender that this process changed, before the change returns.
+// Call it before the repository is used.
+func (s *Senders) OnChange(changed func(sender.Sender)) { s.changed = changed }
 
 // Load returns the sender, at most one second behind the log and never behind what this
 // process recorded. It returns domain.NotFound if the sender is not registered.
@@ -153,6 +159,7 @@ func (s *Senders) append(
 	}
 	c.revision, c.at = done.Revision, now
 	s.put(id, *c)
+	s.changed(c.sender)
 	return nil
 }
 

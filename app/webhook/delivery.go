@@ -14,6 +14,7 @@ import (
 	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
 	"github.com/waypost/waypost/domain/template"
 )
 
@@ -27,6 +28,8 @@ type Delivery struct {
 	Preferences []Preference
 	// Templates are what Changes say about message templates. They repeat it.
 	Templates []template.Report
+	// Accounts are reports about accounts and numbers. They are also in Changes.
+	Accounts []sender.Report
 	// Links are the IDs that the other lists say are one person's.
 	Links []Link
 	// Parked is what could not be parsed, unchanged. If a part of it could be read, that

@@ -1,6 +1,8 @@
 package sender
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -27,6 +29,7 @@ func Fold(records []Record) Sender {
 func (s Sender) Apply(r Record) Sender {
 	if e, ok := r.Event.(Event); ok {
 		e.apply(&s, r.At)
+		s.Version++
 	}
 	return s
 }
@@ -75,3 +78,37 @@ func (e SenderHeld) apply(s *Sender, at time.Time) {
 }
 
 func (SenderReleased) apply(s *Sender, _ time.Time) { s.Hold = nil }
+
+func (e QualityChanged) apply(s *Sender, _ time.Time) { s.Quality, s.QualityAt = e.Quality, e.At }
+
+func (e MessagingLimitChanged) apply(s *Sender, _ time.Time) { s.Limit, s.LimitAt = e.Limit, e.At }
+
+func (e ThroughputChanged) apply(s *Sender, _ time.Time) { s.Throughput = e.Throughput }
+
+func (e AccountRestricted) apply(s *Sender, _ time.Time) {
+	others := s.without(func(r Restriction) bool { return r.Type == e.Type })
+	s.Restrictions = append(others, e.Restriction)
+	slices.SortFunc(s.Restrictions, func(a, b Restriction) int { return cmp.Compare(a.Type, b.Type) })
+}
+
+func (e AccountRestored) apply(s *Sender, _ time.Time) {
+	s.Restrictions = s.without(func(r Restriction) bool { return (e.Type == "" || r.Type == e.Type) && !r.At.After(e.At) })
+	s.RestoredAt = maps.Clone(s.RestoredAt)
+	if s.RestoredAt == nil {
+		s.RestoredAt = make(map[string]time.Time)
+	}
+	if e.At.After(s.RestoredAt[e.Type]) {
+		s.RestoredAt[e.Type] = e.At
+	}
+}
+
+// without returns a copy of the restrictions, without those that ended, or nil if none is left.
+func (s *Sender) without(ended func(Restriction) bool) []Restriction {
+	var left []Restriction
+	for _, r := range s.Restrictions {
+		if !ended(r) {
+			left = append(left, r)
+		}
+	}
+	return left
+}

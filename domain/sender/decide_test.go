@@ -54,7 +54,7 @@ func TestRegister(t *testing.T) {
 	got := registered(t)
 	want := sender.Sender{
 		ID: "shop-eu", Name: "Shop Europe", PhoneNumberID: "106540352242922", DisplayPhoneNumber: "+1 415 555 0101",
-		BusinessAccountID: "102290129340398", Rate: 80, TokenID: "token-1", RegisteredAt: start,
+		BusinessAccountID: "102290129340398", Rate: 80, TokenID: "token-1", Version: 1, RegisteredAt: start,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("sender is %+v, want %+v", got, want)

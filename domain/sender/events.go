@@ -19,6 +19,8 @@ func Types() []domain.Type {
 		domain.TypeOf[SenderRegistered](), domain.TypeOf[SenderUpdated](), domain.TypeOf[RateChanged](),
 		domain.TypeOf[TokenChanged](), domain.TypeOf[SenderPaused](), domain.TypeOf[SenderResumed](),
 		domain.TypeOf[SenderHeld](), domain.TypeOf[SenderReleased](), domain.TypeOf[NumberClaimed](),
+		domain.TypeOf[QualityChanged](), domain.TypeOf[MessagingLimitChanged](), domain.TypeOf[ThroughputChanged](),
+		domain.TypeOf[AccountRestricted](), domain.TypeOf[AccountRestored](),
 	}
 }
 
@@ -83,6 +85,42 @@ type NumberClaimed struct {
 	PhoneNumberID string `json:"phoneNumberId"`
 }
 
+// QualityChanged records WhatsApp's rating of the number.
+type QualityChanged struct {
+	Quality Quality `json:"quality"`
+	// At is WhatsApp's time of the report.
+	At time.Time `json:"at"`
+}
+
+// MessagingLimitChanged records to how many people the business portfolio of the number can start
+// conversations in any 24 hours.
+type MessagingLimitChanged struct {
+	Limit
+	// At is WhatsApp's time of the report.
+	At time.Time `json:"at"`
+}
+
+// ThroughputChanged records how many messages per second WhatsApp allows the number. If the
+// sender used all that was allowed before, RateChanged follows.
+type ThroughputChanged struct {
+	Throughput
+}
+
+// AccountRestricted records that WhatsApp restricted the number or its account, or changed a
+// restriction of that type.
+type AccountRestricted struct {
+	Restriction
+}
+
+// AccountRestored records that restrictions of the number or its account have ended.
+type AccountRestored struct {
+	// Type is the type of the restriction. If empty, restrictions of all types have ended.
+	Type string `json:"type,omitempty"`
+	// At is WhatsApp's time: restrictions that it reported until then have ended.
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+}
+
 func (SenderRegistered) EventType() string { return "SenderRegistered" }
 func (SenderUpdated) EventType() string    { return "SenderUpdated" }
 func (RateChanged) EventType() string      { return "RateChanged" }
@@ -92,3 +130,30 @@ func (SenderResumed) EventType() string    { return "SenderResumed" }
 func (SenderHeld) EventType() string       { return "SenderHeld" }
 func (SenderReleased) EventType() string   { return "SenderReleased" }
 func (NumberClaimed) EventType() string    { return "NumberClaimed" }
+
+// EventType is "QualityChanged".
+func (QualityChanged) EventType() string { return "QualityChanged" }
+
+// EventType is "MessagingLimitChanged".
+func (MessagingLimitChanged) EventType() string { return "MessagingLimitChanged" }
+
+// EventType is "ThroughputChanged".
+func (ThroughputChanged) EventType() string { return "ThroughputChanged" }
+
+// EventType is "AccountRestricted".
+func (AccountRestricted) EventType() string { return "AccountRestricted" }
+
+// EventType is "AccountRestored".
+func (AccountRestored) EventType() string { return "AccountRestored" }
+
+// OccurredAt returns WhatsApp's time of the report.
+func (e QualityChanged) OccurredAt() time.Time { return e.At }
+
+// OccurredAt returns WhatsApp's time of the report.
+func (e MessagingLimitChanged) OccurredAt() time.Time { return e.At }
+
+// OccurredAt returns WhatsApp's time of the change.
+func (e ThroughputChanged) OccurredAt() time.Time { return e.At }
+
+// OccurredAt returns WhatsApp's time of the report.
+func (e AccountRestricted) OccurredAt() time.Time { return e.At }

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/sender"
@@ -31,6 +32,13 @@ func samples() []domain.Event {
 		sender.SenderHeld{Fault: sender.Fault{Code: new(190), Category: "auth", Message: "access token expired", Advice: "Give the sender a new access token."}},
 		sender.SenderReleased{Reason: "new token"},
 		sender.NumberClaimed{Sender: "shop-eu", PhoneNumberID: "106540352242922"},
+		sender.QualityChanged{Quality: sender.QualityRed, At: reported},
+		sender.MessagingLimitChanged{Limit: sender.Limit{People: 250, Unlimited: true}, At: reported},
+		sender.ThroughputChanged{Throughput: sender.Throughput{MessagesPerSecond: 1000, At: reported, PausedUntil: reported.Add(time.Minute)}},
+		sender.AccountRestricted{Restriction: sender.Restriction{
+			Type: "RESTRICTED_BIZ_INITIATED_MESSAGING", At: reported, Until: reported.Add(72 * time.Hour), Remedy: "Review the policy in Business Support Home.",
+		}},
+		sender.AccountRestored{Type: "RESTRICTED_BIZ_INITIATED_MESSAGING", At: reported, Reason: sender.RestoredByTime},
 	}
 }
 

@@ -16,7 +16,7 @@ const (
 	// StatePaused is the state of a sender with every priority paused by an operator.
 	StatePaused State = "PAUSED"
 	// StateHeld is the state of a sender that Waypost stopped because of its token,
-	// account, or payment.
+	// account, or payment, or because WhatsApp reported that it can send nothing for now.
 	StateHeld State = "HELD"
 )
 
@@ -75,6 +75,33 @@ type Sender struct {
 	// OptOutKeywords are the messages by which a person opts out of marketing. If nil, they are
 	// the default ones; see Keywords.
 	OptOutKeywords *[]string `json:",omitempty"`
+
+	// Quality is WhatsApp's rating of the number, and QualityAt WhatsApp's time of the report of
+	// it. They are empty until WhatsApp has reported it; so are the following members.
+	Quality   Quality   `json:",omitempty"`
+	QualityAt time.Time `json:",omitzero"`
+	// Limit is the messaging limit, which all numbers of a business portfolio share.
+	Limit      Limit      `json:",omitzero"`
+	LimitAt    time.Time  `json:",omitzero"`
+	Throughput Throughput `json:",omitzero"`
+	// Restrictions are those in effect, by type.
+	Restrictions []Restriction `json:",omitempty"`
+	// RestoredAt has WhatsApp's time up to which restrictions have ended, by type. Those of all
+	// types are under the empty name.
+	RestoredAt map[string]time.Time `json:",omitempty"`
+
+	// Version is the number of events that the sender was folded from in this process. Of two
+	// readings of one stream, the one with the higher version is newer.
+	Version int `json:"-"`
+}
+
+// Throughput is what WhatsApp allows a number.
+type Throughput struct {
+	MessagesPerSecond int `json:"messagesPerSecond"`
+	// At is WhatsApp's time of the change.
+	At time.Time `json:"at"`
+	// PausedUntil is when the change is complete at WhatsApp. Calls before that can fail.
+	PausedUntil time.Time `json:"pausedUntil"`
 }
 
 // Keywords returns the messages by which a person opts out of marketing, in any case.
@@ -94,7 +121,7 @@ func (s Sender) Registered() bool { return s.ID != "" }
 // State returns HELD before PAUSED, and ACTIVE if at least one priority is sent.
 func (s Sender) State() State {
 	switch {
-	case s.Hold != nil:
+	case s.Hold != nil || s.Reach() == ReachAll:
 		return StateHeld
 	case len(s.PausedPriorities) == len(Priorities()):
 		return StatePaused

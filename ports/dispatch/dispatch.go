@@ -21,6 +21,7 @@ import (
 	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
 	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/ports/dispatch/attempt"
 	"github.com/waypost/waypost/ports/dispatch/feed"
@@ -225,6 +226,10 @@ func (d *Dispatcher) WakeFor(arrivals []work.NewWork) {
 	d.feed.Wake()
 	d.wakeInbound()
 }
+
+// Learn reports a sender that this process has changed, so that the change acts immediately. It
+// doesn't block.
+func (d *Dispatcher) Learn(s sender.Sender) { d.monitor.Learn(s) }
 
 // Owns reports whether this process sends for a sender.
 func (d *Dispatcher) Owns(sender string) bool { return d.lanes.Get(sender) != nil }

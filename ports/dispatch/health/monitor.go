@@ -32,6 +32,9 @@ const (
 	recordTimeout  = 10 * time.Second
 	recordRetry    = 50 * time.Millisecond
 	maxRecordRetry = 2 * time.Second
+	// learnedFor is how long a sender that this process changed is preferred to an older reading
+	// of its stream.
+	learnedFor = 10 * time.Second
 )
 
 // Source lists the senders as their streams have them: a pause, a hold, and a rate must
@@ -56,7 +59,7 @@ type Options struct {
 	Lanes   *lane.Set
 	Clock   event.Clock
 	// Appeared is called when a sender is new. Released is called when a held lane was
-	// released.
+	// released, or when a restriction or a pause ended.
 	Appeared, Released func()
 	Logger             *slog.Logger
 }
@@ -69,12 +72,21 @@ type Monitor struct {
 
 	mu          sync.Mutex               // guards all fields below
 	senders     map[string]sender.Sender // all of them, of other processes too
+	learned     map[string]learnedSender
 	refreshedAt time.Time
 	draining    bool // no probe starts any longer
 }
 
+// learnedSender is a sender as this process changed it.
+type learnedSender struct {
+	sender sender.Sender
+	at     time.Time // by the monotonic clock
+}
+
 // New returns a Monitor that knows no senders.
-func New(o Options) *Monitor { return &Monitor{opts: o, senders: make(map[string]sender.Sender)} }
+func New(o Options) *Monitor {
+	return &Monitor{opts: o, senders: make(map[string]sender.Sender), learned: make(map[string]learnedSender)}
+}
 
 // Sender returns a known sender.
 func (m *Monitor) Sender(id string) (sender.Sender, bool) {
@@ -119,25 +131,75 @@ func (m *Monitor) Refresh(ctx context.Context) {
 	for _, l := range m.adopt(all) {
 		m.syncHoldFromLog(ctx, l)
 	}
+	m.endRestrictions(ctx)
+}
+
+// Learn applies a sender that this process has changed. It doesn't wait for the next Refresh.
+func (m *Monitor) Learn(s sender.Sender) {
+	m.mu.Lock()
+	m.learned[s.ID] = learnedSender{s, time.Now()}
+	m.mu.Unlock()
+	m.adopt([]sender.Sender{s})
 }
 
 // adopt applies the records of senders to their lanes, and returns the lanes that differ
 // from the record on a hold.
 func (m *Monitor) adopt(all []sender.Sender) (differ []*lane.Lane) {
-	now := m.opts.Clock()
 	for _, s := range all {
-		m.mu.Lock()
-		_, known := m.senders[s.ID]
-		m.senders[s.ID] = s
-		m.mu.Unlock()
-		if !known {
+		appeared, differs, freed := m.adoptOne(s)
+		if appeared {
 			m.opts.Appeared()
 		}
-		if l := m.opts.Lanes.Get(s.ID); l != nil && l.Adopt(s, now) {
-			differ = append(differ, l)
+		if differs != nil {
+			differ = append(differ, differs)
+		}
+		if freed {
+			m.opts.Released()
 		}
 	}
 	return differ
+}
+
+// adoptOne applies the record of a sender. It reports whether the sender is new, returns its lane
+// if that differs on a hold, and reports whether more of its messages can be sent than before.
+func (m *Monitor) adoptOne(s sender.Sender) (appeared bool, differs *lane.Lane, freed bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l, ok := m.learned[s.ID]; ok {
+		switch {
+		case time.Since(l.at) > learnedFor || l.sender.Version <= s.Version:
+			delete(m.learned, s.ID)
+		default:
+			s = l.sender // it was read before the change
+		}
+	}
+	was, known := m.senders[s.ID]
+	m.senders[s.ID] = s
+	if l := m.opts.Lanes.Get(s.ID); l != nil && l.Adopt(s, m.opts.Clock()) {
+		differs = l
+	}
+	return !known, differs, known && was.Reach() != s.Reach()
+}
+
+// endRestrictions records the end of restrictions whose time has passed, of the senders that this
+// process sends for. What can't be recorded now is tried again after the next Refresh.
+func (m *Monitor) endRestrictions(ctx context.Context) {
+	now := m.opts.Clock()
+	for _, l := range m.opts.Lanes.All() {
+		if s := l.Sender(); !slices.ContainsFunc(s.Restrictions, func(r sender.Restriction) bool { return r.Ended(now) }) {
+			continue
+		}
+		cause := event.Cause{By: domain.Platform("dispatch")}
+		s, err := m.opts.Senders.Change(ctx, l.ID(), cause, func(have sender.Sender) ([]domain.Event, error) {
+			return sender.EndRestrictions(have, now)
+		})
+		if err != nil {
+			m.opts.Logger.WarnContext(ctx, "failed to record the end of a restriction; trying again",
+				slog.String("sender", l.ID()), slog.Any("error", err))
+			continue
+		}
+		m.Learn(s)
+	}
 }
 
 // syncHoldFromLog takes the hold of a lane's sender from the event log: the read model

@@ -3,6 +3,8 @@ package lane
 import (
 	"time"
 
+	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/domain/sender"
 	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/ports/dispatch/pace"
 )
@@ -69,7 +71,7 @@ func (c *calls) next(now time.Time) *Flight {
 // can be called when their slot comes, and appends them to out. It returns how long to
 // wait until the next look.
 func (l *Lane) pickCalls(now, at time.Time, out []*Flight) (_ []*Flight, wait time.Duration) {
-	if until := l.shared.Throttles.Until(&l.sender); at.Before(until) {
+	if until := l.waitsUntil(); at.Before(until) {
 		return out, until.Sub(at)
 	}
 	lead := l.shared.Recording.Lead(now)
@@ -188,7 +190,19 @@ func (f *Flight) Template() template.Sendability {
 
 func (l *Lane) mayCall(f *Flight, decided, now time.Time) bool {
 	return l.tenure != gone && !l.hold.active() && l.shared.MayCall(now) && now.Sub(decided) < pace.CallWithin &&
-		l.template(f.item.Template) == template.Sendable && (f.call.probe || !l.breaker.Open()) && !l.shared.Clock().Before(l.shared.Throttles.Until(&l.sender))
+		l.template(f.item.Template) == template.Sendable && (f.call.probe || !l.breaker.Open()) && !l.shared.Clock().Before(l.waitsUntil()) && !l.restricts(&f.item)
+}
+
+// restricts reports whether a restriction of the sender stops an item.
+func (l *Lane) restricts(item *work.Item) bool {
+	switch l.sender.Reach() {
+	case sender.ReachAll:
+		return true
+	case sender.ReachTemplates:
+		return item.Template != ""
+	case sender.ReachNothing:
+	}
+	return false
 }
 
 // Recorded records that the flight's SendAttempted is in the event log. If the call can

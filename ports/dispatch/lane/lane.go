@@ -66,6 +66,7 @@ type Lane struct {
 func New(s sender.Sender, shared *Shared) *Lane {
 	l := &Lane{id: s.ID, shared: shared, limiter: pace.NewLimiter(s.Rate), sender: s}
 	l.gates = newGates(shared.PairLimit, l.templateWaits)
+	l.update(s)
 	if s.Hold != nil {
 		l.stop(shared.Clock())
 	}
@@ -91,13 +92,29 @@ func (l *Lane) template(key string) template.Sendability {
 }
 
 // templateWaits reports whether WhatsApp has reported that it accepts no messages of a
-// template for now.
-func (l *Lane) templateWaits(key string) bool { return l.template(key) == template.Waiting }
+// template for now: because of the template, or because of a restriction of the sender.
+func (l *Lane) templateWaits(key string) bool {
+	return l.sender.Reach() != sender.ReachNothing || l.template(key) == template.Waiting
+}
 
 // update applies the record of the sender.
 func (l *Lane) update(s sender.Sender) {
+	stricter := s.Reach() != l.sender.Reach() || s.Throughput.PausedUntil.After(l.sender.Throughput.PausedUntil)
 	l.sender = s
 	l.limiter.SetRate(s.Rate)
+	if stricter {
+		l.dismiss() // the others get their slots again
+	}
+}
+
+// waitsUntil returns the time until which the lane makes no calls: in the past if it does. It is
+// throttled, or WhatsApp is raising its throughput.
+func (l *Lane) waitsUntil() time.Time {
+	until := l.shared.Throttles.Until(&l.sender)
+	if paused := l.sender.Throughput.PausedUntil; paused.After(until) {
+		return paused
+	}
+	return until
 }
 
 // SetInbound sets how many messages the sender received during the last second.
@@ -165,7 +182,7 @@ func (l *Lane) prefetch() int { return max(minPrefetch, l.sender.Rate/2) }
 
 // open reports whether messages of a priority can be sent at all.
 func (l *Lane) open(class int) bool {
-	return l.tenure == serving && !l.hold.active() && !l.sender.Paused(string(priorities[class])) &&
+	return l.tenure == serving && !l.hold.active() && l.sender.Reach() != sender.ReachAll && !l.sender.Paused(string(priorities[class])) &&
 		!l.shared.holds(priorities[class])
 }
 
@@ -291,7 +308,7 @@ func (l *Lane) Status() Status {
 		Sender: l.id, EffectiveRate: float64(l.limiter.Effective(now)), InFlight: l.calls.running,
 		Outage: l.breaker.Outage(), Held: l.hold.active(),
 	}
-	if until := l.shared.Throttles.Until(&l.sender); at.Before(until) {
+	if until := l.waitsUntil(); at.Before(until) {
 		s.ThrottledUntil = until
 	}
 	for name, h := range l.gates.templates {
@@ -303,7 +320,7 @@ func (l *Lane) Status() Status {
 	if s.Held {
 		s.NextProbeAt = l.hold.probeAt
 	}
-	stopped := s.Held || s.Outage != nil || !s.ThrottledUntil.IsZero() || !l.shared.MayCall(now)
+	stopped := s.Held || l.sender.Reach() == sender.ReachAll || s.Outage != nil || !s.ThrottledUntil.IsZero() || !l.shared.MayCall(now)
 	if stopped || l.sender.State() == sender.StatePaused {
 		s.EffectiveRate = 0
 	}

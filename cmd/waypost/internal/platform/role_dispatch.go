@@ -47,6 +47,7 @@ func (c *core) dispatch(p *projections, r *recording) (err error) {
 		return nil
 	}
 	c.parts.run("guard", c.guard.Run)
+	c.Senders.OnChange(c.dispatcher.Learn)
 	c.parts.run("sender states", states.Run)
 	c.parts.run("dispatch", c.dispatcher.Run)
 	c.parts.run("messages queued elsewhere", c.followQueued)

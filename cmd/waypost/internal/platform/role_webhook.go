@@ -27,7 +27,7 @@ func (c *core) recordWebhooks() *recording {
 	inbound := newInboundCounter(c.Senders, c.leases, c.now, c.log)
 	r := &recording{
 		recorder: command.NewRecordWebhook(c.gate.Timed(c.guard.Watch(c.stores.Log), time.Now), c.now, c.messages, c.Senders, c.model, c.errors.ParseWebhook, inbound.add, c.log).
-			Linking(c.model).ReportingTo(c.templates),
+			Linking(c.model).ReportingTo(c.templates).Affecting(c.model.SenderStates),
 		rejected: &rejectionCounter{leases: c.leases, now: c.now, log: c.log},
 	}
 	if !c.settings.has(roleWebhook) {
