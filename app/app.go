@@ -64,6 +64,8 @@ type Commands struct {
 	PauseSender func(ctx context.Context, id string, priorities []string, reason string, cause event.Cause) (sender.Sender, error)
 	// ResumeSender ends a pause.
 	ResumeSender func(ctx context.Context, id string, cause event.Cause) (sender.Sender, error)
+	// LiftRestrictions ends all restrictions of a sender, as far as Waypost is concerned.
+	LiftRestrictions func(ctx context.Context, id, reason string, cause event.Cause) (sender.Sender, error)
 
 	// CreateKey creates an API key and returns it with its secret.
 	CreateKey func(ctx context.Context, caller access.Grant, r access.Request, cause event.Cause) (access.Key, string, error)
@@ -283,7 +285,7 @@ func New(p Parts) (Commands, Queries) {
 			StartOperation: p.Operations.Start, EraseRecipient: p.Erase.Handle,
 			SetOptOut: p.OptOuts.Handle, SyncTemplates: p.Templates.Handle, MarkInboundRead: p.Inbound.MarkRead, OpenInboundFile: p.Inbound.OpenFile,
 			RegisterSender: p.Senders.Register, UpdateSender: p.Senders.Update, SetSenderRate: p.Senders.SetRate,
-			PauseSender: p.Senders.Pause, ResumeSender: p.Senders.Resume,
+			PauseSender: p.Senders.Pause, ResumeSender: p.Senders.Resume, LiftRestrictions: p.Senders.LiftRestrictions,
 			CreateKey: p.Keys.Create, CreateAccessToken: p.Keys.CreateToken, RevokeKey: p.Keys.Revoke, RecordRead: p.Reads.Record,
 			CreateOutgoingWebhook: p.Hooks.Register, UpdateOutgoingWebhook: p.Hooks.Update, RotateOutgoingWebhookSecret: p.Hooks.Rotate,
 			DisableOutgoingWebhook: p.Hooks.Disable, EnableOutgoingWebhook: p.Hooks.Enable, RemoveOutgoingWebhook: p.Hooks.Remove,

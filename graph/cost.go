@@ -85,6 +85,7 @@ func weights() map[string]weight {
 		"Mutation.setSenderRate":               {own: costChange},
 		"Mutation.pauseSender":                 {own: costChange},
 		"Mutation.resumeSender":                {own: costChange},
+		"Mutation.liftRestrictions":            {own: costChange},
 		"Mutation.setAlertRule":                {own: costChange},
 		"Mutation.acknowledgeAlert":            {own: costChange},
 		"Mutation.eraseRecipient":              {own: costPast},

@@ -383,6 +383,10 @@ type ComplexityRoot struct {
 		Message func(childComplexity int) int
 	}
 
+	MessagingLimit struct {
+		Limit func(childComplexity int) int
+	}
+
 	MetricPoint struct {
 		At      func(childComplexity int) int
 		Metrics func(childComplexity int) int
@@ -431,6 +435,7 @@ type ComplexityRoot struct {
 		DiscardDeadLetters          func(childComplexity int, input DeadLetterSelection, reason string, dryRun *bool) int
 		EnableOutgoingWebhook       func(childComplexity int, id string) int
 		EraseRecipient              func(childComplexity int, to *string, toUserID *string, reason string) int
+		LiftRestrictions            func(childComplexity int, id string, reason string) int
 		MarkInboundRead             func(childComplexity int, id string, typing *bool) int
 		PauseSender                 func(childComplexity int, id string, reason string, priorities []message.Priority) int
 		QueueMessage                func(childComplexity int, input QueueMessageInput) int
@@ -576,17 +581,21 @@ type ComplexityRoot struct {
 		ID                 func(childComplexity int) int
 		Lanes              func(childComplexity int) int
 		MessagesPerSecond  func(childComplexity int) int
+		MessagingLimit     func(childComplexity int) int
 		Name               func(childComplexity int) int
 		OldestDueAge       func(childComplexity int) int
 		OptOutKeywords     func(childComplexity int) int
 		PauseReason        func(childComplexity int) int
 		PausedPriorities   func(childComplexity int) int
 		PhoneNumberID      func(childComplexity int) int
+		Quality            func(childComplexity int) int
 		QueueDepth         func(childComplexity int) int
+		Restrictions       func(childComplexity int) int
 		Scheduled          func(childComplexity int) int
 		State              func(childComplexity int) int
 		StateReason        func(childComplexity int) int
 		ThrottledUntil     func(childComplexity int) int
+		Throughput         func(childComplexity int) int
 		WindowKnown        func(childComplexity int) int
 		WindowKnownFrom    func(childComplexity int) int
 	}
@@ -605,6 +614,14 @@ type ComplexityRoot struct {
 		Message     func(childComplexity int) int
 		NextProbeAt func(childComplexity int) int
 		Since       func(childComplexity int) int
+	}
+
+	SenderRestriction struct {
+		Holds  func(childComplexity int) int
+		Reason func(childComplexity int) int
+		Since  func(childComplexity int) int
+		Type   func(childComplexity int) int
+		Until  func(childComplexity int) int
 	}
 
 	StatusCount struct {
@@ -706,6 +723,7 @@ type MutationResolver interface {
 	CreateAccessToken(ctx context.Context, scopes []Scope, senderIds []string, ttl *time.Duration) (*AccessToken, error)
 	CreateAPIKey(ctx context.Context, input CreateAPIKeyInput) (*CreateAPIKeyPayload, error)
 	RevokeAPIKey(ctx context.Context, id string) (*APIKey, error)
+	LiftRestrictions(ctx context.Context, id string, reason string) (*Sender, error)
 	SetAlertRule(ctx context.Context, input AlertRuleInput) (*AlertRule, error)
 	AcknowledgeAlert(ctx context.Context, id string, note *string) (*Alert, error)
 	SetOptOut(ctx context.Context, senderID string, to *string, toUserID *string, optedOut bool, reason string) (*Conversation, error)
@@ -772,6 +790,7 @@ type SenderResolver interface {
 	Lanes(ctx context.Context, obj *Sender) ([]*LaneDepth, error)
 	DrainPerMinute(ctx context.Context, obj *Sender) (float64, error)
 	EmptyIn(ctx context.Context, obj *Sender) (*time.Duration, error)
+
 	Breaker(ctx context.Context, obj *Sender) (*query.Breaker, error)
 
 	WindowKnown(ctx context.Context, obj *Sender) (bool, error)
@@ -2147,6 +2166,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.MessageUpdate.Message(childComplexity), true
 
+	case "MessagingLimit.limit":
+		if e.ComplexityRoot.MessagingLimit.Limit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MessagingLimit.Limit(childComplexity), true
+
 	case "MetricPoint.at":
 		if e.ComplexityRoot.MetricPoint.At == nil {
 			break
@@ -2445,6 +2471,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.EraseRecipient(childComplexity, args["to"].(*string), args["toUserId"].(*string), args["reason"].(string)), true
+	case "Mutation.liftRestrictions":
+		if e.ComplexityRoot.Mutation.LiftRestrictions == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_liftRestrictions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.LiftRestrictions(childComplexity, args["id"].(string), args["reason"].(string)), true
 	case "Mutation.markInboundRead":
 		if e.ComplexityRoot.Mutation.MarkInboundRead == nil {
 			break
@@ -3258,6 +3295,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Sender.MessagesPerSecond(childComplexity), true
+	case "Sender.messagingLimit":
+		if e.ComplexityRoot.Sender.MessagingLimit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Sender.MessagingLimit(childComplexity), true
 	case "Sender.name":
 		if e.ComplexityRoot.Sender.Name == nil {
 			break
@@ -3294,12 +3337,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Sender.PhoneNumberID(childComplexity), true
+	case "Sender.quality":
+		if e.ComplexityRoot.Sender.Quality == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Sender.Quality(childComplexity), true
 	case "Sender.queueDepth":
 		if e.ComplexityRoot.Sender.QueueDepth == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Sender.QueueDepth(childComplexity), true
+	case "Sender.restrictions":
+		if e.ComplexityRoot.Sender.Restrictions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Sender.Restrictions(childComplexity), true
 	case "Sender.scheduled":
 		if e.ComplexityRoot.Sender.Scheduled == nil {
 			break
@@ -3324,6 +3379,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Sender.ThrottledUntil(childComplexity), true
+	case "Sender.throughput":
+		if e.ComplexityRoot.Sender.Throughput == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Sender.Throughput(childComplexity), true
 	case "Sender.windowKnown":
 		if e.ComplexityRoot.Sender.WindowKnown == nil {
 			break
@@ -3398,6 +3459,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SenderHold.Since(childComplexity), true
+
+	case "SenderRestriction.holds":
+		if e.ComplexityRoot.SenderRestriction.Holds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SenderRestriction.Holds(childComplexity), true
+	case "SenderRestriction.reason":
+		if e.ComplexityRoot.SenderRestriction.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SenderRestriction.Reason(childComplexity), true
+	case "SenderRestriction.since":
+		if e.ComplexityRoot.SenderRestriction.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SenderRestriction.Since(childComplexity), true
+	case "SenderRestriction.type":
+		if e.ComplexityRoot.SenderRestriction.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SenderRestriction.Type(childComplexity), true
+	case "SenderRestriction.until":
+		if e.ComplexityRoot.SenderRestriction.Until == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SenderRestriction.Until(childComplexity), true
 
 	case "StatusCount.count":
 		if e.ComplexityRoot.StatusCount.Count == nil {
@@ -3796,7 +3888,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "erasure.graphqls" "guard.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "templates.graphqls"
+//go:embed "access.graphqls" "accounts.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "erasure.graphqls" "guard.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "templates.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -3809,6 +3901,7 @@ func sourceData(filename string) string {
 
 var sources = []*ast.Source{
 	{Name: "access.graphqls", Input: sourceData("access.graphqls"), BuiltIn: false},
+	{Name: "accounts.graphqls", Input: sourceData("accounts.graphqls"), BuiltIn: false},
 	{Name: "alerts.graphqls", Input: sourceData("alerts.graphqls"), BuiltIn: false},
 	{Name: "audit.graphqls", Input: sourceData("audit.graphqls"), BuiltIn: false},
 	{Name: "breaker.graphqls", Input: sourceData("breaker.graphqls"), BuiltIn: false},
@@ -4494,6 +4587,14 @@ func (ec *executionContext) childFields_MessageUpdate(ctx context.Context, field
 	return nil, fmt.Errorf("no field named %q was found under type MessageUpdate", field.Name)
 }
 
+func (ec *executionContext) childFields_MessagingLimit(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "limit":
+		return ec.fieldContext_MessagingLimit_limit(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MessagingLimit", field.Name)
+}
+
 func (ec *executionContext) childFields_MetricPoint(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "at":
@@ -4782,6 +4883,14 @@ func (ec *executionContext) childFields_Sender(ctx context.Context, field graphq
 		return ec.fieldContext_Sender_drainPerMinute(ctx, field)
 	case "emptyIn":
 		return ec.fieldContext_Sender_emptyIn(ctx, field)
+	case "quality":
+		return ec.fieldContext_Sender_quality(ctx, field)
+	case "messagingLimit":
+		return ec.fieldContext_Sender_messagingLimit(ctx, field)
+	case "throughput":
+		return ec.fieldContext_Sender_throughput(ctx, field)
+	case "restrictions":
+		return ec.fieldContext_Sender_restrictions(ctx, field)
 	case "breaker":
 		return ec.fieldContext_Sender_breaker(ctx, field)
 	case "optOutKeywords":
@@ -4826,6 +4935,22 @@ func (ec *executionContext) childFields_SenderHold(ctx context.Context, field gr
 		return ec.fieldContext_SenderHold_advice(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SenderHold", field.Name)
+}
+
+func (ec *executionContext) childFields_SenderRestriction(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "type":
+		return ec.fieldContext_SenderRestriction_type(ctx, field)
+	case "holds":
+		return ec.fieldContext_SenderRestriction_holds(ctx, field)
+	case "since":
+		return ec.fieldContext_SenderRestriction_since(ctx, field)
+	case "until":
+		return ec.fieldContext_SenderRestriction_until(ctx, field)
+	case "reason":
+		return ec.fieldContext_SenderRestriction_reason(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SenderRestriction", field.Name)
 }
 
 func (ec *executionContext) childFields_StatusCount(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5333,6 +5458,28 @@ func (ec *executionContext) field_Mutation_eraseRecipient_args(ctx context.Conte
 		return nil, err
 	}
 	args["reason"] = arg2
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_liftRestrictions_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "reason",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["reason"] = arg1
 	return args, nil
 }
 
@@ -11739,6 +11886,29 @@ func (ec *executionContext) fieldContext_MessageUpdate_message(_ context.Context
 	return fc, nil
 }
 
+func (ec *executionContext) _MessagingLimit_limit(ctx context.Context, field graphql.CollectedField, obj *MessagingLimit) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MessagingLimit_limit(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Limit, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_MessagingLimit_limit(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MessagingLimit", field, false, false, "Int")
+}
+
 func (ec *executionContext) _MetricPoint_at(ctx context.Context, field graphql.CollectedField, obj *MetricPoint) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -12650,6 +12820,68 @@ func (ec *executionContext) fieldContext_Mutation_revokeApiKey(ctx context.Conte
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_revokeApiKey_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_liftRestrictions(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_liftRestrictions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().LiftRestrictions(ctx, fc.Args["id"].(string), fc.Args["reason"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "OPERATE")
+				if err != nil {
+					var zeroVal *Sender
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal *Sender
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *Sender) graphql.Marshaler {
+			return ec.marshalNSender2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐSender(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_liftRestrictions(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Sender(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_liftRestrictions_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -17339,6 +17571,116 @@ func (ec *executionContext) fieldContext_Sender_emptyIn(_ context.Context, field
 	return graphql.NewScalarFieldContext("Sender", field, true, true, "Duration")
 }
 
+func (ec *executionContext) _Sender_quality(ctx context.Context, field graphql.CollectedField, obj *Sender) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Sender_quality(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Quality, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *sender.Quality) graphql.Marshaler {
+			return ec.marshalOSenderQuality2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋsenderᚐQuality(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Sender_quality(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Sender", field, false, false, "SenderQuality")
+}
+
+func (ec *executionContext) _Sender_messagingLimit(ctx context.Context, field graphql.CollectedField, obj *Sender) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Sender_messagingLimit(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MessagingLimit, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *MessagingLimit) graphql.Marshaler {
+			return ec.marshalOMessagingLimit2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐMessagingLimit(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Sender_messagingLimit(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Sender",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_MessagingLimit(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Sender_throughput(ctx context.Context, field graphql.CollectedField, obj *Sender) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Sender_throughput(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Throughput, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Sender_throughput(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Sender", field, false, false, "Int")
+}
+
+func (ec *executionContext) _Sender_restrictions(ctx context.Context, field graphql.CollectedField, obj *Sender) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Sender_restrictions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Restrictions, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*SenderRestriction) graphql.Marshaler {
+			return ec.marshalNSenderRestriction2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐSenderRestrictionᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Sender_restrictions(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Sender",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SenderRestriction(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Sender_breaker(ctx context.Context, field graphql.CollectedField, obj *Sender) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -17691,6 +18033,121 @@ func (ec *executionContext) _SenderHold_advice(ctx context.Context, field graphq
 }
 func (ec *executionContext) fieldContext_SenderHold_advice(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("SenderHold", field, false, false, "String")
+}
+
+func (ec *executionContext) _SenderRestriction_type(ctx context.Context, field graphql.CollectedField, obj *SenderRestriction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SenderRestriction_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SenderRestriction_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SenderRestriction", field, false, false, "String")
+}
+
+func (ec *executionContext) _SenderRestriction_holds(ctx context.Context, field graphql.CollectedField, obj *SenderRestriction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SenderRestriction_holds(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Holds, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v sender.Reach) graphql.Marshaler {
+			return ec.marshalNRestrictionReach2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋsenderᚐReach(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SenderRestriction_holds(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SenderRestriction", field, false, false, "RestrictionReach")
+}
+
+func (ec *executionContext) _SenderRestriction_since(ctx context.Context, field graphql.CollectedField, obj *SenderRestriction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SenderRestriction_since(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Since, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SenderRestriction_since(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SenderRestriction", field, false, false, "Time")
+}
+
+func (ec *executionContext) _SenderRestriction_until(ctx context.Context, field graphql.CollectedField, obj *SenderRestriction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SenderRestriction_until(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Until, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SenderRestriction_until(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SenderRestriction", field, false, false, "Time")
+}
+
+func (ec *executionContext) _SenderRestriction_reason(ctx context.Context, field graphql.CollectedField, obj *SenderRestriction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SenderRestriction_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SenderRestriction_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SenderRestriction", field, false, false, "String")
 }
 
 func (ec *executionContext) _StatusCount_status(ctx context.Context, field graphql.CollectedField, obj *StatusCount) (ret graphql.Marshaler) {
@@ -23835,6 +24292,39 @@ func (ec *executionContext) _MessageUpdate(ctx context.Context, sel ast.Selectio
 	return out
 }
 
+var messagingLimitImplementors = []string{"MessagingLimit"}
+
+func (ec *executionContext) _MessagingLimit(ctx context.Context, sel ast.SelectionSet, obj *MessagingLimit) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, messagingLimitImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("MessagingLimit")
+		case "limit":
+			out.Values[i] = ec._MessagingLimit_limit(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var metricPointImplementors = []string{"MetricPoint"}
 
 func (ec *executionContext) _MetricPoint(ctx context.Context, sel ast.SelectionSet, obj *MetricPoint) graphql.Marshaler {
@@ -24082,6 +24572,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "revokeApiKey":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_revokeApiKey(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "liftRestrictions":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_liftRestrictions(ctx, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -25171,6 +25668,26 @@ func (ec *executionContext) _Sender(ctx context.Context, sel ast.SelectionSet, o
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Sender_emptyIn(ctx, field, obj)
 				})
+		case "quality":
+			out.Values[i] = ec._Sender_quality(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "messagingLimit":
+			out.Values[i] = ec._Sender_messagingLimit(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "throughput":
+			out.Values[i] = ec._Sender_throughput(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "restrictions":
+			out.Values[i] = ec._Sender_restrictions(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "breaker":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
 				true, false,
@@ -25305,6 +25822,59 @@ func (ec *executionContext) _SenderHold(ctx context.Context, sel ast.SelectionSe
 			out.Values[i] = ec._SenderHold_advice(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var senderRestrictionImplementors = []string{"SenderRestriction"}
+
+func (ec *executionContext) _SenderRestriction(ctx context.Context, sel ast.SelectionSet, obj *SenderRestriction) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, senderRestrictionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SenderRestriction")
+		case "type":
+			out.Values[i] = ec._SenderRestriction_type(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "holds":
+			out.Values[i] = ec._SenderRestriction_holds(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "since":
+			out.Values[i] = ec._SenderRestriction_since(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "until":
+			out.Values[i] = ec._SenderRestriction_until(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "reason":
+			out.Values[i] = ec._SenderRestriction_reason(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -27175,6 +27745,21 @@ func (ec *executionContext) unmarshalNRegisterSenderInput2githubᚗcomᚋwaypost
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNRestrictionReach2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋsenderᚐReach(ctx context.Context, v any) (sender.Reach, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := sender.Reach(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNRestrictionReach2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋsenderᚐReach(ctx context.Context, sel ast.SelectionSet, v sender.Reach) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(string(v))
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "RestrictionReach!")
+	}
+	return res
+}
+
 func (ec *executionContext) unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx context.Context, v any) (Scope, error) {
 	var res Scope
 	err := res.UnmarshalGQL(v)
@@ -27237,6 +27822,30 @@ func (ec *executionContext) marshalNSender2ᚖgithubᚗcomᚋwaypostᚋwaypost�
 		return graphql.Null
 	}
 	return ec._Sender(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNSenderRestriction2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐSenderRestrictionᚄ(ctx context.Context, sel ast.SelectionSet, v []*SenderRestriction) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNSenderRestriction2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐSenderRestriction(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNSenderRestriction2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐSenderRestriction(ctx context.Context, sel ast.SelectionSet, v *SenderRestriction) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "SenderRestriction!")
+		return graphql.Null
+	}
+	return ec._SenderRestriction(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNSenderState2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋsenderᚐState(ctx context.Context, v any) (sender.State, error) {
@@ -28114,6 +28723,13 @@ func (ec *executionContext) marshalOMessageType2ᚖgithubᚗcomᚋwaypostᚋwayp
 	return res
 }
 
+func (ec *executionContext) marshalOMessagingLimit2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐMessagingLimit(ctx context.Context, sel ast.SelectionSet, v *MessagingLimit) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._MessagingLimit(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOOperation2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐOperation(ctx context.Context, sel ast.SelectionSet, v *Operation) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -28238,6 +28854,25 @@ func (ec *executionContext) marshalOSenderHold2ᚖgithubᚗcomᚋwaypostᚋwaypo
 		return graphql.Null
 	}
 	return ec._SenderHold(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOSenderQuality2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋsenderᚐQuality(ctx context.Context, v any) (*sender.Quality, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := sender.Quality(tmp)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOSenderQuality2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋsenderᚐQuality(ctx context.Context, sel ast.SelectionSet, v *sender.Quality) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(string(*v))
+	return res
 }
 
 func (ec *executionContext) unmarshalOString2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {

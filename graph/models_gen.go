@@ -816,6 +816,12 @@ type MessageUpdate struct {
 	Message *Message `json:"message"`
 }
 
+// The messaging limit, which all phone numbers of a business portfolio share.
+type MessagingLimit struct {
+	// The number of people to whom conversations can be started in any 24 hours. Null if it is unlimited.
+	Limit *int `json:"limit,omitempty"`
+}
+
 // A point of a series. Metrics count by the time of recording, so past points never change.
 type MetricPoint struct {
 	// When the window of the point begins.
@@ -1159,6 +1165,14 @@ type Sender struct {
 	DrainPerMinute float64 `json:"drainPerMinute"`
 	// The time until the queue is empty at this drain rate. Null if it would never be.
 	EmptyIn *time.Duration `json:"emptyIn,omitempty"`
+	// WhatsApp's rating of the phone number. Null until a webhook reports it.
+	Quality *sender.Quality `json:"quality,omitempty"`
+	// The number of people to whom the business portfolio of the number can start conversations. Null until a webhook reports it.
+	MessagingLimit *MessagingLimit `json:"messagingLimit,omitempty"`
+	// The number of messages per second that WhatsApp allows the phone number. Null until a webhook reports an upgrade.
+	Throughput *int `json:"throughput,omitempty"`
+	// What WhatsApp doesn't allow the phone number or its account for now, by type.
+	Restrictions []*SenderRestriction `json:"restrictions"`
 	// Why nothing is sent while WhatsApp doesn't respond. Null if it responds, and while no process sends for this sender.
 	Breaker *query.Breaker `json:"breaker,omitempty"`
 	// The messages by which a person opts out of marketing, in any case: STOP and UNSUBSCRIBE unless the sender has others.
@@ -1191,6 +1205,20 @@ type SenderHold struct {
 	Advice string `json:"advice"`
 	// Returns the status of the sender's lane.
 	Figures FiguresOf `json:"-"`
+}
+
+// Something that WhatsApp doesn't allow for now.
+type SenderRestriction struct {
+	// WhatsApp's name of the restriction, for example RESTRICTED_BIZ_INITIATED_MESSAGING.
+	Type string `json:"type"`
+	// Which messages wait until it ends.
+	Holds sender.Reach `json:"holds"`
+	// When WhatsApp last reported it.
+	Since time.Time `json:"since"`
+	// When it ends. Null if WhatsApp gave no end; then a webhook ends it.
+	Until *time.Time `json:"until,omitempty"`
+	// What to do about it, in WhatsApp's words. Null if WhatsApp gave no advice.
+	Reason *string `json:"reason,omitempty"`
 }
 
 // The number of messages with a status.

@@ -99,6 +99,7 @@ var aimedAtOthers = map[string][]aimed{
 	"mutation setSenderRate":     {{`id: "acme", messagesPerSecond: 1`, "FORBIDDEN"}},
 	"mutation pauseSender":       {{`id: "acme", reason: "r"`, "FORBIDDEN"}},
 	"mutation resumeSender":      {{`id: "acme"`, "FORBIDDEN"}},
+	"mutation liftRestrictions":  {{`id: "acme", reason: "x"`, "FORBIDDEN"}},
 	"mutation createAccessToken": {{`scopes: [READ], senderIds: ["acme"]`, "FORBIDDEN"}, {`scopes: [READ]`, ""}},
 	"mutation createApiKey":      {{`input: {name: "n", scopes: [READ]}`, "FORBIDDEN"}, {`input: {name: "n", scopes: [READ], senderIds: ["acme"]}`, "FORBIDDEN"}},
 	"mutation revokeApiKey":      {{`id: "{key}"`, "NOT_FOUND"}, {`id: "{keyOfAll}"`, "NOT_FOUND"}},

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -34,17 +35,39 @@ func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 	for i, p := range s.PausedPriorities {
 		v.PausedPriorities[i] = message.Priority(p)
 	}
-	if h := s.Hold; h != nil {
+	v.Quality = given(s.Quality)
+	v.Throughput = given(s.Throughput.MessagesPerSecond)
+	if !s.LimitAt.IsZero() {
+		v.MessagingLimit = &MessagingLimit{Limit: given(s.Limit.People)}
+	}
+	v.Restrictions = make([]*SenderRestriction, len(s.Restrictions))
+	for i, r := range s.Restrictions {
+		v.Restrictions[i] = &SenderRestriction{Type: r.Type, Holds: r.Reach(), Since: r.At, Until: given(r.Until), Reason: given(r.Remedy)}
+	}
+	if h := heldBy(s); h != nil {
 		v.Hold = &SenderHold{Code: h.Code, Category: h.Category, Message: h.Message, Since: h.Since, Advice: h.Advice, Figures: v.Figures}
 	}
 	switch state {
 	case sender.StateHeld:
-		v.StateReason = given(s.Hold.Message)
+		v.StateReason = given(v.Hold.Message)
 	case sender.StatePaused:
 		v.StateReason = given(s.PauseReason)
 	case sender.StateActive:
 	}
 	return v
+}
+
+// heldBy returns why nothing of a sender is sent, if Waypost stopped it.
+func heldBy(s sender.Sender) *sender.Held {
+	if s.Hold != nil || s.Reach() != sender.ReachAll {
+		return s.Hold
+	}
+	i := slices.IndexFunc(s.Restrictions, func(r sender.Restriction) bool { return r.Reach() == sender.ReachAll })
+	r := s.Restrictions[i]
+	return &sender.Held{Since: r.At, Fault: sender.Fault{
+		Category: string(message.CategoryAccount), Message: "WhatsApp restricts the account: " + r.Type,
+		Advice: cmp.Or(r.Remedy, "Request a review in Business Support Home at Meta. Sending resumes when WhatsApp reports the end of the restriction."),
+	}}
 }
 
 // keywordsOf returns the keywords of an input, or nil if they were omitted.

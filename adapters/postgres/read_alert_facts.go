@@ -130,6 +130,14 @@ func addState(f *alert.SenderFacts, s sender.Sender, d query.QueueDepth) {
 	if s.Hold != nil {
 		f.Held = s.Hold.Message
 	}
+	f.QualityLow = s.Quality == sender.QualityRed
+	for _, r := range s.Restrictions {
+		text := r.Type
+		if !r.Until.IsZero() {
+			text += " until " + r.Until.UTC().Format(time.RFC3339)
+		}
+		f.Restrictions = append(f.Restrictions, text)
+	}
 	for _, l := range d.Lanes {
 		if l.OldestDueAge == nil {
 			continue

@@ -16,6 +16,7 @@ import (
 	"github.com/waypost/waypost/app/process"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
 )
 
 const (
@@ -85,10 +86,10 @@ type Exporter struct {
 	now        event.Clock
 	log        *slog.Logger
 
-	totals                                                         []total
-	failures, latency, depth, scheduled, oldest                    *prometheus.Desc
-	rate, senderState, breaker, messages, up, behind, parked, even *prometheus.Desc
-	shortened                                                      *prometheus.Desc
+	totals                                                                              []total
+	failures, latency, depth, scheduled, oldest                                         *prometheus.Desc
+	rate, senderState, breaker, quality, restricted, messages, up, behind, parked, even *prometheus.Desc
+	shortened                                                                           *prometheus.Desc
 }
 
 // New returns an Exporter. The contexts of its reads derive from ctx. shorter returns an
@@ -110,6 +111,8 @@ func New(
 		rate:        desc("lane_effective_rate", "Current rate of a lane, in calls per second. 0 while no process sends for it.", "sender"),
 		senderState: desc("sender_state", "1 for the current state of a sender: ACTIVE, PAUSED, or HELD.", "sender", "state"),
 		breaker:     desc("sender_breaker_open", "1 while a sender's messages wait because WhatsApp does not respond.", "sender"),
+		quality:     desc("sender_quality_low", "1 while WhatsApp rates a sender's number as low quality.", "sender"),
+		restricted:  desc("sender_restrictions", "Number of restrictions of a sender's number or account that WhatsApp has reported.", "sender"),
 		messages:    desc("messages", "Messages by status.", "status"),
 		up:          desc("read_model_up", "1 if the read models could be read for this scrape. Otherwise the other metrics are missing."),
 		behind:      desc("read_model_behind_seconds", "Age of the oldest event that the read models have not projected."),
@@ -125,7 +128,7 @@ func (e *Exporter) Describe(out chan<- *prometheus.Desc) {
 		out <- t.desc
 	}
 	for _, d := range []*prometheus.Desc{
-		e.failures, e.latency, e.depth, e.scheduled, e.oldest, e.rate, e.senderState, e.breaker, e.messages, e.up, e.behind, e.parked, e.even, e.shortened,
+		e.failures, e.latency, e.depth, e.scheduled, e.oldest, e.rate, e.senderState, e.breaker, e.quality, e.restricted, e.messages, e.up, e.behind, e.parked, e.even, e.shortened,
 	} {
 		out <- d
 	}
@@ -221,6 +224,12 @@ func (e *Exporter) collectSenders(ctx context.Context, out chan<- prometheus.Met
 			open = 1
 		}
 		gauge(e.breaker, open, s.ID)
+		low := 0.0
+		if s.Quality == sender.QualityRed {
+			low = 1
+		}
+		gauge(e.quality, low, s.ID)
+		gauge(e.restricted, float64(len(s.Restrictions)), s.ID)
 	}
 	return nil
 }

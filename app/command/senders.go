@@ -46,3 +46,10 @@ func (s *Senders) Pause(ctx context.Context, id string, priorities []string, rea
 func (s *Senders) Resume(ctx context.Context, id string, cause event.Cause) (sender.Sender, error) {
 	return s.Change(ctx, id, cause, sender.Resume)
 }
+
+// LiftRestrictions ends all restrictions, because of an operator's reason.
+func (s *Senders) LiftRestrictions(ctx context.Context, id, reason string, cause event.Cause) (sender.Sender, error) {
+	return s.Change(ctx, id, cause, func(have sender.Sender) ([]domain.Event, error) {
+		return sender.LiftRestrictions(have, reason)
+	})
+}

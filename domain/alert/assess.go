@@ -78,7 +78,7 @@ func Assess(r Rule, f Facts, own map[string]bool) ([]Finding, bool) {
 		return []Finding{r.assessPaused(f.Paused)}, true
 	case CategoryChanged:
 		return []Finding{r.assessCategories(f.Recategorized)}, true
-	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, BreakerOpen, WebhookSilence: // about senders, see below
+	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, BreakerOpen, QualityLow, Restricted, WebhookSilence: // about senders, see below
 	}
 	var findings []Finding
 	contributing := 0
@@ -211,6 +211,15 @@ func (r Rule) assess(id string, s SenderFacts) Finding {
 			"Its messages wait and keep their attempts. Waypost checks with WhatsApp automatically, and tries a new token immediately.")
 	case BreakerOpen:
 		return r.assessOutage(id, s.Outage)
+	case QualityLow:
+		return r.judge(id, 1, s.QualityLow, true, "WhatsApp rates the number as low quality",
+			"People block or report its messages. If this continues, WhatsApp lowers the messaging limit or restricts the number.",
+			"Send less marketing, and only to people who asked for it. The WhatsApp Manager shows the reasons under Phone numbers.")
+	case Restricted:
+		return r.judge(id, float64(len(s.Restrictions)), len(s.Restrictions) > 0, true,
+			"WhatsApp restricts the number or its account: "+strings.Join(s.Restrictions, "; "),
+			"Messages that WhatsApp would refuse wait and keep their attempts. They are sent when the restriction ends.",
+			"Business Support Home at Meta shows the reason and lets you request a review.")
 	case WebhookSilence:
 		age := s.UnansweredFor.Seconds()
 		return r.judge(id, age, s.Unanswered >= int64(r.MinimumVolume) && s.Unanswered > 0 && age >= r.Threshold, s.Unanswered == 0 || age < hysteresis*r.Threshold,

@@ -70,6 +70,10 @@ type SenderFacts struct {
 	Rate int
 	// Held is why it is held, or empty if it is not.
 	Held string
+	// QualityLow is set while WhatsApp rates its number as low quality.
+	QualityLow bool
+	// Restrictions describe what WhatsApp doesn't allow it for now.
+	Restrictions []string
 	// Outage is set while messages wait because WhatsApp does not respond to the sender's calls.
 	Outage *Outage
 	// Unanswered counts the messages sent since the last status. UnansweredFor is the time

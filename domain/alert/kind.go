@@ -13,6 +13,8 @@ const (
 	QueueStalled     Kind = "QUEUE_STALLED"
 	SenderHeld       Kind = "SENDER_HELD"
 	BreakerOpen      Kind = "BREAKER_OPEN"
+	QualityLow       Kind = "QUALITY_LOW"
+	Restricted       Kind = "ACCOUNT_RESTRICTED"
 	WebhookSilence   Kind = "WEBHOOK_SILENCE"
 	WebhookRejected  Kind = "WEBHOOK_REJECTED"
 	ReadModelStale   Kind = "READ_MODEL_STALE"
@@ -74,6 +76,14 @@ var kinds = func() []traits {
 		},
 		{
 			initial:   Rule{ID: "breaker-open", Kind: BreakerOpen, For: 15 * time.Second, Severity: Critical},
+			ofSenders: true, ofReadModels: true,
+		},
+		{
+			initial:   Rule{ID: "quality-low", Kind: QualityLow, Severity: Warning},
+			ofSenders: true, ofReadModels: true,
+		},
+		{
+			initial:   Rule{ID: "account-restricted", Kind: Restricted, Severity: Critical},
 			ofSenders: true, ofReadModels: true,
 		},
 		{

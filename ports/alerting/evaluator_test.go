@@ -397,6 +397,8 @@ func TestEveryKindIsRaisedAndResolved(t *testing.T) {
 			s.Due, s.OldestDue, s.OldestUnpaused = 1, 2*time.Minute, 2*time.Minute
 		},
 		alert.SenderHeld: func(_ *alert.Facts, s *alert.SenderFacts) { s.Held = "token expired" },
+		alert.QualityLow: func(_ *alert.Facts, s *alert.SenderFacts) { s.QualityLow = true },
+		alert.Restricted: func(_ *alert.Facts, s *alert.SenderFacts) { s.Restrictions = []string{"ACCOUNT_DISABLED"} },
 		alert.BreakerOpen: func(_ *alert.Facts, s *alert.SenderFacts) {
 			s.Outage = &alert.Outage{For: time.Minute, Failures: 12, LastFailure: "HTTP 503"}
 		},

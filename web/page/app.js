@@ -10160,6 +10160,8 @@ var units = {
 	WEBHOOK_REJECTED: "number",
 	SENDER_HELD: "none",
 	BREAKER_OPEN: "none",
+	QUALITY_LOW: "none",
+	ACCOUNT_RESTRICTED: "none",
 	LEDGER_UNBALANCED: "none",
 	OUTGOING_WEBHOOK_DISABLED: "none",
 	TEMPLATE_PAUSED: "none",

@@ -16,7 +16,7 @@ const currentEvery = 3000; // the current values of open alerts
 const units: Record<AlertKind, "share" | "seconds" | "perMinute" | "number" | "none"> = {
   ERROR_RATE: "share", DISK_SPACE: "share", DELIVERY_LATENCY: "seconds", QUEUE_STALLED: "seconds", WEBHOOK_SILENCE: "seconds",
     READ_MODEL_STALE: "seconds",
-  QUEUE_GROWTH: "perMinute", WEBHOOK_REJECTED: "number", SENDER_HELD: "none", BREAKER_OPEN: "none", LEDGER_UNBALANCED: "none", OUTGOING_WEBHOOK_DISABLED: "none", TEMPLATE_PAUSED: "none", TEMPLATE_CATEGORY_CHANGED: "none",
+  QUEUE_GROWTH: "perMinute", WEBHOOK_REJECTED: "number", SENDER_HELD: "none", BREAKER_OPEN: "none", QUALITY_LOW: "none", ACCOUNT_RESTRICTED: "none", LEDGER_UNBALANCED: "none", OUTGOING_WEBHOOK_DISABLED: "none", TEMPLATE_PAUSED: "none", TEMPLATE_CATEGORY_CHANGED: "none",
   LOG_SHORTENED: "none",
 };
 
