@@ -134,6 +134,7 @@ func weights() map[string]weight {
 		"Conversation.messages":       {own: 2 * costLookup, items: first(defaultPage, query.MaxPage), each: costStream / 2},
 
 		// These are read once for all senders of a list.
+		"Sender.restrictions":    {own: 1, items: items(5)},
 		"Sender.lanes":           {own: 5, items: items(3)},
 		"Sender.queueDepth":      {own: 5},
 		"Sender.scheduled":       {own: 5},

@@ -165,7 +165,10 @@ func start(t *testing.T) *platform {
 			mu.Lock()
 			defer mu.Unlock()
 			p.inbound[number] += n
-		}, logger)
+		}, logger).Affecting(func(ctx context.Context) ([]sender.Sender, error) {
+			s, err := p.senders.Load(ctx, senderID)
+			return []sender.Sender{s}, err
+		})
 	}
 	p.restart()
 	server := httptest.NewServer(httpapi.New(httpapi.Options{Logger: logger, Webhook: httpapi.NewWebhook(httpapi.WebhookOptions{
