@@ -23,7 +23,8 @@ const units: Record<AlertKind, "share" | "seconds" | "perMinute" | "number" | "n
 /** The section of the runbook for each kind. */
 const runbook: Record<AlertKind, string> = {
   ERROR_RATE: "“Dead letters”", QUEUE_GROWTH: "“Stopped queue”", QUEUE_STALLED: "“Stopped queue”", SENDER_HELD: "“Expired token”",
-  BREAKER_OPEN: "“WhatsApp doesn't respond”", LOG_SHORTENED: "“Shorter log”", DELIVERY_LATENCY: "“Other alerts”", WEBHOOK_SILENCE: "“Other alerts”",
+  BREAKER_OPEN: "“WhatsApp doesn't respond”", QUALITY_LOW: "“Other alerts”", ACCOUNT_RESTRICTED: "“Restricted account”",
+  LOG_SHORTENED: "“Shorter log”", DELIVERY_LATENCY: "“Other alerts”", WEBHOOK_SILENCE: "“Other alerts”",
   WEBHOOK_REJECTED: "“Other alerts”", READ_MODEL_STALE: "“Other alerts”", LEDGER_UNBALANCED: "“Other alerts”", DISK_SPACE: "“Other alerts”",
   OUTGOING_WEBHOOK_DISABLED: "“Other alerts”", TEMPLATE_PAUSED: "“Other alerts”", TEMPLATE_CATEGORY_CHANGED: "“Other alerts”",
 };
