@@ -10175,6 +10175,8 @@ var runbook = {
 	QUEUE_STALLED: "“Stopped queue”",
 	SENDER_HELD: "“Expired token”",
 	BREAKER_OPEN: "“WhatsApp doesn't respond”",
+	QUALITY_LOW: "“Other alerts”",
+	ACCOUNT_RESTRICTED: "“Restricted account”",
 	LOG_SHORTENED: "“Shorter log”",
 	DELIVERY_LATENCY: "“Other alerts”",
 	WEBHOOK_SILENCE: "“Other alerts”",
