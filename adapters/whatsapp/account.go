@@ -34,13 +34,11 @@ func (l *peopleLimit) UnmarshalJSON(data []byte) error {
 	}
 	thousands, inThousands := strings.CutSuffix(tier, "K")
 	n, err := strconv.ParseInt(thousands, 10, 32)
-	if err != nil {
-		return nil
-	}
 	if inThousands {
 		n *= 1000
 	}
 	switch {
+	case err != nil: // not a limit
 	case n == -1: // Meta's older form
 		l.Limit = &sender.Limit{Unlimited: true}
 	case n > 0:

@@ -86,8 +86,8 @@ func (e MessagingLimitChanged) apply(s *Sender, _ time.Time) { s.Limit, s.LimitA
 func (e ThroughputChanged) apply(s *Sender, _ time.Time) { s.Throughput = e.Throughput }
 
 func (e AccountRestricted) apply(s *Sender, _ time.Time) {
-	others := s.without(func(r Restriction) bool { return r.Type == e.Type })
-	s.Restrictions = append(others, e.Restriction)
+	s.Restrictions = s.without(func(r Restriction) bool { return r.Type == e.Type })
+	s.Restrictions = append(s.Restrictions, e.Restriction)
 	slices.SortFunc(s.Restrictions, func(a, b Restriction) int { return cmp.Compare(a.Type, b.Type) })
 }
 
