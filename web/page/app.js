@@ -1781,6 +1781,119 @@ var SetRule = /*#__PURE__*/ new TypedDocumentString(`
   minimumVolume
   severity
 }`);
+var Conversations = /*#__PURE__*/ new TypedDocumentString(`
+    query Conversations($filter: ConversationFilter, $first: Int!, $after: String) {
+  conversations(filter: $filter, first: $first, after: $after) {
+    edges {
+      cursor
+      node {
+        ...ConversationRow
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    fragment ConversationRow on Conversation {
+  senderId
+  to
+  toUserId
+  name
+  lastInboundAt
+  windowOpenUntil
+  optedOut
+  optedOutSince
+  optOutSource
+}`);
+var OneConversation = /*#__PURE__*/ new TypedDocumentString(`
+    query OneConversation($senderId: ID!, $to: String, $toUserId: String, $first: Int!, $after: String) {
+  conversation(senderId: $senderId, to: $to, toUserId: $toUserId) {
+    ...ConversationRow
+    lastOutboundAt
+    freeUntil
+    messages(first: $first, after: $after) {
+      edges {
+        cursor
+        node {
+          at
+          outbound {
+            id
+            type
+            status
+            content
+            erasedAt
+          }
+          inbound {
+            id
+            type
+            content
+            hasMedia
+            erasedAt
+          }
+          echo {
+            type
+            standby
+            raw
+          }
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+    fragment ConversationRow on Conversation {
+  senderId
+  to
+  toUserId
+  name
+  lastInboundAt
+  windowOpenUntil
+  optedOut
+  optedOutSince
+  optOutSource
+}`);
+var InboundArrivals = /*#__PURE__*/ new TypedDocumentString(`
+    subscription InboundArrivals($senderId: ID!, $after: String) {
+  inboundMessages(senderId: $senderId, after: $after) {
+    cursor
+    node {
+      id
+    }
+  }
+}
+    `);
+var SomeMessageUpdates = /*#__PURE__*/ new TypedDocumentString(`
+    subscription SomeMessageUpdates($ids: [ID!]!, $after: String) {
+  messageUpdates(ids: $ids, after: $after) {
+    cursor
+    at
+    message {
+      id
+      status
+    }
+  }
+}
+    `);
+var SetOptOut = /*#__PURE__*/ new TypedDocumentString(`
+    mutation SetOptOut($senderId: ID!, $to: String, $toUserId: String, $optedOut: Boolean!, $reason: String!) {
+  setOptOut(
+    senderId: $senderId
+    to: $to
+    toUserId: $toUserId
+    optedOut: $optedOut
+    reason: $reason
+  ) {
+    optedOut
+    optedOutSince
+    optOutSource
+  }
+}
+    `);
 var Hooks = /*#__PURE__*/ new TypedDocumentString(`
     query Hooks {
   outgoingWebhooks {
@@ -2642,6 +2755,11 @@ var scopes$1 = /* @__PURE__ */ new Map([
 	[Acknowledge, ["OPERATE"]],
 	[AlertRules, ["READ"]],
 	[SetRule, ["OPERATE"]],
+	[Conversations, ["READ"]],
+	[OneConversation, ["PERSONAL"]],
+	[InboundArrivals, ["READ"]],
+	[SomeMessageUpdates, ["READ"]],
+	[SetOptOut, ["SEND"]],
 	[Hooks, ["OPERATE"]],
 	[HookDeliveries, ["OPERATE"]],
 	[CreateHook, ["ADMIN"]],
@@ -3508,6 +3626,7 @@ function follow$1() {
 	return () => stop();
 }
 var openAlerts = () => [...state.alerts.values()].sort((a, b) => Number(b.severity === "CRITICAL") - Number(a.severity === "CRITICAL") || Date.parse(b.raisedAt) - Date.parse(a.raisedAt));
+var senderName = (id) => state.senders?.find((sender) => sender.id === id)?.name ?? id;
 /** The sender that metrics are shown for: the chosen one, or the first one of a key that is limited to senders. Null means all. */
 var figuresOf = (chosen) => chosen ? chosen : state.viewer?.senderIds?.[0] ?? null;
 /** The choices of senders for metrics. A key that is limited to senders has no access to totals. */
@@ -3527,7 +3646,7 @@ function see(id) {
 /** Returns the ID with this end that a list has shown. */
 var seenId = (end) => seen.get(end);
 // src/route.ts
-function read$7() {
+function read$8() {
 	const [path = "", query = ""] = location.hash.replace(/^#/, "").split("?", 2);
 	if (/^[0-9a-f-]{36}$/i.test(path)) return {
 		path: `/messages/${path}`,
@@ -3538,9 +3657,9 @@ function read$7() {
 		query: new URLSearchParams(query)
 	};
 }
-var address = y$1(read$7());
+var address = y$1(read$8());
 for (const type of ["hashchange", "popstate"]) addEventListener(type, () => {
-	address.value = read$7();
+	address.value = read$8();
 });
 function link(path, query) {
 	const search = query?.toString();
@@ -3552,7 +3671,7 @@ function go(to) {
 /** Goes to another address in place of the current one. */
 function replace(to) {
 	history.replaceState(null, "", to);
-	address.value = read$7();
+	address.value = read$8();
 }
 /** Changes the query of the current view: in a new entry of the browser's history if it has a state, and in the current one otherwise. */
 function setQuery(change, entry) {
@@ -3562,7 +3681,7 @@ function setQuery(change, entry) {
 	const to = link(path.split("/").filter(Boolean).map(decodeURIComponent), query);
 	if (!entry) return replace(to);
 	history.pushState(entry, "", to);
-	address.value = read$7();
+	address.value = read$8();
 }
 // src/session.ts
 var session = reactive({
@@ -3665,7 +3784,7 @@ async function demo() {
 }
 // src/ui/zone.ts
 var kept$1 = "zone";
-function read$6() {
+function read$7() {
 	try {
 		return localStorage.getItem(kept$1) === "UTC";
 	} catch {
@@ -3673,7 +3792,7 @@ function read$6() {
 	}
 }
 /** Whether times are in UTC. */
-var utc = y$1(read$6());
+var utc = y$1(read$7());
 function setUtc(next) {
 	utc.value = next;
 	try {
@@ -4439,7 +4558,7 @@ function SearchBox() {
 }
 // src/ui/theme.ts
 var kept = "theme";
-function read$5() {
+function read$6() {
 	try {
 		const value = localStorage.getItem(kept);
 		return value === "light" || value === "dark" ? value : "system";
@@ -4447,7 +4566,7 @@ function read$5() {
 		return "system";
 	}
 }
-var theme = y$1(read$5());
+var theme = y$1(read$6());
 var darkness = matchMedia("(prefers-color-scheme: dark)");
 var systemIsDark = y$1(darkness.matches);
 darkness.addEventListener("change", () => {
@@ -8463,7 +8582,7 @@ function Drawing({ title, series, hidden, at, read }) {
 	}), h("p", {
 		class: "unseen",
 		role: "status"
-	}, series && at !== null ? spoken(series, at) : ""), series ? null : h("p", { class: "quiet centred" }, "Loading…"));
+	}, series && at !== null ? spoken$1(series, at) : ""), series ? null : h("p", { class: "quiet centred" }, "Loading…"));
 }
 /** Returns the middles of the steps in seconds, and the values of each line. */
 var dataOf = ({ from, step, steps, lines }) => [Array.from({ length: steps }, (_, i) => (from + (i + .5) * step) / 1e3), ...lines.map((line) => line.values)];
@@ -8579,7 +8698,7 @@ function stepName({ from, step }, i) {
 }
 /** Returns the names of what is marked in a step. */
 var marked = ({ from, step, marks = [] }, i) => marks.filter((mark) => mark.from < from + (i + 1) * step && (mark.to ?? Infinity) >= from + i * step).map(({ name }) => name);
-var spoken = (series, i) => `${stepName(series, i)}: ${series.lines.map((line) => `${line.name} ${written$1(series, line, i)}`).join(", ")}${marked(series, i).map((name) => `. Alert: ${name}`).join("")}`;
+var spoken$1 = (series, i) => `${stepName(series, i)}: ${series.lines.map((line) => `${line.name} ${written$1(series, line, i)}`).join(", ")}${marked(series, i).map((name) => `. Alert: ${name}`).join("")}`;
 function table(title, series) {
 	const rows = [];
 	for (let i = series.steps - 1; i >= 0; i--) rows.push(h("tr", { key: series.from + i * series.step }, h("th", { scope: "row" }, stepName(series, i)), series.lines.map((line) => h("td", {
@@ -8610,7 +8729,7 @@ function tickName(at, { steps, step }) {
 /** An alert in one line, for lists that link to it. */
 var alertLine = (alert) => h("li", { key: alert.id }, chip(words(alert.severity), toneOf(alert.severity)), h("a", { href: "#/alerts" }, alert.summary), h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", "for ", ago(alert.raisedAt)));
 // src/views/ledger_figures.ts
-var columns$4 = [
+var columns$5 = [
 	["accepted", "Accepted"],
 	["open", "Open"],
 	[
@@ -8650,13 +8769,13 @@ var columns$4 = [
 		"warn"
 	]
 ];
-var ledgerFigures = (books) => h("dl", { class: "figures ledger" }, columns$4.map(([column, name, tone]) => h("div", {
+var ledgerFigures = (books) => h("dl", { class: "figures ledger" }, columns$5.map(([column, name, tone]) => h("div", {
 	key: column,
 	"data-tone": books && tone && Number(books[column]) > 0 ? tone : null
 }, h("dt", null, name), h("dd", null, books ? count(Number(books[column])) : "…"))));
 var balanced = (books) => books === null ? chip("…", "wait", { id: "balanced" }) : chip(books.balanced ? "balanced" : "not balanced", books.balanced ? "good" : "bad", { id: "balanced" });
 // src/views/queues.ts
-var columns$3 = [
+var columns$4 = [
 	{ name: "Sender" },
 	{ name: "Lane" },
 	{
@@ -8702,7 +8821,7 @@ function due(iso) {
 	}, span(age < 1 ? age : Math.floor(age)));
 }
 function queuesTable(senders) {
-	return table$1({ class: "stack queues" }, "Queues by sender and lane", columns$3, senders.flatMap((sender) => [h("tr", {
+	return table$1({ class: "stack queues" }, "Queues by sender and lane", columns$4, senders.flatMap((sender) => [h("tr", {
 		key: sender.id,
 		class: "total"
 	}, h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name), sender.state === "ACTIVE" ? null : [" ", statusChip(sender.state)]), cell("Lane", null, "all"), cell("Due", { class: "number" }, count(sender.queueDepth)), cell("Oldest due", { class: "number" }, due(sender.oldestDueAge)), cell("Drain/min", { class: "number" }, figure(sender.drainPerMinute)), cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", {
@@ -8757,7 +8876,7 @@ var LiveSeries = class {
 var alertsEvery = 1e4;
 var alertsMarked = 50;
 var nowSpan = 10;
-function read$4(query) {
+function read$5(query) {
 	return {
 		window: windows.find(({ id }) => id === query.get("window")) ?? windows[1],
 		senderId: figuresOf(query.get("sender"))
@@ -8765,7 +8884,7 @@ function read$4(query) {
 }
 function overview(route) {
 	const view = reactive({
-		...read$4(route.query),
+		...read$5(route.query),
 		live: null,
 		now: null,
 		books: null,
@@ -8837,7 +8956,7 @@ function overview(route) {
 		stop: end,
 		moved: (query) => {
 			const before = [view.window.id, view.senderId].join();
-			Object.assign(view, read$4(query));
+			Object.assign(view, read$5(query));
 			if ([view.window.id, view.senderId].join() !== before) begin();
 		},
 		render: () => {
@@ -9155,8 +9274,31 @@ function cancelMessage(id, ended) {
 		}
 	});
 }
+/** Records that a person opted out of a sender's marketing, or in again. */
+function setOptOut(of, optedOut, ended) {
+	const { senderId, to, toUserId } = of;
+	openDialog({
+		title: optedOut ? "Opt out of marketing" : "Opt in to marketing",
+		label: () => optedOut ? "Opt out" : "Opt in",
+		body: () => [h("p", null, optedOut ? "Records that this person wants no marketing from the sender." : "Records that this person wants marketing from the sender again. Do this only if they asked for it."), field("Reason", h("input", {
+			name: "reason",
+			required: true,
+			maxlength: 500,
+			autocomplete: "off"
+		}), "Recorded. Without personal data.")],
+		run: async ({ reason }) => {
+			ended((await ask(SetOptOut, {
+				senderId,
+				...to === null ? { toUserId } : { to },
+				optedOut,
+				reason
+			})).setOptOut);
+			note(optedOut ? "Opted out." : "Opted in.");
+		}
+	});
+}
 // src/views/messages.ts
-var pageSize$3 = 50;
+var pageSize$5 = 50;
 var rowLimit = 40;
 var rowsPerSecond = 3;
 var troubledPerSecond = 2;
@@ -9268,7 +9410,7 @@ function withPage(query, listed) {
 	if (listed && [...query.keys()].every((name) => name === "sender" || name === "status")) query.set("page", "1");
 	return query;
 }
-var columns$2 = [
+var columns$3 = [
 	{ name: "ID" },
 	{ name: "To" },
 	{
@@ -9301,7 +9443,7 @@ var columns$2 = [
 var messageTable = (rows) => table$1({
 	class: "messages",
 	id: "messages"
-}, "Messages, newest first", columns$2, rows.map((message) => h("tr", { key: message.id }, h("td", null, messageLink(message.id)), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number extra" }, message.attempts), h("td", { class: "number" }, ago(message.queuedAt)))));
+}, "Messages, newest first", columns$3, rows.map((message) => h("tr", { key: message.id }, h("td", null, messageLink(message.id)), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number extra" }, message.attempts), h("td", { class: "number" }, ago(message.queuedAt)))));
 /** The newest messages, updated live. */
 var Feed = class {
 	shown = reactive({
@@ -9517,7 +9659,7 @@ var Pages = class {
 		try {
 			const { messages: { edges, pageInfo } } = await ask(Messages, {
 				filter: messageFilter(this.filters),
-				first: pageSize$3,
+				first: pageSize$5,
 				after: this.page.after
 			}, this.abort.signal);
 			Object.assign(this.shown, {
@@ -9583,6 +9725,8 @@ var buttons = (labels) => labels.length > 0 ? h("ul", {
 }, visible(label)))) : null;
 var file = (content, kind) => [h("p", { class: "attachment" }, `${kind}: `, visible(text(content.filename) || text(content.link) || `media ${text(content.id)}`)), paragraph(content.caption)];
 function interactive(content) {
+	const reply = part(content.button_reply ?? content.list_reply ?? content.nfm_reply);
+	if (reply.title ?? reply.body) return [paragraph(reply.title ?? reply.body), paragraph(reply.description, "said quiet")];
 	const header = part(content.header), action = part(content.action);
 	const replies = parts(action.buttons).map((button) => text(part(button.reply).title));
 	const rows = parts(action.sections).flatMap((section) => parts(section.rows).map((row) => text(row.title)));
@@ -9613,16 +9757,24 @@ function drawn(type, content) {
 		case "TEXT": return paragraph(content.body);
 		case "TEMPLATE": return template(content);
 		case "INTERACTIVE": return interactive(content);
+		case "BUTTON": return paragraph(content.text);
+		case "SYSTEM": return paragraph(content.body);
+		case "ORDER": return [h("p", { class: "attachment" }, `Order of ${plural(parts(content.product_items).length, "product")}`), paragraph(content.text)];
+		case "IMAGE":
+		case "VIDEO":
+		case "AUDIO":
+		case "DOCUMENT":
+		case "STICKER": return file(content, words(type));
 		case "REACTION": return h("p", { class: "reaction" }, text(content.emoji) || "reaction removed");
 		case "LOCATION": return [
 			paragraph(content.name, "said strong"),
 			paragraph(content.address),
 			paragraph(`${text(content.latitude)}, ${text(content.longitude)}`)
 		];
-		default: return file(content, words(type));
+		default: return h("p", { class: "attachment" }, `A message of the type ${words(type)}`);
 	}
 }
-/** Draws the content of a message. content is the Cloud API's object of the type. */
+/** Draws the content of a message. content is the Cloud API's object of the type, in capitals. */
 var bubble = (type, content) => h("div", { class: "bubble" }, type === "CONTACTS" ? h("ul", null, parts(content).map((contact, i) => h("li", {
 	key: i,
 	dir: "auto"
@@ -9696,6 +9848,7 @@ function page(m, changed) {
 		"READ"
 	].includes(m.status) ? failureCard(m) : null, card("Facts", { id: "facts" }, null, facts([
 		["To", recipient(m)],
+		["Conversation", conversationLink(m)],
 		["Sender", h("a", { href: `#/senders/${encodeURIComponent(m.sender.id)}` }, m.sender.name)],
 		["Type", `${words(m.type)}, ${laneName(m.priority)} lane`],
 		["Attempts", `${count(m.attempts)}, in ${plural(m.calls, "call")}`],
@@ -9746,6 +9899,14 @@ function recipient(m) {
 		class: "mono",
 		href: `#/messages?${m.to === null ? "user" : "to"}=${encodeURIComponent(shown)}`
 	}, shown) : mono(shown);
+}
+function conversationLink(m) {
+	const person = m.to ?? m.toUserId;
+	return person !== null && may("PERSONAL") && h("a", { href: link([
+		"conversations",
+		m.sender.id,
+		person
+	]) }, "All messages in both directions");
 }
 function actions$2(m, changed) {
 	const shown = [], reasons = /* @__PURE__ */ new Set();
@@ -9911,6 +10072,450 @@ function attempts(m) {
 		const [outcome, tone] = outcomes$1[attempt.outcome];
 		return h("tr", { key: attempt.call }, cell("Call", { class: "number" }, attempt.call), cell("Began", null, time(attempt.startedAt)), cell("Took", { class: "number" }, attempt.endedAt ? span((Date.parse(attempt.endedAt) - Date.parse(attempt.startedAt)) / 1e3) : "–"), cell("Outcome", null, chip(outcome, tone)), h("td", { class: "wrap" }, attempt.failure ? explain(attempt.failure) : ""), h("td", { class: "extra" }, attempt.settledBy ? words(attempt.settledBy) : ""));
 	}));
+}
+// src/views/conversations.ts
+var pageSize$4 = 50;
+var every$4 = 4e3;
+var endsSoon = 3600;
+var read$4 = (query) => ({
+	sender: query.get("sender") ?? "",
+	window: query.get("window") ?? "",
+	marketing: query.get("marketing") ?? "",
+	page: pageOf(query)
+});
+/** Returns the value of a filter with two values, or null for both. */
+var either = (value, yes, no) => value === yes ? true : value === no ? false : null;
+function conversations(route) {
+	const view = reactive({
+		asked: read$4(route.query),
+		list: null,
+		fault: ""
+	});
+	async function load() {
+		const { asked } = view, { sender, window, marketing, page } = asked;
+		try {
+			const answer = await ask(Conversations, {
+				filter: {
+					senderId: sender || null,
+					windowOpen: either(window, "open", "closed"),
+					optedOut: either(marketing, "out", "in")
+				},
+				first: pageSize$4,
+				after: page.after
+			});
+			if (asked === view.asked) Object.assign(view, {
+				list: answer.conversations,
+				fault: ""
+			});
+		} catch (error) {
+			if (asked === view.asked) view.fault = messageOf(error);
+			throw error;
+		}
+	}
+	let stop = poll(every$4, load);
+	return {
+		title: "Conversations",
+		stop: () => stop(),
+		moved: (query) => {
+			stop();
+			Object.assign(view, {
+				asked: read$4(query),
+				list: null
+			});
+			stop = poll(every$4, load);
+		},
+		render: () => {
+			const { asked, list, fault } = view, reason = forbidden(OneConversation, "Reading names, numbers, and messages");
+			const next = list?.pageInfo.hasNextPage ? list.pageInfo.endCursor : null;
+			return h("div", { class: "board" }, h("div", {
+				class: "filters wide",
+				role: "group",
+				"aria-label": "Filters"
+			}, choose("Sender", asked.sender, senderChoices("all"), (value) => setFilter({ sender: value })), choose("24-hour window", asked.window, [
+				["", "any"],
+				["open", "open"],
+				["closed", "closed"]
+			], (value) => setFilter({ window: value })), choose("Marketing", asked.marketing, [
+				["", "any"],
+				["out", "opted out"],
+				["in", "not opted out"]
+			], (value) => setFilter({ marketing: value }))), card("Conversations", {
+				id: "conversations",
+				class: "wide"
+			}, null, reason ? quiet(reason) : null, fault ? h("p", {
+				class: "error",
+				role: "alert"
+			}, fault) : null, list === null ? quiet(fault ? "" : "Loading…") : list.edges.length === 0 ? quiet(next ? "None on this page. Older ones may match." : "Nobody with these filters wrote, called, or opted out.") : rows(list, !reason), pager(asked.page, next, "Updates automatically.")));
+		}
+	};
+}
+var columns$2 = [
+	{ name: "Person" },
+	{ name: "Sender" },
+	{
+		name: "Wrote",
+		title: "Since the person wrote last",
+		class: "number"
+	},
+	{ name: "24-hour window" },
+	{ name: "Marketing" }
+];
+var rows = ({ edges }, linked) => table$1({ class: "stack" }, "Conversations, most recently changed first", columns$2, edges.map(({ cursor, node }) => h("tr", { key: cursor }, cell("Person", { class: "wrap" }, person(node, linked)), cell("Sender", null, senderName(node.senderId)), cell("Wrote", { class: "number" }, node.lastInboundAt ? ago(node.lastInboundAt) : "–"), cell("24-hour window", null, h(Countdown, { until: node.windowOpenUntil })), cell("Marketing", null, node.optedOut ? chip("opted out", "warn") : "–"))));
+/** The person, as a link to the conversation unless the number is masked. */
+function person({ senderId, to, toUserId, name }, linked) {
+	const shown = to ?? toUserId;
+	if (shown === null) return h("span", null, "erased");
+	if (!linked) return mono(shown);
+	return h("a", { href: link([
+		"conversations",
+		senderId,
+		shown
+	]) }, name ? `${name} ` : "", mono(shown));
+}
+/** Reports whether a free-form message can be sent now. */
+var windowOpen = (until) => until !== null && Date.parse(until) > drawnAt$1();
+/** How much of the 24-hour window is left. */
+function Countdown({ until }) {
+	if (!windowOpen(until)) return chip("closed", "wait");
+	const left = Math.ceil((Date.parse(until) - drawnAt$1()) / 1e3);
+	return chip(`open for ${span(left)}`, left < endsSoon ? "warn" : "good");
+}
+// src/views/queueing.ts
+/** The maximum number of times that an input is queued while Waypost is overloaded. */
+var maxTries = 5;
+/** The maximum length of a text in characters, by WhatsApp. A browser that enforced it would cut a longer text silently. */
+var maxText = 4096;
+/** An input with an unknown outcome, and its key, so that queueing it again sends nothing twice. */
+var pending = null;
+/** An invalid field of a form. */
+var WrongField = class extends Error {
+	field;
+	constructor(name, text) {
+		super(text);
+		this.field = name;
+	}
+};
+/**
+* Queues an input. While Waypost is overloaded, it waits for the time that Waypost asks for and tries again, until stopped
+* returns true. waiting is called with the text to show meanwhile.
+*/
+async function queueOnce(input, waiting, stopped) {
+	const content = JSON.stringify(input);
+	if (pending?.content !== content) pending = {
+		content,
+		key: freshKey()
+	};
+	const idempotencyKey = input.idempotencyKey ?? pending.key;
+	for (let tries = 1;; tries++) try {
+		const { queueMessage } = await ask(Queue, { input: {
+			...input,
+			idempotencyKey
+		} });
+		pending = null;
+		return queueMessage;
+	} catch (error) {
+		const wait = error instanceof Refused ? error.retryAfter : null;
+		if (!wait || tries === maxTries || stopped()) throw error;
+		waiting(`Waypost is overloaded. Trying again in ${wait} s.`);
+		await new Promise((resolve) => setTimeout(resolve, wait * 1e3));
+		if (stopped()) throw error;
+	}
+}
+/** Returns the content of a text from the form's field body. */
+function textContent(body) {
+	const length = [...body].length;
+	if (length > maxText) throw new WrongField("body", `The text has ${count(length)} characters; WhatsApp accepts ${count(maxText)}.`);
+	return { text: { body } };
+}
+// src/views/conversation.ts
+var pageSize$3 = 50;
+var every$3 = 5e3;
+var soon$1 = 200;
+var ended = [
+	"READ",
+	"FAILED",
+	"DEAD_LETTERED",
+	"CANCELLED",
+	"EXPIRED",
+	"DISCARDED"
+];
+function conversation(route) {
+	const senderId = route.params.sender, person = route.params.person;
+	const who = isUserId(person) ? { toUserId: person } : { to: person };
+	const view = reactive({
+		page: pageOf(route.query),
+		shown: null,
+		fault: ""
+	});
+	let stopped = false, round = 0, again;
+	let ends = [], unfollow = () => {}, followed = "";
+	let queued = [];
+	const hasten = () => {
+		again ??= setTimeout(() => void load().catch(report), soon$1);
+	};
+	async function load() {
+		clearTimeout(again);
+		again = void 0;
+		const mine = ++round;
+		try {
+			const { readModel: { position } } = await ask(Position, {});
+			const found = (await ask(OneConversation, {
+				senderId,
+				...who,
+				first: pageSize$3,
+				after: view.page.after
+			})).conversation;
+			if (stopped || mine !== round) return;
+			Object.assign(view, {
+				shown: found,
+				fault: ""
+			});
+			follow(found, position);
+		} catch (error) {
+			if (!stopped && mine === round) view.fault = messageOf(error);
+			throw error;
+		}
+	}
+	/** Follows the messages whose status can still change. */
+	function follow({ messages: { edges } }, after) {
+		const outbound = edges.flatMap(({ node }) => node.outbound ?? []);
+		queued = queued.filter((id) => !outbound.some((message) => message.id === id));
+		const ids = [...queued, ...outbound.filter(({ status }) => !ended.includes(status)).map(({ id }) => id)];
+		if (ids.join() === followed) return;
+		unfollow();
+		followed = ids.join();
+		unfollow = ids.length === 0 ? () => {} : connection.subscribe(SomeMessageUpdates, {
+			ids,
+			after
+		}, {
+			cursor: (data) => data.messageUpdates.cursor,
+			refused: report,
+			gone: () => {
+				followed = "";
+			},
+			next: ({ messageUpdates: { at } }) => {
+				sawServerTime(at);
+				hasten();
+			}
+		});
+	}
+	/** Follows what people write to the sender. */
+	function arrivals() {
+		let stop = () => {};
+		const start = () => {
+			stop = connection.subscribe(InboundArrivals, { senderId }, {
+				cursor: (data) => data.inboundMessages.cursor,
+				refused: report,
+				gone: start,
+				next: hasten
+			});
+		};
+		start();
+		return () => stop();
+	}
+	if (!forbidden(OneConversation)) ends = [poll(every$3, load), arrivals()];
+	return {
+		title: "Conversation",
+		stop: () => {
+			stopped = true;
+			clearTimeout(again);
+			unfollow();
+			for (const end of ends) end();
+		},
+		moved: (query) => {
+			Object.assign(view, {
+				page: pageOf(query),
+				shown: null
+			});
+			load().catch(report);
+		},
+		render: () => {
+			const reason = forbidden(OneConversation, "Reading a conversation"), { shown, page, fault } = view;
+			if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Conversation"), quiet(reason));
+			if (!shown) return h("section", { class: "card narrow" }, h("h2", null, "Conversation"), h("p", {
+				role: "status",
+				class: fault ? "error" : ""
+			}, fault || "Loading…"));
+			const { messages: { edges, pageInfo } } = shown;
+			return h("div", { class: "board" }, head(shown, person, (now) => {
+				view.shown = {
+					...view.shown,
+					...now
+				};
+			}), fault ? h("p", {
+				class: "error wide",
+				role: "alert"
+			}, fault) : null, card("Messages", { id: "thread-card" }, null, h(Thread, {
+				key: page.after ?? "newest",
+				items: edges.map(({ cursor, node }) => ({
+					cursor,
+					node
+				})).reverse(),
+				name: shown.name ?? person
+			}), pager(page, pageInfo.hasNextPage ? pageInfo.endCursor : null)), h("div", { class: "column" }, h(Reply, {
+				senderId,
+				person,
+				who,
+				until: shown.windowOpenUntil,
+				optedOut: shown.optedOut,
+				queued: (id) => {
+					queued = [...queued, id];
+					hasten();
+				}
+			}), card("Facts", { id: "facts" }, null, facts([
+				["Sender", h("a", { href: link(["senders", senderId]) }, senderName(senderId))],
+				["Name", shown.name],
+				["Number", shown.to && copied(shown.to, "the number")],
+				["User ID", shown.toUserId && copied(shown.toUserId, "the user ID")],
+				["Person wrote last", shown.lastInboundAt && time(shown.lastInboundAt, "seconds")],
+				["Sender wrote last", shown.lastOutboundAt && time(shown.lastOutboundAt, "seconds")],
+				["24-hour window", [h(Countdown, { until: shown.windowOpenUntil }), shown.windowOpenUntil ? [" until ", time(shown.windowOpenUntil, "seconds")] : null]],
+				["Free of charge", shown.freeUntil && ["until ", time(shown.freeUntil, "seconds")]],
+				["Opted out", shown.optedOutSince && [time(shown.optedOutSince, "seconds"), shown.optOutSource ? `, ${sources[shown.optOutSource]}` : ""]]
+			]), h("p", { class: "quiet" }, h("a", { href: `#/messages?${isUserId(person) ? "user" : "to"}=${encodeURIComponent(person)}` }, "All messages to this person")))));
+		}
+	};
+}
+var sources = {
+	USER_PREFERENCES: "in WhatsApp's settings",
+	ERROR_131050: "reported by WhatsApp with code 131050",
+	KEYWORD: "by a keyword",
+	API: "recorded by an operator or a program"
+};
+function head(shown, person, changed) {
+	const { senderId, name, optedOut, windowOpenUntil } = shown, isId = isUserId(person);
+	const reason = forbidden(SetOptOut, "Recording an opt-out");
+	const of = {
+		senderId,
+		to: isId ? null : person,
+		toUserId: isId ? person : null
+	};
+	return h("div", { class: "page-head wide" }, h("h2", null, name ?? person), h(Countdown, { until: windowOpenUntil }), optedOut ? chip("opted out of marketing", "warn") : null, h("div", { class: "tools" }, h("a", { href: "#/conversations" }, "All conversations"), reason ? quiet(reason) : button(optedOut ? "Opt in…" : "Opt out…", () => setOptOut(of, !optedOut, changed), { id: "opt-out" })));
+}
+/** The messages, the newest one at the end, which stays in view while it is. */
+function Thread({ items, name }) {
+	const box = T(null), atEnd = T(true), last = items.at(-1)?.cursor;
+	F$1(() => {
+		if (atEnd.current) box.current.scrollTop = box.current.scrollHeight;
+	}, [last]);
+	const scrolled = () => {
+		const { scrollTop, scrollHeight, clientHeight } = box.current;
+		atEnd.current = scrollHeight - scrollTop - clientHeight < 40;
+	};
+	return h("div", {
+		class: "thread",
+		role: "log",
+		"aria-label": "Messages, newest last",
+		tabindex: 0,
+		ref: box,
+		onscroll: scrolled
+	}, items.length === 0 ? quiet("No messages.") : h("ol", null, items.map(({ cursor, node }) => h("li", {
+		key: cursor,
+		class: node.inbound ? "theirs" : "ours"
+	}, spoken(node, name)))));
+}
+function spoken({ at, outbound, inbound, echo }, name) {
+	if (inbound) {
+		const { id, type, content, hasMedia, erasedAt } = inbound;
+		return [
+			said([
+				name,
+				", ",
+				time(at, "seconds")
+			]),
+			content === null ? gone(erasedAt) : bubble(type.toUpperCase(), content),
+			hasMedia ? button("Save file", () => void attempt("Saved.", () => save(id)), { class: "plain small" }) : null
+		];
+	}
+	if (outbound) {
+		const { id, type, status, content, erasedAt } = outbound;
+		return [said([
+			messageLink(id),
+			", ",
+			time(at, "seconds"),
+			" ",
+			statusChip(status)
+		]), content === null ? gone(erasedAt) : bubble(type, content)];
+	}
+	const { type, standby, raw } = echo;
+	return [said([standby ? "Sent by another system, " : "Sent from the WhatsApp Business app, ", time(at, "seconds")]), raw === null ? gone("") : bubble(type.toUpperCase(), raw[type])];
+}
+var said = (children) => h("p", { class: "quiet" }, children);
+var gone = (erasedAt) => quiet(erasedAt === null ? "No content." : "Erased.");
+/** Saves the file of an inbound message. The key is in a header, so a link can't. */
+async function save(id) {
+	const response = await fetch(`media/${id}`, { headers: { authorization: `Bearer ${currentKey()}` } });
+	if (!response.ok) throw new Error(`The file is not available (status ${response.status}). WhatsApp keeps files for 7 days.`);
+	const url = URL.createObjectURL(await response.blob());
+	Object.assign(document.createElement("a"), {
+		href: url,
+		download: id
+	}).click();
+	setTimeout(() => URL.revokeObjectURL(url), 6e4);
+}
+function Reply({ senderId, person, who, until, optedOut, queued }) {
+	const busy = useSignal(false), fault = useSignal(""), done = useSignal(""), reason = forbidden(Queue, "Replying"), left = T(false);
+	F$1(() => () => {
+		left.current = true;
+	}, []);
+	const submit = async (event) => {
+		event.preventDefault();
+		if (busy.value) return;
+		const form = event.currentTarget;
+		[busy.value, fault.value, done.value] = [
+			true,
+			"",
+			""
+		];
+		markField(form, null);
+		try {
+			const { message: { id } } = await queueOnce({
+				senderId,
+				...who,
+				content: textContent(values(form).body ?? "")
+			}, (text) => {
+				fault.value = text;
+			}, () => left.current);
+			form.reset();
+			[fault.value, done.value] = ["", id];
+			queued(id);
+		} catch (error) {
+			fault.value = error instanceof ServerAway ? "No response. Press Queue reply again: the message will not be sent twice." : messageOf(error);
+			markField(form, error instanceof Refused ? error.field : error instanceof WrongField ? error.field : null);
+		}
+		busy.value = false;
+	};
+	return card("Reply", { id: "reply" }, null, reason ? quiet(reason) : [
+		windowOpen(until) ? null : h("div", {
+			key: "closed",
+			class: "callout",
+			"data-tone": "warn",
+			role: "note"
+		}, h("p", null, h("strong", null, "The 24-hour window is closed.")), h("p", null, "WhatsApp refuses a text with the code 131047. ", h("a", { href: `#/queue?to=${encodeURIComponent(person)}&sender=${encodeURIComponent(senderId)}` }, "Queue a template"), " instead.")),
+		optedOut ? h("p", {
+			key: "out",
+			class: "quiet"
+		}, "They opted out of marketing: reply only to what they asked.") : null,
+		h("form", {
+			key: "form",
+			onsubmit: submit
+		}, field("Text", h("textarea", {
+			name: "body",
+			rows: 3,
+			required: true,
+			dir: "auto"
+		})), h("p", {
+			class: "error",
+			role: "alert"
+		}, fault.value), h("div", { class: "actions" }, h("button", {
+			type: "submit",
+			disabled: busy.value
+		}, busy.value ? "Queueing…" : "Queue reply"), h("span", { role: "status" }, done.value ? [
+			"Queued: ",
+			messageLink(done.value),
+			"."
+		] : null)))
+	]);
 }
 // src/views/dead_letters.ts
 var pageSize$2 = 50;
@@ -10914,12 +11519,6 @@ function eventTable(events) {
 	]), h("pre", { tabindex: 0 }, JSON.stringify(event.data, null, 2))))))));
 }
 // src/views/queue.ts
-/** The maximum number of times that an input is queued while Waypost is overloaded. */
-var maxTries = 5;
-/** The maximum length of a text in characters, by WhatsApp. A browser that enforced it would cut a longer text silently. */
-var maxText = 4096;
-/** An input with an unknown outcome, and its key, so that pressing the button again sends nothing twice. */
-var pending = null;
 function queue(route) {
 	const view = reactive({
 		kind: "text",
@@ -10959,24 +11558,6 @@ function queue(route) {
 		}
 		given.loaded = true;
 	}
-	/** Queues an input. While Waypost is overloaded, it waits for the time that Waypost asks for and tries again. */
-	async function send(input) {
-		for (let tries = 1;; tries++) try {
-			const { queueMessage } = await ask(Queue, { input });
-			view.accepted = [{
-				id: queueMessage.message.id,
-				replayed: queueMessage.replayed
-			}, ...view.accepted].slice(0, 10);
-			view.fault = "";
-			return;
-		} catch (error) {
-			const wait = error instanceof Refused ? error.retryAfter : null;
-			if (!wait || tries === maxTries || stopped) throw error;
-			view.fault = `Waypost is overloaded. Trying again in ${wait} s.`;
-			await new Promise((resolve) => setTimeout(resolve, wait * 1e3));
-			if (stopped) throw error;
-		}
-	}
 	async function submit(event) {
 		event.preventDefault();
 		if (view.busy) return;
@@ -10984,17 +11565,14 @@ function queue(route) {
 		[view.busy, view.fault] = [true, ""];
 		markField(form, null);
 		try {
-			const input = read$1(values(form), view.kind);
-			const content = JSON.stringify(input);
-			if (pending?.content !== content) pending = {
-				content,
-				key: freshKey()
-			};
-			await send({
-				...input,
-				idempotencyKey: input.idempotencyKey ?? pending.key
-			});
-			pending = null;
+			const { message: { id }, replayed } = await queueOnce(read$1(values(form), view.kind), (text) => {
+				view.fault = text;
+			}, () => stopped);
+			view.accepted = [{
+				id,
+				replayed
+			}, ...view.accepted].slice(0, 10);
+			view.fault = "";
 			form.elements.namedItem("body")?.select();
 		} catch (error) {
 			view.fault = error instanceof ServerAway ? "No response. Press Queue again: the message will not be sent twice." : messageOf(error);
@@ -11159,13 +11737,6 @@ function content(kind, given) {
 		}), "A MessageContentInput: image, video, audio, document, sticker, location, contacts, reaction, or interactive.");
 	}
 }
-var WrongField = class extends Error {
-	field;
-	constructor(name, text) {
-		super(text);
-		this.field = name;
-	}
-};
 /** Returns the name of the form's input for a field of the request: both kinds of recipients are in one. */
 var inputOf = (name) => name === "toUserId" ? "to" : name;
 function read$1(held, kind) {
@@ -11191,11 +11762,7 @@ function read$1(held, kind) {
 	};
 }
 function contentOf(held, kind) {
-	if (kind === "text") {
-		const body = held.body ?? "", length = [...body].length;
-		if (length > maxText) throw new WrongField("body", `The text has ${count(length)} characters; WhatsApp accepts ${count(maxText)}.`);
-		return { text: { body } };
-	}
+	if (kind === "text") return textContent(held.body ?? "");
 	if (kind === "template") {
 		const lines = (held.variables ?? "").trimEnd().split("\n").map((line) => line.trim());
 		const blank = lines.indexOf("");
@@ -11886,6 +12453,8 @@ var router = new UniversalRouterSync(Object.entries({
 	"/": overview,
 	"/messages": messages,
 	"/messages/:id": message,
+	"/conversations": conversations,
+	"/conversations/:sender/:person": conversation,
 	"/dead-letters": deadLetters,
 	"/alerts": alerts,
 	"/senders{/:id}": senders,
@@ -11951,6 +12520,10 @@ function entries() {
 		{
 			name: "messages",
 			text: "Messages"
+		},
+		{
+			name: "conversations",
+			text: "Conversations"
 		},
 		{
 			name: "dead-letters",

@@ -22,6 +22,8 @@ import { signInCard } from "./views/sign_in.ts";
 import { overview } from "./views/overview.ts";
 import { messages } from "./views/messages.ts";
 import { message } from "./views/message.ts";
+import { conversations } from "./views/conversations.ts";
+import { conversation } from "./views/conversation.ts";
 import { deadLetters } from "./views/dead_letters.ts";
 import { alerts } from "./views/alerts.ts";
 import { senders } from "./views/senders.ts";
@@ -35,7 +37,7 @@ import { erasure } from "./views/erasure.ts";
 // ───────────── current view ─────────────
 
 const pages: Record<string, (route: Route) => View> = {
-  "/": overview, "/messages": messages, "/messages/:id": message, "/dead-letters": deadLetters, "/alerts": alerts,
+  "/": overview, "/messages": messages, "/messages/:id": message, "/conversations": conversations, "/conversations/:sender/:person": conversation, "/dead-letters": deadLetters, "/alerts": alerts,
   "/senders{/:id}": senders, "/ledger": ledger, "/queue": queue, "/break": breakIt,
   "/keys": keys, "/webhooks{/:id}": hooks, "/erasure": erasure,
 };
@@ -92,6 +94,7 @@ function entries(): Entry[] {
   const all: (Entry | false)[] = [
     { name: "", text: "Overview" },
     { name: "messages", text: "Messages" },
+    { name: "conversations", text: "Conversations" },
     { name: "dead-letters", text: "Dead letters", count: badge(state.deadLetters), tone: "bad" },
     { name: "alerts", text: "Alerts", count: badge(open.length), tone: open.some(alert => alert.severity === "CRITICAL") ? "bad" : "warn" },
     { name: "senders", text: "Senders", count: badge(held), tone: "warn", title: `${held} not sending` },

@@ -1,15 +1,20 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/waypost/waypost/cmd/waypost/internal/apiclient"
 )
 
 // axeFile is the accessibility checker, which `go generate ./web` installs with the packages of the web UI.
@@ -58,6 +63,50 @@ func manageAccess(t *testing.T, b *browser) {
 	b.press(t, "Erase…")
 	b.press(t, "Erase permanently")
 	b.awaitText(t, "#receipt", "Erasure ID")
+}
+
+// converse reads a conversation while its person writes, replies, and records that the person wants no marketing.
+func converse(ctx context.Context, t *testing.T, b *browser, simulator simulatorAccess) {
+	t.Helper()
+	const thread = "[role=log]"
+	b.visit(t, theConversation)
+	b.awaitText(t, "main", "The 24-hour window is closed.")
+	letWrite(ctx, t, simulator, `{"phone_number_id": "106540352242922", "from": "12025550147", "name": "Ada", "text": "Is my table ready?"}`)
+	b.awaitText(t, thread, "Is my table ready?")
+	b.await(t, "that the window is open", `(t => t.includes("open for") && !t.includes("window is closed"))(document.querySelector("main").innerText)`)
+	b.write(t, "Text", "In ten minutes.")
+	b.press(t, "Queue reply")
+	b.await(t, "the reply after what it replies to, as read", fmt.Sprintf(`(items => items.length > 1 && items[0].includes("Is my table ready?") &&
+		items.some(text => text.includes("In ten minutes.") && text.includes("read")))([...document.querySelectorAll("%s li")].map(li => li.innerText))`, thread))
+	b.press(t, "Opt out…")
+	b.write(t, "Reason", "said so on the phone")
+	b.press(t, "Opt out")
+	b.awaitText(t, "main .page-head", "opted out of marketing")
+	b.visit(t, "#/conversations?marketing=out&window=open")
+	b.press(t, "Ada +12025550147")
+	b.awaitText(t, "#facts", "recorded by an operator or a program")
+	b.press(t, "Opt in…")
+	b.write(t, "Reason", "asked for the newsletter")
+	b.press(t, "Opt in")
+	b.await(t, "that the person is not opted out", `!document.querySelector("main .page-head").innerText.includes("opted out")`)
+	b.visit(t, "#/conversations?marketing=out")
+	b.awaitText(t, "main", "Nobody with these filters")
+}
+
+// theConversation is the address of the one that converse has.
+const theConversation = "#/conversations/demo/%2B12025550147"
+
+// letWrite lets a user of the simulator write a message.
+func letWrite(ctx context.Context, t *testing.T, s simulatorAccess, script string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/inbound", strings.NewReader(script))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.key)
+	if _, err := apiclient.RoundTrip(http.DefaultClient, req); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // press clicks the button or link with that text.

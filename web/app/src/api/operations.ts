@@ -75,6 +75,18 @@ export type EventFilter = {
   to?: string | null | undefined;
 };
 
+export type ConversationFilter = {
+  senderId?: string | null | undefined;
+  optedOut?: boolean | null | undefined;
+  windowOpen?: boolean | null | undefined;
+};
+
+export type OptOutSource =
+  | 'USER_PREFERENCES'
+  | 'ERROR_131050'
+  | 'KEYWORD'
+  | 'API';
+
 export type DeadLetterFilter = {
   senderId?: string | null | undefined;
   category?: string | null | undefined;
@@ -383,6 +395,58 @@ export type SetRuleVariables = Exact<{
 
 
 export type SetRuleData = { setAlertRule: Rule };
+
+export type ConversationRow = { senderId: string, to: string | null, toUserId: string | null, name: string | null, lastInboundAt: string | null, windowOpenUntil: string | null, optedOut: boolean, optedOutSince: string | null, optOutSource: OptOutSource | null };
+
+export type ConversationsVariables = Exact<{
+  filter?: ConversationFilter | null | undefined;
+  first: number;
+  after?: string | null | undefined;
+}>;
+
+
+export type ConversationsData = { conversations: { edges: Array<{ cursor: string, node: ConversationRow }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type OneConversationVariables = Exact<{
+  senderId: string;
+  to?: string | null | undefined;
+  toUserId?: string | null | undefined;
+  first: number;
+  after?: string | null | undefined;
+}>;
+
+
+export type OneConversationData = { conversation: (
+    { lastOutboundAt: string | null, freeUntil: string | null, messages: { edges: Array<{ cursor: string, node: { at: string, outbound: { id: string, type: MessageType, status: MessageStatus, content: unknown, erasedAt: string | null } | null, inbound: { id: string, type: string, content: unknown, hasMedia: boolean | null, erasedAt: string | null } | null, echo: { type: string, standby: boolean, raw: unknown } | null } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } }
+    & ConversationRow
+  ) };
+
+export type InboundArrivalsVariables = Exact<{
+  senderId: string;
+  after?: string | null | undefined;
+}>;
+
+
+export type InboundArrivalsData = { inboundMessages: { cursor: string, node: { id: string } } };
+
+export type SomeMessageUpdatesVariables = Exact<{
+  ids: Array<string> | string;
+  after?: string | null | undefined;
+}>;
+
+
+export type SomeMessageUpdatesData = { messageUpdates: { cursor: string, at: string, message: { id: string, status: MessageStatus } } };
+
+export type SetOptOutVariables = Exact<{
+  senderId: string;
+  to?: string | null | undefined;
+  toUserId?: string | null | undefined;
+  optedOut: boolean;
+  reason: string;
+}>;
+
+
+export type SetOptOutData = { setOptOut: { optedOut: boolean, optedOutSince: string | null, optOutSource: OptOutSource | null } };
 
 export type Hook = { id: string, url: string, eventTypes: Array<string> | null, senderIds: Array<string> | null, personal: boolean, createdAt: string, disabledAt: string | null, disabledReason: string | null };
 
@@ -722,6 +786,19 @@ export const Rule = /*#__PURE__*/ new TypedDocumentString(`
   severity
 }
     `, {"fragmentName":"Rule"}) as unknown as TypedDocumentString<Rule, unknown>;
+export const ConversationRow = /*#__PURE__*/ new TypedDocumentString(`
+    fragment ConversationRow on Conversation {
+  senderId
+  to
+  toUserId
+  name
+  lastInboundAt
+  windowOpenUntil
+  optedOut
+  optedOutSince
+  optOutSource
+}
+    `, {"fragmentName":"ConversationRow"}) as unknown as TypedDocumentString<ConversationRow, unknown>;
 export const Hook = /*#__PURE__*/ new TypedDocumentString(`
     fragment Hook on OutgoingWebhook {
   id
@@ -1069,6 +1146,119 @@ export const SetRule = /*#__PURE__*/ new TypedDocumentString(`
   minimumVolume
   severity
 }`) as unknown as TypedDocumentString<SetRuleData, SetRuleVariables>;
+export const Conversations = /*#__PURE__*/ new TypedDocumentString(`
+    query Conversations($filter: ConversationFilter, $first: Int!, $after: String) {
+  conversations(filter: $filter, first: $first, after: $after) {
+    edges {
+      cursor
+      node {
+        ...ConversationRow
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    fragment ConversationRow on Conversation {
+  senderId
+  to
+  toUserId
+  name
+  lastInboundAt
+  windowOpenUntil
+  optedOut
+  optedOutSince
+  optOutSource
+}`) as unknown as TypedDocumentString<ConversationsData, ConversationsVariables>;
+export const OneConversation = /*#__PURE__*/ new TypedDocumentString(`
+    query OneConversation($senderId: ID!, $to: String, $toUserId: String, $first: Int!, $after: String) {
+  conversation(senderId: $senderId, to: $to, toUserId: $toUserId) {
+    ...ConversationRow
+    lastOutboundAt
+    freeUntil
+    messages(first: $first, after: $after) {
+      edges {
+        cursor
+        node {
+          at
+          outbound {
+            id
+            type
+            status
+            content
+            erasedAt
+          }
+          inbound {
+            id
+            type
+            content
+            hasMedia
+            erasedAt
+          }
+          echo {
+            type
+            standby
+            raw
+          }
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+    fragment ConversationRow on Conversation {
+  senderId
+  to
+  toUserId
+  name
+  lastInboundAt
+  windowOpenUntil
+  optedOut
+  optedOutSince
+  optOutSource
+}`) as unknown as TypedDocumentString<OneConversationData, OneConversationVariables>;
+export const InboundArrivals = /*#__PURE__*/ new TypedDocumentString(`
+    subscription InboundArrivals($senderId: ID!, $after: String) {
+  inboundMessages(senderId: $senderId, after: $after) {
+    cursor
+    node {
+      id
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<InboundArrivalsData, InboundArrivalsVariables>;
+export const SomeMessageUpdates = /*#__PURE__*/ new TypedDocumentString(`
+    subscription SomeMessageUpdates($ids: [ID!]!, $after: String) {
+  messageUpdates(ids: $ids, after: $after) {
+    cursor
+    at
+    message {
+      id
+      status
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<SomeMessageUpdatesData, SomeMessageUpdatesVariables>;
+export const SetOptOut = /*#__PURE__*/ new TypedDocumentString(`
+    mutation SetOptOut($senderId: ID!, $to: String, $toUserId: String, $optedOut: Boolean!, $reason: String!) {
+  setOptOut(
+    senderId: $senderId
+    to: $to
+    toUserId: $toUserId
+    optedOut: $optedOut
+    reason: $reason
+  ) {
+    optedOut
+    optedOutSince
+    optOutSource
+  }
+}
+    `) as unknown as TypedDocumentString<SetOptOutData, SetOptOutVariables>;
 export const Hooks = /*#__PURE__*/ new TypedDocumentString(`
     query Hooks {
   outgoingWebhooks {
@@ -1930,6 +2120,11 @@ export const scopes = new Map<unknown, readonly Scope[]>([
   [Acknowledge, ["OPERATE"]],
   [AlertRules, ["READ"]],
   [SetRule, ["OPERATE"]],
+  [Conversations, ["READ"]],
+  [OneConversation, ["PERSONAL"]],
+  [InboundArrivals, ["READ"]],
+  [SomeMessageUpdates, ["READ"]],
+  [SetOptOut, ["SEND"]],
   [Hooks, ["OPERATE"]],
   [HookDeliveries, ["OPERATE"]],
   [CreateHook, ["ADMIN"]],

@@ -1,7 +1,7 @@
 // Actions on messages and dead letters, with their confirmation dialogs.
 import { ask } from "../api/client.ts";
-import { Cancel, CancelMany, Discard, Requeue, type DeadLetterSelection, type MessageFilter, type Progress, type RequeueData,
-  type RequeueVariables } from "../api/operations.ts";
+import { Cancel, CancelMany, Discard, Requeue, SetOptOut, type DeadLetterSelection, type MessageFilter, type Progress, type RequeueData,
+  type RequeueVariables, type SetOptOutData } from "../api/operations.ts";
 import { count, plural } from "../lib/format.ts";
 import { h, reactive, type Child } from "../ui/h.ts";
 import { note, openDialog, watch } from "../ui/overlay.ts";
@@ -91,3 +91,20 @@ export function cancelMessage(id: string, ended: () => void): void {
   });
 }
 
+/** Records that a person opted out of a sender's marketing, or in again. */
+export function setOptOut(of: { senderId: string; to: string | null; toUserId: string | null }, optedOut: boolean, ended: (now: SetOptOutData["setOptOut"]) => void): void {
+  const { senderId, to, toUserId } = of;
+  openDialog({
+    title: optedOut ? "Opt out of marketing" : "Opt in to marketing", label: () => (optedOut ? "Opt out" : "Opt in"),
+    body: () => [
+      h("p", null, optedOut ? "Records that this person wants no marketing from the sender."
+        : "Records that this person wants marketing from the sender again. Do this only if they asked for it."),
+      field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off" }), "Recorded. Without personal data."),
+    ],
+    run: async ({ reason }) => {
+      const person = to === null ? { toUserId } : { to };
+      ended((await ask(SetOptOut, { senderId, ...person, optedOut, reason: reason! })).setOptOut);
+      note(optedOut ? "Opted out." : "Opted in.");
+    },
+  });
+}

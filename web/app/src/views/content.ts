@@ -1,5 +1,5 @@
 // The content of a message, drawn as WhatsApp shows it. The recipient's phone has more: a template's text, and files.
-import { visible, words } from "../lib/format.ts";
+import { plural, visible, words } from "../lib/format.ts";
 import { h, type Child, type VNode } from "../ui/h.ts";
 
 type Part = Record<string, unknown>;
@@ -23,6 +23,8 @@ const file = (content: Part, kind: string): Child => [
 ];
 
 function interactive(content: Part): Child {
+  const reply = part(content.button_reply ?? content.list_reply ?? content.nfm_reply);
+  if (reply.title ?? reply.body) return [paragraph(reply.title ?? reply.body), paragraph(reply.description, "said quiet")]; // a person's choice
   const header = part(content.header), action = part(content.action);
   const replies = parts(action.buttons).map(button => text(part(button.reply).title));
   const rows = parts(action.sections).flatMap(section => parts(section.rows).map(row => text(row.title)));
@@ -52,13 +54,17 @@ function drawn(type: string, content: Part): Child {
     case "TEXT": return paragraph(content.body);
     case "TEMPLATE": return template(content);
     case "INTERACTIVE": return interactive(content);
+    case "BUTTON": return paragraph(content.text);
+    case "SYSTEM": return paragraph(content.body);
+    case "ORDER": return [h("p", { class: "attachment" }, `Order of ${plural(parts(content.product_items).length, "product")}`), paragraph(content.text)];
+    case "IMAGE": case "VIDEO": case "AUDIO": case "DOCUMENT": case "STICKER": return file(content, words(type));
     case "REACTION": return h("p", { class: "reaction" }, text(content.emoji) || "reaction removed");
     case "LOCATION": return [paragraph(content.name, "said strong"), paragraph(content.address), paragraph(`${text(content.latitude)}, ${text(content.longitude)}`)];
-    default: return file(content, words(type));
+    default: return h("p", { class: "attachment" }, `A message of the type ${words(type)}`);
   }
 }
 
-/** Draws the content of a message. content is the Cloud API's object of the type. */
+/** Draws the content of a message. content is the Cloud API's object of the type, in capitals. */
 export const bubble = (type: string, content: unknown): VNode =>
   h("div", { class: "bubble" }, type === "CONTACTS"
     ? h("ul", null, parts(content).map((contact, i) => h("li", { key: i, dir: "auto" }, visible(text(part(contact.name).formatted_name)))))

@@ -4,7 +4,7 @@ import { Cancel, Discard, OneMessage, OneMessageUpdates, Queue, Requeue, type Fa
   type OneMessageData } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
 import { count, laneName, plural, spaced, span, visible, words } from "../lib/format.ts";
-import type { Route, View } from "../route.ts";
+import { link, type Route, type View } from "../route.ts";
 import { forbidden, may, report } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { actorOf, button, card, cell, chip, copied, drawnAt, facts, mono, quiet, statusChip, table, time, type Tone } from "../ui/parts.ts";
@@ -76,6 +76,7 @@ function page(m: Message, changed: () => void): VNode {
     m.failure && !["SENT", "DELIVERED", "READ"].includes(m.status) ? failureCard(m) : null,
     card("Facts", { id: "facts" }, null, facts([
       ["To", recipient(m)],
+      ["Conversation", conversationLink(m)],
       ["Sender", h("a", { href: `#/senders/${encodeURIComponent(m.sender.id)}` }, m.sender.name)],
       ["Type", `${words(m.type)}, ${laneName(m.priority)} lane`],
       ["Attempts", `${count(m.attempts)}, in ${plural(m.calls, "call")}`],
@@ -117,6 +118,11 @@ function recipient(m: Message): Child {
   return may("PERSONAL")
     ? h("a", { class: "mono", href: `#/messages?${m.to === null ? "user" : "to"}=${encodeURIComponent(shown)}` }, shown)
     : mono(shown);
+}
+
+function conversationLink(m: Message): Child {
+  const person = m.to ?? m.toUserId;
+  return person !== null && may("PERSONAL") && h("a", { href: link(["conversations", m.sender.id, person]) }, "All messages in both directions");
 }
 
 function actions(m: Message, changed: () => void): Child {

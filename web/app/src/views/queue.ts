@@ -1,24 +1,16 @@
 // The form that queues a message.
 import { ask, messageOf, Refused, ServerAway } from "../api/client.ts";
 import { OneMessage, Queue, type MessageContentInput, type QueueMessageInput } from "../api/operations.ts";
-import { count, visible } from "../lib/format.ts";
+import { visible } from "../lib/format.ts";
 import { isUserId } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
 import { forbidden, state } from "../state.ts";
 import { h, reactive, type Child } from "../ui/h.ts";
 import { fromField, utc } from "../ui/zone.ts";
-import { card, field, freshKey, markField, messageLink, options, quiet, segments, values } from "../ui/parts.ts";
+import { card, field, markField, messageLink, options, quiet, segments, values } from "../ui/parts.ts";
+import { queueOnce, textContent, WrongField } from "./queueing.ts";
 
 type Kind = "text" | "template" | "other";
-
-/** The maximum number of times that an input is queued while Waypost is overloaded. */
-const maxTries = 5;
-
-/** The maximum length of a text in characters, by WhatsApp. A browser that enforced it would cut a longer text silently. */
-const maxText = 4096;
-
-/** An input with an unknown outcome, and its key, so that pressing the button again sends nothing twice. */
-let pending: { content: string; key: string } | null = null;
 
 export function queue(route: Route): View {
   const view = reactive({ kind: "text" as Kind, busy: false, fault: "", accepted: [] as { id: string; replayed: boolean }[] });
@@ -45,24 +37,6 @@ export function queue(route: Route): View {
     given.loaded = true;
   }
 
-  /** Queues an input. While Waypost is overloaded, it waits for the time that Waypost asks for and tries again. */
-  async function send(input: QueueMessageInput): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        const { queueMessage } = await ask(Queue, { input });
-        view.accepted = [{ id: queueMessage.message.id, replayed: queueMessage.replayed }, ...view.accepted].slice(0, 10);
-        view.fault = "";
-        return;
-      } catch (error) {
-        const wait = error instanceof Refused ? error.retryAfter : null;
-        if (!wait || tries === maxTries || stopped) throw error;
-        view.fault = `Waypost is overloaded. Trying again in ${wait} s.`;
-        await new Promise(resolve => setTimeout(resolve, wait * 1000));
-        if (stopped) throw error;
-      }
-    }
-  }
-
   async function submit(event: SubmitEvent): Promise<void> {
     event.preventDefault();
     if (view.busy) return;
@@ -71,10 +45,9 @@ export function queue(route: Route): View {
     markField(form, null);
     try {
       const input = read(values(form), view.kind);
-      const content = JSON.stringify(input);
-      if (pending?.content !== content) pending = { content, key: freshKey() };
-      await send({ ...input, idempotencyKey: input.idempotencyKey ?? pending.key });
-      pending = null;
+      const { message: { id }, replayed } = await queueOnce(input, text => { view.fault = text; }, () => stopped);
+      view.accepted = [{ id, replayed }, ...view.accepted].slice(0, 10);
+      view.fault = "";
       (form.elements.namedItem("body") as HTMLTextAreaElement | null)?.select();
     } catch (error) {
       view.fault = error instanceof ServerAway ? "No response. Press Queue again: the message will not be sent twice." : messageOf(error);
@@ -175,14 +148,6 @@ function content(kind: Kind, given: Given): Child {
   }
 }
 
-class WrongField extends Error {
-  readonly field: string;
-  constructor(name: string, text: string) {
-    super(text);
-    this.field = name;
-  }
-}
-
 /** Returns the name of the form's input for a field of the request: both kinds of recipients are in one. */
 const inputOf = (name: string | null): string | null => (name === "toUserId" ? "to" : name);
 
@@ -204,11 +169,7 @@ function read(held: Record<string, string>, kind: Kind): QueueMessageInput {
 }
 
 function contentOf(held: Record<string, string>, kind: Kind): MessageContentInput {
-  if (kind === "text") {
-    const body = held.body ?? "", length = [...body].length;
-    if (length > maxText) throw new WrongField("body", `The text has ${count(length)} characters; WhatsApp accepts ${count(maxText)}.`);
-    return { text: { body } };
-  }
+  if (kind === "text") return textContent(held.body ?? "");
   if (kind === "template") {
     const lines = (held.variables ?? "").trimEnd().split("\n").map(line => line.trim());
     const blank = lines.indexOf("");
