@@ -255,22 +255,28 @@ func wholePositions(rows []storedConversation, limit int) []storedConversation {
 }
 
 // isCandidate reports whether a row can be the one at whose place a conversation is listed: the
-// latest of the person that can match the filter. The statement of candidates says the same.
+// latest of the person that can match the filter. The statement of candidates says the same. A row
+// need not match both conditions: the person can have opted out under one ID and written under another.
 func isCandidate(f query.ConversationFilter, c conversation.Conversation) bool {
-	return (f.OptedOut == nil || !*f.OptedOut || c.Marketing.OptedOut) &&
-		(f.WindowOpen == nil || !*f.WindowOpen || c.OpenedAt.After(f.Now.Add(-conversation.Window)))
+	switch {
+	case f.OptedOut != nil && *f.OptedOut:
+		return c.Marketing.OptedOut
+	case f.WindowOpen != nil && *f.WindowOpen:
+		return c.OpenedAt.After(f.Now.Add(-conversation.Window))
+	default:
+		return true
+	}
 }
 
 // candidates returns rows before a position.
 func (r *ReadModel) candidates(ctx context.Context, f query.ConversationFilter, before event.Position, limit int) ([]storedConversation, error) {
 	var since *time.Time
-	if f.WindowOpen != nil && *f.WindowOpen {
-		since = timeOrNil(f.Now.Add(-conversation.Window))
-	}
-	out := f.OptedOut != nil && *f.OptedOut
 	condition := ``
-	if out {
+	switch {
+	case f.OptedOut != nil && *f.OptedOut:
 		condition = ` AND c.opted_out` // apart, for the partial index
+	case f.WindowOpen != nil && *f.WindowOpen:
+		since = timeOrNil(f.Now.Add(-conversation.Window))
 	}
 	return r.selectConversations(ctx, `FROM conversation c WHERE c.position < $1 AND ($2::text IS NULL OR c.sender = $2)
 		AND ($3::text[] IS NULL OR c.sender = ANY ($3)) AND ($4::timestamptz IS NULL OR c.opened_at > $4)`+condition+`
