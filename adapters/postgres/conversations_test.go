@@ -2,12 +2,14 @@ package postgres_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/conversation"
@@ -135,6 +137,16 @@ func TestConversations(t *testing.T) {
 		})
 		check(when, to(eve), conversation.Conversation{OpenedAt: at})
 		check(when, to("+14155550109"), conversation.Conversation{})
+		yes := true // Ada wrote under one ID and opted out under another
+		found, err := b.model().ListConversations(b.ctx, query.ConversationFilter{OptedOut: &yes, WindowOpen: &yes, Now: at.Add(time.Hour)}, query.Page{First: 10})
+		must(t, err)
+		var listed []string
+		for _, c := range found.Conversations {
+			listed = append(listed, c.Person.Number)
+		}
+		if want := []string{ada, ben}; !slices.Equal(listed, want) {
+			t.Errorf("%s, opted out with an open window: %v; want %v", when, listed, want)
+		}
 	}
 	if v, found := b.verify(); v.Differences > 0 {
 		t.Errorf("differences: %v", found)
