@@ -10145,7 +10145,7 @@ function conversations(route) {
 			}, null, reason ? quiet(reason) : null, fault ? h("p", {
 				class: "error",
 				role: "alert"
-			}, fault) : null, list === null ? quiet(fault ? "" : "Loading…") : list.edges.length === 0 ? quiet(next ? "None on this page. Older ones may match." : "Nobody with these filters wrote, called, or opted out.") : rows(list, !reason), pager(asked.page, next, "Updates automatically.")));
+			}, fault) : null, list === null ? quiet(fault ? "" : "Loading…") : list.edges.length === 0 ? quiet(next ? "None on this page. Older ones may match." : "No person matches these filters.") : rows(list, !reason), pager(asked.page, next, "Updates automatically.")));
 		}
 	};
 }
@@ -10197,7 +10197,7 @@ var WrongField = class extends Error {
 };
 /**
 * Queues an input. While Waypost is overloaded, it waits for the time that Waypost asks for and tries again, until stopped
-* returns true. waiting is called with the text to show meanwhile.
+* returns true. waiting is called with the text to show until then.
 */
 async function queueOnce(input, waiting, stopped) {
 	const content = JSON.stringify(input);

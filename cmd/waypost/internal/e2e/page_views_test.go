@@ -90,7 +90,7 @@ func converse(ctx context.Context, t *testing.T, b *browser, simulator simulator
 	b.press(t, "Opt in")
 	b.await(t, "that the person is not opted out", `!document.querySelector("main .page-head").innerText.includes("opted out")`)
 	b.visit(t, "#/conversations?marketing=out")
-	b.awaitText(t, "main", "Nobody with these filters")
+	b.awaitText(t, "main", "No person matches these filters.")
 }
 
 // theConversation is the address of the one that converse has.

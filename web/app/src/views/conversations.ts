@@ -53,7 +53,7 @@ export function conversations(route: Route): View {
         card("Conversations", { id: "conversations", class: "wide" }, null,
           reason ? quiet(reason) : null, fault ? h("p", { class: "error", role: "alert" }, fault) : null,
           list === null ? quiet(fault ? "" : "Loading…") : list.edges.length === 0
-            ? quiet(next ? "None on this page. Older ones may match." : "Nobody with these filters wrote, called, or opted out.")
+            ? quiet(next ? "None on this page. Older ones may match." : "No person matches these filters.")
             : rows(list, !reason),
           pager(asked.page, next, "Updates automatically.")));
     },

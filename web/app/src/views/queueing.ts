@@ -24,7 +24,7 @@ export class WrongField extends Error {
 
 /**
  * Queues an input. While Waypost is overloaded, it waits for the time that Waypost asks for and tries again, until stopped
- * returns true. waiting is called with the text to show meanwhile.
+ * returns true. waiting is called with the text to show until then.
  */
 export async function queueOnce(input: QueueMessageInput, waiting: (text: string) => void, stopped: () => boolean): Promise<QueueData["queueMessage"]> {
   const content = JSON.stringify(input);
