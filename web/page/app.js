@@ -10237,7 +10237,8 @@ var ended = [
 	"DEAD_LETTERED",
 	"CANCELLED",
 	"EXPIRED",
-	"DISCARDED"
+	"DISCARDED",
+	"SUPPRESSED"
 ];
 function conversation(route) {
 	const senderId = route.params.sender, person = route.params.person;

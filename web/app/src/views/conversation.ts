@@ -22,7 +22,7 @@ type Item = Conversation["messages"]["edges"][number]["node"];
 const pageSize = 50;
 const every = 5000; // for what no subscription reports: echoes, and messages that other programs queue
 const soon = 200; // ms; changes in quick succession cause one reload
-const ended: readonly string[] = ["READ", "FAILED", "DEAD_LETTERED", "CANCELLED", "EXPIRED", "DISCARDED"];
+const ended: readonly string[] = ["READ", "FAILED", "DEAD_LETTERED", "CANCELLED", "EXPIRED", "DISCARDED", "SUPPRESSED"];
 
 export function conversation(route: Route): View {
   const senderId = route.params.sender!, person = route.params.person!;
