@@ -93,25 +93,25 @@ func (f *conversationFold) add(row *conversationRow, r event.Recorded, at time.T
 	})
 }
 
-// row returns the row of a person under a data key, or nil if it can have none: if the personal
-// data is not sealed, or if it is erased.
-func (f *conversationFold) row(r event.Recorded, senderID, id string, key event.KeyID) (*conversationRow, error) {
+// row returns the row of a person under a data key. exists is false if there can be none: if the
+// personal data is not sealed, or if it is erased.
+func (f *conversationFold) row(r event.Recorded, senderID, id string, key event.KeyID) (row *conversationRow, exists bool, err error) {
 	if senderID == "" || id == "" || key == "" {
-		return nil, nil
+		return nil, false, nil
 	}
 	at := conversationKey{storableKey(senderID), string(identityHash(f.vault, id)), key}
-	row := f.rows[at]
+	row = f.rows[at]
 	if row == nil {
 		name, err := f.seal(key, placeOfConversation(at.sender, []byte(at.person)), []byte(id))
 		if err != nil || name == nil {
-			return nil, err
+			return nil, false, err
 		}
 		row = &conversationRow{conversationKey: at, name: name}
 		f.rows[at] = row
 		f.order = append(f.order, row)
 	}
 	row.position = max(row.position, r.Position)
-	return row, nil
+	return row, true, nil
 }
 
 func placeOfConversation(senderID string, person []byte) string {
@@ -121,11 +121,11 @@ func placeOfConversation(senderID string, person []byte) string {
 // learn merges what an event says about a person into the person's rows.
 func (f *conversationFold) learn(r event.Recorded, senderID string, who conversation.Person, key event.KeyID, c conversation.Conversation) error {
 	for _, id := range who.IDs() {
-		row, err := f.row(r, senderID, id, key)
+		row, exists, err := f.row(r, senderID, id, key)
 		if err != nil {
 			return err
 		}
-		if row != nil {
+		if exists {
 			row.Conversation = row.Merge(c)
 			if _, isEcho := r.Event.(inbound.EchoReceived); isEcho {
 				f.add(row, r, c.EchoedAt)
@@ -185,11 +185,11 @@ func (f *conversationFold) inbound(r event.Recorded, e inbound.InboundReceived) 
 		c.OpenedAt = at
 	}
 	for _, id := range conversation.PersonOf(e.Personal.From).IDs() {
-		row, err := f.row(r, r.Meta.Sender, id, r.Key)
+		row, exists, err := f.row(r, r.Meta.Sender, id, r.Key)
 		if err != nil {
 			return err
 		}
-		if row != nil {
+		if exists {
 			row.Conversation = row.Merge(c)
 			row.stream, row.revision = storableKey(r.Stream), r.Revision
 			f.add(row, r, at)

@@ -359,7 +359,7 @@ func (t *Templates) Change(
 				return fmt.Errorf("append to %s: %w", stream, err)
 			}
 			for i, e := range events {
-				t.apply(e, done.Revision-event.Revision(len(events)-1-i)) //nolint:gosec // the number is small
+				t.apply(e, done.Revision-event.Revision(len(events)-1-i))
 			}
 			return nil
 		},

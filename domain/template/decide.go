@@ -190,7 +190,7 @@ func Sync(t Template, l Listing, requested time.Time) []domain.Event {
 // says reports whether t says the same as other, whenever it was reported.
 func (t Template) says(other Template) bool {
 	return t.Known() == other.Known() && t.ID == other.ID && t.Status.Value == other.Status.Value && t.Category.Value == other.Category.Value &&
-		t.Quality.Value == other.Quality.Value && t.Listed() == other.Listed() && t.Details.Equal(other.Details)
+		t.Quality.Value == other.Quality.Value && t.Listed() == other.Listed() && t.Equal(other.Details)
 }
 
 // Equal reports whether both have the same details.

@@ -98,9 +98,8 @@ func shapeOf(components []listed) Shape {
 			s.body = textOf(c.Text)
 		case "buttons":
 			for _, b := range c.Buttons {
-				url, variable := textOf(b.URL), false
-				variable = len(url.vars) > 0
-				s.buttons = append(s.buttons, button{kind: strings.ToLower(b.Type), variable: variable, urlLength: url.fixed})
+				url := textOf(b.URL)
+				s.buttons = append(s.buttons, button{kind: strings.ToLower(b.Type), variable: len(url.vars) > 0, urlLength: url.fixed})
 			}
 		case "carousel":
 			for _, card := range c.Cards {

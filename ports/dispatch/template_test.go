@@ -36,7 +36,7 @@ func reporting(german *atomic.Uint32) func(*dispatch.Options) {
 	return func(o *dispatch.Options) {
 		o.Template = func(_, key string) template.Sendability {
 			if key == message.TemplateKey("spring_sale", "de") {
-				return template.Sendability(german.Load()) //nolint:gosec // it is one
+				return template.Sendability(german.Load())
 			}
 			return template.Sendable
 		}
