@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/template"
@@ -72,8 +73,33 @@ func NewTemplates(log event.Log, clock event.Clock, ids event.IDs, logger *slog.
 // longer. changed must not block. It must be set before Run.
 func (t *Templates) OnChange(changed func()) { t.changed = changed }
 
-// Run follows the log until ctx ends, so that what other processes record is known.
+// templatesAgain is the pause before the log is followed again.
+const templatesAgain = time.Second
+
+// Run follows the log until ctx ends, so that what other processes record is known. If that fails,
+// for example because the log has become shorter, it reads all templates again.
 func (t *Templates) Run(ctx context.Context) error {
+	for {
+		err := t.follow(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		t.forget()
+		t.logger.WarnContext(ctx, "failed to follow templates; their messages wait", "error", err)
+		if err := retry.Sleep(ctx, templatesAgain); err != nil {
+			return err
+		}
+	}
+}
+
+// forget drops all templates. Until the log was followed to its end again, they are not known.
+func (t *Templates) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.accounts, t.count, t.live = make(map[string]*accountTemplates), 0, false
+}
+
+func (t *Templates) follow(ctx context.Context) error {
 	return t.log.Subscribe(ctx, event.Subscription{Filter: event.Filter{
 		StreamPrefixes: []string{event.TemplateStreams, event.TemplateListStreams},
 	}}, func(_ context.Context, b event.Batch) error {

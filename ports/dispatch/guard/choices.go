@@ -45,15 +45,15 @@ func newChoices() *choices {
 	return &choices{floor: event.MaxPosition, latest: make(map[person]choice), pending: make(map[person]int)}
 }
 
-// follow adds the choices in the event log, from its end on, until ctx ends.
+// follow adds the choices in the event log, from its end on, until ctx ends or the log fails. Then
+// they reach nothing.
 func (c *choices) follow(ctx context.Context, log event.Log) error {
 	end, err := log.End(ctx)
 	if err != nil {
 		return fmt.Errorf("find the end of the event log: %w", err)
 	}
-	c.mu.Lock()
-	c.floor, c.latest, c.order = end, make(map[person]choice), nil
-	c.mu.Unlock()
+	c.startAt(end)
+	defer c.stop()
 	sub := event.Subscription{After: end, Filter: event.Filter{Types: []string{
 		conversation.OptedOut{}.EventType(), conversation.OptedIn{}.EventType(),
 	}}}
@@ -68,6 +68,20 @@ func (c *choices) follow(ctx context.Context, log event.Log) error {
 		}
 		return nil
 	})
+}
+
+// startAt drops all choices. Only those after a position are added from now on.
+func (c *choices) startAt(at event.Position) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.floor, c.latest, c.order = at, make(map[person]choice), nil
+}
+
+// stop makes choices reach nothing. What is known of people stays.
+func (c *choices) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.floor = event.MaxPosition
 }
 
 // reach reports whether all choices after a position are here.

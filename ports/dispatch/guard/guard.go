@@ -50,6 +50,9 @@ const (
 	coverageAge = 500 * time.Millisecond
 	// catchUpInterval is how often the position of the read model is read while it is behind.
 	catchUpInterval = 100 * time.Millisecond
+	// followAgain is the pause before choices are followed again, for example because the event log
+	// has become shorter.
+	followAgain = time.Second
 	// lookupTimeout limits a question to the read model.
 	lookupTimeout = 5 * time.Second
 )
@@ -121,7 +124,17 @@ func (g *Guard) Run(ctx context.Context) error {
 			}
 		}
 	})
-	return g.choices.follow(ctx, g.opts.Log)
+	for {
+		err := g.choices.follow(ctx, g.opts.Log)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		g.behind.Store(true)
+		g.opts.Logger.WarnContext(ctx, "failed to follow what people chose; marketing messages wait", "error", err)
+		if err := retry.Sleep(ctx, followAgain); err != nil {
+			return err
+		}
+	}
 }
 
 // catchUp lets BULK messages go once the read model has what memory lacks.
