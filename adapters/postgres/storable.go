@@ -14,6 +14,7 @@ import (
 	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
 	"github.com/waypost/waypost/domain/template"
 )
 
@@ -223,6 +224,23 @@ func storableEvent(r *event.Recorded) (event.Recorded, bool) {
 		e = v
 	case template.TemplatesListed:
 		f.key(&v.BusinessAccountID)
+		f.time(&v.At)
+		e = v
+	case sender.QualityChanged:
+		f.time(&v.At)
+		e = v
+	case sender.MessagingLimitChanged:
+		f.time(&v.At)
+		e = v
+	case sender.ThroughputChanged:
+		f.time(&v.At)
+		f.time(&v.PausedUntil)
+		e = v
+	case sender.AccountRestricted:
+		f.time(&v.At)
+		f.time(&v.Until)
+		e = v
+	case sender.AccountRestored:
 		f.time(&v.At)
 		e = v
 	case alert.AlertRaised:

@@ -23,7 +23,8 @@ const (
 	// calls of a lane, noticedLate the same if Postgres or its projector stalled.
 	noticed     = 3 * time.Second
 	noticedLate = 12 * time.Second
-	// overdueWithin is the time within which an overdue delivery is recorded.
+	// overdueWithin is the time within which an overdue delivery is recorded once the work list
+	// can have it.
 	overdueWithin = 500 * time.Millisecond
 )
 
@@ -188,7 +189,7 @@ func (c *watch) overdue(w *world, s *stream, r event.Recorded, id uuid.UUID) {
 		w.violatedf("the delivery of message %s is overdue although it is %s, overdue since %s", id, m.Status, m.OverdueSince)
 	case r.Meta.RecordedAt.Before(m.DueAt):
 		w.violatedf("the delivery of message %s is reported overdue %s too early", id, m.DueAt.Sub(r.Meta.RecordedAt))
-	case late > overdueWithin && w.plan.prompt():
+	case late > overdueWithin+w.plan.faults.lag && w.plan.prompt():
 		w.violatedf("the delivery of message %s is reported overdue %s late", id, late)
 	}
 }
