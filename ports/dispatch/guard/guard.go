@@ -19,6 +19,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -106,18 +107,19 @@ type mark struct {
 
 // New returns a Guard.
 func New(o Options) *Guard {
-	g := &Guard{opts: o, choices: newChoices(), asked: &lookups{source: o.Conversations}}
+	g := &Guard{opts: o, choices: newChoices(), asked: newLookups(o.Conversations)}
 	g.behind.Store(true)
 	return g
 }
 
-// Run follows the choices of people until ctx ends.
+// Run follows the choices of people, and answers Ask, until ctx ends. Run it once.
 func (g *Guard) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	var catchingUp sync.WaitGroup
-	defer catchingUp.Wait()
+	var loops sync.WaitGroup
+	defer loops.Wait()
 	defer cancel()
-	catchingUp.Go(func() {
+	loops.Go(func() { g.asked.run(ctx) })
+	loops.Go(func() {
 		for retry.Sleep(ctx, catchUpInterval) == nil {
 			if g.behind.Load() {
 				g.catchUp(ctx)
@@ -188,6 +190,9 @@ func (g *Guard) Ask(ctx context.Context, m *message.Message, from func() sender.
 		return v
 	}
 	known, at, err := g.asked.about(ctx, v.recipient)
+	if errors.Is(err, errStopped) {
+		return again() // the process ends
+	}
 	if err != nil {
 		g.behind.Store(true)
 		g.opts.Logger.WarnContext(ctx, "failed to read what is known about a recipient; the message waits", "error", err)

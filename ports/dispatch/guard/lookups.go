@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -11,20 +12,23 @@ import (
 	"github.com/waypost/waypost/domain/conversation"
 )
 
-// lookupGap is the shortest time between the starts of two questions to the read model. It
-// combines those of messages that are due together.
+// lookupGap is the pause after a question to the read model. It combines the questions about
+// messages that are due together.
 const lookupGap = 20 * time.Millisecond
+
+// errStopped is the answer to questions when no one answers them any longer.
+var errStopped = errors.New("the guard has stopped")
 
 // lookups asks the read model about many recipients at once. While a question is in progress,
 // callers join the next one. Its size is bounded by the number of messages that dispatch works on
 // at a time.
 type lookups struct {
 	source work.Conversations
+	wake   chan struct{} // has room for one
 
 	mu      sync.Mutex // guards all fields below
 	next    *question  // nil if no one waits
-	running bool
-	last    time.Time // start of the last question
+	stopped bool
 }
 
 // A question is about several recipients. known and the rest are set when done is closed.
@@ -36,21 +40,20 @@ type question struct {
 	err   error
 }
 
+func newLookups(source work.Conversations) *lookups {
+	return &lookups{source: source, wake: make(chan struct{}, 1)}
+}
+
 // about returns what is known about a recipient, and the position up to which.
 func (l *lookups) about(ctx context.Context, r work.Recipient) (conversation.Conversation, event.Position, error) {
-	l.mu.Lock()
-	q := l.next
-	if q == nil {
-		q = &question{done: make(chan struct{})}
-		l.next = q
+	q, place, err := l.add(r)
+	if err != nil {
+		return conversation.Conversation{}, 0, err
 	}
-	place := len(q.of)
-	q.of = append(q.of, r)
-	if !l.running {
-		l.running = true
-		go l.run(context.WithoutCancel(ctx))
+	select {
+	case l.wake <- struct{}{}:
+	default:
 	}
-	l.mu.Unlock()
 	select {
 	case <-q.done:
 		if q.err != nil {
@@ -62,24 +65,61 @@ func (l *lookups) about(ctx context.Context, r work.Recipient) (conversation.Con
 	}
 }
 
-// run asks until no one waits.
+// add adds a recipient to the next question, and returns their place in it.
+func (l *lookups) add(r work.Recipient) (q *question, place int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		return nil, 0, errStopped
+	}
+	if l.next == nil {
+		l.next = &question{done: make(chan struct{})}
+	}
+	l.next.of = append(l.next.of, r)
+	return l.next, len(l.next.of) - 1, nil
+}
+
+// take returns the next question, or nil if no one waits.
+func (l *lookups) take() *question {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := l.next
+	l.next = nil
+	return q
+}
+
+// run asks until ctx ends. Then nothing can be asked any longer. Run it once.
 func (l *lookups) run(ctx context.Context) {
+	defer l.stop()
 	for {
-		l.mu.Lock()
-		gap := lookupGap - time.Since(l.last)
-		l.mu.Unlock()
-		_ = retry.Sleep(ctx, gap) // ctx never ends
-		l.mu.Lock()
-		q := l.next
-		l.next, l.last = nil, time.Now()
-		l.running = q != nil
-		l.mu.Unlock()
-		if q == nil {
+		select {
+		case <-ctx.Done():
 			return
+		case <-l.wake:
 		}
-		asking, cancel := context.WithTimeout(ctx, lookupTimeout)
-		q.known, q.at, q.err = l.source.Conversations(asking, q.of)
-		cancel()
-		close(q.done)
+		if q := l.take(); q != nil {
+			l.ask(ctx, q)
+			if retry.Sleep(ctx, lookupGap) != nil {
+				return
+			}
+		}
+	}
+}
+
+func (l *lookups) ask(ctx context.Context, q *question) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	q.known, q.at, q.err = l.source.Conversations(ctx, q.of)
+	close(q.done)
+}
+
+func (l *lookups) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = true
+	if l.next != nil {
+		l.next.err = errStopped
+		close(l.next.done)
+		l.next = nil
 	}
 }
