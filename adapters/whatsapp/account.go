@@ -25,26 +25,25 @@ type peopleLimit struct{ *sender.Limit }
 
 // UnmarshalJSON decodes any value. What is not a limit results in none.
 func (l *peopleLimit) UnmarshalJSON(data []byte) error {
-	l.Limit = nil
-	tier := strings.ToUpper(strings.Trim(string(data), `"`))
-	tier = strings.TrimPrefix(tier, "TIER_")
-	if tier == "UNLIMITED" {
-		l.Limit = &sender.Limit{Unlimited: true}
+	l.Limit = limitOf(strings.Trim(string(data), `"`))
+	return nil
+}
+
+// limitOf returns the limit that a number or a word such as TIER_1K stands for, or nil if it is none.
+func limitOf(s string) *sender.Limit {
+	tier := strings.TrimPrefix(strings.ToUpper(s), "TIER_")
+	if tier == "UNLIMITED" || tier == "-1" { // -1 is Meta's older form
+		return &sender.Limit{Unlimited: true}
+	}
+	digits, inThousands := strings.CutSuffix(tier, "K")
+	people, err := strconv.ParseInt(digits, 10, 32)
+	if err != nil || people <= 0 {
 		return nil
 	}
-	thousands, inThousands := strings.CutSuffix(tier, "K")
-	n, err := strconv.ParseInt(thousands, 10, 32)
 	if inThousands {
-		n *= 1000
+		people *= 1000
 	}
-	switch {
-	case err != nil: // not a limit
-	case n == -1: // Meta's older form
-		l.Limit = &sender.Limit{Unlimited: true}
-	case n > 0:
-		l.Limit = &sender.Limit{People: int(n)}
-	}
-	return nil
+	return &sender.Limit{People: int(people)}
 }
 
 // accountReports returns what a change says about the numbers of a business account. Most fields say nothing.
