@@ -256,7 +256,7 @@ func FuzzCheckParameters(f *testing.F) {
 	f.Fuzz(func(t *testing.T, components, given string) {
 		var m message.Template
 		if json.Unmarshal([]byte(given), &m.Components) != nil {
-			t.Skip()
+			return
 		}
 		known := sync(template.Template{}, listing("APPROVED", components), 100)
 		shape := template.ShapeOf(known.Details)
