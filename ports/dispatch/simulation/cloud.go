@@ -31,7 +31,9 @@ const (
 type cloud struct {
 	calls map[callKey]*cloudCall
 	// open are the requests in flight by message: at most one each.
-	open    map[uuid.UUID]callKey
+	open map[uuid.UUID]callKey
+	// ended is when the last request of a message ended.
+	ended   map[uuid.UUID]time.Time
 	writes  []write
 	pending int               // webhooks that are not acknowledged
 	token   map[string]string // the valid token of each sender; if missing, the first one
@@ -143,6 +145,7 @@ func (c client) Send(ctx context.Context, r dispatch.CallRequest) message.CallRe
 	}
 	w.mu.Lock()
 	delete(w.api.open, r.MessageID)
+	w.api.ended[r.MessageID] = time.Now()
 	w.mu.Unlock()
 	if err != nil {
 		return message.Lost{Cause: err.Error()}

@@ -23,12 +23,10 @@ const (
 	// shortRuns is the number of seeds under the race detector, where each takes ten times
 	// as long.
 	shortRuns = 200
-	// One seed in twice is run a second time. One in mayDiffer of those can have another
-	// history, but always mayDifferOfFew: otherwise none of the 20 seeds of a short run
-	// could.
-	twice          = 10
-	mayDiffer      = 50
-	mayDifferOfFew = 2
+	// One seed in twice is run a second time, and one in mayDiffer of those can have another
+	// history: Go chooses at random between two channels that are ready.
+	twice     = 10
+	mayDiffer = 50
 	// replays is how often a seed is run until its history has the wanted digest.
 	replays = 2000
 	// tries is the number of seeds that must be enough to detect a defect.
@@ -66,7 +64,9 @@ func replay(t *testing.T) {
 }
 
 // Whatever fails, Waypost's guarantees hold, and a seed has the same history each time. The
-// test runs on one processor: the order of events within one instant depends on it.
+// test runs on one processor: the order of events within one instant depends on it. It also
+// depends on the scheduler, which runs goroutines in random order under the race detector, so
+// a short run plays each seed once.
 func TestSeeds(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	if *seed != 0 {
@@ -88,7 +88,7 @@ func TestSeeds(t *testing.T) {
 		if len(r.Violations) > 0 {
 			report(t, r)
 		}
-		if s%twice == 0 {
+		if s%twice == 0 && !testing.Short() {
 			again++
 			if play(t, s, simulation.NoDefect).Digest != r.Digest {
 				differ++
@@ -97,7 +97,7 @@ func TestSeeds(t *testing.T) {
 		}
 		total = total.Add(r.Stats)
 	}
-	if differ > max(mayDifferOfFew, again/mayDiffer) {
+	if differ > again/mayDiffer {
 		t.Errorf("%[2]d of %[1]d seeds that were run twice differ", again, differ)
 	}
 	t.Logf("%d seeds from %d, %s of virtual time: %+v", n, begin, total.Took, total)

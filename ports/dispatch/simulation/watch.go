@@ -176,8 +176,12 @@ func (c *watch) attempted(w *world, p *process, s *stream, r event.Recorded, id 
 // overdue checks a DeliveryOverdue.
 func (c *watch) overdue(w *world, s *stream, r event.Recorded, id uuid.UUID) {
 	m := s.message
-	// A status can reveal after that time that a call was accepted.
+	// A status can reveal after that time that a call was accepted. While the call waits for
+	// its answer, the message is not looked at.
 	known := m.DueAt
+	if ended := w.api.ended[id]; ended.After(known) {
+		known = ended
+	}
 	for _, r := range s.events {
 		if _, ok := r.Event.(message.Sent); ok && r.Meta.RecordedAt.After(known) {
 			known = r.Meta.RecordedAt

@@ -84,7 +84,7 @@ func newWorld(seed uint64, p plan, defect Defect) *world {
 		list:    workList{items: map[uuid.UUID]*work.Item{}, awaited: map[uuid.UUID]work.Item{}},
 		senders: map[string]sender.Sender{}, wamids: map[string]uuid.UUID{},
 		leases: leases{processes: map[uuid.UUID]*lease{}, lanes: map[string]uuid.UUID{}},
-		api:    cloud{calls: map[callKey]*cloudCall{}, open: map[uuid.UUID]callKey{}, token: map[string]string{}},
+		api:    cloud{calls: map[callKey]*cloudCall{}, open: map[uuid.UUID]callKey{}, ended: map[uuid.UUID]time.Time{}, token: map[string]string{}},
 		living: make([]*process, p.processes), accepted: map[uuid.UUID]bool{},
 		watch: newWatch(),
 	}
