@@ -18,8 +18,7 @@ import (
 // and then it is restarted under the page.
 func TestPageDrivesThePlatform(t *testing.T) { //nolint:tparallel // its subtests share a page
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*pageTimeout)
-	defer cancel()
+	ctx := t.Context()
 	b := startBrowser(ctx, t)
 	d := newDemo(t)
 	d.start(ctx, t)

@@ -30,7 +30,8 @@ import (
 )
 
 const (
-	// pageTimeout bounds a test in the browser, the starts of browser and demo in it.
+	// pageTimeout bounds the start of the demo. What a test does in the browser has no bound as a
+	// whole, because tests grow; pageWait bounds each step.
 	pageTimeout = e2etest.Timeout
 	// pageWait bounds the wait for one thing to be shown.
 	pageWait = 30 * time.Second
@@ -84,6 +85,8 @@ func newDemo(t *testing.T) *demoProcess {
 
 func (d *demoProcess) start(ctx context.Context, t *testing.T) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+	defer cancel()
 	c, err := harness.StartChild(d.dir, "demo", nil, "demo", "--addr", d.addr, "--simulator-addr", d.simulatorAddr,
 		"--data-dir", platform.DemoDir(d.dataDir()), "--traffic", "1")
 	if err != nil {
@@ -134,12 +137,12 @@ func startBrowser(ctx context.Context, t *testing.T) *browser {
 		chromedp.WSURLReadTimeout(pageWait), chromedp.WindowSize(1280, 900),
 	}
 	// Not ctx: that ends before the cleanup, which closes the browser in good order.
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*pageTimeout)
-	allocator, endAllocator := chromedp.NewExecAllocator(bounded, options...)
+	allocator, endAllocator := chromedp.NewExecAllocator(context.WithoutCancel(ctx), options...)
 	// Chromium knows more events than chromedp, which calls each of them an error.
 	tab, endTab := chromedp.NewContext(allocator, chromedp.WithErrorf(func(string, ...any) {}))
 	t.Cleanup(func() {
-		defer cancel()
+		kill := time.AfterFunc(pageWait, endAllocator)
+		defer kill.Stop()
 		if err := chromedp.Cancel(tab); err != nil {
 			t.Logf("the browser did not close in good order: %v", err)
 		}
@@ -201,12 +204,13 @@ func (b *browser) run(t *testing.T, doing string, actions ...chromedp.Action) {
 	}
 }
 
-// await waits until the JavaScript expression holds; if it does not, the
-// failure shows the page's text.
+// await waits until the JavaScript expression holds. One that throws doesn't hold yet, because it may be about an element
+// that is still missing. If it never holds, the failure shows what it threw last, and the page's text.
 func (b *browser) await(t *testing.T, what, expression string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, pageWait)
 	defer cancel()
+	expression = "(() => { try { return (" + expression + ") } catch (error) { globalThis.thrown = error; return false } })()"
 	err := chromedp.Run(ctx, chromedp.Poll(expression, nil, chromedp.WithPollingInterval(pagePoll), chromedp.WithPollingTimeout(0)))
 	if err == nil {
 		return
@@ -214,7 +218,7 @@ func (b *browser) await(t *testing.T, what, expression string) {
 	shown, cancelShown := context.WithTimeout(b.ctx, time.Second)
 	defer cancelShown()
 	var text string
-	if err := chromedp.Run(shown, chromedp.Evaluate(`document.body.innerText`, &text)); err != nil {
+	if err := chromedp.Run(shown, chromedp.Evaluate(`[globalThis.thrown ?? "", document.body.innerText].join("\n")`, &text)); err != nil {
 		text = err.Error()
 	}
 	t.Fatalf("the page does not show %s: %v; it shows: %s", what, err, text)
@@ -280,6 +284,8 @@ func (b *browser) awaitText(t *testing.T, selector, text string) {
 // simulatorControl are the simulator's settings.
 func simulatorControl(ctx context.Context, t *testing.T, s simulatorAccess) map[string]any {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, pageWait)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/control", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -299,6 +305,8 @@ func simulatorControl(ctx context.Context, t *testing.T, s simulatorAccess) map[
 // setSimulator changes the simulator's settings.
 func setSimulator(ctx context.Context, t *testing.T, s simulatorAccess, settings string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, pageWait)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, s.url+"/control", strings.NewReader(settings))
 	if err != nil {
 		t.Fatal(err)
@@ -311,8 +319,7 @@ func setSimulator(ctx context.Context, t *testing.T, s simulatorAccess, settings
 
 func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its subtests share a page
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
-	defer cancel()
+	ctx := t.Context()
 	b := startBrowser(ctx, t)
 	d := startDemo(ctx, t)
 	simulator := d.simulator()

@@ -99,6 +99,8 @@ const theConversation = "#/conversations/demo/%2B12025550147"
 // letWrite lets a user of the simulator write a message.
 func letWrite(ctx context.Context, t *testing.T, s simulatorAccess, script string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, pageWait)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/inbound", strings.NewReader(script))
 	if err != nil {
 		t.Fatal(err)
