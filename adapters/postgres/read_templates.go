@@ -7,7 +7,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain/template"
 )
 
 // Templates returns a page of message templates, after a place if that is not nil.
@@ -76,4 +78,47 @@ func (r *ReadModel) TemplateQueues(ctx context.Context, accounts, senderIDs []st
 		return nil, fmt.Errorf("count the messages of templates: %w", err)
 	}
 	return queues, nil
+}
+
+// TemplateSnapshot reads all templates, as of one position of the log with an ID. It passes each
+// template, with the revision of its last event, to add, and the number of templates of each account
+// whose templates are all known to list. It returns the position, or 0 if the rows can't be used:
+// they are of another log, or the stream of a template is parked.
+func (r *ReadModel) TemplateSnapshot(
+	ctx context.Context, logID string, add func(t template.Template, revision event.Revision), list func(account string, count int),
+) (event.Position, error) {
+	// One statement, because a rebuild can replace the tables between two.
+	rows, err := r.pool.Query(ctx, `WITH usable AS (
+			SELECT position FROM projection p WHERE name = $1 AND log_id = $2 AND NOT EXISTS (
+				SELECT FROM parked_event e WHERE e.projection = p.name AND (starts_with(e.stream, $3) OR starts_with(e.stream, $4))))
+		SELECT position, NULL::text, 0::bigint, NULL::jsonb FROM usable
+		UNION ALL SELECT 0, l.account, l.count, NULL FROM template_list l, usable
+		UNION ALL SELECT 0, NULL, t.revision, t.state FROM template t, usable`,
+		Views, logID, event.TemplateStreams, event.TemplateListStreams)
+	if err != nil {
+		return 0, fmt.Errorf("read all templates: %w", err)
+	}
+	var at, position event.Position
+	var account *string
+	var number int64
+	var state []byte
+	_, err = pgx.ForEachRow(rows, []any{&position, &account, &number, &state}, func() error {
+		switch {
+		case state != nil:
+			var t template.Template
+			if err := json.Unmarshal(state, &t); err != nil {
+				return err
+			}
+			add(t, event.Revision(number)) //nolint:gosec // not negative
+		case account != nil:
+			list(*account, int(number))
+		default:
+			at = position
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read all templates: %w", err)
+	}
+	return at, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
@@ -22,6 +23,14 @@ import (
 // allows an account 6,000. Messages of the accounts beyond it are not checked.
 const maxTemplates = 200_000
 
+// A TemplateSnapshot reads all templates from the read models, as of one position of the log. It
+// passes each template, with the revision of its last event, to add, and the number of templates of
+// each account whose templates are all known to list. It returns the position, or 0 if the read
+// models can't be used: they are of another log, or lack events before the position.
+type TemplateSnapshot func(
+	ctx context.Context, add func(t template.Template, revision event.Revision), list func(account string, count int),
+) (event.Position, error)
+
 // Templates loads and changes message templates. It keeps what queueing and dispatch need of
 // all templates in memory, and follows the log, so that neither reads anything for a message.
 type Templates struct {
@@ -31,6 +40,8 @@ type Templates struct {
 	logger *slog.Logger
 	seed   maphash.Seed
 	most   int // maxTemplates, or a test's
+	// snapshot can be nil.
+	snapshot TemplateSnapshot
 	// changed is called when messages of some templates can be sent again, or no longer. It
 	// can be nil.
 	changed func()
@@ -73,19 +84,35 @@ func NewTemplates(log event.Log, clock event.Clock, ids event.IDs, logger *slog.
 // longer. changed must not block. It must be set before Run.
 func (t *Templates) OnChange(changed func()) { t.changed = changed }
 
-// templatesAgain is the pause before the log is followed again.
-const templatesAgain = time.Second
+// From makes Run begin with a snapshot, so that it need not follow the log from its start. It must
+// be called before Run.
+func (t *Templates) From(snapshot TemplateSnapshot) { t.snapshot = snapshot }
+
+const (
+	// templatesAgain is the pause before the log is followed again.
+	templatesAgain = time.Second
+	// snapshotTimeout bounds the reading of a snapshot of 200,000 templates.
+	snapshotTimeout = time.Minute
+	// templatesConsumer is the name under which the log is compared with a snapshot's position.
+	templatesConsumer = "message templates"
+)
 
 // Run follows the log until ctx ends, so that what other processes record is known. If that fails,
-// for example because the log has become shorter, it reads all templates again.
+// it reads all templates again. Once the log has become shorter, the read models can have events
+// that it no longer has, so Run then reads them from the log.
 func (t *Templates) Run(ctx context.Context) error {
+	snapshot := t.snapshot
 	for {
-		err := t.follow(ctx)
+		err := t.follow(ctx, snapshot)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		t.forget()
 		t.logger.WarnContext(ctx, "failed to follow templates; their messages wait", "error", err)
+		var shorter *event.ShorterError
+		if errors.As(err, &shorter) {
+			snapshot = nil
+		}
 		if err := retry.Sleep(ctx, templatesAgain); err != nil {
 			return err
 		}
@@ -99,10 +126,18 @@ func (t *Templates) forget() {
 	t.accounts, t.count, t.live = make(map[string]*accountTemplates), 0, false
 }
 
-func (t *Templates) follow(ctx context.Context) error {
-	return t.log.Subscribe(ctx, event.Subscription{Filter: event.Filter{
-		StreamPrefixes: []string{event.TemplateStreams, event.TemplateListStreams},
-	}}, func(_ context.Context, b event.Batch) error {
+// follow follows the log from the position of a snapshot, or from its start if there is none.
+func (t *Templates) follow(ctx context.Context, snapshot TemplateSnapshot) error {
+	var sub event.Subscription
+	if snapshot != nil {
+		after, err := t.begin(ctx, snapshot)
+		if err != nil {
+			return err
+		}
+		sub.After, sub.Consumer = after, templatesConsumer
+	}
+	sub.Filter.StreamPrefixes = []string{event.TemplateStreams, event.TemplateListStreams}
+	return t.log.Subscribe(ctx, sub, func(_ context.Context, b event.Batch) error {
 		for _, e := range b.Events {
 			t.apply(e.Event, e.Revision)
 		}
@@ -111,6 +146,52 @@ func (t *Templates) follow(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// begin adds the templates of a snapshot, and returns its position.
+func (t *Templates) begin(ctx context.Context, snapshot TemplateSnapshot) (event.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
+	defer cancel()
+	at, err := snapshot(ctx, t.add, func(account string, count int) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		a := t.account(account)
+		a.listed, a.count = true, count
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read a snapshot of the templates: %w", err)
+	}
+	return at, nil
+}
+
+// add adds a template of a snapshot.
+func (t *Templates) add(of template.Template, revision event.Revision) {
+	k := &knownTemplate{Template: of, revision: revision}
+	if k.Listed() {
+		k.Components = template.Canonical(k.Components)
+		k.shape, k.details = template.ShapeOf(k.Details), t.hash(k.Details)
+	}
+	k.Components = nil
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a := t.account(k.BusinessAccountID)
+	if !t.hasRoom(a, k.BusinessAccountID) {
+		return
+	}
+	t.count++
+	a.byKey[message.TemplateKey(k.Name, k.Language)] = k
+}
+
+// hasRoom reports whether one more template of an account fits into memory.
+func (t *Templates) hasRoom(a *accountTemplates, account string) bool {
+	if t.count < t.most {
+		return true
+	}
+	if !a.incomplete {
+		t.logger.Warn("too many templates for memory; messages of this account are not checked", "account", account)
+	}
+	a.incomplete = true
+	return false
 }
 
 func (t *Templates) goLive() {
@@ -156,13 +237,7 @@ func (t *Templates) applyLocked(e domain.Event, revision event.Revision) bool {
 	key := message.TemplateKey(after.Name, after.Language)
 	have := a.byKey[key]
 	switch {
-	case have == nil && t.count >= t.most:
-		if !a.incomplete {
-			t.logger.Warn("too many templates for memory; messages of this account are not checked", "account", after.BusinessAccountID)
-		}
-		a.incomplete = true
-		return false
-	case have == nil && revision > 0, have != nil && revision != have.revision+1:
+	case have == nil && !t.hasRoom(a, after.BusinessAccountID), have == nil && revision > 0, have != nil && revision != have.revision+1:
 		return false // it is applied, or the events before it follow
 	case have == nil:
 		t.count++
@@ -278,11 +353,18 @@ func (t *Templates) Sendability(account, key string) template.Sendability {
 	return template.Sendable
 }
 
+// Category returns the category of a template of an account, by its key, or "" if it is not known.
+func (t *Templates) Category(account, key string) string {
+	if k := t.find(account, key); k != nil {
+		return k.Template.Category.Value
+	}
+	return ""
+}
+
 // IsMarketing reports whether a template of an account is known to be of the category
 // MARKETING.
 func (t *Templates) IsMarketing(account, name, language string) bool {
-	k := t.find(account, message.TemplateKey(name, language))
-	return k != nil && k.Category.Value == template.CategoryMarketing
+	return t.Category(account, message.TemplateKey(name, language)) == template.CategoryMarketing
 }
 
 // NeedsSync reports whether the contents of a template of the account are unknown, because a

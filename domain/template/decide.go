@@ -146,15 +146,28 @@ func withoutExamples(components json.RawMessage) json.RawMessage {
 	if len(components) > maxComponents {
 		return nil
 	}
+	clean := rewrite(components, dropExamples)
+	if len(clean) > maxComponents {
+		return nil
+	}
+	return clean
+}
+
+// Canonical returns components in the form in which Normalize leaves them, after a store has changed
+// their spacing or the order of their members. What is not a list has no such form.
+func Canonical(components json.RawMessage) json.RawMessage { return rewrite(components, func(any) {}) }
+
+// rewrite returns a list after change, in a fixed form, or nil if it is not one.
+func rewrite(components json.RawMessage, change func(any)) json.RawMessage {
 	decoder := json.NewDecoder(bytes.NewReader(components))
 	decoder.UseNumber()
 	var list []any
 	if decoder.Decode(&list) != nil {
 		return nil
 	}
-	dropExamples(list)
+	change(list)
 	clean, err := json.Marshal(list) // sorts the members
-	if err != nil || len(clean) > maxComponents {
+	if err != nil {
 		return nil
 	}
 	return clean

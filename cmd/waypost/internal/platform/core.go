@@ -18,6 +18,7 @@ import (
 	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/ports/dispatch/guard"
 )
 
@@ -71,6 +72,9 @@ func (p *Platform) newCore(ctx context.Context, now event.Clock) (*core, error) 
 	c.intake = fair.NewIntake(c.gate, time.Now, fair.DefaultIntakeLimits())
 	c.model = postgres.NewReadModel(st.Pool).WithVault(st.Vault)
 	c.templates = repository.NewTemplates(st.Log, now, NewID, p.log)
+	c.templates.From(func(ctx context.Context, add func(template.Template, event.Revision), list func(string, int)) (event.Position, error) {
+		return c.model.TemplateSnapshot(ctx, st.LogID.String(), add, list)
+	})
 	c.guard = guard.New(guard.Options{
 		Log: st.Log, Conversations: c.model, Coverage: c.model.Coverage, Marketing: c.templates.IsMarketing, Clock: now, Logger: p.log,
 	})
