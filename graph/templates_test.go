@@ -56,6 +56,11 @@ func TestTemplatesAreSyncedAndListed(t *testing.T) {
 	if r := p.ask(acme, queue, map[string]any{"language": "fr"}); r.code() != "INVALID_INPUT" || r.Errors[0].Extensions["field"] != "content.template.language" {
 		t.Errorf("a language that the template doesn't have: %+v", r.Errors)
 	}
+	const fallback = `mutation { queueMessage(input: {senderId: "acme", to: "+14155550102", content: {text: {body: "Hi"}}, outsideWindow: FALLBACK,
+		fallback: {name: "sale", language: "fr"}}) { replayed } }`
+	if r := p.ask(acme, fallback, nil); r.code() != "INVALID_INPUT" || r.Errors[0].Extensions["field"] != "fallback.language" {
+		t.Errorf("a fallback in a language that the template doesn't have: %+v", r.Errors)
+	}
 	p.project()
 	wantData(t, p.ok(acme, templatesPage, map[string]any{"first": 2}), `{"templates": {"edges": [
 		{"cursor": "OTAwMQpzYWxlCmRl", "node": {"name": "sale", "language": "de", "status": "PAUSED", "sending": "WAITING", "category": "MARKETING", "quality": "RED", "timeToLive": null, "components": [], "queued": 1}},

@@ -76,18 +76,21 @@ func (h *QueueMessage) Checking(templates *repository.Templates) *QueueMessage {
 	return h
 }
 
-// checkTemplate checks a message against its template, as far as this process knows it. It
-// reads nothing but the sender, which is cached.
+// checkTemplate checks the template of a message, and that of its fallback, as far as this process
+// knows them. It reads nothing but the sender, which is cached.
 func (h *QueueMessage) checkTemplate(ctx context.Context, r message.Request) error {
 	t, ok := r.Content.(message.Template)
-	if !ok || h.templates == nil {
+	if !ok && r.Fallback == nil || h.templates == nil {
 		return nil
 	}
 	s, err := h.senders.Load(ctx, r.Sender)
 	if err != nil {
 		return err
 	}
-	return domain.PrefixField("content.template", h.templates.Check(s.BusinessAccountID, t))
+	if ok { // it has no fallback
+		return domain.PrefixField("content.template", h.templates.Check(s.BusinessAccountID, t))
+	}
+	return domain.PrefixField("fallback", h.templates.Check(s.BusinessAccountID, *r.Fallback))
 }
 
 // nameTimeout limits the lookup of the number of a user ID.
