@@ -56,7 +56,9 @@ type Reach string
 
 // The reaches of restrictions, the widest last.
 const (
-	ReachNothing   Reach = "NOTHING"
+	ReachNothing Reach = "NOTHING"
+	// ReachCategory is templates of one category, see Restriction.Category.
+	ReachCategory  Reach = "CATEGORY"
 	ReachTemplates Reach = "TEMPLATES"
 	ReachAll       Reach = "ALL"
 )
@@ -83,7 +85,20 @@ func (r Restriction) Reach() Reach {
 	case "RESTRICTED_BIZ_INITIATED_MESSAGING":
 		return ReachTemplates
 	}
+	if r.Category() != "" {
+		return ReachCategory
+	}
 	return ReachNothing
+}
+
+// Category returns the only category of templates that the restriction stops, or "" if it stops all
+// or none. WhatsApp documents RESTRICTED_UTILITY_TEMPLATES, for templates in the wrong category.
+func (r Restriction) Category() string {
+	switch r.Type {
+	case "RESTRICTED_UTILITY_TEMPLATES", "RESTRICTED_MARKETING_TEMPLATES", "RESTRICTED_AUTHENTICATION_TEMPLATES":
+		return strings.TrimSuffix(strings.TrimPrefix(r.Type, "RESTRICTED_"), "_TEMPLATES")
+	}
+	return ""
 }
 
 // Ended reports whether the restriction's end has passed.
@@ -94,19 +109,44 @@ func (r Restriction) outlasts(other Restriction) bool {
 	return !other.Until.IsZero() && (r.Until.IsZero() || r.Until.After(other.Until))
 }
 
-// Reach returns which messages of the sender its restrictions stop.
+// Reach returns which messages of the sender its restrictions stop: the widest reach of any.
 func (s Sender) Reach() Reach {
-	reach := ReachNothing
+	reaches := []Reach{ReachNothing, ReachCategory, ReachTemplates, ReachAll}
+	widest := 0
 	for _, r := range s.Restrictions {
-		switch r.Reach() {
-		case ReachAll:
-			return ReachAll
-		case ReachTemplates:
-			reach = ReachTemplates
-		case ReachNothing:
+		widest = max(widest, slices.Index(reaches, r.Reach()))
+	}
+	return reaches[widest]
+}
+
+// SameReach reports whether the restrictions of both stop the same messages.
+func (s Sender) SameReach(other Sender) bool {
+	return s.Reach() == other.Reach() && slices.Equal(s.restrictedCategories(), other.restrictedCategories())
+}
+
+// restrictedCategories returns the categories that restrictions of their own stop, in the order of
+// the restrictions, which are by type.
+func (s Sender) restrictedCategories() []string {
+	var categories []string
+	for _, r := range s.Restrictions {
+		if c := r.Category(); c != "" {
+			categories = append(categories, c)
 		}
 	}
-	return reach
+	return categories
+}
+
+// Restricts reports whether the restrictions of the sender stop messages with a template. category
+// returns that of the template, or "" if it is not known.
+func (s Sender) Restricts(category func() string) bool {
+	switch s.Reach() {
+	case ReachAll, ReachTemplates:
+		return true
+	case ReachCategory:
+		return slices.Contains(s.restrictedCategories(), category())
+	case ReachNothing:
+	}
+	return false
 }
 
 // A Report is what a webhook says about a business account or one of its numbers.

@@ -2,8 +2,12 @@ package dispatch_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
@@ -126,6 +130,42 @@ func TestARestrictionHoldsBeforeACall(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A restriction of one category holds its templates alone: others, those whose category is not
+// known, and messages without one are sent. A second category adds to it.
+func TestARestrictionOfACategory(t *testing.T) {
+	t.Parallel()
+	inWorld(t, map[string]int{"acme": 20}, func(w *world) {
+		category := map[string]string{"bill": "UTILITY", "sale": "MARKETING"}
+		d, _ := w.dispatch(func(o *dispatch.Options) {
+			o.Category = func(_, key string) string {
+				name, _, _ := strings.Cut(key, "/")
+				return category[name]
+			}
+		})
+		w.senders.OnChange(d.Learn)
+		w.report("acme", restrict(time.Hour, "RESTRICTED_UTILITY_TEMPLATES"))
+		bill, sale, odd := w.queue("acme", recipient(1), by("bill")), w.queue("acme", recipient(2), by("sale")), w.queue("acme", recipient(3), by("odd"))
+		text := w.queue("acme", recipient(4), nil)
+		want := func(waiting ...uuid.UUID) {
+			w.t.Helper()
+			time.Sleep(10 * time.Second)
+			for _, id := range []uuid.UUID{bill, sale, odd, text} {
+				if sent := w.message(id).Status == message.StatusSent; sent == slices.Contains(waiting, id) {
+					w.t.Errorf("%s is %s", w.message(id).Template, w.message(id).Status)
+				}
+			}
+		}
+		want(bill)
+		w.report("acme", restrict(time.Hour, "RESTRICTED_MARKETING_TEMPLATES"))
+		sale = w.queue("acme", recipient(5), by("sale"))
+		want(bill, sale)
+		w.report("acme", sender.Report{At: time.Now(), Restored: []string{"RESTRICTED_UTILITY_TEMPLATES"}})
+		want(sale)
+		time.Sleep(time.Hour)
+		want()
+	})
 }
 
 // A sender that is restricted when a process starts is held from the start, and what another

@@ -77,6 +77,10 @@ type Options struct {
 	// WhatsApp reported it; the key is message.TemplateKey. It must not block. Call Wake when
 	// the messages of a template can be sent again. If nil, all are sendable.
 	Template func(businessAccountID, key string) template.Sendability
+	// Category returns the category of such a template, or "" if it is not known. WhatsApp can
+	// restrict a sender to templates of other categories. It must not block. If nil, no category is
+	// known.
+	Category func(businessAccountID, key string) string
 	// SettleAfterOutage is how long after webhooks are recorded again a response that
 	// was lost before then waits for its status.
 	SettleAfterOutage time.Duration
@@ -170,7 +174,7 @@ func New(o Options) (*Dispatcher, error) {
 	d.run.over, d.inbound.now = make(chan struct{}), make(chan struct{}, 1)
 	d.run.drained = sync.OnceFunc(func() { close(d.run.over) })
 	d.shared = &lane.Shared{
-		Clock: o.Clock, PairLimit: o.PairLimit, Template: o.Template, Gate: o.Gate, HoldsBulk: o.Guard.HoldsBulk, Failures: pace.NewFailures(), Alarm: lane.NewAlarm(),
+		Clock: o.Clock, PairLimit: o.PairLimit, Template: o.Template, Category: o.Category, Gate: o.Gate, HoldsBulk: o.Guard.HoldsBulk, Failures: pace.NewFailures(), Alarm: lane.NewAlarm(),
 		MayCall: func(now time.Time) bool { return !d.feed.Draining() && d.owner.Owns(now) },
 	}
 	o.Gate.OnOpen(d.shared.Alarm.Ring)

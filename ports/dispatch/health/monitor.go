@@ -178,7 +178,7 @@ func (m *Monitor) adoptOne(s sender.Sender) (appeared bool, differs *lane.Lane, 
 	if l := m.opts.Lanes.Get(s.ID); l != nil && l.Adopt(s, m.opts.Clock()) {
 		differs = l
 	}
-	return !known, differs, known && was.Reach() != s.Reach()
+	return !known, differs, known && !was.SameReach(s)
 }
 
 // endRestrictions records the end of restrictions whose time has passed, of the senders that this

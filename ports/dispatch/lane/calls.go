@@ -195,14 +195,17 @@ func (l *Lane) mayCall(f *Flight, decided, now time.Time) bool {
 
 // restricts reports whether a restriction of the sender stops an item.
 func (l *Lane) restricts(item *work.Item) bool {
-	switch l.sender.Reach() {
-	case sender.ReachAll:
-		return true
-	case sender.ReachTemplates:
-		return item.Template != ""
-	case sender.ReachNothing:
-	}
-	return false
+	return l.sender.Reach() == sender.ReachAll || item.Template != "" && l.restrictsTemplate(item.Template)
+}
+
+// restrictsTemplate reports whether a restriction of the sender stops messages of a template.
+func (l *Lane) restrictsTemplate(key string) bool {
+	return l.sender.Restricts(func() string {
+		if l.shared.Category == nil {
+			return ""
+		}
+		return l.shared.Category(l.sender.BusinessAccountID, key)
+	})
 }
 
 // Recorded records that the flight's SendAttempted is in the event log. If the call can

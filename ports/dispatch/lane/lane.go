@@ -94,12 +94,12 @@ func (l *Lane) template(key string) template.Sendability {
 // templateWaits reports whether WhatsApp has reported that it accepts no messages of a
 // template for now: because of the template, or because of a restriction of the sender.
 func (l *Lane) templateWaits(key string) bool {
-	return l.sender.Reach() != sender.ReachNothing || l.template(key) == template.Waiting
+	return l.restrictsTemplate(key) || l.template(key) == template.Waiting
 }
 
 // update applies the record of the sender.
 func (l *Lane) update(s sender.Sender) {
-	stricter := s.Reach() != l.sender.Reach() || s.Throughput.PausedUntil.After(l.sender.Throughput.PausedUntil)
+	stricter := !s.SameReach(l.sender) || s.Throughput.PausedUntil.After(l.sender.Throughput.PausedUntil)
 	l.sender = s
 	l.limiter.SetRate(s.Rate)
 	if stricter {

@@ -41,6 +41,9 @@ type Shared struct {
 	// Template returns what to do with messages of a template of a business account. It is
 	// called with a lane's mutex held, so it must not call a lane. If nil, all are sendable.
 	Template func(businessAccountID, key string) template.Sendability
+	// Category returns the category of a template of a business account, or "" if it is not
+	// known. It is called as Template is. If nil, no category is known.
+	Category func(businessAccountID, key string) string
 	// Gate holds back new calls, except those of OTP messages. If nil, nothing does.
 	Gate *fair.Gate
 	// HoldsBulk reports whether BULK messages must wait. It must not block. If nil, they need

@@ -37,6 +37,7 @@ func (c *core) dispatch(p *projections, r *recording) (err error) {
 		PairLimit: s.PairLimit != "off", HoldsTemplate: c.errors.HoldsTemplate,
 		SettleAfterOutage: s.SettleAfterOutage, Trace: c.tracer, Clock: c.now, Logger: c.log,
 		RecordingSince: r.since, Guard: c.guard, Gate: c.gate, Inbound: c.leases.InboundSince, NumberOf: c.model.NumberOf, Template: c.templates.Sendability,
+		Category: c.templates.Category,
 	})
 	if err != nil {
 		return err
