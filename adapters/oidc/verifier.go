@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,37 +26,47 @@ const (
 	askPause = 5 * time.Second
 )
 
-// Options define which tokens are accepted.
+// Options define which tokens are accepted, and how people sign in.
 type Options struct {
 	// Issuer is the issuer's URL, as in the claim "iss".
 	Issuer string
-	// Audience must be in the claim "aud".
+	// Audience must be in the claim "aud" of bearer tokens. If empty, none are accepted.
 	Audience string
+	// ClientID is Waypost's ID at the issuer. If empty, people can't sign in with a browser.
+	ClientID string
+	// ClientSecret returns the secret of a confidential client, or an empty text.
+	ClientSecret func() string
+	// RedirectURL is where the issuer sends browsers after a sign-in.
+	RedirectURL string
+	// RequestScopes are the OAuth scopes to request at sign-in, in addition to openid.
+	RequestScopes []string
+	// ScopesClaim is the claim with a person's scopes. If empty, "scope".
+	ScopesClaim string
+	// SendersClaim is the claim with the senders that a person is limited to. If empty, people have
+	// access to all senders.
+	SendersClaim string
 	// Clock returns the time used for the expiry of tokens.
 	Clock func() time.Time
 	// Logger receives problems with the issuer. If nil, nothing is logged.
 	Logger *slog.Logger
 }
 
-// Person is the person that a token identifies.
-type Person struct {
-	// Subject is the claim "sub": the person's ID at the issuer.
-	Subject string
-	// Name is the person's name at the issuer. Empty if the token contains none.
-	Name      string
-	Scopes    []access.Scope
-	ExpiresAt time.Time
-}
-
 // Verifier verifies tokens of one issuer. Any number of goroutines can use it.
 type Verifier struct {
-	opts   Options
-	client *http.Client
+	opts Options
+	http *http.Client
 
 	mu     sync.Mutex
 	asking chan struct{} // closed when the current request to the issuer is over
 	next   time.Time     // when the issuer can be asked again
-	proven *goidc.IDTokenVerifier
+	proven *issuer
+}
+
+// issuer is what the issuer's configuration says.
+type issuer struct {
+	provider *goidc.Provider
+	// bearer verifies bearer tokens, and id the ID tokens of a sign-in.
+	bearer, id *goidc.IDTokenVerifier
 }
 
 // New returns a verifier. It does not contact the issuer yet.
@@ -68,13 +77,13 @@ func New(o Options) (*Verifier, error) {
 		return nil, fmt.Errorf("issuer %q is not a URL", o.Issuer)
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
 		return nil, errors.New("the issuer's URL must begin with https: its keys decide who has access")
-	case o.Audience == "":
-		return nil, errors.New("an audience is required: without one, tokens for other programs would be accepted")
+	case o.Audience == "" && o.ClientID == "":
+		return nil, errors.New("an audience or a client ID is required: without one, tokens for other programs would be accepted")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Verifier{opts: o, client: &http.Client{Timeout: askTimeout}}, nil
+	return &Verifier{opts: o, http: &http.Client{Timeout: askTimeout}}, nil
 }
 
 func loopback(host string) bool {
@@ -82,57 +91,49 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// Verify returns the person that a token identifies. For an invalid token, it returns a
+// Verify returns the person that a bearer token identifies. For an invalid token, it returns a
 // *domain.Error with CodeUnauthenticated. If the issuer does not respond, it returns
 // one with CodeUnavailable.
-func (v *Verifier) Verify(ctx context.Context, token string) (Person, error) {
-	verifier, err := v.verifier(ctx)
-	if err != nil {
-		return Person{}, err
+func (v *Verifier) Verify(ctx context.Context, token string) (access.Person, error) {
+	if v.opts.Audience == "" {
+		return access.Person{}, unauthenticated("bearer tokens of the issuer are not accepted; set WAYPOST_OIDC_AUDIENCE to the audience that they name")
 	}
+	i, err := v.issuer(ctx)
+	if err != nil {
+		return access.Person{}, err
+	}
+	t, c, err := verify(ctx, i.bearer, token)
+	if err != nil {
+		return access.Person{}, err
+	}
+	return v.person(t, c)
+}
+
+// verify returns a valid token and its claims.
+func verify(ctx context.Context, verifier *goidc.IDTokenVerifier, token string) (*goidc.IDToken, claims, error) {
 	var signature error
 	t, err := verifier.Verify(context.WithValue(ctx, signatureKey{}, &signature), token)
 	switch {
 	case signature != nil && strings.HasPrefix(signature.Error(), fetching):
-		return Person{}, away()
+		return nil, nil, away()
 	case err != nil:
-		return Person{}, refusal(err)
+		return nil, nil, refusal(err)
 	}
-	var claims struct {
-		Name     string `json:"name"`
-		Username string `json:"preferred_username"`
-		Scope    scopes `json:"scope"`
+	var c claims
+	if err := t.Claims(&c); err != nil || t.Subject == "" {
+		return nil, nil, unauthenticated("the token's claims cannot be read, or it names no subject")
 	}
-	if err := t.Claims(&claims); err != nil || t.Subject == "" {
-		return Person{}, unauthenticated("the token's claims cannot be read, or it names no subject")
-	}
-	p := Person{Subject: t.Subject, Name: claims.Name, Scopes: claims.Scope, ExpiresAt: t.Expiry}
-	if p.Name == "" {
-		p.Name = claims.Username
-	}
-	return p, nil
+	return t, c, nil
 }
 
-// scopes is the claim "scope": words separated by spaces, as in OAuth, or a list of
-// words. Words that are not scopes of Waypost belong to other programs.
-type scopes []access.Scope
+// person returns the person with the rights in the claims.
+func (v *Verifier) person(t *goidc.IDToken, c claims) (access.Person, error) {
+	grant, err := v.rights().grant(c)
+	return access.Person{Grant: grant, Subject: t.Subject, Name: c.text("name", "preferred_username", "email"), ExpiresAt: t.Expiry}, err
+}
 
-func (s *scopes) UnmarshalJSON(data []byte) error {
-	var words []string
-	var text string
-	if json.Unmarshal(data, &text) == nil {
-		words = strings.Fields(text)
-	} else if err := json.Unmarshal(data, &words); err != nil {
-		return errors.New("scope must be a string or a list of strings")
-	}
-	for _, w := range words {
-		for _, known := range access.Scopes() {
-			if strings.EqualFold(w, string(known)) {
-				*s = append(*s, known)
-			}
-		}
-	}
-	return nil
+func (v *Verifier) rights() mapping {
+	return mapping{scopes: v.opts.ScopesClaim, senders: v.opts.SendersClaim}
 }
 
 func refusal(err error) error {
@@ -163,13 +164,9 @@ func (k keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error)
 	return payload, err
 }
 
-func unauthenticated(message string) error {
-	return &domain.Error{Code: domain.CodeUnauthenticated, Message: message}
-}
-
-// verifier returns the verifier for the issuer's configuration. One caller asks the
-// issuer. The others wait for the result, and none asks again for a while.
-func (v *Verifier) verifier(ctx context.Context) (*goidc.IDTokenVerifier, error) {
+// issuer returns the issuer's configuration. One caller asks the issuer. The others wait for
+// the result, and none asks again for a while.
+func (v *Verifier) issuer(ctx context.Context) (*issuer, error) {
 	for {
 		v.mu.Lock()
 		if v.proven != nil {
@@ -198,7 +195,7 @@ func (v *Verifier) verifier(ctx context.Context) (*goidc.IDTokenVerifier, error)
 // ask fetches the issuer's configuration.
 func (v *Verifier) ask(ctx context.Context) {
 	// The context is kept for fetching keys later.
-	ctx = goidc.ClientContext(context.WithoutCancel(ctx), v.client)
+	ctx = goidc.ClientContext(context.WithoutCancel(ctx), v.http)
 	proven, err := v.discover(ctx)
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -211,7 +208,7 @@ func (v *Verifier) ask(ctx context.Context) {
 	}
 }
 
-func (v *Verifier) discover(ctx context.Context) (*goidc.IDTokenVerifier, error) {
+func (v *Verifier) discover(ctx context.Context) (*issuer, error) {
 	provider, err := goidc.NewProvider(ctx, v.opts.Issuer)
 	if err != nil {
 		return nil, err
@@ -223,9 +220,13 @@ func (v *Verifier) discover(ctx context.Context) (*goidc.IDTokenVerifier, error)
 	if err := provider.Claims(&said); err != nil {
 		return nil, err
 	}
-	return goidc.NewVerifier(v.opts.Issuer, keySet{goidc.NewRemoteKeySet(ctx, said.Keys)}, &goidc.Config{
-		ClientID: v.opts.Audience, Now: v.opts.Clock, SupportedSigningAlgs: signing(said.Algorithms),
-	}), nil
+	keys := keySet{goidc.NewRemoteKeySet(ctx, said.Keys)}
+	verifier := func(audience string) *goidc.IDTokenVerifier {
+		return goidc.NewVerifier(v.opts.Issuer, keys, &goidc.Config{
+			ClientID: audience, Now: v.opts.Clock, SupportedSigningAlgs: signing(said.Algorithms),
+		})
+	}
+	return &issuer{provider: provider, bearer: verifier(v.opts.Audience), id: verifier(v.opts.ClientID)}, nil
 }
 
 // signing removes the algorithms that do not sign, or that sign with a shared secret.

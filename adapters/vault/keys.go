@@ -28,6 +28,7 @@ const (
 	labelToken       = "waypost token v1"
 	labelWrap        = "waypost data key v1"
 	labelFingerprint = "waypost fingerprint v1"
+	labelCookie      = "waypost cookie v1"
 )
 
 // Keys are the installation's secret keys.
@@ -37,6 +38,7 @@ type derived struct {
 	id          string // the first bytes of a hash of the key, to identify it
 	token       cipher.AEAD
 	wrap        cipher.AEAD
+	cookie      cipher.AEAD
 	fingerprint []byte
 }
 
@@ -111,11 +113,15 @@ func derive(secret []byte) (derived, error) {
 	if err != nil {
 		return derived{}, err
 	}
+	cookie, err := aeadOf(secret, labelCookie)
+	if err != nil {
+		return derived{}, err
+	}
 	fingerprint, err := hkdf.Key(sha256.New, secret, nil, labelFingerprint, keySize)
 	if err != nil {
 		return derived{}, err
 	}
-	return derived{id: hex.EncodeToString(id[:4]), token: token, wrap: wrap, fingerprint: fingerprint}, nil
+	return derived{id: hex.EncodeToString(id[:4]), token: token, wrap: wrap, cookie: cookie, fingerprint: fingerprint}, nil
 }
 
 func aeadOf(secret []byte, label string) (cipher.AEAD, error) {
@@ -201,6 +207,23 @@ func (k *Keys) unwrap(sealed []byte, about string) ([]byte, error) {
 		return nil, errWrap
 	}
 	return plain, nil
+}
+
+// SealCookie encrypts what a browser keeps, under the first key, as text for a cookie. about binds
+// it to its purpose.
+func (k *Keys) SealCookie(plain []byte, about string) (string, error) {
+	sealed, err := sealWith(k.keys[0].id, k.keys[0].cookie, plain, about)
+	return base64.RawURLEncoding.EncodeToString(sealed), err
+}
+
+// OpenCookie returns what SealCookie encrypted under any of the keys, or false if the text is
+// something else.
+func (k *Keys) OpenCookie(text, about string) ([]byte, bool) {
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return nil, false
+	}
+	return k.openWith(func(d derived) cipher.AEAD { return d.cookie }, sealed, about)
 }
 
 func (k *Keys) openWith(use func(derived) cipher.AEAD, sealed []byte, about string) ([]byte, bool) {
