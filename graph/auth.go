@@ -149,18 +149,11 @@ func hasScope(ctx context.Context, _ any, next graphql.Resolver, scope Scope) (a
 	return next(ctx)
 }
 
-// identify returns the caller of a request from addr with this Authorization and these
-// headers. Invalid tokens are limited per address.
-func (h *Handler) identify(ctx context.Context, addr, authorization string, header http.Header) (caller, error) {
-	token, ok := bearer(authorization)
-	if !ok {
-		return caller{}, unauthenticated()
-	}
-	var session Session
-	err := h.failures.try(ctx, addr, token, func() (err error) {
-		session, err = h.resolver.opts.Authenticator.Authenticate(ctx, token)
-		return err
-	})
+// identify returns the caller of a request with this Authorization and these headers. Without an
+// Authorization, the request's cookie identifies a person. Invalid tokens are limited per address.
+func (h *Handler) identify(req *http.Request, authorization string, header http.Header) (caller, error) {
+	ctx := req.Context()
+	session, err := h.authenticate(req, authorization)
 	if err != nil {
 		return caller{}, err
 	}
@@ -172,10 +165,29 @@ func (h *Handler) identify(ctx context.Context, addr, authorization string, head
 	return caller{Session: session, onBehalfOf: behalf}, nil
 }
 
+func (h *Handler) authenticate(req *http.Request, authorization string) (session Session, err error) {
+	token, ok := bearer(authorization)
+	switch {
+	case ok:
+		err = h.failures.try(req.Context(), req.RemoteAddr, token, func() (err error) {
+			session, err = h.resolver.opts.Authenticator.Authenticate(req.Context(), token)
+			return err
+		})
+		return session, err
+	case authorization != "" || h.resolver.opts.Person == nil:
+		return Session{}, unauthenticated()
+	}
+	p, err := h.resolver.opts.Person(req)
+	if err != nil {
+		return Session{}, err
+	}
+	return sessionOf(p, h.resolver.opts.Clock), nil
+}
+
 // Authorize returns nil if the request's caller has access to Waypost's internals: it
 // must have the READ scope and not be limited to senders.
 func (h *Handler) Authorize(r *http.Request) error {
-	c, err := h.identify(r.Context(), r.RemoteAddr, r.Header.Get("Authorization"), r.Header)
+	c, err := h.identify(r, r.Header.Get("Authorization"), r.Header)
 	if err == nil {
 		err = c.demand(ScopeRead)
 	}

@@ -679,7 +679,9 @@ type ComplexityRoot struct {
 	}
 
 	Viewer struct {
+		ExpiresAt func(childComplexity int) int
 		KeyID     func(childComplexity int) int
+		Kind      func(childComplexity int) int
 		Name      func(childComplexity int) int
 		Scopes    func(childComplexity int) int
 		SenderIds func(childComplexity int) int
@@ -3738,12 +3740,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.TemplateSync.Took(childComplexity), true
 
+	case "Viewer.expiresAt":
+		if e.ComplexityRoot.Viewer.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.ExpiresAt(childComplexity), true
 	case "Viewer.keyId":
 		if e.ComplexityRoot.Viewer.KeyID == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Viewer.KeyID(childComplexity), true
+	case "Viewer.kind":
+		if e.ComplexityRoot.Viewer.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.Kind(childComplexity), true
 	case "Viewer.name":
 		if e.ComplexityRoot.Viewer.Name == nil {
 			break
@@ -3888,7 +3902,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "accounts.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "erasure.graphqls" "guard.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "templates.graphqls"
+//go:embed "access.graphqls" "accounts.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "erasure.graphqls" "guard.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "sign_in.graphqls" "templates.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -3921,6 +3935,7 @@ var sources = []*ast.Source{
 	{Name: "schema.graphqls", Input: sourceData("schema.graphqls"), BuiltIn: false},
 	{Name: "send.graphqls", Input: sourceData("send.graphqls"), BuiltIn: false},
 	{Name: "sender.graphqls", Input: sourceData("sender.graphqls"), BuiltIn: false},
+	{Name: "sign_in.graphqls", Input: sourceData("sign_in.graphqls"), BuiltIn: false},
 	{Name: "templates.graphqls", Input: sourceData("templates.graphqls"), BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
@@ -5055,6 +5070,10 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 		return ec.fieldContext_Viewer_scopes(ctx, field)
 	case "senderIds":
 		return ec.fieldContext_Viewer_senderIds(ctx, field)
+	case "kind":
+		return ec.fieldContext_Viewer_kind(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_Viewer_expiresAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Viewer", field.Name)
 }
@@ -19292,6 +19311,52 @@ func (ec *executionContext) fieldContext_Viewer_senderIds(_ context.Context, fie
 	return graphql.NewScalarFieldContext("Viewer", field, false, false, "ID")
 }
 
+func (ec *executionContext) _Viewer_kind(ctx context.Context, field graphql.CollectedField, obj *Viewer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Viewer_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v domain.ActorKind) graphql.Marshaler {
+			return ec.marshalNActorKind2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚐActorKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Viewer_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Viewer", field, false, false, "ActorKind")
+}
+
+func (ec *executionContext) _Viewer_expiresAt(ctx context.Context, field graphql.CollectedField, obj *Viewer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Viewer_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Viewer_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Viewer", field, false, false, "Time")
+}
+
 func (ec *executionContext) ___Directive_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -26245,6 +26310,16 @@ func (ec *executionContext) _Viewer(ctx context.Context, sel ast.SelectionSet, o
 			}
 		case "senderIds":
 			out.Values[i] = ec._Viewer_senderIds(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "kind":
+			out.Values[i] = ec._Viewer_kind(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "expiresAt":
+			out.Values[i] = ec._Viewer_expiresAt(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}

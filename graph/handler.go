@@ -162,7 +162,7 @@ func (h *Handler) serveRequest(w http.ResponseWriter, req *http.Request) {
 		h.refuse(w, req, http.StatusUnsupportedMediaType, domain.Invalid("", "requires the header Content-Type: application/json"))
 		return
 	}
-	c, err := h.identify(req.Context(), req.RemoteAddr, req.Header.Get("Authorization"), req.Header)
+	c, err := h.identify(req, req.Header.Get("Authorization"), req.Header)
 	if err != nil {
 		h.refuse(w, req, statusOf(err), err)
 		return

@@ -117,8 +117,10 @@ type platform struct {
 	// listTemplates lists templates at WhatsApp, for the tests that sync them.
 	listTemplates command.ListTemplates
 	parts         app.Parts
-	options       graph.Options
-	api           *graph.Handler
+	// person is who signed in with the browser of requests without a key, if anyone did.
+	person  *keydomain.Person
+	options graph.Options
+	api     *graph.Handler
 }
 
 type lockedBuffer struct {
@@ -250,6 +252,12 @@ func setup(tb testing.TB) *platform {
 		Log: log, LogID: logID, IdempotencySecret: people.BlindIndex("idempotency keys", ""),
 		Authenticator: p.keys, Clock: time.Now, IDs: newID, Recheck: 50 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(p.logged, nil)),
+		Person: func(*http.Request) (keydomain.Person, error) {
+			if p.person == nil {
+				return keydomain.Person{}, &domain.Error{Code: domain.CodeUnauthenticated, Message: "no session"}
+			}
+			return *p.person, nil
+		},
 	}
 	p.options.Commands, p.options.Queries = app.New(p.parts)
 	p.serve(p.options)

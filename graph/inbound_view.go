@@ -104,7 +104,7 @@ func (r *Resolver) showInbound(ctx context.Context, c change) (*InboundMessageEd
 // PERSONAL scope and access to the sender. The read is recorded first.
 func (h *Handler) OpenInboundFile(req *http.Request, id string) (inbox.Message, inbox.Media, error) {
 	ctx, r := req.Context(), h.resolver
-	c, err := h.identify(ctx, req.RemoteAddr, req.Header.Get("Authorization"), req.Header)
+	c, err := h.identify(req, req.Header.Get("Authorization"), req.Header)
 	if err == nil {
 		err = c.demand(ScopePersonal)
 	}

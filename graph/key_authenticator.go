@@ -1,11 +1,11 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"strings"
-	"time"
 
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
@@ -19,14 +19,6 @@ const (
 	AdminKeyName = "ADMIN"
 )
 
-// A Person is signed in with an OpenID Connect issuer.
-type Person struct {
-	Subject   string // the person's ID at the issuer
-	Name      string
-	Scopes    []access.Scope
-	ExpiresAt time.Time
-}
-
 // KeyAuthenticator authenticates callers by the ADMIN key, by the API keys in the event log, and by the tokens of an OpenID Connect
 // issuer.
 type KeyAuthenticator struct {
@@ -34,7 +26,7 @@ type KeyAuthenticator struct {
 	AdminKey func() string
 	Keys     *command.Keys
 	// VerifyToken verifies a token of the issuer. If nil, there is no issuer.
-	VerifyToken func(ctx context.Context, token string) (Person, error)
+	VerifyToken func(ctx context.Context, token string) (access.Person, error)
 	Clock       event.Clock
 }
 
@@ -80,16 +72,16 @@ func (a *KeyAuthenticator) authenticatePerson(ctx context.Context, token string)
 	if err != nil {
 		return Session{}, err
 	}
+	return sessionOf(p, a.Clock), nil
+}
+
+// sessionOf returns the session of a person, who has the rights that the identity provider gave.
+func sessionOf(p access.Person, clock event.Clock) Session {
 	return Session{
-		Viewer: Viewer{KeyID: p.Subject, Name: p.Name, Scopes: ScopesOf(p.Scopes)},
+		Viewer: Viewer{KeyID: p.Subject, Name: cmp.Or(p.Name, p.Subject), Scopes: ScopesOf(p.Scopes), SenderIds: p.Senders},
 		Kind:   domain.ActorUser, ExpiresAt: p.ExpiresAt,
-		CheckActive: func(context.Context) error {
-			if a.Clock().Before(p.ExpiresAt) {
-				return nil
-			}
-			return &domain.Error{Code: domain.CodeUnauthenticated, Message: "the token has expired; sign in again"}
-		},
-	}, nil
+		CheckActive: func(context.Context) error { return p.CheckActive(clock()) },
+	}
 }
 
 // isJWT reports whether a token is a JSON Web Token, which has three parts, and not a key.

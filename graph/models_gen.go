@@ -1384,6 +1384,10 @@ type Viewer struct {
 	Scopes []Scope `json:"scopes"`
 	// The senders that the key is limited to. Null means all senders.
 	SenderIds []string `json:"senderIds,omitempty"`
+	// What the caller is: KEY for a key or an access token, USER for a person who signed in with an identity provider.
+	Kind domain.ActorKind `json:"kind"`
+	// When the key or the session expires. Null if it never does.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 }
 
 // The order of events.

@@ -111,15 +111,18 @@ var aimedAtOthers = map[string][]aimed{
 	"subscription metrics":         {{``, "INVALID_INPUT"}, {`senderId: "acme"`, "FORBIDDEN"}},
 }
 
-// TestNarrowedKeyReachesNothingOfOthers calls every root field of the schema with a key
-// that is limited to a sender, targeting another one: no data of the other sender is
+// TestNarrowedKeyReachesNothingOfOthers calls every root field of the schema with a key and
+// as a person that are limited to a sender, targeting another one: no data of the other sender is
 // returned or changed. It fails for a field that is not in aimedAtOthers.
 func TestNarrowedKeyReachesNothingOfOthers(t *testing.T) {
 	t.Parallel()
 	p, s := setup(t), served(t)
 	names, traces := p.peopleOthers()
 	names["start"] = at(t, p.ok("admin", `{ messages { edges { node { cursor } } } }`, nil), "messages", "edges", 0, "node", "cursor").(string)
-	key := p.keys.add("narrow", []string{"other", "unborn"}, graph.ScopeAdmin)
+	p.keys.add("narrow", []string{"other", "unborn"}, graph.ScopeAdmin)
+	p.person = &access.Person{
+		Subject: "narrow-person", Grant: access.Grant{Scopes: []access.Scope{access.ScopeAdmin}, Senders: []string{"other", "unborn"}}, ExpiresAt: time.Now().Add(patience),
+	}
 	end, err := p.log.End(p.ctx)
 	must(t, err)
 	known := map[string]bool{}
@@ -134,7 +137,9 @@ func TestNarrowedKeyReachesNothingOfOthers(t *testing.T) {
 				t.Errorf("%s has no call in aimedAtOthers: add one that shows what a key that is limited to senders can do with it", field)
 			}
 			for _, call := range aimedAtOthers[field] {
-				p.aim(key, operation, f, call, s, names, traces)
+				for _, key := range []string{"narrow", ""} { // without a key, the person is the caller
+					p.aim(key, operation, f, call, s, names, traces)
+				}
 			}
 		}
 	}
@@ -146,8 +151,8 @@ func TestNarrowedKeyReachesNothingOfOthers(t *testing.T) {
 	own := map[string]bool{audit.LogRead{}.EventType(): true, access.KeyCreated{}.EventType(): true} // its reads, and its access token
 	p.eachAfter(end, func(e event.Recorded) {
 		operation := strings.HasPrefix(e.Stream, "operation") || strings.HasPrefix(e.Stream, "selection-") // which changed nothing
-		if !own[e.Type] && !operation && e.Meta.By.ID == "key-narrow" {
-			t.Errorf("%s in %s was recorded for the limited key", e.Type, e.Stream)
+		if by := e.Meta.By.ID; !own[e.Type] && !operation && (by == "key-narrow" || by == "narrow-person") {
+			t.Errorf("%s in %s was recorded for %s", e.Type, e.Stream, by)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/waypost/waypost/app/alerts"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/trace"
+	"github.com/waypost/waypost/domain/access"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -35,6 +37,10 @@ type Options struct {
 	Readings *alerts.Readings
 
 	Authenticator Authenticator
+	// Person returns the person who signed in with the browser that sent a request without a
+	// token. Without a session, or if the request comes from a page of another origin, it returns
+	// a *domain.Error. If nil, people can't sign in.
+	Person func(r *http.Request) (access.Person, error)
 	// KeyNames contains the names of keys that are not in the event log, by ID.
 	KeyNames map[string]string
 	Clock    event.Clock

@@ -22,7 +22,9 @@ func (r *queryResolver) Viewer(ctx context.Context) (*Viewer, error) {
 	if c.KeyID == "" {
 		return nil, unauthenticated()
 	}
-	return &c.Viewer, nil
+	v := c.Viewer
+	v.Kind, v.ExpiresAt = c.actor().Kind, instant(c.Session.ExpiresAt)
+	return &v, nil
 }
 
 func (r *queryResolver) Operation(ctx context.Context, id string) (*Operation, error) {

@@ -59,7 +59,7 @@ func socketEnd(cause error) (websocket.StatusCode, string) {
 type socket struct {
 	end  context.CancelCauseFunc
 	work sync.WaitGroup // must be finished before the request is
-	addr string
+	req  *http.Request  // that opened it
 
 	slowAfter time.Duration
 	conn      net.Conn // set once it is hijacked
@@ -83,7 +83,7 @@ func (h *Handler) serveSocket(w http.ResponseWriter, req *http.Request) {
 	}
 	defer leave()
 	ctx, end := context.WithCancelCause(req.Context())
-	s := &socket{end: end, addr: req.RemoteAddr, slowAfter: h.slowAfter, over: make(chan struct{}), letIn: letIn}
+	s := &socket{end: end, req: req, slowAfter: h.slowAfter, over: make(chan struct{}), letIn: letIn}
 	defer s.close()
 	defer end(nil)
 	conn, err := websocket.Accept(&hijacked{ResponseWriter: w, socket: s}, req, &websocket.AcceptOptions{
@@ -136,7 +136,7 @@ func (h *Handler) initSocket(ctx context.Context, payload transport.InitPayload)
 	if behalf := payload.GetString(onBehalfOf); behalf != "" {
 		header.Set(onBehalfOf, behalf)
 	}
-	c, err := h.identify(ctx, s.addr, payload.Authorization(), header)
+	c, err := h.identify(s.req.WithContext(ctx), payload.Authorization(), header)
 	if err != nil {
 		shown := h.resolver.errors.shown(ctx, resolverError{err})
 		if shown.Code == domain.CodeUnauthenticated {
