@@ -1492,6 +1492,8 @@ var currentKey = () => key;
 function useKey(next) {
 	key = next;
 }
+/** The header or the connection parameter that identifies the caller. */
+var authorization = () => key === null ? {} : { authorization: `Bearer ${key}` };
 async function ask(operation, variables, signal) {
 	const timeout = AbortSignal.timeout(requestTimeout);
 	let response;
@@ -1502,7 +1504,7 @@ async function ask(operation, variables, signal) {
 			headers: {
 				"content-type": "application/json",
 				accept: "application/json",
-				authorization: `Bearer ${key}`
+				...authorization()
 			},
 			body: JSON.stringify({
 				query: String(operation),
@@ -2611,6 +2613,8 @@ var Viewer = /*#__PURE__*/ new TypedDocumentString(`
   viewer {
     keyId
     name
+    kind
+    expiresAt
     scopes
     senderIds
   }
@@ -3252,6 +3256,7 @@ var longestWait = 1e4;
 var unauthorized = [4401, 4403];
 var Connection = class {
 	onState = () => {};
+	/** Called with the reason, or with an empty text if the key or the session is no longer valid. */
 	onUnauthenticated = () => {};
 	open = /* @__PURE__ */ new Set();
 	hurried = () => {};
@@ -3263,7 +3268,7 @@ var Connection = class {
 			url.hash = "";
 			return url.href;
 		},
-		connectionParams: () => ({ authorization: `Bearer ${currentKey()}` }),
+		connectionParams: authorization,
 		connectionAckWaitTimeout: silence,
 		keepAlive: pingEvery,
 		retryAttempts: Infinity,
@@ -3282,7 +3287,7 @@ var Connection = class {
 			},
 			closed: (event) => {
 				clearTimeout(this.unanswered);
-				if (unauthorized.includes(event.code)) this.onUnauthenticated("The key is no longer valid.");
+				if (unauthorized.includes(event.code)) this.onUnauthenticated("");
 				else if (this.open.size > 0) this.onState("lost");
 			}
 		}
@@ -3543,7 +3548,7 @@ function onSignOut(fn) {
 }
 /** Handles the error of a background request. */
 function report(error) {
-	if (error instanceof Refused && error.code === "UNAUTHENTICATED") return signOut$1("The key is no longer valid.");
+	if (error instanceof Refused && error.code === "UNAUTHENTICATED") return signOut$1("");
 	if (error instanceof ServerAway) state.away = true;
 	else if (error instanceof Error && error.name !== "AbortError") [state.trouble, troubledAt] = [error.message, Date.now()];
 }
@@ -3682,105 +3687,6 @@ function setQuery(change, entry) {
 	if (!entry) return replace(to);
 	history.pushState(entry, "", to);
 	address.value = read$8();
-}
-// src/session.ts
-var session = reactive({
-	fault: "",
-	opening: false,
-	asksForKey: false,
-	wantsLink: false
-});
-var retry;
-function signOut(reason = "") {
-	clearTimeout(retry);
-	end();
-	connection.close();
-	useKey(null);
-	state.viewer = null;
-	sessionStorage.removeItem("key");
-	Object.assign(session, {
-		fault: reason,
-		opening: false,
-		asksForKey: true
-	});
-}
-function signIn(key) {
-	useKey(key);
-	open();
-}
-/** Switches back to the demo's own key. */
-function useDemoKey() {
-	sessionStorage.removeItem("key");
-	signIn(state.demo.key);
-}
-/** Signs in with the current key. While the server is unavailable, it retries. */
-async function open() {
-	clearTimeout(retry);
-	Object.assign(session, {
-		fault: "",
-		opening: true
-	});
-	const key = currentKey();
-	try {
-		const { viewer } = await ask(Viewer, {});
-		if (key !== currentKey()) return;
-		state.viewer = viewer;
-		if (!may("READ")) return signOut(`The key ${viewer.name} has no READ scope, only ${viewer.scopes.join(", ")}.`);
-		if (key !== state.demo?.key) sessionStorage.setItem("key", key);
-		Object.assign(session, {
-			opening: false,
-			asksForKey: false
-		});
-		state.away = false;
-		begin();
-	} catch (error) {
-		if (key !== currentKey()) return;
-		if (error instanceof Refused && (error.code === "UNAUTHENTICATED" || error.code === "FORBIDDEN")) return signOut(error.message);
-		state.away = error instanceof ServerAway;
-		session.fault = `${error instanceof Error ? error.message : "The server does not respond."} Retrying automatically.`;
-		retry = setTimeout(open, 2e3);
-	}
-}
-async function start() {
-	connection.onState = (live) => {
-		state.live = live;
-	};
-	connection.onUnauthenticated = signOut;
-	takeLink();
-	state.demo = await demo();
-	const key = sessionStorage.getItem("key") ?? state.demo?.key;
-	if (key) signIn(key);
-	else signOut();
-}
-/** The storage key for the secret of the demo's link, for reloads and other tabs. The secret is useless after the demo. */
-var demoSecret = "demo";
-/** Removes the secret of the demo's link from the address and stores it. Returns whether there was one. */
-function takeLink() {
-	const secret = /^#key=(.+)$/.exec(location.hash)?.[1];
-	if (!secret) return false;
-	localStorage.setItem(demoSecret, secret);
-	replace("#/");
-	return true;
-}
-/** Returns the demo's key and simulator. Without the secret of its link, and outside the demo, the file contains no key. */
-async function demo() {
-	const secret = localStorage.getItem(demoSecret) ?? "";
-	try {
-		const response = await fetch("demo.json", {
-			headers: { authorization: `Bearer ${secret}` },
-			signal: AbortSignal.timeout(1e4)
-		});
-		const given = response.ok ? await response.json() : null;
-		session.wantsLink = given?.demo === true;
-		if (given?.key) return {
-			...given,
-			secret
-		};
-		if (given) localStorage.removeItem(demoSecret);
-		return null;
-	} catch {
-		return null;
-	}
 }
 // src/ui/zone.ts
 var kept$1 = "zone";
@@ -4180,6 +4086,147 @@ function Overlay() {
 		class: "note",
 		"data-tone": bad ? "bad" : "good"
 	}, text))));
+}
+// src/session.ts
+var session = reactive({
+	fault: "",
+	opening: false,
+	asksForKey: false,
+	wantsLink: false,
+	canSignIn: false
+});
+var retry;
+/** Ends the use of the key, and asks for another one or to sign in. */
+function signOut(reason = "") {
+	clearTimeout(retry);
+	end();
+	connection.close();
+	useKey(null);
+	state.viewer = null;
+	sessionStorage.removeItem("key");
+	Object.assign(session, {
+		fault: reason,
+		opening: false,
+		asksForKey: true
+	});
+}
+/** Called when the server no longer accepts the key or the session. */
+function expire(reason) {
+	if (!state.viewer) return;
+	signOut(signedIn() ? "Your session has ended. Sign in again." : reason || "The key is no longer valid.");
+}
+/** Whether a person has signed in with the identity provider, in this browser. */
+var signedIn = () => state.viewer?.kind === "USER" && currentKey() === null;
+/** Signs a person out in this browser, or stops using the key. */
+async function leave() {
+	if (!signedIn()) return signOut();
+	try {
+		if (!(await fetch("auth/logout", {
+			method: "POST",
+			signal: AbortSignal.timeout(1e4)
+		})).ok) throw new Error();
+		signOut();
+	} catch {
+		note("The server does not respond, so you are still signed in. Try again.", true);
+	}
+}
+var origin = "origin";
+/** Goes to the identity provider, which returns to the web UI. */
+function beginSignIn() {
+	sessionStorage.setItem(origin, location.hash);
+	location.assign("auth/login");
+}
+function signIn(key) {
+	useKey(key);
+	open();
+}
+/** Switches back to the demo's own key. */
+function useDemoKey() {
+	sessionStorage.removeItem("key");
+	signIn(state.demo.key);
+}
+/** Begins with the current key, or with the session if there is none. While the server is unavailable, it retries. */
+async function open() {
+	clearTimeout(retry);
+	Object.assign(session, {
+		fault: "",
+		opening: true
+	});
+	const key = currentKey();
+	try {
+		const { viewer } = await ask(Viewer, {});
+		if (key !== currentKey()) return;
+		state.viewer = viewer;
+		if (!may("READ")) return signOut(`The key ${viewer.name} has no READ scope, only ${viewer.scopes.join(", ")}.`);
+		if (key !== null && key !== state.demo?.key) sessionStorage.setItem("key", key);
+		Object.assign(session, {
+			opening: false,
+			asksForKey: false
+		});
+		state.away = false;
+		begin();
+	} catch (error) {
+		if (key !== currentKey()) return;
+		if (error instanceof Refused && (error.code === "UNAUTHENTICATED" || error.code === "FORBIDDEN")) return signOut(error.message);
+		state.away = error instanceof ServerAway;
+		session.fault = `${error instanceof Error ? error.message : "The server does not respond."} Retrying automatically.`;
+		retry = setTimeout(open, 2e3);
+	}
+}
+async function start() {
+	connection.onState = (live) => {
+		state.live = live;
+	};
+	connection.onUnauthenticated = expire;
+	takeLink();
+	const [found, people] = await Promise.all([demo(), identities()]);
+	state.demo = found;
+	session.canSignIn = people.signIn;
+	const key = sessionStorage.getItem("key") ?? state.demo?.key;
+	if (key) return signIn(key);
+	if (!people.signedIn) return signOut();
+	const from = sessionStorage.getItem(origin);
+	sessionStorage.removeItem(origin);
+	if (from && !location.hash) replace(from);
+	open();
+}
+/** Returns whether people can sign in, and whether someone has, in this browser. */
+async function identities() {
+	try {
+		return await (await fetch("auth.json", { signal: AbortSignal.timeout(1e4) })).json();
+	} catch {
+		return { signIn: false };
+	}
+}
+/** The storage key for the secret of the demo's link, for reloads and other tabs. The secret is useless after the demo. */
+var demoSecret = "demo";
+/** Removes the secret of the demo's link from the address and stores it. Returns whether there was one. */
+function takeLink() {
+	const secret = /^#key=(.+)$/.exec(location.hash)?.[1];
+	if (!secret) return false;
+	localStorage.setItem(demoSecret, secret);
+	replace("#/");
+	return true;
+}
+/** Returns the demo's key and simulator. Without the secret of its link, and outside the demo, the file contains no key. */
+async function demo() {
+	const secret = localStorage.getItem(demoSecret) ?? "";
+	try {
+		const response = await fetch("demo.json", {
+			headers: { authorization: `Bearer ${secret}` },
+			signal: AbortSignal.timeout(1e4)
+		});
+		const given = response.ok ? await response.json() : null;
+		session.wantsLink = given?.demo === true;
+		if (given?.key) return {
+			...given,
+			secret
+		};
+		if (given) localStorage.removeItem(demoSecret);
+		return null;
+	} catch {
+		return null;
+	}
 }
 // src/ui/palette.ts
 var palette = reactive({
@@ -4593,7 +4640,12 @@ var signInCard = () => h("section", {
 	id: "sign-in",
 	class: "card narrow",
 	"aria-labelledby": "sign-in-title"
-}, h("h2", { id: "sign-in-title" }, "API key"), quiet("The web UI requires the READ scope. PERSONAL adds phone numbers and content, AUDIT the ledger and the event log, SEND the form ", "for messages, and OPERATE changes to senders, alerts, and dead letters. The key is kept in this tab until you close it. The ADMIN ", "key is in the file admin.key in the server's data directory."), session.wantsLink ? quiet("This is the demo. To sign in, open the link that it printed in the terminal.") : null, h("form", {
+}, h("h2", { id: "sign-in-title" }, session.canSignIn ? "Sign in" : "API key"), session.canSignIn ? h("div", { class: "actions" }, h("button", {
+	type: "button",
+	id: "sign-in-person",
+	ref: focus,
+	onclick: beginSignIn
+}, "Sign in")) : null, session.canSignIn ? h("h3", null, "Or use an API key") : null, quiet("The web UI requires the READ scope. PERSONAL adds phone numbers and content, AUDIT the ledger and the event log, SEND the form ", "for messages, and OPERATE changes to senders, alerts, and dead letters. The key is kept in this tab until you close it. The ADMIN ", "key is in the file admin.key in the server's data directory."), session.wantsLink ? quiet("This is the demo. To sign in, open the link that it printed in the terminal.") : null, h("form", {
 	id: "sign-in-form",
 	onsubmit: (event) => {
 		event.preventDefault();
@@ -4609,7 +4661,7 @@ var signInCard = () => h("section", {
 	autocomplete: "off",
 	spellcheck: false,
 	required: true,
-	ref: focus
+	ref: session.canSignIn ? () => {} : focus
 })), h("p", {
 	id: "sign-in-error",
 	class: "error",
@@ -10445,7 +10497,7 @@ var said = (children) => h("p", { class: "quiet" }, children);
 var gone = (erasedAt) => quiet(erasedAt === null ? "No content." : "Erased.");
 /** Saves the file of an inbound message. The key is in a header, so a link can't. */
 async function save(id) {
-	const response = await fetch(`media/${id}`, { headers: { authorization: `Bearer ${currentKey()}` } });
+	const response = await fetch(`media/${id}`, { headers: authorization() });
 	if (!response.ok) throw new Error(`The file is not available (status ${response.status}). WhatsApp keeps files for 7 days.`);
 	const url = URL.createObjectURL(await response.blob());
 	Object.assign(document.createElement("a"), {
@@ -12504,7 +12556,7 @@ var nowhere = (path) => ({
 	render: () => h("section", { class: "card narrow" }, h("h2", null, `There is no page “${path}”`), h("a", { href: "#/" }, "Go to the overview"))
 });
 function Status() {
-	const [text, tone] = state.away ? ["Server unavailable", "bad"] : !state.viewer ? [session.opening ? "Connecting…" : "No key", "wait"] : state.live === "live" ? ["Live", "good"] : state.live === "lost" ? ["Reconnecting…", "warn"] : ["Connecting…", "wait"];
+	const [text, tone] = state.away ? ["Server unavailable", "bad"] : !state.viewer ? [session.opening ? "Connecting…" : "Not signed in", "wait"] : state.live === "live" ? ["Live", "good"] : state.live === "lost" ? ["Reconnecting…", "warn"] : ["Connecting…", "wait"];
 	return chip(text, tone, {
 		id: "connection",
 		role: "status"
@@ -12642,12 +12694,12 @@ function Menu() {
 	}, "Commands ", h("kbd", null, "?")), h("a", { href: "playground" }, "GraphiQL"), h("p", {
 		class: "quiet",
 		id: "who"
-	}, "Key ", h("strong", null, state.viewer.name), state.viewer.scopes.includes("ADMIN") ? null : `: ${state.viewer.scopes.join(", ")}`, state.viewer.senderIds ? `; senders ${state.viewer.senderIds.join(", ")}` : null), h("button", {
+	}, signedIn() ? "Signed in as " : "Key ", h("strong", null, state.viewer.name), state.viewer.scopes.includes("ADMIN") ? null : `: ${state.viewer.scopes.join(", ")}`, state.viewer.senderIds ? `; senders ${state.viewer.senderIds.join(", ")}` : null), h("button", {
 		type: "button",
 		id: "forget",
 		class: "plain small",
-		onclick: () => signOut()
-	}, "Change key")));
+		onclick: () => void leave()
+	}, signedIn() ? "Sign out" : "Change key")));
 }
 function Trouble() {
 	const behind = state.behind ?? 0;
@@ -12714,7 +12766,7 @@ x(() => {
 	const open = openAlerts().filter((alert) => alert.state === "RAISED").length;
 	document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
 });
-onSignOut(signOut);
+onSignOut(expire);
 onAnnounce((text) => note(text, text.startsWith("Alert")));
 addEventListener("hashchange", () => {
 	if (takeLink()) start();

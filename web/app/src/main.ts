@@ -10,7 +10,7 @@ import { ApiKeys, Erase, Hooks, Ledger, Queue } from "./api/operations.ts";
 import { connection } from "./api/socket.ts";
 import { span } from "./lib/format.ts";
 import { address, link, type Route, type View } from "./route.ts";
-import { session, signOut, start, takeLink } from "./session.ts";
+import { expire, leave, session, signedIn, start, takeLink } from "./session.ts";
 import { h, reactive, type VNode } from "./ui/h.ts";
 import { Overlay, note } from "./ui/overlay.ts";
 import { openPalette, Palette, type Command } from "./ui/palette.ts";
@@ -80,7 +80,7 @@ const nowhere = (path: string): View => ({
 
 function Status(): VNode {
   const [text, tone]: [string, Tone] = state.away ? ["Server unavailable", "bad"]
-    : !state.viewer ? [session.opening ? "Connecting…" : "No key", "wait"]
+    : !state.viewer ? [session.opening ? "Connecting…" : "Not signed in", "wait"]
     : state.live === "live" ? ["Live", "good"]
     : state.live === "lost" ? ["Reconnecting…", "warn"] : ["Connecting…", "wait"];
   return chip(text, tone, { id: "connection", role: "status" });
@@ -133,10 +133,10 @@ function Menu(): VNode {
           [["local", "local"], ["UTC", "UTC"]].map(([value, text]) => h("option", { key: value!, value: value! }, text)))),
       h("button", { type: "button", class: "plain small", onclick: () => openPalette(commands()) }, "Commands ", h("kbd", null, "?")),
       h("a", { href: "playground" }, "GraphiQL"),
-      h("p", { class: "quiet", id: "who" }, "Key ", h("strong", null, state.viewer!.name),
+      h("p", { class: "quiet", id: "who" }, signedIn() ? "Signed in as " : "Key ", h("strong", null, state.viewer!.name),
         state.viewer!.scopes.includes("ADMIN") ? null : `: ${state.viewer!.scopes.join(", ")}`,
         state.viewer!.senderIds ? `; senders ${state.viewer!.senderIds.join(", ")}` : null),
-      h("button", { type: "button", id: "forget", class: "plain small", onclick: () => signOut() }, "Change key")));
+      h("button", { type: "button", id: "forget", class: "plain small", onclick: () => void leave() }, signedIn() ? "Sign out" : "Change key")));
 }
 
 function Trouble(): VNode {
@@ -201,7 +201,7 @@ effect(() => {
   const open = openAlerts().filter(alert => alert.state === "RAISED").length;
   document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
 });
-onSignOut(signOut);
+onSignOut(expire);
 onAnnounce(text => note(text, text.startsWith("Alert")));
 addEventListener("hashchange", () => { if (takeLink()) void start(); });
 addEventListener("online", () => connection.hurry());

@@ -1,15 +1,18 @@
-// The key that the web UI uses: one that was typed, which stays in this tab, or the one that the demo returns for its link.
+// How the web UI identifies itself: with a key that was typed, which stays in this tab, with the key that the demo returns for its
+// link, or with the cookie of a person who signed in with the identity provider.
 import { ask, currentKey, Refused, ServerAway, useKey } from "./api/client.ts";
 import { Viewer } from "./api/operations.ts";
 import { connection } from "./api/socket.ts";
 import { replace } from "./route.ts";
 import { reactive } from "./ui/h.ts";
+import { note } from "./ui/overlay.ts";
 import { begin, end, may, state, type Demo } from "./state.ts";
 
-export const session = reactive({ fault: "", opening: false, asksForKey: false, wantsLink: false });
+export const session = reactive({ fault: "", opening: false, asksForKey: false, wantsLink: false, canSignIn: false });
 
 let retry: ReturnType<typeof setTimeout> | undefined;
 
+/** Ends the use of the key, and asks for another one or to sign in. */
 export function signOut(reason = ""): void {
   clearTimeout(retry);
   end();
@@ -18,6 +21,35 @@ export function signOut(reason = ""): void {
   state.viewer = null;
   sessionStorage.removeItem("key");
   Object.assign(session, { fault: reason, opening: false, asksForKey: true });
+}
+
+/** Called when the server no longer accepts the key or the session. */
+export function expire(reason: string): void {
+  if (!state.viewer) return; // known already
+  signOut(signedIn() ? "Your session has ended. Sign in again." : reason || "The key is no longer valid.");
+}
+
+/** Whether a person has signed in with the identity provider, in this browser. */
+export const signedIn = (): boolean => state.viewer?.kind === "USER" && currentKey() === null;
+
+/** Signs a person out in this browser, or stops using the key. */
+export async function leave(): Promise<void> {
+  if (!signedIn()) return signOut();
+  try {
+    const response = await fetch("auth/logout", { method: "POST", signal: AbortSignal.timeout(10_000) });
+    if (!response.ok) throw new Error();
+    signOut();
+  } catch {
+    note("The server does not respond, so you are still signed in. Try again.", true);
+  }
+}
+
+const origin = "origin"; // the storage key for the view that a person was in before signing in
+
+/** Goes to the identity provider, which returns to the web UI. */
+export function beginSignIn(): void {
+  sessionStorage.setItem(origin, location.hash);
+  location.assign("auth/login");
 }
 
 export function signIn(key: string): void {
@@ -31,7 +63,7 @@ export function useDemoKey(): void {
   signIn(state.demo!.key);
 }
 
-/** Signs in with the current key. While the server is unavailable, it retries. */
+/** Begins with the current key, or with the session if there is none. While the server is unavailable, it retries. */
 async function open(): Promise<void> {
   clearTimeout(retry);
   Object.assign(session, { fault: "", opening: true });
@@ -41,7 +73,7 @@ async function open(): Promise<void> {
     if (key !== currentKey()) return;
     state.viewer = viewer;
     if (!may("READ")) return signOut(`The key ${viewer.name} has no READ scope, only ${viewer.scopes.join(", ")}.`);
-    if (key !== state.demo?.key) sessionStorage.setItem("key", key!);
+    if (key !== null && key !== state.demo?.key) sessionStorage.setItem("key", key);
     Object.assign(session, { opening: false, asksForKey: false });
     state.away = false;
     begin();
@@ -58,12 +90,28 @@ export async function start(): Promise<void> {
   connection.onState = live => {
     state.live = live;
   };
-  connection.onUnauthenticated = signOut;
+  connection.onUnauthenticated = expire;
   takeLink();
-  state.demo = await demo();
+  const [found, people] = await Promise.all([demo(), identities()]);
+  state.demo = found;
+  session.canSignIn = people.signIn;
   const key = sessionStorage.getItem("key") ?? state.demo?.key;
-  if (key) signIn(key);
-  else signOut();
+  if (key) return signIn(key);
+  if (!people.signedIn) return signOut();
+  const from = sessionStorage.getItem(origin);
+  sessionStorage.removeItem(origin);
+  if (from && !location.hash) replace(from);
+  void open();
+}
+
+/** Returns whether people can sign in, and whether someone has, in this browser. */
+async function identities(): Promise<{ signIn: boolean; signedIn?: boolean }> {
+  try {
+    const response = await fetch("auth.json", { signal: AbortSignal.timeout(10_000) });
+    return await response.json() as { signIn: boolean };
+  } catch {
+    return { signIn: false }; // the server is unavailable, or an older one
+  }
 }
 
 /** The storage key for the secret of the demo's link, for reloads and other tabs. The secret is useless after the demo. */

@@ -83,7 +83,7 @@ export function onSignOut(fn: (reason: string) => void): void {
 
 /** Handles the error of a background request. */
 export function report(error: unknown): void {
-  if (error instanceof Refused && error.code === "UNAUTHENTICATED") return signOut("The key is no longer valid.");
+  if (error instanceof Refused && error.code === "UNAUTHENTICATED") return signOut("");
   if (error instanceof ServerAway) state.away = true;
   else if (error instanceof Error && error.name !== "AbortError") [state.trouble, troubledAt] = [error.message, Date.now()];
 }

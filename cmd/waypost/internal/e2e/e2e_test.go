@@ -157,6 +157,8 @@ func TestStartThatCannotBe(t *testing.T) {
 		"profiles without an internal address":  {[]string{"--pprof"}, "--metrics-addr", e2etest.ExitFailed},
 		"origin that is none":                   {[]string{"--cors-origins", "example.com"}, "https://app.example.com", e2etest.ExitFailed},
 		"issuer without an audience":            {[]string{"--oidc-issuer", "https://id.example.com"}, "--oidc-audience", e2etest.ExitFailed},
+		"people without an issuer":              {[]string{"--oidc-client-id", "waypost"}, "--oidc-issuer", e2etest.ExitFailed},
+		"sign-in without TLS":                   {[]string{"--public-url", "http://waypost.example.com"}, "https", e2etest.ExitFailed},
 		"event store that is not there": {
 			[]string{"--eventstore-url", "esdb://127.0.0.1:1?tls=false", "--secret-key", e2etest.SecretKey}, "WAYPOST_EVENTSTORE_URL", e2etest.ExitFailed,
 		},

@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/waypost/waypost/adapters/oidc/oidctest"
 	"github.com/waypost/waypost/cmd/waypost/internal/e2e/e2etest"
 	"github.com/waypost/waypost/cmd/waypost/internal/harness"
 )
@@ -208,7 +209,12 @@ func TestPageSaysWhatAKeyDoesNotAllow(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
 	defer cancel()
 	b := startBrowser(ctx, t)
-	r := e2etest.Start(ctx, t, nil, map[string]any{"error_rate": 1, "error_codes": []int{131000}})
+	provider := oidctest.Start(t, map[string]map[string]any{"ada": {"scope": "openid read operate", "senders": []string{"shop"}}})
+	r := e2etest.Start(ctx, t, []string{
+		"WAYPOST_OIDC_ISSUER=" + provider.URL, "WAYPOST_OIDC_CLIENT_ID=" + oidctest.ClientID, "WAYPOST_OIDC_CLIENT_SECRET=" + oidctest.ClientSecret,
+		"WAYPOST_OIDC_SENDERS_CLAIM=senders",
+	}, map[string]any{"error_rate": 1, "error_codes": []int{131000}})
+	provider.Register(t, "http://"+r.Addr+"/auth/callback")
 	for id, number := range map[string]string{"shop": "100000000001", "other": "100000000002"} {
 		if err := r.Client.RegisterSender(ctx, id, number, 80); err != nil {
 			t.Fatal(err)
@@ -263,7 +269,41 @@ func TestPageSaysWhatAKeyDoesNotAllow(t *testing.T) {
 		}
 	}
 	b.awaitText(t, "#sign-in-error", "no longer valid")
+	signInAsPerson(ctx, t, b, r)
 	b.noExceptions(t)
+}
+
+// A person signs in with the identity provider, sees the messages of one sender, live, and signs out.
+func signInAsPerson(ctx context.Context, t *testing.T, b *browser, r *harness.TestEnv) {
+	t.Helper()
+	if _, err := r.Client.QueueMessages(ctx, []map[string]any{harness.Message("other", "of-others", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	const rows = `document.querySelectorAll("#messages tbody tr").length`
+	enter := func() {
+		b.click(t, "#sign-in-person")
+		b.fill(t, "#username", "ada")
+		b.fill(t, "#password", oidctest.Password)
+		b.click(t, "#enter")
+		b.awaitText(t, "#who", "Signed in as Ada: READ, OPERATE; senders shop")
+	}
+	b.visit(t, "#/messages")
+	enter()
+	b.await(t, "the view from before, with the one message of the sender", `location.hash === "#/messages" && `+rows+` === 1`)
+	if _, err := r.Client.QueueMessages(ctx, []map[string]any{harness.Message("other", "of-others-too", 1), harness.Message("shop", "live", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	b.await(t, "the sender's next message, without another's", rows+` === 2 && document.getElementById("connection").textContent === "Live"`)
+	b.visit(t, "#/senders")
+	b.await(t, "one sender", `(t => t.includes("shop") && !t.includes("other"))(document.getElementById("main").innerText)`)
+	// As a sign-out in another tab, or an expired session.
+	b.run(t, "end the session", chromedp.Evaluate(`fetch("auth/logout", { method: "POST" })`, nil))
+	b.awaitText(t, "#sign-in-error", "Your session has ended. Sign in again.")
+	enter()
+	b.click(t, "#forget")
+	b.await(t, "the sign-in", `document.getElementById("sign-in-person") !== null && document.getElementById("sign-in-error").textContent === ""`)
+	b.run(t, "reload", chromedp.Reload())
+	b.await(t, "the sign-in after a reload", `document.getElementById("sign-in-person") !== null`)
 }
 
 func outliveTheServer(ctx context.Context, t *testing.T, b *browser, d *demoProcess) {

@@ -204,14 +204,18 @@ func (b *browser) run(t *testing.T, doing string, actions ...chromedp.Action) {
 	}
 }
 
-// await waits until the JavaScript expression holds. One that throws doesn't hold yet, because it may be about an element
-// that is still missing. If it never holds, the failure shows what it threw last, and the page's text.
+// await waits until the JavaScript expression holds, on another page too if the tab goes there. One that throws doesn't
+// hold yet, because it may be about an element that is still missing. If it never holds, the failure shows what it threw
+// last, and the page's text.
 func (b *browser) await(t *testing.T, what, expression string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, pageWait)
 	defer cancel()
 	expression = "(() => { try { return (" + expression + ") } catch (error) { globalThis.thrown = error; return false } })()"
-	err := chromedp.Run(ctx, chromedp.Poll(expression, nil, chromedp.WithPollingInterval(pagePoll), chromedp.WithPollingTimeout(0)))
+	var err error
+	for begun := false; !begun || left(err) && ctx.Err() == nil; begun = true {
+		err = chromedp.Run(ctx, chromedp.Poll(expression, nil, chromedp.WithPollingInterval(pagePoll), chromedp.WithPollingTimeout(0)))
+	}
 	if err == nil {
 		return
 	}
@@ -222,6 +226,11 @@ func (b *browser) await(t *testing.T, what, expression string) {
 		text = err.Error()
 	}
 	t.Fatalf("the page does not show %s: %v; it shows: %s", what, err, text)
+}
+
+// left reports whether the tab went to another page during an action.
+func left(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "navigated") || strings.Contains(err.Error(), "Cannot find context"))
 }
 
 // quiet fails for each exception and each error in the console.

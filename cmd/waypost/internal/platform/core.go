@@ -20,6 +20,7 @@ import (
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/ports/dispatch/guard"
+	"github.com/waypost/waypost/ports/httpapi"
 )
 
 // cachedMessages bounds the number of messages that are kept in memory: about 60 MB at 1 KB each, and half a minute of work at
@@ -46,6 +47,7 @@ type core struct {
 	leases    *postgres.Leases
 	lag       *process.MeasureLag
 	readings  alerts.Readings // of alert rules, if this process evaluates them
+	people    *httpapi.SignIn // nil if people can't sign in to the web UI
 }
 
 func (p *Platform) newCore(ctx context.Context, now event.Clock) (*core, error) {

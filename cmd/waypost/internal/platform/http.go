@@ -69,7 +69,7 @@ func (c *core) serveHTTP(on *ports, routes map[string]http.Handler, p *projectio
 	main := common
 	main.Origins, main.RequestID, main.Authorize = s.CORSOrigins, requestID, c.api.Authorize
 	if s.has(roleAPI) {
-		main.GraphQL, main.Page, main.Playground, main.Routes = c.api, web.Page(), web.Playground(), routes
+		main.GraphQL, main.Page, main.Playground, main.Routes = c.api, web.Page(), web.Playground(), c.routes(routes)
 		main.Media = httpapi.NewMedia(c.api.OpenInboundFile, c.log)
 	}
 	if s.has(roleWebhook) && on.webhooks == nil {

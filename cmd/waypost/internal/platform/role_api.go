@@ -3,11 +3,9 @@ package platform
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"time"
 
 	"github.com/waypost/waypost/adapters/hooks"
-	"github.com/waypost/waypost/adapters/oidc"
 	"github.com/waypost/waypost/adapters/postgres"
 	"github.com/waypost/waypost/app"
 	"github.com/waypost/waypost/app/alerts"
@@ -26,19 +24,7 @@ func (c *core) authenticate() (*graph.KeyAuthenticator, error) {
 		AdminKey: c.currentAdminKey, Keys: command.NewKeys(c.stores.Log, c.now, NewID, rand.Reader, c.log), Clock: c.now,
 	}
 	c.parts.run("keys", func(ctx context.Context) error { return a.Keys.Run(ctx, time.After) })
-	s := c.settings
-	if s.OIDCIssuer == "" {
-		return a, nil
-	}
-	verifier, err := oidc.New(oidc.Options{Issuer: s.OIDCIssuer, Audience: s.OIDCAudience, Clock: c.now, Logger: c.log})
-	if err != nil {
-		return nil, fmt.Errorf("WAYPOST_OIDC_ISSUER and WAYPOST_OIDC_AUDIENCE: %w", err)
-	}
-	a.VerifyToken = func(ctx context.Context, token string) (graph.Person, error) {
-		p, err := verifier.Verify(ctx, token)
-		return graph.Person(p), err
-	}
-	return a, nil
+	return a, c.signIn(a)
 }
 
 // currentAdminKey returns the ADMIN key, or nothing if its file holds one that is too short by now.
@@ -76,7 +62,7 @@ func (c *core) answerQueries(
 	c.api = graph.New(c.parts.running, graph.Options{
 		Commands: commands, Queries: queries, Log: st.Log, LogID: st.LogID,
 		IdempotencySecret: st.Vault.BlindIndex("idempotency keys that callers derive", ""), CategoryOf: c.categoryOf,
-		Authenticator: auth, KeyNames: map[string]string{graph.AdminKeyID: graph.AdminKeyName}, Origins: c.settings.CORSOrigins,
+		Authenticator: auth, Person: c.person(), KeyNames: map[string]string{graph.AdminKeyID: graph.AdminKeyName}, Origins: c.settings.CORSOrigins,
 		Trace: c.tracer, Clock: c.now, IDs: NewID, Logger: c.log, Readings: &c.readings,
 	})
 	return nil

@@ -39,12 +39,16 @@ export function messageOf(error: unknown): string {
   return `${field.replace(/([A-Z])/g, " $1").replace(/^./, c => c.toUpperCase())}: ${error.message}`;
 }
 
+// Without a key, the browser's cookie identifies a person who signed in.
 let key: string | null = null;
 
 export const currentKey = (): string | null => key;
 export function useKey(next: string | null): void {
   key = next;
 }
+
+/** The header or the connection parameter that identifies the caller. */
+export const authorization = (): { authorization?: string } => (key === null ? {} : { authorization: `Bearer ${key}` });
 
 export async function ask<Data,
   Variables>(operation: Operation<Data, Variables>, variables: Variables, signal?: AbortSignal): Promise<Data> {
@@ -54,7 +58,7 @@ export async function ask<Data,
   try {
     response = await fetch("graphql", {
       method: "POST",
-      headers: { "content-type": "application/json", accept: "application/json", authorization: `Bearer ${key}` },
+      headers: { "content-type": "application/json", accept: "application/json", ...authorization() },
       body: JSON.stringify({ query: String(operation), variables }),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });

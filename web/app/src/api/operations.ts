@@ -667,7 +667,7 @@ export type RegisterSenderData = { registerSender: SenderNow };
 export type ViewerVariables = Exact<{ [key: string]: never; }>;
 
 
-export type ViewerData = { viewer: { keyId: string, name: string, scopes: Array<Scope>, senderIds: Array<string> | null } };
+export type ViewerData = { viewer: { keyId: string, name: string, kind: ActorKind, expiresAt: string | null, scopes: Array<Scope>, senderIds: Array<string> | null } };
 
 export type PulseVariables = Exact<{ [key: string]: never; }>;
 
@@ -1976,6 +1976,8 @@ export const Viewer = /*#__PURE__*/ new TypedDocumentString(`
   viewer {
     keyId
     name
+    kind
+    expiresAt
     scopes
     senderIds
   }

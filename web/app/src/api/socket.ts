@@ -1,7 +1,7 @@
 // Subscriptions over one WebSocket. After a lost connection, each resumes after its last cursor, so nothing is missed or
 // repeated.
 import { createClient } from "graphql-ws";
-import { currentKey, Refused, type WireError } from "./client.ts";
+import { authorization, Refused, type WireError } from "./client.ts";
 import type { Operation } from "./client.ts";
 
 const pingEvery = 10_000; // ms
@@ -23,6 +23,7 @@ export interface Options<Data> {
 
 class Connection {
   onState: (state: LiveState) => void = () => {};
+  /** Called with the reason, or with an empty text if the key or the session is no longer valid. */
   onUnauthenticated: (reason: string) => void = () => {};
 
   private readonly open = new Set<() => void>(); // the ends of all subscriptions
@@ -36,7 +37,7 @@ class Connection {
       url.hash = "";
       return url.href;
     },
-    connectionParams: () => ({ authorization: `Bearer ${currentKey()}` }),
+    connectionParams: authorization,
     connectionAckWaitTimeout: silence,
     keepAlive: pingEvery,
     retryAttempts: Infinity,
@@ -55,7 +56,7 @@ class Connection {
       },
       closed: event => {
         clearTimeout(this.unanswered);
-        if (unauthorized.includes((event as CloseEvent).code)) this.onUnauthenticated("The key is no longer valid.");
+        if (unauthorized.includes((event as CloseEvent).code)) this.onUnauthenticated("");
         else if (this.open.size > 0) this.onState("lost");
       },
     },

@@ -1,7 +1,7 @@
 // One conversation: the messages in both directions, and a reply.
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { ask, currentKey, messageOf, Refused, sawServerTime, ServerAway } from "../api/client.ts";
+import { ask, authorization, messageOf, Refused, sawServerTime, ServerAway } from "../api/client.ts";
 import { InboundArrivals, OneConversation, Position, Queue, SetOptOut, SomeMessageUpdates, type OneConversationData } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
 import { isUserId } from "../lib/recognize.ts";
@@ -172,7 +172,7 @@ const gone = (erasedAt: string | null): VNode => quiet(erasedAt === null ? "No c
 
 /** Saves the file of an inbound message. The key is in a header, so a link can't. */
 async function save(id: string): Promise<void> {
-  const response = await fetch(`media/${id}`, { headers: { authorization: `Bearer ${currentKey()}` } });
+  const response = await fetch(`media/${id}`, { headers: authorization() });
   if (!response.ok) throw new Error(`The file is not available (status ${response.status}). WhatsApp keeps files for 7 days.`);
   const url = URL.createObjectURL(await response.blob());
   Object.assign(document.createElement("a"), { href: url, download: id }).click();
