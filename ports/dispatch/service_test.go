@@ -694,10 +694,10 @@ func TestLanesMoveBetweenProcesses(t *testing.T) {
 	t.Parallel()
 	rates := map[string]int{}
 	for n := range 10 {
-		rates[fmt.Sprintf("s%d", n)] = 40
+		rates[fmt.Sprintf("s%d", n)] = 10
 	}
 	inWorld(t, rates, func(w *world) {
-		for n := range 4000 {
+		for n := range 400 {
 			for from := range rates {
 				w.queue(from, recipient(n), nil)
 			}

@@ -22,7 +22,9 @@ var (
 const (
 	// shortRuns is the number of seeds under the race detector, where each takes ten times
 	// as long.
-	shortRuns = 200
+	shortRuns = 60
+	// enough is the number of seeds in which everything must have happened.
+	enough = 200
 	// One seed in twice is run a second time, and one in mayDiffer of those can have another
 	// history: Go chooses at random between two channels that are ready.
 	twice     = 10
@@ -101,7 +103,7 @@ func TestSeeds(t *testing.T) {
 		t.Errorf("%[2]d of %[1]d seeds that were run twice differ", again, differ)
 	}
 	t.Logf("%d seeds from %d, %s of virtual time: %+v", n, begin, total.Took, total)
-	if n < shortRuns {
+	if n < enough {
 		return
 	}
 	for what, count := range map[string]int{
