@@ -2431,6 +2431,18 @@ var Pause = /*#__PURE__*/ new TypedDocumentString(`
     depth
     oldestDueAge
   }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
+  }
 }`);
 var Resume = /*#__PURE__*/ new TypedDocumentString(`
     mutation Resume($id: ID!) {
@@ -2474,6 +2486,18 @@ var Resume = /*#__PURE__*/ new TypedDocumentString(`
     priority
     depth
     oldestDueAge
+  }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
   }
 }`);
 var SetRate = /*#__PURE__*/ new TypedDocumentString(`
@@ -2519,6 +2543,18 @@ var SetRate = /*#__PURE__*/ new TypedDocumentString(`
     depth
     oldestDueAge
   }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
+  }
 }`);
 var UpdateSender = /*#__PURE__*/ new TypedDocumentString(`
     mutation UpdateSender($input: UpdateSenderInput!) {
@@ -2563,6 +2599,18 @@ var UpdateSender = /*#__PURE__*/ new TypedDocumentString(`
     depth
     oldestDueAge
   }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
+  }
 }`);
 var RegisterSender = /*#__PURE__*/ new TypedDocumentString(`
     mutation RegisterSender($input: RegisterSenderInput!) {
@@ -2606,6 +2654,74 @@ var RegisterSender = /*#__PURE__*/ new TypedDocumentString(`
     priority
     depth
     oldestDueAge
+  }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
+  }
+}`);
+var LiftRestrictions = /*#__PURE__*/ new TypedDocumentString(`
+    mutation LiftRestrictions($id: ID!, $reason: String!) {
+  liftRestrictions(id: $id, reason: $reason) {
+    ...SenderNow
+  }
+}
+    fragment SenderNow on Sender {
+  id
+  name
+  phoneNumberId
+  displayPhoneNumber
+  businessAccountId
+  messagesPerSecond
+  effectiveRate
+  throttledUntil
+  state
+  stateReason
+  pausedPriorities
+  pauseReason
+  hold {
+    code
+    category
+    message
+    since
+    nextProbeAt
+    advice
+  }
+  breaker {
+    since
+    failures
+    nextProbeAt
+    lastFailure
+  }
+  queueDepth
+  scheduled
+  oldestDueAge
+  drainPerMinute
+  emptyIn
+  lanes {
+    priority
+    depth
+    oldestDueAge
+  }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
   }
 }`);
 var Viewer = /*#__PURE__*/ new TypedDocumentString(`
@@ -2668,6 +2784,18 @@ var Pulse = /*#__PURE__*/ new TypedDocumentString(`
     priority
     depth
     oldestDueAge
+  }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
   }
 }`);
 var Position = /*#__PURE__*/ new TypedDocumentString(`
@@ -2748,6 +2876,87 @@ var OperationProgress = /*#__PURE__*/ new TypedDocumentString(`
     message
   }
 }`);
+var Templates = /*#__PURE__*/ new TypedDocumentString(`
+    query Templates($filter: TemplateFilter, $first: Int!, $after: String) {
+  templates(filter: $filter, first: $first, after: $after) {
+    edges {
+      cursor
+      node {
+        ...TemplateRow
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    fragment TemplateRow on Template {
+  businessAccountId
+  name
+  language
+  status
+  statusDetail
+  sending
+  category
+  announcedCategory
+  quality
+  queued
+}`);
+var OneTemplate = /*#__PURE__*/ new TypedDocumentString(`
+    query OneTemplate($account: ID!, $name: String!, $language: String!) {
+  template(businessAccountId: $account, name: $name, language: $language) {
+    ...TemplateRow
+    whatsappId
+    statusAt
+    statusReason
+    previousCategory
+    categoryChangedAt
+    announcedFor
+    correctCategory
+    parameterFormat
+    timeToLive
+    components
+    listedAt
+  }
+}
+    fragment TemplateRow on Template {
+  businessAccountId
+  name
+  language
+  status
+  statusDetail
+  sending
+  category
+  announcedCategory
+  quality
+  queued
+}`);
+var TemplateChoices = /*#__PURE__*/ new TypedDocumentString(`
+    query TemplateChoices($account: ID!) {
+  templates(filter: {businessAccountId: $account}, first: 200) {
+    edges {
+      node {
+        name
+        language
+        status
+        sending
+        parameterFormat
+        components
+      }
+    }
+  }
+}
+    `);
+var SyncTemplates = /*#__PURE__*/ new TypedDocumentString(`
+    mutation SyncTemplates($account: ID!) {
+  syncTemplates(businessAccountId: $account) {
+    count
+    changed
+    removed
+  }
+}
+    `);
 /** The scopes that the caller's key must have for each operation. */
 var scopes$1 = /* @__PURE__ */ new Map([
 	[ApiKeys, ["ADMIN"]],
@@ -2790,12 +2999,17 @@ var scopes$1 = /* @__PURE__ */ new Map([
 	[SetRate, ["OPERATE"]],
 	[UpdateSender, ["OPERATE"]],
 	[RegisterSender, ["OPERATE"]],
+	[LiftRestrictions, ["OPERATE"]],
 	[Viewer, []],
 	[Pulse, ["READ"]],
 	[Position, ["READ"]],
 	[Ledger, ["AUDIT"]],
 	[Log, ["AUDIT"]],
-	[OperationProgress, ["OPERATE"]]
+	[OperationProgress, ["OPERATE"]],
+	[Templates, ["READ"]],
+	[OneTemplate, ["READ"]],
+	[TemplateChoices, ["READ"]],
+	[SyncTemplates, ["OPERATE"]]
 ]);
 // node_modules/graphql-ws/dist/common-CGW11Fyb.js
 function extendedTypeof(val) {
@@ -3651,7 +3865,7 @@ function see(id) {
 /** Returns the ID with this end that a list has shown. */
 var seenId = (end) => seen.get(end);
 // src/route.ts
-function read$8() {
+function read$9() {
 	const [path = "", query = ""] = location.hash.replace(/^#/, "").split("?", 2);
 	if (/^[0-9a-f-]{36}$/i.test(path)) return {
 		path: `/messages/${path}`,
@@ -3662,9 +3876,9 @@ function read$8() {
 		query: new URLSearchParams(query)
 	};
 }
-var address = y$1(read$8());
+var address = y$1(read$9());
 for (const type of ["hashchange", "popstate"]) addEventListener(type, () => {
-	address.value = read$8();
+	address.value = read$9();
 });
 function link(path, query) {
 	const search = query?.toString();
@@ -3676,7 +3890,7 @@ function go(to) {
 /** Goes to another address in place of the current one. */
 function replace(to) {
 	history.replaceState(null, "", to);
-	address.value = read$8();
+	address.value = read$9();
 }
 /** Changes the query of the current view: in a new entry of the browser's history if it has a state, and in the current one otherwise. */
 function setQuery(change, entry) {
@@ -3686,11 +3900,11 @@ function setQuery(change, entry) {
 	const to = link(path.split("/").filter(Boolean).map(decodeURIComponent), query);
 	if (!entry) return replace(to);
 	history.pushState(entry, "", to);
-	address.value = read$8();
+	address.value = read$9();
 }
 // src/ui/zone.ts
 var kept$1 = "zone";
-function read$7() {
+function read$8() {
 	try {
 		return localStorage.getItem(kept$1) === "UTC";
 	} catch {
@@ -3698,7 +3912,7 @@ function read$7() {
 	}
 }
 /** Whether times are in UTC. */
-var utc = y$1(read$7());
+var utc = y$1(read$8());
 function setUtc(next) {
 	utc.value = next;
 	try {
@@ -4309,7 +4523,7 @@ function Open() {
 }
 var Palette = () => palette.commands && h(Open, {});
 // src/lib/recognize.ts
-var statuses = [
+var statuses$1 = [
 	"QUEUED",
 	"SENDING",
 	"RETRYING",
@@ -4355,9 +4569,9 @@ var enumName = (text) => text.trim().toUpperCase().replaceAll(/[\s-]+/g, "_");
 var spellings = { CANCELED: "CANCELLED" };
 var statusNamed = (text) => {
 	const name = spellings[enumName(text)] ?? enumName(text);
-	return statuses.find((s) => s === name || s.replace("_", "") === name);
+	return statuses$1.find((s) => s === name || s.replace("_", "") === name);
 };
-var listed = (names) => names.map((name) => name.toLowerCase().replaceAll("_", " ")).join(", ");
+var listed$1 = (names) => names.map((name) => name.toLowerCase().replaceAll("_", " ")).join(", ");
 var unquoted = (text) => text.replace(/^"(.*)"$/, "$1");
 /**
 * Recognizes a message ID, a phone number, a user ID, a wamid, name=value, a status, "overdue", or word:value for each filter, in any combination.
@@ -4408,11 +4622,11 @@ function take(found, part) {
 				return true;
 			case "type":
 				if (types.some((t) => t === enumName(value))) found.type = enumName(value);
-				else found.invalid = `There is no type “${value}”; types are ${listed(types)}.`;
+				else found.invalid = `There is no type “${value}”; types are ${listed$1(types)}.`;
 				return true;
 			case "priority":
 				if (priorities.some((p) => p === enumName(value))) found.priority = enumName(value);
-				else found.invalid = `There is no priority “${value}”; priorities are ${listed(priorities)}.`;
+				else found.invalid = `There is no priority “${value}”; priorities are ${listed$1(priorities)}.`;
 				return true;
 			case "code":
 				if (/^\d+$/.test(value)) found.code = Number(value);
@@ -4425,7 +4639,7 @@ function take(found, part) {
 				for (const name of value.split(",")) {
 					const status = statusNamed(name);
 					if (status) found.status = [...found.status ?? [], status];
-					else found.invalid = `There is no status “${name}”; statuses are ${listed(statuses)}.`;
+					else found.invalid = `There is no status “${name}”; statuses are ${listed$1(statuses$1)}.`;
 				}
 				return true;
 		}
@@ -4520,7 +4734,7 @@ function fromQuery(query) {
 	if (priorities.some((p) => p === priority)) filters.priority = priority;
 	if (code && /^\d+$/.test(code)) filters.code = Number(code);
 	if (query.get("overdue") === "1") filters.overdue = true;
-	const known = query.getAll("status").filter((status) => statuses.some((s) => s === status));
+	const known = query.getAll("status").filter((status) => statuses$1.some((s) => s === status));
 	if (known.length > 0) filters.status = known;
 	for (const label of query.getAll("label")) takeLabel(filters, label);
 	return filters;
@@ -4605,7 +4819,7 @@ function SearchBox() {
 }
 // src/ui/theme.ts
 var kept = "theme";
-function read$6() {
+function read$7() {
 	try {
 		const value = localStorage.getItem(kept);
 		return value === "light" || value === "dark" ? value : "system";
@@ -4613,7 +4827,7 @@ function read$6() {
 		return "system";
 	}
 }
-var theme = y$1(read$6());
+var theme = y$1(read$7());
 var darkness = matchMedia("(prefers-color-scheme: dark)");
 var systemIsDark = y$1(darkness.matches);
 darkness.addEventListener("change", () => {
@@ -8781,7 +8995,7 @@ function tickName(at, { steps, step }) {
 /** An alert in one line, for lists that link to it. */
 var alertLine = (alert) => h("li", { key: alert.id }, chip(words(alert.severity), toneOf(alert.severity)), h("a", { href: "#/alerts" }, alert.summary), h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", "for ", ago(alert.raisedAt)));
 // src/views/ledger_figures.ts
-var columns$5 = [
+var columns$6 = [
 	["accepted", "Accepted"],
 	["open", "Open"],
 	[
@@ -8821,13 +9035,13 @@ var columns$5 = [
 		"warn"
 	]
 ];
-var ledgerFigures = (books) => h("dl", { class: "figures ledger" }, columns$5.map(([column, name, tone]) => h("div", {
+var ledgerFigures = (books) => h("dl", { class: "figures ledger" }, columns$6.map(([column, name, tone]) => h("div", {
 	key: column,
 	"data-tone": books && tone && Number(books[column]) > 0 ? tone : null
 }, h("dt", null, name), h("dd", null, books ? count(Number(books[column])) : "…"))));
 var balanced = (books) => books === null ? chip("…", "wait", { id: "balanced" }) : chip(books.balanced ? "balanced" : "not balanced", books.balanced ? "good" : "bad", { id: "balanced" });
 // src/views/queues.ts
-var columns$4 = [
+var columns$5 = [
 	{ name: "Sender" },
 	{ name: "Lane" },
 	{
@@ -8873,7 +9087,7 @@ function due(iso) {
 	}, span(age < 1 ? age : Math.floor(age)));
 }
 function queuesTable(senders) {
-	return table$1({ class: "stack queues" }, "Queues by sender and lane", columns$4, senders.flatMap((sender) => [h("tr", {
+	return table$1({ class: "stack queues" }, "Queues by sender and lane", columns$5, senders.flatMap((sender) => [h("tr", {
 		key: sender.id,
 		class: "total"
 	}, h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name), sender.state === "ACTIVE" ? null : [" ", statusChip(sender.state)]), cell("Lane", null, "all"), cell("Due", { class: "number" }, count(sender.queueDepth)), cell("Oldest due", { class: "number" }, due(sender.oldestDueAge)), cell("Drain/min", { class: "number" }, figure(sender.drainPerMinute)), cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", {
@@ -8928,7 +9142,7 @@ var LiveSeries = class {
 var alertsEvery = 1e4;
 var alertsMarked = 50;
 var nowSpan = 10;
-function read$5(query) {
+function read$6(query) {
 	return {
 		window: windows.find(({ id }) => id === query.get("window")) ?? windows[1],
 		senderId: figuresOf(query.get("sender"))
@@ -8936,7 +9150,7 @@ function read$5(query) {
 }
 function overview(route) {
 	const view = reactive({
-		...read$5(route.query),
+		...read$6(route.query),
 		live: null,
 		now: null,
 		books: null,
@@ -9008,7 +9222,7 @@ function overview(route) {
 		stop: end,
 		moved: (query) => {
 			const before = [view.window.id, view.senderId].join();
-			Object.assign(view, read$5(query));
+			Object.assign(view, read$6(query));
 			if ([view.window.id, view.senderId].join() !== before) begin();
 		},
 		render: () => {
@@ -9186,8 +9400,10 @@ var setFilter = (change) => setQuery({
 	after: null,
 	page: null
 });
-/** The buttons that turn pages. The browser's history has an entry for each, with the cursors of the pages before it. */
-function pager(page, next, ...notes) {
+/** The names of the buttons of a list that begins with the newest. */
+var byTime = ["Newer", "Older"];
+/** The buttons that turn pages, with their names. The browser's history has an entry for each, with the cursors of the pages before it. */
+function pager(page, next, [previous, following], ...notes) {
 	const before = (history.state?.before ?? []).slice(0, page.number - 1);
 	const turn = (to, earlier) => setQuery({
 		after: to.after,
@@ -9196,7 +9412,7 @@ function pager(page, next, ...notes) {
 	return h("nav", {
 		class: "pager",
 		"aria-label": "Pages"
-	}, button("Newer", () => {
+	}, button(previous, () => {
 		if (before.length === page.number - 1) turn({
 			after: before.at(-1) ?? null,
 			number: page.number - 1
@@ -9205,7 +9421,7 @@ function pager(page, next, ...notes) {
 			after: null,
 			number: 1
 		}, []);
-	}, { disabled: page.number <= 1 }), h("span", { class: "quiet" }, `Page ${page.number}`), button("Older", () => turn({
+	}, { disabled: page.number <= 1 }), h("span", { class: "quiet" }, `Page ${page.number}`), button(following, () => turn({
 		after: next,
 		number: page.number + 1
 	}, [...before, page.after]), {
@@ -9350,7 +9566,7 @@ function setOptOut(of, optedOut, ended) {
 	});
 }
 // src/views/messages.ts
-var pageSize$5 = 50;
+var pageSize$6 = 50;
 var rowLimit = 40;
 var rowsPerSecond = 3;
 var troubledPerSecond = 2;
@@ -9432,7 +9648,7 @@ function filterBar(filters, live) {
 		["", "all"],
 		["trouble", "in trouble"],
 		["overdue", "overdue"],
-		...statuses.map((s) => [s, words(s)])
+		...statuses$1.map((s) => [s, words(s)])
 	], (value) => {
 		const next = { ...filters };
 		delete next.overdue;
@@ -9462,7 +9678,7 @@ function withPage(query, listed) {
 	if (listed && [...query.keys()].every((name) => name === "sender" || name === "status")) query.set("page", "1");
 	return query;
 }
-var columns$3 = [
+var columns$4 = [
 	{ name: "ID" },
 	{ name: "To" },
 	{
@@ -9495,7 +9711,7 @@ var columns$3 = [
 var messageTable = (rows) => table$1({
 	class: "messages",
 	id: "messages"
-}, "Messages, newest first", columns$3, rows.map((message) => h("tr", { key: message.id }, h("td", null, messageLink(message.id)), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number extra" }, message.attempts), h("td", { class: "number" }, ago(message.queuedAt)))));
+}, "Messages, newest first", columns$4, rows.map((message) => h("tr", { key: message.id }, h("td", null, messageLink(message.id)), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number extra" }, message.attempts), h("td", { class: "number" }, ago(message.queuedAt)))));
 /** The newest messages, updated live. */
 var Feed = class {
 	shown = reactive({
@@ -9711,7 +9927,7 @@ var Pages = class {
 		try {
 			const { messages: { edges, pageInfo } } = await ask(Messages, {
 				filter: messageFilter(this.filters),
-				first: pageSize$5,
+				first: pageSize$6,
 				after: this.page.after
 			}, this.abort.signal);
 			Object.assign(this.shown, {
@@ -9753,7 +9969,7 @@ var Pages = class {
 		], counts && total ? progress(counts, total) : null, h("div", { class: "counts" }, summary), fault ? h("p", {
 			class: "error",
 			role: "alert"
-		}, fault) : null, rows === null ? quiet(fault ? "" : "Loading…") : rows.length === 0 ? quiet("No messages found.") : messageTable(rows), pager(this.page, next, "Updates automatically."));
+		}, fault) : null, rows === null ? quiet(fault ? "" : "Loading…") : rows.length === 0 ? quiet("No messages found.") : messageTable(rows), pager(this.page, next, byTime, "Updates automatically."));
 	}
 };
 // src/views/content.ts
@@ -9794,7 +10010,7 @@ function interactive(content) {
 		}, visible(row))))) : null
 	];
 }
-function template(content) {
+function template$1(content) {
 	const language = text(part(content.language).code) || text(content.language);
 	return [h("p", { class: "attachment" }, `Template ${text(content.name)}, ${language}`), parts(content.components).map((component, i) => {
 		const values = parts(component.parameters).map((parameter) => text(parameter.text) || text(parameter.payload) || words(text(parameter.type)));
@@ -9804,10 +10020,40 @@ function template(content) {
 		}, visible(value)))));
 	})];
 }
+/** The parts of a template, as WhatsApp lists them, with their variables in braces. */
+function listed(components) {
+	return parts(components).map((component, i) => {
+		const key = { key: i };
+		switch (text(component.type).toUpperCase()) {
+			case "HEADER": {
+				const format = text(component.format) || "TEXT";
+				return h("div", key, format === "TEXT" ? paragraph(component.text, "said strong") : h("p", { class: "attachment" }, words(format)));
+			}
+			case "BODY": return h("div", key, paragraph(component.text ?? (component.add_security_recommendation === void 0 ? "" : "{{1}} is your verification code.")));
+			case "FOOTER": return h("div", key, paragraph(component.text, "said quiet"));
+			case "BUTTONS": return h("div", key, buttons(parts(component.buttons).map((button) => text(button.text) || words(text(button.type)))));
+			case "CAROUSEL": return h("details", key, h("summary", null, plural(parts(component.cards).length, "card")), parts(component.cards).map((card, at) => h("div", {
+				key: at,
+				class: "bubble"
+			}, listed(card.components))));
+			default: return h("p", {
+				key: i,
+				class: "attachment"
+			}, words(text(component.type)));
+		}
+	});
+}
+/** Draws a template. */
+var templateBubble = (components) => h("div", { class: "bubble" }, listed(components));
+/** Returns the names of the variables in a template's body, in order: 1, 2, or names. */
+function bodyVariables(components) {
+	const body = parts(components).find(({ type }) => text(type).toUpperCase() === "BODY");
+	return [...new Set([...text(body?.text).matchAll(/\{\{\s*(\w+)\s*\}\}/g)].map(([, name]) => name))];
+}
 function drawn(type, content) {
 	switch (type) {
 		case "TEXT": return paragraph(content.body);
-		case "TEMPLATE": return template(content);
+		case "TEMPLATE": return template$1(content);
 		case "INTERACTIVE": return interactive(content);
 		case "BUTTON": return paragraph(content.text);
 		case "SYSTEM": return paragraph(content.body);
@@ -10126,10 +10372,10 @@ function attempts(m) {
 	}));
 }
 // src/views/conversations.ts
-var pageSize$4 = 50;
-var every$4 = 4e3;
+var pageSize$5 = 50;
+var every$5 = 4e3;
 var endsSoon = 3600;
-var read$4 = (query) => ({
+var read$5 = (query) => ({
 	sender: query.get("sender") ?? "",
 	window: query.get("window") ?? "",
 	marketing: query.get("marketing") ?? "",
@@ -10139,7 +10385,7 @@ var read$4 = (query) => ({
 var either = (value, yes, no) => value === yes ? true : value === no ? false : null;
 function conversations(route) {
 	const view = reactive({
-		asked: read$4(route.query),
+		asked: read$5(route.query),
 		list: null,
 		fault: ""
 	});
@@ -10152,7 +10398,7 @@ function conversations(route) {
 					windowOpen: either(window, "open", "closed"),
 					optedOut: either(marketing, "out", "in")
 				},
-				first: pageSize$4,
+				first: pageSize$5,
 				after: page.after
 			});
 			if (asked === view.asked) Object.assign(view, {
@@ -10164,17 +10410,17 @@ function conversations(route) {
 			throw error;
 		}
 	}
-	let stop = poll(every$4, load);
+	let stop = poll(every$5, load);
 	return {
 		title: "Conversations",
 		stop: () => stop(),
 		moved: (query) => {
 			stop();
 			Object.assign(view, {
-				asked: read$4(query),
+				asked: read$5(query),
 				list: null
 			});
-			stop = poll(every$4, load);
+			stop = poll(every$5, load);
 		},
 		render: () => {
 			const { asked, list, fault } = view, reason = forbidden(OneConversation, "Reading names, numbers, and messages");
@@ -10197,11 +10443,11 @@ function conversations(route) {
 			}, null, reason ? quiet(reason) : null, fault ? h("p", {
 				class: "error",
 				role: "alert"
-			}, fault) : null, list === null ? quiet(fault ? "" : "Loading…") : list.edges.length === 0 ? quiet(next ? "None on this page. Older ones may match." : "No person matches these filters.") : rows(list, !reason), pager(asked.page, next, "Updates automatically.")));
+			}, fault) : null, list === null ? quiet(fault ? "" : "Loading…") : list.edges.length === 0 ? quiet(next ? "None on this page. Older ones may match." : "No person matches these filters.") : rows$1(list, !reason), pager(asked.page, next, byTime, "Updates automatically.")));
 		}
 	};
 }
-var columns$2 = [
+var columns$3 = [
 	{ name: "Person" },
 	{ name: "Sender" },
 	{
@@ -10212,7 +10458,7 @@ var columns$2 = [
 	{ name: "24-hour window" },
 	{ name: "Marketing" }
 ];
-var rows = ({ edges }, linked) => table$1({ class: "stack" }, "Conversations, most recently changed first", columns$2, edges.map(({ cursor, node }) => h("tr", { key: cursor }, cell("Person", { class: "wrap" }, person(node, linked)), cell("Sender", null, senderName(node.senderId)), cell("Wrote", { class: "number" }, node.lastInboundAt ? ago(node.lastInboundAt) : "–"), cell("24-hour window", null, h(Countdown, { until: node.windowOpenUntil })), cell("Marketing", null, node.optedOut ? chip("opted out", "warn") : "–"))));
+var rows$1 = ({ edges }, linked) => table$1({ class: "stack" }, "Conversations, most recently changed first", columns$3, edges.map(({ cursor, node }) => h("tr", { key: cursor }, cell("Person", { class: "wrap" }, person(node, linked)), cell("Sender", null, senderName(node.senderId)), cell("Wrote", { class: "number" }, node.lastInboundAt ? ago(node.lastInboundAt) : "–"), cell("24-hour window", null, h(Countdown, { until: node.windowOpenUntil })), cell("Marketing", null, node.optedOut ? chip("opted out", "warn") : "–"))));
 /** The person, as a link to the conversation unless the number is masked. */
 function person({ senderId, to, toUserId, name }, linked) {
 	const shown = to ?? toUserId;
@@ -10280,8 +10526,8 @@ function textContent(body) {
 	return { text: { body } };
 }
 // src/views/conversation.ts
-var pageSize$3 = 50;
-var every$3 = 5e3;
+var pageSize$4 = 50;
+var every$4 = 5e3;
 var soon$1 = 200;
 var ended = [
 	"READ",
@@ -10315,7 +10561,7 @@ function conversation(route) {
 			const found = (await ask(OneConversation, {
 				senderId,
 				...who,
-				first: pageSize$3,
+				first: pageSize$4,
 				after: view.page.after
 			})).conversation;
 			if (stopped || mine !== round) return;
@@ -10366,7 +10612,7 @@ function conversation(route) {
 		start();
 		return () => stop();
 	}
-	if (!forbidden(OneConversation)) ends = [poll(every$3, load), arrivals()];
+	if (!forbidden(OneConversation)) ends = [poll(every$4, load), arrivals()];
 	return {
 		title: "Conversation",
 		stop: () => {
@@ -10405,7 +10651,7 @@ function conversation(route) {
 					node
 				})).reverse(),
 				name: shown.name ?? person
-			}), pager(page, pageInfo.hasNextPage ? pageInfo.endCursor : null)), h("div", { class: "column" }, h(Reply, {
+			}), pager(page, pageInfo.hasNextPage ? pageInfo.endCursor : null, byTime)), h("div", { class: "column" }, h(Reply, {
 				senderId,
 				person,
 				who,
@@ -10571,9 +10817,9 @@ function Reply({ senderId, person, who, until, optedOut, queued }) {
 	]);
 }
 // src/views/dead_letters.ts
-var pageSize$2 = 50;
-var every$2 = 3e3;
-var read$3 = (query) => ({
+var pageSize$3 = 50;
+var every$3 = 3e3;
+var read$4 = (query) => ({
 	sender: query.get("sender") ?? "",
 	category: query.get("category") ?? "",
 	code: query.get("code") ?? "",
@@ -10611,7 +10857,7 @@ var describe = ({ senderId, category, code, label, deadLetteredAfter, deadLetter
 ].filter(Boolean).map((part) => visible(String(part))).join(", ");
 function deadLetters(route) {
 	const view = reactive({
-		asked: read$3(route.query),
+		asked: read$4(route.query),
 		at: pageOf(route.query),
 		page: null,
 		fault: "",
@@ -10619,17 +10865,17 @@ function deadLetters(route) {
 		ticked: /* @__PURE__ */ new Set()
 	});
 	let round = 0;
-	let stop = poll(every$2, load);
+	let stop = poll(every$3, load);
 	function moved(query) {
 		Object.assign(view, {
-			asked: read$3(query),
+			asked: read$4(query),
 			at: pageOf(query),
 			page: null,
 			all: false,
 			ticked: /* @__PURE__ */ new Set()
 		});
 		stop();
-		stop = poll(every$2, load);
+		stop = poll(every$3, load);
 	}
 	async function load() {
 		const mine = ++round;
@@ -10644,7 +10890,7 @@ function deadLetters(route) {
 		try {
 			const answer = await ask(DeadLetters, {
 				filter,
-				first: pageSize$2,
+				first: pageSize$3,
 				after: view.at.after
 			});
 			if (mine === round) Object.assign(view, {
@@ -10717,7 +10963,7 @@ function deadLetters(route) {
 		}, fault) : null, invalid ? null : page === null ? quiet("Loading…") : page.edges.length === 0 ? empty(described) : [
 			selection(page, filter),
 			rows(page),
-			pager(view.at, page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null, plural(page.edges.length, "row"))
+			pager(view.at, page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null, byTime, plural(page.edges.length, "row"))
 		]));
 	}
 	function empty(described) {
@@ -10804,7 +11050,7 @@ function deadLetters(route) {
 	}
 }
 // src/views/alerts.ts
-var pageSize$1 = 25;
+var pageSize$2 = 25;
 var currentEvery = 3e3;
 /** The unit of each kind's threshold. */
 var units = {
@@ -10872,7 +11118,7 @@ function alerts(_) {
 	async function history(behind) {
 		const { alerts: { edges, pageInfo } } = await ask(Alerts, {
 			filter: { state: ["RESOLVED"] },
-			first: pageSize$1,
+			first: pageSize$2,
 			after: behind
 		});
 		view.resolved = [...behind && view.resolved ? view.resolved : [], ...edges.map(({ node }) => node)];
@@ -10887,7 +11133,7 @@ function alerts(_) {
 		view.rules = at < 0 ? [...view.rules ?? [], rule] : view.rules.with(at, rule);
 	}
 	const unheard = onAlert(() => {
-		if ((view.resolved?.length ?? 0) <= pageSize$1) setTimeout(() => void history(null).catch(report), 500);
+		if ((view.resolved?.length ?? 0) <= pageSize$2) setTimeout(() => void history(null).catch(report), 500);
 	});
 	history(null).catch(report);
 	const stopCurrent = poll(currentEvery, async () => {
@@ -11101,6 +11347,209 @@ function editRule(rule, changed) {
 		}
 	});
 }
+// src/views/templates.ts
+var pageSize$1 = 50;
+var every$2 = 5e3;
+/** The statuses that WhatsApp documents. A filter of another one can be given in the address. */
+var statuses = [
+	"APPROVED",
+	"PAUSED",
+	"PENDING",
+	"REJECTED",
+	"DISABLED",
+	"IN_APPEAL",
+	"LIMIT_EXCEEDED",
+	"ARCHIVED",
+	"PENDING_DELETION",
+	"DELETED"
+];
+var read$3 = (query) => ({
+	account: query.get("account") ?? "",
+	status: query.get("status") ?? "",
+	name: query.get("name") ?? "",
+	page: pageOf(query)
+});
+/** The business accounts of the senders. */
+var accounts = () => [...new Set((state.senders ?? []).flatMap(({ businessAccountId: id }) => id ? [id] : []))].sort();
+/** A filter's values, with the one of the address even if it is not among them. */
+var choices = (any, values, chosen) => [["", any], ...(chosen && !values.includes(chosen) ? [chosen, ...values] : values).map((value) => [value, value])];
+function templates(route) {
+	const { account, name, language } = route.params;
+	return account && name && language ? template(account, name, language) : templateList(route);
+}
+function templateList(route) {
+	const view = reactive({
+		asked: read$3(route.query),
+		list: null,
+		fault: ""
+	});
+	async function load() {
+		const { asked } = view, { account, status, name, page } = asked;
+		try {
+			const answer = await ask(Templates, {
+				filter: {
+					businessAccountId: account || null,
+					status: status ? [status] : null,
+					name: name || null
+				},
+				first: pageSize$1,
+				after: page.after
+			});
+			if (asked === view.asked) Object.assign(view, {
+				list: answer.templates,
+				fault: ""
+			});
+		} catch (error) {
+			if (asked === view.asked) view.fault = messageOf(error);
+			throw error;
+		}
+	}
+	let stop = poll(every$2, load);
+	return {
+		title: "Templates",
+		stop: () => stop(),
+		moved: (query) => {
+			stop();
+			Object.assign(view, {
+				asked: read$3(query),
+				list: null
+			});
+			stop = poll(every$2, load);
+		},
+		render: () => {
+			const { asked, list, fault } = view, known = accounts();
+			const next = list?.pageInfo.hasNextPage ? list.pageInfo.endCursor : null;
+			return h("div", { class: "board" }, h("div", {
+				class: "filters wide",
+				role: "group",
+				"aria-label": "Filters"
+			}, choose("Business account", asked.account, choices("all", known, asked.account), (value) => setFilter({ account: value })), choose("Status", asked.status, choices("any", statuses, asked.status), (value) => setFilter({ status: value })), h(textFilter, {
+				label: "Name",
+				value: asked.name,
+				onchange: (value) => setFilter({ name: value })
+			})), card("Templates", {
+				id: "templates",
+				class: "wide"
+			}, forbidden(SyncTemplates) ? null : (asked.account ? [asked.account] : known).map((id) => button(known.length > 1 && !asked.account ? `Sync ${id}` : "Sync", () => sync(id, load), { id: `sync-${id}` })), fault ? h("p", {
+				class: "error",
+				role: "alert"
+			}, fault) : null, list === null ? quiet(fault ? "" : "Loading…") : list.edges.length === 0 ? quiet(asked.account || asked.status || asked.name ? "No template matches these filters." : known.length > 0 ? "No template is known yet." : "No sender has a business account. Add it under Senders, so that Waypost can list the templates.") : rows(list), pager(asked.page, next, ["Previous", "Next"], "Updates automatically.")));
+		}
+	};
+}
+function sync(account, then) {
+	attempt("Templates synced.", async () => {
+		await ask(SyncTemplates, { account });
+		await then();
+	});
+}
+var columns$2 = [
+	{ name: "Template" },
+	{ name: "Status" },
+	{ name: "Category" },
+	{ name: "Quality" },
+	{
+		name: "Queued",
+		title: "Messages that wait to be sent",
+		class: "number"
+	}
+];
+var rows = ({ edges }) => table$1({ class: "stack" }, "Templates, by account, name, and language", columns$2, edges.map(({ cursor, node }) => h("tr", { key: cursor }, cell("Template", { class: "wrap" }, h("a", { href: link([
+	"templates",
+	node.businessAccountId,
+	node.name,
+	node.language
+]) }, node.name), " ", h("span", { class: "quiet" }, node.language)), cell("Status", null, status(node)), cell("Category", { class: "wrap" }, category(node)), cell("Quality", null, qualityChip(node.quality)), cell("Queued", { class: "number" }, count(node.queued)))));
+var sendingTones = {
+	SENDING: "good",
+	WAITING: "warn",
+	FAILING: "bad"
+};
+/** The status, in the tone of what happens to the messages of the template. */
+var status = ({ status: name, sending }) => chip(words(name), sendingTones[sending]);
+var category = ({ category: now, announcedCategory: next }) => (now ? words(now) : "–") + (next ? `, ${words(next)} soon` : "");
+var qualityTones = {
+	GREEN: "good",
+	YELLOW: "warn",
+	RED: "bad"
+};
+var qualityNames = {
+	GREEN: "high",
+	YELLOW: "medium",
+	RED: "low",
+	UNKNOWN: "not rated"
+};
+/** WhatsApp's quality score of a template or a number. */
+var qualityChip = (score) => score === null ? "–" : chip(qualityNames[score] ?? words(score), qualityTones[score] ?? "wait");
+var happens = {
+	SENDING: "Messages of this template are sent.",
+	WAITING: "WhatsApp accepts no messages of this template for now. Queued messages wait, and are sent when WhatsApp accepts it again.",
+	FAILING: "WhatsApp will not accept messages of this template. Queued messages fail when their turn comes."
+};
+function template(account, name, language) {
+	const view = reactive({
+		found: void 0,
+		fault: ""
+	});
+	async function load() {
+		try {
+			Object.assign(view, {
+				found: (await ask(OneTemplate, {
+					account,
+					name,
+					language
+				})).template,
+				fault: ""
+			});
+		} catch (error) {
+			view.fault = messageOf(error);
+			throw error;
+		}
+	}
+	const stop = poll(every$2, load);
+	return {
+		title: `Template ${name}`,
+		stop,
+		render: () => {
+			const { found, fault } = view;
+			return h("div", { class: "board" }, h("div", { class: "page-head wide" }, h("h2", null, visible(name), " ", h("span", { class: "quiet" }, visible(language)), " ", found ? status(found) : null), h("div", { class: "tools" }, h("a", { href: "#/templates" }, "All templates"), found && !forbidden(SyncTemplates) ? button("Sync", () => sync(account, load), { id: "sync" }) : null)), fault ? h("p", {
+				class: "error wide",
+				role: "alert"
+			}, fault) : null, found === void 0 ? quiet(fault ? "" : "Loading…") : found === null ? card("No template", {
+				class: "wide",
+				id: "none"
+			}, null, quiet("There is no template of this name and language, or the key has no access to it.")) : [details$1(found), preview(found)]);
+		}
+	};
+}
+function details$1(t) {
+	return card("Details", { id: "details" }, null, h("div", {
+		class: "callout",
+		"data-tone": sendingTones[t.sending]
+	}, h("p", null, happens[t.sending])), facts([
+		["Status", [
+			words(t.status),
+			", ",
+			time(t.statusAt, "seconds")
+		]],
+		["Reason", [t.statusReason, t.statusDetail].filter((reason) => reason && reason !== "NONE").map((reason) => visible(reason)).join(": ") || null],
+		["Queued", count(t.queued)],
+		["Quality", qualityChip(t.quality)],
+		["Category", t.category && words(t.category)],
+		["Category before", t.previousCategory && t.categoryChangedAt && [
+			words(t.previousCategory),
+			", until ",
+			time(t.categoryChangedAt, "seconds")
+		]],
+		["Announced category", t.announcedCategory && [words(t.announcedCategory), t.announcedFor ? [", from ", time(t.announcedFor, "seconds")] : null]],
+		["Category by WhatsApp", t.correctCategory && words(t.correctCategory)],
+		["Variables", t.parameterFormat && words(t.parameterFormat)],
+		["Time to live", t.timeToLive && span(seconds(t.timeToLive))],
+		["Business account", mono(t.businessAccountId)],
+		["WhatsApp's ID", t.whatsappId && mono(t.whatsappId)]
+	]), quiet(h("a", { href: link(["messages"], new URLSearchParams({ template: t.name })) }, "Messages")));
+}
+var preview = (t) => card("Preview", { id: "preview" }, null, t.listedAt ? [templateBubble(t.components), quiet("As of ", time(t.listedAt, "seconds"), ".")] : quiet("The parts of the template are not known until the next sync."));
 // src/views/senders.ts
 function senders(route) {
 	const only = route.params.id;
@@ -11210,14 +11659,54 @@ function senderCard(sender) {
 	}) : null, sender.throttledUntil && Date.parse(sender.throttledUntil) > drawnAt$1() ? h("div", {
 		class: "callout",
 		"data-tone": "warn"
-	}, h("p", null, "Throttled by WhatsApp until ", time(sender.throttledUntil, "seconds"), ".")) : null, h("dl", { class: "figures" }, figureOf("Rate", `${count(sender.messagesPerSecond)}/s`), figureOf("Effective rate", `${figure(sender.effectiveRate)}/s`, sender.effectiveRate < sender.messagesPerSecond / 2 ? "warn" : null), figureOf("Queue", count(sender.queueDepth)), figureOf("Oldest due", span(floor(seconds(sender.oldestDueAge)))), figureOf("Drain/min", figure(sender.drainPerMinute)), figureOf("Empty in", emptyIn(sender), emptyIn(sender) === "never" ? "bad" : null), figureOf("Scheduled", count(sender.scheduled))), h("ul", {
+	}, h("p", null, "Throttled by WhatsApp until ", time(sender.throttledUntil, "seconds"), ".")) : null, sender.restrictions.length > 0 ? h(Restrictions, {
+		key: `restrictions ${id}`,
+		sender
+	}) : null, h("dl", { class: "figures" }, figureOf("Rate", `${count(sender.messagesPerSecond)}/s`), figureOf("Effective rate", `${figure(sender.effectiveRate)}/s`, sender.effectiveRate < sender.messagesPerSecond / 2 ? "warn" : null), figureOf("Queue", count(sender.queueDepth)), figureOf("Oldest due", span(floor(seconds(sender.oldestDueAge)))), figureOf("Drain/min", figure(sender.drainPerMinute)), figureOf("Empty in", emptyIn(sender), emptyIn(sender) === "never" ? "bad" : null), figureOf("Scheduled", count(sender.scheduled))), h("ul", {
 		class: "lanes",
 		"aria-label": "Lanes"
 	}, sender.lanes.map(({ priority, depth, oldestDueAge }) => h("li", { key: priority }, h("strong", null, sentence(laneName(priority))), h("span", null, `${count(depth)} due`), oldestDueAge ? h("span", { class: "quiet" }, `oldest ${span(floor(seconds(oldestDueAge)))}`) : null, sender.state === "PAUSED" || sender.pausedPriorities.includes(priority) ? chip("paused", "warn") : null))), facts([
 		["Number", sender.displayPhoneNumber],
 		["Phone number ID", mono(sender.phoneNumberId)],
-		["Business account", sender.businessAccountId && mono(sender.businessAccountId)]
-	]), h("p", { class: "quiet" }, h("a", { href: `#/?sender=${encodeURIComponent(id)}` }, "Plots"), " · ", h("a", { href: `#/messages?sender=${encodeURIComponent(id)}` }, "Messages"), " · ", h("a", { href: `#/dead-letters?sender=${encodeURIComponent(id)}` }, "Dead letters")));
+		["Business account", sender.businessAccountId && mono(sender.businessAccountId)],
+		["Quality", sender.quality && qualityChip(sender.quality)],
+		["Messaging limit", sender.messagingLimit && limit(sender.messagingLimit)],
+		["Allowed by WhatsApp", sender.throughput && `${count(sender.throughput)} messages per second`]
+	]), h("p", { class: "quiet" }, h("a", { href: `#/?sender=${encodeURIComponent(id)}` }, "Plots"), " · ", h("a", { href: `#/messages?sender=${encodeURIComponent(id)}` }, "Messages"), " · ", h("a", { href: `#/dead-letters?sender=${encodeURIComponent(id)}` }, "Dead letters"), sender.businessAccountId ? [" · ", h("a", { href: `#/templates?account=${encodeURIComponent(sender.businessAccountId)}` }, "Templates")] : null));
+}
+/** To how many people the portfolio can start conversations. */
+var limit = ({ limit: people }) => people === null ? "unlimited" : `${count(people)} people in 24 hours`;
+var restricted = {
+	NOTHING: "Nothing waits because of it.",
+	CATEGORY: "Messages with a template of its category wait.",
+	TEMPLATES: "Messages with a template wait.",
+	ALL: "All messages wait."
+};
+/** What WhatsApp doesn't allow the sender for now. */
+function Restrictions({ sender }) {
+	return h("div", {
+		class: "callout restrictions",
+		"data-tone": "bad"
+	}, h("p", null, h("strong", null, "Restricted by WhatsApp")), h("ul", null, sender.restrictions.map(({ type, holds, since, until, reason }) => h("li", { key: type }, h("span", { class: "mono" }, visible(type)), " since ", time(since, "seconds"), until ? [" until ", time(until, "seconds")] : null, ". ", restricted[holds], reason ? quiet(visible(reason)) : null))), forbidden(LiftRestrictions) ? null : button("Lift…", () => lift(sender), { class: "plain lift" }));
+}
+function lift(sender) {
+	openDialog({
+		title: `Lift the restrictions of ${sender.name}`,
+		label: () => "Lift",
+		body: () => [h("p", null, "Do this only if Meta shows no restriction any longer, for example because a webhook was lost. WhatsApp still refuses what it restricts."), field("Reason", h("input", {
+			name: "reason",
+			required: true,
+			maxlength: 500,
+			autocomplete: "off"
+		}), "Shown to operators.")],
+		run: async ({ reason }) => {
+			putSender((await ask(LiftRestrictions, {
+				id: sender.id,
+				reason
+			})).liftRestrictions);
+			note(`${sender.name} is not restricted any longer, as far as Waypost knows.`);
+		}
+	});
 }
 var floor = (s) => s === null || s < 1 ? s : Math.floor(s);
 function figureOf(name, value, tone = null) {
@@ -11579,7 +12068,13 @@ function queue(route) {
 		fault: "",
 		accepted: []
 	});
-	let stopped = false;
+	const policy = reactive({
+		sender: "",
+		outside: "SEND",
+		choices: [],
+		typed: noTemplates
+	});
+	let stopped = false, listed = "";
 	const given = reactive({
 		...blank,
 		to: route.query.get("to") ?? "",
@@ -11606,11 +12101,35 @@ function queue(route) {
 				onAmbiguous: message.onAmbiguous,
 				labels: message.labels.map(({ name, value }) => `${name}=${value}`).join(", ")
 			});
+			type({
+				name: given.name,
+				language: given.language
+			});
 		} catch (error) {
 			view.fault = messageOf(error);
 		}
 		given.loaded = true;
 	}
+	/** Loads the templates of the chosen sender's account, for the form to offer. */
+	async function offer() {
+		const senders = state.senders ?? [], chosen = policy.sender || given.sender;
+		const account = (chosen ? senders.find(({ id }) => id === chosen) : senders[0])?.businessAccountId ?? "";
+		if (account === listed || forbidden(TemplateChoices)) return;
+		[listed, policy.choices] = [account, []];
+		if (!account) return;
+		try {
+			const { templates } = await ask(TemplateChoices, { account });
+			if (account === listed) policy.choices = templates.edges.map(({ node }) => node).filter(({ sending }) => sending !== "FAILING");
+		} catch (error) {
+			report(error);
+		}
+	}
+	const type = (change) => {
+		policy.typed = {
+			...policy.typed,
+			...change
+		};
+	};
 	async function submit(event) {
 		event.preventDefault();
 		if (view.busy) return;
@@ -11618,7 +12137,7 @@ function queue(route) {
 		[view.busy, view.fault] = [true, ""];
 		markField(form, null);
 		try {
-			const { message: { id }, replayed } = await queueOnce(read$1(values(form), view.kind), (text) => {
+			const { message: { id }, replayed } = await queueOnce(read$1(values(form), view.kind, policy.choices), (text) => {
 				view.fault = text;
 			}, () => stopped);
 			view.accepted = [{
@@ -11640,6 +12159,7 @@ function queue(route) {
 		},
 		render: () => {
 			const reason = forbidden(Queue);
+			if (view.kind === "template" || policy.outside === "FALLBACK") f(offer);
 			if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Queue a message"), quiet(reason));
 			return h("div", { class: "board" }, card("Queue a message", { id: "queue-card" }, segments("Content", view.kind, [
 				["text", "Text"],
@@ -11647,23 +12167,44 @@ function queue(route) {
 				["other", "Other"]
 			], (id) => {
 				view.kind = id;
+				policy.typed = {
+					...noTemplates,
+					name: given.name,
+					language: given.language
+				};
 			}), copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message.") : null, !given.loaded ? quiet("Loading…") : h("form", {
 				id: "queue",
 				onsubmit: submit
 			}, h("div", { class: "row" }, field("Sender", h("select", {
 				name: "senderId",
-				required: true
+				required: true,
+				onchange: (event) => {
+					policy.sender = held(event);
+				}
 			}, options((state.senders ?? []).map(({ id, name }) => [id, `${name} (${id})`]), given.sender))), field("Number or user ID", h("input", {
 				name: "to",
 				autocomplete: "off",
 				placeholder: "+1 415 555 0101",
 				required: true,
 				defaultValue: given.to
-			}))), content(view.kind, given), h("div", { class: "row" }, field("Lane", h("select", { name: "priority" }, options([
+			}))), content(view.kind, given, policy, type), h("div", { class: "row" }, field("Lane", h("select", { name: "priority" }, options([
 				["OTP", "OTP"],
 				["TRANSACTIONAL", "transactional"],
 				["BULK", "bulk"]
-			], given.priority))), field("If a response is lost", h("select", { name: "onAmbiguous" }, options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], given.onAmbiguous)))), h("details", null, h("summary", null, "Schedule, labels, and key"), h("div", { class: "row" }, field(`Not before${utc.value ? ", UTC" : ""}`, h("input", {
+			], given.priority))), field("If a response is lost", h("select", { name: "onAmbiguous" }, options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], given.onAmbiguous)))), view.kind === "template" ? null : [field("If the 24-hour window is closed", h("select", {
+				name: "outsideWindow",
+				onchange: (event) => {
+					policy.outside = held(event);
+					type({
+						fallbackName: "",
+						fallbackLanguage: ""
+					});
+				}
+			}, options([
+				["SEND", "send anyway"],
+				["FALLBACK", "send a template instead"],
+				["FAIL", "fail"]
+			], policy.outside)), "Waypost acts only if it is certain that the window is closed, or when WhatsApp refuses the message."), policy.outside === "FALLBACK" ? templateFields("fallback", blank, policy, type) : null], h("details", null, h("summary", null, "Schedule, labels, and key"), h("div", { class: "row" }, field(`Not before${utc.value ? ", UTC" : ""}`, h("input", {
 				name: "sendAt",
 				type: "datetime-local",
 				step: 1
@@ -11699,6 +12240,55 @@ function queue(route) {
 			}, view.accepted.length === 0 ? null : h("ul", { class: "accepted" }, view.accepted.map(({ id, replayed }) => h("li", { key: `${id}${replayed}` }, replayed ? "Already queued: " : "Message queued: ", messageLink(id), ".")))), view.accepted.length === 0 ? quiet("Queued messages are durably recorded. Follow them here.") : null));
 		}
 	};
+}
+var noTemplates = {
+	name: "",
+	language: "",
+	fallbackName: "",
+	fallbackLanguage: ""
+};
+/** The names of the form's inputs for a template: of the content, or of the fallback. */
+var inputsOf = (of) => of === "template" ? {
+	name: "name",
+	language: "language",
+	variables: "variables"
+} : {
+	name: "fallbackName",
+	language: "fallbackLanguage",
+	variables: "fallbackVariables"
+};
+/** The fields for a template. They offer those that are known, and show the chosen one. */
+function templateFields(of, given, { choices, typed }, type) {
+	const inputs = inputsOf(of), name = typed[inputs.name], named = choices.filter((choice) => choice.name === name);
+	const chosen = named.find(({ language }) => language === typed[inputs.language]);
+	const variables = chosen?.components ? bodyVariables(chosen.components) : null;
+	const typing = (input) => (event) => type({ [inputs[input]]: held(event) });
+	return h("div", {
+		class: "chosen-template",
+		key: of
+	}, h("div", { class: "row" }, field(of === "template" ? "Template" : "Fallback template", h("input", {
+		name: inputs.name,
+		required: true,
+		defaultValue: given.name,
+		autocomplete: "off",
+		spellcheck: false,
+		placeholder: "hello_world",
+		list: `${of}-names`,
+		oninput: typing("name")
+	})), field(of === "template" ? "Language" : "Fallback language", h("input", {
+		name: inputs.language,
+		required: true,
+		defaultValue: given.language,
+		autocomplete: "off",
+		spellcheck: false,
+		placeholder: named[0]?.language ?? "en_US",
+		list: `${of}-languages`,
+		oninput: typing("language")
+	}))), h("datalist", { id: `${of}-names` }, options([...new Set(choices.map((choice) => choice.name))].map((one) => [one, one]))), h("datalist", { id: `${of}-languages` }, options(named.map(({ language }) => [language, language]))), chosen?.components ? templateBubble(chosen.components) : null, variables?.length === 0 ? null : field(of === "template" ? "Body variables" : "Fallback variables", h("textarea", {
+		name: inputs.variables,
+		rows: 3,
+		defaultValue: given.variables
+	}), variables ? `One per line: ${variables.map((variable) => `{{${variable}}}`).join(", ")}.` : "One per line, in order."));
 }
 var blank = {
 	sender: "",
@@ -11748,7 +12338,7 @@ function contentFields(type, content) {
 		variables: parameters.map(({ text }) => String(text)).join("\n")
 	};
 }
-function content(kind, given) {
+function content(kind, given, offer, type) {
 	switch (kind) {
 		case "text": return field("Text", h("textarea", {
 			name: "body",
@@ -11757,28 +12347,7 @@ function content(kind, given) {
 			dir: "auto",
 			defaultValue: given.body
 		}));
-		case "template": return [h("div", {
-			class: "row",
-			key: "template"
-		}, field("Template", h("input", {
-			name: "name",
-			required: true,
-			defaultValue: given.name,
-			autocomplete: "off",
-			spellcheck: false,
-			placeholder: "hello_world"
-		})), field("Language", h("input", {
-			name: "language",
-			required: true,
-			defaultValue: given.language,
-			autocomplete: "off",
-			spellcheck: false,
-			placeholder: "en_US"
-		}))), field("Body variables", h("textarea", {
-			name: "variables",
-			rows: 3,
-			defaultValue: given.variables
-		}), "One per line, in order.")];
+		case "template": return templateFields("template", given, offer, type);
 		default: return field("Content as JSON", h("textarea", {
 			name: "json",
 			rows: 6,
@@ -11791,8 +12360,12 @@ function content(kind, given) {
 	}
 }
 /** Returns the name of the form's input for a field of the request: both kinds of recipients are in one. */
-var inputOf = (name) => name === "toUserId" ? "to" : name;
-function read$1(held, kind) {
+function inputOf(name) {
+	if (name === "toUserId") return "to";
+	const [first, second] = (name ?? "").split(".");
+	return first === "fallback" ? inputsOf("fallback")[second === "language" || second === "name" ? second : "variables"] : name;
+}
+function read$1(held, kind, choices) {
 	const labels = (held.labels ?? "").split(",").map((label) => label.trim()).filter(Boolean).map((label) => {
 		const at = label.indexOf("=");
 		if (at <= 0) throw new WrongField("labels", `“${visible(label)}” is not a label; use name=value.`);
@@ -11804,35 +12377,43 @@ function read$1(held, kind) {
 	return {
 		senderId: held.senderId ?? "",
 		...isUserId(held.to ?? "") ? { toUserId: held.to } : { to: held.to ?? "" },
-		content: contentOf(held, kind),
+		content: contentOf(held, kind, choices),
 		priority: held.priority,
 		onAmbiguous: held.onAmbiguous,
 		...held.sendAt ? { sendAt: fromField(held.sendAt) } : {},
 		...held.expiresAt ? { expiresAt: fromField(held.expiresAt) } : {},
+		...held.outsideWindow && held.outsideWindow !== "SEND" ? { outsideWindow: held.outsideWindow } : {},
+		...held.outsideWindow === "FALLBACK" ? { fallback: templateOf(held, "fallback", choices) } : {},
 		...held.deliverWithin ? { deliverWithin: `PT${held.deliverWithin}S` } : {},
 		...labels.length > 0 ? { labels } : {},
 		...held.idempotencyKey ? { idempotencyKey: held.idempotencyKey } : {}
 	};
 }
-function contentOf(held, kind) {
+/** Reads the fields for a template. A known one can name its variables. */
+function templateOf(held, of, choices) {
+	const inputs = inputsOf(of), name = held[inputs.name] ?? "", language = held[inputs.language] ?? "";
+	const lines = (held[inputs.variables] ?? "").trimEnd().split("\n").map((line) => line.trim());
+	const blank = lines.indexOf("");
+	if (blank >= 0 && lines.length > 1) throw new WrongField(inputs.variables, `Variable {{${blank + 1}}} is blank; WhatsApp needs a value for each.`);
+	const known = choices.find((choice) => choice.name === name && choice.language === language);
+	const names = known?.parameterFormat === "NAMED" ? bodyVariables(known.components) : [];
+	const parameters = lines.filter(Boolean).map((text, i) => ({
+		type: "text",
+		text,
+		...names[i] ? { parameter_name: names[i] } : {}
+	}));
+	return {
+		name,
+		language,
+		...parameters.length > 0 ? { components: [{
+			type: "BODY",
+			parameters
+		}] } : {}
+	};
+}
+function contentOf(held, kind, choices) {
 	if (kind === "text") return textContent(held.body ?? "");
-	if (kind === "template") {
-		const lines = (held.variables ?? "").trimEnd().split("\n").map((line) => line.trim());
-		const blank = lines.indexOf("");
-		if (blank >= 0 && lines.length > 1) throw new WrongField("variables", `Variable {{${blank + 1}}} is blank; WhatsApp needs a value for each.`);
-		const parameters = lines.filter(Boolean).map((text) => ({
-			type: "text",
-			text
-		}));
-		return { template: {
-			name: held.name ?? "",
-			language: held.language ?? "",
-			...parameters.length > 0 ? { components: [{
-				type: "BODY",
-				parameters
-			}] } : {}
-		} };
-	}
+	if (kind === "template") return { template: templateOf(held, "template", choices) };
 	try {
 		return JSON.parse(held.json ?? "");
 	} catch (error) {
@@ -12300,7 +12881,7 @@ function hooks(route) {
 					after: null,
 					page: null
 				})
-			}), "Only failed"), view.log.edges.length === 0 ? quiet("No deliveries.") : deliveries(view.log), pager(page, view.log.pageInfo.hasNextPage ? view.log.pageInfo.endCursor : null)) : null);
+			}), "Only failed"), view.log.edges.length === 0 ? quiet("No deliveries.") : deliveries(view.log), pager(page, view.log.pageInfo.hasNextPage ? view.log.pageInfo.endCursor : null, byTime)) : null);
 		}
 	};
 }
@@ -12511,6 +13092,8 @@ var router = new UniversalRouterSync(Object.entries({
 	"/dead-letters": deadLetters,
 	"/alerts": alerts,
 	"/senders{/:id}": senders,
+	"/templates": templates,
+	"/templates/:account/:name/:language": templates,
 	"/ledger": ledger,
 	"/queue": queue,
 	"/break": breakIt,
@@ -12596,6 +13179,10 @@ function entries() {
 			count: badge(held),
 			tone: "warn",
 			title: `${held} not sending`
+		},
+		{
+			name: "templates",
+			text: "Templates"
 		},
 		!forbidden(Ledger) && {
 			name: "ledger",

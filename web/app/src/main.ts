@@ -27,6 +27,7 @@ import { conversation } from "./views/conversation.ts";
 import { deadLetters } from "./views/dead_letters.ts";
 import { alerts } from "./views/alerts.ts";
 import { senders } from "./views/senders.ts";
+import { templates } from "./views/templates.ts";
 import { ledger } from "./views/ledger.ts";
 import { queue } from "./views/queue.ts";
 import { breakIt } from "./views/break_it.ts";
@@ -38,7 +39,7 @@ import { erasure } from "./views/erasure.ts";
 
 const pages: Record<string, (route: Route) => View> = {
   "/": overview, "/messages": messages, "/messages/:id": message, "/conversations": conversations, "/conversations/:sender/:person": conversation, "/dead-letters": deadLetters, "/alerts": alerts,
-  "/senders{/:id}": senders, "/ledger": ledger, "/queue": queue, "/break": breakIt,
+  "/senders{/:id}": senders, "/templates": templates, "/templates/:account/:name/:language": templates, "/ledger": ledger, "/queue": queue, "/break": breakIt,
   "/keys": keys, "/webhooks{/:id}": hooks, "/erasure": erasure,
 };
 
@@ -98,6 +99,7 @@ function entries(): Entry[] {
     { name: "dead-letters", text: "Dead letters", count: badge(state.deadLetters), tone: "bad" },
     { name: "alerts", text: "Alerts", count: badge(open.length), tone: open.some(alert => alert.severity === "CRITICAL") ? "bad" : "warn" },
     { name: "senders", text: "Senders", count: badge(held), tone: "warn", title: `${held} not sending` },
+    { name: "templates", text: "Templates" },
     !forbidden(Ledger) && { name: "ledger", text: "Ledger and log" },
     !forbidden(Queue) && { name: "queue", text: "Queue a message" },
     !forbidden(Hooks) && { name: "webhooks", text: "Outgoing webhooks" },

@@ -447,13 +447,14 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 	})
 
 	t.Run("conversation", func(t *testing.T) { converse(ctx, t, b, simulator) })
+	t.Run("templates", func(t *testing.T) { useTemplates(ctx, t, b, simulator) })
 
 	t.Run("readable", func(t *testing.T) {
 		readableViews(t, b, map[string]string{
 			"overview": "#/", "messages": "#/messages", "messages-listed": "#/messages?page=1", "message": "#/messages/" + id, "dead-letters": "#/dead-letters",
 			"alerts": "#/alerts", "senders": "#/senders", "ledger": "#/ledger", "queue": "#/queue", "break": "#/break",
 			"sender": "#/senders/demo", "keys": "#/keys", "webhooks": "#/webhooks", "erasure": "#/erasure", "copy": "#/queue?copy=" + id,
-			"conversations": "#/conversations", "conversation": theConversation,
+			"conversations": "#/conversations", "conversation": theConversation, "templates": "#/templates", "template": theTemplate,
 		})
 	})
 

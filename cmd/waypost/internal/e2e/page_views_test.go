@@ -93,6 +93,49 @@ func converse(ctx context.Context, t *testing.T, b *browser, simulator simulator
 	b.awaitText(t, "main", "No person matches these filters.")
 }
 
+// theTemplate is the address of a template that useTemplates makes known.
+const theTemplate = "#/templates/100200300400500/order_ready/en"
+
+// useTemplates lists the templates of the demo's account, reads one, queues a message of it, and offers it as a fallback.
+func useTemplates(ctx context.Context, t *testing.T, b *browser, simulator simulatorAccess) {
+	t.Helper()
+	setSimulator(ctx, t, simulator, `{"templates": [
+		{"name": "order_ready", "language": "en", "category": "UTILITY", "quality": "GREEN", "components": [
+			{"type": "HEADER", "format": "TEXT", "text": "Pick it up"}, {"type": "BODY", "text": "Hello {{1}}, order {{2}} is ready."},
+			{"type": "FOOTER", "text": "The shop"}, {"type": "BUTTONS", "buttons": [{"type": "QUICK_REPLY", "text": "On my way"}]}]},
+		{"name": "spring_sale", "language": "en", "category": "MARKETING", "status": "PAUSED", "quality": "RED", "components": [{"type": "BODY", "text": "Sale"}]}]}`)
+	b.visit(t, "#/templates")
+	b.press(t, "Sync")
+	b.awaitText(t, "#templates tbody", "order_ready")
+	b.awaitText(t, "#templates tbody", "paused")
+	b.visit(t, "#/templates?status=PAUSED")
+	b.await(t, "the paused one alone", `(t => t.includes("spring_sale") && !t.includes("order_ready"))(document.querySelector("#templates tbody")?.innerText ?? "")`)
+	b.visit(t, "#/templates?account=100200300400500")
+	b.press(t, "order_ready")
+	for _, part := range []string{"Pick it up", "Hello {{1}}, order {{2}} is ready.", "The shop", "On my way"} {
+		b.awaitText(t, "#preview .bubble", part)
+	}
+
+	b.visit(t, "#/queue")
+	b.press(t, "Template")
+	b.write(t, "Number or user ID", "+14155550133")
+	b.write(t, "Template", "order_ready")
+	b.write(t, "Language", "en")
+	b.awaitText(t, "#queue .bubble", "order {{2}} is ready")
+	b.awaitText(t, "#queue", "One per line: {{1}}, {{2}}.")
+	b.write(t, "Body variables", "Ada\n12")
+	b.press(t, "Queue")
+	b.await(t, "that the message is accepted", `document.querySelector("#queue-note a") !== null`)
+	b.press(t, "Text")
+	b.write(t, "Text", "It is ready.")
+	b.set(t, "#queue [name=outsideWindow]", "FALLBACK")
+	b.write(t, "Fallback template", "order_ready")
+	b.write(t, "Fallback language", "de")
+	b.press(t, "Queue")
+	b.awaitText(t, "#queue [role=alert]", "has no translation")
+	b.await(t, "that the field is marked", `document.querySelector("[name=fallbackLanguage]").getAttribute("aria-invalid") === "true"`)
+}
+
 // theConversation is the address of the one that converse has.
 const theConversation = "#/conversations/demo/%2B12025550147"
 

@@ -11,6 +11,18 @@ export type CreateApiKeyInput = {
   expiresAt?: string | null | undefined;
 };
 
+export type SenderQuality =
+  | 'GREEN'
+  | 'YELLOW'
+  | 'RED'
+  | 'UNKNOWN';
+
+export type RestrictionReach =
+  | 'NOTHING'
+  | 'CATEGORY'
+  | 'TEMPLATES'
+  | 'ALL';
+
 export type AlertKind =
   | 'ERROR_RATE'
   | 'DELIVERY_LATENCY'
@@ -324,6 +336,20 @@ export type UpdateSenderInput = {
   optOutKeywords?: Array<string> | null | undefined;
 };
 
+export type TemplateFilter = {
+  businessAccountId?: string | null | undefined;
+  name?: string | null | undefined;
+  language?: string | null | undefined;
+  status?: Array<string> | null | undefined;
+  category?: Array<string> | null | undefined;
+  quality?: Array<string> | null | undefined;
+};
+
+export type TemplateSending =
+  | 'SENDING'
+  | 'WAITING'
+  | 'FAILING';
+
 export type ApiKeyRow = { id: string, name: string, scopes: Array<Scope>, senderIds: Array<string> | null, createdAt: string, expiresAt: string | null, lastUsedAt: string | null, revokedAt: string | null, createdBy: { kind: ActorKind, id: string, name: string | null } };
 
 export type ApiKeysVariables = Exact<{
@@ -624,7 +650,7 @@ export type SeriesVariables = Exact<{
 
 export type SeriesData = { metricSeries: Array<{ at: string, metrics: { queued: number, sent: number, delivered: number, failed: number, deadLettered: number, averageDeliveryLatency: string | null, p50DeliveryLatency: string | null, p95DeliveryLatency: string | null, p99DeliveryLatency: string | null } }> };
 
-export type SenderNow = { id: string, name: string, phoneNumberId: string, displayPhoneNumber: string | null, businessAccountId: string | null, messagesPerSecond: number, effectiveRate: number, throttledUntil: string | null, state: SenderState, stateReason: string | null, pausedPriorities: Array<Priority>, pauseReason: string | null, queueDepth: number, scheduled: number, oldestDueAge: string | null, drainPerMinute: number, emptyIn: string | null, hold: { code: number | null, category: string, message: string, since: string, nextProbeAt: string | null, advice: string } | null, breaker: { since: string, failures: number, nextProbeAt: string, lastFailure: string } | null, lanes: Array<{ priority: Priority, depth: number, oldestDueAge: string | null }> };
+export type SenderNow = { id: string, name: string, phoneNumberId: string, displayPhoneNumber: string | null, businessAccountId: string | null, messagesPerSecond: number, effectiveRate: number, throttledUntil: string | null, state: SenderState, stateReason: string | null, pausedPriorities: Array<Priority>, pauseReason: string | null, queueDepth: number, scheduled: number, oldestDueAge: string | null, drainPerMinute: number, emptyIn: string | null, quality: SenderQuality | null, throughput: number | null, hold: { code: number | null, category: string, message: string, since: string, nextProbeAt: string | null, advice: string } | null, breaker: { since: string, failures: number, nextProbeAt: string, lastFailure: string } | null, lanes: Array<{ priority: Priority, depth: number, oldestDueAge: string | null }>, messagingLimit: { limit: number | null } | null, restrictions: Array<{ type: string, holds: RestrictionReach, since: string, until: string | null, reason: string | null }> };
 
 export type PauseVariables = Exact<{
   id: string;
@@ -663,6 +689,14 @@ export type RegisterSenderVariables = Exact<{
 
 
 export type RegisterSenderData = { registerSender: SenderNow };
+
+export type LiftRestrictionsVariables = Exact<{
+  id: string;
+  reason: string;
+}>;
+
+
+export type LiftRestrictionsData = { liftRestrictions: SenderNow };
 
 export type ViewerVariables = Exact<{ [key: string]: never; }>;
 
@@ -706,6 +740,43 @@ export type OperationProgressVariables = Exact<{
 export type OperationProgressData = { operation: Progress | null };
 
 export type Progress = { id: string, state: OperationState, selected: number, done: number, refusedCount: number, refused: Array<{ messageId: string, code: string, message: string }> };
+
+export type TemplateRow = { businessAccountId: string, name: string, language: string, status: string, statusDetail: string | null, sending: TemplateSending, category: string | null, announcedCategory: string | null, quality: string | null, queued: number };
+
+export type TemplatesVariables = Exact<{
+  filter?: TemplateFilter | null | undefined;
+  first: number;
+  after?: string | null | undefined;
+}>;
+
+
+export type TemplatesData = { templates: { edges: Array<{ cursor: string, node: TemplateRow }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type OneTemplateVariables = Exact<{
+  account: string;
+  name: string;
+  language: string;
+}>;
+
+
+export type OneTemplateData = { template: (
+    { whatsappId: string | null, statusAt: string, statusReason: string | null, previousCategory: string | null, categoryChangedAt: string | null, announcedFor: string | null, correctCategory: string | null, parameterFormat: string | null, timeToLive: string | null, components: unknown, listedAt: string | null }
+    & TemplateRow
+  ) | null };
+
+export type TemplateChoicesVariables = Exact<{
+  account: string;
+}>;
+
+
+export type TemplateChoicesData = { templates: { edges: Array<{ node: { name: string, language: string, status: string, sending: TemplateSending, parameterFormat: string | null, components: unknown } }> } };
+
+export type SyncTemplatesVariables = Exact<{
+  account: string;
+}>;
+
+
+export type SyncTemplatesData = { syncTemplates: { count: number, changed: number, removed: number } };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
@@ -884,6 +955,18 @@ export const SenderNow = /*#__PURE__*/ new TypedDocumentString(`
     depth
     oldestDueAge
   }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
+  }
 }
     `, {"fragmentName":"SenderNow"}) as unknown as TypedDocumentString<SenderNow, unknown>;
 export const LoggedEvent = /*#__PURE__*/ new TypedDocumentString(`
@@ -918,6 +1001,20 @@ export const Progress = /*#__PURE__*/ new TypedDocumentString(`
   }
 }
     `, {"fragmentName":"Progress"}) as unknown as TypedDocumentString<Progress, unknown>;
+export const TemplateRow = /*#__PURE__*/ new TypedDocumentString(`
+    fragment TemplateRow on Template {
+  businessAccountId
+  name
+  language
+  status
+  statusDetail
+  sending
+  category
+  announcedCategory
+  quality
+  queued
+}
+    `, {"fragmentName":"TemplateRow"}) as unknown as TypedDocumentString<TemplateRow, unknown>;
 export const ApiKeys = /*#__PURE__*/ new TypedDocumentString(`
     query ApiKeys($includeRevoked: Boolean!) {
   apiKeys(includeRevoked: $includeRevoked) {
@@ -1794,6 +1891,18 @@ export const Pause = /*#__PURE__*/ new TypedDocumentString(`
     depth
     oldestDueAge
   }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
+  }
 }`) as unknown as TypedDocumentString<PauseData, PauseVariables>;
 export const Resume = /*#__PURE__*/ new TypedDocumentString(`
     mutation Resume($id: ID!) {
@@ -1837,6 +1946,18 @@ export const Resume = /*#__PURE__*/ new TypedDocumentString(`
     priority
     depth
     oldestDueAge
+  }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
   }
 }`) as unknown as TypedDocumentString<ResumeData, ResumeVariables>;
 export const SetRate = /*#__PURE__*/ new TypedDocumentString(`
@@ -1882,6 +2003,18 @@ export const SetRate = /*#__PURE__*/ new TypedDocumentString(`
     depth
     oldestDueAge
   }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
+  }
 }`) as unknown as TypedDocumentString<SetRateData, SetRateVariables>;
 export const UpdateSender = /*#__PURE__*/ new TypedDocumentString(`
     mutation UpdateSender($input: UpdateSenderInput!) {
@@ -1925,6 +2058,18 @@ export const UpdateSender = /*#__PURE__*/ new TypedDocumentString(`
     priority
     depth
     oldestDueAge
+  }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
   }
 }`) as unknown as TypedDocumentString<UpdateSenderData, UpdateSenderVariables>;
 export const RegisterSender = /*#__PURE__*/ new TypedDocumentString(`
@@ -1970,7 +2115,75 @@ export const RegisterSender = /*#__PURE__*/ new TypedDocumentString(`
     depth
     oldestDueAge
   }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
+  }
 }`) as unknown as TypedDocumentString<RegisterSenderData, RegisterSenderVariables>;
+export const LiftRestrictions = /*#__PURE__*/ new TypedDocumentString(`
+    mutation LiftRestrictions($id: ID!, $reason: String!) {
+  liftRestrictions(id: $id, reason: $reason) {
+    ...SenderNow
+  }
+}
+    fragment SenderNow on Sender {
+  id
+  name
+  phoneNumberId
+  displayPhoneNumber
+  businessAccountId
+  messagesPerSecond
+  effectiveRate
+  throttledUntil
+  state
+  stateReason
+  pausedPriorities
+  pauseReason
+  hold {
+    code
+    category
+    message
+    since
+    nextProbeAt
+    advice
+  }
+  breaker {
+    since
+    failures
+    nextProbeAt
+    lastFailure
+  }
+  queueDepth
+  scheduled
+  oldestDueAge
+  drainPerMinute
+  emptyIn
+  lanes {
+    priority
+    depth
+    oldestDueAge
+  }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
+  }
+}`) as unknown as TypedDocumentString<LiftRestrictionsData, LiftRestrictionsVariables>;
 export const Viewer = /*#__PURE__*/ new TypedDocumentString(`
     query Viewer {
   viewer {
@@ -2031,6 +2244,18 @@ export const Pulse = /*#__PURE__*/ new TypedDocumentString(`
     priority
     depth
     oldestDueAge
+  }
+  quality
+  throughput
+  messagingLimit {
+    limit
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
   }
 }`) as unknown as TypedDocumentString<PulseData, PulseVariables>;
 export const Position = /*#__PURE__*/ new TypedDocumentString(`
@@ -2111,6 +2336,87 @@ export const OperationProgress = /*#__PURE__*/ new TypedDocumentString(`
     message
   }
 }`) as unknown as TypedDocumentString<OperationProgressData, OperationProgressVariables>;
+export const Templates = /*#__PURE__*/ new TypedDocumentString(`
+    query Templates($filter: TemplateFilter, $first: Int!, $after: String) {
+  templates(filter: $filter, first: $first, after: $after) {
+    edges {
+      cursor
+      node {
+        ...TemplateRow
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    fragment TemplateRow on Template {
+  businessAccountId
+  name
+  language
+  status
+  statusDetail
+  sending
+  category
+  announcedCategory
+  quality
+  queued
+}`) as unknown as TypedDocumentString<TemplatesData, TemplatesVariables>;
+export const OneTemplate = /*#__PURE__*/ new TypedDocumentString(`
+    query OneTemplate($account: ID!, $name: String!, $language: String!) {
+  template(businessAccountId: $account, name: $name, language: $language) {
+    ...TemplateRow
+    whatsappId
+    statusAt
+    statusReason
+    previousCategory
+    categoryChangedAt
+    announcedFor
+    correctCategory
+    parameterFormat
+    timeToLive
+    components
+    listedAt
+  }
+}
+    fragment TemplateRow on Template {
+  businessAccountId
+  name
+  language
+  status
+  statusDetail
+  sending
+  category
+  announcedCategory
+  quality
+  queued
+}`) as unknown as TypedDocumentString<OneTemplateData, OneTemplateVariables>;
+export const TemplateChoices = /*#__PURE__*/ new TypedDocumentString(`
+    query TemplateChoices($account: ID!) {
+  templates(filter: {businessAccountId: $account}, first: 200) {
+    edges {
+      node {
+        name
+        language
+        status
+        sending
+        parameterFormat
+        components
+      }
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<TemplateChoicesData, TemplateChoicesVariables>;
+export const SyncTemplates = /*#__PURE__*/ new TypedDocumentString(`
+    mutation SyncTemplates($account: ID!) {
+  syncTemplates(businessAccountId: $account) {
+    count
+    changed
+    removed
+  }
+}
+    `) as unknown as TypedDocumentString<SyncTemplatesData, SyncTemplatesVariables>;
 /** The scopes that the caller's key must have for each operation. */
 export const scopes = new Map<unknown, readonly Scope[]>([
   [ApiKeys, ["ADMIN"]],
@@ -2153,10 +2459,15 @@ export const scopes = new Map<unknown, readonly Scope[]>([
   [SetRate, ["OPERATE"]],
   [UpdateSender, ["OPERATE"]],
   [RegisterSender, ["OPERATE"]],
+  [LiftRestrictions, ["OPERATE"]],
   [Viewer, []],
   [Pulse, ["READ"]],
   [Position, ["READ"]],
   [Ledger, ["AUDIT"]],
   [Log, ["AUDIT"]],
   [OperationProgress, ["OPERATE"]],
+  [Templates, ["READ"]],
+  [OneTemplate, ["READ"]],
+  [TemplateChoices, ["READ"]],
+  [SyncTemplates, ["OPERATE"]],
 ]);

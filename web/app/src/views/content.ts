@@ -49,6 +49,34 @@ function template(content: Part): Child {
   ];
 }
 
+/** The parts of a template, as WhatsApp lists them, with their variables in braces. */
+function listed(components: unknown): Child {
+  return parts(components).map((component, i) => {
+    const key = { key: i };
+    switch (text(component.type).toUpperCase()) {
+      case "HEADER": {
+        const format = text(component.format) || "TEXT";
+        return h("div", key, format === "TEXT" ? paragraph(component.text, "said strong") : h("p", { class: "attachment" }, words(format)));
+      }
+      case "BODY": return h("div", key, paragraph(component.text ?? (component.add_security_recommendation === undefined ? "" : "{{1}} is your verification code.")));
+      case "FOOTER": return h("div", key, paragraph(component.text, "said quiet"));
+      case "BUTTONS": return h("div", key, buttons(parts(component.buttons).map(button => text(button.text) || words(text(button.type)))));
+      case "CAROUSEL": return h("details", key, h("summary", null, plural(parts(component.cards).length, "card")),
+        parts(component.cards).map((card, at) => h("div", { key: at, class: "bubble" }, listed(card.components))));
+      default: return h("p", { key: i, class: "attachment" }, words(text(component.type)));
+    }
+  });
+}
+
+/** Draws a template. */
+export const templateBubble = (components: unknown): VNode => h("div", { class: "bubble" }, listed(components));
+
+/** Returns the names of the variables in a template's body, in order: 1, 2, or names. */
+export function bodyVariables(components: unknown): string[] {
+  const body = parts(components).find(({ type }) => text(type).toUpperCase() === "BODY");
+  return [...new Set([...text(body?.text).matchAll(/\{\{\s*(\w+)\s*\}\}/g)].map(([, name]) => name!))];
+}
+
 function drawn(type: string, content: Part): Child {
   switch (type) {
     case "TEXT": return paragraph(content.body);

@@ -9,7 +9,7 @@ import { link, type Route, type View } from "../route.ts";
 import { forbidden, poll, report, senderName } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { attempt } from "../ui/overlay.ts";
-import { pageOf, pager } from "../ui/pager.ts";
+import { byTime, pageOf, pager } from "../ui/pager.ts";
 import { button, card, chip, copied, facts, field, markField, messageLink, quiet, statusChip, time, values } from "../ui/parts.ts";
 import { setOptOut } from "./actions.ts";
 import { bubble } from "./content.ts";
@@ -101,7 +101,7 @@ export function conversation(route: Route): View {
         fault ? h("p", { class: "error wide", role: "alert" }, fault) : null,
         card("Messages", { id: "thread-card" }, null,
           h(Thread, { key: page.after ?? "newest", items: edges.map(({ cursor, node }) => ({ cursor, node })).reverse(), name: shown.name ?? person }),
-          pager(page, pageInfo.hasNextPage ? pageInfo.endCursor : null)),
+          pager(page, pageInfo.hasNextPage ? pageInfo.endCursor : null, byTime)),
         h("div", { class: "column" },
           h(Reply, { senderId, person, who, until: shown.windowOpenUntil, optedOut: shown.optedOut, queued: id => {
             queued = [...queued, id];

@@ -5,7 +5,7 @@ import { span } from "../lib/format.ts";
 import { link, type Route, type View } from "../route.ts";
 import { forbidden, poll, senderChoices, senderName } from "../state.ts";
 import { h, reactive, type VNode } from "../ui/h.ts";
-import { pageOf, pager, setFilter } from "../ui/pager.ts";
+import { byTime, pageOf, pager, setFilter } from "../ui/pager.ts";
 import { ago, card, cell, chip, choose, drawnAt, mono, quiet, table } from "../ui/parts.ts";
 
 const pageSize = 50;
@@ -55,7 +55,7 @@ export function conversations(route: Route): View {
           list === null ? quiet(fault ? "" : "Loading…") : list.edges.length === 0
             ? quiet(next ? "None on this page. Older ones may match." : "No person matches these filters.")
             : rows(list, !reason),
-          pager(asked.page, next, "Updates automatically.")));
+          pager(asked.page, next, byTime, "Updates automatically.")));
     },
   };
 }

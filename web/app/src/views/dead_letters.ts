@@ -6,7 +6,7 @@ import { type Route, type View } from "../route.ts";
 import { forbidden, poll, pulse, senderChoices } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { fromField, toField } from "../ui/zone.ts";
-import { pageOf, pager, setFilter } from "../ui/pager.ts";
+import { byTime, pageOf, pager, setFilter } from "../ui/pager.ts";
 import { ago, button, card, cell, chip, choose, messageLink, quiet, textFilter } from "../ui/parts.ts";
 import { discardDeadLetters, requeueDeadLetters } from "./actions.ts";
 
@@ -102,7 +102,7 @@ export function deadLetters(route: Route): View {
         categories(page, asked.category),
         fault ? h("p", { class: "error", role: "alert" }, fault) : null,
         invalid ? null : page === null ? quiet("Loading…") : page.edges.length === 0 ? empty(described)
-          : [selection(page, filter), rows(page), pager(view.at, page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null, plural(page.edges.length, "row"))]));
+          : [selection(page, filter), rows(page), pager(view.at, page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null, byTime, plural(page.edges.length, "row"))]));
   }
 
   function empty(described: string): VNode {

@@ -7,7 +7,7 @@ import { setQuery, type Route, type View } from "../route.ts";
 import { forbidden, poll, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { attempt, note, openDialog, showSecret } from "../ui/overlay.ts";
-import { pageOf, pager, type Page } from "../ui/pager.ts";
+import { byTime, pageOf, pager, type Page } from "../ui/pager.ts";
 import { button, card, cell, chip, facts, field, messageLink, mono, quiet, table, time, type Tone } from "../ui/parts.ts";
 
 const every = 3000;
@@ -70,7 +70,7 @@ export function hooks(route: Route): View {
           h("label", { class: "check" }, h("input", { type: "checkbox", checked: failed,
             onchange: (event: Event) => setQuery({ failed: (event.target as HTMLInputElement).checked ? "1" : null, after: null, page: null }) }), "Only failed"),
           view.log.edges.length === 0 ? quiet("No deliveries.") : deliveries(view.log),
-          pager(page, view.log.pageInfo.hasNextPage ? view.log.pageInfo.endCursor : null)) : null);
+          pager(page, view.log.pageInfo.hasNextPage ? view.log.pageInfo.endCursor : null, byTime)) : null);
     },
   };
 }

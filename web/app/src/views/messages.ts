@@ -9,7 +9,7 @@ import { go, link, type Route, type View } from "../route.ts";
 import { forbidden, poll, report, senderChoices, tick } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { fromField, toField } from "../ui/zone.ts";
-import { pageOf, pager, type Page } from "../ui/pager.ts";
+import { byTime, pageOf, pager, type Page } from "../ui/pager.ts";
 import { ago, button, card, cell, chip, choose, messageLink, quiet, statusChip, table, textFilter, toneOf } from "../ui/parts.ts";
 import { attempt, note } from "../ui/overlay.ts";
 import { cancelMessages } from "./actions.ts";
@@ -325,6 +325,6 @@ class Pages {
       fault ? h("p", { class: "error", role: "alert" }, fault) : null,
       rows === null ? quiet(fault ? "" : "Loading…") : rows.length === 0 ? quiet("No messages found.")
         : messageTable(rows),
-      pager(this.page, next, "Updates automatically."));
+      pager(this.page, next, byTime, "Updates automatically."));
   }
 }

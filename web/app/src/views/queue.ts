@@ -1,20 +1,23 @@
 // The form that queues a message.
+import { untracked } from "@preact/signals";
 import { ask, messageOf, Refused, ServerAway } from "../api/client.ts";
-import { OneMessage, Queue, type MessageContentInput, type QueueMessageInput } from "../api/operations.ts";
+import { OneMessage, Queue, TemplateChoices, type MessageContentInput, type QueueMessageInput, type TemplateChoicesData, type TemplateInput } from "../api/operations.ts";
 import { visible } from "../lib/format.ts";
 import { isUserId } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
-import { forbidden, state } from "../state.ts";
+import { forbidden, report, state } from "../state.ts";
 import { h, reactive, type Child } from "../ui/h.ts";
 import { fromField, utc } from "../ui/zone.ts";
-import { card, field, markField, messageLink, options, quiet, segments, values } from "../ui/parts.ts";
+import { bodyVariables, templateBubble } from "./content.ts";
+import { card, field, held as heldBy, markField, messageLink, options, quiet, segments, values } from "../ui/parts.ts";
 import { queueOnce, textContent, WrongField } from "./queueing.ts";
 
 type Kind = "text" | "template" | "other";
 
 export function queue(route: Route): View {
   const view = reactive({ kind: "text" as Kind, busy: false, fault: "", accepted: [] as { id: string; replayed: boolean }[] });
-  let stopped = false;
+  const policy = reactive({ sender: "", outside: "SEND", choices: [] as Choice[], typed: noTemplates });
+  let stopped = false, listed = "";
   const given = reactive({ ...blank, to: route.query.get("to") ?? "", sender: route.query.get("sender") ?? "", loaded: true });
   const copyOf = route.query.get("copy");
   if (copyOf) void copy(copyOf);
@@ -31,11 +34,29 @@ export function queue(route: Route): View {
         to: message.to ?? message.toUserId ?? "", sender: message.sender.id, priority: message.priority, onAmbiguous: message.onAmbiguous,
         labels: message.labels.map(({ name, value }) => `${name}=${value}`).join(", "),
       });
+      type({ name: given.name, language: given.language });
     } catch (error) {
       view.fault = messageOf(error);
     }
     given.loaded = true;
   }
+
+  /** Loads the templates of the chosen sender's account, for the form to offer. */
+  async function offer(): Promise<void> {
+    const senders = state.senders ?? [], chosen = policy.sender || given.sender;
+    const account = (chosen ? senders.find(({ id }) => id === chosen) : senders[0])?.businessAccountId ?? "";
+    if (account === listed || forbidden(TemplateChoices)) return;
+    [listed, policy.choices] = [account, []];
+    if (!account) return;
+    try {
+      const { templates } = await ask(TemplateChoices, { account });
+      if (account === listed) policy.choices = templates.edges.map(({ node }) => node).filter(({ sending }) => sending !== "FAILING");
+    } catch (error) {
+      report(error); // the names can be typed
+    }
+  }
+
+  const type = (change: Partial<Typed>): void => { policy.typed = { ...policy.typed, ...change }; };
 
   async function submit(event: SubmitEvent): Promise<void> {
     event.preventDefault();
@@ -44,7 +65,7 @@ export function queue(route: Route): View {
     [view.busy, view.fault] = [true, ""];
     markField(form, null);
     try {
-      const input = read(values(form), view.kind);
+      const input = read(values(form), view.kind, policy.choices);
       const { message: { id }, replayed } = await queueOnce(input, text => { view.fault = text; }, () => stopped);
       view.accepted = [{ id, replayed }, ...view.accepted].slice(0, 10);
       view.fault = "";
@@ -60,24 +81,36 @@ export function queue(route: Route): View {
     title: "Queue a message", stop: () => { stopped = true; },
     render: () => {
       const reason = forbidden(Queue);
+      if (view.kind === "template" || policy.outside === "FALLBACK") void untracked(offer);
       if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Queue a message"), quiet(reason));
       return h("div", { class: "board" },
         card("Queue a message", { id: "queue-card" },
           segments("Content", view.kind, [["text", "Text"], ["template", "Template"], ["other", "Other"]],
-          id => { view.kind = id as Kind; }),
+          id => {
+            view.kind = id as Kind;
+            policy.typed = { ...noTemplates, name: given.name, language: given.language };
+          }),
           copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message.") : null,
           !given.loaded ? quiet("Loading…") : h("form", { id: "queue", onsubmit: submit },
             h("div", { class: "row" },
-              field("Sender", h("select", { name: "senderId", required: true },
+              field("Sender", h("select", { name: "senderId", required: true, onchange: (event: Event) => { policy.sender = heldBy(event); } },
                 options((state.senders ?? []).map(({ id, name }) => [id, `${name} (${id})`] as const), given.sender))),
               field("Number or user ID", h("input",
                 { name: "to", autocomplete: "off", placeholder: "+1 415 555 0101", required: true, defaultValue: given.to }))),
-            content(view.kind, given),
+            content(view.kind, given, policy, type),
             h("div", { class: "row" },
               field("Lane", h("select", { name: "priority" },
                 options([["OTP", "OTP"], ["TRANSACTIONAL", "transactional"], ["BULK", "bulk"]], given.priority))),
               field("If a response is lost", h("select", { name: "onAmbiguous" },
                 options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], given.onAmbiguous)))),
+            view.kind === "template" ? null : [
+              field("If the 24-hour window is closed", h("select", { name: "outsideWindow", onchange: (event: Event) => {
+                policy.outside = heldBy(event);
+                type({ fallbackName: "", fallbackLanguage: "" });
+              } },
+                options([["SEND", "send anyway"], ["FALLBACK", "send a template instead"], ["FAIL", "fail"]], policy.outside)),
+                "Waypost acts only if it is certain that the window is closed, or when WhatsApp refuses the message."),
+              policy.outside === "FALLBACK" ? templateFields("fallback", blank, policy, type) : null],
             h("details", null, h("summary", null, "Schedule, labels, and key"),
               h("div", { class: "row" },
                 field(`Not before${utc.value ? ", UTC" : ""}`, h("input", { name: "sendAt", type: "datetime-local", step: 1 })),
@@ -97,6 +130,40 @@ export function queue(route: Route): View {
           view.accepted.length === 0 ? quiet("Queued messages are durably recorded. Follow them here.") : null));
     },
   };
+}
+
+type Choice = TemplateChoicesData["templates"]["edges"][number]["node"];
+
+/** The names and languages of templates, as typed so far. */
+interface Typed { name: string; language: string; fallbackName: string; fallbackLanguage: string }
+
+const noTemplates: Typed = { name: "", language: "", fallbackName: "", fallbackLanguage: "" };
+
+interface Offer { choices: readonly Choice[]; typed: Typed }
+
+/** The names of the form's inputs for a template: of the content, or of the fallback. */
+const inputsOf = (of: "template" | "fallback") => (of === "template"
+  ? { name: "name", language: "language", variables: "variables" } as const
+  : { name: "fallbackName", language: "fallbackLanguage", variables: "fallbackVariables" } as const);
+
+/** The fields for a template. They offer those that are known, and show the chosen one. */
+function templateFields(of: "template" | "fallback", given: Given, { choices, typed }: Offer, type: (change: Partial<Typed>) => void): Child {
+  const inputs = inputsOf(of), name = typed[inputs.name], named = choices.filter(choice => choice.name === name);
+  const chosen = named.find(({ language }) => language === typed[inputs.language]);
+  const variables = chosen?.components ? bodyVariables(chosen.components) : null;
+  const typing = (input: "name" | "language") => (event: Event): void => type({ [inputs[input]]: heldBy(event) });
+  return h("div", { class: "chosen-template", key: of },
+    h("div", { class: "row" },
+      field(of === "template" ? "Template" : "Fallback template", h("input", { name: inputs.name, required: true, defaultValue: given.name, autocomplete: "off",
+        spellcheck: false, placeholder: "hello_world", list: `${of}-names`, oninput: typing("name") })),
+      field(of === "template" ? "Language" : "Fallback language", h("input", { name: inputs.language, required: true, defaultValue: given.language, autocomplete: "off",
+        spellcheck: false, placeholder: named[0]?.language ?? "en_US", list: `${of}-languages`, oninput: typing("language") }))),
+    h("datalist", { id: `${of}-names` }, options([...new Set(choices.map(choice => choice.name))].map(one => [one, one]))),
+    h("datalist", { id: `${of}-languages` }, options(named.map(({ language }) => [language, language]))),
+    chosen?.components ? templateBubble(chosen.components) : null,
+    variables?.length === 0 ? null : field(of === "template" ? "Body variables" : "Fallback variables",
+      h("textarea", { name: inputs.variables, rows: 3, defaultValue: given.variables }),
+      variables ? `One per line: ${variables.map(variable => `{{${variable}}}`).join(", ")}.` : "One per line, in order."));
 }
 
 /** The values that the form begins with. */
@@ -127,19 +194,12 @@ function contentFields(type: string, content: unknown): Partial<Given> & { kind:
   return { kind: "template", name: String(object.name), language, variables: parameters.map(({ text }) => String(text)).join("\n") };
 }
 
-function content(kind: Kind, given: Given): Child {
+function content(kind: Kind, given: Given, offer: Offer, type: (change: Partial<Typed>) => void): Child {
   switch (kind) {
     case "text":
       return field("Text", h("textarea", { name: "body", rows: 4, required: true, dir: "auto", defaultValue: given.body }));
     case "template":
-      return [
-        h("div", { class: "row", key: "template" },
-          field("Template", h("input",
-            { name: "name", required: true, defaultValue: given.name, autocomplete: "off", spellcheck: false, placeholder: "hello_world" })),
-          field("Language", h("input",
-            { name: "language", required: true, defaultValue: given.language, autocomplete: "off", spellcheck: false, placeholder: "en_US" }))),
-        field("Body variables", h("textarea", { name: "variables", rows: 3, defaultValue: given.variables }), "One per line, in order."),
-      ];
+      return templateFields("template", given, offer, type);
     default:
       return field("Content as JSON",
         h("textarea", { name: "json", rows: 6, required: true, defaultValue: given.json, spellcheck: false, class: "mono",
@@ -149,36 +209,47 @@ function content(kind: Kind, given: Given): Child {
 }
 
 /** Returns the name of the form's input for a field of the request: both kinds of recipients are in one. */
-const inputOf = (name: string | null): string | null => (name === "toUserId" ? "to" : name);
+function inputOf(name: string | null): string | null {
+  if (name === "toUserId") return "to";
+  const [first, second] = (name ?? "").split(".");
+  return first === "fallback" ? inputsOf("fallback")[second === "language" || second === "name" ? second : "variables"] : name;
+}
 
-function read(held: Record<string, string>, kind: Kind): QueueMessageInput {
+function read(held: Record<string, string>, kind: Kind, choices: readonly Choice[]): QueueMessageInput {
   const labels = (held.labels ?? "").split(",").map(label => label.trim()).filter(Boolean).map(label => {
     const at = label.indexOf("=");
     if (at <= 0) throw new WrongField("labels", `“${visible(label)}” is not a label; use name=value.`);
     return { name: label.slice(0, at).trim(), value: label.slice(at + 1).trim() };
   });
   return {
-    senderId: held.senderId ?? "", ...(isUserId(held.to ?? "") ? { toUserId: held.to! } : { to: held.to ?? "" }), content: contentOf(held, kind),
+    senderId: held.senderId ?? "", ...(isUserId(held.to ?? "") ? { toUserId: held.to! } : { to: held.to ?? "" }), content: contentOf(held, kind, choices),
     priority: held.priority as NonNullable<QueueMessageInput["priority"]>,
       onAmbiguous: held.onAmbiguous as NonNullable<QueueMessageInput["onAmbiguous"]>,
     ...(held.sendAt ? { sendAt: fromField(held.sendAt) } : {}),
       ...(held.expiresAt ? { expiresAt: fromField(held.expiresAt) } : {}),
+    ...(held.outsideWindow && held.outsideWindow !== "SEND" ? { outsideWindow: held.outsideWindow as NonNullable<QueueMessageInput["outsideWindow"]> } : {}),
+    ...(held.outsideWindow === "FALLBACK" ? { fallback: templateOf(held, "fallback", choices) } : {}),
     ...(held.deliverWithin ? { deliverWithin: `PT${held.deliverWithin}S` } : {}),
     ...(labels.length > 0 ? { labels } : {}), ...(held.idempotencyKey ? { idempotencyKey: held.idempotencyKey } : {}),
   };
 }
 
-function contentOf(held: Record<string, string>, kind: Kind): MessageContentInput {
+/** Reads the fields for a template. A known one can name its variables. */
+function templateOf(held: Record<string, string>, of: "template" | "fallback", choices: readonly Choice[]): TemplateInput {
+  const inputs = inputsOf(of), name = held[inputs.name] ?? "", language = held[inputs.language] ?? "";
+  const lines = (held[inputs.variables] ?? "").trimEnd().split("\n").map(line => line.trim());
+  const blank = lines.indexOf("");
+  // Without it, the values after it would move to other variables.
+  if (blank >= 0 && lines.length > 1) throw new WrongField(inputs.variables, `Variable {{${blank + 1}}} is blank; WhatsApp needs a value for each.`);
+  const known = choices.find(choice => choice.name === name && choice.language === language);
+  const names = known?.parameterFormat === "NAMED" ? bodyVariables(known.components) : [];
+  const parameters = lines.filter(Boolean).map((text, i) => ({ type: "text", text, ...(names[i] ? { parameter_name: names[i] } : {}) }));
+  return { name, language, ...(parameters.length > 0 ? { components: [{ type: "BODY", parameters }] } : {}) };
+}
+
+function contentOf(held: Record<string, string>, kind: Kind, choices: readonly Choice[]): MessageContentInput {
   if (kind === "text") return textContent(held.body ?? "");
-  if (kind === "template") {
-    const lines = (held.variables ?? "").trimEnd().split("\n").map(line => line.trim());
-    const blank = lines.indexOf("");
-    // Without it, the values after it would move to other variables.
-    if (blank >= 0 && lines.length > 1) throw new WrongField("variables", `Variable {{${blank + 1}}} is blank; WhatsApp needs a value for each.`);
-    const parameters = lines.filter(Boolean).map(text => ({ type: "text", text }));
-    return { template: { name: held.name ?? "", language: held.language ?? "",
-      ...(parameters.length > 0 ? { components: [{ type: "BODY", parameters }] } : {}) } };
-  }
+  if (kind === "template") return { template: templateOf(held, "template", choices) };
   try {
     return JSON.parse(held.json ?? "") as MessageContentInput;
   } catch (error) {

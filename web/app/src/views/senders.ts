@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { ask } from "../api/client.ts";
-import { Log, Pause, RegisterSender, Resume, SetRate, UpdateSender, type LoggedEvent, type SenderNow } from "../api/operations.ts";
+import { LiftRestrictions, Log, Pause, RegisterSender, Resume, SetRate, UpdateSender, type LoggedEvent, type SenderNow } from "../api/operations.ts";
 import { count, figure, laneName, seconds, sentence, spaced, span, visible } from "../lib/format.ts";
 import { priorities } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
@@ -11,6 +11,7 @@ import { h, type Child, type VNode } from "../ui/h.ts";
 import { attempt, note, openDialog } from "../ui/overlay.ts";
 import { actorOf, button, card, cell, chip, drawnAt, facts, field, mono, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
 import { emptyIn } from "./queues.ts";
+import { qualityChip } from "./templates.ts";
 
 export function senders(route: Route): View {
   const only = route.params.id;
@@ -99,6 +100,7 @@ function senderCard(sender: SenderNow): VNode {
     sender.throttledUntil && Date.parse(sender.throttledUntil) > drawnAt()
       ? h("div", { class: "callout", "data-tone": "warn" },
       h("p", null, "Throttled by WhatsApp until ", time(sender.throttledUntil, "seconds"), ".")) : null,
+    sender.restrictions.length > 0 ? h(Restrictions, { key: `restrictions ${id}`, sender }) : null,
     h("dl", { class: "figures" },
       figureOf("Rate", `${count(sender.messagesPerSecond)}/s`),
         figureOf("Effective rate", `${figure(sender.effectiveRate)}/s`, sender.effectiveRate < sender.messagesPerSecond / 2 ? "warn"
@@ -111,10 +113,46 @@ function senderCard(sender: SenderNow): VNode {
       oldestDueAge ? h("span", { class: "quiet" }, `oldest ${span(floor(seconds(oldestDueAge)))}`) : null,
       sender.state === "PAUSED" || sender.pausedPriorities.includes(priority) ? chip("paused", "warn") : null))),
     facts([["Number", sender.displayPhoneNumber], ["Phone number ID", mono(sender.phoneNumberId)],
-      ["Business account", sender.businessAccountId && mono(sender.businessAccountId)]]),
+      ["Business account", sender.businessAccountId && mono(sender.businessAccountId)],
+      ["Quality", sender.quality && qualityChip(sender.quality)],
+      ["Messaging limit", sender.messagingLimit && limit(sender.messagingLimit)],
+      ["Allowed by WhatsApp", sender.throughput && `${count(sender.throughput)} messages per second`]]),
     h("p", { class: "quiet" }, h("a", { href: `#/?sender=${encodeURIComponent(id)}` }, "Plots"), " · ",
       h("a", { href: `#/messages?sender=${encodeURIComponent(id)}` }, "Messages"),
-      " · ", h("a", { href: `#/dead-letters?sender=${encodeURIComponent(id)}` }, "Dead letters")));
+      " · ", h("a", { href: `#/dead-letters?sender=${encodeURIComponent(id)}` }, "Dead letters"),
+      sender.businessAccountId ? [" · ", h("a", { href: `#/templates?account=${encodeURIComponent(sender.businessAccountId)}` }, "Templates")] : null));
+}
+
+/** To how many people the portfolio can start conversations. */
+const limit = ({ limit: people }: NonNullable<SenderNow["messagingLimit"]>): string =>
+  (people === null ? "unlimited" : `${count(people)} people in 24 hours`);
+
+const restricted: Record<SenderNow["restrictions"][number]["holds"], string> = {
+  NOTHING: "Nothing waits because of it.", CATEGORY: "Messages with a template of its category wait.", TEMPLATES: "Messages with a template wait.",
+  ALL: "All messages wait.",
+};
+
+/** What WhatsApp doesn't allow the sender for now. */
+function Restrictions({ sender }: { sender: SenderNow }): VNode {
+  return h("div", { class: "callout restrictions", "data-tone": "bad" }, h("p", null, h("strong", null, "Restricted by WhatsApp")),
+    h("ul", null, sender.restrictions.map(({ type, holds, since, until, reason }) => h("li", { key: type },
+      h("span", { class: "mono" }, visible(type)), " since ", time(since, "seconds"), until ? [" until ", time(until, "seconds")] : null, ". ", restricted[holds],
+      reason ? quiet(visible(reason)) : null))),
+    forbidden(LiftRestrictions) ? null : button("Lift…", () => lift(sender), { class: "plain lift" }));
+}
+
+function lift(sender: SenderNow): void {
+  openDialog({
+    title: `Lift the restrictions of ${sender.name}`, label: () => "Lift",
+    body: () => [
+      h("p", null, "Do this only if Meta shows no restriction any longer, for example because a webhook was lost. WhatsApp still refuses what it restricts."),
+      field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off" }), "Shown to operators."),
+    ],
+    run: async ({ reason }) => {
+      putSender((await ask(LiftRestrictions, { id: sender.id, reason: reason! })).liftRestrictions);
+      note(`${sender.name} is not restricted any longer, as far as Waypost knows.`);
+    },
+  });
 }
 
 const floor = (s: number | null): number | null => (s === null || s < 1 ? s : Math.floor(s));
