@@ -1165,11 +1165,11 @@ type Sender struct {
 	DrainPerMinute float64 `json:"drainPerMinute"`
 	// The time until the queue is empty at this drain rate. Null if it would never be.
 	EmptyIn *time.Duration `json:"emptyIn,omitempty"`
-	// WhatsApp's rating of the phone number. Null until a webhook reports it.
+	// WhatsApp's rating of the phone number. Null until a webhook or a sync with the templates reports it.
 	Quality *sender.Quality `json:"quality,omitempty"`
-	// The number of people to whom the business portfolio of the number can start conversations. Null until a webhook reports it.
+	// The number of people to whom the business portfolio of the number can start conversations. Null until a webhook or a sync with the templates reports it.
 	MessagingLimit *MessagingLimit `json:"messagingLimit,omitempty"`
-	// The number of messages per second that WhatsApp allows the phone number. Null until a webhook reports an upgrade.
+	// The number of messages per second that WhatsApp allows the phone number. Null until a webhook or a sync with the templates reports it.
 	Throughput *int `json:"throughput,omitempty"`
 	// What WhatsApp doesn't allow the phone number or its account for now, by type.
 	Restrictions []*SenderRestriction `json:"restrictions"`

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/waypost/waypost/adapters/whatsapp/simulator"
 	"github.com/waypost/waypost/app/webhook"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
 )
 
 // startSimulator starts a Cloud API without latency or limits and returns a client for it.
@@ -107,6 +110,30 @@ func TestHealth(t *testing.T) {
 		}
 		if h.Failure != nil && (h.Failure.Code == nil || *h.Failure.Code != tc.code || h.Failure.Class != message.ClassSender) {
 			t.Errorf("%s with %s: %+v", tc.number, tc.token, h.Failure)
+		}
+	}
+}
+
+func TestPhoneNumber(t *testing.T) {
+	_, c := startSimulator(t, "", func(c *simulator.Control) { c.UnknownNumbers = []string{"1003"} })
+	want := sender.Report{Quality: sender.QualityGreen, Limit: &sender.Limit{Unlimited: true}, Throughput: 80}
+	if r, err := c.PhoneNumber(t.Context(), "1001", "new"); err != nil || !reflect.DeepEqual(r, want) {
+		t.Errorf("the number is %+v, %v, want %+v", r, err, want)
+	}
+	if _, err := c.PhoneNumber(t.Context(), "1003", "new"); err == nil || !strings.Contains(err.Error(), "status 400") {
+		t.Errorf("a number that doesn't exist: %v", err)
+	}
+	for body, want := range map[string]sender.Report{
+		`{}`: {},
+		`{"quality_rating": "YELLOW", "throughput": {"level": "HIGH"}, "whatsapp_business_manager_messaging_limit": "TIER_2K"}`: {
+			Quality: sender.QualityYellow, Limit: &sender.Limit{People: 2000}, Throughput: 1000,
+		},
+		`{"quality_rating": "NA", "throughput": "x", "whatsapp_business_manager_messaging_limit": "UNTIERED"}`: {},
+		`{"quality_rating": 1, "throughput": {"level": "NOT_APPLICABLE"}, "whatsapp_business_manager_messaging_limit": null}`: {},
+	} {
+		url := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) })
+		if r, err := newClient(t, url, time.Minute).PhoneNumber(t.Context(), "1", "t"); err != nil || !reflect.DeepEqual(r, want) {
+			t.Errorf("%s is %+v, %v", body, r, err)
 		}
 	}
 }

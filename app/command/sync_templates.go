@@ -38,6 +38,10 @@ type SyncTemplates struct {
 	clock     event.Clock
 	logger    *slog.Logger
 
+	// readNumber can be nil.
+	readNumber   ReadNumber
+	changeSender ChangeSender
+
 	turns sync.Map // a channel with one slot for each account
 }
 
@@ -73,7 +77,7 @@ func (h *SyncTemplates) Accounts(ctx context.Context) ([]string, error) {
 }
 
 // Handle syncs the templates of an account, with the token of one of its senders. Another
-// sync of the account by this process ends first. An empty or incomplete listing removes
+// sync of the account by this process ends first. At the end, it syncs the numbers of the senders. An empty or incomplete listing removes
 // nothing.
 func (h *SyncTemplates) Handle(ctx context.Context, account string, cause event.Cause) (TemplateSync, error) {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
@@ -88,6 +92,7 @@ func (h *SyncTemplates) Handle(ctx context.Context, account string, cause event.
 	if err != nil {
 		return TemplateSync{}, err
 	}
+	defer h.syncNumbers(ctx, senders, cause)
 	var failure error
 	for _, s := range senders[:min(len(senders), syncTries)] {
 		result, err := h.sync(ctx, account, s, cause)

@@ -166,6 +166,9 @@ type Report struct {
 	// Restored are the types of restrictions that ended. AllRestored means every type.
 	Restored    []string
 	AllRestored bool
+	// Listed is set if the report is not from a webhook but from what WhatsApp lists, see
+	// RecordListing. Its throughput is in effect already.
+	Listed bool
 }
 
 // Dated returns the report with a time, for one that WhatsApp gave none.
@@ -226,9 +229,13 @@ func RecordReport(s Sender, r Report, now time.Time) ([]domain.Event, error) {
 		add(MessagingLimitChanged{Limit: *r.Limit, At: r.At})
 	}
 	if r.Throughput > 0 && r.At.After(s.Throughput.At) {
-		allowed := max(s.Throughput.MessagesPerSecond, DefaultRate)
-		add(ThroughputChanged{Throughput{MessagesPerSecond: r.Throughput, At: r.At, PausedUntil: r.At.Add(upgradePause)}})
-		if rate := min(r.Throughput, MaxRate); s.Rate >= allowed && rate > s.Rate { // not if someone chose less than was allowed
+		allowed, pausedUntil := max(s.Throughput.MessagesPerSecond, DefaultRate), r.At.Add(upgradePause)
+		if r.Listed {
+			pausedUntil = r.At
+		}
+		upgraded := !r.Listed || s.Throughput.MessagesPerSecond > 0 // the first listing can be about an upgrade long ago
+		add(ThroughputChanged{Throughput{MessagesPerSecond: r.Throughput, At: r.At, PausedUntil: pausedUntil}})
+		if rate := min(r.Throughput, MaxRate); upgraded && s.Rate >= allowed && rate > s.Rate { // not if someone chose less than was allowed
 			add(RateChanged{MessagesPerSecond: rate})
 		}
 	}
@@ -249,6 +256,26 @@ func RecordReport(s Sender, r Report, now time.Time) ([]domain.Event, error) {
 		}
 	}
 	return events, nil
+}
+
+// ListingMargin is how much earlier than its request a listing counts as made: a webhook has a time in
+// whole seconds and by WhatsApp's clock.
+const ListingMargin = 5 * time.Second
+
+// RecordListing decides on what WhatsApp lists about the sender's number: its quality, messaging
+// limit, and throughput. It returns no events if that is known, or if a newer report is.
+func RecordListing(s Sender, listed Report) ([]domain.Event, error) {
+	r := Report{At: listed.At, Listed: true}
+	if listed.Quality != s.Quality {
+		r.Quality = listed.Quality
+	}
+	if listed.Limit != nil && (s.LimitAt.IsZero() || *listed.Limit != s.Limit) {
+		r.Limit = listed.Limit
+	}
+	if listed.Throughput != s.Throughput.MessagesPerSecond {
+		r.Throughput = listed.Throughput
+	}
+	return RecordReport(s, r, listed.At)
 }
 
 // supersedes reports whether what was reported at a time replaces what was reported at another.

@@ -170,3 +170,42 @@ func TestReportsAffectTheSendersOfTheirNumbers(t *testing.T) {
 		}
 	}
 }
+
+// What WhatsApp lists is recorded if it is new, doesn't undo a newer webhook, and pauses nothing.
+func TestRecordListing(t *testing.T) {
+	t.Parallel()
+	listed := sender.Report{
+		At: reported, Quality: sender.QualityGreen, Limit: &sender.Limit{People: 2000}, Throughput: sender.DefaultRate,
+	}
+	s := numbered()
+	list := func(r sender.Report) []domain.Event {
+		t.Helper()
+		events, err := sender.RecordListing(s, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			s = s.Apply(sender.Record{Event: e.(sender.Event), At: r.At})
+		}
+		return events
+	}
+	if events := list(listed); len(events) != 3 || s.Quality != sender.QualityGreen || s.Limit.People != 2000 || !s.Throughput.PausedUntil.Equal(reported) {
+		t.Errorf("the first listing leads to %+v", events)
+	}
+	listed.At = reported.Add(time.Hour)
+	if events := list(listed); len(events) > 0 {
+		t.Errorf("a listing that says nothing new leads to %+v", events)
+	}
+	s = hear(t, s, sender.Report{At: listed.At.Add(time.Second), Quality: sender.QualityRed})
+	if events := list(listed); len(events) > 0 || s.Quality != sender.QualityRed {
+		t.Errorf("a listing from before a webhook leads to %+v", events)
+	}
+	listed.At, listed.Throughput = listed.At.Add(time.Hour), sender.MaxRate
+	if events := list(listed); len(events) != 3 || s.Quality != sender.QualityGreen || s.Rate != sender.MaxRate {
+		t.Errorf("an upgrade without a webhook leads to %+v, rate %d", events, s.Rate)
+	}
+	s = numbered()
+	if list(listed); s.Rate != sender.DefaultRate {
+		t.Errorf("a first listing raises the rate to %d", s.Rate)
+	}
+}

@@ -97,6 +97,15 @@ func (c *Caller) Templates(ctx context.Context, s sender.Sender, yield func([]te
 	return c.Client.Templates(ctx, s.BusinessAccountID, token, yield)
 }
 
+// PhoneNumber returns what WhatsApp lists about the number of a sender.
+func (c *Caller) PhoneNumber(ctx context.Context, s sender.Sender) (sender.Report, error) {
+	token, err := c.tokenOf(ctx, s)
+	if err != nil {
+		return sender.Report{}, err
+	}
+	return c.Client.PhoneNumber(ctx, s.PhoneNumberID, token)
+}
+
 // tokenOf returns the access token of a sender, or an error that tells a caller of the API what to do.
 func (c *Caller) tokenOf(ctx context.Context, s sender.Sender) (string, error) {
 	token, err := c.Token(ctx, s.ID, s.TokenID)

@@ -14,7 +14,8 @@ const templateSweep = 5 * time.Second
 // keepTemplates registers what learns of message templates. It returns the command that syncs them.
 func (c *core) keepTemplates() *command.SyncTemplates {
 	caller := &Caller{Client: c.whatsapp, Tokens: c.tokens, Fallback: c.secrets.Token}
-	sync := command.NewSyncTemplates(c.templates, c.model.SenderStates, caller.Templates, c.now, c.log)
+	sync := command.NewSyncTemplates(c.templates, c.model.SenderStates, caller.Templates, c.now, c.log).
+		ReadingNumbers(caller.PhoneNumber, c.Senders.Change)
 	c.parts.run("templates", c.templates.Run)
 	if c.settings.has(roleProject) {
 		keep := process.NewKeepTemplates(sync, c.templates, c.leases, NewID(), c.now, c.log)
