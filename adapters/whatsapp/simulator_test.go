@@ -128,7 +128,7 @@ func TestPhoneNumber(t *testing.T) {
 		`{"quality_rating": "YELLOW", "throughput": {"level": "HIGH"}, "whatsapp_business_manager_messaging_limit": "TIER_2K"}`: {
 			Quality: sender.QualityYellow, Limit: &sender.Limit{People: 2000}, Throughput: 1000,
 		},
-		`{"quality_rating": "NA", "throughput": "x", "whatsapp_business_manager_messaging_limit": "UNTIERED"}`: {},
+		`{"quality_rating": "NA", "throughput": "x", "whatsapp_business_manager_messaging_limit": "UNTIERED"}`:                {},
 		`{"quality_rating": 1, "throughput": {"level": "NOT_APPLICABLE"}, "whatsapp_business_manager_messaging_limit": null}`: {},
 	} {
 		url := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) })
