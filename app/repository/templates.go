@@ -356,7 +356,7 @@ func (t *Templates) Sendability(account, key string) template.Sendability {
 // Category returns the category of a template of an account, by its key, or "" if it is not known.
 func (t *Templates) Category(account, key string) string {
 	if k := t.find(account, key); k != nil {
-		return k.Template.Category.Value
+		return k.Category.Value
 	}
 	return ""
 }
