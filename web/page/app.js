@@ -3772,7 +3772,7 @@ function onAnnounce(fn) {
 	announce = fn;
 }
 /** Starts the work that is independent of the current view. */
-function begin() {
+function begin$1() {
 	end();
 	ends = [poll(1500, pulse), follow$1()];
 }
@@ -4378,7 +4378,7 @@ async function open() {
 			asksForKey: false
 		});
 		state.away = false;
-		begin();
+		begin$1();
 	} catch (error) {
 		if (key !== currentKey()) return;
 		if (error instanceof Refused && (error.code === "UNAUTHENTICATED" || error.code === "FORBIDDEN")) return signOut(error.message);
@@ -4585,11 +4585,11 @@ function recognize(typed) {
 	const whole = statusNamed(text);
 	if (whole) return { status: [whole] };
 	const unknown = [];
-	for (const [part] of text.matchAll(/(?:[^\s"]+|"[^"]*")+/g)) if (!take(found, part)) unknown.push(unquoted(part));
+	for (const [part] of text.matchAll(/(?:[^\s"]+|"[^"]*")+/g)) if (!take$1(found, part)) unknown.push(unquoted(part));
 	if (unknown.length > 0) found.key = unknown.join(" ");
 	return found;
 }
-function take(found, part) {
+function take$1(found, part) {
 	const named = /^(id|to|user|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.+)$/i.exec(part);
 	if (named) {
 		const value = unquoted(named[2]);
@@ -9669,7 +9669,11 @@ function filterBar(filters, live) {
 		step: 1,
 		value: toField(filters.until ?? ""),
 		onchange: (value) => set("until", fromField(value))
-	}), parts.length > 0 ? h("p", { class: "searched" }, "Filtered by ", h("strong", null, parts.join(", "))) : null, Object.keys(filters).length > 0 ? h("a", {
+	}), parts.length > 0 ? h("p", { class: "searched" }, "Filtered by ", h("strong", null, parts.join(", "))) : null, filters.labels?.length === 1 ? h("a", { href: link([
+		"campaigns",
+		filters.labels[0].name,
+		filters.labels[0].value
+	]) }, "As a campaign") : null, Object.keys(filters).length > 0 ? h("a", {
 		class: "clear",
 		href: "#/messages"
 	}, "Clear all") : null);
@@ -10373,7 +10377,7 @@ function attempts(m) {
 }
 // src/views/conversations.ts
 var pageSize$5 = 50;
-var every$5 = 4e3;
+var every$7 = 4e3;
 var endsSoon = 3600;
 var read$5 = (query) => ({
 	sender: query.get("sender") ?? "",
@@ -10410,7 +10414,7 @@ function conversations(route) {
 			throw error;
 		}
 	}
-	let stop = poll(every$5, load);
+	let stop = poll(every$7, load);
 	return {
 		title: "Conversations",
 		stop: () => stop(),
@@ -10420,7 +10424,7 @@ function conversations(route) {
 				asked: read$5(query),
 				list: null
 			});
-			stop = poll(every$5, load);
+			stop = poll(every$7, load);
 		},
 		render: () => {
 			const { asked, list, fault } = view, reason = forbidden(OneConversation, "Reading names, numbers, and messages");
@@ -10527,7 +10531,7 @@ function textContent(body) {
 }
 // src/views/conversation.ts
 var pageSize$4 = 50;
-var every$4 = 5e3;
+var every$6 = 5e3;
 var soon$1 = 200;
 var ended = [
 	"READ",
@@ -10612,7 +10616,7 @@ function conversation(route) {
 		start();
 		return () => stop();
 	}
-	if (!forbidden(OneConversation)) ends = [poll(every$4, load), arrivals()];
+	if (!forbidden(OneConversation)) ends = [poll(every$6, load), arrivals()];
 	return {
 		title: "Conversation",
 		stop: () => {
@@ -10722,7 +10726,7 @@ function spoken({ at, outbound, inbound, echo }, name) {
 				", ",
 				time(at, "seconds")
 			]),
-			content === null ? gone(erasedAt) : bubble(type.toUpperCase(), content),
+			content === null ? gone$1(erasedAt) : bubble(type.toUpperCase(), content),
 			hasMedia ? button("Save file", () => void attempt("Saved.", () => save(id)), { class: "plain small" }) : null
 		];
 	}
@@ -10734,13 +10738,13 @@ function spoken({ at, outbound, inbound, echo }, name) {
 			time(at, "seconds"),
 			" ",
 			statusChip(status)
-		]), content === null ? gone(erasedAt) : bubble(type, content)];
+		]), content === null ? gone$1(erasedAt) : bubble(type, content)];
 	}
 	const { type, standby, raw } = echo;
-	return [said([standby ? "Sent by another system, " : "Sent from the WhatsApp Business app, ", time(at, "seconds")]), raw === null ? gone("") : bubble(type.toUpperCase(), raw[type])];
+	return [said([standby ? "Sent by another system, " : "Sent from the WhatsApp Business app, ", time(at, "seconds")]), raw === null ? gone$1("") : bubble(type.toUpperCase(), raw[type])];
 }
 var said = (children) => h("p", { class: "quiet" }, children);
-var gone = (erasedAt) => quiet(erasedAt === null ? "No content." : "Erased.");
+var gone$1 = (erasedAt) => quiet(erasedAt === null ? "No content." : "Erased.");
 /** Saves the file of an inbound message. The key is in a header, so a link can't. */
 async function save(id) {
 	const response = await fetch(`media/${id}`, { headers: authorization() });
@@ -10818,7 +10822,7 @@ function Reply({ senderId, person, who, until, optedOut, queued }) {
 }
 // src/views/dead_letters.ts
 var pageSize$3 = 50;
-var every$3 = 3e3;
+var every$5 = 3e3;
 var read$4 = (query) => ({
 	sender: query.get("sender") ?? "",
 	category: query.get("category") ?? "",
@@ -10865,7 +10869,7 @@ function deadLetters(route) {
 		ticked: /* @__PURE__ */ new Set()
 	});
 	let round = 0;
-	let stop = poll(every$3, load);
+	let stop = poll(every$5, load);
 	function moved(query) {
 		Object.assign(view, {
 			asked: read$4(query),
@@ -10875,7 +10879,7 @@ function deadLetters(route) {
 			ticked: /* @__PURE__ */ new Set()
 		});
 		stop();
-		stop = poll(every$3, load);
+		stop = poll(every$5, load);
 	}
 	async function load() {
 		const mine = ++round;
@@ -11349,7 +11353,7 @@ function editRule(rule, changed) {
 }
 // src/views/templates.ts
 var pageSize$1 = 50;
-var every$2 = 5e3;
+var every$4 = 5e3;
 /** The statuses that WhatsApp documents. A filter of another one can be given in the address. */
 var statuses = [
 	"APPROVED",
@@ -11404,7 +11408,7 @@ function templateList(route) {
 			throw error;
 		}
 	}
-	let stop = poll(every$2, load);
+	let stop = poll(every$4, load);
 	return {
 		title: "Templates",
 		stop: () => stop(),
@@ -11414,7 +11418,7 @@ function templateList(route) {
 				asked: read$3(query),
 				list: null
 			});
-			stop = poll(every$2, load);
+			stop = poll(every$4, load);
 		},
 		render: () => {
 			const { asked, list, fault } = view, known = accounts();
@@ -11506,7 +11510,7 @@ function template(account, name, language) {
 			throw error;
 		}
 	}
-	const stop = poll(every$2, load);
+	const stop = poll(every$4, load);
 	return {
 		title: `Template ${name}`,
 		stop,
@@ -11565,7 +11569,7 @@ function senders(route) {
 			}))), state.senders === null ? quiet("Loading…") : shown.length === 0 ? card("No sender", {
 				class: "wide",
 				id: "none"
-			}, null, quiet(only ? "There is no sender with this ID, or the key has no access to it." : "Register the phone number to send messages from.")) : shown.map(senderCard), only && shown.length > 0 ? h(History, {
+			}, null, quiet(only ? "There is no sender with this ID, or the key has no access to it." : "Register the phone number to send messages from.")) : shown.map(senderCard$1), only && shown.length > 0 ? h(History, {
 				key: `history ${only}`,
 				id: only
 			}) : null);
@@ -11620,7 +11624,7 @@ function PausedBy({ id }) {
 	}, []);
 	return found.value && quiet("Paused by ", actorOf(found.value.by), ", ", time(found.value.recordedAt, "seconds"), ". ", h("a", { href: `#/ledger?stream=${encodeURIComponent(`sender-${id}`)}` }, "The sender's history"));
 }
-function senderCard(sender) {
+function senderCard$1(sender) {
 	const { id, hold } = sender;
 	const paused = sender.state !== "PAUSED" && sender.pausedPriorities.length > 0;
 	return card([
@@ -12679,7 +12683,7 @@ function breakIt(_) {
 	}
 }
 // src/views/keys.ts
-var every$1 = 5e3;
+var every$3 = 5e3;
 var scopes = [
 	["READ", "messages, counts, and metrics, with numbers masked"],
 	["PERSONAL", "phone numbers, labels, and content"],
@@ -12700,7 +12704,7 @@ function keys(route) {
 	const begin = (query) => {
 		stop();
 		view.all = query.get("all") === "1";
-		if (!forbidden(ApiKeys)) stop = poll(every$1, load);
+		if (!forbidden(ApiKeys)) stop = poll(every$3, load);
 	};
 	const put = (key) => {
 		const rest = (view.keys ?? []).filter(({ id }) => id !== key.id);
@@ -12803,7 +12807,7 @@ function revoke(key, changed) {
 	});
 }
 // src/views/hooks.ts
-var every = 3e3;
+var every$2 = 3e3;
 var outcomes = {
 	DELIVERED: "good",
 	RETRIED: "warn",
@@ -12851,7 +12855,7 @@ function hooks(route) {
 			asked: read(route, query),
 			log: null
 		});
-		if (!forbidden(Hooks)) stop = poll(every, load);
+		if (!forbidden(Hooks)) stop = poll(every$2, load);
 	}
 	begin(route.query);
 	return {
@@ -13082,6 +13086,256 @@ function erasure(_) {
 		}
 	};
 }
+// src/views/campaign_parts.ts
+var waiting = [
+	"QUEUED",
+	"SENDING",
+	"RETRYING",
+	"AMBIGUOUS"
+];
+var delivered = ["DELIVERED", "READ"];
+var accepted = ["SENT", ...delivered];
+var failed = [
+	"FAILED",
+	"DEAD_LETTERED",
+	"EXPIRED"
+];
+var withheld = [
+	"CANCELLED",
+	"DISCARDED",
+	"SUPPRESSED"
+];
+var sumOf = (counts, of) => counts.reduce((sum, { status, count: n }) => sum + (!of || of.includes(status) ? n : 0), 0);
+/** The progress, the result, and the count of each status. href returns the list of the messages with a status, if there is one. */
+function campaignFigures(counts, href) {
+	const total = sumOf(counts), left = sumOf(counts, waiting), sent = sumOf(counts, accepted);
+	if (total === 0) return quiet("No messages have this label.");
+	return h("div", { class: "campaign" }, h("label", { class: "progress" }, h("span", null, left === 0 ? `Finished: ${plural(total, "message")}` : `${percent((total - left) / total)} done, ${plural(left, "message")} waiting`), h("progress", {
+		id: "campaign-progress",
+		value: total - left,
+		max: total
+	})), facts([
+		["Accepted by WhatsApp", `${count(sent)} of ${count(total)}`],
+		["Delivered", `${count(sumOf(counts, delivered))} of ${count(sent)}${sent > 0 ? ` (${percent(sumOf(counts, delivered) / sent)})` : ""}`],
+		["Read", count(sumOf(counts, ["READ"]))],
+		["Failed or expired", count(sumOf(counts, failed))],
+		["Withheld", count(sumOf(counts, withheld))]
+	]), table$1({
+		class: "stack",
+		id: "campaign-counts"
+	}, "Messages by status", [{ name: "Status" }, {
+		name: "Messages",
+		class: "number"
+	}], counts.filter(({ count: n }) => n > 0).map(({ status, count: n }) => h("tr", { key: status }, h("td", null, href ? h("a", {
+		href: href(status),
+		"aria-label": `Messages: ${words(status)}`
+	}, statusChip(status)) : statusChip(status)), h("td", { class: "number" }, count(n))))));
+}
+// src/views/campaign.ts
+var every$1 = 5e3;
+var senderLimit = 20;
+var campaign = (route) => route.params.label && route.params.value ? one(route.params.label, route.params.value) : choice();
+/** The form for a label. */
+function choice() {
+	const fault = reactive({ text: "" });
+	return {
+		title: "Campaigns",
+		stop: () => {},
+		render: () => card("Campaign", {
+			id: "campaign",
+			class: "narrow"
+		}, null, quiet("A campaign is the messages with one label."), h("form", { onsubmit: (event) => {
+			event.preventDefault();
+			const text = values(event.currentTarget).label ?? "", at = text.indexOf("=");
+			if (at <= 0 || at === text.length - 1) fault.text = "Enter a label as name=value, for example campaign=spring.";
+			else go(link([
+				"campaigns",
+				text.slice(0, at).trim(),
+				text.slice(at + 1).trim()
+			]));
+		} }, h("div", { class: "field" }, h("label", { for: "campaign-label" }, "Label"), h("input", {
+			id: "campaign-label",
+			name: "label",
+			required: true,
+			autocomplete: "off",
+			placeholder: "campaign=spring"
+		})), h("p", {
+			class: "error",
+			role: "alert"
+		}, fault.text), h("div", { class: "actions" }, h("button", { type: "submit" }, "Show"))))
+	};
+}
+function one(label, value) {
+	const labels = [{
+		name: label,
+		value
+	}];
+	const shown = reactive({
+		counts: null,
+		senders: []
+	});
+	const load = async () => {
+		const of = async (senderId) => (await ask(MessageCounts, { filter: {
+			labels,
+			senderId
+		} })).messageCounts;
+		shown.counts = await of(null);
+		const senders = [];
+		for (const { id } of (state.senders ?? []).slice(0, senderLimit)) {
+			const counts = await of(id);
+			if (sumOf(counts) > 0) senders.push({
+				id,
+				counts
+			});
+		}
+		shown.senders = senders;
+	};
+	const stop = poll(every$1, load);
+	const list = (query) => link(["messages"], new URLSearchParams({
+		label: `${label}=${value}`,
+		...query
+	}));
+	const senderRow = ({ id, counts }) => {
+		const sender = state.senders?.find((s) => s.id === id);
+		return h("tr", { key: id }, cell("Sender", null, h("a", { href: link(["senders", id]) }, sender?.name ?? id), " ", sender && sender.state !== "ACTIVE" ? statusChip(sender.state) : null), cell("Messages", { class: "number" }, h("a", { href: list({ sender: id }) }, count(sumOf(counts)))), cell("Waiting", { class: "number" }, count(sumOf(counts, waiting))));
+	};
+	return {
+		title: `Campaign ${label}=${value}`,
+		stop,
+		render: () => h("div", { class: "board" }, card(`${label} = ${value}`, {
+			id: "campaign",
+			class: "wide"
+		}, [h("a", { href: list({}) }, "Messages"), may("OPERATE") && !forbidden(CancelMany) && shown.counts && sumOf(shown.counts, waiting) > 0 ? button("Cancel the waiting messages…", () => cancelMessages({ labels }, `the label ${label} = ${value}`, () => void load())) : null], shown.counts === null ? quiet("Counting…") : campaignFigures(shown.counts, (status) => list({ status }))), card("Senders", {
+			id: "campaign-senders",
+			class: "wide"
+		}, null, shown.senders.length === 0 ? quiet("None yet.") : table$1({ class: "stack" }, "Messages by sender", [
+			{ name: "Sender" },
+			{
+				name: "Messages",
+				class: "number"
+			},
+			{
+				name: "Waiting",
+				class: "number"
+			}
+		], shown.senders.map(senderRow)), quiet("To pause the campaign, pause the lane of its messages on the page of the sender. ", (state.senders?.length ?? 0) > senderLimit ? `Only the first ${plural(senderLimit, "sender")} are counted here.` : "")))
+	};
+}
+// src/embed.ts
+var every = 5e3;
+/** Whether this page is a single view. */
+var embedded = location.pathname.endsWith("/embed");
+var shown = reactive({
+	data: null,
+	fault: "",
+	ended: false
+});
+var token = "";
+var view = null;
+function startEmbedded() {
+	take();
+	addEventListener("hashchange", () => {
+		if (take()) load();
+	});
+	Q(h(Embedded, {}), document.getElementById("app"));
+	load();
+}
+/** Takes the token from the address, where it does not stay. */
+function take() {
+	const given = /^#token=(wpv_[\w.-]+)$/.exec(location.hash)?.[1];
+	if (!given) {
+		if (!token) Object.assign(shown, {
+			fault: "This view has no token.",
+			ended: true
+		});
+		return false;
+	}
+	token = given;
+	history.replaceState(null, "", location.pathname);
+	try {
+		const text = given.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+		view = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(text), (c) => c.charCodeAt(0))));
+	} catch {
+		view = null;
+	}
+	Object.assign(shown, {
+		fault: "",
+		ended: false
+	});
+	return true;
+}
+var timer;
+async function load() {
+	clearTimeout(timer);
+	if (shown.ended) return;
+	const used = token;
+	try {
+		const response = await fetch("embed/data", {
+			headers: { authorization: `Bearer ${used}` },
+			credentials: "omit",
+			signal: AbortSignal.timeout(1e4)
+		});
+		sawServerTime(response.headers.get("date") ?? "");
+		const answer = await response.json();
+		if (used !== token) return;
+		if (response.status === 401) return void Object.assign(shown, {
+			data: null,
+			fault: "This view has expired. Reload the page that contains it.",
+			ended: true
+		});
+		if (answer.data) shown.data = answer.data;
+		shown.fault = answer.errors?.[0]?.message ?? "";
+	} catch {
+		shown.fault = "The server does not respond. Retrying automatically.";
+	}
+	timer = setTimeout(load, every);
+}
+var gone = quiet("There is nothing to show.");
+function body({ message, messageCounts, sender, metrics }) {
+	switch (view?.kind) {
+		case "message": return message ? messageCard(message) : gone;
+		case "campaign": return messageCounts ? card(`${view.label} = ${view.value}`, { id: "embedded-campaign" }, null, campaignFigures(messageCounts, null)) : gone;
+		case "sender": return sender ? senderCard(sender, metrics) : gone;
+		default: return gone;
+	}
+}
+var messageCard = (m) => card(["Message ", statusChip(m.status)], { id: "embedded-message" }, null, facts([
+	["Sender", m.sender.name],
+	["To", m.to],
+	["Type", words(m.type)],
+	["Queued", time(m.queuedAt)],
+	["Send at", m.sendAt && time(m.sendAt)],
+	["Sent", m.sentAt && time(m.sentAt)],
+	["Delivered", m.deliveredAt && time(m.deliveredAt)],
+	["Read", m.readAt && time(m.readAt)],
+	["Problem", m.failure && visible(`${m.failure.message} ${m.failure.advice}`)]
+]), m.content ? bubble(m.type, m.content) : null);
+var senderCard = (s, metrics) => card([
+	s.name,
+	" ",
+	statusChip(s.state)
+], { id: "embedded-sender" }, null, facts([
+	["Why", s.hold ? [
+		visible(s.hold.message),
+		" since ",
+		time(s.hold.since)
+	] : s.pauseReason && visible(s.pauseReason)],
+	["Due", figure(s.queueDepth)],
+	["Empty in", s.emptyIn && s.queueDepth > 0 && span(seconds(s.emptyIn))],
+	["Sent per minute", metrics && figure(metrics.sentPerMinute)],
+	["Delivered, last 5 minutes", metrics && percent(metrics.deliveryRate)],
+	["Errors, last 5 minutes", metrics && percent(metrics.errorRate)]
+]));
+function Embedded() {
+	return h("main", {
+		id: "main",
+		class: "embedded"
+	}, h("h1", { class: "unseen" }, "Waypost"), shown.fault ? h("p", {
+		id: "embed-fault",
+		class: "error",
+		role: "alert"
+	}, shown.fault) : null, shown.data ? body(shown.data) : shown.fault ? null : quiet("Loading…"));
+}
 // src/main.ts
 var router = new UniversalRouterSync(Object.entries({
 	"/": overview,
@@ -13089,6 +13343,7 @@ var router = new UniversalRouterSync(Object.entries({
 	"/messages/:id": message,
 	"/conversations": conversations,
 	"/conversations/:sender/:person": conversation,
+	"/campaigns{/:label/:value}": campaign,
 	"/dead-letters": deadLetters,
 	"/alerts": alerts,
 	"/senders{/:id}": senders,
@@ -13160,6 +13415,10 @@ function entries() {
 		{
 			name: "conversations",
 			text: "Conversations"
+		},
+		{
+			name: "campaigns",
+			text: "Campaigns"
 		},
 		{
 			name: "dead-letters",
@@ -13348,31 +13607,35 @@ n$1.debounceRendering = (draw) => {
 	};
 	setTimeout(() => document.hidden ? now() : requestAnimationFrame(now), Math.max(0, drawnAt + drawEvery - performance.now()));
 };
-x(follow);
-x(() => {
-	const open = openAlerts().filter((alert) => alert.state === "RAISED").length;
-	document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
-});
-onSignOut(expire);
-onAnnounce((text) => note(text, text.startsWith("Alert")));
-addEventListener("hashchange", () => {
-	if (takeLink()) start();
-});
-addEventListener("online", () => connection.hurry());
-addEventListener("keydown", (event) => {
-	const plain = !(event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable], dialog")) && !event.ctrlKey && !event.metaKey && !event.altKey;
-	if (event.key === "/" && plain && state.viewer) {
-		event.preventDefault();
-		focusSearch();
-	} else if ((event.key === "?" && plain || event.key === "k" && (event.ctrlKey || event.metaKey)) && state.viewer) {
-		event.preventDefault();
-		openPalette(commands());
-	} else if (event.key === "Escape") frame.menuOpen = false;
-});
-addEventListener("pagehide", (event) => {
-	if (event.persisted) return;
-	end();
-	connection.close();
-});
-Q(h(Frame, {}), document.getElementById("app"));
-start();
+if (embedded) startEmbedded();
+else begin();
+function begin() {
+	x(follow);
+	x(() => {
+		const open = openAlerts().filter((alert) => alert.state === "RAISED").length;
+		document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
+	});
+	onSignOut(expire);
+	onAnnounce((text) => note(text, text.startsWith("Alert")));
+	addEventListener("hashchange", () => {
+		if (takeLink()) start();
+	});
+	addEventListener("online", () => connection.hurry());
+	addEventListener("keydown", (event) => {
+		const plain = !(event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable], dialog")) && !event.ctrlKey && !event.metaKey && !event.altKey;
+		if (event.key === "/" && plain && state.viewer) {
+			event.preventDefault();
+			focusSearch();
+		} else if ((event.key === "?" && plain || event.key === "k" && (event.ctrlKey || event.metaKey)) && state.viewer) {
+			event.preventDefault();
+			openPalette(commands());
+		} else if (event.key === "Escape") frame.menuOpen = false;
+	});
+	addEventListener("pagehide", (event) => {
+		if (event.persisted) return;
+		end();
+		connection.close();
+	});
+	Q(h(Frame, {}), document.getElementById("app"));
+	start();
+}

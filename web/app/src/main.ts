@@ -34,11 +34,13 @@ import { breakIt } from "./views/break_it.ts";
 import { keys } from "./views/keys.ts";
 import { hooks } from "./views/hooks.ts";
 import { erasure } from "./views/erasure.ts";
+import { campaign } from "./views/campaign.ts";
+import { embedded, startEmbedded } from "./embed.ts";
 
 // ───────────── current view ─────────────
 
 const pages: Record<string, (route: Route) => View> = {
-  "/": overview, "/messages": messages, "/messages/:id": message, "/conversations": conversations, "/conversations/:sender/:person": conversation, "/dead-letters": deadLetters, "/alerts": alerts,
+  "/": overview, "/messages": messages, "/messages/:id": message, "/conversations": conversations, "/conversations/:sender/:person": conversation, "/campaigns{/:label/:value}": campaign, "/dead-letters": deadLetters, "/alerts": alerts,
   "/senders{/:id}": senders, "/templates": templates, "/templates/:account/:name/:language": templates, "/ledger": ledger, "/queue": queue, "/break": breakIt,
   "/keys": keys, "/webhooks{/:id}": hooks, "/erasure": erasure,
 };
@@ -96,6 +98,7 @@ function entries(): Entry[] {
     { name: "", text: "Overview" },
     { name: "messages", text: "Messages" },
     { name: "conversations", text: "Conversations" },
+    { name: "campaigns", text: "Campaigns" },
     { name: "dead-letters", text: "Dead letters", count: badge(state.deadLetters), tone: "bad" },
     { name: "alerts", text: "Alerts", count: badge(open.length), tone: open.some(alert => alert.severity === "CRITICAL") ? "bad" : "warn" },
     { name: "senders", text: "Senders", count: badge(held), tone: "warn", title: `${held} not sending` },
@@ -198,33 +201,37 @@ options.debounceRendering = draw => {
   setTimeout(() => (document.hidden ? now() : requestAnimationFrame(now)), Math.max(0, drawnAt + drawEvery - performance.now()));
 };
 
-effect(follow);
-effect(() => {
-  const open = openAlerts().filter(alert => alert.state === "RAISED").length;
-  document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
-});
-onSignOut(expire);
-onAnnounce(text => note(text, text.startsWith("Alert")));
-addEventListener("hashchange", () => { if (takeLink()) void start(); });
-addEventListener("online", () => connection.hurry());
-addEventListener("keydown", event => {
-  const typing = event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable], dialog");
-  const plain = !typing && !event.ctrlKey && !event.metaKey && !event.altKey;
-  if (event.key === "/" && plain && state.viewer) {
-    event.preventDefault();
-    focusSearch();
-  } else if ((event.key === "?" && plain || event.key === "k" && (event.ctrlKey || event.metaKey)) && state.viewer) {
-    event.preventDefault();
-    openPalette(commands());
-  } else if (event.key === "Escape") {
-    frame.menuOpen = false;
-  }
-});
-addEventListener("pagehide", event => {
-  if (event.persisted) return;
-  end();
-  connection.close();
-});
+if (embedded) startEmbedded();
+else begin();
 
-render(h(Frame, {}), document.getElementById("app")!);
-void start();
+function begin(): void {
+  effect(follow);
+  effect(() => {
+    const open = openAlerts().filter(alert => alert.state === "RAISED").length;
+    document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
+  });
+  onSignOut(expire);
+  onAnnounce(text => note(text, text.startsWith("Alert")));
+  addEventListener("hashchange", () => { if (takeLink()) void start(); });
+  addEventListener("online", () => connection.hurry());
+  addEventListener("keydown", event => {
+    const typing = event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable], dialog");
+    const plain = !typing && !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (event.key === "/" && plain && state.viewer) {
+      event.preventDefault();
+      focusSearch();
+    } else if ((event.key === "?" && plain || event.key === "k" && (event.ctrlKey || event.metaKey)) && state.viewer) {
+      event.preventDefault();
+      openPalette(commands());
+    } else if (event.key === "Escape") {
+      frame.menuOpen = false;
+    }
+  });
+  addEventListener("pagehide", event => {
+    if (event.persisted) return;
+    end();
+    connection.close();
+  });
+  render(h(Frame, {}), document.getElementById("app")!);
+  void start();
+}

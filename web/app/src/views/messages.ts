@@ -88,6 +88,7 @@ function filterBar(filters: Filters, live: boolean): VNode {
     h(textFilter, { label: "From", type: "datetime-local", step: 1, value: toField(filters.from ?? ""), onchange: value => set("from", fromField(value)) }),
     h(textFilter, { label: "Until", type: "datetime-local", step: 1, value: toField(filters.until ?? ""), onchange: value => set("until", fromField(value)) }),
     parts.length > 0 ? h("p", { class: "searched" }, "Filtered by ", h("strong", null, parts.join(", "))) : null,
+    filters.labels?.length === 1 ? h("a", { href: link(["campaigns", filters.labels[0]!.name, filters.labels[0]!.value]) }, "As a campaign") : null,
     Object.keys(filters).length > 0 ? h("a", { class: "clear", href: "#/messages" }, "Clear all") : null);
 }
 
