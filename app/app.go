@@ -71,6 +71,8 @@ type Commands struct {
 	CreateKey func(ctx context.Context, caller access.Grant, r access.Request, cause event.Cause) (access.Key, string, error)
 	// CreateAccessToken creates a short-lived key for its issuer.
 	CreateAccessToken func(ctx context.Context, issuer access.Issuer, r access.Request, ttl time.Duration, cause event.Cause) (access.Key, string, error)
+	// CreateViewToken creates a token for one view in a page of someone else.
+	CreateViewToken func(ctx context.Context, issuer access.Issuer, r access.Request, v access.View, personal bool, ttl time.Duration, cause event.Cause) (access.Key, string, error)
 	// RevokeKey revokes an API key.
 	RevokeKey func(ctx context.Context, caller access.Grant, id string, cause event.Cause) (access.Key, error)
 	// RecordRead records that someone reads the event log or personal data.
@@ -286,7 +288,7 @@ func New(p Parts) (Commands, Queries) {
 			SetOptOut: p.OptOuts.Handle, SyncTemplates: p.Templates.Handle, MarkInboundRead: p.Inbound.MarkRead, OpenInboundFile: p.Inbound.OpenFile,
 			RegisterSender: p.Senders.Register, UpdateSender: p.Senders.Update, SetSenderRate: p.Senders.SetRate,
 			PauseSender: p.Senders.Pause, ResumeSender: p.Senders.Resume, LiftRestrictions: p.Senders.LiftRestrictions,
-			CreateKey: p.Keys.Create, CreateAccessToken: p.Keys.CreateToken, RevokeKey: p.Keys.Revoke, RecordRead: p.Reads.Record,
+			CreateKey: p.Keys.Create, CreateAccessToken: p.Keys.CreateToken, CreateViewToken: p.Keys.CreateViewToken, RevokeKey: p.Keys.Revoke, RecordRead: p.Reads.Record,
 			CreateOutgoingWebhook: p.Hooks.Register, UpdateOutgoingWebhook: p.Hooks.Update, RotateOutgoingWebhookSecret: p.Hooks.Rotate,
 			DisableOutgoingWebhook: p.Hooks.Disable, EnableOutgoingWebhook: p.Hooks.Enable, RemoveOutgoingWebhook: p.Hooks.Remove,
 			RaiseAlert: p.Alerts.Raise, ResolveAlert: p.Alerts.Resolve, AcknowledgeAlert: p.Alerts.Acknowledge, SetAlertRule: p.Alerts.SetRule,

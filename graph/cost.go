@@ -90,6 +90,7 @@ func weights() map[string]weight {
 		"Mutation.acknowledgeAlert":            {own: costChange},
 		"Mutation.eraseRecipient":              {own: costPast},
 		"Mutation.createAccessToken":           {own: costScan},
+		"Mutation.createEmbedToken":            {own: costScan},
 		"Mutation.createApiKey":                {own: costScan},
 		"Mutation.revokeApiKey":                {own: costChange},
 		"Mutation.createOutgoingWebhook":       {own: costChange},

@@ -215,6 +215,13 @@ type ComplexityRoot struct {
 		Type    func(childComplexity int) int
 	}
 
+	EmbedToken struct {
+		ExpiresAt func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Path      func(childComplexity int) int
+		Token     func(childComplexity int) int
+	}
+
 	ErasureReceipt struct {
 		At       func(childComplexity int) int
 		Events   func(childComplexity int) int
@@ -430,6 +437,7 @@ type ComplexityRoot struct {
 		CancelMessages              func(childComplexity int, input MessageSelection, reason string, dryRun *bool) int
 		CreateAPIKey                func(childComplexity int, input CreateAPIKeyInput) int
 		CreateAccessToken           func(childComplexity int, scopes []Scope, senderIds []string, ttl *time.Duration) int
+		CreateEmbedToken            func(childComplexity int, view EmbedViewInput, personal bool, ttl *time.Duration) int
 		CreateOutgoingWebhook       func(childComplexity int, input OutgoingWebhookInput) int
 		DisableOutgoingWebhook      func(childComplexity int, id string, reason *string) int
 		DiscardDeadLetters          func(childComplexity int, input DeadLetterSelection, reason string, dryRun *bool) int
@@ -731,6 +739,7 @@ type MutationResolver interface {
 	SetOptOut(ctx context.Context, senderID string, to *string, toUserID *string, optedOut bool, reason string) (*Conversation, error)
 	RequeueDeadLetters(ctx context.Context, input DeadLetterSelection, dryRun *bool) (*Operation, error)
 	DiscardDeadLetters(ctx context.Context, input DeadLetterSelection, reason string, dryRun *bool) (*Operation, error)
+	CreateEmbedToken(ctx context.Context, view EmbedViewInput, personal bool, ttl *time.Duration) (*EmbedToken, error)
 	EraseRecipient(ctx context.Context, to *string, toUserID *string, reason string) (*ErasureReceipt, error)
 	MarkInboundRead(ctx context.Context, id string, typing *bool) (*InboundMessage, error)
 	QueueMessage(ctx context.Context, input QueueMessageInput) (*QueueMessagePayload, error)
@@ -1443,6 +1452,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.EchoMessage.Type(childComplexity), true
+
+	case "EmbedToken.expiresAt":
+		if e.ComplexityRoot.EmbedToken.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmbedToken.ExpiresAt(childComplexity), true
+	case "EmbedToken.id":
+		if e.ComplexityRoot.EmbedToken.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmbedToken.ID(childComplexity), true
+	case "EmbedToken.path":
+		if e.ComplexityRoot.EmbedToken.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmbedToken.Path(childComplexity), true
+	case "EmbedToken.token":
+		if e.ComplexityRoot.EmbedToken.Token == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EmbedToken.Token(childComplexity), true
 
 	case "ErasureReceipt.at":
 		if e.ComplexityRoot.ErasureReceipt.At == nil {
@@ -2418,6 +2452,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateAccessToken(childComplexity, args["scopes"].([]Scope), args["senderIds"].([]string), args["ttl"].(*time.Duration)), true
+	case "Mutation.createEmbedToken":
+		if e.ComplexityRoot.Mutation.CreateEmbedToken == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createEmbedToken_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateEmbedToken(childComplexity, args["view"].(EmbedViewInput), args["personal"].(bool), args["ttl"].(*time.Duration)), true
 	case "Mutation.createOutgoingWebhook":
 		if e.ComplexityRoot.Mutation.CreateOutgoingWebhook == nil {
 			break
@@ -3793,6 +3838,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CreateApiKeyInput", ec.unmarshalInputCreateApiKeyInput),
 			graphql.NewInputUnmarshaler("DeadLetterFilter", ec.unmarshalInputDeadLetterFilter),
 			graphql.NewInputUnmarshaler("DeadLetterSelection", ec.unmarshalInputDeadLetterSelection),
+			graphql.NewInputUnmarshaler("EmbedViewInput", ec.unmarshalInputEmbedViewInput),
 			graphql.NewInputUnmarshaler("EventFilter", ec.unmarshalInputEventFilter),
 			graphql.NewInputUnmarshaler("InteractiveInput", ec.unmarshalInputInteractiveInput),
 			graphql.NewInputUnmarshaler("LabelInput", ec.unmarshalInputLabelInput),
@@ -3902,7 +3948,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "accounts.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "erasure.graphqls" "guard.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "sign_in.graphqls" "templates.graphqls"
+//go:embed "access.graphqls" "accounts.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "embed.graphqls" "erasure.graphqls" "guard.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "sign_in.graphqls" "templates.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -3921,6 +3967,7 @@ var sources = []*ast.Source{
 	{Name: "breaker.graphqls", Input: sourceData("breaker.graphqls"), BuiltIn: false},
 	{Name: "conversations.graphqls", Input: sourceData("conversations.graphqls"), BuiltIn: false},
 	{Name: "dead_letter.graphqls", Input: sourceData("dead_letter.graphqls"), BuiltIn: false},
+	{Name: "embed.graphqls", Input: sourceData("embed.graphqls"), BuiltIn: false},
 	{Name: "erasure.graphqls", Input: sourceData("erasure.graphqls"), BuiltIn: false},
 	{Name: "guard.graphqls", Input: sourceData("guard.graphqls"), BuiltIn: false},
 	{Name: "inbound.graphqls", Input: sourceData("inbound.graphqls"), BuiltIn: false},
@@ -4264,6 +4311,20 @@ func (ec *executionContext) childFields_EchoMessage(ctx context.Context, field g
 		return ec.fieldContext_EchoMessage_raw(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EchoMessage", field.Name)
+}
+
+func (ec *executionContext) childFields_EmbedToken(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_EmbedToken_id(ctx, field)
+	case "token":
+		return ec.fieldContext_EmbedToken_token(ctx, field)
+	case "path":
+		return ec.fieldContext_EmbedToken_path(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_EmbedToken_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EmbedToken", field.Name)
 }
 
 func (ec *executionContext) childFields_ErasureReceipt(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5367,6 +5428,36 @@ func (ec *executionContext) field_Mutation_createApiKey_args(ctx context.Context
 		return nil, err
 	}
 	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_createEmbedToken_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "view",
+		func(ctx context.Context, v any) (EmbedViewInput, error) {
+			return ec.unmarshalNEmbedViewInput2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐEmbedViewInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["view"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "personal",
+		func(ctx context.Context, v any) (bool, error) {
+			return ec.unmarshalNBoolean2bool(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["personal"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "ttl",
+		func(ctx context.Context, v any) (*time.Duration, error) {
+			return ec.unmarshalODuration2ᚖtimeᚐDuration(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["ttl"] = arg2
 	return args, nil
 }
 
@@ -9038,6 +9129,98 @@ func (ec *executionContext) _EchoMessage_raw(ctx context.Context, field graphql.
 }
 func (ec *executionContext) fieldContext_EchoMessage_raw(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EchoMessage", field, false, false, "JSON")
+}
+
+func (ec *executionContext) _EmbedToken_id(ctx context.Context, field graphql.CollectedField, obj *EmbedToken) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EmbedToken_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EmbedToken_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EmbedToken", field, false, false, "ID")
+}
+
+func (ec *executionContext) _EmbedToken_token(ctx context.Context, field graphql.CollectedField, obj *EmbedToken) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EmbedToken_token(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Token, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EmbedToken_token(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EmbedToken", field, false, false, "String")
+}
+
+func (ec *executionContext) _EmbedToken_path(ctx context.Context, field graphql.CollectedField, obj *EmbedToken) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EmbedToken_path(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Path, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EmbedToken_path(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EmbedToken", field, false, false, "String")
+}
+
+func (ec *executionContext) _EmbedToken_expiresAt(ctx context.Context, field graphql.CollectedField, obj *EmbedToken) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EmbedToken_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EmbedToken_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EmbedToken", field, false, false, "Time")
 }
 
 func (ec *executionContext) _ErasureReceipt_id(ctx context.Context, field graphql.CollectedField, obj *ErasureReceipt) (ret graphql.Marshaler) {
@@ -13211,6 +13394,68 @@ func (ec *executionContext) fieldContext_Mutation_discardDeadLetters(ctx context
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_discardDeadLetters_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_createEmbedToken(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_createEmbedToken(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CreateEmbedToken(ctx, fc.Args["view"].(EmbedViewInput), fc.Args["personal"].(bool), fc.Args["ttl"].(*time.Duration))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "READ")
+				if err != nil {
+					var zeroVal *EmbedToken
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal *EmbedToken
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *EmbedToken) graphql.Marshaler {
+			return ec.marshalNEmbedToken2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐEmbedToken(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_createEmbedToken(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_EmbedToken(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_createEmbedToken_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -20878,6 +21123,62 @@ func UnmarshalDeadLetterSelection(ctx context.Context, raw any) (DeadLetterSelec
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputEmbedViewInput(ctx context.Context, obj any) (EmbedViewInput, error) {
+	var it EmbedViewInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"messageId", "campaign", "senderId"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "messageId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("messageId"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.MessageID = data
+		case "campaign":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("campaign"))
+			data, err := ec.unmarshalOLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Campaign = data
+		case "senderId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("senderId"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.SenderID = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalEmbedViewInput unmarshals raw into the EmbedViewInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalEmbedViewInput(ctx context.Context, raw any) (EmbedViewInput, error) {
+	var out EmbedViewInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "EmbedViewInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputEventFilter(ctx context.Context, obj any) (EventFilter, error) {
 	var it EventFilter
 	if obj == nil {
@@ -23287,6 +23588,54 @@ func (ec *executionContext) _EchoMessage(ctx context.Context, sel ast.SelectionS
 	return out
 }
 
+var embedTokenImplementors = []string{"EmbedToken"}
+
+func (ec *executionContext) _EmbedToken(ctx context.Context, sel ast.SelectionSet, obj *EmbedToken) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, embedTokenImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("EmbedToken")
+		case "id":
+			out.Values[i] = ec._EmbedToken_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "token":
+			out.Values[i] = ec._EmbedToken_token(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "path":
+			out.Values[i] = ec._EmbedToken_path(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "expiresAt":
+			out.Values[i] = ec._EmbedToken_expiresAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var erasureReceiptImplementors = []string{"ErasureReceipt"}
 
 func (ec *executionContext) _ErasureReceipt(ctx context.Context, sel ast.SelectionSet, obj *ErasureReceipt) graphql.Marshaler {
@@ -24679,6 +25028,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "discardDeadLetters":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_discardDeadLetters(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "createEmbedToken":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_createEmbedToken(ctx, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -27118,6 +27474,19 @@ func (ec *executionContext) marshalNDuration2timeᚐDuration(ctx context.Context
 		graphql.AddInvalidNullFromMarshaler(ctx, "Duration!")
 	}
 	return res
+}
+
+func (ec *executionContext) marshalNEmbedToken2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐEmbedToken(ctx context.Context, sel ast.SelectionSet, v *EmbedToken) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "EmbedToken!")
+		return graphql.Null
+	}
+	return ec._EmbedToken(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNEmbedViewInput2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐEmbedViewInput(ctx context.Context, v any) (EmbedViewInput, error) {
+	res, err := ec.unmarshalInputEmbedViewInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNErasureReceipt2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐErasureReceipt(ctx context.Context, sel ast.SelectionSet, v *ErasureReceipt) graphql.Marshaler {

@@ -77,14 +77,24 @@ func (k *keys) Authenticate(ctx context.Context, secret string) (graph.Session, 
 	}}, nil
 }
 
+// AuthenticateView returns the session and the view of a token for one view.
+func (k *keys) AuthenticateView(ctx context.Context, token string) (graph.Session, keydomain.View, error) {
+	key, view, err := k.log.AuthenticateView(ctx, token)
+	return k.session(key), view, err
+}
+
 // recorded returns the session of a key in the event log.
 func (k *keys) recorded(ctx context.Context, secret string) (graph.Session, error) {
 	key, err := k.log.Authenticate(ctx, secret)
+	return k.session(key), err
+}
+
+func (k *keys) session(key keydomain.Key) graph.Session {
 	return graph.Session{
 		Viewer: graph.Viewer{KeyID: key.ID, Name: key.Name, Scopes: graph.ScopesOf(key.Scopes), SenderIds: key.Senders},
 		Token:  key.Token, Issuer: key.Parent, ExpiresAt: key.ExpiresAt,
 		CheckActive: func(ctx context.Context) error { return k.log.CheckActive(ctx, key.ID) },
-	}, err
+	}
 }
 
 func (k *keys) add(secret string, senders []string, scopes ...graph.Scope) string {

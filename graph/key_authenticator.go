@@ -45,11 +45,24 @@ func (a *KeyAuthenticator) Authenticate(ctx context.Context, token string) (Sess
 	if err != nil {
 		return Session{}, err
 	}
+	return a.sessionOfKey(k), nil
+}
+
+// AuthenticateView returns the session and the view of a token for one view. See ViewAuthenticator.
+func (a *KeyAuthenticator) AuthenticateView(ctx context.Context, token string) (Session, access.View, error) {
+	k, view, err := a.Keys.AuthenticateView(ctx, token)
+	if err != nil {
+		return Session{}, view, err
+	}
+	return a.sessionOfKey(k), view, nil
+}
+
+func (a *KeyAuthenticator) sessionOfKey(k access.Key) Session {
 	return Session{
 		Viewer: Viewer{KeyID: k.ID, Name: k.Name, Scopes: ScopesOf(k.Scopes), SenderIds: k.Senders},
 		Kind:   domain.ActorKey, Token: k.Token, Issuer: k.Parent, ExpiresAt: k.ExpiresAt,
 		CheckActive: func(ctx context.Context) error { return a.Keys.CheckActive(ctx, k.ID) },
-	}, nil
+	}
 }
 
 func (a *KeyAuthenticator) isAdmin(token string) bool {

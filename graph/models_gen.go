@@ -388,6 +388,28 @@ type EchoMessage struct {
 	Raw json.RawMessage `json:"raw,omitempty"`
 }
 
+// A token for one view in a page of your own.
+type EmbedToken struct {
+	// The ID of the token, for revokeApiKey.
+	ID string `json:"id"`
+	// The token. It is returned only once.
+	Token string `json:"token"`
+	// The path and fragment of the view, to append to the URL of the web UI.
+	Path string `json:"path"`
+	// When the token expires.
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// What an embedded view shows.
+type EmbedViewInput struct {
+	// The ID of a message: its status, and the times of its progress.
+	MessageID *string `json:"messageId,omitempty"`
+	// The label of a campaign: the counts of its messages, of the caller's senders.
+	Campaign *message.Label `json:"campaign,omitempty"`
+	// The ID of a sender: its state, its queue, and the metrics of the last five minutes.
+	SenderID *string `json:"senderId,omitempty"`
+}
+
 // The result of an erasure. It does not identify the person: Waypost no longer knows who was erased.
 type ErasureReceipt struct {
 	// The erasure ID. The erasure's stream in the event log is erasure-{id}.

@@ -101,8 +101,12 @@ var aimedAtOthers = map[string][]aimed{
 	"mutation resumeSender":      {{`id: "acme"`, "FORBIDDEN"}},
 	"mutation liftRestrictions":  {{`id: "acme", reason: "x"`, "FORBIDDEN"}},
 	"mutation createAccessToken": {{`scopes: [READ], senderIds: ["acme"]`, "FORBIDDEN"}, {`scopes: [READ]`, ""}},
-	"mutation createApiKey":      {{`input: {name: "n", scopes: [READ]}`, "FORBIDDEN"}, {`input: {name: "n", scopes: [READ], senderIds: ["acme"]}`, "FORBIDDEN"}},
-	"mutation revokeApiKey":      {{`id: "{key}"`, "NOT_FOUND"}, {`id: "{keyOfAll}"`, "NOT_FOUND"}},
+	"mutation createEmbedToken": {
+		{`view: {messageId: "{message}"}`, "NOT_FOUND"}, {`view: {senderId: "acme"}`, "FORBIDDEN"},
+		{`view: {campaign: {name: "campaign", value: "acme-spring"}}`, ""}, // counts only messages of the key's senders
+	},
+	"mutation createApiKey": {{`input: {name: "n", scopes: [READ]}`, "FORBIDDEN"}, {`input: {name: "n", scopes: [READ], senderIds: ["acme"]}`, "FORBIDDEN"}},
+	"mutation revokeApiKey": {{`id: "{key}"`, "NOT_FOUND"}, {`id: "{keyOfAll}"`, "NOT_FOUND"}},
 
 	"subscription messageUpdates":  {{`senderId: "acme"`, "FORBIDDEN"}, {`after: "{start}"`, ""}, {`ids: ["{message}"], after: "{start}"`, ""}},
 	"subscription messageEvents":   {{`senderId: "acme"`, "FORBIDDEN"}, {`after: "{start}"`, ""}, {`messageId: "{message}", after: "{start}"`, ""}},

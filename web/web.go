@@ -50,6 +50,24 @@ func Page() http.Handler {
 	return mux
 }
 
+// EmbedPattern is the pattern of Embed.
+const EmbedPattern = "GET /embed"
+
+// Embed serves the web UI as a single view, which pages of the origins can contain in a frame. All other
+// pages of Waypost cannot be framed.
+func Embed(origins []string) http.Handler {
+	page := subdirectory("page")
+	policy := strings.Replace(pagePolicy, "frame-ancestors 'none'", "frame-ancestors "+strings.Join(origins, " "), 1)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Del("X-Frame-Options") // an older header, which has no list of origins and would forbid all of them
+		index := r.Clone(r.Context())
+		index.URL.Path = "/"
+		page.ServeHTTP(w, index)
+	})
+}
+
 // directory serves the files of a directory, compressed for browsers that accept it.
 type directory struct {
 	files fs.FS

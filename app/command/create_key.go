@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/access"
@@ -34,14 +36,50 @@ func (s *Keys) CreateToken(
 	})
 }
 
-func (s *Keys) create(
-	ctx context.Context, in access.Request, cause event.Cause, decide func(access.Request, time.Time) ([]domain.Event, error),
+// CreateViewToken creates a token for one view, and returns it with its text, which is returned only once.
+// Tokens are not listed.
+func (s *Keys) CreateViewToken(
+	ctx context.Context, issuer access.Issuer, in access.Request, v access.View, personal bool, ttl time.Duration, cause event.Cause,
 ) (access.Key, string, error) {
-	id, random := s.ids(), [access.SecretBytes]byte{}
-	if _, err := io.ReadFull(s.random, random[:]); err != nil {
-		return access.Key{}, "", fmt.Errorf("create a secret: %w", err)
+	id, random, err := s.randomKey()
+	if err != nil {
+		return access.Key{}, "", err
 	}
-	secret := access.NewSecret(id, random)
+	token, err := access.NewViewToken(id, random, v)
+	if err != nil {
+		return access.Key{}, "", err
+	}
+	return s.record(ctx, id, token, in, cause, func(in access.Request, now time.Time) ([]domain.Event, error) {
+		events, err := access.CreateViewToken(issuer, in, v, personal, ttl, now)
+		if err == nil {
+			err = s.tokens.add(cause.By.ID, now, now.Add(ttl))
+		}
+		return events, err
+	})
+}
+
+func (s *Keys) create(ctx context.Context, in access.Request, cause event.Cause, decide decideKey) (access.Key, string, error) {
+	id, random, err := s.randomKey()
+	if err != nil {
+		return access.Key{}, "", err
+	}
+	return s.record(ctx, id, access.NewSecret(id, random), in, cause, decide)
+}
+
+// randomKey returns the ID of a new key, and the random part of its secret.
+func (s *Keys) randomKey() (id uuid.UUID, random [access.SecretBytes]byte, err error) {
+	if _, err := io.ReadFull(s.random, random[:]); err != nil {
+		return id, random, fmt.Errorf("create a secret: %w", err)
+	}
+	return s.ids(), random, nil
+}
+
+type decideKey func(access.Request, time.Time) ([]domain.Event, error)
+
+// record records a new key with its secret.
+func (s *Keys) record(
+	ctx context.Context, id uuid.UUID, secret string, in access.Request, cause event.Cause, decide decideKey,
+) (access.Key, string, error) {
 	in.ID, in.Hash = id.String(), access.Hash(secret)
 	now := s.clock()
 	events, err := decide(in, now)

@@ -166,6 +166,37 @@ func (s *Keys) Authenticate(ctx context.Context, secret string) (access.Key, err
 	if !ok {
 		return access.Key{}, access.Unknown()
 	}
+	k, err := s.matching(ctx, id, secret)
+	if err != nil {
+		return access.Key{}, err
+	}
+	if k.View != "" {
+		return access.Key{}, access.Unknown()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.clock(); len(s.used) < maxCachedKeys && access.Use(k, now) != nil {
+		s.used[id] = now
+	}
+	return k, nil
+}
+
+// AuthenticateView returns the key and the view of a token for one view. It returns a *domain.Error of
+// CodeUnauthenticated if there is no such token, or it is no longer active.
+func (s *Keys) AuthenticateView(ctx context.Context, token string) (access.Key, access.View, error) {
+	id, view, ok := access.ParseViewToken(token)
+	if !ok {
+		return access.Key{}, access.View{}, access.Unknown()
+	}
+	k, err := s.matching(ctx, id, token)
+	if err == nil && (k.View == "" || k.View != view.Kind) {
+		err = access.Unknown()
+	}
+	return k, view, err
+}
+
+// matching returns an active key if the secret belongs to it.
+func (s *Keys) matching(ctx context.Context, id uuid.UUID, secret string) (access.Key, error) {
 	k, err := s.load(ctx, id)
 	if err != nil {
 		return access.Key{}, err
@@ -175,11 +206,6 @@ func (s *Keys) Authenticate(ctx context.Context, secret string) (access.Key, err
 	}
 	if err := s.checkActive(ctx, k); err != nil {
 		return access.Key{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now := s.clock(); len(s.used) < maxCachedKeys && access.Use(k, now) != nil {
-		s.used[id] = now
 	}
 	return k, nil
 }

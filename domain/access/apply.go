@@ -34,7 +34,7 @@ func (k Key) Apply(r Record) Key {
 func (e KeyCreated) apply(k *Key, r Record) {
 	k.ID, k.Name, k.Hash = e.Key, e.Name, e.Hash
 	k.Scopes, k.Senders = e.Scopes, e.Senders
-	k.Token, k.Parent = e.Token, e.Parent
+	k.Token, k.Parent, k.View = e.Token, e.Parent, e.View
 	k.ExpiresAt = e.ExpiresAt
 	k.CreatedAt, k.CreatedBy = r.At, r.By
 }

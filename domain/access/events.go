@@ -34,6 +34,8 @@ type KeyCreated struct {
 	// created it.
 	Token  bool   `json:"token,omitempty"`
 	Parent string `json:"parent,omitempty"`
+	// View marks a token for one view in a page of someone else, with the view's kind.
+	View ViewKind `json:"view,omitempty"`
 }
 
 // KeyUsed records that a key is in use, at most once per UseEvery.

@@ -24,6 +24,7 @@ func samples() []domain.Event {
 			Key: "0193575c-4f5c-7a3e-9d52-0d5a4b1f6a10", Name: "shop backend", Scopes: []access.Scope{access.ScopeSend, access.ScopeRead},
 			Senders: []string{"shop-eu", "shop-us"}, Hash: strings.Repeat("0f", 32),
 			ExpiresAt: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), Token: true, Parent: "0193575c-4f5c-7a3e-9d52-0d5a4b1f6a0f",
+			View: access.ViewCampaign,
 		},
 		access.KeyUsed{},
 		access.KeyRevoked{},

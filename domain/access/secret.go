@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"strings"
 
 	"github.com/google/uuid"
@@ -21,6 +22,40 @@ const (
 // the key.
 func NewSecret(id uuid.UUID, random [SecretBytes]byte) string {
 	return SecretPrefix + base64.RawURLEncoding.EncodeToString(append(id[:], random[:]...))
+}
+
+// viewPrefix begins the token of one view. An older process, which does not know such tokens, must not
+// accept one as a key.
+const viewPrefix = "wpv_"
+
+// NewViewToken returns the token of one view. It contains the view: the hash that the log contains is of
+// the whole text, so that a token with another view belongs to no key.
+func NewViewToken(id uuid.UUID, random [SecretBytes]byte, v View) (string, error) {
+	view, err := json.Marshal(v)
+	if err != nil {
+		return "", err
+	}
+	return viewPrefix + base64.RawURLEncoding.EncodeToString(append(id[:], random[:]...)) + "." + base64.RawURLEncoding.EncodeToString(view), nil
+}
+
+// ParseViewToken returns the ID of the key that a token claims to belong to, and its view, or false if
+// the text is not a token of a view.
+func ParseViewToken(token string) (uuid.UUID, View, bool) {
+	rest, ok := strings.CutPrefix(token, viewPrefix)
+	if !ok {
+		return uuid.Nil, View{}, false
+	}
+	secret, text, ok := strings.Cut(rest, ".")
+	if !ok {
+		return uuid.Nil, View{}, false
+	}
+	id, ok := ParseSecret(SecretPrefix + secret)
+	view, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	var v View
+	if !ok || err != nil || json.Unmarshal(view, &v) != nil {
+		return uuid.Nil, View{}, false
+	}
+	return id, v, true
 }
 
 // ParseSecret returns the ID of the key that a secret claims to belong to, or false if the

@@ -63,9 +63,11 @@ type Key struct {
 	ID   string
 	Name string
 	// Hash is the secret's SHA-256 in hex.
-	Hash      string
-	Token     bool
-	Parent    string
+	Hash   string
+	Token  bool
+	Parent string
+	// View is the kind of the only view that accepts it, or empty for a key of the API.
+	View      ViewKind
 	CreatedAt time.Time
 	CreatedBy domain.Actor
 	// ExpiresAt is when it expires, or zero if never.
