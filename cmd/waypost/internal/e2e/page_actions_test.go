@@ -3,10 +3,15 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -209,10 +214,11 @@ func TestPageSaysWhatAKeyDoesNotAllow(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), pageTimeout)
 	defer cancel()
 	b := startBrowser(ctx, t)
+	shop, stranger := framing(t), framing(t)
 	provider := oidctest.Start(t, map[string]map[string]any{"ada": {"scope": "openid read operate", "senders": []string{"shop"}}})
 	r := e2etest.Start(ctx, t, []string{
 		"WAYPOST_OIDC_ISSUER=" + provider.URL, "WAYPOST_OIDC_CLIENT_ID=" + oidctest.ClientID, "WAYPOST_OIDC_CLIENT_SECRET=" + oidctest.ClientSecret,
-		"WAYPOST_OIDC_SENDERS_CLAIM=senders",
+		"WAYPOST_OIDC_SENDERS_CLAIM=senders", "WAYPOST_EMBED_ORIGINS=" + shop.URL,
 	}, map[string]any{"error_rate": 1, "error_codes": []int{131000}})
 	provider.Register(t, "http://"+r.Addr+"/auth/callback")
 	for id, number := range map[string]string{"shop": "100000000001", "other": "100000000002"} {
@@ -270,6 +276,7 @@ func TestPageSaysWhatAKeyDoesNotAllow(t *testing.T) {
 	}
 	b.awaitText(t, "#sign-in-error", "no longer valid")
 	signInAsPerson(ctx, t, b, r)
+	embedViews(ctx, t, b, r, shop.URL, stranger.URL)
 	b.noExceptions(t)
 }
 
@@ -294,6 +301,8 @@ func signInAsPerson(ctx context.Context, t *testing.T, b *browser, r *harness.Te
 		t.Fatal(err)
 	}
 	b.await(t, "the sender's next message, without another's", rows+` === 2 && document.getElementById("connection").textContent === "Live"`)
+	b.visit(t, "#/campaigns/campaign/spring")
+	b.awaitText(t, "#campaign", "No messages have this label.")
 	b.visit(t, "#/senders")
 	b.await(t, "one sender", `(t => t.includes("shop") && !t.includes("other"))(document.getElementById("main").innerText)`)
 	// As a sign-out in another tab, or an expired session.
@@ -328,4 +337,98 @@ func outliveTheServer(ctx context.Context, t *testing.T, b *browser, d *demoProc
 			t.Errorf("error in the console: %s", text)
 		}
 	}
+}
+
+// framing serves pages of a customer that contain the address after "?" in a frame.
+func framing(t *testing.T) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte(`<!doctype html><iframe></iframe><script>document.querySelector("iframe").src = decodeURIComponent(location.search.slice(1))</script>`))
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// A page of an allowed origin shows a campaign and a sender. A page of another origin shows nothing, and no page can
+// frame the web UI.
+func embedViews(ctx context.Context, t *testing.T, b *browser, r *harness.TestEnv, shop, stranger string) {
+	t.Helper()
+	labeled := harness.Message("shop", "labeled", 1)
+	labeled["labels"] = []map[string]string{{"name": "campaign", "value": "spring"}}
+	if _, err := r.Client.QueueMessages(ctx, []map[string]any{labeled}); err != nil {
+		t.Fatal(err)
+	}
+	token := func(view string) string {
+		var made struct{ CreateEmbedToken struct{ Path string } }
+		if err := r.Client.Do(ctx, `mutation { createEmbedToken(view: `+view+`) { path } }`, nil, &made); err != nil {
+			t.Fatal(err)
+		}
+		return made.CreateEmbedToken.Path
+	}
+	campaign := token(`{campaign: {name: "campaign", value: "spring"}}`)
+	frame := func(from, path string) {
+		b.run(t, "open a page with a frame", chromedp.Navigate(from+"/?"+url.PathEscape("http://"+r.Addr+path)))
+	}
+	frame(shop, campaign)
+	b.awaitFramed(ctx, t, "campaign = spring", "of 1")
+	frame(shop, token(`{senderId: "shop"}`))
+	b.awaitFramed(ctx, t, "shop", "Sent per minute")
+	refusals := func() (n int) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, text := range b.errors {
+			if strings.Contains(text, "frame-ancestors") {
+				n++
+			}
+		}
+		return n
+	}
+	for i, refused := range [][2]string{{stranger, campaign}, {shop, "/"}} {
+		frame(refused[0], refused[1])
+		e2etest.Await(ctx, t, "the browser refuses the frame", func() bool { return refusals() > i })
+		if shown := b.framed(t); strings.Contains(shown, "campaign") || strings.Contains(shown, "Sign in") {
+			t.Errorf("a page of %s frames %s: %s", refused[0], refused[1], shown)
+		}
+	}
+}
+
+// framed returns the text of the frames in the page.
+func (b *browser) framed(t *testing.T) string {
+	t.Helper()
+	var text strings.Builder
+	var collect func(n *cdp.Node)
+	collect = func(n *cdp.Node) {
+		if n.NodeType == cdp.NodeTypeText {
+			text.WriteString(n.NodeValue + " ")
+		}
+		for _, child := range n.Children {
+			collect(child)
+		}
+		if n.ContentDocument != nil {
+			collect(n.ContentDocument)
+		}
+	}
+	b.run(t, "read the frames", chromedp.ActionFunc(func(ctx context.Context) error {
+		root, err := dom.GetDocument().WithDepth(-1).WithPierce(true).Do(ctx)
+		if err == nil {
+			collect(root)
+		}
+		return err
+	}))
+	return text.String()
+}
+
+// awaitFramed waits until the frames show the texts.
+func (b *browser) awaitFramed(ctx context.Context, t *testing.T, texts ...string) {
+	t.Helper()
+	e2etest.Await(ctx, t, fmt.Sprintf("the frame shows %q", texts), func() bool {
+		shown := b.framed(t)
+		for _, text := range texts {
+			if !strings.Contains(shown, text) {
+				return false
+			}
+		}
+		return true
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -59,7 +60,8 @@ type Settings struct {
 	ContentRetention  time.Duration   `help:"How long to keep personal data of messages, for example 2160h for 90 days. If empty, it is kept forever." env:"WAYPOST_CONTENT_RETENTION"`
 	DrainTimeout      time.Duration   `help:"How long shutdown waits for calls in flight." default:"10s" env:"WAYPOST_DRAIN_TIMEOUT"`
 
-	CORSOrigins []string `name:"cors-origins" help:"Origins whose pages can use the API, for example https://*.example.com." env:"WAYPOST_CORS_ORIGINS"`
+	EmbedOrigins []string `name:"embed-origins" help:"Origins whose pages can contain a view of the web UI in a frame, for example https://shop.example.com. If empty, none." env:"WAYPOST_EMBED_ORIGINS"`
+	CORSOrigins  []string `name:"cors-origins" help:"Origins whose pages can use the API, for example https://*.example.com." env:"WAYPOST_CORS_ORIGINS"`
 
 	signInSettings
 	brokerSettings
@@ -143,8 +145,22 @@ func (s *Settings) checkOrigins() error {
 			return fmt.Errorf("--cors-origins: %q is not a valid origin; use one like https://app.example.com, https://*.example.com, or *", o)
 		}
 	}
+	for _, o := range s.EmbedOrigins {
+		if !isFrameOrigin(o) {
+			return fmt.Errorf("--embed-origins: %q is not a valid origin; use one like https://app.example.com or https://*.example.com", o)
+		}
+	}
 	return nil
 }
+
+// isFrameOrigin reports whether text is an origin that a Content-Security-Policy can name. Any other text could
+// change the policy.
+func isFrameOrigin(text string) bool {
+	scheme, host, found := strings.Cut(text, "://")
+	return found && (scheme == "https" || scheme == "http") && frameHost.MatchString(host)
+}
+
+var frameHost = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?$`)
 
 // isOrigin reports whether text is an origin or a pattern of origins.
 func isOrigin(text string) bool {

@@ -15,6 +15,7 @@ import (
 	"github.com/waypost/waypost/domain/access"
 	"github.com/waypost/waypost/graph"
 	"github.com/waypost/waypost/ports/httpapi"
+	"github.com/waypost/waypost/web"
 )
 
 // signInSettings are the settings of serve for people whom an identity provider knows.
@@ -122,11 +123,15 @@ func (c *core) person() func(*http.Request) (access.Person, error) {
 	return c.people.Person
 }
 
-// routes returns the routes of the API, with those of the sign-in.
+// routes returns the routes of the API, with those of the sign-in and of embedded views.
 func (c *core) routes(more map[string]http.Handler) map[string]http.Handler {
 	routes := map[string]http.Handler{}
 	if c.people != nil {
 		maps.Copy(routes, c.people.Routes())
+	}
+	if origins := c.settings.EmbedOrigins; len(origins) > 0 {
+		routes[web.EmbedPattern] = web.Embed(origins)
+		routes["GET /embed/data"] = http.HandlerFunc(c.api.ServeView)
 	}
 	maps.Copy(routes, more)
 	return routes
