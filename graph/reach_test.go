@@ -102,7 +102,8 @@ var aimedAtOthers = map[string][]aimed{
 	"mutation liftRestrictions":  {{`id: "acme", reason: "x"`, "FORBIDDEN"}},
 	"mutation createAccessToken": {{`scopes: [READ], senderIds: ["acme"]`, "FORBIDDEN"}, {`scopes: [READ]`, ""}},
 	"mutation createEmbedToken": {
-		{`view: {messageId: "{message}"}`, "NOT_FOUND"}, {`view: {senderId: "acme"}`, "FORBIDDEN"},
+		{`view: {messageId: "{message}"}`, "NOT_FOUND"},
+		{`view: {senderId: "acme"}`, "FORBIDDEN"},
 		{`view: {campaign: {name: "campaign", value: "acme-spring"}}`, ""}, // counts only messages of the key's senders
 	},
 	"mutation createApiKey": {{`input: {name: "n", scopes: [READ]}`, "FORBIDDEN"}, {`input: {name: "n", scopes: [READ], senderIds: ["acme"]}`, "FORBIDDEN"}},

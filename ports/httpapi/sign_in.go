@@ -94,8 +94,8 @@ func NewSignIn(o SignInOptions) (*SignIn, error) {
 		cookie.Name = "__Host-" // no other host of the domain can set it
 	}
 	s.attempt, s.session = cookie, cookie
-	s.attempt.Name += "waypost-sign-in"
-	s.session.Name += "waypost"
+	s.attempt.Name += "waypost-sign-in" //nolint:gosec // cookie has its attributes
+	s.session.Name += "waypost"         //nolint:gosec // as above
 	return s, nil
 }
 
@@ -240,7 +240,7 @@ func (s *SignIn) signOut(w http.ResponseWriter, _ *http.Request) {
 func (s *SignIn) aboutSession() string { return aboutSession + " of " + s.Client }
 
 // set sets a sealed cookie.
-func (s *SignIn) set(w http.ResponseWriter, c http.Cookie, about string, content any, until time.Time) error {
+func (s *SignIn) set(w http.ResponseWriter, c http.Cookie, about string, content any, until time.Time) error { //nolint:gosec // NewSignIn set its attributes
 	plain, err := json.Marshal(content)
 	if err != nil {
 		return err
@@ -259,7 +259,7 @@ func (s *SignIn) set(w http.ResponseWriter, c http.Cookie, about string, content
 	return nil
 }
 
-func (s *SignIn) clear(w http.ResponseWriter, c http.Cookie) {
+func (s *SignIn) clear(w http.ResponseWriter, c http.Cookie) { //nolint:gosec // NewSignIn set its attributes
 	c.MaxAge = -1
 	http.SetCookie(w, &c)
 }

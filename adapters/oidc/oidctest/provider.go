@@ -26,8 +26,8 @@ import (
 // The client that Provider.Register registers, and the password of all people.
 const (
 	ClientID     = "waypost"
-	ClientSecret = "provider-secret-3c41"  //nolint:gosec // made up
-	Password     = "correct horse battery" //nolint:gosec // made up
+	ClientSecret = "provider-secret-3c41"
+	Password     = "correct horse battery"
 )
 
 // A Provider is an OpenID Connect provider.
