@@ -231,6 +231,8 @@ type MetricsReader interface {
 	Coverage(ctx context.Context, now time.Time) (map[string]coverage.Coverage, error)
 	// Lanes returns the status of the lanes of all processes.
 	Lanes(ctx context.Context) (map[string]query.LaneStatus, error)
+	// MessagingLimits returns the state of the messaging limits that are counted, by sender.
+	MessagingLimits(ctx context.Context, now time.Time) (map[string]query.MessagingLimit, error)
 }
 
 // AlertReader reads alerts and rules.

@@ -17,3 +17,11 @@ func (r *mutationResolver) LiftRestrictions(ctx context.Context, id string, reas
 		return r.opts.Commands.LiftRestrictions(ctx, id, reason, cause)
 	})
 }
+
+func (r *senderResolver) MessagingLimit(ctx context.Context, obj *Sender) (*MessagingLimit, error) {
+	f, err := obj.Figures()
+	if err != nil {
+		return nil, err
+	}
+	return limitOf(obj.Allowed, f.Limit), nil
+}

@@ -391,7 +391,12 @@ type ComplexityRoot struct {
 	}
 
 	MessagingLimit struct {
-		Limit func(childComplexity int) int
+		Limit        func(childComplexity int) int
+		Portfolio    func(childComplexity int) int
+		RefusedCode  func(childComplexity int) int
+		RefusedUntil func(childComplexity int) int
+		ResetsAt     func(childComplexity int) int
+		Used         func(childComplexity int) int
 	}
 
 	MetricPoint struct {
@@ -801,6 +806,8 @@ type SenderResolver interface {
 	Lanes(ctx context.Context, obj *Sender) ([]*LaneDepth, error)
 	DrainPerMinute(ctx context.Context, obj *Sender) (float64, error)
 	EmptyIn(ctx context.Context, obj *Sender) (*time.Duration, error)
+
+	MessagingLimit(ctx context.Context, obj *Sender) (*MessagingLimit, error)
 
 	Breaker(ctx context.Context, obj *Sender) (*query.Breaker, error)
 
@@ -2208,6 +2215,36 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.MessagingLimit.Limit(childComplexity), true
+	case "MessagingLimit.portfolio":
+		if e.ComplexityRoot.MessagingLimit.Portfolio == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MessagingLimit.Portfolio(childComplexity), true
+	case "MessagingLimit.refusedCode":
+		if e.ComplexityRoot.MessagingLimit.RefusedCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MessagingLimit.RefusedCode(childComplexity), true
+	case "MessagingLimit.refusedUntil":
+		if e.ComplexityRoot.MessagingLimit.RefusedUntil == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MessagingLimit.RefusedUntil(childComplexity), true
+	case "MessagingLimit.resetsAt":
+		if e.ComplexityRoot.MessagingLimit.ResetsAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MessagingLimit.ResetsAt(childComplexity), true
+	case "MessagingLimit.used":
+		if e.ComplexityRoot.MessagingLimit.Used == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MessagingLimit.Used(childComplexity), true
 
 	case "MetricPoint.at":
 		if e.ComplexityRoot.MetricPoint.At == nil {
@@ -4667,6 +4704,16 @@ func (ec *executionContext) childFields_MessagingLimit(ctx context.Context, fiel
 	switch field.Name {
 	case "limit":
 		return ec.fieldContext_MessagingLimit_limit(ctx, field)
+	case "used":
+		return ec.fieldContext_MessagingLimit_used(ctx, field)
+	case "resetsAt":
+		return ec.fieldContext_MessagingLimit_resetsAt(ctx, field)
+	case "portfolio":
+		return ec.fieldContext_MessagingLimit_portfolio(ctx, field)
+	case "refusedUntil":
+		return ec.fieldContext_MessagingLimit_refusedUntil(ctx, field)
+	case "refusedCode":
+		return ec.fieldContext_MessagingLimit_refusedCode(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type MessagingLimit", field.Name)
 }
@@ -12111,6 +12158,121 @@ func (ec *executionContext) fieldContext_MessagingLimit_limit(_ context.Context,
 	return graphql.NewScalarFieldContext("MessagingLimit", field, false, false, "Int")
 }
 
+func (ec *executionContext) _MessagingLimit_used(ctx context.Context, field graphql.CollectedField, obj *MessagingLimit) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MessagingLimit_used(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Used, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_MessagingLimit_used(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MessagingLimit", field, false, false, "Int")
+}
+
+func (ec *executionContext) _MessagingLimit_resetsAt(ctx context.Context, field graphql.CollectedField, obj *MessagingLimit) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MessagingLimit_resetsAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResetsAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_MessagingLimit_resetsAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MessagingLimit", field, false, false, "Time")
+}
+
+func (ec *executionContext) _MessagingLimit_portfolio(ctx context.Context, field graphql.CollectedField, obj *MessagingLimit) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MessagingLimit_portfolio(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Portfolio, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_MessagingLimit_portfolio(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MessagingLimit", field, false, false, "String")
+}
+
+func (ec *executionContext) _MessagingLimit_refusedUntil(ctx context.Context, field graphql.CollectedField, obj *MessagingLimit) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MessagingLimit_refusedUntil(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RefusedUntil, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_MessagingLimit_refusedUntil(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MessagingLimit", field, false, false, "Time")
+}
+
+func (ec *executionContext) _MessagingLimit_refusedCode(ctx context.Context, field graphql.CollectedField, obj *MessagingLimit) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MessagingLimit_refusedCode(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RefusedCode, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_MessagingLimit_refusedCode(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MessagingLimit", field, false, false, "Int")
+}
+
 func (ec *executionContext) _MetricPoint_at(ctx context.Context, field graphql.CollectedField, obj *MetricPoint) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -17867,7 +18029,7 @@ func (ec *executionContext) _Sender_messagingLimit(ctx context.Context, field gr
 			return ec.fieldContext_Sender_messagingLimit(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.MessagingLimit, nil
+			return ec.Resolvers.Sender().MessagingLimit(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *MessagingLimit) graphql.Marshaler {
@@ -17881,8 +18043,8 @@ func (ec *executionContext) fieldContext_Sender_messagingLimit(_ context.Context
 	fc = &graphql.FieldContext{
 		Object:     "Sender",
 		Field:      field,
-		IsMethod:   false,
-		IsResolver: false,
+		IsMethod:   true,
+		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_MessagingLimit(ctx, field)
 		},
@@ -24722,6 +24884,31 @@ func (ec *executionContext) _MessagingLimit(ctx context.Context, sel ast.Selecti
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "used":
+			out.Values[i] = ec._MessagingLimit_used(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "resetsAt":
+			out.Values[i] = ec._MessagingLimit_resetsAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "portfolio":
+			out.Values[i] = ec._MessagingLimit_portfolio(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "refusedUntil":
+			out.Values[i] = ec._MessagingLimit_refusedUntil(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "refusedCode":
+			out.Values[i] = ec._MessagingLimit_refusedCode(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -26095,10 +26282,11 @@ func (ec *executionContext) _Sender(ctx context.Context, sel ast.SelectionSet, o
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "messagingLimit":
-			out.Values[i] = ec._Sender_messagingLimit(ctx, field, obj)
-			if out.Values[i] == graphql.RequiredNull {
-				atomic.AddUint32(&out.Invalids, 1)
-			}
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Sender_messagingLimit(ctx, field, obj)
+				})
 		case "throughput":
 			out.Values[i] = ec._Sender_throughput(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {

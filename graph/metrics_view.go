@@ -29,6 +29,8 @@ type SenderFigures struct {
 	Lane  query.LaneStatus
 	// Covered is how completely the webhooks of all phone numbers were recorded, by ID.
 	Covered map[string]coverage.Coverage
+	// Limit is the state of the messaging limit, or nil if it is not counted.
+	Limit *query.MessagingLimit
 }
 
 // figuresOf reads the metrics of several senders, all at once and when one of them is
@@ -38,6 +40,7 @@ func (r *Resolver) figuresOf(ctx context.Context, ids []string) func(id string) 
 		metrics map[string]query.Metrics
 		lanes   map[string]query.LaneStatus
 		covered map[string]coverage.Coverage
+		limits  map[string]query.MessagingLimit
 	}
 	read := sync.OnceValues(func() (f found, err error) {
 		if f.metrics, err = r.opts.Queries.SenderMetrics(ctx, ids, drainWindow, r.opts.Clock()); err != nil {
@@ -46,13 +49,20 @@ func (r *Resolver) figuresOf(ctx context.Context, ids []string) func(id string) 
 		if f.lanes, err = r.opts.Queries.Lanes(ctx); err != nil {
 			return f, err
 		}
-		f.covered, err = r.opts.Queries.Coverage(ctx, r.opts.Clock())
+		if f.covered, err = r.opts.Queries.Coverage(ctx, r.opts.Clock()); err != nil {
+			return f, err
+		}
+		f.limits, err = r.opts.Queries.MessagingLimits(ctx, r.opts.Clock())
 		return f, err
 	})
 	return func(id string) FiguresOf {
 		return func() (SenderFigures, error) {
 			f, err := read()
-			return SenderFigures{Drain: f.metrics[id].DrainPerMinute(), Lane: f.lanes[id], Covered: f.covered}, err
+			figures := SenderFigures{Drain: f.metrics[id].DrainPerMinute(), Lane: f.lanes[id], Covered: f.covered}
+			if l, counted := f.limits[id]; counted {
+				figures.Limit = &l
+			}
+			return figures, err
 		}
 	}
 }

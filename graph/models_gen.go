@@ -842,6 +842,16 @@ type MessageUpdate struct {
 type MessagingLimit struct {
 	// The number of people to whom conversations can be started in any 24 hours. Null if it is unlimited.
 	Limit *int `json:"limit,omitempty"`
+	// The number of people to whom a template was sent in the last 24 hours while their window was closed. Null if the limit is unlimited, or if they are not counted yet.
+	Used *int `json:"used,omitempty"`
+	// When the next of these people no longer counts. Null if there are none.
+	ResetsAt *time.Time `json:"resetsAt,omitempty"`
+	// The business portfolio whose phone numbers share the limit, or the business account or sender if that is not known. Null if people are not counted.
+	Portfolio *string `json:"portfolio,omitempty"`
+	// The time until which templates to people who don't count yet wait, because WhatsApp refused a template near the limit. Null if none was refused.
+	RefusedUntil *time.Time `json:"refusedUntil,omitempty"`
+	// The error code with which WhatsApp refused it.
+	RefusedCode *int `json:"refusedCode,omitempty"`
 }
 
 // A point of a series. Metrics count by the time of recording, so past points never change.
@@ -1205,6 +1215,8 @@ type Sender struct {
 	WindowKnownFrom *time.Time `json:"windowKnownFrom,omitempty"`
 	// The reason of the latest pause, of all priorities or of some. Null if none is paused.
 	PauseReason *string `json:"pauseReason,omitempty"`
+	// The messaging limit as WhatsApp reported it about this sender. Nil if it has not.
+	Allowed *sender.Limit `json:"-"`
 	// Returns the sender's drain rate and the status of its lane.
 	Figures FiguresOf `json:"-"`
 	// Returns the sender's queue.

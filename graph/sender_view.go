@@ -38,7 +38,7 @@ func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 	v.Quality = given(s.Quality)
 	v.Throughput = given(s.Throughput.MessagesPerSecond)
 	if !s.LimitAt.IsZero() {
-		v.MessagingLimit = &MessagingLimit{Limit: given(s.Limit.People)}
+		v.Allowed = &s.Limit
 	}
 	v.Restrictions = make([]*SenderRestriction, len(s.Restrictions))
 	for i, r := range s.Restrictions {
@@ -55,6 +55,21 @@ func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 	case sender.StateActive:
 	}
 	return v
+}
+
+// limitOf returns the messaging limit that WhatsApp reported about a sender, or the one that the
+// sender shares with others of its portfolio. Each is nil if there is none.
+func limitOf(reported *sender.Limit, counted *query.MessagingLimit) *MessagingLimit {
+	switch {
+	case counted != nil:
+		return &MessagingLimit{
+			Limit: &counted.People, Used: &counted.Used, ResetsAt: counted.ResetsAt, Portfolio: &counted.Portfolio,
+			RefusedUntil: counted.RefusedUntil, RefusedCode: counted.RefusedCode,
+		}
+	case reported != nil:
+		return &MessagingLimit{Limit: given(reported.People)}
+	}
+	return nil
 }
 
 // heldBy returns why nothing of a sender is sent, if Waypost stopped it.

@@ -34,7 +34,7 @@ const openSenders = `(
 	) SELECT sender FROM open WHERE sender IS NOT NULL) AS lane (sender)`
 
 const workColumns = `w.message_id, w.sender, w.priority, w.state, w.fresh, w.due_at, w.expires_at, w.recipient, w.attempt, w.call,
-	w.on_ambiguous, w.template, w.revision, w.position, w.queued_position`
+	w.on_ambiguous, w.template, w.revision, w.position, w.queued_position, w.awaits_limit`
 
 // wanted selects the items that a request doesn't exclude.
 const wanted = `(lane.recipient IS NULL OR i.recipient = lane.recipient)

@@ -124,8 +124,9 @@ func (f *foldedMessage) workRow() rowValues {
 	}
 	return rowValues{
 		"message_id": f.id, "sender": m.Sender, "priority": m.Priority.Rank(), "state": workStates[m.Status],
-		"fresh":  len(m.Calls) == 0 && !m.SendAt.After(m.QueuedAt) && m.SubstitutedAt.IsZero() && m.UncertainSince.IsZero(),
-		"due_at": m.DueAt, "expires_at": orNull(m.ExpiresAt), "recipient": cmp.Or(string(f.queued.Key), m.Recipient()),
+		"fresh":        len(m.Calls) == 0 && !m.SendAt.After(m.QueuedAt) && m.SubstitutedAt.IsZero() && m.UncertainSince.IsZero() && m.LimitedSince.IsZero(),
+		"awaits_limit": m.AwaitsLimit,
+		"due_at":       m.DueAt, "expires_at": orNull(m.ExpiresAt), "recipient": cmp.Or(string(f.queued.Key), m.Recipient()),
 		"attempt": m.Attempts, "call": len(m.Calls), "on_ambiguous": m.OnAmbiguous, "template": message.TemplateKey(m.Template, m.TemplateLanguage),
 		"revision": f.lastWork.revision, "position": f.lastWork.position, "queued_position": f.queued.Position, "send_at": sendAt,
 	}

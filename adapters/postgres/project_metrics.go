@@ -228,6 +228,11 @@ func (t *tally) addDeferral(sender string, at time.Time, e message.Deferred) {
 		class, category = message.ClassSender, message.CategoryAuth
 	case message.DeferProbeFailed:
 		class, category = message.ClassTransient, message.CategoryNetwork
+	case message.DeferMessagingLimit:
+		if e.Code == nil {
+			return // no call was made
+		}
+		class, category = message.ClassThrottled, message.CategoryPolicy
 	case message.DeferTemplateHeld:
 		if e.Code == nil {
 			return // no call was made

@@ -200,6 +200,7 @@ func (c *workChange) state() int16         { return stateRank(c.Item.State) }
 func (c *workChange) due() time.Time       { return c.Item.DueAt }
 func (c *workChange) attempt() int32       { return int32(c.Item.Attempt) }
 func (c *workChange) call() int32          { return int32(c.Item.Call) }
+func (c *workChange) awaitsLimit() bool    { return c.Item.AwaitsLimit }
 func (c *workChange) template() string     { return c.Item.Template }
 
 // ifKnown returns a column's value, or a function that returns nil where it isn't known.
@@ -216,10 +217,10 @@ func ifKnown[V any](known func(*workChange) bool, value func(*workChange) V) fun
 func updateWork(updates []*workChange, writes *pgx.Batch) {
 	stateKnown := func(c *workChange) bool { return c.StateKnown }
 	writes.Queue(`UPDATE work_item w SET state = coalesce(u.state, w.state), due_at = coalesce(u.due_at, w.due_at),
-			fresh = w.fresh AND u.state IS NULL, attempt = coalesce(u.attempt, w.attempt), call = coalesce(u.call, w.call),
+			fresh = w.fresh AND u.state IS NULL, awaits_limit = coalesce(u.awaits_limit, w.awaits_limit), attempt = coalesce(u.attempt, w.attempt), call = coalesce(u.call, w.call),
 			template = coalesce(u.template, w.template), revision = u.revision, position = u.position
-		FROM unnest($1::uuid[], $2::smallint[], $3::timestamptz[], $4::integer[], $5::integer[], $6::text[], $7::bigint[], $8::bigint[])
-			AS u (id, state, due_at, attempt, call, template, revision, position)
+		FROM unnest($1::uuid[], $2::smallint[], $3::timestamptz[], $4::integer[], $5::integer[], $6::text[], $7::bigint[], $8::bigint[], $9::boolean[])
+			AS u (id, state, due_at, attempt, call, template, revision, position, awaits_limit)
 		WHERE w.message_id = u.id`,
 		column(updates, (*workChange).messageID),
 		column(updates, ifKnown(stateKnown, (*workChange).state)),
@@ -228,19 +229,20 @@ func updateWork(updates []*workChange, writes *pgx.Batch) {
 		column(updates, ifKnown(func(c *workChange) bool { return c.CallKnown }, (*workChange).call)),
 		column(updates, ifKnown(func(c *workChange) bool { return c.TemplateKnown }, (*workChange).template)),
 		column(updates, (*workChange).revision),
-		column(updates, (*workChange).position))
+		column(updates, (*workChange).position),
+		column(updates, ifKnown(stateKnown, (*workChange).awaitsLimit)))
 }
 
 func insertWork(inserts []*workChange, writes *pgx.Batch) {
 	const names = `message_id, sender, priority, state, fresh, due_at, expires_at, recipient, attempt, call, on_ambiguous,
-		template, revision, position, queued_position`
+		template, revision, position, queued_position, awaits_limit`
 	// A scheduled message is due from the start of the second of its send_at, as addFlow
 	// counts it.
 	writes.Queue(`INSERT INTO work_item (`+names+`, send_at)
 		SELECT `+names+`, coalesce(date_trunc('second', send_at), '-infinity')
 		FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::smallint[], $5::boolean[], $6::timestamptz[],
 			$7::timestamptz[], $8::text[], $9::integer[], $10::integer[], $11::text[], $12::text[], $13::bigint[],
-			$14::bigint[], $15::bigint[], $16::timestamptz[]) AS u (`+names+`, send_at)`,
+			$14::bigint[], $15::bigint[], $16::boolean[], $17::timestamptz[]) AS u (`+names+`, send_at)`,
 		column(inserts, (*workChange).messageID),
 		column(inserts, func(c *workChange) string { return c.Item.Sender }),
 		column(inserts, func(c *workChange) int16 { return int16(c.Item.Priority.Rank()) }),
@@ -256,6 +258,7 @@ func insertWork(inserts []*workChange, writes *pgx.Batch) {
 		column(inserts, (*workChange).revision),
 		column(inserts, (*workChange).position),
 		column(inserts, func(c *workChange) int64 { return int64(c.Item.QueuedPosition) }),
+		column(inserts, (*workChange).awaitsLimit),
 		column(inserts, func(c *workChange) *time.Time { return timeOrNil(c.SendAt) }))
 }
 

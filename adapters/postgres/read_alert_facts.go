@@ -50,6 +50,9 @@ func (r *ReadModel) AlertFacts(ctx context.Context, needs alert.Needs, now time.
 	if err := r.addOutages(ctx, facts, depths, now); err != nil {
 		return f, err
 	}
+	if err := r.addLimits(ctx, facts, now); err != nil {
+		return f, err
+	}
 	for window := range needs.Windows {
 		found, err := r.metrics(ctx, ids, now.Add(-window), now)
 		if err != nil {
@@ -147,6 +150,25 @@ func addState(f *alert.SenderFacts, s sender.Sender, d query.QueueDepth) {
 			f.OldestUnpaused = max(f.OldestUnpaused, *l.OldestDueAge)
 		}
 	}
+}
+
+// addLimits adds the use of messaging limits.
+func (r *ReadModel) addLimits(ctx context.Context, facts map[string]*alert.SenderFacts, now time.Time) error {
+	limits, err := r.MessagingLimits(ctx, now)
+	if err != nil {
+		return err
+	}
+	for id, l := range limits {
+		f := facts[id]
+		if f == nil {
+			continue
+		}
+		f.Limit = &alert.Limit{Used: l.Used, People: l.People}
+		if l.RefusedUntil != nil && l.RefusedCode != nil {
+			f.Limit.Refused = strconv.Itoa(*l.RefusedCode)
+		}
+	}
+	return nil
 }
 
 // addOutages adds the open circuit breakers of senders with waiting messages. Without any, a breaker delays nothing.

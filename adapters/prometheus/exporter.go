@@ -71,6 +71,7 @@ type Reader interface {
 	MetricTotals(ctx context.Context, now time.Time) (map[string]query.Metrics, error)
 	Senders(ctx context.Context, now time.Time) ([]query.Sender, error)
 	Lanes(ctx context.Context) (map[string]query.LaneStatus, error)
+	MessagingLimits(ctx context.Context, now time.Time) (map[string]query.MessagingLimit, error)
 	MessageCounts(ctx context.Context, f query.MessageFilter) ([]query.StatusCount, error)
 	BalanceNow(ctx context.Context) (balanced, compared bool, err error)
 }
@@ -89,7 +90,7 @@ type Exporter struct {
 	totals                                                                              []total
 	failures, latency, depth, scheduled, oldest                                         *prometheus.Desc
 	rate, senderState, breaker, quality, restricted, messages, up, behind, parked, even *prometheus.Desc
-	shortened                                                                           *prometheus.Desc
+	shortened, limitUsed, limit                                                         *prometheus.Desc
 }
 
 // New returns an Exporter. The contexts of its reads derive from ctx. shorter returns an
@@ -113,6 +114,8 @@ func New(
 		breaker:     desc("sender_breaker_open", "1 while a sender's messages wait because WhatsApp does not respond.", "sender"),
 		quality:     desc("sender_quality_low", "1 while WhatsApp rates a sender's number as low quality.", "sender"),
 		restricted:  desc("sender_restrictions", "Number of restrictions of a sender's number or account that WhatsApp has reported.", "sender"),
+		limitUsed:   desc("messaging_limit_used", "People who count toward the messaging limit of a sender's portfolio. Missing if they are not counted.", "sender"),
+		limit:       desc("messaging_limit", "Messaging limit of a sender's portfolio: people in 24 hours. Missing if it is unlimited or unknown.", "sender"),
 		messages:    desc("messages", "Messages by status.", "status"),
 		up:          desc("read_model_up", "1 if the read models could be read for this scrape. Otherwise the other metrics are missing."),
 		behind:      desc("read_model_behind_seconds", "Age of the oldest event that the read models have not projected."),
@@ -129,6 +132,7 @@ func (e *Exporter) Describe(out chan<- *prometheus.Desc) {
 	}
 	for _, d := range []*prometheus.Desc{
 		e.failures, e.latency, e.depth, e.scheduled, e.oldest, e.rate, e.senderState, e.breaker, e.quality, e.restricted, e.messages, e.up, e.behind, e.parked, e.even, e.shortened,
+		e.limitUsed, e.limit,
 	} {
 		out <- d
 	}
@@ -200,6 +204,10 @@ func (e *Exporter) collectSenders(ctx context.Context, out chan<- prometheus.Met
 	if err != nil {
 		return err
 	}
+	limits, err := e.model.MessagingLimits(ctx, e.now())
+	if err != nil {
+		return err
+	}
 	lanes, err := e.model.Lanes(ctx)
 	if err != nil {
 		return err
@@ -230,6 +238,10 @@ func (e *Exporter) collectSenders(ctx context.Context, out chan<- prometheus.Met
 		}
 		gauge(e.quality, low, s.ID)
 		gauge(e.restricted, float64(len(s.Restrictions)), s.ID)
+		if l, counted := limits[s.ID]; counted {
+			gauge(e.limitUsed, float64(l.Used), s.ID)
+			gauge(e.limit, float64(l.People), s.ID)
+		}
 	}
 	return nil
 }

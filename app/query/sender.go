@@ -57,6 +57,20 @@ type LaneStatus struct {
 	Breaker *Breaker
 }
 
+// MessagingLimit is the state of the messaging limit of a sender's portfolio.
+type MessagingLimit struct {
+	// Portfolio is the ID of the portfolio.
+	Portfolio string
+	// People is the limit, and Used the number of people who count toward it.
+	People, Used int
+	// ResetsAt is when the next of them no longer counts; nil if there are none.
+	ResetsAt *time.Time
+	// RefusedUntil is set while no further people are messaged because WhatsApp refused a template
+	// near the limit, with RefusedCode.
+	RefusedUntil *time.Time
+	RefusedCode  *int
+}
+
 // Breaker is an open circuit breaker: the lane makes no calls but a probe at a time.
 type Breaker struct {
 	// Since is when it opened.

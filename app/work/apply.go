@@ -43,7 +43,7 @@ type Entry struct {
 	Complete bool
 	// Closed reports whether the message has no work item.
 	Closed bool
-	// StateKnown covers State, DueAt and Fresh.
+	// StateKnown covers State, DueAt, Fresh, and AwaitsLimit.
 	StateKnown, AttemptKnown, CallKnown, TemplateKnown bool
 }
 
@@ -96,6 +96,7 @@ func Apply(e Entry, r event.Recorded) Entry {
 		e.Item.Call, e.CallKnown = v.Call, true
 	case message.Deferred:
 		e.wait(Ready, v.DueAt)
+		e.Item.AwaitsLimit = v.Reason == message.DeferMessagingLimit
 		e.count(v.Attempt)
 	case message.RetryScheduled:
 		e.wait(Ready, v.DueAt)
@@ -139,6 +140,7 @@ func laterOf(a, b time.Time) time.Time {
 // wait records the next state and when it is due.
 func (e *Entry) wait(s State, due time.Time) {
 	e.Item.State, e.Item.DueAt, e.Item.Fresh, e.StateKnown = s, due, false, true
+	e.Item.AwaitsLimit = false
 }
 
 // count records the number of attempts used.

@@ -55,6 +55,9 @@ type Item struct {
 	QueuedPosition event.Position
 	// Fresh is set if the item was never called and never scheduled. All others are timed.
 	Fresh bool
+	// AwaitsLimit is set while the message waits because of the messaging limit. Then DueAt is only
+	// the latest time to look again; see List.Limited.
+	AwaitsLimit bool
 }
 
 // NewWork reports that the work list has something new for a lane to do, now or later.
@@ -83,6 +86,21 @@ type FetchRequest struct {
 	Template  string
 }
 
+// A LimitRequest is what one lane has room for among the items that await the messaging limit.
+type LimitRequest struct {
+	Sender string
+	// Portfolio is the business portfolio of the sender.
+	Portfolio string
+	// Room is the maximum number of items of any people, first those that have waited longest.
+	Room int
+	// Most is the maximum number of items of people who wrote after the position Wrote in the
+	// event log, and of people who were counted after the time Counted: the limit doesn't concern
+	// them.
+	Most    int
+	Wrote   event.Position
+	Counted time.Time
+}
+
 // A List is the work list.
 type List interface {
 	// Fetch returns, for each request, the items that are Ready and due at now, which can
@@ -98,6 +116,10 @@ type List interface {
 	// model had reached, read in the same statement. While it is far behind the log, none is
 	// returned.
 	Undelivered(ctx context.Context, now time.Time, senders []string, limit int) ([]Item, event.Position, error)
+	// Limited returns items that await the messaging limit and that can be called now, although
+	// they are not due: see LimitRequest. The positions are those that the work list and the read
+	// model of conversations had reached.
+	Limited(ctx context.Context, now time.Time, wants []LimitRequest) (items []Item, list, views event.Position, err error)
 }
 
 // The roles of a process that leases depend on.

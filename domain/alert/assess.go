@@ -78,7 +78,7 @@ func Assess(r Rule, f Facts, own map[string]bool) ([]Finding, bool) {
 		return []Finding{r.assessPaused(f.Paused)}, true
 	case CategoryChanged:
 		return []Finding{r.assessCategories(f.Recategorized)}, true
-	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, BreakerOpen, QualityLow, Restricted, WebhookSilence: // about senders, see below
+	case ErrorRate, DeliveryLatency, QueueGrowth, QueueStalled, SenderHeld, BreakerOpen, QualityLow, Restricted, LimitReached, WebhookSilence: // about senders, see below
 	}
 	var findings []Finding
 	contributing := 0
@@ -220,6 +220,8 @@ func (r Rule) assess(id string, s SenderFacts) Finding {
 			"WhatsApp restricts the number or its account: "+strings.Join(s.Restrictions, "; "),
 			"Messages that WhatsApp would refuse wait and keep their attempts. They are sent when the restriction ends.",
 			"Business Support Home at Meta shows the reason and lets you request a review.")
+	case LimitReached:
+		return r.assessLimit(id, s.Limit)
 	case WebhookSilence:
 		age := s.UnansweredFor.Seconds()
 		return r.judge(id, age, s.Unanswered >= int64(r.MinimumVolume) && s.Unanswered > 0 && age >= r.Threshold, s.Unanswered == 0 || age < hysteresis*r.Threshold,
@@ -228,6 +230,20 @@ func (r Rule) assess(id string, s SenderFacts) Finding {
 	default: // not about senders
 		return Finding{Sender: id}
 	}
+}
+
+// assessLimit finds a portfolio that can start no further conversations for now.
+func (r Rule) assessLimit(id string, l *Limit) Finding {
+	if l == nil {
+		return r.judge(id, 0, false, true, "")
+	}
+	summary := fmt.Sprintf("the messaging limit is reached: templates went to %d of %d people in 24 hours", l.Used, l.People)
+	if l.Refused != "" {
+		summary = fmt.Sprintf("WhatsApp refused a template with error %s near the messaging limit: templates went to %d of %d people in 24 hours", l.Refused, l.Used, l.People)
+	}
+	return r.judge(id, float64(l.Used), l.Used >= l.People || l.Refused != "", float64(l.Used) < hysteresis*float64(l.People), summary,
+		"Templates to further people wait and keep their attempts. They are sent as soon as others no longer count.",
+		"WhatsApp raises the limit automatically if half of it is used within 7 days and the quality is good.")
 }
 
 // assessOutage finds a lane that has stopped because WhatsApp does not respond.

@@ -74,12 +74,21 @@ type SenderFacts struct {
 	QualityLow bool
 	// Restrictions describe what WhatsApp doesn't allow it for now.
 	Restrictions []string
+	// Limit is the messaging limit, or nil if it is not counted.
+	Limit *Limit
 	// Outage is set while messages wait because WhatsApp does not respond to the sender's calls.
 	Outage *Outage
 	// Unanswered counts the messages sent since the last status. UnansweredFor is the time
 	// since the first of them was sent.
 	Unanswered    int64
 	UnansweredFor time.Duration
+}
+
+// Limit is the use of a messaging limit.
+type Limit struct {
+	Used, People int
+	// Refused is the error code with which WhatsApp refused a template near the limit, or empty.
+	Refused string
 }
 
 // Outage describes a lane whose circuit breaker is open.

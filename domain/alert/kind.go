@@ -15,6 +15,7 @@ const (
 	BreakerOpen      Kind = "BREAKER_OPEN"
 	QualityLow       Kind = "QUALITY_LOW"
 	Restricted       Kind = "ACCOUNT_RESTRICTED"
+	LimitReached     Kind = "MESSAGING_LIMIT_REACHED"
 	WebhookSilence   Kind = "WEBHOOK_SILENCE"
 	WebhookRejected  Kind = "WEBHOOK_REJECTED"
 	ReadModelStale   Kind = "READ_MODEL_STALE"
@@ -84,6 +85,10 @@ var kinds = func() []traits {
 		},
 		{
 			initial:   Rule{ID: "account-restricted", Kind: Restricted, Severity: Critical},
+			ofSenders: true, ofReadModels: true,
+		},
+		{
+			initial:   Rule{ID: "messaging-limit-reached", Kind: LimitReached, Severity: Warning},
 			ofSenders: true, ofReadModels: true,
 		},
 		{

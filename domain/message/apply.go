@@ -51,7 +51,7 @@ func (e SendAttempted) apply(m *Message, at time.Time) {
 	}
 	m.Calls = append(m.Calls, c)
 	m.Attempts = e.Attempt
-	m.DueAt = e.AnswerBy
+	m.DueAt, m.AwaitsLimit = e.AnswerBy, false
 	m.Reason = ""
 }
 
@@ -183,7 +183,7 @@ func (e Failed) apply(m *Message, at time.Time) {
 	c.Outcome, c.EndedAt = CallFailed, at
 }
 
-func (e RetryScheduled) apply(m *Message, _ time.Time) { m.DueAt = e.DueAt }
+func (e RetryScheduled) apply(m *Message, _ time.Time) { m.DueAt, m.AwaitsLimit = e.DueAt, false }
 
 func (e DeadLettered) apply(m *Message, at time.Time) {
 	m.Failure = &StoredFailure{Failure: e.Failure, Details: e.Personal.Details, At: at}
@@ -203,6 +203,9 @@ func (e Deferred) apply(m *Message, at time.Time) {
 	m.Reason = deferralReason(e.Reason)
 	if e.Reason == DeferWindowUncertain && m.UncertainSince.IsZero() {
 		m.UncertainSince = at
+	}
+	if m.AwaitsLimit = e.Reason == DeferMessagingLimit; m.AwaitsLimit && m.LimitedSince.IsZero() {
+		m.LimitedSince = at
 	}
 	if e.Reason == DeferThrottled || e.Reason == DeferPair {
 		m.Throttles++
@@ -225,6 +228,8 @@ func deferralReason(d Deferral) string {
 		return "WhatsApp does not take the template for now; the message waits and keeps its attempts"
 	case DeferWindowUncertain:
 		return "the message waits until it is certain whether the recipient's 24-hour window is closed"
+	case DeferMessagingLimit:
+		return "the messaging limit is reached; the message waits until one more person can be messaged, and keeps its attempts"
 	}
 	return ""
 }
@@ -240,14 +245,14 @@ func (e OutcomeUnknown) apply(m *Message, at time.Time) {
 	case c != nil && c.Probe: // recorded by an older version
 		m.Attempts = c.attemptsIfLost()
 	}
-	m.DueAt = e.SettleBy
+	m.DueAt, m.AwaitsLimit = e.SettleBy, false
 	m.Reason = "the answer to a call was lost; a status may still settle it"
 }
 
 func (e Requeued) apply(m *Message, at time.Time) {
 	m.loseOpenCalls(at)
 	m.Attempts, m.Throttles = 0, 0
-	m.DueAt = at
+	m.DueAt, m.AwaitsLimit = at, false
 	m.DeadLetteredAt = time.Time{}
 	m.Reason = e.Reason
 }
@@ -277,7 +282,7 @@ func (e Substituted) apply(m *Message, at time.Time) {
 	m.Kind, m.Content, m.SubstitutedAt = KindTemplate, m.Fallback, at
 	m.Template, m.TemplateLanguage = e.Template, e.Language
 	m.Attempts, m.Throttles = 0, 0
-	m.DueAt = later(at, e.DueAt)
+	m.DueAt, m.AwaitsLimit = later(at, e.DueAt), false
 	m.Reason = "the recipient's 24-hour window is closed, so the fallback is sent"
 }
 

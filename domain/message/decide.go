@@ -149,7 +149,7 @@ func Queue(r Request, now time.Time) ([]Event, error) {
 // events if nothing is due, or no longer.
 // If probe is set, the call uses no attempt if WhatsApp doesn't respond to it.
 func Advance(m Message, p Policy, probe bool, now time.Time) []Event {
-	if now.Before(m.DueAt) && !m.atOnce() {
+	if now.Before(m.DueAt) && !m.atOnce() && !m.AwaitsLimit {
 		if m.expired(now) && (m.Status == StatusQueued || m.Status == StatusRetrying) {
 			return []Event{Expired{}}
 		}

@@ -259,6 +259,9 @@ const (
 	// DeferWindowUncertain means that no call was made yet, because it is not certain whether
 	// the recipient's window is closed.
 	DeferWindowUncertain Deferral = "WINDOW_UNCERTAIN"
+	// DeferMessagingLimit means that the business portfolio can't start a conversation with one
+	// more person for now.
+	DeferMessagingLimit Deferral = "MESSAGING_LIMIT"
 )
 
 // Deferred records that a call used no attempt of the message, or that none was made, and that

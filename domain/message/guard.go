@@ -102,6 +102,12 @@ func AwaitCertainty(m Message, until time.Time) []Event {
 	return []Event{Deferred{Attempt: m.Attempts, Reason: DeferWindowUncertain, DueAt: until}}
 }
 
+// AwaitLimit returns the events of a message whose call is due, but waits because the messaging
+// limit is reached. It can be called before until, as soon as the limit allows it.
+func AwaitLimit(m Message, until time.Time) []Event {
+	return []Event{Deferred{Attempt: m.Attempts, Reason: DeferMessagingLimit, DueAt: until}}
+}
+
 // substitute completes the event that sends the fallback.
 func (m Message) substitute(e Substituted) Substituted {
 	e.Template, e.Language = m.FallbackTemplate, m.FallbackLanguage

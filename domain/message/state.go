@@ -49,6 +49,10 @@ type Message struct {
 	SubstitutedAt    time.Time
 	// UncertainSince is when the message first waited to learn whether the window is closed.
 	UncertainSince time.Time
+	// LimitedSince is when the message first waited because of the messaging limit. AwaitsLimit
+	// is set while it does. Then DueAt is only the latest time to look again.
+	LimitedSince   time.Time
+	AwaitsLimit    bool
 	ReplyTo        string
 	IdempotencyKey string
 	Labels         []Label

@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -332,3 +333,7 @@ func (s Sender) restoredAt(kind string) time.Time {
 	}
 	return s.RestoredAt[kind]
 }
+
+// Portfolio returns the ID under which the sender's messaging limit is counted if its business
+// portfolio is not known: its business account, or else the sender, as if it were alone.
+func (s Sender) Portfolio() string { return cmp.Or(s.BusinessAccountID, s.ID) }

@@ -81,9 +81,11 @@ type Sender struct {
 	Quality   Quality   `json:",omitempty"`
 	QualityAt time.Time `json:",omitzero"`
 	// Limit is the messaging limit, which all numbers of a business portfolio share.
-	Limit      Limit      `json:",omitzero"`
-	LimitAt    time.Time  `json:",omitzero"`
-	Throughput Throughput `json:",omitzero"`
+	Limit       Limit      `json:",omitzero"`
+	LimitAt     time.Time  `json:",omitzero"`
+	Throughput  Throughput `json:",omitzero"`
+	PortfolioID string     `json:",omitempty"`
+	PortfolioAt time.Time  `json:",omitzero"`
 	// Restrictions are those in effect, by type.
 	Restrictions []Restriction `json:",omitempty"`
 	// RestoredAt has WhatsApp's time up to which restrictions have ended, by type. Those of all

@@ -396,9 +396,10 @@ func TestEveryKindIsRaisedAndResolved(t *testing.T) {
 		alert.QueueStalled: func(_ *alert.Facts, s *alert.SenderFacts) {
 			s.Due, s.OldestDue, s.OldestUnpaused = 1, 2*time.Minute, 2*time.Minute
 		},
-		alert.SenderHeld: func(_ *alert.Facts, s *alert.SenderFacts) { s.Held = "token expired" },
-		alert.QualityLow: func(_ *alert.Facts, s *alert.SenderFacts) { s.QualityLow = true },
-		alert.Restricted: func(_ *alert.Facts, s *alert.SenderFacts) { s.Restrictions = []string{"ACCOUNT_DISABLED"} },
+		alert.SenderHeld:   func(_ *alert.Facts, s *alert.SenderFacts) { s.Held = "token expired" },
+		alert.QualityLow:   func(_ *alert.Facts, s *alert.SenderFacts) { s.QualityLow = true },
+		alert.Restricted:   func(_ *alert.Facts, s *alert.SenderFacts) { s.Restrictions = []string{"ACCOUNT_DISABLED"} },
+		alert.LimitReached: func(_ *alert.Facts, s *alert.SenderFacts) { s.Limit = &alert.Limit{Used: 250, People: 250} },
 		alert.BreakerOpen: func(_ *alert.Facts, s *alert.SenderFacts) {
 			s.Outage = &alert.Outage{For: time.Minute, Failures: 12, LastFailure: "HTTP 503"}
 		},

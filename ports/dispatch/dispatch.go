@@ -183,11 +183,11 @@ func New(o Options) (*Dispatcher, error) {
 		RecordingSince: o.RecordingSince, Logger: o.Logger,
 	})
 	d.feed = feed.NewSubscriber(feed.Options{
-		List: o.List, Lanes: d.lanes, Shared: d.shared, Ready: o.Ready, Owned: d.owner.Owns, Logger: o.Logger,
+		List: o.List, Lanes: d.lanes, Shared: d.shared, Ready: o.Ready, Owned: d.owner.Owns, LimitRoom: o.Guard.LimitRoom, Logger: o.Logger,
 	})
 	d.monitor = health.New(health.Options{
 		Source: o.Source, Senders: o.Senders, Prober: o.Caller, Lanes: d.lanes, Clock: o.Clock,
-		Appeared: d.owner.Claim, Released: d.feed.Wake, Logger: o.Logger,
+		Appeared: d.owner.Claim, Released: d.feed.Wake, Known: o.Guard.Learn, Logger: o.Logger,
 	})
 	d.attempts = attempt.NewHandler(attempt.Options{
 		Messages: o.Messages, Lanes: d.lanes, Shared: d.shared, Caller: o.Caller, Policy: o.Policy, HoldsTemplate: o.HoldsTemplate,

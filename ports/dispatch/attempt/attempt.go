@@ -265,8 +265,12 @@ func announced(events []message.Event) (call message.SendAttempted, calls bool) 
 // withhold returns the step to take instead of a due call that the guard doesn't allow. withheld
 // is false if the call can be made.
 func (a *attempt) withhold(ctx context.Context, m *message.Message) (instead step, withheld bool) {
-	v := a.opts.Guard.Ask(ctx, m, a.flight.Lane().Sender)
+	v := a.opts.Guard.Ask(ctx, m, a.flight.Item().Recipient, a.flight.Lane().Sender)
 	switch {
+	case v.Exhausted && m.AwaitsLimit && a.opts.Shared.Clock().Before(m.DueAt):
+		return waitFor(lane.Stays()), true // its wait is recorded
+	case v.Exhausted:
+		return step{events: message.AwaitLimit(*m, a.opts.Shared.Clock().Add(guard.WaitForLimit))}, true
 	case v.AskAt.IsZero():
 	case v.Recorded:
 		return step{events: message.AwaitCertainty(*m, v.AskAt)}, true

@@ -8,6 +8,7 @@ import (
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
 	"github.com/waypost/waypost/domain/template"
+	"github.com/waypost/waypost/ports/dispatch/guard"
 	"github.com/waypost/waypost/ports/dispatch/pace"
 )
 
@@ -48,6 +49,9 @@ func (a *attempt) applyRefusal(
 		return r, nil
 	}
 	f.Responded()
+	if a.opts.Guard.Refused(ctx, a.verdict, r.Failure) {
+		return message.Postponed{Reason: message.DeferMessagingLimit, Code: r.Failure.Code, DueAt: now.Add(guard.WaitForLimit)}, nil
+	}
 	if m.Template != "" && r.Failure.Code != nil && a.opts.HoldsTemplate(*r.Failure.Code) {
 		return a.holdTemplate(ctx, r, now), nil
 	}

@@ -35,6 +35,8 @@ const (
 	// rewindEvery is how often the lanes' cursors return to the start, for items that
 	// were fetched once and forgotten.
 	rewindEvery = 5 * time.Second
+	// limitedEvery is how often items that await a messaging limit are looked at.
+	limitedEvery = time.Second
 	// fetchTimeout limits one fetch.
 	fetchTimeout = 10 * time.Second
 	// overdueLimit is how many items that need no call are requested at once in addition
@@ -53,8 +55,11 @@ type Options struct {
 	Ready func() bool
 	// Owned reports whether the lanes belong to this process at a time of the monotonic
 	// clock.
-	Owned  func(now time.Time) bool
-	Logger *slog.Logger
+	Owned func(now time.Time) bool
+	// LimitRoom returns the portfolio of a sender, and to how many further people messages can be
+	// sent within its messaging limit. It must not block.
+	LimitRoom func(senderID string) (portfolio string, room int)
+	Logger    *slog.Logger
 }
 
 // A Subscriber is a Watermill subscriber over the work list. It emits a message
@@ -140,7 +145,7 @@ func (s *Subscriber) Wait() { s.watchers.Wait() }
 func (s *Subscriber) fetchLoop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var last, fillAt, overdueAt, rewoundAt time.Time
+	var last, fillAt, overdueAt, rewoundAt, limitedAt time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -176,6 +181,12 @@ func (s *Subscriber) fetchLoop(ctx context.Context) {
 			}
 			if err := s.fetch(ctx, fill, overdue); err != nil && ctx.Err() == nil {
 				s.opts.Logger.WarnContext(ctx, "failed to read the work list; retrying", slog.Any("error", err))
+			}
+			if last.Sub(limitedAt) >= limitedEvery {
+				limitedAt = last
+				if err := s.fetchLimited(ctx); err != nil && ctx.Err() == nil {
+					s.opts.Logger.WarnContext(ctx, "failed to read messages that await a messaging limit; retrying", slog.Any("error", err))
+				}
 			}
 			s.opts.Shared.Alarm.Ring()
 		}
@@ -245,6 +256,37 @@ func (s *Subscriber) fetch(ctx context.Context, fill, overdue bool) error {
 	}
 	s.opts.Shared.Known.MessagesProjected(position)
 	s.takeOverdue(ctx, items, now)
+	return nil
+}
+
+// fetchLimited requests the items that await a messaging limit and that can be called now.
+func (s *Subscriber) fetchLimited(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	now := s.opts.Shared.Clock()
+	var wants []work.LimitRequest
+	for _, l := range s.opts.Lanes.All() {
+		if r, ok := l.PlanLimited(s.opts.LimitRoom(l.ID())); ok {
+			wants = append(wants, r)
+		}
+	}
+	if len(wants) == 0 {
+		return nil
+	}
+	items, list, views, err := s.opts.List.Limited(ctx, now, wants)
+	if err != nil {
+		return err
+	}
+	s.opts.Shared.Known.Projected(list)
+	bySender := make(map[string][]work.Item)
+	for _, item := range items {
+		bySender[item.Sender] = append(bySender[item.Sender], item)
+	}
+	for i := range wants {
+		if l := s.opts.Lanes.Get(wants[i].Sender); l != nil {
+			l.TakeLimited(&wants[i], bySender[wants[i].Sender], views, now)
+		}
+	}
 	return nil
 }
 

@@ -15,6 +15,14 @@
 // if everything that was recorded before the message was due is in the read model. A message
 // waits until then. While a short break of recording is being bridged, it waits for the bridge.
 // If there is no certainty, it is sent, and WhatsApp decides.
+//
+// # Messaging limits
+//
+// A template to a person whose window is not known to be open counts toward the limit of the
+// sender's portfolio. The person is counted in Postgres before SendAttempted is recorded, under a
+// lock that all processes share, so together they never call more people than the limit. If the
+// limit is reached, the message waits in the work list, and feed takes it when there is room, when
+// the person writes, or when the person is counted because of another message.
 package guard
 
 import (
@@ -70,6 +78,10 @@ type Options struct {
 	// Marketing reports whether a template of a business account is known to be of WhatsApp's
 	// category MARKETING. If nil, none is, and only BULK messages are marketing.
 	Marketing func(businessAccountID, template, language string) bool
+	// Limits counts people toward messaging limits. If nil, no limit is kept. Portfolio returns the
+	// portfolio of a sender; if nil, it is the sender's business account.
+	Limits    work.Limits
+	Portfolio func(sender.Sender) string
 	// Clock returns Waypost's time.
 	Clock  func() time.Time
 	Logger *slog.Logger
@@ -79,7 +91,10 @@ type Options struct {
 type Guard struct {
 	opts    Options
 	choices *choices
-	asked   *lookups
+	asked   *lookups[work.Recipient, known]
+	// reserved asks Limits, and limits are the portfolios that it counts.
+	reserved *lookups[work.Contact, work.Admission]
+	limits   limits
 
 	// behind is set while it is not known what people chose: the read model lacks choices that
 	// are no longer in memory, or can't be read.
@@ -107,9 +122,34 @@ type mark struct {
 
 // New returns a Guard.
 func New(o Options) *Guard {
-	g := &Guard{opts: o, choices: newChoices(), asked: newLookups(o.Conversations)}
+	if o.Portfolio == nil {
+		o.Portfolio = sender.Sender.Portfolio
+	}
+	g := &Guard{opts: o, choices: newChoices()}
+	g.asked = newLookups(g.conversations)
+	g.reserved = newLookups(func(ctx context.Context, of []work.Contact) ([]work.Admission, error) {
+		return o.Limits.Reserve(ctx, o.Clock(), of)
+	})
 	g.behind.Store(true)
 	return g
+}
+
+// known is what the read model knows of a person, and the position up to which it does.
+type known struct {
+	conversation.Conversation
+	at event.Position
+}
+
+func (g *Guard) conversations(ctx context.Context, of []work.Recipient) ([]known, error) {
+	found, at, err := g.opts.Conversations.Conversations(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]known, len(found))
+	for i, c := range found {
+		all[i] = known{c, at}
+	}
+	return all, nil
 }
 
 // Run follows the choices of people, and answers Ask, until ctx ends. Run it once.
@@ -119,6 +159,10 @@ func (g *Guard) Run(ctx context.Context) error {
 	defer loops.Wait()
 	defer cancel()
 	loops.Go(func() { g.asked.run(ctx) })
+	if g.opts.Limits != nil {
+		loops.Go(func() { g.reserved.run(ctx) })
+		loops.Go(func() { g.keepLimits(ctx) })
+	}
 	loops.Go(func() {
 		for retry.Sleep(ctx, catchUpInterval) == nil {
 			if g.behind.Load() {
@@ -155,7 +199,7 @@ func (g *Guard) HoldsBulk() bool { return g != nil && g.behind.Load() }
 // Concerns reports whether anything about the recipient can forbid a call for the message. It
 // calls from, which returns the sender, only for templates.
 func (g *Guard) Concerns(m *message.Message, from func() sender.Sender) bool {
-	return g != nil && (m.GuardsWindow() || g.isMarketing(m, from))
+	return g != nil && (m.GuardsWindow() || g.isMarketing(m, from) || g.limitOf(m) != nil)
 }
 
 func (g *Guard) isMarketing(m *message.Message, from func() sender.Sender) bool {
@@ -177,10 +221,18 @@ type Verdict struct {
 	known     conversation.Conversation
 	marketing bool
 	openUntil time.Time // of the window, if the message must not be called after it
+
+	// Exhausted is set if the messaging limit doesn't allow the call for now.
+	Exhausted bool
+	// contact is who was counted toward the messaging limit for the call, and used how many people
+	// count; nil if none was.
+	contact *work.Contact
+	used    int
 }
 
-// Ask decides about the due call for a message. The guard must be concerned.
-func (g *Guard) Ask(ctx context.Context, m *message.Message, from func() sender.Sender) Verdict {
+// Ask decides about the due call for a message. The guard must be concerned. person is the
+// recipient as work.Item.Recipient.
+func (g *Guard) Ask(ctx context.Context, m *message.Message, person string, from func() sender.Sender) Verdict {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	now := g.opts.Clock()
@@ -189,7 +241,8 @@ func (g *Guard) Ask(ctx context.Context, m *message.Message, from func() sender.
 		v.AskAt = now.Add(againAfter)
 		return v
 	}
-	known, at, err := g.asked.about(ctx, v.recipient)
+	found, err := g.asked.about(ctx, v.recipient)
+	known, at := found.Conversation, found.at
 	if errors.Is(err, errStopped) {
 		return again() // the process ends
 	}
@@ -213,6 +266,9 @@ func (g *Guard) Ask(ctx context.Context, m *message.Message, from func() sender.
 		}
 	}
 	if !m.GuardsWindow() {
+		if p := g.limitOf(m); p != nil && !g.admit(ctx, p, person, known, &v) {
+			return again()
+		}
 		return v
 	}
 	if until := known.WindowOpenUntil(); now.Before(until) {

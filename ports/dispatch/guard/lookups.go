@@ -6,49 +6,44 @@ import (
 	"sync"
 	"time"
 
-	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/retry"
-	"github.com/waypost/waypost/app/work"
-	"github.com/waypost/waypost/domain/conversation"
 )
 
-// lookupGap is the pause after a question to the read model. It combines the questions about
+// lookupGap is the pause after a question. It combines the questions about
 // messages that are due together.
 const lookupGap = 20 * time.Millisecond
 
 // errStopped is the answer to questions when no one answers them any longer.
 var errStopped = errors.New("the guard has stopped")
 
-// lookups asks the read model about many recipients at once. While a question is in progress,
-// callers join the next one. Its size is bounded by the number of messages that dispatch works on
-// at a time.
-type lookups struct {
-	source work.Conversations
+// lookups asks about many people at once. While a question is in progress, callers join the next
+// one. Its size is bounded by the number of messages that dispatch works on at a time.
+type lookups[Q, A any] struct {
+	source func(context.Context, []Q) ([]A, error)
 	wake   chan struct{} // has room for one
 
-	mu      sync.Mutex // guards all fields below
-	next    *question  // nil if no one waits
+	mu      sync.Mutex      // guards all fields below
+	next    *question[Q, A] // nil if no one waits
 	stopped bool
 }
 
-// A question is about several recipients. known and the rest are set when done is closed.
-type question struct {
-	of    []work.Recipient
-	done  chan struct{}
-	known []conversation.Conversation
-	at    event.Position
-	err   error
+// A question is about several people. answers and err are set when done is closed.
+type question[Q, A any] struct {
+	of      []Q
+	done    chan struct{}
+	answers []A
+	err     error
 }
 
-func newLookups(source work.Conversations) *lookups {
-	return &lookups{source: source, wake: make(chan struct{}, 1)}
+func newLookups[Q, A any](source func(context.Context, []Q) ([]A, error)) *lookups[Q, A] {
+	return &lookups[Q, A]{source: source, wake: make(chan struct{}, 1)}
 }
 
-// about returns what is known about a recipient, and the position up to which.
-func (l *lookups) about(ctx context.Context, r work.Recipient) (conversation.Conversation, event.Position, error) {
-	q, place, err := l.add(r)
+// about returns the answer of the next question about one person.
+func (l *lookups[Q, A]) about(ctx context.Context, of Q) (answer A, err error) {
+	q, place, err := l.add(of)
 	if err != nil {
-		return conversation.Conversation{}, 0, err
+		return answer, err
 	}
 	select {
 	case l.wake <- struct{}{}:
@@ -57,30 +52,30 @@ func (l *lookups) about(ctx context.Context, r work.Recipient) (conversation.Con
 	select {
 	case <-q.done:
 		if q.err != nil {
-			return conversation.Conversation{}, 0, q.err
+			return answer, q.err
 		}
-		return q.known[place], q.at, nil
+		return q.answers[place], nil
 	case <-ctx.Done():
-		return conversation.Conversation{}, 0, ctx.Err()
+		return answer, ctx.Err()
 	}
 }
 
-// add adds a recipient to the next question, and returns their place in it.
-func (l *lookups) add(r work.Recipient) (q *question, place int, err error) {
+// add adds a person to the next question, and returns their place in it.
+func (l *lookups[Q, A]) add(of Q) (q *question[Q, A], place int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stopped {
 		return nil, 0, errStopped
 	}
 	if l.next == nil {
-		l.next = &question{done: make(chan struct{})}
+		l.next = &question[Q, A]{done: make(chan struct{})}
 	}
-	l.next.of = append(l.next.of, r)
+	l.next.of = append(l.next.of, of)
 	return l.next, len(l.next.of) - 1, nil
 }
 
 // take returns the next question, or nil if no one waits.
-func (l *lookups) take() *question {
+func (l *lookups[Q, A]) take() *question[Q, A] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	q := l.next
@@ -89,7 +84,7 @@ func (l *lookups) take() *question {
 }
 
 // run asks until ctx ends. Then nothing can be asked any longer. Run it once.
-func (l *lookups) run(ctx context.Context) {
+func (l *lookups[Q, A]) run(ctx context.Context) {
 	defer l.stop()
 	for {
 		select {
@@ -106,14 +101,14 @@ func (l *lookups) run(ctx context.Context) {
 	}
 }
 
-func (l *lookups) ask(ctx context.Context, q *question) {
+func (l *lookups[Q, A]) ask(ctx context.Context, q *question[Q, A]) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	q.known, q.at, q.err = l.source.Conversations(ctx, q.of)
+	q.answers, q.err = l.source(ctx, q.of)
 	close(q.done)
 }
 
-func (l *lookups) stop() {
+func (l *lookups[Q, A]) stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stopped = true

@@ -61,7 +61,10 @@ type Options struct {
 	// Appeared is called when a sender is new. Released is called when a held lane was
 	// released, or when a restriction or a pause ended.
 	Appeared, Released func()
-	Logger             *slog.Logger
+	// Known is called with the known senders when one is new, or when an account or a messaging
+	// limit changed. complete is set if there are no others. It must not block.
+	Known  func(known []sender.Sender, complete bool)
+	Logger *slog.Logger
 }
 
 // A Monitor knows all senders and keeps the lanes of this process in step with them. It
@@ -75,6 +78,8 @@ type Monitor struct {
 	learned     map[string]learnedSender
 	refreshedAt time.Time
 	draining    bool // no probe starts any longer
+	// complete is set once all senders were read, and changed if Known must be called.
+	complete, changed bool
 }
 
 // learnedSender is a sender as this process changed it.
@@ -128,7 +133,11 @@ func (m *Monitor) Refresh(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		m.opts.Logger.WarnContext(ctx, "failed to read the senders; continuing with the known ones", slog.Any("error", err))
 	}
-	for _, l := range m.adopt(all) {
+	differ := m.adopt(all)
+	if err == nil {
+		m.completed()
+	}
+	for _, l := range differ {
 		m.syncHoldFromLog(ctx, l)
 	}
 	m.endRestrictions(ctx)
@@ -142,20 +151,42 @@ func (m *Monitor) Learn(s sender.Sender) {
 	m.adopt([]sender.Sender{s})
 }
 
+// completed records that all senders are known.
+func (m *Monitor) completed() {
+	m.mu.Lock()
+	m.changed = m.changed || !m.complete
+	m.complete = true
+	m.mu.Unlock()
+	m.publish()
+}
+
+// publish calls Known if that is due.
+func (m *Monitor) publish() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.changed {
+		m.changed = false
+		m.opts.Known(slices.Collect(maps.Values(m.senders)), m.complete)
+	}
+}
+
 // adopt applies the records of senders to their lanes, and returns the lanes that differ
 // from the record on a hold.
 func (m *Monitor) adopt(all []sender.Sender) (differ []*lane.Lane) {
+	anyAppeared, anyFreed := false, false
 	for _, s := range all {
 		appeared, differs, freed := m.adoptOne(s)
-		if appeared {
-			m.opts.Appeared()
-		}
+		anyAppeared, anyFreed = anyAppeared || appeared, anyFreed || freed
 		if differs != nil {
 			differ = append(differ, differs)
 		}
-		if freed {
-			m.opts.Released()
-		}
+	}
+	m.publish() // before a lane can send for a new sender
+	if anyAppeared {
+		m.opts.Appeared()
+	}
+	if anyFreed {
+		m.opts.Released()
 	}
 	return differ
 }
@@ -175,6 +206,8 @@ func (m *Monitor) adoptOne(s sender.Sender) (appeared bool, differs *lane.Lane, 
 	}
 	was, known := m.senders[s.ID]
 	m.senders[s.ID] = s
+	m.changed = m.changed || !known || was.Limit != s.Limit || !was.LimitAt.Equal(s.LimitAt) ||
+		was.BusinessAccountID != s.BusinessAccountID
 	if l := m.opts.Lanes.Get(s.ID); l != nil && l.Adopt(s, m.opts.Clock()) {
 		differs = l
 	}

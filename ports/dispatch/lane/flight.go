@@ -83,6 +83,7 @@ const (
 	done
 	needsSlot
 	later
+	stays
 )
 
 // A Disposition is the handler's decision about a flight. The zero value is a
@@ -101,6 +102,10 @@ func Done(position event.Position) Disposition { return Disposition{kind: done, 
 // NeedsSlot returns the Disposition of a flight whose message must be called, and
 // that was emitted without a call.
 func NeedsSlot() Disposition { return Disposition{kind: needsSlot} }
+
+// Stays returns the Disposition of a flight whose message stays in the work list as it is. It is
+// not in memory any longer.
+func Stays() Disposition { return Disposition{kind: stays} }
 
 // Later returns the Disposition of a flight that nothing can be done for before until.
 func Later(until time.Time) Disposition { return Disposition{kind: later, until: until} }

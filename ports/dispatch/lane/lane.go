@@ -58,6 +58,7 @@ type Lane struct {
 	// arrivals counts the notifications of new items.
 	arrivals int
 	delayed  delayed
+	limited  limited
 	gates    gates
 	calls    calls
 }
@@ -268,6 +269,9 @@ func (l *Lane) Finish(f *Flight, acked bool) {
 		q.push(f)
 	case later:
 		l.delay(f, end.until, untilDue)
+	case stays:
+		f.state = flightDone
+		known.remove(f)
 	case failed:
 		l.delay(f, l.shared.Clock().Add(l.shared.Failures.Next()), untilRefetch)
 	}

@@ -305,3 +305,8 @@ func (l postgres) MessagesOf(ctx context.Context, wamids []string) (map[string]u
 	}
 	return found, nil
 }
+
+// Limited returns nothing: no sender has a messaging limit.
+func (postgres) Limited(context.Context, time.Time, []work.LimitRequest) (items []work.Item, list, views event.Position, err error) {
+	return nil, 0, 0, nil
+}

@@ -1,8 +1,10 @@
 package platform
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"github.com/waypost/waypost/domain/sender"
 	"time"
 
 	"github.com/google/uuid"
@@ -77,8 +79,14 @@ func (p *Platform) newCore(ctx context.Context, now event.Clock) (*core, error) 
 	c.templates.From(func(ctx context.Context, add func(template.Template, event.Revision), list func(string, int)) (event.Position, error) {
 		return c.model.TemplateSnapshot(ctx, st.LogID.String(), add, list)
 	})
+	portfolios, err := p.settings.portfolios()
+	if err != nil {
+		return nil, err
+	}
 	c.guard = guard.New(guard.Options{
 		Log: st.Log, Conversations: c.model, Coverage: c.model.Coverage, Marketing: c.templates.IsMarketing, Clock: now, Logger: p.log,
+		Limits:    postgres.NewLimits(st.Pool),
+		Portfolio: func(s sender.Sender) string { return cmp.Or(portfolios[s.BusinessAccountID], s.Portfolio()) },
 	})
 	c.messages = command.NewMessages(c.gate.Timed(c.guard.Watch(st.Log), time.Now), now, NewID, cachedMessages).WithTracer(c.tracer)
 	c.leases = postgres.NewLeases(st.Pool)

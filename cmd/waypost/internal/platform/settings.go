@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -56,6 +57,7 @@ type Settings struct {
 	SettleAfterOutage time.Duration   `help:"The same, from the time webhooks are recorded again, if recording was interrupted after the call." default:"5m" env:"WAYPOST_SETTLE_AFTER_OUTAGE"`
 	ThrottleLimit     int             `help:"Throttled calls allowed per message before it becomes a dead letter." default:"20" env:"WAYPOST_THROTTLE_LIMIT"`
 	PairLimit         string          `help:"Enforce WhatsApp's limit per recipient (one message every 6 s, bursts of 45): on or off." default:"on" enum:"on,off" env:"WAYPOST_PAIR_LIMIT"`
+	Portfolios        []string        `help:"Business accounts whose numbers share one messaging limit, each as account=portfolio with a portfolio name of your choice. An account that is not listed has a limit of its own." env:"WAYPOST_PORTFOLIOS"`
 	DeliverWithin     time.Duration   `help:"How long after WhatsApp's acceptance a delivery is overdue, for messages that don't say it. If empty, it never is." env:"WAYPOST_DELIVER_WITHIN"`
 	ContentRetention  time.Duration   `help:"How long to keep personal data of messages, for example 2160h for 90 days. If empty, it is kept forever." env:"WAYPOST_CONTENT_RETENTION"`
 	DrainTimeout      time.Duration   `help:"How long shutdown waits for calls in flight." default:"10s" env:"WAYPOST_DRAIN_TIMEOUT"`
@@ -182,9 +184,29 @@ func (s *Settings) checkPairs() error {
 	return nil
 }
 
+// portfolios returns the portfolios in the settings by business account.
+func (s *Settings) portfolios() (map[string]string, error) {
+	const longest = 128
+	of := make(map[string]string, len(s.Portfolios))
+	for _, pair := range s.Portfolios {
+		account, portfolio, found := strings.Cut(pair, "=")
+		if !found || account == "" || portfolio == "" || len(portfolio) > longest || !utf8.ValidString(portfolio) || strings.ContainsRune(portfolio, 0) {
+			return nil, fmt.Errorf("--portfolios: %q must be account=portfolio, with a portfolio name of 1 to %d bytes; for example 102290129340398=acme", pair, longest)
+		}
+		if _, twice := of[account]; twice {
+			return nil, fmt.Errorf("--portfolios: account %q is given twice; it belongs to one portfolio", account)
+		}
+		of[account] = portfolio
+	}
+	return of, nil
+}
+
 // checkSending checks the settings of dispatch and retention.
 func (s *Settings) checkSending() error {
 	const day = 24 * time.Hour
+	if _, err := s.portfolios(); err != nil {
+		return err
+	}
 	for _, d := range s.RetrySchedule {
 		if d <= 0 || d > day {
 			return fmt.Errorf("--retry-schedule: must be between 0 and 24h, got %s", d)

@@ -16,14 +16,14 @@ const currentEvery = 3000; // the current values of open alerts
 const units: Record<AlertKind, "share" | "seconds" | "perMinute" | "number" | "none"> = {
   ERROR_RATE: "share", DISK_SPACE: "share", DELIVERY_LATENCY: "seconds", QUEUE_STALLED: "seconds", WEBHOOK_SILENCE: "seconds",
     READ_MODEL_STALE: "seconds",
-  QUEUE_GROWTH: "perMinute", WEBHOOK_REJECTED: "number", SENDER_HELD: "none", BREAKER_OPEN: "none", QUALITY_LOW: "none", ACCOUNT_RESTRICTED: "none", LEDGER_UNBALANCED: "none", OUTGOING_WEBHOOK_DISABLED: "none", TEMPLATE_PAUSED: "none", TEMPLATE_CATEGORY_CHANGED: "none",
+  QUEUE_GROWTH: "perMinute", WEBHOOK_REJECTED: "number", SENDER_HELD: "none", BREAKER_OPEN: "none", QUALITY_LOW: "none", ACCOUNT_RESTRICTED: "none", MESSAGING_LIMIT_REACHED: "none", LEDGER_UNBALANCED: "none", OUTGOING_WEBHOOK_DISABLED: "none", TEMPLATE_PAUSED: "none", TEMPLATE_CATEGORY_CHANGED: "none",
   LOG_SHORTENED: "none",
 };
 
 /** The section of the runbook for each kind. */
 const runbook: Record<AlertKind, string> = {
   ERROR_RATE: "“Dead letters”", QUEUE_GROWTH: "“Stopped queue”", QUEUE_STALLED: "“Stopped queue”", SENDER_HELD: "“Expired token”",
-  BREAKER_OPEN: "“WhatsApp doesn't respond”", QUALITY_LOW: "“Other alerts”", ACCOUNT_RESTRICTED: "“Restricted account”",
+  BREAKER_OPEN: "“WhatsApp doesn't respond”", QUALITY_LOW: "“Other alerts”", ACCOUNT_RESTRICTED: "“Restricted account”", MESSAGING_LIMIT_REACHED: "“Messaging limit”",
   LOG_SHORTENED: "“Shorter log”", DELIVERY_LATENCY: "“Other alerts”", WEBHOOK_SILENCE: "“Other alerts”",
   WEBHOOK_REJECTED: "“Other alerts”", READ_MODEL_STALE: "“Other alerts”", LEDGER_UNBALANCED: "“Other alerts”", DISK_SPACE: "“Other alerts”",
   OUTGOING_WEBHOOK_DISABLED: "“Other alerts”", TEMPLATE_PAUSED: "“Other alerts”", TEMPLATE_CATEGORY_CHANGED: "“Other alerts”",
