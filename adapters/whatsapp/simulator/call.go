@@ -172,11 +172,18 @@ func (c *call) refusal(throttled bool) *apiError {
 			return err
 		}
 	}
+	if c.set.restricts(c.request.Template) {
+		return errorOf(codeRestricted)
+	}
 	if c.set.EnforceWindow && c.request.Template == nil && !c.number.windowOpen(c.to, c.s.clock(), time.Duration(c.set.WindowLength)) {
 		return errorOf(131047)
 	}
 	if c.set.PairLimit == PairLimitMeta && !c.number.admitPair(c.to.key(), c.s.clock) {
 		return errorOf(131056)
+	}
+	if limit := c.set.MessagingLimit; limit > 0 && c.request.Template != nil &&
+		!c.number.windowOpen(c.to, c.s.clock(), time.Duration(c.set.WindowLength)) && !c.s.people.admit(c.to, c.s.clock(), limit) {
+		return errorOf(codeLimit)
 	}
 	return nil
 }

@@ -67,6 +67,18 @@ type Control struct {
 	// Templates are the templates of the business account. A change is reported by webhooks. Messages of other templates,
 	// and of those that are not APPROVED, fail. If empty, every template is accepted and none can be listed.
 	Templates []TemplateSpec `json:"templates" help:"Templates of the business account; only at run time." kong:"-"`
+	// MessagingLimit is the number of people in 24 hours to whom the numbers together can send templates while no window is
+	// open. Others fail with 131048: which error Meta returns is not documented. A change is reported by a webhook.
+	MessagingLimit int `json:"messaging_limit" help:"People in 24 hours whom all numbers together can message outside a window. 0 means no limit." default:"0"`
+	// Qualities are the quality ratings of phone number IDs: GREEN, which is the default, YELLOW, or RED. A webhook reports
+	// when one becomes RED, and when it stops to be.
+	Qualities map[string]string `json:"qualities" help:"Phone number IDs and their quality ratings: GREEN, YELLOW, or RED."`
+	// HighThroughput are the phone number IDs that WhatsApp has upgraded to 1,000 messages per second. A webhook reports an
+	// upgrade. It doesn't change Rate.
+	HighThroughput []string `json:"high_throughput" help:"Phone number IDs whose throughput is shown as upgraded; the rate stays."`
+	// Restrictions are those of the business account, such as RESTRICTED_BIZ_INITIATED_MESSAGING. Messages that one forbids
+	// fail with 368. A change is reported by a webhook.
+	Restrictions []string `json:"restrictions" help:"Restrictions of the business account, such as RESTRICTED_BIZ_INITIATED_MESSAGING."`
 	// ThrottleStatus is the HTTP status of throttling errors: 400 as documented, or 429 as some proxies return.
 	ThrottleStatus int `json:"throttle_status" help:"HTTP status of throttling errors: 400 or 429." default:"400"`
 	// RetryAfter is sent as Retry-After with throttling errors, in whole seconds, rounded up. If zero, it is omitted,
@@ -228,6 +240,9 @@ func (c Control) validate() error {
 		}
 	}
 	if err := validateTemplates(c.Templates); err != nil {
+		errs = append(errs, err)
+	}
+	if err := validateAccount(&c); err != nil {
 		errs = append(errs, err)
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })

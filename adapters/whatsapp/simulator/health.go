@@ -62,19 +62,15 @@ func (s *Simulator) serveNode(w http.ResponseWriter, r *http.Request) {
 		case "verified_name":
 			node[field] = "Waypost Simulator"
 		case "quality_rating":
-			node[field] = "GREEN"
+			node[field] = set.quality(id)
 		case "status":
 			node[field] = "CONNECTED"
 		case "name_status":
 			node[field] = "APPROVED"
 		case "throughput":
-			level := "STANDARD"
-			if set.Rate > 80 {
-				level = "HIGH"
-			}
-			node[field] = map[string]string{"level": level}
+			node[field] = map[string]string{"level": set.throughput(id)}
 		case "whatsapp_business_manager_messaging_limit":
-			node[field] = "TIER_UNLIMITED"
+			node[field] = set.messagingLimit()
 		default:
 			s.writeError(w, r, set, &apiError{status: http.StatusBadRequest, code: 100, message: "(#100) Tried accessing nonexisting field (" + field + ")"})
 			return

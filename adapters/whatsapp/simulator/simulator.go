@@ -79,6 +79,7 @@ type Simulator struct {
 	traces    atomic.Uint64
 	spoken    atomic.Uint64 // texts that users wrote in turn
 	media     mediaFiles
+	people    people
 	reports   accountReports
 
 	unused    sync.Map // connections without a request so far
@@ -227,8 +228,9 @@ func (s *Simulator) setControl(c Control) error {
 	after := newSettings(c)
 	before := s.settings.Swap(after)
 	s.outbox.wakeUp()
-	if reports := templateReports(before.templates, after.templates); len(reports) > 0 && c.WebhookURL != "" {
-		return s.reports.add(s.account, reports)
+	changes := append(accountChanges(before, after), templateChanges(before.templates, after.templates)...)
+	if len(changes) > 0 && c.WebhookURL != "" {
+		return s.reports.add(s.account, changes)
 	}
 	return nil
 }

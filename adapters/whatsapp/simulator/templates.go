@@ -34,7 +34,7 @@ const (
 	// templateListLimit is the number of templates on a page if the request gives none, as at Meta.
 	templateListLimit = 25
 	maxTemplateList   = 1000
-	// reportsPerWebhook is the maximum number of changes of templates in one webhook.
+	// reportsPerWebhook is the maximum number of changes in one webhook.
 	reportsPerWebhook = 100
 )
 
@@ -153,18 +153,18 @@ func listTemplates(list []TemplateSpec) []map[string]any {
 	return data
 }
 
-// templateReport is one change of a webhook about templates.
-type templateReport struct {
+// change is one change that a webhook reports about the business account.
+type change struct {
 	Field string         `json:"field"`
 	Value map[string]any `json:"value"`
 }
 
-// templateReports returns what webhooks report when the templates before become those after.
-func templateReports(before, after map[string]TemplateSpec) []templateReport {
-	var reports []templateReport
+// templateChanges returns what webhooks report when the templates before become those after.
+func templateChanges(before, after map[string]TemplateSpec) []change {
+	var reports []change
 	add := func(field string, t TemplateSpec, members map[string]any) {
 		members["message_template_id"], members["message_template_name"], members["message_template_language"] = t.id(), t.Name, t.Language
-		reports = append(reports, templateReport{field, members})
+		reports = append(reports, change{field, members})
 	}
 	status := func(t TemplateSpec, event string) {
 		value := map[string]any{"event": event, "reason": "NONE", "message_template_category": t.category()}
@@ -202,7 +202,7 @@ type accountReports struct {
 }
 
 // add queues a webhook with changes that happen now.
-func (a *accountReports) add(account string, reports []templateReport) error {
+func (a *accountReports) add(account string, reports []change) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for len(reports) > 0 {

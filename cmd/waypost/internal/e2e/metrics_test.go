@@ -106,17 +106,21 @@ func TestMetricsInTheFilesForOperatorsAreExported(t *testing.T) {
 	if err := r.Client.RegisterSender(ctx, "shop", "100000000001", 80); err != nil {
 		t.Fatal(err)
 	}
+	if err := r.Control(ctx, map[string]any{"messaging_limit": 250}); err != nil { // a webhook reports it
+		t.Fatal(err)
+	}
 	if _, err := r.Client.QueueMessages(ctx, []map[string]any{harness.Message("shop", "fails", 1)}); err != nil {
 		t.Fatal(err)
 	}
 	var text string
-	e2etest.Await(ctx, t, "the failed message and the lane's rate are exported", func() bool {
+	e2etest.Await(ctx, t, "the failed message, the lane's rate, and the messaging limit are exported", func() bool {
 		body, err := harness.GetOK(ctx, "http://"+metricsAddr+"/metrics")
 		if err != nil {
 			t.Fatalf("%v; the last was %s", err, text)
 		}
 		text = string(body)
-		return strings.Contains(text, `waypost_messages_failed_total{sender="shop"} 1`) && strings.Contains(text, `waypost_lane_effective_rate{sender="shop"} 80`)
+		return strings.Contains(text, `waypost_messages_failed_total{sender="shop"} 1`) && strings.Contains(text, `waypost_lane_effective_rate{sender="shop"} 80`) &&
+			strings.Contains(text, `waypost_messaging_limit{sender="shop"} 250`)
 	})
 	for _, line := range []string{
 		`waypost_failures_total{category="recipient",class="PERMANENT",code="131026",sender="shop"} 1`,
