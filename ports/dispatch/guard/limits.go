@@ -19,6 +19,8 @@ import (
 const (
 	// usageInterval is how often the use of limits is read.
 	usageInterval = time.Second
+	// beginTimeout bounds the first count of a portfolio, which reads all messages of its senders.
+	beginTimeout = 10 * time.Minute
 	// WaitForLimit is how long a message awaits its limit before it is decided on again without an
 	// event that concerns it: by then all people who counted have been replaced.
 	WaitForLimit = work.LimitPeriod + time.Hour
@@ -178,12 +180,14 @@ func (g *Guard) keepLimits(ctx context.Context) {
 }
 
 func (g *Guard) updateLimits(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 6*lookupTimeout) // the first count of a portfolio reads its messages
+	ctx, cancel := context.WithTimeout(ctx, beginTimeout)
 	defer cancel()
 	g.limits.mu.Lock()
 	complete := g.limits.complete
 	g.limits.mu.Unlock()
-	list, err := g.opts.Limits.Usage(ctx, g.opts.Clock())
+	reading, done := context.WithTimeout(ctx, lookupTimeout)
+	list, err := g.opts.Limits.Usage(reading, g.opts.Clock())
+	done()
 	if err != nil {
 		return err
 	}
