@@ -2435,6 +2435,8 @@ var Pause = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -2491,6 +2493,8 @@ var Resume = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -2547,6 +2551,8 @@ var SetRate = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -2603,6 +2609,8 @@ var UpdateSender = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -2659,6 +2667,8 @@ var RegisterSender = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -2715,6 +2725,8 @@ var LiftRestrictions = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -2789,6 +2801,8 @@ var Pulse = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -11680,8 +11694,13 @@ function senderCard$1(sender) {
 		["Allowed by WhatsApp", sender.throughput && `${count(sender.throughput)} messages per second`]
 	]), h("p", { class: "quiet" }, h("a", { href: `#/?sender=${encodeURIComponent(id)}` }, "Plots"), " · ", h("a", { href: `#/messages?sender=${encodeURIComponent(id)}` }, "Messages"), " · ", h("a", { href: `#/dead-letters?sender=${encodeURIComponent(id)}` }, "Dead letters"), sender.businessAccountId ? [" · ", h("a", { href: `#/templates?account=${encodeURIComponent(sender.businessAccountId)}` }, "Templates")] : null));
 }
-/** To how many people the portfolio can start conversations. */
-var limit = ({ limit: people }) => people === null ? "unlimited" : `${count(people)} people in 24 hours`;
+/** To how many people the portfolio can start conversations, and to how many it did. */
+var limit = ({ limit: people, used, resetsAt }) => {
+	if (people === null) return "unlimited";
+	const of = `${count(people)} people in 24 hours`;
+	if (used === null) return of;
+	return [`${count(used)} of ${of}`, used >= people && resetsAt ? [", one more at ", time(resetsAt, "seconds")] : null];
+};
 var restricted = {
 	NOTHING: "Nothing waits because of it.",
 	CATEGORY: "Messages with a template of its category wait.",

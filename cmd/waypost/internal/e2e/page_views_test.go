@@ -134,6 +134,15 @@ func useTemplates(ctx context.Context, t *testing.T, b *browser, simulator simul
 	b.press(t, "Queue")
 	b.awaitText(t, "#queue [role=alert]", "has no translation")
 	b.await(t, "that the field is marked", `document.querySelector("[name=fallbackLanguage]").getAttribute("aria-invalid") === "true"`)
+
+	setSimulator(ctx, t, simulator, `{"messaging_limit": 250}`)
+	b.visit(t, "#/senders/demo")
+	b.awaitText(t, "main", "of 250 people in 24 hours")
+	setSimulator(ctx, t, simulator, `{"messaging_limit": 0, "restrictions": ["RESTRICTED_UTILITY_TEMPLATES"]}`)
+	b.awaitText(t, "main", "Restricted by WhatsApp")
+	b.awaitText(t, "main", "unlimited")
+	setSimulator(ctx, t, simulator, `{"restrictions": null}`)
+	b.await(t, "that the restriction ended", `!document.querySelector("main").innerText.includes("Restricted by WhatsApp")`)
 }
 
 // theConversation is the address of the one that converse has.

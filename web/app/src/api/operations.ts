@@ -651,7 +651,7 @@ export type SeriesVariables = Exact<{
 
 export type SeriesData = { metricSeries: Array<{ at: string, metrics: { queued: number, sent: number, delivered: number, failed: number, deadLettered: number, averageDeliveryLatency: string | null, p50DeliveryLatency: string | null, p95DeliveryLatency: string | null, p99DeliveryLatency: string | null } }> };
 
-export type SenderNow = { id: string, name: string, phoneNumberId: string, displayPhoneNumber: string | null, businessAccountId: string | null, messagesPerSecond: number, effectiveRate: number, throttledUntil: string | null, state: SenderState, stateReason: string | null, pausedPriorities: Array<Priority>, pauseReason: string | null, queueDepth: number, scheduled: number, oldestDueAge: string | null, drainPerMinute: number, emptyIn: string | null, quality: SenderQuality | null, throughput: number | null, hold: { code: number | null, category: string, message: string, since: string, nextProbeAt: string | null, advice: string } | null, breaker: { since: string, failures: number, nextProbeAt: string, lastFailure: string } | null, lanes: Array<{ priority: Priority, depth: number, oldestDueAge: string | null }>, messagingLimit: { limit: number | null } | null, restrictions: Array<{ type: string, holds: RestrictionReach, since: string, until: string | null, reason: string | null }> };
+export type SenderNow = { id: string, name: string, phoneNumberId: string, displayPhoneNumber: string | null, businessAccountId: string | null, messagesPerSecond: number, effectiveRate: number, throttledUntil: string | null, state: SenderState, stateReason: string | null, pausedPriorities: Array<Priority>, pauseReason: string | null, queueDepth: number, scheduled: number, oldestDueAge: string | null, drainPerMinute: number, emptyIn: string | null, quality: SenderQuality | null, throughput: number | null, hold: { code: number | null, category: string, message: string, since: string, nextProbeAt: string | null, advice: string } | null, breaker: { since: string, failures: number, nextProbeAt: string, lastFailure: string } | null, lanes: Array<{ priority: Priority, depth: number, oldestDueAge: string | null }>, messagingLimit: { limit: number | null, used: number | null, resetsAt: string | null } | null, restrictions: Array<{ type: string, holds: RestrictionReach, since: string, until: string | null, reason: string | null }> };
 
 export type PauseVariables = Exact<{
   id: string;
@@ -960,6 +960,8 @@ export const SenderNow = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -1896,6 +1898,8 @@ export const Pause = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -1952,6 +1956,8 @@ export const Resume = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -2008,6 +2014,8 @@ export const SetRate = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -2064,6 +2072,8 @@ export const UpdateSender = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -2120,6 +2130,8 @@ export const RegisterSender = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -2176,6 +2188,8 @@ export const LiftRestrictions = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type
@@ -2250,6 +2264,8 @@ export const Pulse = /*#__PURE__*/ new TypedDocumentString(`
   throughput
   messagingLimit {
     limit
+    used
+    resetsAt
   }
   restrictions {
     type

@@ -123,9 +123,13 @@ function senderCard(sender: SenderNow): VNode {
       sender.businessAccountId ? [" · ", h("a", { href: `#/templates?account=${encodeURIComponent(sender.businessAccountId)}` }, "Templates")] : null));
 }
 
-/** To how many people the portfolio can start conversations. */
-const limit = ({ limit: people }: NonNullable<SenderNow["messagingLimit"]>): string =>
-  (people === null ? "unlimited" : `${count(people)} people in 24 hours`);
+/** To how many people the portfolio can start conversations, and to how many it did. */
+const limit = ({ limit: people, used, resetsAt }: NonNullable<SenderNow["messagingLimit"]>): Child => {
+  if (people === null) return "unlimited";
+  const of = `${count(people)} people in 24 hours`;
+  if (used === null) return of;
+  return [`${count(used)} of ${of}`, used >= people && resetsAt ? [", one more at ", time(resetsAt, "seconds")] : null];
+};
 
 const restricted: Record<SenderNow["restrictions"][number]["holds"], string> = {
   NOTHING: "Nothing waits because of it.", CATEGORY: "Messages with a template of its category wait.", TEMPLATES: "Messages with a template wait.",
