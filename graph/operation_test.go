@@ -233,6 +233,9 @@ var operator = event.Cause{By: domain.Actor{Kind: domain.ActorKey, ID: "key-1", 
 // each message only once, even a message that has become a dead letter again since.
 func TestOperationsGoOnAfterARestart(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("changes more than 1,000 messages; TestOperationsOfADeadProcessAreTakenOn shares the same state")
+	}
 	p := setup(t)
 	ids := p.queueAll("dead", "BULK", 1100)
 	var wg sync.WaitGroup
@@ -284,6 +287,9 @@ func TestOperationsGoOnAfterARestart(t *testing.T) {
 // another process is running, change each message once in total.
 func TestOperationsOfSeveralProcesses(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("changes more than 1,000 messages; TestOperationsOfADeadProcessAreTakenOn shares the same state")
+	}
 	p := setup(t)
 	ids := p.queueAll("many", "BULK", 1100)
 	p.deadLetter(ids[7].String())

@@ -109,7 +109,7 @@ func (r *ReadModel) TemplateSnapshot(
 			if err := json.Unmarshal(state, &t); err != nil {
 				return err
 			}
-			add(t, event.Revision(number)) //nolint:gosec // not negative
+			add(t, event.Revision(number))
 		case account != nil:
 			list(*account, int(number))
 		default:

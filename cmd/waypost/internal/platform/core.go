@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"github.com/waypost/waypost/domain/sender"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,6 +19,7 @@ import (
 	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/app/trace"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/sender"
 	"github.com/waypost/waypost/domain/template"
 	"github.com/waypost/waypost/ports/dispatch/guard"
 	"github.com/waypost/waypost/ports/httpapi"
