@@ -183,7 +183,7 @@ func (w *world) allow(people int) {
 func TestTheMessagingLimit(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("computes for minutes under the race detector; the next test shares the same state")
+		t.Skip("computes for minutes under the race detector; TestAnUnknownRefusalNearTheLimit shares the same state")
 	}
 	inWorld(t, map[string]int{"acme": 80, "other": 80}, func(w *world) {
 		limits := &counted{}
@@ -260,7 +260,7 @@ func TestTheMessagingLimit(t *testing.T) {
 func TestTheMessagingLimitOfSeveralProcesses(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("computes for minutes under the race detector; the next test shares the same state")
+		t.Skip("computes for minutes under the race detector; TestAnUnknownRefusalNearTheLimit shares the same state")
 	}
 	rates := map[string]int{"acme": 80, "b": 80, "c": 80, "d": 80}
 	inWorld(t, rates, func(w *world) {
