@@ -29,7 +29,7 @@ func (l *peopleLimit) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// limitOf returns the limit that a number or a word such as TIER_1K stands for, or nil for anything else.
+// limitOf parses a limit: a number, or a word such as TIER_1K. It returns nil if the text is neither.
 func limitOf(s string) *sender.Limit {
 	tier := strings.TrimPrefix(strings.ToUpper(s), "TIER_")
 	if tier == "UNLIMITED" || tier == "-1" { // -1 is Meta's older form
