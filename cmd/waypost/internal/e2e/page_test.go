@@ -194,14 +194,24 @@ func (b *browser) listen(event any) {
 	}
 }
 
-// run runs actions; what they do is named in the failure.
+// run runs actions; what they do is named in the failure. They are repeated when the page has replaced an element between the
+// time it was found and the time it was used, as a person would use the new one.
 func (b *browser) run(t *testing.T, doing string, actions ...chromedp.Action) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, pageWait)
 	defer cancel()
-	if err := chromedp.Run(ctx, actions...); err != nil {
+	var err error
+	for begun := false; !begun || replaced(err) && ctx.Err() == nil; begun = true {
+		err = chromedp.Run(ctx, actions...)
+	}
+	if err != nil {
 		t.Fatalf("%s: %v", doing, err)
 	}
+}
+
+// replaced reports whether an action failed because its element is no longer part of the page.
+func replaced(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "Could not find node") || strings.Contains(err.Error(), "Node is detached"))
 }
 
 // await waits until the JavaScript expression holds, on another page too if the tab goes there. One that throws doesn't
