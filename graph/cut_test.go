@@ -153,7 +153,11 @@ func TestCutSocketsMissNothing(t *testing.T) {
 			}
 		})
 	}
-	for i := range 300 {
+	messages := 300
+	if testing.Short() {
+		messages = 60 // four minutes under the race detector otherwise
+	}
+	for i := range messages {
 		id, _ := p.queue(fmt.Sprint("cut-", i))
 		if i%3 == 0 {
 			p.deadLetter(id)
@@ -220,12 +224,17 @@ func (p *platform) fill() {
 }
 
 // heldUp is a listener that knows how long its connections have been waiting for their
-// writes.
+// writes, and which ones the server has closed.
 type heldUp struct {
 	net.Listener
 
-	mu    sync.Mutex
-	since map[*heldUpConn]time.Time // start times of the writes in progress
+	mu     sync.Mutex
+	since  map[*heldUpConn]time.Time // start times of the writes in progress
+	closed map[string]bool           // addresses of the peers
+}
+
+func newHeldUp() *heldUp {
+	return &heldUp{since: map[*heldUpConn]time.Time{}, closed: map[string]bool{}}
 }
 
 type heldUpConn struct {
@@ -254,6 +263,21 @@ func (c *heldUpConn) Write(p []byte) (int, error) {
 	return c.TCPConn.Write(p)
 }
 
+// Close records that the server closes the connection, before a peer can take the same address.
+func (c *heldUpConn) Close() error {
+	c.by.mu.Lock()
+	c.by.closed[c.RemoteAddr().String()] = true
+	c.by.mu.Unlock()
+	return c.TCPConn.Close()
+}
+
+// hasClosed reports whether the server has closed the connection of this peer.
+func (l *heldUp) hasClosed(peer string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed[peer]
+}
+
 // count returns the number of connections that have been waiting for longer than d.
 func (l *heldUp) count(d time.Duration) int {
 	l.mu.Lock()
@@ -276,7 +300,7 @@ func TestSlowReadersAreTold(t *testing.T) {
 	p := setup(t)
 	options := p.options
 	options.SlowAfter = 3 * time.Second // the connection is cut at three times that
-	full := &heldUp{since: map[*heldUpConn]time.Time{}}
+	full := newHeldUp()
 	p.serve(options, func(s *httptest.Server) { full.Listener, s.Listener = s.Listener, full })
 	client := &http.Client{Transport: &http.Transport{DialContext: narrowPipe}}
 	_, cursor := p.queue("start")
@@ -326,48 +350,36 @@ func (p *platform) subscribeContents(client *http.Client, cursor string) *websoc
 	return conn
 }
 
-// A reader that never reads again is disconnected, and delays nothing.
+// A reader that never reads again is disconnected. The reader itself may learn that minutes later: the kernel on its side
+// can drop a reset that comes while its buffer is full. So the server's side is asked.
 func TestReadersThatDoNotReadAreCut(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
 	options := p.options
 	options.SlowAfter = 100 * time.Millisecond
-	p.serve(options)
-	client := &http.Client{Transport: &http.Transport{DialContext: narrowPipe}}
+	full := newHeldUp()
+	p.serve(options, func(s *httptest.Server) { full.Listener, s.Listener = s.Listener, full })
+	var reader string // its address
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := narrowPipe(ctx, network, addr)
+		if err == nil {
+			reader = c.LocalAddr().String()
+		}
+		return c, err
+	}}}
 	_, cursor := p.queue("start")
 	p.fill()
 	conn := p.subscribeContents(client, cursor)
 	defer conn.CloseNow()
-	defer func() {
-		if t.Failed() {
-			t.Logf("the server sent last: %.300s", lastFrame(conn))
-		}
-	}()
 	// A stream that ends with an error, as it may on a slow machine, leaves the connection open and not full. So another one
 	// begins now and then.
 	n := 0
-	polltest.Until(t, "a write fails because the server has cut the connection", func() bool {
-		m := wsMessage{Type: "ping"}
+	polltest.Until(t, "the server cuts the connection", func() bool {
 		if n++; n%250 == 0 {
-			m = wsMessage{ID: fmt.Sprint("again-", n), Type: "subscribe", Payload: map[string]any{"query": contents, "variables": map[string]any{"after": cursor}}}
+			_ = wsjson.Write(p.ctx, conn, wsMessage{ // it may have been cut
+				ID: fmt.Sprint("again-", n), Type: "subscribe", Payload: map[string]any{"query": contents, "variables": map[string]any{"after": cursor}},
+			})
 		}
-		return wsjson.Write(p.ctx, conn, m) != nil
+		return full.hasClosed(reader)
 	})
-	must(t, p.ctx.Err()) // the write must not have failed because the test timed out
-}
-
-// lastFrame returns the last of the frames that wait to be read, but no pong.
-func lastFrame(conn *websocket.Conn) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	last := "nothing"
-	for {
-		_, data, err := conn.Read(ctx)
-		if err != nil {
-			return last
-		}
-		if !strings.Contains(string(data[:min(len(data), 40)]), "pong") {
-			last = string(data)
-		}
-	}
 }
