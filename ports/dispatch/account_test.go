@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,6 +25,7 @@ func (w *world) report(id string, r sender.Report) {
 		return sender.RecordReport(s, r, time.Now())
 	})
 	w.must(err)
+	synctest.Wait() // a call that begins at this very moment counts as one before the report
 }
 
 // restrict returns a report of restrictions that begin now and end after a time; 0 means never.
