@@ -268,7 +268,7 @@ func (p *platform) peopleOthers() (names map[string]string, traces []string) {
 		"message-"+id, "rule-error-rate-of-all")
 	must(p.tb, err)
 	traces = []string{
-		"acme", "Acme", "1001", "4155550101", "secret-order", "key-of-all", "parked-of-all", "written-to-acme", "14155550102", `"count":1`, `"totalCount":1`, `"accepted":1`,
+		"acme", "Acme", `"1001"`, `"1001-`, "4155550101", "secret-order", "key-of-all", "parked-of-all", "written-to-acme", "14155550102", `"count":1`, `"totalCount":1`, `"accepted":1`,
 		`"deadLettered":1`, `"queueDepth":1`, `"selected":1`, `"done":1`, "0.73",
 	}
 	for _, name := range []string{"message", "hook", "hookOfAll", "key", "keyOfAll", "operation", "alert", "alertOfAll", "inbound"} {
