@@ -64,6 +64,8 @@ type Commands struct {
 	PauseSender func(ctx context.Context, id string, priorities []string, reason string, cause event.Cause) (sender.Sender, error)
 	// ResumeSender ends a pause.
 	ResumeSender func(ctx context.Context, id string, cause event.Cause) (sender.Sender, error)
+	// ResumeLanes ends the pause of some priorities of a sender.
+	ResumeLanes func(ctx context.Context, id string, priorities []string, cause event.Cause) (sender.Sender, error)
 	// LiftRestrictions ends all restrictions of a sender, as far as Waypost is concerned.
 	LiftRestrictions func(ctx context.Context, id, reason string, cause event.Cause) (sender.Sender, error)
 
@@ -97,6 +99,12 @@ type Commands struct {
 	ResolveAlert func(ctx context.Context, id uuid.UUID, reason string) (query.Alert, error)
 	// AcknowledgeAlert records that an operator has acknowledged an alert.
 	AcknowledgeAlert func(ctx context.Context, id uuid.UUID, note string, cause event.Cause, sees func(alert.Alert) bool) (query.Alert, error)
+	// StartSilence silences the alerts of a kind and a sender, or of all, until a time.
+	StartSilence func(ctx context.Context, kind alert.Kind, sender, reason string, until time.Time, cause event.Cause) (alert.Silence, error)
+	// EndSilence ends a silence early.
+	EndSilence func(ctx context.Context, id string, cause event.Cause, sees func(alert.Silence) bool) (alert.Silence, error)
+	// SetAlertSilence puts an alert under a silence, or under none.
+	SetAlertSilence func(ctx context.Context, id uuid.UUID, by *alert.Silence) (query.Alert, error)
 	// SetAlertRule changes a rule, or adds one.
 	SetAlertRule func(ctx context.Context, id string, c alert.RuleChanges, cause event.Cause) (alert.Rule, error)
 }
@@ -241,6 +249,8 @@ type AlertReader interface {
 	Alerts(ctx context.Context, f query.AlertFilter, p query.Page) (query.AlertPage, error)
 	// AlertRules returns the current rules.
 	AlertRules(ctx context.Context) ([]alert.Rule, error)
+	// Silences returns the silences of alerts that have not ended at now, the one that ends first at the top.
+	Silences(ctx context.Context, now time.Time) ([]alert.Silence, error)
 	// AlertsPosition returns the log position that Alerts has reached.
 	AlertsPosition(ctx context.Context) (event.Position, error)
 }
@@ -289,11 +299,12 @@ func New(p Parts) (Commands, Queries) {
 			StartOperation: p.Operations.Start, EraseRecipient: p.Erase.Handle,
 			SetOptOut: p.OptOuts.Handle, SyncTemplates: p.Templates.Handle, MarkInboundRead: p.Inbound.MarkRead, OpenInboundFile: p.Inbound.OpenFile,
 			RegisterSender: p.Senders.Register, UpdateSender: p.Senders.Update, SetSenderRate: p.Senders.SetRate,
-			PauseSender: p.Senders.Pause, ResumeSender: p.Senders.Resume, LiftRestrictions: p.Senders.LiftRestrictions,
+			PauseSender: p.Senders.Pause, ResumeSender: p.Senders.Resume, ResumeLanes: p.Senders.ResumeLanes, LiftRestrictions: p.Senders.LiftRestrictions,
 			CreateKey: p.Keys.Create, CreateAccessToken: p.Keys.CreateToken, CreateViewToken: p.Keys.CreateViewToken, RevokeKey: p.Keys.Revoke, RecordRead: p.Reads.Record,
 			CreateOutgoingWebhook: p.Hooks.Register, UpdateOutgoingWebhook: p.Hooks.Update, RotateOutgoingWebhookSecret: p.Hooks.Rotate,
 			DisableOutgoingWebhook: p.Hooks.Disable, EnableOutgoingWebhook: p.Hooks.Enable, RemoveOutgoingWebhook: p.Hooks.Remove,
 			RaiseAlert: p.Alerts.Raise, ResolveAlert: p.Alerts.Resolve, AcknowledgeAlert: p.Alerts.Acknowledge, SetAlertRule: p.Alerts.SetRule,
+			StartSilence: p.Alerts.StartSilence, EndSilence: p.Alerts.EndSilence, SetAlertSilence: p.Alerts.SetSilence,
 		}, Queries{
 			FindMessage: p.Messages.Load, FindMessageAt: p.Messages.LoadAt, ListInbound: p.Inbox.List, FindInbound: p.Inbox.Find, InboundOf: p.Inbox.Of,
 			InboundStreamOf: p.Inbox.StreamOf, ReadInbound: p.Inbox.ReadAt, ReadEcho: p.Inbox.ReadEcho, CheckMessages: p.Queue.CheckMany,

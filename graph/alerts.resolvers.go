@@ -8,22 +8,11 @@ package graph
 import (
 	"context"
 
-	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/alert"
 )
 
 func (r *alertResolver) Sender(ctx context.Context, obj *Alert) (*Sender, error) {
-	if obj.SenderID == "" {
-		return nil, nil //nolint:nilnil // null is correct for an alert about all senders
-	}
-	s, err := r.opts.Queries.FindSender(ctx, obj.SenderID)
-	if domain.CodeOf(err) == domain.CodeNotFound {
-		return nil, nil //nolint:nilnil // a rule can name a sender that is not registered
-	}
-	if err != nil {
-		return nil, err
-	}
-	return r.senderOf(ctx, s), nil
+	return r.senderIfKnown(ctx, obj.SenderID)
 }
 
 func (r *mutationResolver) SetAlertRule(ctx context.Context, input AlertRuleInput) (*AlertRule, error) {

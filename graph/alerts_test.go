@@ -3,6 +3,7 @@ package graph_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -170,5 +171,61 @@ func TestAlertsAreFollowedAndResumed(t *testing.T) {
 	next := p.raise("e", "acme", alert.Critical)
 	if id, _, _ := critical.alert(); id != next.ID.String() {
 		t.Errorf("of the critical ones comes %s, want %s", id, next.ID)
+	}
+}
+
+// A silence is listed until it ends, and shown on the alerts that it covers.
+func TestAlertsAreSilenced(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	const fields = `{ id kind sender { id } reason by { kind id name } startedAt until }`
+	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	s := at(t, p.ok("admin", `mutation($until: Time!) { silenceAlerts(input: {kind: ERROR_RATE, senderId: "acme", reason: "known", until: $until}) `+fields+` }`,
+		map[string]any{"until": until}), "silenceAlerts")
+	if at(t, s, "kind") != "ERROR_RATE" || at(t, s, "sender", "id") != "acme" || at(t, s, "reason") != "known" || at(t, s, "by", "id") != "key-admin" || at(t, s, "until") != until {
+		t.Errorf("silence %v", s)
+	}
+	id := at(t, s, "id").(string)
+	raised := p.raise("error-rate", "acme", alert.Critical)
+	p.projectAll()
+	active, err := p.options.Queries.Silences(p.ctx, time.Now())
+	must(t, err)
+	if len(active) != 1 {
+		t.Fatalf("active silences %v", active)
+	}
+	_, err = p.options.Commands.SetAlertSilence(p.ctx, raised.ID, &active[0])
+	must(t, err)
+	shown := func(key string) any {
+		return at(t, p.ok(key, `{ alerts { edges { node { state silence `+fields+` } } } }`, nil), "alerts", "edges", 0, "node")
+	}
+	if a := shown("admin"); at(t, a, "silence", "id") != id || at(t, a, "state") != "RAISED" {
+		t.Errorf("silenced alert %v", a)
+	}
+	limited := p.keys.add("limited", []string{"acme"}, graph.ScopeRead, graph.ScopeOperate)
+	if list := at(t, p.ok(limited, `{ silences `+fields+` }`, nil), "silences").([]any); len(list) != 1 || at(t, list[0], "id") != id {
+		t.Errorf("silences %v", list)
+	}
+	all := at(t, p.ok("admin", `mutation($until: Time!) { silenceAlerts(input: {reason: "maintenance", until: $until}) `+fields+` }`, map[string]any{"until": until}), "silenceAlerts")
+	for _, c := range []struct{ name, key, query, code string }{
+		{"past", "admin", `mutation { silenceAlerts(input: {reason: "r", until: "2020-01-01T00:00:00Z"}) { id } }`, "INVALID_INPUT"},
+		{"of an unknown sender", "admin", `mutation { silenceAlerts(input: {senderId: "none", reason: "r", until: "` + until + `"}) { id } }`, "NOT_FOUND"},
+		{"of all with a limited key", limited, `mutation { silenceAlerts(input: {reason: "r", until: "` + until + `"}) { id } }`, "FORBIDDEN"},
+		{"ending one of all with a limited key", limited, `mutation { endSilence(id: "` + at(t, all, "id").(string) + `") { id } }`, "NOT_FOUND"},
+		{"ending an unknown one", "admin", `mutation { endSilence(id: "x") { id } }`, "NOT_FOUND"},
+	} {
+		if code := p.ask(c.key, c.query, nil).code(); code != c.code {
+			t.Errorf("%s: %q, want %q", c.name, code, c.code)
+		}
+	}
+	p.ok(limited, `mutation($id: ID!) { endSilence(id: $id) { id } }`, map[string]any{"id": id})
+	p.ok("admin", `mutation($id: ID!) { endSilence(id: $id) { id } }`, map[string]any{"id": at(t, all, "id")})
+	p.projectAll()
+	if list := at(t, p.ok("admin", `{ silences { id } }`, nil), "silences").([]any); len(list) != 0 {
+		t.Errorf("silences after their end %v", list)
+	}
+	_, err = p.options.Commands.SetAlertSilence(p.ctx, raised.ID, nil)
+	must(t, err)
+	if a := shown("admin"); at(t, a, "silence") != nil {
+		t.Errorf("alert after the silence %v", a)
 	}
 }

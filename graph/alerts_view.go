@@ -50,10 +50,44 @@ func (r *Resolver) alertOf(a query.Alert) *Alert {
 			v.Current = &AlertReading{Value: now.Value, Summary: now.Summary, At: at}
 		}
 	}
+	if a.Open() && a.Silence != nil && a.Silence.Active(r.opts.Clock()) {
+		v.Silence = silenceOf(*a.Silence)
+	}
 	if by := a.AcknowledgedBy; by.Kind != "" {
 		v.AcknowledgedBy = &Actor{Kind: by.Kind, ID: by.ID, OnBehalfOf: given(a.AcknowledgedFor)}
 	}
 	return v
+}
+
+// changesSilence reports whether the key can end a silence. One of all senders concerns all of
+// them.
+func (c caller) changesSilence(s alert.Silence) bool {
+	if s.Sender == "" {
+		return c.KeyID != "" && c.SenderIds == nil
+	}
+	return c.sees(s.Sender)
+}
+
+func silenceOf(s alert.Silence) *AlertSilence {
+	return &AlertSilence{
+		ID: s.ID, Kind: given(s.Kind), SenderID: s.Sender, Reason: s.Reason, StartedAt: s.StartedAt, Until: s.Until,
+		By: &Actor{Kind: s.By.Kind, ID: s.By.ID, OnBehalfOf: given(s.OnBehalfOf)},
+	}
+}
+
+// senderIfKnown returns a sender, or nil if there is none with this ID.
+func (r *Resolver) senderIfKnown(ctx context.Context, id string) (*Sender, error) {
+	if id == "" {
+		return nil, nil //nolint:nilnil // it is about all senders
+	}
+	s, err := r.opts.Queries.FindSender(ctx, id)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return nil, nil //nolint:nilnil // a rule can name a sender that is not registered
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.senderOf(ctx, s), nil
 }
 
 func (r *Resolver) alertEdge(a query.Alert) *AlertEdge {

@@ -30,7 +30,7 @@ func served(t *testing.T) *ast.Schema {
 }
 
 // additions are the files that add names to the contract.
-var additions = []string{"accounts.graphqls", "breaker.graphqls", "conversations.graphqls", "embed.graphqls", "guard.graphqls", "inbound.graphqls", "outgoing_webhooks.graphqls", "parked.graphqls", "pause.graphqls", "readings.graphqls", "send.graphqls", "sign_in.graphqls", "templates.graphqls"}
+var additions = []string{"accounts.graphqls", "breaker.graphqls", "conversations.graphqls", "embed.graphqls", "guard.graphqls", "inbound.graphqls", "outgoing_webhooks.graphqls", "parked.graphqls", "pause.graphqls", "readings.graphqls", "send.graphqls", "silence.graphqls", "sign_in.graphqls", "templates.graphqls"}
 
 // TestServedSchemaIsPartOfTheContract checks that every served name is in the contract
 // with the same type, arguments, defaults, and directives.
@@ -648,4 +648,34 @@ func outcome(t *testing.T, result any, id string) string {
 		return "message"
 	}
 	return fmt.Sprint(r)
+}
+
+// Each lane shows who paused it, when, and why, and can be resumed alone.
+func TestLanesShowTheirPausesAndAreResumedAlone(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	const fields = `{ state pausedPriorities pauseReason emptyIn pauses { priority reason since by { kind id } } }`
+	p.queue("waiting")
+	p.project()
+	p.ok("admin", `mutation { pauseSender(id: "acme", reason: "stock-taking", priorities: [TRANSACTIONAL, BULK]) { id } }`, nil)
+	s := at(t, p.ok("admin", `mutation { pauseSender(id: "acme", reason: "no codes", priorities: [OTP]) `+fields+` }`, nil), "pauseSender")
+	if at(t, s, "state") != "PAUSED" || at(t, s, "emptyIn") != nil {
+		t.Errorf("paused: %v", s)
+	}
+	for i, want := range [][2]string{{"OTP", "no codes"}, {"TRANSACTIONAL", "stock-taking"}, {"BULK", "stock-taking"}} {
+		if pause := at(t, s, "pauses", i); at(t, pause, "priority") != want[0] || at(t, pause, "reason") != want[1] || at(t, pause, "by", "id") != "key-admin" || at(t, pause, "since") == nil {
+			t.Errorf("pause %v, want %v", pause, want)
+		}
+	}
+	s = at(t, p.ok("admin", `mutation { resumeLanes(id: "acme", priorities: [OTP, TRANSACTIONAL]) `+fields+` }`, nil), "resumeLanes")
+	if at(t, s, "state") != "ACTIVE" || len(at(t, s, "pauses").([]any)) != 1 || at(t, s, "pauses", 0, "priority") != "BULK" || len(at(t, s, "pausedPriorities").([]any)) != 1 {
+		t.Errorf("with one lane paused: %v", s)
+	}
+	s = at(t, p.ok("admin", `mutation { resumeLanes(id: "acme", priorities: [BULK]) `+fields+` }`, nil), "resumeLanes")
+	if len(at(t, s, "pauses").([]any)) != 0 || at(t, s, "pauseReason") != nil {
+		t.Errorf("resumed: %v", s)
+	}
+	if code := p.ask("admin", `mutation { resumeLanes(id: "acme", priorities: []) { id } }`, nil).code(); code != "INVALID_INPUT" {
+		t.Errorf("without lanes: %q", code)
+	}
 }

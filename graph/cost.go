@@ -58,6 +58,7 @@ func weights() map[string]weight {
 		"Query.metricSeries":      {own: costCount, items: seriesPoints, each: 20},
 		"Query.alerts":            {own: costPage, items: first(defaultPage, query.MaxPage), each: 5},
 		"Query.alertRules":        {own: costLookup, items: items(20)},
+		"Query.silences":          {own: costLookup, items: items(20)},
 		"Query.events":            {own: costScan, items: first(defaultHistory, audit.MaxPage), each: 5},
 		"Query.ledger":            {own: costCount, asOf: costPast},
 		"Query.apiKeys":           {own: costPage, items: items(100), each: 10},
@@ -85,9 +86,12 @@ func weights() map[string]weight {
 		"Mutation.setSenderRate":               {own: costChange},
 		"Mutation.pauseSender":                 {own: costChange},
 		"Mutation.resumeSender":                {own: costChange},
+		"Mutation.resumeLanes":                 {own: costChange},
 		"Mutation.liftRestrictions":            {own: costChange},
 		"Mutation.setAlertRule":                {own: costChange},
 		"Mutation.acknowledgeAlert":            {own: costChange},
+		"Mutation.silenceAlerts":               {own: costChange},
+		"Mutation.endSilence":                  {own: costChange},
 		"Mutation.eraseRecipient":              {own: costPast},
 		"Mutation.createAccessToken":           {own: costScan},
 		"Mutation.createEmbedToken":            {own: costScan},
@@ -136,6 +140,7 @@ func weights() map[string]weight {
 
 		// These are read once for all senders of a list.
 		"Sender.restrictions":    {own: 1, items: items(5)},
+		"Sender.pauses":          {own: 1, items: items(3)},
 		"Sender.lanes":           {own: 5, items: items(3)},
 		"Sender.queueDepth":      {own: 5},
 		"Sender.scheduled":       {own: 5},
@@ -151,6 +156,7 @@ func weights() map[string]weight {
 		"Template.queued": {own: 5}, // read once for all templates of a list
 
 		"Alert.sender":               {own: costStream},
+		"AlertSilence.sender":        {own: costStream},
 		"Actor.name":                 {own: 10},
 		"Metrics.errorsByType":       {own: 1, items: items(10)},
 		"Operation.refused":          {own: 1, items: items(100)},

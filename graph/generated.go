@@ -37,6 +37,7 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 type ResolverRoot interface {
 	Actor() ActorResolver
 	Alert() AlertResolver
+	AlertSilence() AlertSilenceResolver
 	Conversation() ConversationResolver
 	Message() MessageResolver
 	Mutation() MutationResolver
@@ -78,6 +79,7 @@ type ComplexityRoot struct {
 		ResolvedAt     func(childComplexity int) int
 		Sender         func(childComplexity int) int
 		Severity       func(childComplexity int) int
+		Silence        func(childComplexity int) int
 		State          func(childComplexity int) int
 		Summary        func(childComplexity int) int
 		Threshold      func(childComplexity int) int
@@ -112,6 +114,16 @@ type ComplexityRoot struct {
 		Statistic     func(childComplexity int) int
 		Threshold     func(childComplexity int) int
 		Window        func(childComplexity int) int
+	}
+
+	AlertSilence struct {
+		By        func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Kind      func(childComplexity int) int
+		Reason    func(childComplexity int) int
+		Sender    func(childComplexity int) int
+		StartedAt func(childComplexity int) int
+		Until     func(childComplexity int) int
 	}
 
 	ApiKey struct {
@@ -305,6 +317,13 @@ type ComplexityRoot struct {
 		Priority     func(childComplexity int) int
 	}
 
+	LanePause struct {
+		By       func(childComplexity int) int
+		Priority func(childComplexity int) int
+		Reason   func(childComplexity int) int
+		Since    func(childComplexity int) int
+	}
+
 	Ledger struct {
 		Accepted     func(childComplexity int) int
 		Ambiguous    func(childComplexity int) int
@@ -447,6 +466,7 @@ type ComplexityRoot struct {
 		DisableOutgoingWebhook      func(childComplexity int, id string, reason *string) int
 		DiscardDeadLetters          func(childComplexity int, input DeadLetterSelection, reason string, dryRun *bool) int
 		EnableOutgoingWebhook       func(childComplexity int, id string) int
+		EndSilence                  func(childComplexity int, id string) int
 		EraseRecipient              func(childComplexity int, to *string, toUserID *string, reason string) int
 		LiftRestrictions            func(childComplexity int, id string, reason string) int
 		MarkInboundRead             func(childComplexity int, id string, typing *bool) int
@@ -456,12 +476,14 @@ type ComplexityRoot struct {
 		RegisterSender              func(childComplexity int, input RegisterSenderInput) int
 		RemoveOutgoingWebhook       func(childComplexity int, id string) int
 		RequeueDeadLetters          func(childComplexity int, input DeadLetterSelection, dryRun *bool) int
+		ResumeLanes                 func(childComplexity int, id string, priorities []message.Priority) int
 		ResumeSender                func(childComplexity int, id string) int
 		RevokeAPIKey                func(childComplexity int, id string) int
 		RotateOutgoingWebhookSecret func(childComplexity int, id string) int
 		SetAlertRule                func(childComplexity int, input AlertRuleInput) int
 		SetOptOut                   func(childComplexity int, senderID string, to *string, toUserID *string, optedOut bool, reason string) int
 		SetSenderRate               func(childComplexity int, id string, messagesPerSecond int) int
+		SilenceAlerts               func(childComplexity int, input SilenceAlertsInput) int
 		SyncTemplates               func(childComplexity int, businessAccountID string) int
 		UpdateOutgoingWebhook       func(childComplexity int, id string, input OutgoingWebhookInput) int
 		UpdateSender                func(childComplexity int, input UpdateSenderInput) int
@@ -554,6 +576,7 @@ type ComplexityRoot struct {
 		ReadModel         func(childComplexity int) int
 		Sender            func(childComplexity int, id string) int
 		Senders           func(childComplexity int) int
+		Silences          func(childComplexity int) int
 		Template          func(childComplexity int, businessAccountID string, name string, language string) int
 		Templates         func(childComplexity int, filter *TemplateFilter, first *int, after *string) int
 		Viewer            func(childComplexity int) int
@@ -600,6 +623,7 @@ type ComplexityRoot struct {
 		OptOutKeywords     func(childComplexity int) int
 		PauseReason        func(childComplexity int) int
 		PausedPriorities   func(childComplexity int) int
+		Pauses             func(childComplexity int) int
 		PhoneNumberID      func(childComplexity int) int
 		Quality            func(childComplexity int) int
 		QueueDepth         func(childComplexity int) int
@@ -711,6 +735,9 @@ type ActorResolver interface {
 type AlertResolver interface {
 	Sender(ctx context.Context, obj *Alert) (*Sender, error)
 }
+type AlertSilenceResolver interface {
+	Sender(ctx context.Context, obj *AlertSilence) (*Sender, error)
+}
 type ConversationResolver interface {
 	Name(ctx context.Context, obj *Conversation) (*string, error)
 
@@ -757,11 +784,14 @@ type MutationResolver interface {
 	DisableOutgoingWebhook(ctx context.Context, id string, reason *string) (*OutgoingWebhook, error)
 	EnableOutgoingWebhook(ctx context.Context, id string) (*OutgoingWebhook, error)
 	RemoveOutgoingWebhook(ctx context.Context, id string) (*OutgoingWebhook, error)
+	ResumeLanes(ctx context.Context, id string, priorities []message.Priority) (*Sender, error)
 	RegisterSender(ctx context.Context, input RegisterSenderInput) (*Sender, error)
 	UpdateSender(ctx context.Context, input UpdateSenderInput) (*Sender, error)
 	SetSenderRate(ctx context.Context, id string, messagesPerSecond int) (*Sender, error)
 	PauseSender(ctx context.Context, id string, reason string, priorities []message.Priority) (*Sender, error)
 	ResumeSender(ctx context.Context, id string) (*Sender, error)
+	SilenceAlerts(ctx context.Context, input SilenceAlertsInput) (*AlertSilence, error)
+	EndSilence(ctx context.Context, id string) (*AlertSilence, error)
 	SyncTemplates(ctx context.Context, businessAccountID string) (*TemplateSync, error)
 }
 type OutgoingWebhookResolver interface {
@@ -791,6 +821,7 @@ type QueryResolver interface {
 	IdempotencySecret(ctx context.Context) (string, error)
 	Sender(ctx context.Context, id string) (*Sender, error)
 	Senders(ctx context.Context) ([]*Sender, error)
+	Silences(ctx context.Context) ([]*AlertSilence, error)
 	Templates(ctx context.Context, filter *TemplateFilter, first *int, after *string) (*TemplateConnection, error)
 	Template(ctx context.Context, businessAccountID string, name string, language string) (*Template, error)
 }
@@ -950,6 +981,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Alert.Severity(childComplexity), true
+	case "Alert.silence":
+		if e.ComplexityRoot.Alert.Silence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Alert.Silence(childComplexity), true
 	case "Alert.state":
 		if e.ComplexityRoot.Alert.State == nil {
 			break
@@ -1086,6 +1123,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AlertRule.Window(childComplexity), true
+
+	case "AlertSilence.by":
+		if e.ComplexityRoot.AlertSilence.By == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AlertSilence.By(childComplexity), true
+	case "AlertSilence.id":
+		if e.ComplexityRoot.AlertSilence.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AlertSilence.ID(childComplexity), true
+	case "AlertSilence.kind":
+		if e.ComplexityRoot.AlertSilence.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AlertSilence.Kind(childComplexity), true
+	case "AlertSilence.reason":
+		if e.ComplexityRoot.AlertSilence.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AlertSilence.Reason(childComplexity), true
+	case "AlertSilence.sender":
+		if e.ComplexityRoot.AlertSilence.Sender == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AlertSilence.Sender(childComplexity), true
+	case "AlertSilence.startedAt":
+		if e.ComplexityRoot.AlertSilence.StartedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AlertSilence.StartedAt(childComplexity), true
+	case "AlertSilence.until":
+		if e.ComplexityRoot.AlertSilence.Until == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AlertSilence.Until(childComplexity), true
 
 	case "ApiKey.createdAt":
 		if e.ComplexityRoot.ApiKey.CreatedAt == nil {
@@ -1795,6 +1875,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LaneDepth.Priority(childComplexity), true
+
+	case "LanePause.by":
+		if e.ComplexityRoot.LanePause.By == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LanePause.By(childComplexity), true
+	case "LanePause.priority":
+		if e.ComplexityRoot.LanePause.Priority == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LanePause.Priority(childComplexity), true
+	case "LanePause.reason":
+		if e.ComplexityRoot.LanePause.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LanePause.Reason(childComplexity), true
+	case "LanePause.since":
+		if e.ComplexityRoot.LanePause.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LanePause.Since(childComplexity), true
 
 	case "Ledger.accepted":
 		if e.ComplexityRoot.Ledger.Accepted == nil {
@@ -2544,6 +2649,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.EnableOutgoingWebhook(childComplexity, args["id"].(string)), true
+	case "Mutation.endSilence":
+		if e.ComplexityRoot.Mutation.EndSilence == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_endSilence_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EndSilence(childComplexity, args["id"].(string)), true
 	case "Mutation.eraseRecipient":
 		if e.ComplexityRoot.Mutation.EraseRecipient == nil {
 			break
@@ -2643,6 +2759,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RequeueDeadLetters(childComplexity, args["input"].(DeadLetterSelection), args["dryRun"].(*bool)), true
+	case "Mutation.resumeLanes":
+		if e.ComplexityRoot.Mutation.ResumeLanes == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resumeLanes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResumeLanes(childComplexity, args["id"].(string), args["priorities"].([]message.Priority)), true
 	case "Mutation.resumeSender":
 		if e.ComplexityRoot.Mutation.ResumeSender == nil {
 			break
@@ -2709,6 +2836,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetSenderRate(childComplexity, args["id"].(string), args["messagesPerSecond"].(int)), true
+	case "Mutation.silenceAlerts":
+		if e.ComplexityRoot.Mutation.SilenceAlerts == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_silenceAlerts_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SilenceAlerts(childComplexity, args["input"].(SilenceAlertsInput)), true
 	case "Mutation.syncTemplates":
 		if e.ComplexityRoot.Mutation.SyncTemplates == nil {
 			break
@@ -3214,6 +3352,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Senders(childComplexity), true
+	case "Query.silences":
+		if e.ComplexityRoot.Query.Silences == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Silences(childComplexity), true
 	case "Query.template":
 		if e.ComplexityRoot.Query.Template == nil {
 			break
@@ -3415,6 +3559,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Sender.PausedPriorities(childComplexity), true
+	case "Sender.pauses":
+		if e.ComplexityRoot.Sender.Pauses == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Sender.Pauses(childComplexity), true
 	case "Sender.phoneNumberId":
 		if e.ComplexityRoot.Sender.PhoneNumberID == nil {
 			break
@@ -3888,6 +4038,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("QueueMessageInput", ec.unmarshalInputQueueMessageInput),
 			graphql.NewInputUnmarshaler("ReactionInput", ec.unmarshalInputReactionInput),
 			graphql.NewInputUnmarshaler("RegisterSenderInput", ec.unmarshalInputRegisterSenderInput),
+			graphql.NewInputUnmarshaler("SilenceAlertsInput", ec.unmarshalInputSilenceAlertsInput),
 			graphql.NewInputUnmarshaler("TemplateComponentInput", ec.unmarshalInputTemplateComponentInput),
 			graphql.NewInputUnmarshaler("TemplateFilter", ec.unmarshalInputTemplateFilter),
 			graphql.NewInputUnmarshaler("TemplateInput", ec.unmarshalInputTemplateInput),
@@ -3985,7 +4136,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "accounts.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "embed.graphqls" "erasure.graphqls" "guard.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "sign_in.graphqls" "templates.graphqls"
+//go:embed "access.graphqls" "accounts.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "embed.graphqls" "erasure.graphqls" "guard.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "sign_in.graphqls" "silence.graphqls" "templates.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -4020,6 +4171,7 @@ var sources = []*ast.Source{
 	{Name: "send.graphqls", Input: sourceData("send.graphqls"), BuiltIn: false},
 	{Name: "sender.graphqls", Input: sourceData("sender.graphqls"), BuiltIn: false},
 	{Name: "sign_in.graphqls", Input: sourceData("sign_in.graphqls"), BuiltIn: false},
+	{Name: "silence.graphqls", Input: sourceData("silence.graphqls"), BuiltIn: false},
 	{Name: "templates.graphqls", Input: sourceData("templates.graphqls"), BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
@@ -4084,6 +4236,8 @@ func (ec *executionContext) childFields_Alert(ctx context.Context, field graphql
 		return ec.fieldContext_Alert_resolvedAt(ctx, field)
 	case "current":
 		return ec.fieldContext_Alert_current(ctx, field)
+	case "silence":
+		return ec.fieldContext_Alert_silence(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Alert", field.Name)
 }
@@ -4146,6 +4300,26 @@ func (ec *executionContext) childFields_AlertRule(ctx context.Context, field gra
 		return ec.fieldContext_AlertRule_severity(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AlertRule", field.Name)
+}
+
+func (ec *executionContext) childFields_AlertSilence(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_AlertSilence_id(ctx, field)
+	case "kind":
+		return ec.fieldContext_AlertSilence_kind(ctx, field)
+	case "sender":
+		return ec.fieldContext_AlertSilence_sender(ctx, field)
+	case "reason":
+		return ec.fieldContext_AlertSilence_reason(ctx, field)
+	case "by":
+		return ec.fieldContext_AlertSilence_by(ctx, field)
+	case "startedAt":
+		return ec.fieldContext_AlertSilence_startedAt(ctx, field)
+	case "until":
+		return ec.fieldContext_AlertSilence_until(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AlertSilence", field.Name)
 }
 
 func (ec *executionContext) childFields_ApiKey(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4528,6 +4702,20 @@ func (ec *executionContext) childFields_LaneDepth(ctx context.Context, field gra
 		return ec.fieldContext_LaneDepth_oldestDueAge(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type LaneDepth", field.Name)
+}
+
+func (ec *executionContext) childFields_LanePause(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "priority":
+		return ec.fieldContext_LanePause_priority(ctx, field)
+	case "reason":
+		return ec.fieldContext_LanePause_reason(ctx, field)
+	case "since":
+		return ec.fieldContext_LanePause_since(ctx, field)
+	case "by":
+		return ec.fieldContext_LanePause_by(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LanePause", field.Name)
 }
 
 func (ec *executionContext) childFields_Ledger(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5024,6 +5212,8 @@ func (ec *executionContext) childFields_Sender(ctx context.Context, field graphq
 		return ec.fieldContext_Sender_windowKnownFrom(ctx, field)
 	case "pauseReason":
 		return ec.fieldContext_Sender_pauseReason(ctx, field)
+	case "pauses":
+		return ec.fieldContext_Sender_pauses(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Sender", field.Name)
 }
@@ -5588,6 +5778,20 @@ func (ec *executionContext) field_Mutation_enableOutgoingWebhook_args(ctx contex
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_endSilence_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_eraseRecipient_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -5770,6 +5974,28 @@ func (ec *executionContext) field_Mutation_requeueDeadLetters_args(ctx context.C
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_resumeLanes_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "priorities",
+		func(ctx context.Context, v any) ([]message.Priority, error) {
+			return ec.unmarshalNPriority2ᚕgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐPriorityᚄ(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["priorities"] = arg1
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_resumeSender_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -5891,6 +6117,20 @@ func (ec *executionContext) field_Mutation_setSenderRate_args(ctx context.Contex
 		return nil, err
 	}
 	args["messagesPerSecond"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_silenceAlerts_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (SilenceAlertsInput, error) {
+			return ec.unmarshalNSilenceAlertsInput2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐSilenceAlertsInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -7188,6 +7428,38 @@ func (ec *executionContext) fieldContext_Alert_current(_ context.Context, field 
 	return fc, nil
 }
 
+func (ec *executionContext) _Alert_silence(ctx context.Context, field graphql.CollectedField, obj *Alert) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Alert_silence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Silence, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *AlertSilence) graphql.Marshaler {
+			return ec.marshalOAlertSilence2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐAlertSilence(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Alert_silence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Alert",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AlertSilence(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _AlertConnection_edges(ctx context.Context, field graphql.CollectedField, obj *AlertConnection) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -7627,6 +7899,185 @@ func (ec *executionContext) _AlertRule_severity(ctx context.Context, field graph
 }
 func (ec *executionContext) fieldContext_AlertRule_severity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AlertRule", field, false, false, "AlertSeverity")
+}
+
+func (ec *executionContext) _AlertSilence_id(ctx context.Context, field graphql.CollectedField, obj *AlertSilence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AlertSilence_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AlertSilence_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AlertSilence", field, false, false, "ID")
+}
+
+func (ec *executionContext) _AlertSilence_kind(ctx context.Context, field graphql.CollectedField, obj *AlertSilence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AlertSilence_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *alert.Kind) graphql.Marshaler {
+			return ec.marshalOAlertKind2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋalertᚐKind(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AlertSilence_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AlertSilence", field, false, false, "AlertKind")
+}
+
+func (ec *executionContext) _AlertSilence_sender(ctx context.Context, field graphql.CollectedField, obj *AlertSilence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AlertSilence_sender(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.AlertSilence().Sender(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Sender) graphql.Marshaler {
+			return ec.marshalOSender2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐSender(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AlertSilence_sender(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AlertSilence",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Sender(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AlertSilence_reason(ctx context.Context, field graphql.CollectedField, obj *AlertSilence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AlertSilence_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AlertSilence_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AlertSilence", field, false, false, "String")
+}
+
+func (ec *executionContext) _AlertSilence_by(ctx context.Context, field graphql.CollectedField, obj *AlertSilence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AlertSilence_by(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.By, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Actor) graphql.Marshaler {
+			return ec.marshalNActor2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐActor(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AlertSilence_by(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AlertSilence",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Actor(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AlertSilence_startedAt(ctx context.Context, field graphql.CollectedField, obj *AlertSilence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AlertSilence_startedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StartedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AlertSilence_startedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AlertSilence", field, false, false, "Time")
+}
+
+func (ec *executionContext) _AlertSilence_until(ctx context.Context, field graphql.CollectedField, obj *AlertSilence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AlertSilence_until(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Until, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AlertSilence_until(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AlertSilence", field, false, false, "Time")
 }
 
 func (ec *executionContext) _ApiKey_id(ctx context.Context, field graphql.CollectedField, obj *APIKey) (ret graphql.Marshaler) {
@@ -10481,6 +10932,107 @@ func (ec *executionContext) _LaneDepth_oldestDueAge(ctx context.Context, field g
 }
 func (ec *executionContext) fieldContext_LaneDepth_oldestDueAge(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("LaneDepth", field, false, false, "Duration")
+}
+
+func (ec *executionContext) _LanePause_priority(ctx context.Context, field graphql.CollectedField, obj *LanePause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LanePause_priority(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Priority, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v message.Priority) graphql.Marshaler {
+			return ec.marshalNPriority2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐPriority(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LanePause_priority(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LanePause", field, false, false, "Priority")
+}
+
+func (ec *executionContext) _LanePause_reason(ctx context.Context, field graphql.CollectedField, obj *LanePause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LanePause_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LanePause_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LanePause", field, false, false, "String")
+}
+
+func (ec *executionContext) _LanePause_since(ctx context.Context, field graphql.CollectedField, obj *LanePause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LanePause_since(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Since, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LanePause_since(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LanePause", field, false, false, "Time")
+}
+
+func (ec *executionContext) _LanePause_by(ctx context.Context, field graphql.CollectedField, obj *LanePause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LanePause_by(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.By, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Actor) graphql.Marshaler {
+			return ec.marshalNActor2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐActor(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LanePause_by(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "LanePause",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Actor(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Ledger_accepted(ctx context.Context, field graphql.CollectedField, obj *Ledger) (ret graphql.Marshaler) {
@@ -14368,6 +14920,68 @@ func (ec *executionContext) fieldContext_Mutation_removeOutgoingWebhook(ctx cont
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_resumeLanes(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_resumeLanes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ResumeLanes(ctx, fc.Args["id"].(string), fc.Args["priorities"].([]message.Priority))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "OPERATE")
+				if err != nil {
+					var zeroVal *Sender
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal *Sender
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *Sender) graphql.Marshaler {
+			return ec.marshalNSender2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐSender(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_resumeLanes(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Sender(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_resumeLanes_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_registerSender(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -14672,6 +15286,130 @@ func (ec *executionContext) fieldContext_Mutation_resumeSender(ctx context.Conte
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_resumeSender_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_silenceAlerts(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_silenceAlerts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SilenceAlerts(ctx, fc.Args["input"].(SilenceAlertsInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "OPERATE")
+				if err != nil {
+					var zeroVal *AlertSilence
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal *AlertSilence
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *AlertSilence) graphql.Marshaler {
+			return ec.marshalNAlertSilence2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐAlertSilence(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_silenceAlerts(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AlertSilence(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_silenceAlerts_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_endSilence(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_endSilence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().EndSilence(ctx, fc.Args["id"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "OPERATE")
+				if err != nil {
+					var zeroVal *AlertSilence
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal *AlertSilence
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *AlertSilence) graphql.Marshaler {
+			return ec.marshalNAlertSilence2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐAlertSilence(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_endSilence(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AlertSilence(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_endSilence_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -17053,6 +17791,56 @@ func (ec *executionContext) fieldContext_Query_senders(_ context.Context, field 
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_silences(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_silences(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().Silences(ctx)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "READ")
+				if err != nil {
+					var zeroVal []*AlertSilence
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal []*AlertSilence
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*AlertSilence) graphql.Marshaler {
+			return ec.marshalNAlertSilence2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐAlertSilenceᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_silences(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AlertSilence(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_templates(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -18229,6 +19017,38 @@ func (ec *executionContext) _Sender_pauseReason(ctx context.Context, field graph
 }
 func (ec *executionContext) fieldContext_Sender_pauseReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Sender", field, false, false, "String")
+}
+
+func (ec *executionContext) _Sender_pauses(ctx context.Context, field graphql.CollectedField, obj *Sender) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Sender_pauses(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Pauses, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*LanePause) graphql.Marshaler {
+			return ec.marshalNLanePause2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐLanePauseᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Sender_pauses(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Sender",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LanePause(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _SenderBreaker_since(ctx context.Context, field graphql.CollectedField, obj *query.Breaker) (ret graphql.Marshaler) {
@@ -22332,6 +23152,69 @@ func UnmarshalRegisterSenderInput(ctx context.Context, raw any) (RegisterSenderI
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputSilenceAlertsInput(ctx context.Context, obj any) (SilenceAlertsInput, error) {
+	var it SilenceAlertsInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"kind", "senderId", "reason", "until"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "kind":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("kind"))
+			data, err := ec.unmarshalOAlertKind2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋalertᚐKind(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Kind = data
+		case "senderId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("senderId"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.SenderID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "until":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("until"))
+			data, err := ec.unmarshalNTime2timeᚐTime(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Until = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalSilenceAlertsInput unmarshals raw into the SilenceAlertsInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalSilenceAlertsInput(ctx context.Context, raw any) (SilenceAlertsInput, error) {
+	var out SilenceAlertsInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "SilenceAlertsInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputTemplateComponentInput(ctx context.Context, obj any) (TemplateComponentInput, error) {
 	var it TemplateComponentInput
 	if obj == nil {
@@ -22840,6 +23723,11 @@ func (ec *executionContext) _Alert(ctx context.Context, sel ast.SelectionSet, ob
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "silence":
+			out.Values[i] = ec._Alert_silence(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -23041,6 +23929,70 @@ func (ec *executionContext) _AlertRule(ctx context.Context, sel ast.SelectionSet
 			out.Values[i] = ec._AlertRule_severity(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var alertSilenceImplementors = []string{"AlertSilence"}
+
+func (ec *executionContext) _AlertSilence(ctx context.Context, sel ast.SelectionSet, obj *AlertSilence) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, alertSilenceImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AlertSilence")
+		case "id":
+			out.Values[i] = ec._AlertSilence_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "kind":
+			out.Values[i] = ec._AlertSilence_kind(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "sender":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._AlertSilence_sender(ctx, field, obj)
+				})
+		case "reason":
+			out.Values[i] = ec._AlertSilence_reason(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "by":
+			out.Values[i] = ec._AlertSilence_by(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "startedAt":
+			out.Values[i] = ec._AlertSilence_startedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "until":
+			out.Values[i] = ec._AlertSilence_until(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -24356,6 +25308,54 @@ func (ec *executionContext) _LaneDepth(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
+var lanePauseImplementors = []string{"LanePause"}
+
+func (ec *executionContext) _LanePause(ctx context.Context, sel ast.SelectionSet, obj *LanePause) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, lanePauseImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("LanePause")
+		case "priority":
+			out.Values[i] = ec._LanePause_priority(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "reason":
+			out.Values[i] = ec._LanePause_reason(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "since":
+			out.Values[i] = ec._LanePause_since(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "by":
+			out.Values[i] = ec._LanePause_by(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var ledgerImplementors = []string{"Ledger"}
 
 func (ec *executionContext) _Ledger(ctx context.Context, sel ast.SelectionSet, obj *Ledger) graphql.Marshaler {
@@ -25310,6 +26310,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "resumeLanes":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_resumeLanes(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "registerSender":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_registerSender(ctx, field)
@@ -25341,6 +26348,20 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "resumeSender":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_resumeSender(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "silenceAlerts":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_silenceAlerts(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "endSilence":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_endSilence(ctx, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -25951,6 +26972,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_senders(ctx, field)
 				})
+		case "silences":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_silences(ctx, field)
+				})
 		case "templates":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
 				true, true,
@@ -26323,6 +27350,11 @@ func (ec *executionContext) _Sender(ctx context.Context, sel ast.SelectionSet, o
 		case "pauseReason":
 			out.Values[i] = ec._Sender_pauseReason(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pauses":
+			out.Values[i] = ec._Sender_pauses(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:
@@ -27376,6 +28408,30 @@ func (ec *executionContext) marshalNAlertSeverity2githubᚗcomᚋwaypostᚋwaypo
 	return res
 }
 
+func (ec *executionContext) marshalNAlertSilence2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐAlertSilenceᚄ(ctx context.Context, sel ast.SelectionSet, v []*AlertSilence) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNAlertSilence2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐAlertSilence(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNAlertSilence2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐAlertSilence(ctx context.Context, sel ast.SelectionSet, v *AlertSilence) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "AlertSilence!")
+		return graphql.Null
+	}
+	return ec._AlertSilence(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNAlertState2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋalertᚐState(ctx context.Context, v any) (alert.State, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := alert.State(tmp)
@@ -27929,6 +28985,30 @@ func (ec *executionContext) marshalNLaneDepth2ᚖgithubᚗcomᚋwaypostᚋwaypos
 		return graphql.Null
 	}
 	return ec._LaneDepth(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNLanePause2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐLanePauseᚄ(ctx context.Context, sel ast.SelectionSet, v []*LanePause) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNLanePause2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐLanePause(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNLanePause2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐLanePause(ctx context.Context, sel ast.SelectionSet, v *LanePause) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "LanePause!")
+		return graphql.Null
+	}
+	return ec._LanePause(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNLatencyStatistic2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋalertᚐStatistic(ctx context.Context, v any) (alert.Statistic, error) {
@@ -28495,6 +29575,11 @@ func (ec *executionContext) marshalNSenderState2githubᚗcomᚋwaypostᚋwaypost
 	return res
 }
 
+func (ec *executionContext) unmarshalNSilenceAlertsInput2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐSilenceAlertsInput(ctx context.Context, v any) (SilenceAlertsInput, error) {
+	res, err := ec.unmarshalInputSilenceAlertsInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalNStatusCount2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐStatusCountᚄ(ctx context.Context, sel ast.SelectionSet, v []*StatusCount) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -28855,6 +29940,25 @@ func (ec *executionContext) marshalOAlertKind2ᚕgithubᚗcomᚋwaypostᚋwaypos
 	return ret
 }
 
+func (ec *executionContext) unmarshalOAlertKind2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋalertᚐKind(ctx context.Context, v any) (*alert.Kind, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := alert.Kind(tmp)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOAlertKind2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋalertᚐKind(ctx context.Context, sel ast.SelectionSet, v *alert.Kind) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(string(*v))
+	return res
+}
+
 func (ec *executionContext) marshalOAlertReading2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐAlertReading(ctx context.Context, sel ast.SelectionSet, v *AlertReading) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -28879,6 +29983,13 @@ func (ec *executionContext) marshalOAlertSeverity2ᚖgithubᚗcomᚋwaypostᚋwa
 	_ = ctx
 	res := graphql.MarshalString(string(*v))
 	return res
+}
+
+func (ec *executionContext) marshalOAlertSilence2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐAlertSilence(ctx context.Context, sel ast.SelectionSet, v *AlertSilence) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._AlertSilence(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOAlertState2ᚕgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋalertᚐStateᚄ(ctx context.Context, v any) ([]alert.State, error) {

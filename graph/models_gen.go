@@ -69,6 +69,8 @@ type Alert struct {
 	ResolvedAt *time.Time `json:"resolvedAt,omitempty"`
 	// The latest measurement. Null if the alert is resolved, and if another process evaluates the rules.
 	Current *AlertReading `json:"current,omitempty"`
+	// The silence that covers the alert. If there are several, the one that ends last. Null if there is none.
+	Silence *AlertSilence `json:"silence,omitempty"`
 	// The ID that sender is resolved by. Empty for alerts about all senders.
 	SenderID string `json:"-"`
 }
@@ -158,6 +160,26 @@ type AlertRuleInput struct {
 	MinimumVolume *int `json:"minimumVolume,omitempty"`
 	// The severity of the alert.
 	Severity *alert.Severity `json:"severity,omitempty"`
+}
+
+// A period without notifications of some alerts. It ends by itself.
+type AlertSilence struct {
+	// The silence ID, a UUID.
+	ID string `json:"id"`
+	// The kind of the silenced alerts. Null means all kinds.
+	Kind *alert.Kind `json:"kind,omitempty"`
+	// The sender of the silenced alerts. Null means all senders, and alerts that are not about one sender.
+	Sender *Sender `json:"sender,omitempty"`
+	// The reason, shown to everyone who sees the alerts.
+	Reason string `json:"reason"`
+	// Who started the silence.
+	By *Actor `json:"by"`
+	// When the silence started.
+	StartedAt time.Time `json:"startedAt"`
+	// When the silence ends, or when an operator ended it.
+	Until time.Time `json:"until"`
+	// The ID that sender is resolved by. Empty for silences of all senders.
+	SenderID string `json:"-"`
 }
 
 // A key for programs that use the API. Waypost does not store its secret.
@@ -576,6 +598,18 @@ type LaneDepth struct {
 	Depth int64 `json:"depth"`
 	// The age of the oldest of these messages. Null if there are none.
 	OldestDueAge *time.Duration `json:"oldestDueAge,omitempty"`
+}
+
+// The pause of a lane by an operator.
+type LanePause struct {
+	// The lane.
+	Priority message.Priority `json:"priority"`
+	// The reason that the operator gave.
+	Reason string `json:"reason"`
+	// When the lane was paused, or paused again with another reason.
+	Since time.Time `json:"since"`
+	// Who paused the lane.
+	By *Actor `json:"by"`
 }
 
 // The number of accepted messages by their current state, each message in exactly one column.
@@ -1195,7 +1229,7 @@ type Sender struct {
 	Lanes []*LaneDepth `json:"lanes"`
 	// The number of messages that left the queue in the last minute: accepted, failed, cancelled, or expired.
 	DrainPerMinute float64 `json:"drainPerMinute"`
-	// The time until the queue is empty at this drain rate. Null if it would never be.
+	// The time until the queue is empty at this drain rate. Null if it would never be, as while the sender is held or the lane of due messages is paused.
 	EmptyIn *time.Duration `json:"emptyIn,omitempty"`
 	// WhatsApp's rating of the phone number. Null until a webhook or a sync with the templates reports it.
 	Quality *sender.Quality `json:"quality,omitempty"`
@@ -1215,6 +1249,8 @@ type Sender struct {
 	WindowKnownFrom *time.Time `json:"windowKnownFrom,omitempty"`
 	// The reason of the latest pause, of all priorities or of some. Null if none is paused.
 	PauseReason *string `json:"pauseReason,omitempty"`
+	// The pauses of the lanes in pausedPriorities, most urgent lane first. A pause from before an upgrade can be missing.
+	Pauses []*LanePause `json:"pauses"`
 	// The messaging limit as WhatsApp reported it about this sender. Nil if it has not.
 	Allowed *sender.Limit `json:"-"`
 	// Returns the sender's drain rate and the status of its lane.
@@ -1253,6 +1289,18 @@ type SenderRestriction struct {
 	Until *time.Time `json:"until,omitempty"`
 	// What to do about it, in WhatsApp's words. Null if WhatsApp gave no advice.
 	Reason *string `json:"reason,omitempty"`
+}
+
+// Which alerts to silence, why, and until when. Without kind and sender, all alerts.
+type SilenceAlertsInput struct {
+	// The kind of alerts. If omitted, all kinds.
+	Kind *alert.Kind `json:"kind,omitempty"`
+	// The sender of the alerts. If omitted, all senders, and alerts that are not about one sender. A key that is limited to senders must give one.
+	SenderID *string `json:"senderId,omitempty"`
+	// The reason, shown to everyone who sees the alerts.
+	Reason string `json:"reason"`
+	// When the silence ends, at most 90 days from now.
+	Until time.Time `json:"until"`
 }
 
 // The number of messages with a status.

@@ -49,6 +49,7 @@ var aimedAtOthers = map[string][]aimed{
 	"query events":           {{``, ""}, {`filter: {senderId: "acme"}`, "FORBIDDEN"}, {`filter: {messageId: "{message}"}`, ""}, {`filter: {stream: "message-{message}"}`, ""}, {`filter: {streamPrefix: "erasure-"}`, ""}, {`filter: {stream: "key-{key}"}`, ""}, {`filter: {correlationId: "{message}"}`, ""}, {`filter: {actorId: "key-admin"}`, ""}, {`order: NEWEST_FIRST`, ""}},
 	"query alerts":           {{``, ""}, {`filter: {senderId: "acme"}`, "FORBIDDEN"}},
 	"query alertRules":       {{``, ""}},
+	"query silences":         {{``, ""}},
 	"query outgoingWebhooks": {{``, ""}},
 	"query apiKeys":          {{``, ""}, {`includeRevoked: true`, ""}},
 	"query operation":        {{`id: "{operation}"`, ""}},
@@ -80,6 +81,10 @@ var aimedAtOthers = map[string][]aimed{
 	"mutation eraseRecipient":   {{`to: "+14155550101", reason: "r"`, "FORBIDDEN"}},
 	"mutation setAlertRule":     {{`input: {id: "error-rate", kind: ERROR_RATE, enabled: false}`, "FORBIDDEN"}, {`input: {kind: ERROR_RATE, senderId: "acme", threshold: 0.5}`, "FORBIDDEN"}},
 	"mutation acknowledgeAlert": {{`id: "{alert}"`, "NOT_FOUND"}, {`id: "{alertOfAll}"`, "NOT_FOUND"}},
+	"mutation silenceAlerts": {
+		{`input: {reason: "r", until: "2100-01-01T00:00:00Z"}`, "FORBIDDEN"}, {`input: {senderId: "acme", reason: "r", until: "2100-01-01T00:00:00Z"}`, "FORBIDDEN"},
+	},
+	"mutation endSilence": {{`id: "{silence}"`, "NOT_FOUND"}, {`id: "{silenceOfAll}"`, "NOT_FOUND"}},
 	"mutation createOutgoingWebhook": {
 		{`input: {url: "https://example.com/h", senderIds: ["acme"]}`, "INVALID_INPUT"}, {`input: {url: "https://example.com/h"}`, "INVALID_INPUT"},
 	},
@@ -99,6 +104,7 @@ var aimedAtOthers = map[string][]aimed{
 	"mutation setSenderRate":     {{`id: "acme", messagesPerSecond: 1`, "FORBIDDEN"}},
 	"mutation pauseSender":       {{`id: "acme", reason: "r"`, "FORBIDDEN"}},
 	"mutation resumeSender":      {{`id: "acme"`, "FORBIDDEN"}},
+	"mutation resumeLanes":       {{`id: "acme", priorities: [BULK]`, "FORBIDDEN"}},
 	"mutation liftRestrictions":  {{`id: "acme", reason: "x"`, "FORBIDDEN"}},
 	"mutation createAccessToken": {{`scopes: [READ], senderIds: ["acme"]`, "FORBIDDEN"}, {`scopes: [READ]`, ""}},
 	"mutation createEmbedToken": {
@@ -249,6 +255,10 @@ func (p *platform) peopleOthers() (names map[string]string, traces []string) {
 	key, _ := p.createKey(map[string]any{"name": "key-of-acme", "scopes": []string{"READ"}, "senderIds": []string{"acme"}})
 	keyOfAll, _ := p.createKey(map[string]any{"name": "key-of-all", "scopes": []string{"READ"}})
 	p.ok("admin", `mutation { setAlertRule(input: {kind: ERROR_RATE, senderId: "acme", threshold: 0.73}) { id } }`, nil)
+	silence := func(sender string) string {
+		data := p.ok("admin", `mutation { silenceAlerts(input: {`+sender+`reason: "known", until: "`+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)+`"}) { id } }`, nil)
+		return at(p.tb, data, "silenceAlerts", "id").(string)
+	}
 	p.ok("admin", `mutation { pauseSender(id: "acme", reason: "acme-is-paused") { id } }`, nil)
 	p.ok("admin", `mutation { eraseRecipient(to: "+14155550199", reason: "acme-erased") { id } }`, nil)
 	operation := at(p.tb, p.ok("admin", `mutation { discardDeadLetters(input: {filter: {senderId: "acme", code: 1}}, reason: "acme-discard") { id } }`, nil), "discardDeadLetters", "id").(string)
@@ -256,7 +266,8 @@ func (p *platform) peopleOthers() (names map[string]string, traces []string) {
 		"message": id, "hook": hook(`, senderIds: ["acme"]`), "hookOfAll": hook(""), "key": key, "keyOfAll": keyOfAll, "operation": operation,
 		"alert":      p.raise("error-rate", "acme", alert.Critical).ID.String(),
 		"alertOfAll": p.raise("error-rate", "", alert.Warning).ID.String(),
-		"from":       time.Now().Add(-time.Minute).UTC().Format(time.RFC3339), "to": time.Now().UTC().Format(time.RFC3339),
+		"silence":    silence(`senderId: "acme", `), "silenceOfAll": silence(""),
+		"from": time.Now().Add(-time.Minute).UTC().Format(time.RFC3339), "to": time.Now().UTC().Format(time.RFC3339),
 	}
 	if status := p.deliver(p.webhooks(), inboundTo("1001", "wamid.of-acme", "14155550102", "written-to-acme")); status != http.StatusOK {
 		p.tb.Fatalf("webhook: %d", status)
@@ -271,7 +282,7 @@ func (p *platform) peopleOthers() (names map[string]string, traces []string) {
 		"acme", "Acme", `"1001"`, `"1001-`, "4155550101", "secret-order", "key-of-all", "parked-of-all", "written-to-acme", "14155550102", `"count":1`, `"totalCount":1`, `"accepted":1`,
 		`"deadLettered":1`, `"queueDepth":1`, `"selected":1`, `"done":1`, "0.73",
 	}
-	for _, name := range []string{"message", "hook", "hookOfAll", "key", "keyOfAll", "operation", "alert", "alertOfAll", "inbound"} {
+	for _, name := range []string{"message", "hook", "hookOfAll", "key", "keyOfAll", "operation", "alert", "alertOfAll", "silence", "inbound"} {
 		traces = append(traces, names[name])
 	}
 	return names, traces

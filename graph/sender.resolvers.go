@@ -7,6 +7,7 @@ package graph
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/app/event"
@@ -55,12 +56,8 @@ func (r *mutationResolver) PauseSender(ctx context.Context, id string, reason st
 	if priorities != nil && len(priorities) == 0 {
 		return nil, domain.Invalid("priorities", "must not be empty; name the lanes to pause, or omit it to pause all")
 	}
-	lanes := make([]string, len(priorities))
-	for i, p := range priorities {
-		lanes[i] = string(p)
-	}
 	return r.changeSender(ctx, id, func(cause event.Cause) (sender.Sender, error) {
-		return r.opts.Commands.PauseSender(ctx, id, lanes, reason, cause)
+		return r.opts.Commands.PauseSender(ctx, id, lanesOf(priorities), reason, cause)
 	})
 }
 
@@ -150,6 +147,11 @@ func (r *senderResolver) EmptyIn(ctx context.Context, obj *Sender) (*time.Durati
 	q, err := obj.Queue()
 	if err != nil {
 		return nil, err
+	}
+	if obj.State == sender.StateHeld && q.Depth > 0 || slices.ContainsFunc(q.Lanes, func(l query.LaneDepth) bool {
+		return l.Depth > 0 && slices.Contains(obj.PausedPriorities, l.Priority)
+	}) {
+		return nil, nil //nolint:nilnil // whatever left in the last minute, these messages don't leave
 	}
 	f, err := obj.Figures()
 	return emptyIn(q.Depth, f.Drain), err

@@ -35,6 +35,13 @@ func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 	for i, p := range s.PausedPriorities {
 		v.PausedPriorities[i] = message.Priority(p)
 	}
+	v.Pauses = make([]*LanePause, len(s.Pauses))
+	for i, p := range s.Pauses {
+		v.Pauses[i] = &LanePause{
+			Priority: message.Priority(p.Priority), Reason: p.Reason, Since: p.Since,
+			By: &Actor{Kind: p.By.Kind, ID: p.By.ID, OnBehalfOf: given(p.OnBehalfOf)},
+		}
+	}
 	v.Quality = given(s.Quality)
 	v.Throughput = given(s.Throughput.MessagesPerSecond)
 	if !s.LimitAt.IsZero() {
@@ -55,6 +62,15 @@ func (r *Resolver) senderOf(ctx context.Context, s sender.Sender) *Sender {
 	case sender.StateActive:
 	}
 	return v
+}
+
+// lanesOf returns the names of priorities.
+func lanesOf(priorities []message.Priority) []string {
+	lanes := make([]string, len(priorities))
+	for i, p := range priorities {
+		lanes[i] = string(p)
+	}
+	return lanes
 }
 
 // limitOf returns the messaging limit that WhatsApp reported about a sender, or the one that the

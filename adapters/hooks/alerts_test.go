@@ -151,6 +151,64 @@ func TestAlertsAreToldOnceTheReceiverIsBack(t *testing.T) {
 	}
 }
 
+// The receiver is not notified of alerts that a silence covers, except of those that it knows already. It is notified of an
+// alert that outlasts its silence.
+func TestSilencedAlertsAreNotTold(t *testing.T) {
+	t.Parallel()
+	rec := receive(t, accept)
+	r, secret := setup(t, time.Hour), hooks.NewSecret()
+	r.startAlerts(rec.URL, secret, egress.FormatWaypost, time.Now)
+	all := alerts.New(r.log, time.Now, newID)
+	operator := event.Cause{By: domain.Actor{Kind: domain.ActorKey, ID: "key-7"}}
+	silence, err := all.StartSilence(r.ctx, alert.ErrorRate, "shop", "known", time.Now().Add(time.Hour), operator)
+	must(t, err)
+	raise := func(rule string, under *alert.Silence) uuid.UUID {
+		id := alert.ID(alert.Key{Rule: rule, Sender: "shop", Severity: alert.Critical}, "")
+		_, _, err := all.Raise(r.ctx, id, alert.AlertRaised{Rule: rule, Kind: alert.ErrorRate, Severity: alert.Critical, Sender: "shop", Silence: under})
+		must(t, err)
+		return id
+	}
+	set := func(id uuid.UUID, by *alert.Silence) {
+		_, err := all.SetSilence(r.ctx, id, by)
+		must(t, err)
+	}
+	resolve := func(id uuid.UUID) {
+		_, err := all.Resolve(r.ctx, id, "over")
+		must(t, err)
+	}
+	over := raise("over before the silence", &silence)
+	resolve(over)
+	known := raise("known before the silence", nil)
+	set(known, &silence)
+	resolve(known)
+	outlasts := raise("outlasts the silence", &silence)
+	taken := raise("acknowledged under the silence", &silence)
+	_, err = all.Acknowledge(r.ctx, taken, "on it", operator, func(alert.Alert) bool { return true })
+	must(t, err)
+	r.settled()
+	if got := transitionsOf(rec.all(), outlasts); len(got) != 0 {
+		t.Errorf("during its silence, got %v", got)
+	}
+	ended, err := all.EndSilence(r.ctx, silence.ID, operator, func(alert.Silence) bool { return true })
+	must(t, err)
+	if ended.Active(time.Now()) || ended.Reason != "known" || ended.By.ID != "key-7" {
+		t.Errorf("ended %+v", ended)
+	}
+	for _, id := range []uuid.UUID{outlasts, taken} {
+		set(id, nil)
+	}
+	resolve(outlasts)
+	resolve(taken)
+	r.settled()
+	for id, want := range map[uuid.UUID][]string{
+		over: nil, known: {"alert.raised RAISED", "alert.resolved RESOLVED"}, outlasts: {"alert.raised RAISED", "alert.resolved RESOLVED"}, taken: nil,
+	} {
+		if got := transitionsOf(rec.all(), id); !slices.Equal(got, want) {
+			t.Errorf("got transitions %v, want %v", got, want)
+		}
+	}
+}
+
 // Slack and PagerDuty are notified in their own formats. A permanently rejected
 // notification doesn't block the following ones.
 func TestAlertsInTheWordsOfOthers(t *testing.T) {

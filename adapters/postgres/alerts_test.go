@@ -74,6 +74,43 @@ func TestAlertsAreProjected(t *testing.T) {
 	}
 }
 
+func TestSilencesAreProjected(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	silence := func(id, of string, until time.Duration) {
+		b.append(event.SilenceStream(id), alert.SilenceStarted{Sender: of, Until: now.Add(until), Reason: "known"})
+	}
+	silence("long", "acme", time.Hour)
+	silence("short", "", time.Minute)
+	silence("over", "", -time.Minute)
+	silence("ended", "", time.Hour)
+	b.project()
+	b.append(event.SilenceStream("ended"), alert.SilenceEnded{})
+	id := uuid.New()
+	until := alert.Silence{ID: "long", Reason: "known", StartedAt: now, Until: now.Add(time.Hour)}
+	b.append(event.AlertStream(id), alert.AlertRaised{Rule: "error-rate", Kind: alert.ErrorRate, Silence: &until})
+	b.project()
+	read := postgres.NewReadModel(b.pool)
+	list, err := read.Silences(b.ctx, now.Add(time.Second))
+	must(t, err)
+	if len(list) != 2 || list[0].ID != "short" || list[1].ID != "long" || list[1].Sender != "acme" || !list[1].Until.Equal(now.Add(time.Hour)) || list[1].By.Kind == "" {
+		t.Errorf("silences %+v", list)
+	}
+	page, err := read.Alerts(b.ctx, query.AlertFilter{}, query.Page{First: 1})
+	must(t, err)
+	if got := page.Alerts[0]; !got.Unheard || got.Silence == nil || got.Silence.ID != "long" || !got.Silence.Until.Equal(until.Until) {
+		t.Errorf("alert %+v", got)
+	}
+	b.append(event.AlertStream(id), alert.AlertUnsilenced{Notify: true})
+	b.project()
+	page, err = read.Alerts(b.ctx, query.AlertFilter{}, query.Page{First: 1})
+	must(t, err)
+	if got := page.Alerts[0]; got.Unheard || got.Silence != nil {
+		t.Errorf("alert %+v", got)
+	}
+}
+
 func TestFactsOfAlerts(t *testing.T) {
 	t.Parallel()
 	k := known{setup(t)}

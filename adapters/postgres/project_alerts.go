@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -16,12 +17,12 @@ import (
 	"github.com/waypost/waypost/domain/alert"
 )
 
-// alertsFold returns the projection that fills the tables of alerts and of their rules. They
+// alertsFold returns the projection that fills the tables of alerts, rules, and silences. They
 // are few, so each event updates the current row.
 func alertsFold() projection {
 	return projection{
 		name:   "alerts",
-		tables: []string{"alert", "alert_rule"},
+		tables: []string{"alert", "alert_rule", "alert_silence"},
 		types:  typeNames(alert.Types()),
 		apply:  applyAlerts,
 	}
@@ -30,7 +31,8 @@ func alertsFold() projection {
 func applyAlerts(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.NewWork, error) {
 	loaded := make(map[uuid.UUID]query.Alert)
 	for _, r := range events {
-		if e, ok := r.Event.(alert.RuleChanged); ok {
+		switch e := r.Event.(type) {
+		case alert.RuleChanged:
 			data, err := storableJSON(e)
 			if err != nil {
 				return nil, &dataError{err}
@@ -38,6 +40,11 @@ func applyAlerts(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes
 			writes.Queue(`INSERT INTO alert_rule (id, revision, position, data) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE
 				SET revision = excluded.revision, position = excluded.position, data = excluded.data`,
 				storableKey(e.Rule), r.Revision, r.Position, data)
+			continue
+		case alert.SilenceStarted, alert.SilenceEnded:
+			if err := applySilence(r, writes); err != nil {
+				return nil, &dataError{err}
+			}
 			continue
 		}
 		id, ok := event.ParseAlertStream(r.Stream)
@@ -68,6 +75,28 @@ func applyAlerts(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes
 			a.ID, a.Revision, a.Position, a.At, a.Rule, a.Kind, a.Severity, a.Sender, a.State, data)
 	}
 	return nil, nil
+}
+
+// applySilence adds a silence, or moves its end to an earlier time.
+func applySilence(r event.Recorded, writes *pgx.Batch) error {
+	id, ok := strings.CutPrefix(r.Stream, event.SilenceStreams)
+	if !ok {
+		return fmt.Errorf("%s in %s, which is not a silence's stream", r.Type, r.Stream)
+	}
+	if _, ended := r.Event.(alert.SilenceEnded); ended {
+		writes.Queue(`UPDATE alert_silence SET revision = $2, position = $3, until = least(until, $4) WHERE id = $1`,
+			storableKey(id), r.Revision, r.Position, r.Meta.RecordedAt)
+		return nil
+	}
+	s := alerts.ApplySilence(alert.Silence{}, id, r)
+	data, err := storableJSON(s)
+	if err != nil {
+		return err
+	}
+	writes.Queue(`INSERT INTO alert_silence (id, revision, position, until, data) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO UPDATE
+		SET revision = excluded.revision, position = excluded.position, until = excluded.until, data = excluded.data`,
+		storableKey(id), r.Revision, r.Position, s.Until, data)
+	return nil
 }
 
 // selectAlerts reads alerts. tail follows FROM alert.

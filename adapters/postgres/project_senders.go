@@ -44,7 +44,7 @@ func applySenders(ctx context.Context, tx pgx.Tx, events []event.Recorded, write
 				return nil, err
 			}
 		}
-		state = state.Apply(sender.Record{Event: e, At: r.Meta.RecordedAt})
+		state = state.Apply(sender.Record{Event: e, At: r.Meta.RecordedAt, By: r.Meta.Actor()})
 		if !state.Registered() {
 			return nil, &dataError{fmt.Errorf("%s of a sender that was not registered", r.Type)}
 		}

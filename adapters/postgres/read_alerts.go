@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -69,6 +70,32 @@ func (r *ReadModel) AlertRules(ctx context.Context) ([]alert.Rule, error) {
 		changed[e.Rule] = e.ToRule()
 	}
 	return alert.Rules(changed), nil
+}
+
+// maxSilences is the maximum number of silences to read.
+const maxSilences = 1000
+
+// Silences returns the silences that have not ended at now, the one that ends first at the top.
+func (r *ReadModel) Silences(ctx context.Context, now time.Time) ([]alert.Silence, error) {
+	rows, err := r.pool.Query(ctx, `SELECT data, until FROM alert_silence WHERE until > $1 ORDER BY until, id LIMIT $2`, now, maxSilences)
+	if err != nil {
+		return nil, fmt.Errorf("read silences: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (alert.Silence, error) {
+		var s alert.Silence
+		var data []byte
+		var until time.Time // can be earlier than planned
+		if err := row.Scan(&data, &until); err != nil {
+			return s, err
+		}
+		err := json.Unmarshal(data, &s)
+		s.Until = until.UTC()
+		return s, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read silences: %w", err)
+	}
+	return list, nil
 }
 
 // AlertsPosition returns the position that the read model of alerts has reached.

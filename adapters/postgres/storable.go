@@ -250,6 +250,17 @@ func storableEvent(r *event.Recorded) (event.Recorded, bool) {
 		f.key(&v.Sender)
 		f.float(&v.Value)
 		f.float(&v.Threshold)
+		if v.Silence != nil {
+			s := *v.Silence
+			f.silence(&s)
+			v.Silence = &s
+		}
+		e = v
+	case alert.AlertSilenced:
+		f.silence(&v.Silence)
+		e = v
+	case alert.SilenceStarted:
+		f.time(&v.Until)
 		e = v
 	case alert.RuleChanged:
 		f.float(&v.Threshold)
@@ -267,6 +278,11 @@ func storableEvent(r *event.Recorded) (event.Recorded, bool) {
 
 // replacing replaces values by ones that can be stored, and notes whether any differed.
 type replacing struct{ changed bool }
+
+func (f *replacing) silence(s *alert.Silence) {
+	f.time(&s.StartedAt)
+	f.time(&s.Until)
+}
 
 func (f *replacing) key(s *string) {
 	if k := storableKey(*s); k != *s {

@@ -163,11 +163,15 @@ func (h hostile) stream(tb testing.TB, kind string) (stream string, events []dom
 		begin(r, slices.DeleteFunc(sender.Types(), func(t domain.Type) bool { return t.Name == "NumberClaimed" }))
 		return event.SenderStream(uuid.NewString()), events
 	case "alert":
-		begin(h.event(alert.AlertRaised{}), slices.DeleteFunc(alert.Types(), func(t domain.Type) bool { return t.Name == "RuleChanged" }))
+		begin(h.event(alert.AlertRaised{}), slices.DeleteFunc(alert.Types(), func(t domain.Type) bool { return t.Name == "RuleChanged" || strings.HasPrefix(t.Name, "Silence") }))
 		return event.AlertStream(uuid.New()), events
 	case "rule":
 		more([]domain.Event{alert.RuleChanged{}}, 1)
 		return "alert-rules-" + uuid.NewString(), events
+	case "silence":
+		events = append(events, h.event(alert.SilenceStarted{}))
+		more([]domain.Event{alert.SilenceEnded{}}, 0)
+		return event.SilenceStream(uuid.NewString()), events
 	case "erasure":
 		more([]domain.Event{event.PersonalErased{}}, 1)
 		return event.ErasureStream(uuid.New()), events
@@ -182,7 +186,7 @@ func (h hostile) stream(tb testing.TB, kind string) (stream string, events []dom
 	return event.InboundStream("1"), events
 }
 
-var streamKinds = []string{"message", "sender", "alert", "rule", "erasure", "template", "inbound"}
+var streamKinds = []string{"message", "sender", "alert", "rule", "silence", "erasure", "template", "inbound"}
 
 // The streams above have every type of event that is projected.
 func TestEveryProjectedTypeIsDrawn(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package alerts raises, acknowledges, and resolves alerts and changes their rules. Each
+// Package alerts raises, acknowledges, silences, and resolves alerts and changes their rules. Each
 // change is a decision of the domain and an append.
 package alerts
 
@@ -19,9 +19,12 @@ import (
 // three and some notes. A rule has one for each change by an operator.
 const maxHistory = 1000
 
-// Types returns the event types of alerts, without those of rules.
+// Types returns the event types of alerts, without those of rules and silences.
 func Types() []string {
-	return []string{alert.AlertRaised{}.EventType(), alert.AlertAcknowledged{}.EventType(), alert.AlertResolved{}.EventType()}
+	return []string{
+		alert.AlertRaised{}.EventType(), alert.AlertAcknowledged{}.EventType(), alert.AlertResolved{}.EventType(),
+		alert.AlertSilenced{}.EventType(), alert.AlertUnsilenced{}.EventType(),
+	}
 }
 
 // Alerts are the commands and queries on alerts.
@@ -63,11 +66,13 @@ func (a *Alerts) LoadAt(ctx context.Context, id uuid.UUID, until event.Position)
 
 // Apply returns the alert after one more event of its stream.
 func Apply(a query.Alert, e event.Recorded) query.Alert {
-	by := e.Meta.By
-	by.OnBehalfOf = e.Meta.OnBehalfOf
-	a.Alert = a.Apply(alert.Record{Event: e.Event, At: e.Meta.RecordedAt, By: by})
+	a.Alert = a.Apply(recordOf(e))
 	a.Revision, a.Position, a.At = e.Revision, e.Position, e.Meta.RecordedAt
 	return a
+}
+
+func recordOf(e event.Recorded) alert.Record {
+	return alert.Record{Event: e.Event, At: e.Meta.RecordedAt, By: e.Meta.Actor()}
 }
 
 // Raise raises an alert and returns it. raised is false if an alert with that ID already

@@ -47,6 +47,13 @@ func (s *Senders) Resume(ctx context.Context, id string, cause event.Cause) (sen
 	return s.Change(ctx, id, cause, sender.Resume)
 }
 
+// ResumeLanes ends the pause of some priorities.
+func (s *Senders) ResumeLanes(ctx context.Context, id string, priorities []string, cause event.Cause) (sender.Sender, error) {
+	return s.Change(ctx, id, cause, func(have sender.Sender) ([]domain.Event, error) {
+		return sender.ResumeLanes(have, priorities)
+	})
+}
+
 // LiftRestrictions ends all restrictions, because of an operator's reason.
 func (s *Senders) LiftRestrictions(ctx context.Context, id, reason string, cause event.Cause) (sender.Sender, error) {
 	return s.Change(ctx, id, cause, func(have sender.Sender) ([]domain.Event, error) {

@@ -91,6 +91,13 @@ type Meta struct {
 	Traceparent   string       `json:"traceparent,omitempty"`
 }
 
+// Actor returns who caused the event, and for whom.
+func (m Meta) Actor() domain.Actor {
+	by := m.By
+	by.OnBehalfOf = m.OnBehalfOf
+	return by
+}
+
 // Proposed is an event to append.
 type Proposed struct {
 	// ID is a new UUIDv7 for every decision. The event store treats an append of IDs that

@@ -31,6 +31,9 @@ const AlertStreams = "alert-"
 // RuleStreams is the prefix of every alert rule's stream.
 const RuleStreams = "rule-"
 
+// SilenceStreams is the prefix of every silence's stream.
+const SilenceStreams = "silence-"
+
 // LogEndStream records doubts about the end of the log, and what was lost.
 const LogEndStream = "waypost-log-end"
 
@@ -62,6 +65,9 @@ func parseStream(stream, prefix string) (uuid.UUID, bool) {
 
 // RuleStream returns the stream of an alert rule.
 func RuleStream(id string) string { return RuleStreams + id }
+
+// SilenceStream returns the stream of a silence of alerts.
+func SilenceStream(id string) string { return SilenceStreams + id }
 
 // SenderStream returns the stream of a sender.
 func SenderStream(id string) string { return SenderStreams + id }

@@ -113,7 +113,7 @@ func (s *SenderStates) apply(r event.Recorded) {
 		s.states[id] = state
 	}
 	if state.read && state.next == r.Revision {
-		state.sender = state.sender.Apply(sender.Record{Event: r.Event, At: r.Meta.RecordedAt})
+		state.sender = state.sender.Apply(sender.Record{Event: r.Event, At: r.Meta.RecordedAt, By: r.Meta.Actor()})
 		state.next++
 	}
 	state.seen = max(state.seen, r.Revision+1)

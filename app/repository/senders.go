@@ -155,7 +155,7 @@ func (s *Senders) append(
 		return fmt.Errorf("append to sender %s: %w", id, err)
 	}
 	for _, e := range events {
-		c.sender = c.sender.Apply(sender.Record{Event: e, At: now})
+		c.sender = c.sender.Apply(sender.Record{Event: e, At: now, By: meta.Actor()})
 	}
 	c.revision, c.at = done.Revision, now
 	s.put(id, *c)
@@ -229,7 +229,7 @@ func (s *Senders) SenderOf(ctx context.Context, phoneNumberID string) (string, e
 func senderRecords(events []event.Recorded) []sender.Record {
 	recs := make([]sender.Record, len(events))
 	for i, e := range events {
-		recs[i] = sender.Record{Event: e.Event, At: e.Meta.RecordedAt}
+		recs[i] = sender.Record{Event: e.Event, At: e.Meta.RecordedAt, By: e.Meta.Actor()}
 	}
 	return recs
 }

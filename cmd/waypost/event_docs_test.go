@@ -39,7 +39,7 @@ func streamsOf(pkg string) string {
 		"operation":    "`operation-{uuid}`, one per bulk operation",
 		"audit":        "`access-{yyyymmdd}`",
 		"access":       "`key-{id}`, one per API key",
-		"alert":        "`alert-{id}` and `rule-{id}`",
+		"alert":        "`alert-{id}`, `rule-{id}`, and `silence-{uuid}`",
 		"hook":         "`hook-{uuid}`, one per outgoing webhook",
 		"template":     "`template-{businessAccountId}-{name}-{language}`, one per message template and language, and `templates-{businessAccountId}` for TemplatesListed",
 	}[pkg]

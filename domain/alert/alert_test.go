@@ -298,3 +298,111 @@ func TestRulesAreChanged(t *testing.T) {
 }
 
 func asError(err error, target **domain.Error) bool { return errors.As(err, target) }
+
+// An alert under a silence is reported when it outlasts the silence, unless someone has taken care of it.
+func TestSilences(t *testing.T) {
+	t.Parallel()
+	started, err := alert.StartSilence(alert.SenderHeld, "acme", "a new token is on its way", start.Add(time.Hour), start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := domain.Actor{Kind: domain.ActorKey, ID: "key-1", OnBehalfOf: "agent 7"}
+	s := alert.Silence{ID: "s"}.Apply(alert.Record{Event: started, At: start, By: by})
+	for _, c := range []struct {
+		kind   alert.Kind
+		sender string
+		after  time.Duration
+		covers bool
+	}{
+		{alert.SenderHeld, "acme", 0, true},
+		{alert.SenderHeld, "acme", time.Hour - 1, true},
+		{alert.SenderHeld, "acme", time.Hour, false},
+		{alert.SenderHeld, "bolt", 0, false},
+		{alert.SenderHeld, "", 0, false},
+		{alert.ErrorRate, "acme", 0, false},
+	} {
+		if got := alert.Covering([]alert.Silence{s}, c.kind, c.sender, start.Add(c.after)); (got != nil) != c.covers {
+			t.Errorf("%s of %q after %s: covered by %v", c.kind, c.sender, c.after, got)
+		}
+	}
+	all := alert.Silence{ID: "all", Until: start.Add(2 * time.Hour)}
+	if got := alert.Covering([]alert.Silence{s, all}, alert.SenderHeld, "acme", start); got == nil || got.ID != "all" {
+		t.Errorf("of two, the one that ends last covers: %v", got)
+	}
+	if s.OnBehalfOf != "agent 7" || s.By.ID != "key-1" || !s.StartedAt.Equal(start) {
+		t.Errorf("started %+v", s)
+	}
+	ended := s.Apply(alert.Record{Event: alert.EndSilence(s, start.Add(time.Minute))[0], At: start.Add(time.Minute)})
+	if ended.Active(start.Add(time.Minute)) || !ended.Active(start) || len(alert.EndSilence(ended, start.Add(time.Minute))) != 0 {
+		t.Errorf("ended early: %+v", ended)
+	}
+
+	raised := func(under *alert.Silence) alert.Alert {
+		return alert.Alert{}.Apply(alert.Record{Event: alert.AlertRaised{Kind: alert.SenderHeld, Sender: "acme", Silence: under}, At: start})
+	}
+	after := func(a alert.Alert, events []domain.Event) alert.Alert {
+		if len(events) != 1 {
+			t.Fatalf("got %v, want one event", events)
+		}
+		return a.Apply(alert.Record{Event: events[0], At: start.Add(time.Hour), By: by})
+	}
+	quiet := raised(&s)
+	if !quiet.Unheard || quiet.Silence == nil || len(alert.SetSilence(quiet, &s)) != 0 {
+		t.Errorf("raised under a silence: %+v", quiet)
+	}
+	if over := alert.SetSilence(quiet, nil); over[0] != (alert.AlertUnsilenced{Notify: true}) || after(quiet, over).Unheard || after(quiet, over).Silence != nil {
+		t.Errorf("outlasts it: %v", over)
+	}
+	taken, err := alert.Acknowledge(quiet, "on it")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if over := alert.SetSilence(after(quiet, taken), nil); over[0] != (alert.AlertUnsilenced{}) {
+		t.Errorf("acknowledged under it: %v", over)
+	}
+	heard := raised(nil)
+	silenced := after(heard, alert.SetSilence(heard, &s))
+	if silenced.Unheard || silenced.Silence == nil || silenced.State != alert.Raised {
+		t.Errorf("silenced later: %+v", silenced)
+	}
+	if over := alert.SetSilence(silenced, nil); over[0] != (alert.AlertUnsilenced{}) {
+		t.Errorf("was reported before: %v", over)
+	}
+	if longer := after(silenced, alert.SetSilence(silenced, &all)); longer.Silence.ID != "all" {
+		t.Errorf("under another: %+v", longer.Silence)
+	}
+	if over := after(silenced, alert.Resolve(silenced, "over")); len(alert.SetSilence(over, nil)) != 0 {
+		t.Errorf("a resolved alert changes: %+v", over)
+	}
+
+	for name, c := range map[string]struct {
+		kind           alert.Kind
+		sender, reason string
+		until          time.Duration
+		field          string
+	}{
+		"no reason":       {"", "", "", time.Hour, "reason"},
+		"the past":        {"", "", "r", 0, "until"},
+		"a year":          {"", "", "r", 365 * 24 * time.Hour, "until"},
+		"no kind":         {"NONE", "", "r", time.Hour, "kind"},
+		"a sender's disk": {alert.DiskSpace, "acme", "r", time.Hour, "senderId"},
+	} {
+		_, err := alert.StartSilence(c.kind, c.sender, c.reason, start.Add(c.until), start)
+		var e *domain.Error
+		if !asError(err, &e) || e.Field != c.field {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestDurationsAreSpelled(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "0 ms", 340 * time.Millisecond: "340 ms", 2500 * time.Millisecond: "2.5 s", 12400 * time.Millisecond: "12 s", 5 * time.Minute: "5 min",
+		90 * time.Second: "1 min 30 s", 90 * time.Minute: "1 h 30 min", time.Hour + time.Second: "1 h", 49 * time.Hour: "2 d 1 h",
+	} {
+		if got := alert.Spell(d); got != want {
+			t.Errorf("%s is %q, want %q", d, got, want)
+		}
+	}
+}

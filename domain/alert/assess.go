@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -57,12 +58,12 @@ func Assess(r Rule, f Facts, own map[string]bool) ([]Finding, bool) {
 	case WebhookRejected:
 		n := f.Rejected[r.Window]
 		return []Finding{r.judge("", float64(n), float64(n) >= max(r.Threshold, 1), float64(n) <= hysteresis*r.Threshold,
-			fmt.Sprintf("%d webhooks came with a wrong signature within %s", n, spell(r.Window)),
+			fmt.Sprintf("%d webhooks came with a wrong signature within %s", n, Spell(r.Window)),
 			"Check that WAYPOST_WHATSAPP_APP_SECRET is the secret of the Meta app; otherwise, someone else is calling.")}, true
 	case ReadModelStale:
 		behind := f.Behind.Seconds()
 		return []Finding{r.judge("", behind, behind > r.Threshold || f.Parked > 0, behind <= hysteresis*r.Threshold,
-			fmt.Sprintf("the read models are %s behind the log and leave out %d streams", f.Behind.Round(time.Second), f.Parked),
+			fmt.Sprintf("the read models are %s behind the log and leave out %d streams", Spell(f.Behind), f.Parked),
 			"Lists, counts, metrics, and other alerts can be late. Check that a process with the role project is running.")}, true
 	case LedgerUnbalanced:
 		return []Finding{r.judge("", 1, f.Unbalanced, true, "the ledger does not balance",
@@ -225,7 +226,7 @@ func (r Rule) assess(id string, s SenderFacts) Finding {
 	case WebhookSilence:
 		age := s.UnansweredFor.Seconds()
 		return r.judge(id, age, s.Unanswered >= int64(r.MinimumVolume) && s.Unanswered > 0 && age >= r.Threshold, s.Unanswered == 0 || age < hysteresis*r.Threshold,
-			fmt.Sprintf("%d messages were sent and no status has arrived for %s", s.Unanswered, s.UnansweredFor.Round(time.Second)),
+			fmt.Sprintf("%d messages were sent and no status has arrived for %s", s.Unanswered, Spell(s.UnansweredFor)),
 			"Check the webhook subscription of the Meta app and that WhatsApp can reach Waypost.")
 	default: // not about senders
 		return Finding{Sender: id}
@@ -266,7 +267,7 @@ func (r Rule) assessErrors(id string, w Figures) Finding {
 	}
 	least := int64(r.MinimumVolume)
 	return r.judge(id, rate, rate > r.Threshold && total >= least, rate <= hysteresis*r.Threshold || 2*total < least,
-		fmt.Sprintf("error rate %.1f%% over %s", 100*rate, spell(r.Window)),
+		fmt.Sprintf("error rate %.1f%% over %s", 100*rate, Spell(r.Window)),
 		append([]string{
 			fmt.Sprintf("%d messages failed finally or became dead letters, %d were accepted", w.Faults, w.Sent),
 			fmt.Sprintf("the limit is %.1f%%", 100*r.Threshold),
@@ -285,9 +286,9 @@ func (r Rule) assessLatency(id string, w Figures) Finding {
 	least := int64(r.MinimumVolume)
 	v := value.Seconds()
 	return r.judge(id, v, v > r.Threshold && w.Delivered >= least && w.Delivered > 0, v <= hysteresis*r.Threshold || 2*w.Delivered < least,
-		fmt.Sprintf("delivery takes %s (%s) over %s, median %s", value.Round(10*time.Millisecond), name, spell(r.Window), w.P50.Round(10*time.Millisecond)),
-		fmt.Sprintf("%d deliveries; average %s, median %s, 95th percentile %s", w.Delivered, w.Average, w.P50, w.P95),
-		fmt.Sprintf("the limit is %s", seconds(r.Threshold)))
+		fmt.Sprintf("delivery takes %s (%s) over %s, median %s", Spell(value), name, Spell(r.Window), Spell(w.P50)),
+		fmt.Sprintf("%d deliveries; average %s, median %s, 95th percentile %s", w.Delivered, Spell(w.Average), Spell(w.P50), Spell(w.P95)),
+		fmt.Sprintf("the limit is %s", Spell(seconds(r.Threshold))))
 }
 
 // assessGrowth finds a queue that grew in each minute of the window. Messages that become
@@ -307,9 +308,9 @@ func (r Rule) assessGrowth(id string, s SenderFacts) Finding {
 		rate = float64(arrived-drained) / float64(n)
 	}
 	f := r.judge(id, rate, grows && old && s.Due >= int64(r.MinimumVolume), !old || rate <= 0,
-		fmt.Sprintf("the queue has grown by %.0f messages per minute for %s; %d are due", rate, spell(r.Window), s.Due),
+		fmt.Sprintf("the queue has grown by %.0f messages per minute for %s; %d are due", rate, Spell(r.Window), s.Due),
 		fmt.Sprintf("%d became due and %d left", arrived, drained),
-		fmt.Sprintf("the oldest has been due for %s", s.OldestDue.Round(time.Second)))
+		fmt.Sprintf("the oldest has been due for %s", Spell(s.OldestDue)))
 	if n := len(minutes); n > 0 && float64(minutes[n-1].Drained) >= fullRate*60*float64(s.Rate) {
 		f.Severity = Warning
 		f.Explanation = append(f.Explanation, fmt.Sprintf("the lane sends at its full rate of %d per second", s.Rate))
@@ -321,7 +322,7 @@ func (r Rule) assessStall(id string, s SenderFacts) Finding {
 	left := s.Windows[seconds(r.Threshold)].Left
 	stalled := s.Due >= int64(max(r.MinimumVolume, 1)) && left == 0 && s.OldestDue.Seconds() >= r.Threshold
 	f := r.judge(id, s.OldestDue.Seconds(), stalled, true,
-		fmt.Sprintf("%d messages are due, the oldest for %s, and none is sent", s.Due, s.OldestDue.Round(time.Second)),
+		fmt.Sprintf("%d messages are due, the oldest for %s, and none is sent", s.Due, Spell(s.OldestDue)),
 		"Check whether a process with the role dispatch is running, whether the sender is held or throttled, and whether WhatsApp responds.")
 	if stalled && s.OldestUnpaused.Seconds() < r.Threshold {
 		f.Severity = Warning
@@ -330,14 +331,29 @@ func (r Rule) assessStall(id string, s SenderFacts) Finding {
 	return f
 }
 
-// spell returns a duration without units that are zero: 5m, not 5m0s.
-func spell(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
+// Spell returns a duration in its two largest units: 5 min, 1 h 30 min, 2.5 s, or 340 ms.
+func Spell(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%d ms", d.Round(time.Millisecond).Milliseconds())
 	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
+	if d < 10*time.Second {
+		return strconv.FormatFloat(d.Round(10*time.Millisecond).Seconds(), 'f', -1, 64) + " s"
 	}
-	return text
+	d = d.Round(time.Second)
+	for _, u := range []struct {
+		unit, rest         time.Duration
+		unitName, restName string
+	}{
+		{24 * time.Hour, time.Hour, "d", "h"}, {time.Hour, time.Minute, "h", "min"}, {time.Minute, time.Second, "min", "s"},
+	} {
+		if d < u.unit {
+			continue
+		}
+		text := fmt.Sprintf("%d %s", d/u.unit, u.unitName)
+		if rest := d % u.unit / u.rest; rest > 0 {
+			text += fmt.Sprintf(" %d %s", rest, u.restName)
+		}
+		return text
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
 }

@@ -44,6 +44,11 @@ type Alert struct {
 	AcknowledgedFor string `json:",omitempty"`
 	Note            string
 	ResolvedAt      time.Time
+	// Silence is the silence that covers the alert. Nil if there is none.
+	Silence *Silence `json:",omitempty"`
+	// Unheard is set if the alert was raised under a silence, and its notification was not
+	// sent since.
+	Unheard bool `json:",omitempty"`
 }
 
 // Key returns what the alert is about.

@@ -9,10 +9,11 @@ import (
 	"github.com/waypost/waypost/domain"
 )
 
-// A Record is an event and the time at which it was recorded.
+// A Record is an event, when it was recorded, and by whom.
 type Record struct {
 	Event domain.Event
 	At    time.Time
+	By    domain.Actor
 }
 
 // Fold returns the sender that the records of its stream, in order, lead to. It ignores
@@ -29,6 +30,9 @@ func Fold(records []Record) Sender {
 func (s Sender) Apply(r Record) Sender {
 	if e, ok := r.Event.(Event); ok {
 		e.apply(&s, r.At)
+		if p, ok := e.(SenderPaused); ok {
+			s.Pauses = p.added(s.Pauses, r)
+		}
 		s.Version++
 	}
 	return s
@@ -68,7 +72,33 @@ func (e SenderPaused) apply(s *Sender, _ time.Time) {
 	s.PauseReason = e.Reason
 }
 
-func (SenderResumed) apply(s *Sender, _ time.Time) { s.PausedPriorities, s.PauseReason = nil, "" }
+// added returns the pauses with those of the event, in the order of Priorities.
+func (e SenderPaused) added(to []LanePause, r Record) []LanePause {
+	var pauses []LanePause
+	for _, p := range Priorities() {
+		at := slices.IndexFunc(to, func(have LanePause) bool { return have.Priority == p })
+		switch {
+		case slices.Contains(e.Priorities, p):
+			pauses = append(pauses, LanePause{Priority: p, Reason: e.Reason, Since: r.At, By: r.By, OnBehalfOf: r.By.OnBehalfOf})
+		case at >= 0:
+			pauses = append(pauses, to[at])
+		}
+	}
+	return pauses
+}
+
+func (SenderResumed) apply(s *Sender, _ time.Time) {
+	s.PausedPriorities, s.Pauses, s.PauseReason = nil, nil, ""
+}
+
+func (e LanesResumed) apply(s *Sender, _ time.Time) {
+	resumed := func(p string) bool { return slices.Contains(e.Priorities, p) }
+	s.PausedPriorities = slices.DeleteFunc(slices.Clone(s.PausedPriorities), resumed)
+	s.Pauses = slices.DeleteFunc(slices.Clone(s.Pauses), func(p LanePause) bool { return resumed(p.Priority) })
+	if len(s.PausedPriorities) == 0 {
+		s.PausedPriorities, s.Pauses, s.PauseReason = nil, nil, ""
+	}
+}
 
 func (e SenderHeld) apply(s *Sender, at time.Time) {
 	if s.Hold != nil {

@@ -250,6 +250,26 @@ func Resume(s Sender) ([]domain.Event, error) {
 	return []domain.Event{SenderResumed{}}, nil
 }
 
+// ResumeLanes resumes these priorities. Those that are not paused stay as they are.
+func ResumeLanes(s Sender, priorities []string) ([]domain.Event, error) {
+	if err := s.exists(); err != nil {
+		return nil, err
+	}
+	for i, p := range priorities {
+		if !slices.Contains(Priorities(), p) {
+			return nil, domain.Invalid(fmt.Sprintf("priorities.%d", i), "unknown priority %q; use OTP, TRANSACTIONAL, or BULK", p)
+		}
+	}
+	asked := slices.DeleteFunc(slices.Clone(s.PausedPriorities), func(p string) bool { return !slices.Contains(priorities, p) })
+	switch len(asked) {
+	case 0:
+		return nil, nil
+	case len(s.PausedPriorities):
+		return Resume(s)
+	}
+	return []domain.Event{LanesResumed{Priorities: asked}}, nil
+}
+
 // Hold stops the sender because of its token, account, or payment. Repeating the same code
 // and category changes nothing, whatever the wording.
 func Hold(s Sender, f Fault) ([]domain.Event, error) {

@@ -17,7 +17,7 @@ type Event interface {
 func Types() []domain.Type {
 	return []domain.Type{
 		domain.TypeOf[SenderRegistered](), domain.TypeOf[SenderUpdated](), domain.TypeOf[RateChanged](),
-		domain.TypeOf[TokenChanged](), domain.TypeOf[SenderPaused](), domain.TypeOf[SenderResumed](),
+		domain.TypeOf[TokenChanged](), domain.TypeOf[SenderPaused](), domain.TypeOf[SenderResumed](), domain.TypeOf[LanesResumed](),
 		domain.TypeOf[SenderHeld](), domain.TypeOf[SenderReleased](), domain.TypeOf[NumberClaimed](),
 		domain.TypeOf[QualityChanged](), domain.TypeOf[MessagingLimitChanged](), domain.TypeOf[ThroughputChanged](),
 		domain.TypeOf[AccountRestricted](), domain.TypeOf[AccountRestored](),
@@ -67,6 +67,11 @@ type SenderPaused struct {
 
 // SenderResumed records that all priorities were resumed.
 type SenderResumed struct{}
+
+// LanesResumed records that some priorities were resumed, and others are still paused.
+type LanesResumed struct {
+	Priorities []string `json:"priorities"`
+}
 
 // SenderHeld records that Waypost stopped the sender, or that another fault occurred while
 // it was stopped.
@@ -127,6 +132,7 @@ func (RateChanged) EventType() string      { return "RateChanged" }
 func (TokenChanged) EventType() string     { return "TokenChanged" }
 func (SenderPaused) EventType() string     { return "SenderPaused" }
 func (SenderResumed) EventType() string    { return "SenderResumed" }
+func (LanesResumed) EventType() string     { return "LanesResumed" }
 func (SenderHeld) EventType() string       { return "SenderHeld" }
 func (SenderReleased) EventType() string   { return "SenderReleased" }
 func (NumberClaimed) EventType() string    { return "NumberClaimed" }

@@ -29,6 +29,7 @@ func samples() []domain.Event {
 		sender.TokenChanged{TokenID: "token-2"},
 		sender.SenderPaused{Priorities: []string{"TRANSACTIONAL", "BULK"}, Reason: "stock-taking"},
 		sender.SenderResumed{},
+		sender.LanesResumed{Priorities: []string{"BULK"}},
 		sender.SenderHeld{Fault: sender.Fault{Code: new(190), Category: "auth", Message: "access token expired", Advice: "Give the sender a new access token."}},
 		sender.SenderReleased{Reason: "new token"},
 		sender.NumberClaimed{Sender: "shop-eu", PhoneNumberID: "106540352242922"},

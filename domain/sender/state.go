@@ -69,6 +69,9 @@ type Sender struct {
 	PausedPriorities []string
 	// PauseReason is the reason given with the latest pause.
 	PauseReason string
+	// Pauses are the pauses of PausedPriorities. A pause that a version before it recorded in
+	// the read model is missing.
+	Pauses []LanePause `json:",omitempty"`
 	// Hold is nil unless Waypost holds the sender.
 	Hold         *Held
 	RegisteredAt time.Time
@@ -95,6 +98,16 @@ type Sender struct {
 	// Version is the number of events that the sender was folded from in this process. Of two
 	// readings of one stream, the one with the higher version is newer.
 	Version int `json:"-"`
+}
+
+// A LanePause is the pause of one priority by an operator.
+type LanePause struct {
+	Priority string       `json:"priority"`
+	Reason   string       `json:"reason"`
+	Since    time.Time    `json:"since"`
+	By       domain.Actor `json:"by"`
+	// OnBehalfOf is whom the caller said it acted for, unchanged.
+	OnBehalfOf string `json:"onBehalfOf,omitempty"`
 }
 
 // Throughput is what WhatsApp allows a number.

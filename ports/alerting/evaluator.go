@@ -37,6 +37,8 @@ type Reader interface {
 	AlertRules(ctx context.Context) ([]alert.Rule, error)
 	// Alerts returns a page of alerts.
 	Alerts(ctx context.Context, f query.AlertFilter, p query.Page) (query.AlertPage, error)
+	// Silences returns the silences that have not ended at now.
+	Silences(ctx context.Context, now time.Time) ([]alert.Silence, error)
 	// AlertsPosition returns the position in the event log that Alerts and LatestAlert
 	// have reached.
 	AlertsPosition(ctx context.Context) (event.Position, error)
@@ -55,6 +57,8 @@ type Alerts interface {
 	// Resolve resolves an alert and returns it. If the alert is already resolved, it is
 	// returned unchanged.
 	Resolve(ctx context.Context, id uuid.UUID, reason string) (query.Alert, error)
+	// SetSilence puts an alert under a silence, or under none if by is nil, and returns it.
+	SetSilence(ctx context.Context, id uuid.UUID, by *alert.Silence) (query.Alert, error)
 }
 
 // LeaderLeases stores the leases for duties that one process at a time performs.
@@ -84,8 +88,10 @@ type Evaluator struct {
 	Options
 
 	watches map[string]*alert.Watch
-	rules   []alert.Rule // as of the last successful read, for use while Postgres is unavailable
-	open    map[alert.Key]uuid.UUID
+	// As of the last successful read, for use while Postgres is unavailable.
+	rules    []alert.Rule
+	silences []alert.Silence
+	open     map[alert.Key]query.Alert
 	// recorded are the alerts that this process has recorded and that the read model may
 	// not contain yet.
 	recorded map[alert.Key]query.Alert
@@ -95,7 +101,7 @@ type Evaluator struct {
 
 // New returns an Evaluator.
 func New(o Options) *Evaluator {
-	return &Evaluator{Options: o, watches: make(map[string]*alert.Watch), open: make(map[alert.Key]uuid.UUID), recorded: make(map[alert.Key]query.Alert)}
+	return &Evaluator{Options: o, watches: make(map[string]*alert.Watch), open: make(map[alert.Key]query.Alert), recorded: make(map[alert.Key]query.Alert)}
 }
 
 // Run evaluates the rules until ctx ends and returns ctx's error.
@@ -183,13 +189,31 @@ func (e *Evaluator) evaluate(ctx context.Context) error {
 		}
 		raise, resolve := w.Step(r, findings, open[r.ID], now)
 		for _, f := range raise {
-			if err := e.raise(ctx, r, f); err != nil {
+			if err := e.raise(ctx, r, f, now); err != nil {
 				return err
 			}
 		}
 		e.resolveAll(ctx, resolve, "the condition no longer applies")
 	}
+	e.silence(ctx, now)
 	return nil
+}
+
+// silence records which silence covers each open alert at now.
+func (e *Evaluator) silence(ctx context.Context, now time.Time) {
+	for k, a := range e.open {
+		by := alert.Covering(e.silences, a.Kind, a.Sender, now)
+		if len(alert.SetSilence(a.Alert, by)) == 0 {
+			continue
+		}
+		changed, err := e.Alerts.SetSilence(ctx, a.ID, by)
+		if err != nil {
+			e.Logger.WarnContext(ctx, "failed to record the silence of an alert, retrying", "alert", a.ID, "error", err)
+			continue
+		}
+		e.open[k], e.recorded[k] = changed, changed
+		e.Logger.InfoContext(ctx, "silence of an alert changed", "alert", a.ID, "silenced", by != nil)
+	}
 }
 
 // read reads the rules, the open alerts, and the facts.
@@ -199,6 +223,9 @@ func (e *Evaluator) read(ctx context.Context, now time.Time) (alert.Facts, error
 		return alert.Facts{}, err
 	}
 	e.rules = rules
+	if e.silences, err = e.Reader.Silences(ctx, now); err != nil {
+		return alert.Facts{}, err
+	}
 	position, err := e.Reader.AlertsPosition(ctx) // read before the alerts, which can then be newer
 	if err != nil {
 		return alert.Facts{}, err
@@ -207,16 +234,16 @@ func (e *Evaluator) read(ctx context.Context, now time.Time) (alert.Facts, error
 	if err != nil {
 		return alert.Facts{}, err
 	}
-	e.open = make(map[alert.Key]uuid.UUID, len(page.Alerts))
+	e.open = make(map[alert.Key]query.Alert, len(page.Alerts))
 	for _, a := range page.Alerts {
-		e.open[a.Key()] = a.ID
+		e.open[a.Key()] = a
 	}
 	for k, a := range e.recorded {
 		switch {
 		case position >= a.Position:
 			delete(e.recorded, k)
 		case a.Open():
-			e.open[k] = a.ID
+			e.open[k] = a
 		default:
 			delete(e.open, k)
 		}
@@ -237,7 +264,7 @@ func (e *Evaluator) openByRule() map[string][]alert.Key {
 	return byRule
 }
 
-func (e *Evaluator) raise(ctx context.Context, r alert.Rule, f alert.Finding) error {
+func (e *Evaluator) raise(ctx context.Context, r alert.Rule, f alert.Finding, now time.Time) error {
 	key := alert.Key{Rule: r.ID, Sender: f.Sender, Severity: f.Severity}
 	previous, open, err := e.previous(ctx, key)
 	switch {
@@ -250,14 +277,14 @@ func (e *Evaluator) raise(ctx context.Context, r alert.Rule, f alert.Finding) er
 	}
 	a, raised, err := e.Alerts.Raise(ctx, alert.ID(key, previous), alert.AlertRaised{
 		Rule: r.ID, Kind: r.Kind, Severity: f.Severity, Sender: f.Sender, Summary: f.Summary, Value: f.Value,
-		Threshold: r.Threshold, Explanation: f.Explanation,
+		Threshold: r.Threshold, Explanation: f.Explanation, Silence: alert.Covering(e.silences, r.Kind, f.Sender, now),
 	})
 	if err != nil {
 		return fmt.Errorf("rule %s: %w", r.ID, err)
 	}
 	e.recorded[key] = a
 	if a.Open() {
-		e.open[key] = a.ID
+		e.open[key] = a
 	}
 	if raised {
 		e.Logger.WarnContext(ctx, "alert raised", "alert", a.ID, "rule", r.ID, "kind", string(r.Kind), "severity", string(f.Severity), "sender", f.Sender)
@@ -280,17 +307,17 @@ func (e *Evaluator) previous(ctx context.Context, k alert.Key) (id string, open 
 
 func (e *Evaluator) resolveAll(ctx context.Context, keys []alert.Key, reason string) {
 	for _, k := range keys {
-		id, open := e.open[k]
+		have, open := e.open[k]
 		if !open {
 			continue
 		}
-		a, err := e.Alerts.Resolve(ctx, id, reason)
+		a, err := e.Alerts.Resolve(ctx, have.ID, reason)
 		if err != nil {
-			e.Logger.WarnContext(ctx, "failed to resolve alert, retrying", "alert", id, "error", err)
+			e.Logger.WarnContext(ctx, "failed to resolve alert, retrying", "alert", have.ID, "error", err)
 			continue
 		}
 		e.recorded[k] = a
 		delete(e.open, k)
-		e.Logger.InfoContext(ctx, "alert resolved", "alert", id, "rule", k.Rule, "sender", k.Sender)
+		e.Logger.InfoContext(ctx, "alert resolved", "alert", a.ID, "rule", k.Rule, "sender", k.Sender)
 	}
 }

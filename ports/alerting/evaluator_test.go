@@ -27,6 +27,7 @@ type installation struct {
 	facts       alert.Facts
 	unavailable bool // whether Postgres is unavailable
 	rules       map[string]alert.Rule
+	silences    []alert.Silence
 	lag         time.Duration
 	// catchUp ends the lag when the facts are read next, which is after the alerts are read.
 	catchUp bool
@@ -53,6 +54,26 @@ func (i *installation) AlertRules(context.Context) ([]alert.Rule, error) {
 		return nil, errUnavailable
 	}
 	return alert.Rules(i.rules), nil
+}
+
+func (i *installation) Silences(context.Context, time.Time) ([]alert.Silence, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.unavailable {
+		return nil, errUnavailable
+	}
+	return slices.Clone(i.silences), nil
+}
+
+func (i *installation) SetSilence(_ context.Context, id uuid.UUID, by *alert.Silence) (query.Alert, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	have, _ := i.find(id)
+	for _, e := range alert.SetSilence(have.Alert, by) {
+		have.Alert = have.Apply(alert.Record{Event: e, At: time.Now()})
+		have = i.record(have)
+	}
+	return have, nil
 }
 
 func (i *installation) Facts(_ context.Context, _ alert.Needs, _ time.Time) (alert.Facts, error) {
@@ -502,5 +523,53 @@ func TestSeveralRulesOfAKind(t *testing.T) {
 		rates(0, 0, 30) // each sender is fine, but all of them together are not
 		expect("early//RAISED", "early/acme/RAISED", "early/acme/RESOLVED", "error-rate//RAISED", "error-rate/acme/RAISED", "error-rate/acme/RESOLVED",
 			"own/bolt/RAISED", "own/bolt/RESOLVED")
+	})
+}
+
+// A silence covers open alerts and those that are raised during it, also while Postgres is unavailable, and ends on its own.
+func TestSilencesBeginAndEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := &installation{lag: time.Second}
+		i.run(t)
+		held := func(senders ...string) {
+			facts := alert.Facts{Senders: map[string]alert.SenderFacts{}}
+			for _, id := range senders {
+				facts.Senders[id] = alert.SenderFacts{Held: "token expired"}
+			}
+			i.set(func(i *installation) { i.facts = facts })
+			time.Sleep(tolerance)
+		}
+		want := func(what string, silenced, unheard bool, of string) {
+			t.Helper()
+			list := i.transitions(alert.SenderHeld)
+			at := len(list) - 1
+			for at >= 0 && list[at].Sender != of {
+				at--
+			}
+			if at < 0 || (list[at].Silence != nil) != silenced || list[at].Unheard != unheard {
+				t.Fatalf("%s: %+v", what, list)
+			}
+		}
+		held("acme")
+		want("an alert without a silence", false, false, "acme")
+		end := time.Now().Add(time.Minute)
+		i.set(func(i *installation) {
+			i.silences = []alert.Silence{{ID: "1", Kind: alert.SenderHeld, Reason: "known", Until: end}}
+		})
+		time.Sleep(tolerance)
+		want("an open alert", true, false, "acme")
+		held("acme", "bolt")
+		want("an alert that is raised under the silence", true, true, "bolt")
+		i.set(func(i *installation) { i.unavailable = true })
+		time.Sleep(time.Until(end) - time.Second)
+		want("at its last second", true, true, "bolt")
+		time.Sleep(tolerance)
+		want("at its end, the open alert", false, false, "acme")
+		want("at its end, the other", false, false, "bolt")
+		time.Sleep(time.Minute)
+		if n := len(i.transitions(alert.SenderHeld)); n != 5 {
+			t.Errorf("%d transitions, want 5: raised, silenced, raised, and twice no longer silenced", n)
+		}
 	})
 }

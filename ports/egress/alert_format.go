@@ -34,16 +34,31 @@ const (
 	maxSummary, maxBlock = 1024, 3000
 )
 
-// transitionOf returns the name of the transition that an event records. It returns the
-// empty string for events that are not transitions of alerts.
-func transitionOf(e domain.Event) string {
-	switch e.(type) {
+// transitionOf returns the name of the transition that an event of an alert records. It
+// returns the empty string for events that receivers are not notified of. a is the alert
+// right after the event.
+//
+// An alert that is raised under a silence is reported when the silence ends, if it is still
+// open and no one has acknowledged it; otherwise, never. Receivers that were notified of an
+// alert are also notified of what follows, so that no incident stays open.
+func transitionOf(e domain.Event, a alert.Alert) string {
+	switch e := e.(type) {
 	case alert.AlertRaised:
-		return "raised"
+		if !a.Unheard {
+			return "raised"
+		}
+	case alert.AlertUnsilenced:
+		if e.Notify {
+			return "raised"
+		}
 	case alert.AlertAcknowledged:
-		return "acknowledged"
+		if !a.Unheard {
+			return "acknowledged"
+		}
 	case alert.AlertResolved:
-		return "resolved"
+		if !a.Unheard {
+			return "resolved"
+		}
 	}
 	return ""
 }
@@ -154,7 +169,7 @@ func newSlackMessage(transition string, a query.Alert) slackMessage {
 			small = append(small, a.Note)
 		}
 	case "resolved":
-		small = []string{"after " + a.ResolvedAt.Sub(a.RaisedAt).Round(time.Second).String()}
+		small = []string{"after " + alert.Spell(a.ResolvedAt.Sub(a.RaisedAt))}
 	default:
 		small = slices.Clone(a.Explanation)
 	}

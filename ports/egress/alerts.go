@@ -58,7 +58,7 @@ type AlertOptions struct {
 }
 
 // NewAlerts returns a Publisher that notifies a receiver of every transition of an
-// alert: raised, acknowledged, and resolved. It follows the event log, so it never
+// alert: raised, acknowledged, and resolved, except while a silence covers it. It follows the event log, so it never
 // delays the evaluation of alert rules, and it delivers later the transitions that occur
 // while the receiver or Waypost is down. The notifications of one alert are delivered in
 // order, each under the event's ID and at least once, unless the receiver refuses it or
@@ -84,8 +84,7 @@ func (n *notifier) Kind() string { return "alert webhook" }
 // event is not a transition.
 func (n *notifier) transition(ctx context.Context, r event.Recorded) (*wm.Message, []byte, error) {
 	id, ok := event.ParseAlertStream(r.Stream)
-	name := transitionOf(r.Event)
-	if !ok || name == "" {
+	if !ok {
 		return nil, nil, nil
 	}
 	a, err := n.Load(ctx, id, r.Position)
@@ -94,6 +93,10 @@ func (n *notifier) transition(ctx context.Context, r event.Recorded) (*wm.Messag
 	}
 	if err != nil {
 		return nil, nil, err
+	}
+	name := transitionOf(r.Event, a.Alert)
+	if name == "" {
+		return nil, nil, nil
 	}
 	body, err := n.Format.encode(name, a)
 	if err != nil {

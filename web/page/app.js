@@ -1631,6 +1631,75 @@ var Erase = /*#__PURE__*/ new TypedDocumentString(`
   }
 }
     `);
+var Silences = /*#__PURE__*/ new TypedDocumentString(`
+    query Silences {
+  silences {
+    ...SilenceNow
+  }
+}
+    fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
+  }
+}`);
+var SilenceAlerts = /*#__PURE__*/ new TypedDocumentString(`
+    mutation SilenceAlerts($input: SilenceAlertsInput!) {
+  silenceAlerts(input: $input) {
+    ...SilenceNow
+  }
+}
+    fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
+  }
+}`);
+var EndSilence = /*#__PURE__*/ new TypedDocumentString(`
+    mutation EndSilence($id: ID!) {
+  endSilence(id: $id) {
+    ...SilenceNow
+  }
+}
+    fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
+  }
+}`);
 var Alerts = /*#__PURE__*/ new TypedDocumentString(`
     query Alerts($filter: AlertFilter, $first: Int!, $after: String) {
   alerts(filter: $filter, first: $first, after: $after) {
@@ -1674,6 +1743,26 @@ var Alerts = /*#__PURE__*/ new TypedDocumentString(`
     summary
     at
   }
+  silence {
+    ...SilenceNow
+  }
+}
+fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
+  }
 }`);
 var AlertTransitions = /*#__PURE__*/ new TypedDocumentString(`
     subscription AlertTransitions($after: String) {
@@ -1712,6 +1801,26 @@ var AlertTransitions = /*#__PURE__*/ new TypedDocumentString(`
     summary
     at
   }
+  silence {
+    ...SilenceNow
+  }
+}
+fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
+  }
 }`);
 var Acknowledge = /*#__PURE__*/ new TypedDocumentString(`
     mutation Acknowledge($id: ID!, $note: String) {
@@ -1745,6 +1854,26 @@ var Acknowledge = /*#__PURE__*/ new TypedDocumentString(`
     value
     summary
     at
+  }
+  silence {
+    ...SilenceNow
+  }
+}
+fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
   }
 }`);
 var AlertRules = /*#__PURE__*/ new TypedDocumentString(`
@@ -2407,6 +2536,17 @@ var Pause = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -2465,6 +2605,86 @@ var Resume = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
+  hold {
+    code
+    category
+    message
+    since
+    nextProbeAt
+    advice
+  }
+  breaker {
+    since
+    failures
+    nextProbeAt
+    lastFailure
+  }
+  queueDepth
+  scheduled
+  oldestDueAge
+  drainPerMinute
+  emptyIn
+  lanes {
+    priority
+    depth
+    oldestDueAge
+  }
+  quality
+  throughput
+  messagingLimit {
+    limit
+    used
+    resetsAt
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
+  }
+}`);
+var ResumeLanes = /*#__PURE__*/ new TypedDocumentString(`
+    mutation ResumeLanes($id: ID!, $priorities: [Priority!]!) {
+  resumeLanes(id: $id, priorities: $priorities) {
+    ...SenderNow
+  }
+}
+    fragment SenderNow on Sender {
+  id
+  name
+  phoneNumberId
+  displayPhoneNumber
+  businessAccountId
+  messagesPerSecond
+  effectiveRate
+  throttledUntil
+  state
+  stateReason
+  pausedPriorities
+  pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -2523,6 +2743,17 @@ var SetRate = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -2581,6 +2812,17 @@ var UpdateSender = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -2639,6 +2881,17 @@ var RegisterSender = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -2697,6 +2950,17 @@ var LiftRestrictions = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -2773,6 +3037,17 @@ var Pulse = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -2977,6 +3252,9 @@ var scopes$1 = /* @__PURE__ */ new Map([
 	[CreateApiKey, ["ADMIN"]],
 	[RevokeApiKey, ["ADMIN"]],
 	[Erase, ["ADMIN"]],
+	[Silences, ["READ"]],
+	[SilenceAlerts, ["OPERATE"]],
+	[EndSilence, ["OPERATE"]],
 	[Alerts, ["READ"]],
 	[AlertTransitions, ["READ"]],
 	[Acknowledge, ["OPERATE"]],
@@ -3010,6 +3288,7 @@ var scopes$1 = /* @__PURE__ */ new Map([
 	[Series, ["READ"]],
 	[Pause, ["OPERATE"]],
 	[Resume, ["OPERATE"]],
+	[ResumeLanes, ["OPERATE"]],
 	[SetRate, ["OPERATE"]],
 	[UpdateSender, ["OPERATE"]],
 	[RegisterSender, ["OPERATE"]],
@@ -3780,7 +4059,7 @@ function report(error) {
 	if (error instanceof ServerAway) state.away = true;
 	else if (error instanceof Error && error.name !== "AbortError") [state.trouble, troubledAt] = [error.message, Date.now()];
 }
-var ends = [];
+var ends$1 = [];
 var announce = () => {};
 function onAnnounce(fn) {
 	announce = fn;
@@ -3788,11 +4067,11 @@ function onAnnounce(fn) {
 /** Starts the work that is independent of the current view. */
 function begin$1() {
 	end();
-	ends = [poll(1500, pulse), follow$1()];
+	ends$1 = [poll(1500, pulse), follow$1()];
 }
 function end() {
-	for (const stop of ends) stop();
-	ends = [];
+	for (const stop of ends$1) stop();
+	ends$1 = [];
 	Object.assign(state, {
 		senders: null,
 		deadLetters: null,
@@ -3848,7 +4127,7 @@ function follow$1() {
 				sawServerTime(at);
 				putAlert(node);
 				if (Date.now() - startedAt > 2e3 || node.state !== "RAISED") {
-					if (node.state === "RAISED") announce(`Alert: ${node.summary}`);
+					if (node.state === "RAISED" && !node.silence) announce(`Alert: ${node.summary}`);
 					else if (node.state === "RESOLVED") announce(`Resolved: ${node.summary}`);
 				}
 				for (const listener of alertListeners) listener();
@@ -3858,7 +4137,10 @@ function follow$1() {
 	start();
 	return () => stop();
 }
-var openAlerts = () => [...state.alerts.values()].sort((a, b) => Number(b.severity === "CRITICAL") - Number(a.severity === "CRITICAL") || Date.parse(b.raisedAt) - Date.parse(a.raisedAt));
+/** The open alerts: those that need attention first, and the most severe and latest among them first. */
+var openAlerts = () => [...state.alerts.values()].sort((a, b) => Number(!!a.silence) - Number(!!b.silence) || Number(b.severity === "CRITICAL") - Number(a.severity === "CRITICAL") || Date.parse(b.raisedAt) - Date.parse(a.raisedAt));
+/** The open alerts that no one takes care of and no silence covers. */
+var loudAlerts = () => openAlerts().filter((alert) => alert.state === "RAISED" && !alert.silence);
 var senderName = (id) => state.senders?.find((sender) => sender.id === id)?.name ?? id;
 /** The sender that metrics are shown for: the chosen one, or the first one of a key that is limited to senders. Null means all. */
 var figuresOf = (chosen) => chosen ? chosen : state.viewer?.senderIds?.[0] ?? null;
@@ -9007,7 +9289,7 @@ function tickName(at, { steps, step }) {
 }
 // src/views/alert_parts.ts
 /** An alert in one line, for lists that link to it. */
-var alertLine = (alert) => h("li", { key: alert.id }, chip(words(alert.severity), toneOf(alert.severity)), h("a", { href: "#/alerts" }, alert.summary), h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", "for ", ago(alert.raisedAt)));
+var alertLine = (alert) => h("li", { key: alert.id }, chip(words(alert.severity), toneOf(alert.severity)), h("a", { href: "#/alerts" }, alert.summary), h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", alert.silence ? "silenced, " : "", "for ", ago(alert.raisedAt)));
 // src/views/ledger_figures.ts
 var columns$6 = [
 	["accepted", "Accepted"],
@@ -9086,6 +9368,7 @@ var columns$5 = [
 /** Returns the time until a queue is empty at its drain rate: never, if messages are due but none leave. */
 function emptyIn(sender) {
 	if (sender.state !== "ACTIVE") return sender.queueDepth > 0 ? words(sender.state) : "–";
+	if (sender.lanes.some((lane) => lane.depth > 0 && sender.pausedPriorities.includes(lane.priority))) return "paused";
 	const left = seconds(sender.emptyIn);
 	if (left !== null) return sender.queueDepth === 0 ? "–" : left < 1 ? "< 1 s" : span(left);
 	return sender.queueDepth > 0 ? "never" : "–";
@@ -9275,7 +9558,7 @@ function overview(route) {
 					...latency,
 					marks: marks(["DELIVERY_LATENCY"])
 				}
-			}), open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], {
+			}), open.length > 0 ? card(["Open alerts ", chip(count(open.length), open.every(({ silence }) => silence) ? "warn" : "bad")], {
 				id: "open-alerts",
 				class: "wide"
 			}, h("a", { href: "#/alerts" }, "All alerts"), h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null, card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${view.window.name}`), errors(view.live)), card("Queues", { id: "queues" }, null, state.senders?.length === 0 ? quiet("No senders yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)), forbidden(Ledger) ? null : card(["Ledger ", balanced(view.books)], {
@@ -11067,6 +11350,75 @@ function deadLetters(route) {
 		})) : null, cell("Message", null, messageLink(message.id)), cell("To", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), cell("Sender", null, message.sender.id), h("td", { class: "wrap" }, h("p", null, chip(words(failure.category), "bad"), " ", failure.message, failure.code === null ? null : h("span", { class: "quiet" }, ` code ${failure.code}`)), h("p", { class: "quiet" }, failure.advice)), cell("Attempts", { class: "number" }, attempts), cell("Dead for", { class: "number" }, ago(at))))));
 	}
 }
+// src/views/silences.ts
+var lengths = [
+	["1 h", "1 hour"],
+	["4 h", "4 hours"],
+	["1 d", "1 day"],
+	["7 d", "7 days"],
+	["", "until a time"]
+];
+/** Which alerts a silence covers, in words. */
+var covers = ({ kind, sender }) => [kind ? sentence(words(kind)) : "All alerts", sender ? [" of ", h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name)] : null];
+/** Whether the key can end the silence. One of all senders concerns all of them. */
+var ends = (silence) => !forbidden(EndSilence) && (silence.sender !== null || !state.viewer?.senderIds);
+var endButton = (silence, ended) => button("End silence", () => void attempt("Silence ended.", async () => {
+	ended((await ask(EndSilence, { id: silence.id })).endSilence);
+}), { class: "plain small end-silence" });
+/** The silence of an alert: its end, its reason, and who started it. */
+var silencedBy = (silence) => h("p", { class: "quiet silenced" }, "Silenced until ", time(silence.until, "minutes"), ` by ${actorOf(silence.by)}: `, h("q", null, silence.reason), ".");
+function silencesTable(silences, ended) {
+	return table$1({ class: "stack silences" }, "Silences", [
+		{ name: "Alerts" },
+		{ name: "Ends" },
+		{ name: "Reason" },
+		{ name: "By" },
+		{ name: "Change" }
+	], silences.map((silence) => h("tr", { key: silence.id }, h("th", { scope: "row" }, covers(silence)), cell("Ends", null, h("span", null, time(silence.until, "minutes"), h("span", { class: "quiet" }, ` in ${span(Math.max(0, Math.ceil((Date.parse(silence.until) - drawnAt$1()) / 6e4)) * 60)}`))), cell("Reason", { class: "wrap" }, silence.reason), cell("By", { class: "wrap" }, actorOf(silence.by)), h("td", null, ends(silence) ? endButton(silence, ended) : null))));
+}
+/** Opens the dialog that silences alerts: those of an alert's kind and sender, or others. */
+function silenceAlerts(about, kinds, started) {
+	const chosen = reactive({ length: "1 h" });
+	const limited = state.viewer?.senderIds;
+	const until = (values) => chosen.length ? new Date(serverNow() + parseSpan(chosen.length) * 1e3).toISOString() : fromField(values.until ?? "");
+	openDialog({
+		title: "Silence alerts",
+		label: () => "Silence",
+		body: () => [
+			h("p", null, "The alerts are still raised and shown, but not counted in the menu, and the alert webhook is not called. Alerts that outlast the silence are reported when it ends."),
+			h("div", { class: "row" }, field("Kind", h("select", { name: "kind" }, options([["", "all kinds"], ...kinds.map((kind) => [kind, sentence(words(kind))])], about.kind ?? ""))), field("Sender", h("select", { name: "senderId" }, options(senderChoices("all senders").slice(limited ? 1 : 0), about.senderId ?? "")))),
+			h("div", { class: "row" }, field("For", h("select", {
+				name: "length",
+				value: chosen.length,
+				onchange: (event) => {
+					chosen.length = held(event);
+				}
+			}, options(lengths, chosen.length))), chosen.length ? null : field("Until", h("input", {
+				name: "until",
+				type: "datetime-local",
+				required: true,
+				defaultValue: toField(new Date(serverNow() + 36e5).toISOString()).slice(0, 16)
+			}), "At most 90 days from now.")),
+			field("Reason", h("input", {
+				name: "reason",
+				required: true,
+				maxlength: 500,
+				autocomplete: "off"
+			}), "Shown to everyone who sees the alerts."),
+			quiet("The silence ends automatically. You can end it early.")
+		],
+		run: async (values) => {
+			const { silenceAlerts: silence } = await ask(SilenceAlerts, { input: {
+				kind: values.kind ?? null,
+				senderId: values.senderId ?? null,
+				reason: values.reason,
+				until: until(values)
+			} });
+			started(silence);
+			note("Alerts silenced.");
+		}
+	});
+}
 // src/views/alerts.ts
 var pageSize$2 = 25;
 var currentEvery = 3e3;
@@ -11112,6 +11464,7 @@ var runbook = {
 	TEMPLATE_PAUSED: "“Other alerts”",
 	TEMPLATE_CATEGORY_CHANGED: "“Other alerts”"
 };
+var allKinds = Object.keys(units);
 var unitNames = {
 	share: "percent",
 	seconds: "seconds",
@@ -11132,6 +11485,7 @@ function alerts(_) {
 	const view = reactive({
 		resolved: null,
 		rules: null,
+		silences: [],
 		after: null,
 		more: false
 	});
@@ -11152,6 +11506,15 @@ function alerts(_) {
 		const at = view.rules?.findIndex(({ id }) => id === rule.id) ?? -1;
 		view.rules = at < 0 ? [...view.rules ?? [], rule] : view.rules.with(at, rule);
 	}
+	async function loadSilences() {
+		view.silences = (await ask(Silences, {})).silences;
+	}
+	const started = (silence) => {
+		view.silences = [...view.silences, silence];
+	};
+	const ended = ({ id }) => {
+		view.silences = view.silences.filter((other) => other.id !== id);
+	};
 	const unheard = onAlert(() => {
 		if ((view.resolved?.length ?? 0) <= pageSize$2) setTimeout(() => void history(null).catch(report), 500);
 	});
@@ -11165,19 +11528,31 @@ function alerts(_) {
 		for (const { node } of edges) if (state.alerts.has(node.id)) putAlert(node);
 	});
 	const stopRules = poll(3e4, loadRules);
+	const stopSilences = poll(currentEvery, loadSilences);
 	return {
 		title: "Alerts",
 		stop: () => {
 			unheard();
 			stopRules();
+			stopSilences();
 			stopCurrent();
 		},
 		render: () => {
-			const open = openAlerts();
-			return h("div", { class: "board" }, card(["Open ", chip(count(open.length), open.length === 0 ? "good" : "bad")], {
+			const open = openAlerts(), loud = loudAlerts().length, quietly = open.filter(({ silence }) => silence).length;
+			return h("div", { class: "board" }, card([
+				"Open ",
+				chip(count(open.length), open.length === 0 ? "good" : loud === 0 ? "warn" : "bad"),
+				quietly > 0 ? [" ", chip(`${count(quietly)} silenced`, "wait")] : null
+			], {
 				id: "open-alerts",
 				class: "wide"
-			}, null, open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "No open alerts.")) : open.map(alertCard)), card("Rules", {
+			}, null, open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "No open alerts.")) : open.map((alert) => alertCard(alert, started))), card("Silences", {
+				id: "silences",
+				class: "wide"
+			}, forbidden(SilenceAlerts) ? quiet(forbidden(SilenceAlerts, "Silencing")) : button("Silence alerts…", () => silenceAlerts({
+				kind: null,
+				senderId: null
+			}, allKinds, started), { id: "silence-alerts" }), view.silences.length === 0 ? quiet("No alerts are silenced.") : silencesTable(view.silences, ended)), card("Rules", {
 				id: "rules",
 				class: "wide"
 			}, forbidden(SetRule) ? quiet(forbidden(SetRule, "Changing rules")) : button("Add rule…", () => editRule(null, put), { id: "add-rule" }), view.rules === null ? quiet("Loading…") : ruleTable(view.rules, put)), card("Resolved", {
@@ -11187,18 +11562,21 @@ function alerts(_) {
 		}
 	};
 }
-function alertCard(alert) {
+function alertCard(alert, silenced) {
 	const reason = forbidden(Acknowledge, "Acknowledging");
 	return h("article", {
 		key: alert.id,
 		class: "alert",
 		"data-tone": toneOf(alert.severity),
 		"aria-label": alert.summary
-	}, h("div", { class: "heading" }, h("h3", null, statusChip(alert.severity), " ", sentence(words(alert.kind)), alert.sender ? [" · ", h("a", { href: `#/senders/${encodeURIComponent(alert.sender.id)}` }, alert.sender.name)] : null), h("div", { class: "tools" }, h("span", { class: "quiet" }, "raised ", time(alert.raisedAt, "seconds"), ", ", ago(alert.raisedAt), " ago"), alert.state === "RAISED" ? reason ? quiet(reason) : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" }) : chip("acknowledged", "warn"))), h("p", { class: "summary" }, alert.current?.summary ?? alert.summary), units[alert.kind] === "none" ? null : facts([
+	}, h("div", { class: "heading" }, h("h3", null, statusChip(alert.severity), " ", sentence(words(alert.kind)), alert.sender ? [" · ", h("a", { href: `#/senders/${encodeURIComponent(alert.sender.id)}` }, alert.sender.name)] : null), h("div", { class: "tools" }, h("span", { class: "quiet" }, "raised ", time(alert.raisedAt, "seconds"), ", ", ago(alert.raisedAt), " ago"), alert.state === "RAISED" ? reason ? quiet(reason) : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" }) : chip("acknowledged", "warn"), alert.silence ? chip("silenced", "wait") : forbidden(SilenceAlerts) || !alert.sender && state.viewer?.senderIds ? null : button("Silence…", () => silenceAlerts({
+		kind: alert.kind,
+		senderId: alert.sender?.id ?? null
+	}, allKinds, silenced), { class: "plain silence" }))), h("p", { class: "summary" }, alert.current?.summary ?? alert.summary), units[alert.kind] === "none" ? null : facts([
 		["Now", alert.current && [written(alert.kind, alert.current.value), h("span", { class: "quiet" }, " measured ", ago(alert.current.at), " ago")]],
 		["When it was raised", written(alert.kind, alert.value)],
 		["Threshold", written(alert.kind, alert.threshold)]
-	]), alert.explanation.length > 0 ? h("ul", { class: "explanation" }, alert.explanation.map((line, i) => h("li", { key: i }, line))) : null, quiet("Runbook: ", runbook[alert.kind], " in docs/operations.md."), alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "", alert.note ? [": ", h("q", null, alert.note)] : ".") : null);
+	]), alert.explanation.length > 0 ? h("ul", { class: "explanation" }, alert.explanation.map((line, i) => h("li", { key: i }, line))) : null, quiet("Runbook: ", runbook[alert.kind], " in docs/operations.md."), alert.silence ? silencedBy(alert.silence) : null, alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "", alert.note ? [": ", h("q", null, alert.note)] : ".") : null);
 }
 function acknowledge(alert) {
 	openDialog({
@@ -11298,7 +11676,7 @@ var length = (iso) => {
 };
 function editRule(rule, changed) {
 	const chosen = reactive({ kind: rule?.kind ?? "ERROR_RATE" });
-	const kinds = Object.keys(units).map((name) => [name, sentence(words(name))]);
+	const kinds = allKinds.map((name) => [name, sentence(words(name))]);
 	openDialog({
 		title: rule ? `Rule: ${words(rule.kind)}` : "Add rule",
 		label: () => "Save",
@@ -11624,25 +12002,45 @@ function History({ id }) {
 function details(data) {
 	return Object.entries(data ?? {}).filter(([name, value]) => value !== null && !["sender", "tokenId"].includes(name)).map(([name, value]) => `${spaced(name).toLowerCase()} ${Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value)}`).map(visible).join("; ");
 }
-/** Who paused the sender last, and when, from the event log. */
-function PausedBy({ id }) {
-	const found = useSignal(null);
-	A$1(() => {
-		ask(Log, {
-			filter: {
-				stream: `sender-${id}`,
-				types: ["SenderPaused"]
-			},
-			first: 1
-		}).then(({ events }) => {
-			found.value = events.edges[0]?.node ?? null;
-		}, report);
-	}, []);
-	return found.value && quiet("Paused by ", actorOf(found.value.by), ", ", time(found.value.recordedAt, "seconds"), ". ", h("a", { href: `#/ledger?stream=${encodeURIComponent(`sender-${id}`)}` }, "The sender's history"));
+/** The pauses with the same reason, time, and operator, together. */
+function pausesOf({ pauses, pausedPriorities, pauseReason }) {
+	const groups = /* @__PURE__ */ new Map();
+	for (const lane of pausedPriorities) {
+		const pause = pauses.find(({ priority }) => priority === lane) ?? (pauseReason ? { reason: pauseReason } : {});
+		const key = JSON.stringify([
+			pause.reason,
+			pause.since,
+			pause.by
+		]);
+		const group = groups.get(key);
+		if (group) group.lanes.push(lane);
+		else groups.set(key, {
+			lanes: [lane],
+			pause
+		});
+	}
+	return [...groups.values()];
+}
+/** The paused lanes, with the reason, the operator, and the time of each pause. */
+function pausedCallout(sender) {
+	const all = sender.state === "PAUSED";
+	return h("div", {
+		class: "callout paused",
+		"data-tone": "warn"
+	}, pausesOf(sender).map(({ lanes, pause: { reason, since, by } }) => h("p", { key: lanes.join() }, h("strong", null, all && lanes.length === priorities.length ? "Paused" : `Paused: ${lanes.map(laneName).join(", ")}`), since ? [" since ", time(since, "seconds")] : null, by ? ` by ${actorOf(by)}` : null, reason ? [": ", h("q", null, visible(reason))] : null, ".")));
+}
+function resumeLane(sender, lane) {
+	return button("Resume", () => void attempt(`${sentence(laneName(lane))} lane of ${sender.name} resumed.`, async () => putSender((await ask(ResumeLanes, {
+		id: sender.id,
+		priorities: [lane]
+	})).resumeLanes)), {
+		class: "plain small resume-lane",
+		"aria-label": `Resume the ${laneName(lane)} lane`,
+		key: `resume ${lane}`
+	});
 }
 function senderCard$1(sender) {
 	const { id, hold } = sender;
-	const paused = sender.state !== "PAUSED" && sender.pausedPriorities.length > 0;
 	return card([
 		sender.name,
 		" ",
@@ -11667,16 +12065,7 @@ function senderCard$1(sender) {
 		"Next call to find out whether WhatsApp responds: ",
 		soon(sender.breaker.nextProbeAt),
 		"."
-	])) : null, !hold && sender.stateReason ? h("div", {
-		class: "callout",
-		"data-tone": toneOf(sender.state)
-	}, h("p", null, sender.stateReason)) : null, paused ? h("div", {
-		class: "callout",
-		"data-tone": "warn"
-	}, h("p", null, `Paused: ${sender.pausedPriorities.map(laneName).join(", ")}.`, sender.pauseReason ? ` ${sender.pauseReason}` : "")) : null, sender.pausedPriorities.length > 0 && may("AUDIT") ? h(PausedBy, {
-		key: `${sender.id} ${sender.pauseReason}`,
-		id: sender.id
-	}) : null, sender.throttledUntil && Date.parse(sender.throttledUntil) > drawnAt$1() ? h("div", {
+	])) : null, sender.pausedPriorities.length > 0 ? pausedCallout(sender) : null, sender.throttledUntil && Date.parse(sender.throttledUntil) > drawnAt$1() ? h("div", {
 		class: "callout",
 		"data-tone": "warn"
 	}, h("p", null, "Throttled by WhatsApp until ", time(sender.throttledUntil, "seconds"), ".")) : null, sender.restrictions.length > 0 ? h(Restrictions, {
@@ -11685,7 +12074,7 @@ function senderCard$1(sender) {
 	}) : null, h("dl", { class: "figures" }, figureOf("Rate", `${count(sender.messagesPerSecond)}/s`), figureOf("Effective rate", `${figure(sender.effectiveRate)}/s`, sender.effectiveRate < sender.messagesPerSecond / 2 ? "warn" : null), figureOf("Queue", count(sender.queueDepth)), figureOf("Oldest due", span(floor(seconds(sender.oldestDueAge)))), figureOf("Drain/min", figure(sender.drainPerMinute)), figureOf("Empty in", emptyIn(sender), emptyIn(sender) === "never" ? "bad" : null), figureOf("Scheduled", count(sender.scheduled))), h("ul", {
 		class: "lanes",
 		"aria-label": "Lanes"
-	}, sender.lanes.map(({ priority, depth, oldestDueAge }) => h("li", { key: priority }, h("strong", null, sentence(laneName(priority))), h("span", null, `${count(depth)} due`), oldestDueAge ? h("span", { class: "quiet" }, `oldest ${span(floor(seconds(oldestDueAge)))}`) : null, sender.state === "PAUSED" || sender.pausedPriorities.includes(priority) ? chip("paused", "warn") : null))), facts([
+	}, sender.lanes.map(({ priority, depth, oldestDueAge }) => h("li", { key: priority }, h("strong", null, sentence(laneName(priority))), h("span", null, `${count(depth)} due`), oldestDueAge ? h("span", { class: "quiet" }, `oldest ${span(floor(seconds(oldestDueAge)))}`) : null, sender.pausedPriorities.includes(priority) ? [chip("paused", "warn"), forbidden(ResumeLanes) ? null : resumeLane(sender, priority)] : null))), facts([
 		["Number", sender.displayPhoneNumber],
 		["Phone number ID", mono(sender.phoneNumberId)],
 		["Business account", sender.businessAccountId && mono(sender.businessAccountId)],
@@ -13422,7 +13811,7 @@ function Status() {
 	});
 }
 function entries() {
-	const open = openAlerts().filter((alert) => alert.state === "RAISED");
+	const open = loudAlerts();
 	const held = (state.senders ?? []).filter((sender) => sender.state !== "ACTIVE").length;
 	return [
 		{
@@ -13633,7 +14022,7 @@ else begin();
 function begin() {
 	x(follow);
 	x(() => {
-		const open = openAlerts().filter((alert) => alert.state === "RAISED").length;
+		const open = loudAlerts().length;
 		document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
 	});
 	onSignOut(expire);

@@ -132,7 +132,7 @@ func (w *world) store(s *stream, r event.Recorded) {
 		w.open += count(s.message.Status.Open()) - count(was)
 		w.awaited += count(awaitsDelivery(s.message)) - count(awaited)
 	case strings.HasPrefix(r.Stream, event.SenderStreams):
-		s.sender = s.sender.Apply(sender.Record{Event: r.Event, At: r.Meta.RecordedAt})
+		s.sender = s.sender.Apply(sender.Record{Event: r.Event, At: r.Meta.RecordedAt, By: r.Meta.Actor()})
 	}
 	switch e := r.Event.(type) {
 	case message.OutcomeUnknown:

@@ -97,7 +97,7 @@ func (p *process) caughtUp() bool {
 func (l *workList) apply(w *world, r event.Recorded) {
 	l.position = r.Position
 	if id, ok := strings.CutPrefix(r.Stream, event.SenderStreams); ok {
-		s := w.senders[id].Apply(sender.Record{Event: r.Event, At: r.Meta.RecordedAt})
+		s := w.senders[id].Apply(sender.Record{Event: r.Event, At: r.Meta.RecordedAt, By: r.Meta.Actor()})
 		if w.defect == DefectDeafToPauses {
 			s.PausedPriorities = nil
 		}

@@ -5,7 +5,7 @@ import UniversalRouter from "universal-router/sync";
 import "./style/base.css";
 import "./style/frame.css";
 import "./style/views.css";
-import { forbidden, badge, end, onAnnounce, onSignOut, openAlerts, state } from "./state.ts";
+import { forbidden, badge, end, onAnnounce, onSignOut, loudAlerts, state } from "./state.ts";
 import { ApiKeys, Erase, Hooks, Ledger, Queue } from "./api/operations.ts";
 import { connection } from "./api/socket.ts";
 import { span } from "./lib/format.ts";
@@ -92,7 +92,7 @@ function Status(): VNode {
 interface Entry { name: string; text: string; count?: string; tone?: string; title?: string }
 
 function entries(): Entry[] {
-  const open = openAlerts().filter(alert => alert.state === "RAISED"); // someone takes care of the others
+  const open = loudAlerts();
   const held = (state.senders ?? []).filter(sender => sender.state !== "ACTIVE").length;
   const all: (Entry | false)[] = [
     { name: "", text: "Overview" },
@@ -207,7 +207,7 @@ else begin();
 function begin(): void {
   effect(follow);
   effect(() => {
-    const open = openAlerts().filter(alert => alert.state === "RAISED").length;
+    const open = loudAlerts().length;
     document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
   });
   onSignOut(expire);

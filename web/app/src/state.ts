@@ -157,7 +157,7 @@ function follow(): () => void {
         putAlert(node);
         // Alerts that were already open are only listed. New transitions are announced.
         if (Date.now() - startedAt > 2000 || node.state !== "RAISED") {
-          if (node.state === "RAISED") announce(`Alert: ${node.summary}`);
+          if (node.state === "RAISED" && !node.silence) announce(`Alert: ${node.summary}`);
           else if (node.state === "RESOLVED") announce(`Resolved: ${node.summary}`);
         }
         for (const listener of alertListeners) listener();
@@ -168,9 +168,13 @@ function follow(): () => void {
   return () => stop();
 }
 
+/** The open alerts: those that need attention first, and the most severe and latest among them first. */
 export const openAlerts = (): AlertNow[] =>
   [...state.alerts.values()]
-    .sort((a, b) => Number(b.severity === "CRITICAL") - Number(a.severity === "CRITICAL") || Date.parse(b.raisedAt) - Date.parse(a.raisedAt));
+    .sort((a, b) => Number(!!a.silence) - Number(!!b.silence) || Number(b.severity === "CRITICAL") - Number(a.severity === "CRITICAL") || Date.parse(b.raisedAt) - Date.parse(a.raisedAt));
+
+/** The open alerts that no one takes care of and no silence covers. */
+export const loudAlerts = (): AlertNow[] => openAlerts().filter(alert => alert.state === "RAISED" && !alert.silence);
 
 export const senderName = (id: string): string => state.senders?.find(sender => sender.id === id)?.name ?? id;
 

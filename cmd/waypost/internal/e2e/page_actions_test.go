@@ -115,6 +115,28 @@ func decideOnDeadLetters(ctx context.Context, t *testing.T, b *browser, simulato
 	b.await(t, "the discarded messages", `document.querySelectorAll("#messages tbody tr").length === 2`)
 }
 
+// silenceAlerts silences all alerts, and ends that again.
+func silenceAlerts(t *testing.T, b *browser) {
+	t.Helper()
+	const badge = `document.querySelector("nav a[href='#/alerts'] .badge")`
+	b.await(t, "the number of alerts in the menu", badge+` !== null`)
+	b.press(t, "Silence alerts…")
+	b.write(t, "Reason", "a planned test")
+	b.press(t, "Silence")
+	b.awaitText(t, ".notes", "Alerts silenced.")
+	b.awaitText(t, "#silences", "All alerts")
+	b.await(t, "that each alert shows its silence, and none is counted", `[...document.querySelectorAll("#open-alerts .alert")].every(alert =>
+		alert.innerText.includes("Silenced until") && alert.innerText.includes("a planned test")) && `+badge+` === null`)
+	readableViews(t, b, map[string]string{"silenced": "#/alerts"})
+	b.press(t, "End silence")
+	b.awaitText(t, "#silences", "No alerts are silenced.")
+	b.await(t, "that alerts are counted again", `document.querySelector("#open-alerts .silenced") === null && `+badge+` !== null`)
+	b.press(t, "Silence…")
+	b.await(t, "that its kind and sender are chosen", `document.querySelector("dialog select[name=kind]").value === "SENDER_HELD" && document.querySelector("dialog select[name=senderId]").value === "demo"`)
+	b.press(t, "Cancel")
+	b.await(t, "that the dialog is closed", `document.querySelector("dialog") === null`)
+}
+
 func takeNoteAndChangeSenders(t *testing.T, b *browser) {
 	b.visit(t, "#/break")
 
@@ -123,6 +145,7 @@ func takeNoteAndChangeSenders(t *testing.T, b *browser) {
 	b.visit(t, "#/alerts")
 	b.awaitText(t, "#open-alerts .alert", "Sender held")
 	b.await(t, "what led to it", `document.querySelector("#open-alerts .explanation li")?.innerText.length > 0`)
+	silenceAlerts(t, b)
 	b.click(t, "#open-alerts .acknowledge")
 	b.fill(t, "dialog input[name=note]", "a new token is on its way")
 	b.click(t, "dialog button[type=submit]")
@@ -175,7 +198,18 @@ func takeNoteAndChangeSenders(t *testing.T, b *browser) {
 	b.fill(t, "dialog input[name=reason]", "no campaigns today")
 	b.click(t, "dialog button[type=submit]")
 	b.awaitText(t, "#sender-demo .callout", "bulk")
-	b.click(t, "#sender-demo .resume")
+	b.awaitText(t, "#sender-demo .callout", "no campaigns today")
+	b.await(t, "who paused it, and when", `document.querySelector("#sender-demo .callout time") !== null && document.querySelector("#sender-demo .callout").innerText.includes(" by key ")`)
+	b.click(t, "#sender-demo .pause")
+	b.fill(t, "dialog input[name=reason]", "a stop of everything")
+	b.press(t, "Pause")
+	b.await(t, "that it is paused and claims no time to drain", `document.querySelector("#sender-demo h2 .chip").textContent === "paused" &&
+		["paused", "–"].includes([...document.querySelectorAll("#sender-demo .figures div")].find(d => d.querySelector("dt").textContent === "Empty in").querySelector("dd").textContent)`)
+	readableViews(t, b, map[string]string{"paused": "#/senders"})
+	b.run(t, "resume one lane", chromedp.Click(`//button[@aria-label="Resume the OTP lane"]`, chromedp.BySearch))
+	b.awaitText(t, ".notes", "OTP lane of Demo resumed")
+	b.await(t, "that the others are still paused", `document.querySelectorAll("#sender-demo .resume-lane").length === 2 && document.querySelector("#sender-demo h2 .chip").textContent === "transactional, bulk paused"`)
+	b.press(t, "Resume all lanes")
 	b.await(t, "that no lane is paused", `document.querySelector("#sender-demo .callout") === null && document.querySelector("#sender-demo .resume") === null`)
 	b.click(t, "#sender-demo .pause")
 	b.fill(t, "dialog input[name=reason]", "a look at the books")
@@ -203,7 +237,7 @@ func takeNoteAndChangeSenders(t *testing.T, b *browser) {
 	b.awaitText(t, "#sender-shop", "active")
 
 	b.visit(t, "#/ledger?type=SenderPaused,SenderHeld&stream=sender-demo")
-	b.await(t, "the hold and both pauses in the log", `(types => types.filter(t => t === "SenderPaused").length === 2 && types.includes("SenderHeld"))
+	b.await(t, "the hold and all pauses in the log", `(types => types.filter(t => t === "SenderPaused").length === 3 && types.includes("SenderHeld"))
 		([...document.querySelectorAll(".log tbody strong")].map(s => s.textContent))`)
 	b.set(t, "#as-of", "2020-01-01T00:00:00")
 	b.await(t, "books without a message, as of an earlier time", `document.querySelector("#ledger dd")?.textContent === "0" && location.hash.includes("at=2020")`)

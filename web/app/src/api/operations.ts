@@ -337,6 +337,13 @@ export type UpdateSenderInput = {
   optOutKeywords?: Array<string> | null | undefined;
 };
 
+export type SilenceAlertsInput = {
+  kind?: AlertKind | null | undefined;
+  senderId?: string | null | undefined;
+  reason: string;
+  until: string;
+};
+
 export type TemplateFilter = {
   businessAccountId?: string | null | undefined;
   name?: string | null | undefined;
@@ -383,7 +390,28 @@ export type EraseVariables = Exact<{
 
 export type EraseData = { eraseRecipient: { id: string, at: string, messages: number, events: number } };
 
-export type AlertNow = { id: string, kind: AlertKind, severity: AlertSeverity, state: AlertState, summary: string, value: number, threshold: number, raisedAt: string, acknowledgedAt: string | null, note: string | null, explanation: Array<string>, resolvedAt: string | null, acknowledgedBy: { kind: ActorKind, id: string, name: string | null } | null, sender: { id: string, name: string } | null, current: { value: number, summary: string, at: string } | null };
+export type AlertNow = { id: string, kind: AlertKind, severity: AlertSeverity, state: AlertState, summary: string, value: number, threshold: number, raisedAt: string, acknowledgedAt: string | null, note: string | null, explanation: Array<string>, resolvedAt: string | null, acknowledgedBy: { kind: ActorKind, id: string, name: string | null } | null, sender: { id: string, name: string } | null, current: { value: number, summary: string, at: string } | null, silence: SilenceNow | null };
+
+export type SilenceNow = { id: string, kind: AlertKind | null, reason: string, startedAt: string, until: string, by: { kind: ActorKind, id: string, name: string | null, onBehalfOf: string | null }, sender: { id: string, name: string } | null };
+
+export type SilencesVariables = Exact<{ [key: string]: never; }>;
+
+
+export type SilencesData = { silences: Array<SilenceNow> };
+
+export type SilenceAlertsVariables = Exact<{
+  input: SilenceAlertsInput;
+}>;
+
+
+export type SilenceAlertsData = { silenceAlerts: SilenceNow };
+
+export type EndSilenceVariables = Exact<{
+  id: string;
+}>;
+
+
+export type EndSilenceData = { endSilence: SilenceNow };
 
 export type AlertsVariables = Exact<{
   filter?: AlertFilter | null | undefined;
@@ -651,7 +679,7 @@ export type SeriesVariables = Exact<{
 
 export type SeriesData = { metricSeries: Array<{ at: string, metrics: { queued: number, sent: number, delivered: number, failed: number, deadLettered: number, averageDeliveryLatency: string | null, p50DeliveryLatency: string | null, p95DeliveryLatency: string | null, p99DeliveryLatency: string | null } }> };
 
-export type SenderNow = { id: string, name: string, phoneNumberId: string, displayPhoneNumber: string | null, businessAccountId: string | null, messagesPerSecond: number, effectiveRate: number, throttledUntil: string | null, state: SenderState, stateReason: string | null, pausedPriorities: Array<Priority>, pauseReason: string | null, queueDepth: number, scheduled: number, oldestDueAge: string | null, drainPerMinute: number, emptyIn: string | null, quality: SenderQuality | null, throughput: number | null, hold: { code: number | null, category: string, message: string, since: string, nextProbeAt: string | null, advice: string } | null, breaker: { since: string, failures: number, nextProbeAt: string, lastFailure: string } | null, lanes: Array<{ priority: Priority, depth: number, oldestDueAge: string | null }>, messagingLimit: { limit: number | null, used: number | null, resetsAt: string | null } | null, restrictions: Array<{ type: string, holds: RestrictionReach, since: string, until: string | null, reason: string | null }> };
+export type SenderNow = { id: string, name: string, phoneNumberId: string, displayPhoneNumber: string | null, businessAccountId: string | null, messagesPerSecond: number, effectiveRate: number, throttledUntil: string | null, state: SenderState, stateReason: string | null, pausedPriorities: Array<Priority>, pauseReason: string | null, queueDepth: number, scheduled: number, oldestDueAge: string | null, drainPerMinute: number, emptyIn: string | null, quality: SenderQuality | null, throughput: number | null, pauses: Array<{ priority: Priority, reason: string, since: string, by: { kind: ActorKind, id: string, name: string | null, onBehalfOf: string | null } }>, hold: { code: number | null, category: string, message: string, since: string, nextProbeAt: string | null, advice: string } | null, breaker: { since: string, failures: number, nextProbeAt: string, lastFailure: string } | null, lanes: Array<{ priority: Priority, depth: number, oldestDueAge: string | null }>, messagingLimit: { limit: number | null, used: number | null, resetsAt: string | null } | null, restrictions: Array<{ type: string, holds: RestrictionReach, since: string, until: string | null, reason: string | null }> };
 
 export type PauseVariables = Exact<{
   id: string;
@@ -668,6 +696,14 @@ export type ResumeVariables = Exact<{
 
 
 export type ResumeData = { resumeSender: SenderNow };
+
+export type ResumeLanesVariables = Exact<{
+  id: string;
+  priorities: Array<Priority> | Priority;
+}>;
+
+
+export type ResumeLanesData = { resumeLanes: SenderNow };
 
 export type SetRateVariables = Exact<{
   id: string;
@@ -814,6 +850,25 @@ export const ApiKeyRow = /*#__PURE__*/ new TypedDocumentString(`
   revokedAt
 }
     `, {"fragmentName":"ApiKeyRow"}) as unknown as TypedDocumentString<ApiKeyRow, unknown>;
+export const SilenceNow = /*#__PURE__*/ new TypedDocumentString(`
+    fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
+  }
+}
+    `, {"fragmentName":"SilenceNow"}) as unknown as TypedDocumentString<SilenceNow, unknown>;
 export const AlertNow = /*#__PURE__*/ new TypedDocumentString(`
     fragment AlertNow on Alert {
   id
@@ -842,8 +897,27 @@ export const AlertNow = /*#__PURE__*/ new TypedDocumentString(`
     summary
     at
   }
+  silence {
+    ...SilenceNow
+  }
 }
-    `, {"fragmentName":"AlertNow"}) as unknown as TypedDocumentString<AlertNow, unknown>;
+    fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
+  }
+}`, {"fragmentName":"AlertNow"}) as unknown as TypedDocumentString<AlertNow, unknown>;
 export const Rule = /*#__PURE__*/ new TypedDocumentString(`
     fragment Rule on AlertRule {
   id
@@ -932,6 +1006,17 @@ export const SenderNow = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -1094,6 +1179,75 @@ export const Erase = /*#__PURE__*/ new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<EraseData, EraseVariables>;
+export const Silences = /*#__PURE__*/ new TypedDocumentString(`
+    query Silences {
+  silences {
+    ...SilenceNow
+  }
+}
+    fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
+  }
+}`) as unknown as TypedDocumentString<SilencesData, SilencesVariables>;
+export const SilenceAlerts = /*#__PURE__*/ new TypedDocumentString(`
+    mutation SilenceAlerts($input: SilenceAlertsInput!) {
+  silenceAlerts(input: $input) {
+    ...SilenceNow
+  }
+}
+    fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
+  }
+}`) as unknown as TypedDocumentString<SilenceAlertsData, SilenceAlertsVariables>;
+export const EndSilence = /*#__PURE__*/ new TypedDocumentString(`
+    mutation EndSilence($id: ID!) {
+  endSilence(id: $id) {
+    ...SilenceNow
+  }
+}
+    fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
+  }
+}`) as unknown as TypedDocumentString<EndSilenceData, EndSilenceVariables>;
 export const Alerts = /*#__PURE__*/ new TypedDocumentString(`
     query Alerts($filter: AlertFilter, $first: Int!, $after: String) {
   alerts(filter: $filter, first: $first, after: $after) {
@@ -1137,6 +1291,26 @@ export const Alerts = /*#__PURE__*/ new TypedDocumentString(`
     summary
     at
   }
+  silence {
+    ...SilenceNow
+  }
+}
+fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
+  }
 }`) as unknown as TypedDocumentString<AlertsData, AlertsVariables>;
 export const AlertTransitions = /*#__PURE__*/ new TypedDocumentString(`
     subscription AlertTransitions($after: String) {
@@ -1175,6 +1349,26 @@ export const AlertTransitions = /*#__PURE__*/ new TypedDocumentString(`
     summary
     at
   }
+  silence {
+    ...SilenceNow
+  }
+}
+fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
+  }
 }`) as unknown as TypedDocumentString<AlertTransitionsData, AlertTransitionsVariables>;
 export const Acknowledge = /*#__PURE__*/ new TypedDocumentString(`
     mutation Acknowledge($id: ID!, $note: String) {
@@ -1208,6 +1402,26 @@ export const Acknowledge = /*#__PURE__*/ new TypedDocumentString(`
     value
     summary
     at
+  }
+  silence {
+    ...SilenceNow
+  }
+}
+fragment SilenceNow on AlertSilence {
+  id
+  kind
+  reason
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+  startedAt
+  until
+  sender {
+    id
+    name
   }
 }`) as unknown as TypedDocumentString<AcknowledgeData, AcknowledgeVariables>;
 export const AlertRules = /*#__PURE__*/ new TypedDocumentString(`
@@ -1870,6 +2084,17 @@ export const Pause = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -1928,6 +2153,17 @@ export const Resume = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -1967,6 +2203,75 @@ export const Resume = /*#__PURE__*/ new TypedDocumentString(`
     reason
   }
 }`) as unknown as TypedDocumentString<ResumeData, ResumeVariables>;
+export const ResumeLanes = /*#__PURE__*/ new TypedDocumentString(`
+    mutation ResumeLanes($id: ID!, $priorities: [Priority!]!) {
+  resumeLanes(id: $id, priorities: $priorities) {
+    ...SenderNow
+  }
+}
+    fragment SenderNow on Sender {
+  id
+  name
+  phoneNumberId
+  displayPhoneNumber
+  businessAccountId
+  messagesPerSecond
+  effectiveRate
+  throttledUntil
+  state
+  stateReason
+  pausedPriorities
+  pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
+  hold {
+    code
+    category
+    message
+    since
+    nextProbeAt
+    advice
+  }
+  breaker {
+    since
+    failures
+    nextProbeAt
+    lastFailure
+  }
+  queueDepth
+  scheduled
+  oldestDueAge
+  drainPerMinute
+  emptyIn
+  lanes {
+    priority
+    depth
+    oldestDueAge
+  }
+  quality
+  throughput
+  messagingLimit {
+    limit
+    used
+    resetsAt
+  }
+  restrictions {
+    type
+    holds
+    since
+    until
+    reason
+  }
+}`) as unknown as TypedDocumentString<ResumeLanesData, ResumeLanesVariables>;
 export const SetRate = /*#__PURE__*/ new TypedDocumentString(`
     mutation SetRate($id: ID!, $messagesPerSecond: Int!) {
   setSenderRate(id: $id, messagesPerSecond: $messagesPerSecond) {
@@ -1986,6 +2291,17 @@ export const SetRate = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -2044,6 +2360,17 @@ export const UpdateSender = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -2102,6 +2429,17 @@ export const RegisterSender = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -2160,6 +2498,17 @@ export const LiftRestrictions = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -2236,6 +2585,17 @@ export const Pulse = /*#__PURE__*/ new TypedDocumentString(`
   stateReason
   pausedPriorities
   pauseReason
+  pauses {
+    priority
+    reason
+    since
+    by {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+  }
   hold {
     code
     category
@@ -2440,6 +2800,9 @@ export const scopes = new Map<unknown, readonly Scope[]>([
   [CreateApiKey, ["ADMIN"]],
   [RevokeApiKey, ["ADMIN"]],
   [Erase, ["ADMIN"]],
+  [Silences, ["READ"]],
+  [SilenceAlerts, ["OPERATE"]],
+  [EndSilence, ["OPERATE"]],
   [Alerts, ["READ"]],
   [AlertTransitions, ["READ"]],
   [Acknowledge, ["OPERATE"]],
@@ -2473,6 +2836,7 @@ export const scopes = new Map<unknown, readonly Scope[]>([
   [Series, ["READ"]],
   [Pause, ["OPERATE"]],
   [Resume, ["OPERATE"]],
+  [ResumeLanes, ["OPERATE"]],
   [SetRate, ["OPERATE"]],
   [UpdateSender, ["OPERATE"]],
   [RegisterSender, ["OPERATE"]],

@@ -7,4 +7,4 @@ import { ago, chip, toneOf } from "../ui/parts.ts";
 export const alertLine = (alert: AlertNow): VNode => h("li", { key: alert.id },
   chip(words(alert.severity), toneOf(alert.severity)),
   h("a", { href: "#/alerts" }, alert.summary),
-  h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", "for ", ago(alert.raisedAt)));
+  h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", alert.silence ? "silenced, " : "", "for ", ago(alert.raisedAt)));

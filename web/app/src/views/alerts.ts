@@ -1,13 +1,14 @@
 // Alerts: open alerts, updated live; resolved alerts; and the rules that raise them.
 import { ask } from "../api/client.ts";
-import { Acknowledge, AlertRules, Alerts, SetRule, type AlertKind, type AlertNow, type AlertRuleInput,
-  type Rule } from "../api/operations.ts";
+import { Acknowledge, AlertRules, Alerts, SetRule, SilenceAlerts, Silences, type AlertKind, type AlertNow, type AlertRuleInput,
+  type Rule, type SilenceNow } from "../api/operations.ts";
 import { count, duration, figure, parseSpan, percent, seconds, sentence, span, spanInput, words } from "../lib/format.ts";
 import type { Route, View } from "../route.ts";
-import { forbidden, onAlert, openAlerts, poll, report, putAlert, senderChoices, state } from "../state.ts";
+import { forbidden, loudAlerts, onAlert, openAlerts, poll, report, putAlert, senderChoices, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { note, openDialog } from "../ui/overlay.ts";
 import { ago, button, card, cell, chip, facts, field, held, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
+import { silenceAlerts, silencedBy, silencesTable } from "./silences.ts";
 
 const pageSize = 25;
 const currentEvery = 3000; // the current values of open alerts
@@ -29,6 +30,8 @@ const runbook: Record<AlertKind, string> = {
   OUTGOING_WEBHOOK_DISABLED: "“Other alerts”", TEMPLATE_PAUSED: "“Other alerts”", TEMPLATE_CATEGORY_CHANGED: "“Other alerts”",
 };
 
+const allKinds = Object.keys(units) as AlertKind[];
+
 const unitNames = { share: "percent", seconds: "seconds", perMinute: "messages per minute", number: "number", none: "" };
 
 function written(kind: AlertKind, value: number): string {
@@ -43,7 +46,7 @@ function written(kind: AlertKind, value: number): string {
 
 export function alerts(_: Route): View {
   const view = reactive({
-    resolved: null as AlertNow[] | null, rules: null as Rule[] | null, after: null as string | null, more: false,
+    resolved: null as AlertNow[] | null, rules: null as Rule[] | null, silences: [] as readonly SilenceNow[], after: null as string | null, more: false,
   });
 
   async function history(behind: string | null): Promise<void> {
@@ -62,6 +65,14 @@ export function alerts(_: Route): View {
     view.rules = at < 0 ? [...(view.rules ?? []), rule] : view.rules!.with(at, rule);
   }
 
+  async function loadSilences(): Promise<void> {
+    view.silences = (await ask(Silences, {})).silences;
+  }
+
+  // The list may be slightly behind, so the result of a mutation is shown until it is read again.
+  const started = (silence: SilenceNow): void => { view.silences = [...view.silences, silence]; };
+  const ended = ({ id }: SilenceNow): void => { view.silences = view.silences.filter(other => other.id !== id); };
+
   // Reload the resolved alerts after a transition, unless the user has loaded further pages.
   const unheard = onAlert(() => {
     if ((view.resolved?.length ?? 0) <= pageSize) setTimeout(() => void history(null).catch(report), 500);
@@ -73,19 +84,25 @@ export function alerts(_: Route): View {
     for (const { node } of edges) if (state.alerts.has(node.id)) putAlert(node);
   });
   const stopRules = poll(30_000, loadRules);
+  const stopSilences = poll(currentEvery, loadSilences);
 
   return {
     title: "Alerts",
     stop: () => {
       unheard();
       stopRules();
+      stopSilences();
       stopCurrent();
     },
     render: () => {
-      const open = openAlerts();
+      const open = openAlerts(), loud = loudAlerts().length, quietly = open.filter(({ silence }) => silence).length;
       return h("div", { class: "board" },
-        card(["Open ", chip(count(open.length), open.length === 0 ? "good" : "bad")], { id: "open-alerts", class: "wide" }, null,
-          open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "No open alerts.")) : open.map(alertCard)),
+        card(["Open ", chip(count(open.length), open.length === 0 ? "good" : loud === 0 ? "warn" : "bad"),
+          quietly > 0 ? [" ", chip(`${count(quietly)} silenced`, "wait")] : null], { id: "open-alerts", class: "wide" }, null,
+          open.length === 0 ? h("div", { class: "nothing" }, h("p", null, "No open alerts.")) : open.map(alert => alertCard(alert, started))),
+        card("Silences", { id: "silences", class: "wide" }, forbidden(SilenceAlerts) ? quiet(forbidden(SilenceAlerts, "Silencing"))
+          : button("Silence alerts…", () => silenceAlerts({ kind: null, senderId: null }, allKinds, started), { id: "silence-alerts" }),
+          view.silences.length === 0 ? quiet("No alerts are silenced.") : silencesTable(view.silences, ended)),
         card("Rules", { id: "rules", class: "wide" }, forbidden(SetRule) ? quiet(forbidden(SetRule, "Changing rules"))
           : button("Add rule…", () => editRule(null, put), { id: "add-rule" }),
           view.rules === null ? quiet("Loading…") : ruleTable(view.rules, put)),
@@ -96,7 +113,7 @@ export function alerts(_: Route): View {
   };
 }
 
-function alertCard(alert: AlertNow): VNode {
+function alertCard(alert: AlertNow, silenced: (silence: SilenceNow) => void): VNode {
   const reason = forbidden(Acknowledge, "Acknowledging");
   return h("article", { key: alert.id, class: "alert", "data-tone": toneOf(alert.severity), "aria-label": alert.summary },
     h("div", { class: "heading" },
@@ -106,13 +123,16 @@ function alertCard(alert: AlertNow): VNode {
         h("span", { class: "quiet" }, "raised ", time(alert.raisedAt, "seconds"), ", ", ago(alert.raisedAt), " ago"),
         alert.state === "RAISED" ? reason ? quiet(reason)
           : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" })
-          : chip("acknowledged", "warn"))),
+          : chip("acknowledged", "warn"),
+        alert.silence ? chip("silenced", "wait") : forbidden(SilenceAlerts) || !alert.sender && state.viewer?.senderIds ? null
+          : button("Silence…", () => silenceAlerts({ kind: alert.kind, senderId: alert.sender?.id ?? null }, allKinds, silenced), { class: "plain silence" }))),
     h("p", { class: "summary" }, alert.current?.summary ?? alert.summary),
     units[alert.kind] === "none" ? null : facts([
       ["Now", alert.current && [written(alert.kind, alert.current.value), h("span", { class: "quiet" }, " measured ", ago(alert.current.at), " ago")]],
       ["When it was raised", written(alert.kind, alert.value)], ["Threshold", written(alert.kind, alert.threshold)]]),
     alert.explanation.length > 0 ? h("ul", { class: "explanation" }, alert.explanation.map((line, i) => h("li", { key: i }, line))) : null,
     quiet("Runbook: ", runbook[alert.kind], " in docs/operations.md."),
+    alert.silence ? silencedBy(alert.silence) : null,
     alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy
       ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "",
       alert.note ? [": ", h("q", null, alert.note)] : ".") : null);
@@ -190,7 +210,7 @@ const length = (iso: string): string => {
 
 function editRule(rule: Rule | null, changed: (rule: Rule) => void): void {
   const chosen = reactive({ kind: (rule?.kind ?? "ERROR_RATE") as AlertKind });
-  const kinds = (Object.keys(units) as AlertKind[]).map(name => [name, sentence(words(name))] as const);
+  const kinds = allKinds.map(name => [name, sentence(words(name))] as const);
   openDialog({
     title: rule ? `Rule: ${words(rule.kind)}` : "Add rule", label: () => "Save",
     body: (): Child => {

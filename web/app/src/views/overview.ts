@@ -103,7 +103,7 @@ export function overview(route: Route): View {
         tiles(view.now, view.live, view.window.name),
         h(Plot, { id: "throughput", title: "Throughput", series: throughput && { ...throughput, marks: marks(["ERROR_RATE", "QUEUE_GROWTH", "QUEUE_STALLED", "SENDER_HELD", "BREAKER_OPEN", "WEBHOOK_SILENCE"]) } }),
         h(Plot, { id: "latency", title: "Delivery latency", series: latency && { ...latency, marks: marks(["DELIVERY_LATENCY"]) } }),
-        open.length > 0 ? card(["Open alerts ", chip(count(open.length), "bad")], { id: "open-alerts", class: "wide" },
+        open.length > 0 ? card(["Open alerts ", chip(count(open.length), open.every(({ silence }) => silence) ? "warn" : "bad")], { id: "open-alerts", class: "wide" },
           h("a", { href: "#/alerts" }, "All alerts"),
           h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null,
         card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${view.window.name}`), errors(view.live)),

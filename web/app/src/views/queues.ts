@@ -14,6 +14,7 @@ const columns = [
 /** Returns the time until a queue is empty at its drain rate: never, if messages are due but none leave. */
 export function emptyIn(sender: SenderNow): string {
   if (sender.state !== "ACTIVE") return sender.queueDepth > 0 ? words(sender.state) : "–"; // whatever drained before
+  if (sender.lanes.some(lane => lane.depth > 0 && sender.pausedPriorities.includes(lane.priority))) return "paused";
   const left = seconds(sender.emptyIn);
   if (left !== null) return sender.queueDepth === 0 ? "–" : left < 1 ? "< 1 s" : span(left);
   return sender.queueDepth > 0 ? "never" : "–";

@@ -2,14 +2,14 @@
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { ask } from "../api/client.ts";
-import { LiftRestrictions, Log, Pause, RegisterSender, Resume, SetRate, UpdateSender, type LoggedEvent, type SenderNow } from "../api/operations.ts";
+import { LiftRestrictions, Log, Pause, RegisterSender, Resume, ResumeLanes, SetRate, UpdateSender, type LoggedEvent, type SenderNow } from "../api/operations.ts";
 import { count, figure, laneName, seconds, sentence, spaced, span, visible } from "../lib/format.ts";
 import { priorities } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
-import { forbidden, may, poll, putSender, report, state } from "../state.ts";
+import { forbidden, poll, putSender, state } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/h.ts";
 import { attempt, note, openDialog } from "../ui/overlay.ts";
-import { actorOf, button, card, cell, chip, drawnAt, facts, field, mono, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
+import { actorOf, button, card, cell, chip, drawnAt, facts, field, mono, quiet, statusChip, table, time } from "../ui/parts.ts";
 import { emptyIn } from "./queues.ts";
 import { qualityChip } from "./templates.ts";
 
@@ -65,20 +65,38 @@ function details(data: unknown): string {
     .map(visible).join("; ");
 }
 
-/** Who paused the sender last, and when, from the event log. */
-function PausedBy({ id }: { id: string }): VNode | null {
-  const found = useSignal<LoggedEvent | null>(null);
-  useEffect(() => {
-    ask(Log, { filter: { stream: `sender-${id}`, types: ["SenderPaused"] }, first: 1 })
-      .then(({ events }) => { found.value = events.edges[0]?.node ?? null; }, report);
-  }, []);
-  return found.value && quiet("Paused by ", actorOf(found.value.by), ", ", time(found.value.recordedAt, "seconds"), ". ",
-    h("a", { href: `#/ledger?stream=${encodeURIComponent(`sender-${id}`)}` }, "The sender's history"));
+/** The pauses with the same reason, time, and operator, together. */
+function pausesOf({ pauses, pausedPriorities, pauseReason }: SenderNow): { lanes: Lane[]; pause: Partial<SenderNow["pauses"][number]> }[] {
+  const groups = new Map<string, { lanes: Lane[]; pause: Partial<SenderNow["pauses"][number]> }>();
+  for (const lane of pausedPriorities) {
+    // Before the last upgrade, only the reason was recorded.
+    const pause: Partial<SenderNow["pauses"][number]> = pauses.find(({ priority }) => priority === lane) ?? (pauseReason ? { reason: pauseReason } : {});
+    const key = JSON.stringify([pause.reason, pause.since, pause.by]);
+    const group = groups.get(key);
+    if (group) group.lanes.push(lane);
+    else groups.set(key, { lanes: [lane], pause });
+  }
+  return [...groups.values()];
+}
+
+type Lane = SenderNow["pausedPriorities"][number];
+
+/** The paused lanes, with the reason, the operator, and the time of each pause. */
+function pausedCallout(sender: SenderNow): VNode {
+  const all = sender.state === "PAUSED";
+  return h("div", { class: "callout paused", "data-tone": "warn" }, pausesOf(sender).map(({ lanes, pause: { reason, since, by } }) =>
+    h("p", { key: lanes.join() }, h("strong", null, all && lanes.length === priorities.length ? "Paused" : `Paused: ${lanes.map(laneName).join(", ")}`),
+      since ? [" since ", time(since, "seconds")] : null, by ? ` by ${actorOf(by)}` : null, reason ? [": ", h("q", null, visible(reason))] : null, ".")));
+}
+
+function resumeLane(sender: SenderNow, lane: Lane): VNode {
+  return button("Resume", () => void attempt(`${sentence(laneName(lane))} lane of ${sender.name} resumed.`, async () =>
+    putSender((await ask(ResumeLanes, { id: sender.id, priorities: [lane] })).resumeLanes)),
+  { class: "plain small resume-lane", "aria-label": `Resume the ${laneName(lane)} lane`, key: `resume ${lane}` });
 }
 
 function senderCard(sender: SenderNow): VNode {
   const { id, hold } = sender;
-  const paused = sender.state !== "PAUSED" && sender.pausedPriorities.length > 0;
   return card([sender.name, " ", h("span", { class: "quiet mono" }, id), " ",
     stateChip(sender)],
     { key: id, id: `sender-${id}`, class: "wide sender" }, actions(sender),
@@ -92,11 +110,7 @@ function senderCard(sender: SenderNow): VNode {
       h("p", null, h("strong", null, `WhatsApp has not responded to ${count(sender.breaker.failures)} calls in a row.`), ` Last failure: ${sender.breaker.lastFailure}. Messages wait since `,
         time(sender.breaker.since, "seconds"), "."),
       quiet(["Next call to find out whether WhatsApp responds: ", soon(sender.breaker.nextProbeAt), "."])) : null,
-    !hold && sender.stateReason ? h("div", { class: "callout", "data-tone": toneOf(sender.state) }, h("p", null, sender.stateReason))
-      : null,
-    paused ? h("div", { class: "callout", "data-tone": "warn" },
-      h("p", null, `Paused: ${sender.pausedPriorities.map(laneName).join(", ")}.`, sender.pauseReason ? ` ${sender.pauseReason}` : "")) : null,
-    sender.pausedPriorities.length > 0 && may("AUDIT") ? h(PausedBy, { key: `${sender.id} ${sender.pauseReason}`, id: sender.id }) : null,
+    sender.pausedPriorities.length > 0 ? pausedCallout(sender) : null,
     sender.throttledUntil && Date.parse(sender.throttledUntil) > drawnAt()
       ? h("div", { class: "callout", "data-tone": "warn" },
       h("p", null, "Throttled by WhatsApp until ", time(sender.throttledUntil, "seconds"), ".")) : null,
@@ -111,7 +125,7 @@ function senderCard(sender: SenderNow): VNode {
     h("ul", { class: "lanes", "aria-label": "Lanes" }, sender.lanes.map(({ priority, depth, oldestDueAge }) => h("li", { key: priority },
       h("strong", null, sentence(laneName(priority))), h("span", null, `${count(depth)} due`),
       oldestDueAge ? h("span", { class: "quiet" }, `oldest ${span(floor(seconds(oldestDueAge)))}`) : null,
-      sender.state === "PAUSED" || sender.pausedPriorities.includes(priority) ? chip("paused", "warn") : null))),
+      sender.pausedPriorities.includes(priority) ? [chip("paused", "warn"), forbidden(ResumeLanes) ? null : resumeLane(sender, priority)] : null))),
     facts([["Number", sender.displayPhoneNumber], ["Phone number ID", mono(sender.phoneNumberId)],
       ["Business account", sender.businessAccountId && mono(sender.businessAccountId)],
       ["Quality", sender.quality && qualityChip(sender.quality)],
