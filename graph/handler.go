@@ -27,7 +27,7 @@ type Handler struct {
 	resolver *Resolver
 	server   http.Handler
 	failures *failures
-	watches  watches
+	watches  *watches
 	seats    seats
 	sockets  socketCount
 
@@ -49,7 +49,7 @@ func New(ctx context.Context, opts Options) *Handler {
 	r := &Resolver{
 		opts: opts, errors: present,
 	}
-	h := &Handler{resolver: r, failures: newFailures(opts.Clock), slowAfter: cmp.Or(opts.SlowAfter, defaultSlowAfter)}
+	h := &Handler{resolver: r, failures: newFailures(opts.Clock), watches: newWatches(), slowAfter: cmp.Or(opts.SlowAfter, defaultSlowAfter)}
 	h.ctx, h.cancel = context.WithCancel(ctx)
 	turns := newCatchUps()
 	r.feed = newFeed(h.ctx, opts.Log, opts.Logger, messageTopic, turns)

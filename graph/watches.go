@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/domain"
 )
 
@@ -16,6 +17,8 @@ const standingTimeout = time.Second
 
 // watches ends open streams whose sessions are no longer valid.
 type watches struct {
+	begun chan struct{} // has a value after a session was added to none
+
 	mu   sync.Mutex
 	next int
 	open map[int]watch
@@ -26,17 +29,24 @@ type watch struct {
 	end     func()
 }
 
+func newWatches() *watches {
+	return &watches{begun: make(chan struct{}, 1), open: make(map[int]watch)}
+}
+
 // add watches a session until remove is called. It calls end once the session is no
 // longer valid.
 func (w *watches) add(s Session, end func()) (remove func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.open == nil {
-		w.open = make(map[int]watch)
-	}
 	id := w.next
 	w.next++
 	w.open[id] = watch{s, end}
+	if len(w.open) == 1 {
+		select {
+		case w.begun <- struct{}{}:
+		default:
+		}
+	}
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -44,24 +54,31 @@ func (w *watches) add(s Session, end func()) (remove func()) {
 	}
 }
 
-// run checks all sessions at an interval until ctx ends.
+// run checks all sessions at an interval while there are any, until ctx ends.
 func (w *watches) run(ctx context.Context, every time.Duration) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-			w.look(ctx)
+		case <-w.begun:
+		}
+		for open := w.sessions(); len(open) > 0; open = w.sessions() {
+			if retry.Sleep(ctx, every) != nil {
+				return
+			}
+			check(ctx, open)
 		}
 	}
 }
 
-func (w *watches) look(ctx context.Context) {
+func (w *watches) sessions() []watch {
 	w.mu.Lock()
-	open := slices.Collect(maps.Values(w.open))
-	w.mu.Unlock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Values(w.open))
+}
+
+// check ends the sessions that are no longer valid.
+func check(ctx context.Context, open []watch) {
 	ctx, cancel := context.WithTimeout(ctx, standingTimeout)
 	defer cancel()
 	for _, o := range open {

@@ -120,7 +120,9 @@ type DataKeys struct {
 	index []byte
 	left  [][]byte // seeds that existed at the start and belong to no running process
 
-	wake   chan struct{}
+	// waiting has a value after the first key or alias began to wait, full after as many keys wait as are stored at once.
+	waiting, full chan struct{}
+
 	asking chan struct{} // a slot: one query to Postgres at a time
 	asks   sync.WaitGroup
 	// storing serializes changes of the tables: storing, rotating, destroying.
@@ -151,7 +153,7 @@ type Options struct {
 func NewDataKeys(o Options) *DataKeys {
 	return &DataKeys{
 		keys: o.Keys, clock: o.Clock, logger: o.Logger, generation: generationOf(o.Retention),
-		wake: make(chan struct{}, 1), asking: make(chan struct{}, 1),
+		waiting: make(chan struct{}, 1), full: make(chan struct{}, 1), asking: make(chan struct{}, 1),
 		open: newRecent[keyID, dataKey](cachedKeys), own: newRecent[owner, ownKey](cachedKeys),
 		aliases: newRecent[pendingAlias, struct{}](cachedKeys),
 	}
@@ -415,8 +417,11 @@ func (d *DataKeys) deriveLocked(owners []owner, like *keyID) (keyID, dataKey, er
 		d.own.put(owners[0], ownKey{id: id, madeAt: now})
 	}
 	d.pending = append(d.pending, pendingKey{id: id, secret: key.secret, madeAt: now, owners: owners, like: like})
-	if len(d.pending) == storeBatch {
-		d.wakeUp()
+	switch len(d.pending) {
+	case 1:
+		signal(d.waiting)
+	case storeBatch:
+		signal(d.full)
 	}
 	return id, key, nil
 }
@@ -434,6 +439,9 @@ func (d *DataKeys) alias(id keyID, people []string) {
 		if _, known := d.aliases.get(link); !known && len(d.links) < maxPending {
 			d.aliases.put(link, struct{}{})
 			d.links = append(d.links, link)
+			if len(d.links) == 1 {
+				signal(d.waiting)
+			}
 		}
 	}
 }
@@ -557,10 +565,10 @@ func (k dataKey) decrypt(about string, sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// wakeUp makes Run store pending keys soon.
-func (d *DataKeys) wakeUp() {
+// signal wakes Run. It doesn't block.
+func signal(c chan<- struct{}) {
 	select {
-	case d.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

@@ -21,6 +21,8 @@ const (
 	// heartbeatEvery is how often a process reports that its seed is in use and checks
 	// whether it must retire it.
 	heartbeatEvery = time.Second
+	// adoptEvery is how often a process looks for abandoned seeds.
+	adoptEvery = 10 * time.Second
 	// abandonedAfter is the time after its last heartbeat when a seed counts as
 	// abandoned. Its keys are then found in the log. A living process that was cut off
 	// for longer has stored them itself.
@@ -134,9 +136,9 @@ func durably(ctx context.Context, pool *pgxpool.Pool, do func(pgx.Tx) error) err
 // unavailable, they wait. After a crash, they can be derived again from their seed,
 // which is already stored.
 func (d *DataKeys) Run(ctx context.Context) error {
-	tick := time.NewTicker(storeEvery)
-	defer tick.Stop()
-	var beat time.Time
+	timer := time.NewTimer(storeEvery)
+	defer timer.Stop()
+	var beat, looked time.Time
 	stored := d.reporter(ctx, "data keys wait to be stored")
 	found := d.reporter(ctx, "keys of a process that ended are not found yet")
 	// Minutes of the log are searched for keys while other keys are being stored.
@@ -144,22 +146,33 @@ func (d *DataKeys) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-		case <-tick.C:
-		case <-d.wake:
+		case <-timer.C:
+		case <-d.full:
+		case <-d.waiting:
+			timer.Reset(storeEvery)
+			continue
 		case err := <-adopted:
 			adopting = false
+			if err != nil {
+				looked = time.Time{}
+			}
 			found(err)
 			continue
 		}
 		err := d.store(context.WithoutCancel(ctx))
 		if err == nil && time.Since(beat) >= heartbeatEvery {
 			beat = time.Now()
-			if err = d.heartbeat(ctx); err == nil && !adopting {
-				adopting = true
+			if err = d.heartbeat(ctx); err == nil && !adopting && time.Since(looked) >= adoptEvery {
+				adopting, looked = true, beat
 				go func() { adopted <- d.adopt(ctx) }()
 			}
 		}
 		stored(err)
+		next := storeEvery
+		if err == nil { // nothing waits, or it has been reported since
+			next = max(next, time.Until(beat.Add(heartbeatEvery)))
+		}
+		timer.Reset(next)
 	}
 	if adopting {
 		<-adopted

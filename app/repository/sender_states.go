@@ -22,10 +22,11 @@ const (
 	senderReads = 16
 	// followAgain is the pause before another request for the end of the log.
 	followAgain = time.Second
-	// listAgain is how long a list of the known senders is used. Senders that are new
-	// since Run began are noticed immediately, so the list only adds older ones that the
-	// read model didn't contain yet.
-	listAgain = time.Second
+	// listAgain is how long a list of the known senders is used, and twice as long each time up
+	// to maxListAgain. Senders that are new since Run began are noticed immediately, so the list
+	// only adds older ones that the read model didn't contain yet.
+	listAgain    = time.Second
+	maxListAgain = 16 * time.Second
 )
 
 // SenderStates keeps all senders in memory, folded from their own streams. Dispatch uses
@@ -36,10 +37,13 @@ type SenderStates struct {
 	known func(context.Context) ([]string, error)
 	after func(time.Duration) <-chan time.Time
 
+	changed func() // see OnChange; nil if no one asked
+
 	following chan struct{} // closed once every later event is noticed
 	mu        sync.Mutex
 	states    map[string]*senderState
 	listDue   <-chan time.Time // when the known senders must be listed again; nil if now
+	listPause time.Duration    // how long the last list is used
 }
 
 // senderState is a sender before the revision next. seen is what next would be if all
@@ -59,6 +63,10 @@ func NewSenderStates(
 		log: log, known: known, after: after, following: make(chan struct{}), states: make(map[string]*senderState),
 	}
 }
+
+// OnChange calls changed after the event log had something new about senders. It must be called
+// before Run. changed must not block.
+func (s *SenderStates) OnChange(changed func()) { s.changed = changed }
 
 // Run follows the streams of senders until ctx ends. If the log has become shorter, it reads
 // them again. Run it once.
@@ -86,9 +94,12 @@ func (s *SenderStates) follow(ctx context.Context, end event.Position) error {
 	return s.log.Subscribe(ctx, event.Subscription{After: end, Filter: event.Filter{StreamPrefixes: []string{event.SenderStreams}}},
 		func(_ context.Context, b event.Batch) error {
 			s.mu.Lock()
-			defer s.mu.Unlock()
 			for _, r := range b.Events {
 				s.apply(r)
+			}
+			s.mu.Unlock()
+			if len(b.Events) > 0 && s.changed != nil {
+				s.changed()
 			}
 			return nil
 		})
@@ -102,6 +113,7 @@ func (s *SenderStates) readAgain() {
 	for _, state := range s.states {
 		state.read, state.next, state.seen = false, 0, 0
 	}
+	s.listDue, s.listPause = nil, 0
 }
 
 // apply folds an event, or notes that its stream must be read. The caller must hold s.mu.
@@ -157,7 +169,8 @@ func (s *SenderStates) list(ctx context.Context) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.listDue = nil; err == nil {
-		s.listDue = s.after(listAgain)
+		s.listPause = min(max(2*s.listPause, listAgain), maxListAgain)
+		s.listDue = s.after(s.listPause)
 	}
 	return ids, err
 }
