@@ -33,11 +33,11 @@ import (
 )
 
 const (
-	// maintenanceInterval is how often held lanes and the inbound count are updated.
+	// maintenanceInterval is how often senders, held lanes, and the inbound count are updated.
 	maintenanceInterval = 100 * time.Millisecond
-	// quietInterval is how often inbound messages are counted while no lane has work.
-	// New work makes it count immediately.
-	quietInterval = 500 * time.Millisecond
+	// quietInterval is the same while no lane waits for anything. New work, and events of senders,
+	// update them immediately.
+	quietInterval = time.Second
 	// recordReserve is the part of a drain's time that is reserved for recording lost
 	// responses: at most this, and at most a quarter.
 	recordReserve = time.Second
@@ -90,6 +90,9 @@ type Options struct {
 	// Ready reports whether the work list has caught up with the log. Nothing is sent
 	// before.
 	Ready func() bool
+	// Notified reports whether Wake or WakeFor is called after each change of the work list. Then
+	// it is seldom read while there is nothing to do. If nil, it isn't.
+	Notified func() bool
 	// RecordingSince returns the time since which this process has recorded webhooks
 	// without a break, or the zero time if it doesn't record them. If nil, it doesn't.
 	RecordingSince func() time.Time
@@ -136,15 +139,14 @@ type Dispatcher struct {
 	attempts *attempt.Handler
 	monitor  *health.Monitor
 	owner    *ownership.Owner
-	inbound  inbound
+	upkeep   upkeep
 	run      run
 }
 
-// inbound is the state of the count of inbound messages.
-type inbound struct {
-	quiet     atomic.Bool   // no lane had work at the last count
-	now       chan struct{} // work has arrived since, so the count is due
-	countedAt time.Time     // by the monotonic clock; belongs to maintain
+// upkeep is the state of what is done regularly.
+type upkeep struct {
+	quiet atomic.Bool   // no lane waited for anything the last time
+	now   chan struct{} // it is due
 }
 
 // run is the state of Dispatcher.Run.
@@ -167,11 +169,14 @@ func New(o Options) (*Dispatcher, error) {
 	if o.RecordingSince == nil {
 		o.RecordingSince = func() time.Time { return time.Time{} }
 	}
+	if o.Notified == nil {
+		o.Notified = func() bool { return false }
+	}
 	if o.HoldsTemplate == nil {
 		o.HoldsTemplate = func(int) bool { return false }
 	}
 	d := &Dispatcher{opts: o, lanes: &lane.Set{}}
-	d.run.over, d.inbound.now = make(chan struct{}), make(chan struct{}, 1)
+	d.run.over, d.upkeep.now = make(chan struct{}), make(chan struct{}, 1)
 	d.run.drained = sync.OnceFunc(func() { close(d.run.over) })
 	d.shared = &lane.Shared{
 		Clock: o.Clock, PairLimit: o.PairLimit, Template: o.Template, Category: o.Category, Gate: o.Gate, HoldsBulk: o.Guard.HoldsBulk, Failures: pace.NewFailures(), Alarm: lane.NewAlarm(),
@@ -183,7 +188,7 @@ func New(o Options) (*Dispatcher, error) {
 		RecordingSince: o.RecordingSince, Logger: o.Logger,
 	})
 	d.feed = feed.NewSubscriber(feed.Options{
-		List: o.List, Lanes: d.lanes, Shared: d.shared, Ready: o.Ready, Owned: d.owner.Owns, LimitRoom: o.Guard.LimitRoom, Logger: o.Logger,
+		List: o.List, Lanes: d.lanes, Shared: d.shared, Ready: o.Ready, Notified: o.Notified, Owned: d.owner.Owns, LimitRoom: o.Guard.LimitRoom, Logger: o.Logger,
 	})
 	d.monitor = health.New(health.Options{
 		Source: o.Source, Senders: o.Senders, Prober: o.Caller, Lanes: d.lanes, Clock: o.Clock,
@@ -202,19 +207,21 @@ func (d *Dispatcher) Wake() {
 		l.Arrived("")
 	}
 	d.feed.Wake()
-	d.wakeInbound()
+	d.wakeUpkeep()
 }
 
-// wakeInbound makes maintain count inbound messages soon, unless it does so at each interval
-// anyway. It doesn't block.
-func (d *Dispatcher) wakeInbound() {
-	if d.inbound.quiet.Swap(false) {
+// wakeUpkeep makes maintain run soon, unless it does so at each interval anyway. It doesn't block.
+func (d *Dispatcher) wakeUpkeep() {
+	if d.upkeep.quiet.Swap(false) {
 		select {
-		case d.inbound.now <- struct{}{}:
+		case d.upkeep.now <- struct{}{}:
 		default:
 		}
 	}
 }
+
+// Refresh reports that the event log has something new about senders. It doesn't block.
+func (d *Dispatcher) Refresh() { d.wakeUpkeep() }
 
 // WakeFor reports what is new in the work list. It is like Wake, but lanes and priorities
 // without new work are not fetched for if they had no further items.
@@ -228,7 +235,7 @@ func (d *Dispatcher) WakeFor(arrivals []work.NewWork) {
 		}
 	}
 	d.feed.Wake()
-	d.wakeInbound()
+	d.wakeUpkeep()
 }
 
 // Learn reports a sender that this process has changed, so that the change acts immediately. It
@@ -274,12 +281,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	maintaining, stopMaintaining := context.WithCancel(lasting)
 	var tasks sync.WaitGroup
 	tasks.Go(func() { d.owner.Run(maintaining) })
-	tasks.Go(func() {
-		every(maintaining, maintenanceInterval, d.inbound.now, func() { d.maintain(maintaining, calling, recording) })
-	})
+	tasks.Go(func() { d.maintainRegularly(maintaining, calling, recording) })
 	// This loop queries nothing: if Postgres hangs, so do the other loops, and the lease
 	// ends.
-	tasks.Go(func() { every(maintaining, maintenanceInterval, nil, d.abandonUnwritten) })
+	tasks.Go(func() { d.attempts.AbandonUnwritten(maintaining, maintenanceInterval, d.owner.Owns) })
 	routed := make(chan error, 1)
 	tasks.Go(func() { routed <- router.Run(lasting) })
 	select {
@@ -385,18 +390,27 @@ func (d *Dispatcher) release(ctx context.Context) {
 	}
 }
 
-// every calls do at an interval, and when it receives from now, until ctx ends.
-func every(ctx context.Context, interval time.Duration, now <-chan struct{}, do func()) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
+// maintainRegularly calls maintain at an interval, and when it is due, until ctx ends.
+func (d *Dispatcher) maintainRegularly(ctx, calling, recording context.Context) {
+	timer := time.NewTimer(maintenanceInterval)
+	defer timer.Stop()
 	for {
+		woken := false
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-			do()
-		case <-now:
-			do()
+		case <-timer.C:
+		case <-d.upkeep.now:
+			woken = true
+		}
+		quiet := !woken && !slices.ContainsFunc(d.lanes.All(), (*lane.Lane).Waits)
+		// What arrives from now on makes the next time due immediately.
+		d.upkeep.quiet.Store(quiet)
+		d.maintain(ctx, calling, recording)
+		if quiet {
+			timer.Reset(quietInterval)
+		} else {
+			timer.Reset(maintenanceInterval)
 		}
 	}
 }
@@ -409,30 +423,13 @@ func (d *Dispatcher) maintain(ctx, calling, recording context.Context) {
 	d.countInbound(ctx)
 }
 
-// abandonUnwritten cancels the calls that were not written when the lease ended: another
-// process may soon write its own.
-func (d *Dispatcher) abandonUnwritten() {
-	if !d.owner.Owns(time.Now()) {
-		d.attempts.AbandonUnwritten()
-	}
-}
-
 // countInbound subtracts the messages that each sender received in the last second from
-// its lane's rate. If they can't be counted, the rates don't change. While no lane has work,
-// it seldom counts.
+// its lane's rate. If they can't be counted, the rates don't change.
 func (d *Dispatcher) countInbound(ctx context.Context) {
 	lanes := d.lanes.All()
 	if d.opts.Inbound == nil || len(lanes) == 0 {
 		return
 	}
-	now := time.Now()
-	busy := slices.ContainsFunc(lanes, (*lane.Lane).HasWork)
-	if !busy && d.inbound.quiet.Load() && now.Sub(d.inbound.countedAt) < quietInterval {
-		return
-	}
-	d.inbound.countedAt = now
-	// Work that arrives during the count makes the next one due immediately.
-	d.inbound.quiet.Store(!busy)
 	ctx, cancel := context.WithTimeout(ctx, ownership.Timeout)
 	defer cancel()
 	counts, err := d.opts.Inbound(ctx, d.opts.Clock().Add(-time.Second))

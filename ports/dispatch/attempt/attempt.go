@@ -104,19 +104,27 @@ type Handler struct {
 
 // NewHandler returns a Handler.
 func NewHandler(o Options) *Handler {
-	return &Handler{opts: o, open: openCalls{cancel: make(map[*pace.Slot]context.CancelFunc)}}
+	return &Handler{opts: o, open: openCalls{cancel: make(map[*pace.Slot]context.CancelFunc), begun: make(chan struct{}, 1)}}
 }
 
 // openCalls are the calls in flight.
 type openCalls struct {
 	mu     sync.Mutex
 	cancel map[*pace.Slot]context.CancelFunc // guarded by mu
+
+	begun chan struct{} // has a value after the first call began while none was in flight
 }
 
 func (c *openCalls) add(s *pace.Slot, cancel context.CancelFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cancel[s] = cancel
+	if len(c.cancel) == 1 {
+		select {
+		case c.begun <- struct{}{}:
+		default:
+		}
+	}
 }
 
 func (c *openCalls) remove(s *pace.Slot) {
@@ -125,13 +133,40 @@ func (c *openCalls) remove(s *pace.Slot) {
 	delete(c.cancel, s)
 }
 
-// AbandonUnwritten cancels the calls in flight whose request has not been written yet.
-func (h *Handler) AbandonUnwritten() {
-	h.open.mu.Lock()
-	defer h.open.mu.Unlock()
-	for s, cancel := range h.open.cancel {
+func (c *openCalls) any() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.cancel) > 0
+}
+
+// abandonUnwritten cancels the calls whose request has not been written yet.
+func (c *openCalls) abandonUnwritten() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s, cancel := range c.cancel {
 		if !s.Spent() {
 			cancel()
+		}
+	}
+}
+
+// AbandonUnwritten cancels the calls in flight whose request has not been written yet when owned
+// returns false: another process may soon write its own. It looks at each interval while calls are
+// in flight, until ctx ends.
+func (h *Handler) AbandonUnwritten(ctx context.Context, interval time.Duration, owned func(now time.Time) bool) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.open.begun:
+		}
+		for h.open.any() {
+			if retry.Sleep(ctx, interval) != nil {
+				return
+			}
+			if !owned(time.Now()) {
+				h.open.abandonUnwritten()
+			}
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	wm "github.com/ThreeDotsLabs/watermill/message"
@@ -27,6 +28,12 @@ const (
 	// lookAhead is how long before their time retries and scheduled messages are
 	// fetched. They then wait in memory and go when they are due.
 	lookAhead = 3 * pollEvery
+	// quietAfter is the time without work and wake-up calls after which the work list is read only
+	// every quietPoll, with quietLookAhead. It is longer than a retry takes, and than other read
+	// models are behind.
+	quietAfter     = 5 * time.Second
+	quietPoll      = time.Second
+	quietLookAhead = 3 * quietPoll
 	// fetchGap is the shortest time between two fetches. It combines the wake-up calls
 	// of a busy log.
 	fetchGap = 5 * time.Millisecond
@@ -53,6 +60,8 @@ type Options struct {
 	// Ready reports whether the work list has caught up with the log. Nothing is
 	// fetched before.
 	Ready func() bool
+	// Notified reports whether Wake is called after each change of the work list.
+	Notified func() bool
 	// Owned reports whether the lanes belong to this process at a time of the monotonic
 	// clock.
 	Owned func(now time.Time) bool
@@ -73,6 +82,8 @@ type Subscriber struct {
 	progress progress
 	watchers sync.WaitGroup // of messages emitted
 	first    int            // the lane that serveLoop looks at first; belongs to it
+	busyAt   time.Time      // when there was work, or a wake-up call; belongs to fetchLoop
+	interval atomic.Int64   // the time between two polls, as a time.Duration
 
 	mu     sync.Mutex // guards all fields below
 	begun  bool
@@ -82,7 +93,32 @@ type Subscriber struct {
 
 // NewSubscriber returns a Subscriber.
 func NewSubscriber(o Options) *Subscriber {
-	return &Subscriber{opts: o, out: make(chan *wm.Message), wake: make(chan struct{}, 1)}
+	s := &Subscriber{opts: o, out: make(chan *wm.Message), wake: make(chan struct{}, 1), busyAt: time.Now()}
+	s.interval.Store(int64(pollEvery))
+	return s
+}
+
+// poll returns the time between two polls.
+func (s *Subscriber) poll() time.Duration { return time.Duration(s.interval.Load()) }
+
+// ahead returns how long before their time items are fetched.
+func (s *Subscriber) ahead() time.Duration {
+	if s.poll() > pollEvery {
+		return quietLookAhead
+	}
+	return lookAhead
+}
+
+// settle sets the time between two polls at now. woken is set after a wake-up call.
+func (s *Subscriber) settle(now time.Time, woken, ready bool) {
+	if woken || !ready || !s.opts.Notified() || !s.opts.Shared.Known.Empty() {
+		s.busyAt = now
+	}
+	interval := pollEvery
+	if now.Sub(s.busyAt) >= quietAfter {
+		interval = quietPoll
+	}
+	s.interval.Store(int64(interval))
 }
 
 // Subscribe starts to emit messages. It can be called once, and only for Topic.
@@ -147,10 +183,12 @@ func (s *Subscriber) fetchLoop(ctx context.Context) {
 	defer timer.Stop()
 	var last, fillAt, overdueAt, rewoundAt, limitedAt time.Time
 	for {
+		woken := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.wake:
+			woken = true
 		case <-timer.C:
 		}
 		if gap := fetchGap - time.Since(last); gap > 0 {
@@ -160,15 +198,17 @@ func (s *Subscriber) fetchLoop(ctx context.Context) {
 		}
 		select { // one fetch serves all wake-up calls until now
 		case <-s.wake:
+			woken = true
 		default:
 		}
 		ready := s.opts.Ready()
 		last = time.Now()
 		// Every poll fills all queues. A wake-up call fills only those that run low or
-		// may have new items.
-		fill := !last.Before(fillAt)
+		// may have new items, unless the last poll was long ago.
+		fill := !last.Before(fillAt) || woken && s.poll() > pollEvery
+		s.settle(last, woken, ready)
 		if fill {
-			fillAt = last.Add(pollEvery)
+			fillAt = last.Add(s.poll())
 		}
 		if ready {
 			if last.Sub(rewoundAt) >= rewindEvery {
@@ -187,6 +227,10 @@ func (s *Subscriber) fetchLoop(ctx context.Context) {
 				if err := s.fetchLimited(ctx); err != nil && ctx.Err() == nil {
 					s.opts.Logger.WarnContext(ctx, "failed to read messages that await a messaging limit; retrying", slog.Any("error", err))
 				}
+			}
+			s.settle(last, false, ready) // something may have been fetched
+			if next := last.Add(s.poll()); next.Before(fillAt) {
+				fillAt = next
 			}
 			s.opts.Shared.Alarm.Ring()
 		}
@@ -213,6 +257,7 @@ func (s *Subscriber) fetch(ctx context.Context, fill, overdue bool) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	now := s.opts.Shared.Clock()
+	until := now.Add(s.ahead())
 	var plans []lanePlan
 	var requests []work.FetchRequest
 	var senders []string // of all lanes
@@ -231,7 +276,7 @@ func (s *Subscriber) fetch(ctx context.Context, fill, overdue bool) error {
 		return nil
 	}
 	if len(requests) > 0 || fill {
-		items, position, err := s.opts.List.Fetch(ctx, now.Add(lookAhead), requests)
+		items, position, err := s.opts.List.Fetch(ctx, until, requests)
 		if err != nil {
 			return err
 		}
@@ -239,7 +284,7 @@ func (s *Subscriber) fetch(ctx context.Context, fill, overdue bool) error {
 		s.take(plans, items)
 	}
 	if overdue {
-		items, position, err := s.opts.List.Overdue(ctx, now.Add(lookAhead), senders, min(limit, maxOverdue))
+		items, position, err := s.opts.List.Overdue(ctx, until, senders, min(limit, maxOverdue))
 		if err != nil {
 			return err
 		}
@@ -250,7 +295,7 @@ func (s *Subscriber) fetch(ctx context.Context, fill, overdue bool) error {
 		return nil
 	}
 	limit += s.opts.Shared.Known.Undelivered()
-	items, position, err := s.opts.List.Undelivered(ctx, now.Add(lookAhead), senders, min(limit, maxOverdue))
+	items, position, err := s.opts.List.Undelivered(ctx, until, senders, min(limit, maxOverdue))
 	if err != nil {
 		return err
 	}
@@ -347,16 +392,17 @@ func (s *Subscriber) serve(ctx context.Context) (wait time.Duration) {
 	now, at := time.Now(), s.opts.Shared.Clock()
 	// While the lanes are looked at, each slot that becomes due before the next poll
 	// rings: its lane may have been passed already.
-	alarm.Set(now.Add(pollEvery))
+	poll := s.poll()
+	alarm.Set(now.Add(poll))
 	if !s.progress.enter() {
-		return pollEvery
+		return poll
 	}
 	defer s.progress.leave()
 	if !s.opts.Owned(now) {
-		return pollEvery
+		return poll
 	}
 	lanes := s.opts.Lanes.All()
-	wait = pollEvery
+	wait = poll
 	hungry := false
 	var picked []*lane.Flight
 	s.first++ // another lane each time, since all share the recordings

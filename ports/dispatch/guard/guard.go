@@ -97,8 +97,9 @@ type Guard struct {
 	limits   limits
 
 	// behind is set while it is not known what people chose: the read model lacks choices that
-	// are no longer in memory, or can't be read.
+	// are no longer in memory, or can't be read. fell has a value after it was set.
 	behind atomic.Bool
+	fell   chan struct{}
 
 	mu    sync.Mutex // guards all fields below
 	mark  mark
@@ -125,12 +126,13 @@ func New(o Options) *Guard {
 	if o.Portfolio == nil {
 		o.Portfolio = sender.Sender.Portfolio
 	}
-	g := &Guard{opts: o, choices: newChoices()}
+	g := &Guard{opts: o, choices: newChoices(), fell: make(chan struct{}, 1)}
+	g.limits.learned = make(chan struct{}, 1)
 	g.asked = newLookups(g.conversations)
 	g.reserved = newLookups(func(ctx context.Context, of []work.Contact) ([]work.Admission, error) {
 		return o.Limits.Reserve(ctx, o.Clock(), of)
 	})
-	g.behind.Store(true)
+	g.fallBehind()
 	return g
 }
 
@@ -163,22 +165,45 @@ func (g *Guard) Run(ctx context.Context) error {
 		loops.Go(func() { g.reserved.run(ctx) })
 		loops.Go(func() { g.keepLimits(ctx) })
 	}
-	loops.Go(func() {
-		for retry.Sleep(ctx, catchUpInterval) == nil {
-			if g.behind.Load() {
-				g.catchUp(ctx)
-			}
-		}
-	})
+	loops.Go(func() { g.catchUpAfterFalls(ctx) })
 	for {
 		err := g.choices.follow(ctx, g.opts.Log)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		g.behind.Store(true)
+		g.fallBehind()
 		g.opts.Logger.WarnContext(ctx, "failed to follow what people chose; marketing messages wait", "error", err)
 		if err := retry.Sleep(ctx, followAgain); err != nil {
 			return err
+		}
+	}
+}
+
+// fallBehind makes BULK messages wait until it is known again what people chose.
+func (g *Guard) fallBehind() {
+	if g.behind.Swap(true) {
+		return
+	}
+	select {
+	case g.fell <- struct{}{}:
+	default:
+	}
+}
+
+// catchUpAfterFalls reads the position of the read model until ctx ends, but only while something is
+// not known.
+func (g *Guard) catchUpAfterFalls(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.fell:
+		}
+		for g.behind.Load() {
+			if retry.Sleep(ctx, catchUpInterval) != nil {
+				return
+			}
+			g.catchUp(ctx)
 		}
 	}
 }
@@ -247,14 +272,14 @@ func (g *Guard) Ask(ctx context.Context, m *message.Message, person string, from
 		return again() // the process ends
 	}
 	if err != nil {
-		g.behind.Store(true)
+		g.fallBehind()
 		g.opts.Logger.WarnContext(ctx, "failed to read what is known about a recipient; the message waits", "error", err)
 		return again()
 	}
 	v.known = known
 	if v.marketing {
 		if !g.choices.reach(at) {
-			g.behind.Store(true)
+			g.fallBehind()
 			return again()
 		}
 		if g.choices.recording(v.recipient) {

@@ -38,6 +38,8 @@ type limits struct {
 	// of has the portfolios that have a limit, by sender. The map is replaced, never changed. It
 	// is nil if no limit is known.
 	of atomic.Pointer[map[string]*work.Portfolio]
+	// learned has a value after Learn.
+	learned chan struct{}
 
 	mu       sync.Mutex // guards all fields below
 	complete bool       // all senders are known
@@ -78,8 +80,12 @@ func (g *Guard) Learn(all []sender.Sender, complete bool) {
 		g.limits.of.Store(&bySender)
 	}
 	g.limits.mu.Lock()
-	defer g.limits.mu.Unlock()
 	g.limits.complete = complete
+	g.limits.mu.Unlock()
+	select {
+	case g.limits.learned <- struct{}{}:
+	default:
+	}
 }
 
 // limitOf returns the portfolio whose limit a call for the message can use, or nil.
@@ -170,16 +176,27 @@ func (g *Guard) Refused(ctx context.Context, v *Verdict, f message.Failure) (exh
 	return true
 }
 
-// keepLimits keeps the counted portfolios in step with the known limits, until ctx ends.
+// keepLimits keeps the counted portfolios in step with the known limits, until ctx ends. While there
+// are none, it waits for Learn.
 func (g *Guard) keepLimits(ctx context.Context) {
 	for retry.Sleep(ctx, usageInterval) == nil {
-		if err := g.updateLimits(ctx); err != nil && ctx.Err() == nil {
+		none, err := g.updateLimits(ctx)
+		if err != nil && ctx.Err() == nil {
 			g.opts.Logger.WarnContext(ctx, "failed to read the use of messaging limits; trying again", "error", err)
+		}
+		if err != nil || !none {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-g.limits.learned:
 		}
 	}
 }
 
-func (g *Guard) updateLimits(ctx context.Context) error {
+// updateLimits reads the use of limits, and begins and ends counts. It returns true if nothing is counted and
+// no limit was known.
+func (g *Guard) updateLimits(ctx context.Context) (none bool, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, beginTimeout)
 	defer cancel()
 	g.limits.mu.Lock()
@@ -189,7 +206,7 @@ func (g *Guard) updateLimits(ctx context.Context) error {
 	list, err := g.opts.Limits.Usage(reading, g.opts.Clock())
 	done()
 	if err != nil {
-		return err
+		return false, err
 	}
 	wanted := make(map[string]*work.Portfolio)
 	if all := g.limits.of.Load(); all != nil {
@@ -205,7 +222,7 @@ func (g *Guard) updateLimits(ctx context.Context) error {
 			}
 			// Its limit is unknown now, or it is unlimited.
 			if err := g.opts.Limits.Forget(ctx, u.ID); err != nil {
-				return err
+				return false, err
 			}
 			continue
 		}
@@ -220,13 +237,13 @@ func (g *Guard) updateLimits(ctx context.Context) error {
 			continue
 		}
 		if err := g.beginLimit(ctx, p); err != nil {
-			return err
+			return false, err
 		}
 	}
 	g.limits.mu.Lock()
 	defer g.limits.mu.Unlock()
 	maps.DeleteFunc(g.limits.begin, func(id string, _ event.Position) bool { _, counted := usage[id]; return counted })
-	return nil
+	return len(list) == 0 && len(wanted) == 0, nil
 }
 
 // beginLimit begins the count of a portfolio, or updates its limit and senders.

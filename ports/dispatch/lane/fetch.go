@@ -42,6 +42,18 @@ func (l *Lane) PlanFetch(fill bool, now time.Time) (plan FetchPlan, ok bool) {
 	return plan, true
 }
 
+// Waits reports whether time can change what the lane does: it has work, or its sender is held or
+// restricted.
+func (l *Lane) Waits() bool {
+	return l.stopped() || l.HasWork()
+}
+
+func (l *Lane) stopped() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hold.active() || len(l.sender.Restrictions) > 0
+}
+
 // HasWork reports whether the lane has items in memory or with the handler.
 func (l *Lane) HasWork() bool {
 	l.mu.Lock()

@@ -129,6 +129,14 @@ func (k *Known) removeLocked(f *Flight) {
 	}
 }
 
+// Empty reports whether no flight is known: none is in memory or with the handler, and the read
+// models have projected the last event of each finished one.
+func (k *Known) Empty() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.flights) == 0
+}
+
 // removeAt forgets f once the read model that its item came from has projected the event at
 // position.
 func (k *Known) removeAt(f *Flight, position event.Position) {

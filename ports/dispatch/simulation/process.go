@@ -72,7 +72,7 @@ func (w *world) run(place int) error {
 	p.dispatcher, err = dispatch.New(dispatch.Options{
 		Messages: p.messages, Senders: p.senders, Source: pg, List: pg, Leases: pg, Caller: client{p},
 		Policy: w.plan.policy, SettleAfterOutage: w.plan.settleAfterOutage, Process: w.newID(),
-		Roles: []string{roleDispatch, roleWebhook}, Ready: p.caughtUp, RecordingSince: p.recorder.RecordingSince, Guard: p.guard, Gate: p.gate,
+		Roles: []string{roleDispatch, roleWebhook}, Ready: p.caughtUp, Notified: func() bool { return true }, RecordingSince: p.recorder.RecordingSince, Guard: p.guard, Gate: p.gate,
 		Clock: clock, Logger: w.quiet,
 	})
 	if err != nil {
