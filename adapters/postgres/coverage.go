@@ -33,18 +33,11 @@ type RecordingBeat struct {
 // unavailable, does not judge others, which had no chance to report.
 func (l *Leases) RecordingBeat(ctx context.Context, h RecordingBeat) error {
 	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
-		// Heartbeats of several processes come one after the other.
-		if _, err := tx.Exec(ctx, `LOCK TABLE waypost_run.webhook_recording IN SHARE ROW EXCLUSIVE MODE`); err != nil {
-			return err
-		}
-		r, now, err := readRecording(ctx, tx)
+		r, now, silent, err := h.read(ctx, tx)
 		if err != nil {
 			return err
 		}
-		r, err = h.judge(ctx, tx, r, now)
-		if err != nil {
-			return err
-		}
+		r = h.judge(r, silent, now)
 		r.HeardAt = now
 		var batch pgx.Batch
 		batch.Queue(`INSERT INTO waypost_run.webhook_recording (id, since, heard_at, broke_at, bridged_at) VALUES (1, $1, $2, $3, $4)
@@ -68,36 +61,54 @@ func (l *Leases) RecordingBeat(ctx context.Context, h RecordingBeat) error {
 	return nil
 }
 
+// read returns the recording, Postgres's time, and when the silent processes were heard last, which it
+// removes. It does so in one round trip.
+func (h *RecordingBeat) read(ctx context.Context, tx pgx.Tx) (r coverage.Recording, now time.Time, silent []time.Time, err error) {
+	var batch pgx.Batch
+	// Heartbeats of several processes come one after the other.
+	batch.Queue(`LOCK TABLE waypost_run.webhook_recording IN SHARE ROW EXCLUSIVE MODE`)
+	batch.Queue(recordingQuery).Query(func(rows pgx.Rows) (err error) {
+		r, now, err = scanRecording(rows)
+		return err
+	})
+	if h.First || h.SinceLast <= recorderSilence {
+		batch.Queue(`DELETE FROM waypost_run.webhook_recorder WHERE heard_at < clock_timestamp() - $1::interval AND process <> $2
+			RETURNING heard_at`, recorderSilence, h.Process).Query(func(rows pgx.Rows) (err error) {
+			silent, err = pgx.CollectRows(rows, pgx.RowTo[time.Time])
+			return err
+		})
+	}
+	err = tx.SendBatch(ctx, &batch).Close()
+	return r, now, silent, err
+}
+
 // judge returns the recording after the breaks that a heartbeat shows.
-func (h *RecordingBeat) judge(ctx context.Context, tx pgx.Tx, r coverage.Recording, now time.Time) (coverage.Recording, error) {
+func (h *RecordingBeat) judge(r coverage.Recording, silent []time.Time, now time.Time) coverage.Recording {
 	switch {
 	case h.First:
 		r = r.Resume(r.HeardAt, now) // another process can have died, or nothing was recorded
 	case !h.Unbroken:
 		r = r.Resume(now.Add(-h.SinceLast), now)
 	}
-	if !h.First && h.SinceLast > recorderSilence {
-		return r, nil
-	}
-	rows, err := tx.Query(ctx, `DELETE FROM waypost_run.webhook_recorder WHERE heard_at < $1 AND process <> $2 RETURNING heard_at`,
-		now.Add(-recorderSilence), h.Process)
-	if err != nil {
-		return r, err
-	}
-	silent, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])
 	for _, since := range silent {
 		r = r.Resume(since, now)
 	}
-	return r, err
+	return r
 }
+
+const recordingQuery = `SELECT clock_timestamp(), since, heard_at, broke_at, bridged_at
+	FROM (SELECT 1 AS id) o LEFT JOIN waypost_run.webhook_recording USING (id)`
 
 // readRecording returns the recording and Postgres's time.
 func readRecording(ctx context.Context, q querier) (r coverage.Recording, now time.Time, err error) {
-	rows, err := q.Query(ctx, `SELECT clock_timestamp(), since, heard_at, broke_at, bridged_at
-		FROM (SELECT 1 AS id) o LEFT JOIN waypost_run.webhook_recording USING (id)`)
+	rows, err := q.Query(ctx, recordingQuery)
 	if err != nil {
 		return r, now, err
 	}
+	return scanRecording(rows)
+}
+
+func scanRecording(rows pgx.Rows) (r coverage.Recording, now time.Time, err error) {
 	var since, heard, broke, bridged *time.Time
 	_, err = pgx.ForEachRow(rows, []any{&now, &since, &heard, &broke, &bridged}, func() error { return nil })
 	return coverage.Recording{Since: orZero(since), HeardAt: orZero(heard), BrokeAt: orZero(broke), BridgedAt: orZero(bridged)}, now, err

@@ -76,9 +76,12 @@ var ErrLapsed = errors.New("process has no lease: it needs a heartbeat first")
 // free; a concurrent heartbeat of such a process takes precedence. It returns ErrLapsed if
 // the process has no lease.
 func (l *Leases) Claim(ctx context.Context, process uuid.UUID, senders []string) ([]string, error) {
+	owned, changes, err := l.owned(ctx, process, senders)
+	if err == nil && !changes {
+		return owned, nil
+	}
 	var alive bool
-	var owned []string
-	err := l.durably(ctx, func(b *pgx.Batch) {
+	err = l.durably(ctx, func(b *pgx.Batch) {
 		// Lanes are deleted with their owner's row. A locked row has a heartbeat in
 		// progress, or another claim deletes it.
 		b.Queue(`DELETE FROM waypost_run.process WHERE id IN (
@@ -115,6 +118,16 @@ func (l *Leases) Claim(ctx context.Context, process uuid.UUID, senders []string)
 		return nil, fmt.Errorf("claim lanes: %w", err)
 	}
 	return owned, nil
+}
+
+// owned returns the lanes of a process with a lease. changes is set if a claim can change anything: a
+// sender has no owner, or a lease has expired. Usually it can't, and claims are made all the time.
+func (l *Leases) owned(ctx context.Context, process uuid.UUID, senders []string) (owned []string, changes bool, err error) {
+	err = l.pool.QueryRow(ctx, `SELECT ARRAY(SELECT sender FROM waypost_run.lane WHERE owner = $1 ORDER BY sender),
+			EXISTS (SELECT FROM unnest($2::text[]) AS s WHERE NOT EXISTS (SELECT FROM waypost_run.lane l WHERE l.sender = s))
+			OR EXISTS (SELECT FROM waypost_run.process WHERE expires_at <= clock_timestamp())
+			OR NOT EXISTS (SELECT FROM waypost_run.process WHERE id = $1)`, process, senders).Scan(&owned, &changes)
+	return owned, changes, err
 }
 
 // dispatchers selects the live dispatchers, including process $1. $4 is RoleDispatch.

@@ -22,6 +22,9 @@ const (
 	maxConns = 16
 
 	connectTimeout = 10 * time.Second
+
+	// maxConnIdle is how long a connection is kept without use. Each takes some MiB of Postgres.
+	maxConnIdle = time.Minute
 )
 
 // Open connects to the Postgres that url names, with the live read model first in
@@ -71,6 +74,7 @@ func openWith(ctx context.Context, url, schema string, change func(*pgxpool.Conf
 		return nil, fmt.Errorf("parse the postgres url: %w", err)
 	}
 	config.MaxConns = maxConns
+	config.MaxConnIdleTime = maxConnIdle
 	config.ConnConfig.ConnectTimeout = connectTimeout
 	params := config.ConnConfig.RuntimeParams
 	params["search_path"] = pgx.Identifier{schema}.Sanitize()

@@ -53,28 +53,32 @@ func (r *ReadModel) AlertFacts(ctx context.Context, needs alert.Needs, now time.
 	if err := r.addLimits(ctx, facts, now); err != nil {
 		return f, err
 	}
-	for window := range needs.Windows {
-		found, err := r.metrics(ctx, ids, now.Add(-window), now)
-		if err != nil {
-			return f, err
-		}
-		for id, m := range found {
-			facts[id].Windows[window] = windowFigures(m)
-		}
-	}
 	if err := r.addFlows(ctx, facts, needs, now); err != nil {
 		return f, err
 	}
-	if err := r.addSilence(ctx, facts, ids, now); err != nil {
-		return f, err
+	// The rest takes one round trip, because it is read all the time.
+	var batch pgx.Batch
+	metrics := make(map[time.Duration]map[string]query.Metrics, len(needs.Windows))
+	for window := range needs.Windows {
+		metrics[window] = queueMetrics(&batch, ids, now.Add(-window), now)
 	}
+	queueSilence(&batch, facts, ids, now)
 	for window := range needs.Rejected {
-		var n int64
-		if err := r.pool.QueryRow(ctx, `SELECT coalesce(sum(count), 0)::bigint FROM waypost_run.webhook_rejection WHERE second >= $1`,
-			now.Add(-window)).Scan(&n); err != nil {
-			return f, fmt.Errorf("read rejected webhooks: %w", err)
+		batch.Queue(`SELECT coalesce(sum(count), 0)::bigint FROM waypost_run.webhook_rejection WHERE second >= $1`, now.Add(-window)).
+			QueryRow(func(row pgx.Row) error {
+				var n int64
+				err := row.Scan(&n)
+				f.Rejected[window] = n
+				return err
+			})
+	}
+	if err := r.pool.SendBatch(ctx, &batch).Close(); err != nil {
+		return f, fmt.Errorf("read metrics, statuses, and rejected webhooks of alerts: %w", err)
+	}
+	for window, found := range metrics {
+		for id, m := range found {
+			facts[id].Windows[window] = windowFigures(m)
 		}
-		f.Rejected[window] = n
 	}
 	if err := r.addTemplates(ctx, &f, now); err != nil {
 		return f, err
@@ -259,30 +263,26 @@ func (r *ReadModel) addFlows(ctx context.Context, facts map[string]*alert.Sender
 	return nil
 }
 
-// addSilence reads what was sent since the last status. The primary key leads backward from
-// now to that: a few rows for a sender that receives statuses.
-func (r *ReadModel) addSilence(ctx context.Context, facts map[string]*alert.SenderFacts, ids []string, now time.Time) error {
-	rows, err := r.pool.Query(ctx, `SELECT s.id, coalesce(sum(m.sent), 0)::bigint, min(m.at)
+// queueSilence adds a statement to a batch that reads what was sent since the last status. The
+// primary key leads backward from now to that: a few rows for a sender that receives statuses.
+func queueSilence(batch *pgx.Batch, facts map[string]*alert.SenderFacts, ids []string, now time.Time) {
+	batch.Queue(`SELECT s.id, coalesce(sum(m.sent), 0)::bigint, min(m.at)
 		FROM unnest($1::text[]) AS s (id)
 		CROSS JOIN LATERAL (SELECT coalesce((SELECT l.at FROM metric l
 			WHERE l.sender = s.id AND l.width = 1 AND l.at >= $2 AND l.at <= $3 AND l.statuses > 0 ORDER BY l.at DESC LIMIT 1), $2) AS at) AS last
 		JOIN metric m ON m.sender = s.id AND m.width = 1 AND m.at > last.at AND m.at <= $3 AND m.sent > 0
-		GROUP BY s.id`, ids, now.Add(-silenceLooksBack), now)
-	if err != nil {
-		return fmt.Errorf("read the time of the last status: %w", err)
-	}
-	var id string
-	var sent int64
-	var since *time.Time
-	if err := eachRow(rows, []any{&id, &sent, &since}, func() {
-		facts[id].Unanswered = sent
-		if since != nil {
-			facts[id].UnansweredFor = max(0, now.Sub(*since))
-		}
-	}); err != nil {
-		return fmt.Errorf("read the time of the last status: %w", err)
-	}
-	return nil
+		GROUP BY s.id`, ids, now.Add(-silenceLooksBack), now).
+		Query(func(rows pgx.Rows) error {
+			var id string
+			var sent int64
+			var since *time.Time
+			return eachRow(rows, []any{&id, &sent, &since}, func() {
+				facts[id].Unanswered = sent
+				if since != nil {
+					facts[id].UnansweredFor = max(0, now.Sub(*since))
+				}
+			})
+		})
 }
 
 // AddRejections counts webhooks received without a valid signature in the second of at, and

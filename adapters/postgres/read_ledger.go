@@ -60,47 +60,33 @@ func (r *ReadModel) ledger(ctx context.Context, senderID *string) (query.Ledger,
 	columns := make(map[message.Column]int64)
 	var viewed, listed event.Position
 	var openRows, unsettledRows int64
-	err := pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		clear(columns)
-		if err := tx.QueryRow(ctx, `SELECT coalesce(max(position) FILTER (WHERE name = $1), 0),
-				coalesce(max(work_position) FILTER (WHERE name = $1), 0),
-				coalesce(max(work_position) FILTER (WHERE name = $2), 0) FROM projection`, Views, Worklist).
-			Scan(&l.Position, &viewed, &listed); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, `SELECT counter, sum(count)::bigint FROM message_count
-			WHERE $1::text IS NULL OR sender = $1 GROUP BY counter`, senderID)
-		if err != nil {
-			return err
-		}
-		var counter string
-		var n int64
-		if _, err := pgx.ForEachRow(rows, []any{&counter, &n}, func() error {
-			switch counter {
-			case countQueued:
-				l.Accepted = n
-			case countSentTwice:
-				l.SentTwice = n
-			case countOverdue:
-				l.Overdue = n
-			default:
-				columns[message.Status(counter).Column()] += n
-			}
-			return nil
-		}); err != nil {
-			return err
-		}
-		// Unsettled messages are few, and an index contains them.
-		if err := tx.QueryRow(ctx, `SELECT coalesce((SELECT sum(count)::bigint FROM work_count WHERE $1::text IS NULL OR sender = $1), 0),
-				(SELECT count(*) FROM work_item WHERE state = 2 AND ($1::text IS NULL OR sender = $1))`, senderID).
-			Scan(&openRows, &unsettledRows); err != nil {
-			return err
-		}
-		openRows -= unsettledRows
-		return nil
-	})
+	counts := make(map[string]int64)
+	// One statement reads all tables at one point in time. Unsettled messages are few, and an index
+	// contains them.
+	err := r.pool.QueryRow(ctx, `SELECT coalesce(max(position) FILTER (WHERE name = $1), 0),
+			coalesce(max(work_position) FILTER (WHERE name = $1), 0),
+			coalesce(max(work_position) FILTER (WHERE name = $2), 0),
+			coalesce((SELECT jsonb_object_agg(counter, n) FROM (SELECT counter, sum(count)::bigint AS n FROM message_count
+				WHERE $3::text IS NULL OR sender = $3 GROUP BY counter) c), '{}'),
+			coalesce((SELECT sum(count)::bigint FROM work_count WHERE $3::text IS NULL OR sender = $3), 0),
+			(SELECT count(*) FROM work_item WHERE state = 2 AND ($3::text IS NULL OR sender = $3))
+		FROM projection`, Views, Worklist, senderID).
+		Scan(&l.Position, &viewed, &listed, &counts, &openRows, &unsettledRows)
 	if err != nil {
 		return l, err
+	}
+	openRows -= unsettledRows
+	for counter, n := range counts {
+		switch counter {
+		case countQueued:
+			l.Accepted = n
+		case countSentTwice:
+			l.SentTwice = n
+		case countOverdue:
+			l.Overdue = n
+		default:
+			columns[message.Status(counter).Column()] += n
+		}
 	}
 	l.Open, l.Ambiguous = columns[message.ColumnOpen], columns[message.ColumnAmbiguous]
 	l.Sent, l.Delivered, l.Read = columns[message.ColumnSent], columns[message.ColumnDelivered], columns[message.ColumnRead]

@@ -118,12 +118,22 @@ func (r *ReadModel) addQueue(ctx context.Context, m *query.Metrics, senderID *st
 
 // metrics reads the metrics of a time span for some senders, in one round trip.
 func (r *ReadModel) metrics(ctx context.Context, ids []string, from, to time.Time) (map[string]query.Metrics, error) {
+	var batch pgx.Batch
+	found := queueMetrics(&batch, ids, from, to)
+	if err := r.pool.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, fmt.Errorf("read metrics: %w", err)
+	}
+	return found, nil
+}
+
+// queueMetrics adds the statements that read metrics to a batch. The result is complete once the
+// batch was sent.
+func queueMetrics(batch *pgx.Batch, ids []string, from, to time.Time) map[string]query.Metrics {
 	found := make(map[string]query.Metrics, len(ids))
 	for _, id := range ids {
 		found[id] = query.Metrics{From: from, To: to, Latencies: query.LatencyHistogram{}}
 	}
 	args := append([]any{ids}, reachArgs(reaches(from, to, secondsSince(to)))...)
-	var batch pgx.Batch
 	batch.Queue(`SELECT m.sender, `+sumFigures+within("metric")+`GROUP BY m.sender`, args...).
 		Query(func(rows pgx.Rows) error {
 			var id string
@@ -160,10 +170,7 @@ func (r *ReadModel) metrics(ctx context.Context, ids []string, from, to time.Tim
 				found[id] = m
 			})
 		})
-	if err := r.pool.SendBatch(ctx, &batch).Close(); err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
-	}
-	return found, nil
+	return found
 }
 
 // failureRow is a row of sums of the table metric_error.
