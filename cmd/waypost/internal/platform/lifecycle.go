@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/ports/httpapi"
 )
 
@@ -48,6 +49,31 @@ func (l *lifecycle) run(name string, run func(context.Context) error) {
 // repeat registers a part that calls do at an interval. do handles its own errors.
 func (l *lifecycle) repeat(name string, interval time.Duration, do func(context.Context) error) {
 	l.run(name, func(ctx context.Context) error { return every(ctx, interval, do) })
+}
+
+// repeatAfter registers a part that calls do when it receives from signal, at most once per interval. do handles its own errors.
+func (l *lifecycle) repeatAfter(name string, signal <-chan struct{}, interval time.Duration, do func(context.Context) error) {
+	l.run(name, func(ctx context.Context) error {
+		for {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-signal:
+			}
+			_ = do(ctx)
+			if err := retry.Sleep(ctx, interval); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// signal makes the receiver of c look, now or after what it does. It doesn't block.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // serve registers a server on an open port.

@@ -20,7 +20,7 @@ const (
 	// laneStatusTimeout bounds one publication.
 	laneStatusTimeout = time.Second
 	// sharingInterval is the time between two checks whether other processes share the senders.
-	sharingInterval = time.Second
+	sharingInterval = 5 * time.Second
 )
 
 // dispatch is the role dispatch: it sends due messages. Other roles also have a dispatcher, which doesn't run.
@@ -29,7 +29,7 @@ func (c *core) dispatch(p *projections, r *recording) (err error) {
 	states := repository.NewSenderStates(c.stores.Log, c.model.SenderIDs, time.After)
 	c.dispatcher, err = dispatch.New(dispatch.Options{
 		Messages: c.messages, Senders: c.Senders, Source: states, List: postgres.NewWorkList(c.stores.Pool), Leases: c.leases,
-		Process: NewID(), Roles: s.Roles, Ready: p.gauge.caughtUp,
+		Process: NewID(), Roles: s.Roles, Ready: p.gauge.caughtUp, Notified: p.gauge.projects,
 		Caller: &Caller{Client: c.whatsapp, Tokens: c.tokens, Fallback: c.secrets.Token},
 		Policy: message.Policy{
 			RetryDelays: s.RetrySchedule, CallTimeout: s.CallTimeout, SettleAfter: s.SettleAfter, ThrottleLimit: s.ThrottleLimit,
@@ -49,6 +49,7 @@ func (c *core) dispatch(p *projections, r *recording) (err error) {
 	}
 	c.parts.run("guard", c.guard.Run)
 	c.Senders.OnChange(c.dispatcher.Learn)
+	states.OnChange(c.dispatcher.Refresh)
 	c.parts.run("sender states", states.Run)
 	c.parts.run("dispatch", c.dispatcher.Run)
 	c.parts.run("messages queued elsewhere", c.followQueued)

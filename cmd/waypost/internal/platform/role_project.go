@@ -16,8 +16,9 @@ import (
 const (
 	// standbyPause is the time that projections of another process must stand still before this process tries to take over.
 	standbyPause = 2 * time.Second
-	// gaugeInterval is the time between two measurements of the work list's lag.
-	gaugeInterval = 250 * time.Millisecond
+	// gaugeInterval is the time between two measurements of the lag of a work list that another process projects, or, while
+	// this process projects it, between two checks whether it still does.
+	gaugeInterval, ownGaugeInterval = 250 * time.Millisecond, time.Second
 	// maxWorkListLag is the lag above which dispatch doesn't use the work list.
 	maxWorkListLag = time.Second
 )
@@ -139,29 +140,50 @@ type workListGauge struct {
 	model   *postgres.ReadModel
 	now     event.Clock
 	shorter func() error // returns an error if the event log can't be trusted
-	ready   atomic.Bool
+	// ready is the last measurement of a work list that another process projects.
+	ready atomic.Bool
 }
 
-func (g *workListGauge) caughtUp() bool { return g.ready.Load() }
+// own returns the projector of the work list, or nil if another process projects it.
+func (g *workListGauge) own() *projecting {
+	for _, p := range g.groups {
+		if p.Group() == postgres.Worklist && !p.standby.Load() {
+			return p
+		}
+	}
+	return nil
+}
 
-// run measures until ctx ends.
+// projects reports whether this process projects the work list.
+func (g *workListGauge) projects() bool { return g.own() != nil }
+
+func (g *workListGauge) caughtUp() bool {
+	if p := g.own(); p != nil {
+		return g.shorter() == nil && p.Live() && p.Behind(g.now()) < maxWorkListLag
+	}
+	return g.ready.Load()
+}
+
+// run measures while another process projects the work list, until ctx ends.
 func (g *workListGauge) run(ctx context.Context) error {
-	g.ready.Store(g.measure(ctx))
-	return every(ctx, gaugeInterval, func(ctx context.Context) error {
-		g.ready.Store(g.measure(ctx))
-		return nil
-	})
+	for {
+		interval := ownGaugeInterval
+		if g.projects() {
+			g.ready.Store(false)
+		} else {
+			g.ready.Store(g.measure(ctx))
+			interval = gaugeInterval
+		}
+		if err := retry.Sleep(ctx, interval); err != nil {
+			return err
+		}
+	}
 }
 
-// measure uses this process's own projector, or the read model if another process projects.
+// measure measures by the read model.
 func (g *workListGauge) measure(ctx context.Context) bool {
 	if g.shorter() != nil {
 		return false
-	}
-	for _, p := range g.groups {
-		if p.Group() == postgres.Worklist && !p.standby.Load() {
-			return p.Live() && p.Behind(g.now()) < maxWorkListLag
-		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxWorkListLag)
 	defer cancel()

@@ -28,17 +28,17 @@ func (c *core) recordWebhooks() *recording {
 	r := &recording{
 		recorder: command.NewRecordWebhook(c.gate.Timed(c.guard.Watch(c.stores.Log), time.Now), c.now, c.messages, c.Senders, c.model, c.errors.ParseWebhook, inbound.add, c.log).
 			Linking(c.model).ReportingTo(c.templates).Affecting(c.model.SenderStates),
-		rejected: &rejectionCounter{leases: c.leases, now: c.now, log: c.log},
+		rejected: &rejectionCounter{leases: c.leases, now: c.now, log: c.log, counted: make(chan struct{}, 1)},
 	}
 	if !c.settings.has(roleWebhook) {
 		return r
 	}
 	r.since = r.recorder.RecordingSince
-	c.parts.repeat("inbound", inboundFlush, inbound.flush)
+	c.parts.repeatAfter("inbound", inbound.counted, inboundFlush, inbound.flush)
 	c.parts.repeat("webhook check", time.Second, r.recorder.Check)
 	c.parts.repeat("webhook recording", recordingInterval, newRecordingHeartbeat(r.recorder, c.leases, c.now).beat)
 	c.parts.run("orphans", process.NewJoinOrphans(c.stores.Log, command.NewReports(c.messages, c.Senders), c.model, c.now, time.After, c.log).Run)
-	c.parts.repeat("rejected webhooks", rejectionFlush, r.rejected.flush)
+	c.parts.repeatAfter("rejected webhooks", r.rejected.counted, rejectionFlush, r.rejected.flush)
 	return r
 }
 
@@ -69,19 +69,21 @@ type inboundCounter struct {
 	leases  *postgres.Leases
 	now     event.Clock
 	log     *slog.Logger
+	counted chan struct{} // has a value after counts changed
 
 	mu     sync.Mutex
 	counts map[string]int // by phone number ID; guarded by mu
 }
 
 func newInboundCounter(senders *command.Senders, leases *postgres.Leases, now event.Clock, log *slog.Logger) *inboundCounter {
-	return &inboundCounter{senders: senders, leases: leases, now: now, log: log, counts: make(map[string]int)}
+	return &inboundCounter{senders: senders, leases: leases, now: now, log: log, counted: make(chan struct{}, 1), counts: make(map[string]int)}
 }
 
 func (c *inboundCounter) add(phoneNumberID string, n int) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.counts[phoneNumberID] += n
+	c.mu.Unlock()
+	signal(c.counted)
 }
 
 func (c *inboundCounter) flush(ctx context.Context) error {
@@ -117,11 +119,14 @@ type rejectionCounter struct {
 	log    *slog.Logger
 	fresh  atomic.Int64 // not shared yet
 	all    atomic.Int64
+
+	counted chan struct{} // has a value after fresh grew
 }
 
 func (c *rejectionCounter) add() {
 	c.fresh.Add(1)
 	c.all.Add(1)
+	signal(c.counted)
 }
 
 // total returns the number of rejected webhooks since the process started.
@@ -137,6 +142,7 @@ func (c *rejectionCounter) flush(ctx context.Context) error {
 	err := c.leases.AddRejections(ctx, c.now(), int(n))
 	if err != nil {
 		c.fresh.Add(n)
+		signal(c.counted)
 		c.log.DebugContext(ctx, "failed to share the count of rejected webhooks; trying again", "error", err)
 	}
 	return err
