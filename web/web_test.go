@@ -173,3 +173,22 @@ func TestPageIsSmall(t *testing.T) {
 		t.Errorf("the page has %d bytes, compressed; want at most %d", total, budget)
 	}
 }
+
+// The link of each kind of alert leads to a section of the runbook.
+func TestAlertsLinkToSectionsOfTheRunbook(t *testing.T) {
+	t.Parallel()
+	server := serve(t)
+	_, runbook := get(t, server.URL+"/runbook.html")
+	_, app := get(t, server.URL+"/app.js")
+	_, kinds, ok := strings.Cut(app, "var runbook = {")
+	kinds, _, closed := strings.Cut(kinds, "}")
+	anchors := regexp.MustCompile(`[A-Z_]+: "([^"]+)"`).FindAllStringSubmatch(kinds, -1)
+	if !ok || !closed || len(anchors) == 0 {
+		t.Fatalf("no links in %q", kinds)
+	}
+	for _, a := range anchors {
+		if !strings.Contains(runbook, `<h2 id="`+a[1]+`">`) {
+			t.Errorf("%s: no such section", a[0])
+		}
+	}
+}

@@ -9401,10 +9401,13 @@ var LiveSeries = class {
 	data = y$1(null);
 	window;
 	senderId;
+	before;
 	end;
-	constructor(window, senderId) {
+	/** Loads the series of the window that ends now, or that ended `before` milliseconds ago. */
+	constructor(window, senderId, before = 0) {
 		this.window = window;
 		this.senderId = senderId;
+		this.before = before;
 		this.end = poll(Math.min(window.step * 500, 15e3), () => this.load());
 	}
 	get loaded() {
@@ -9414,7 +9417,7 @@ var LiveSeries = class {
 		this.end();
 	}
 	async load() {
-		const { from, to } = stepBounds(serverNow() - 1500, this.window);
+		const { from, to } = stepBounds(serverNow() - 1500 - this.before, this.window);
 		const step = this.window.step * 1e3;
 		if (this.data.value && this.data.value.from > from + step) this.data.value = null;
 		const before = this.data.value;
@@ -9441,6 +9444,7 @@ var alertsMarked = 50;
 var nowSpan = 10;
 function read$6(query) {
 	return {
+		compare: query.get("compare") === "previous",
 		window: windows.find(({ id }) => id === query.get("window")) ?? windows[1],
 		senderId: figuresOf(query.get("sender"))
 	};
@@ -9453,7 +9457,8 @@ function overview(route) {
 		books: null,
 		rules: [],
 		alerts: [],
-		series: null
+		series: null,
+		previous: null
 	});
 	let ends = [];
 	function begin() {
@@ -9464,6 +9469,7 @@ function overview(route) {
 			null
 		];
 		view.series = new LiveSeries(view.window, view.senderId);
+		view.previous = view.compare ? new LiveSeries(view.window, view.senderId, view.window.seconds * 1e3) : null;
 		ends.push(follow(view.window.seconds, view.window.seconds > 3600 ? 5 : 2, (metrics) => {
 			view.live = metrics;
 		}), follow(nowSpan, 1, (metrics) => {
@@ -9486,8 +9492,13 @@ function overview(route) {
 	}
 	function end() {
 		view.series?.stop();
+		view.previous?.stop();
 		for (const stop of ends) stop();
-		[view.series, ends] = [null, []];
+		[view.series, view.previous, ends] = [
+			null,
+			null,
+			[]
+		];
 	}
 	/** Follows the metrics while the tab is visible. */
 	function follow(length, every, take) {
@@ -9518,26 +9529,34 @@ function overview(route) {
 		title: "Overview",
 		stop: end,
 		moved: (query) => {
-			const before = [view.window.id, view.senderId].join();
+			const before = [
+				view.window.id,
+				view.senderId,
+				view.compare
+			].join();
 			Object.assign(view, read$6(query));
-			if ([view.window.id, view.senderId].join() !== before) begin();
+			if ([
+				view.window.id,
+				view.senderId,
+				view.compare
+			].join() !== before) begin();
 		},
 		render: () => {
 			const shown = state.senders?.filter((sender) => !view.senderId || sender.id === view.senderId) ?? [];
 			const open = openAlerts().filter((alert) => !view.senderId || !alert.sender || alert.sender.id === view.senderId);
-			const loaded = view.series?.loaded ?? null;
+			const loaded = view.series?.loaded ?? null, previous = view.previous?.loaded ?? null;
 			const marks = (kinds) => view.alerts.filter(({ kind }) => kinds.includes(kind)).map(({ raisedAt, resolvedAt, summary, severity }) => ({
 				from: Date.parse(raisedAt),
 				to: resolvedAt && Date.parse(resolvedAt),
 				name: summary,
 				critical: severity === "CRITICAL"
 			}));
-			const latency = latencySeries(loaded, boundOf(view.rules, view.senderId)), throughput = throughputSeries(loaded);
+			const latency = latencySeries(loaded, previous, boundOf(view.rules, view.senderId)), throughput = throughputSeries(loaded, previous);
 			return h("div", { class: "board" }, h("div", {
 				class: "filters wide",
 				role: "group",
 				"aria-label": "Filters"
-			}, choose("Sender", view.senderId ?? "", figureChoices("all senders"), (value) => setQuery({ sender: value }), { id: "sender-filter" }), segments("Window", view.window.id, windows.map(({ id, name }) => [id, name]), (id) => setQuery({ window: id }))), tiles(view.now, view.live, view.window.name), h(Plot, {
+			}, choose("Sender", view.senderId ?? "", figureChoices("all senders"), (value) => setQuery({ sender: value }), { id: "sender-filter" }), segments("Window", view.window.id, windows.map(({ id, name }) => [id, name]), (id) => setQuery({ window: id })), choose("Compare with", view.compare ? "previous" : "", [["", "nothing"], ["previous", `the previous ${view.window.name}`]], (value) => setQuery({ compare: value }), { id: "compare" })), tiles(view.now, view.live, view.window.name), view.compare ? comparison(loaded, previous, view.window.name) : null, h(Plot, {
 				id: "throughput",
 				title: "Throughput",
 				series: throughput && {
@@ -9586,11 +9605,22 @@ function tiles(now, live, window) {
 	const due = seconds(now?.oldestDueAge);
 	return h("dl", { class: "tiles wide" }, tile("rate", "Sent now", perSecond === null ? "…" : `${figure(perSecond)}/s`, live ? `${figure(live.sentPerMinute)}/min in ${window}` : "…"), tile("delivered", "Delivered", live ? percent(live.deliveryRate) : "…", live ? live.deliveryRate === null ? `none sent in ${window}` : `of those sent in ${window}` : "…"), tile("errors", "Error rate", live ? percent(live.errorRate) : "…", live ? `${count(live.failed + live.deadLettered)} failed or dead` : "…", live?.errorRate && live.errorRate > .02 ? "bad" : null), tile("latency", "Delivery p95", p95 === null ? live ? "–" : "…" : span(p95), live ? `average ${span(seconds(live.averageDeliveryLatency))}` : "…"), tile("queue", "Queue", now ? count(now.queueDepth) : "…", now ? due === null ? "nothing due" : `oldest ${due < 1 ? span(due) : age(due)}` : "…", due !== null && due > 60 ? "bad" : due !== null && due > 10 ? "warn" : null), tile("retried", "Retried", live ? count(live.retried) : "…", live ? `${count(live.throttled)} throttled, ${count(live.ambiguous)} lost` : "…"), tile("dead", "Dead letters", state.deadLetters === null ? "…" : count(state.deadLetters), "await a decision", state.deadLetters ? "bad" : null), tile("behind", "Read model", state.behind === null ? "…" : state.behind < 1 ? "current" : span(state.behind), (state.behind ?? 0) < 1 ? "up to date" : "behind the event log", (state.behind ?? 0) > 5 ? "warn" : null));
 }
-function throughputSeries(loaded) {
+/** The values of a line in the previous period, at the steps of this one. Both are loaded on their own, so one can be a step ahead. */
+function earlier(loaded, previous, pick) {
+	if (!previous) return null;
+	const ahead = Math.round((loaded.from - previous.from) / loaded.step) - loaded.points.length;
+	return loaded.points.map((_, i) => {
+		const point = previous.points[i + ahead];
+		return point ? pick(point) : null;
+	});
+}
+function throughputSeries(loaded, previous) {
 	if (!loaded) return null;
 	const { from, step, points } = loaded;
 	const perMinute = Math.max(...points.map((point) => Math.max(point.queued, point.sent, point.delivered)), 0) / (step / 1e3) < .5;
-	const rate = (pick) => points.map((point) => pick(point) / step * (perMinute ? 6e4 : 1e3));
+	const factor = (perMinute ? 6e4 : 1e3) / step;
+	const rate = (pick) => points.map((point) => pick(point) * factor);
+	const before = earlier(loaded, previous, (m) => m.sent * factor);
 	return {
 		from,
 		step,
@@ -9622,13 +9652,18 @@ function throughputSeries(loaded) {
 				name: "dead",
 				look: "s-dead",
 				values: rate((m) => m.deadLettered)
-			}
+			},
+			...before ? [{
+				name: "sent before",
+				look: "s-before",
+				values: before
+			}] : []
 		]
 	};
 }
-function latencySeries(loaded, rule) {
+function latencySeries(loaded, previous, rule) {
 	if (!loaded) return null;
-	const { from, step, points } = loaded;
+	const { from, step, points } = loaded, before = earlier(loaded, previous, (m) => seconds(m.p95DeliveryLatency));
 	const line = (name, look, pick) => ({
 		name,
 		look,
@@ -9648,9 +9683,46 @@ function latencySeries(loaded, rule) {
 			line("p50", "s-p50", (m) => m.p50DeliveryLatency),
 			line("p95", "s-p95", (m) => m.p95DeliveryLatency),
 			line("p99", "s-p99", (m) => m.p99DeliveryLatency),
-			line("average", "s-average", (m) => m.averageDeliveryLatency)
+			line("average", "s-average", (m) => m.averageDeliveryLatency),
+			...before ? [{
+				name: "p95 before",
+				look: "s-before",
+				values: before
+			}] : []
 		]
 	};
+}
+var compared = [
+	["Queued", (m) => m.queued],
+	["Sent", (m) => m.sent],
+	["Delivered", (m) => m.delivered],
+	["Failed", (m) => m.failed],
+	["Dead letters", (m) => m.deadLettered]
+];
+/** The counts of this period and of the one before it. */
+function comparison(loaded, previous, window) {
+	const sum = ({ points }, pick) => points.reduce((total, point) => total + pick(point), 0);
+	return card(`Compared with the previous ${window}`, {
+		id: "comparison",
+		class: "wide"
+	}, null, !loaded || !previous ? quiet("Loading…") : table$1({ class: "stack" }, "Counts of this period and the previous one", [
+		{ name: "Messages" },
+		{
+			name: `Last ${window}`,
+			class: "number"
+		},
+		{
+			name: `${window} before`,
+			class: "number"
+		},
+		{
+			name: "Change",
+			class: "number"
+		}
+	], compared.map(([name, pick]) => {
+		const now = sum(loaded, pick), before = sum(previous, pick), change = now - before;
+		return h("tr", { key: name }, h("th", { scope: "row" }, name), cell(`Last ${window}`, { class: "number" }, count(now)), cell(`${window} before`, { class: "number" }, count(before)), cell("Change", { class: "number" }, change === 0 ? "none" : `${change > 0 ? "+" : "−"}${before === 0 ? count(Math.abs(change)) : `${figure(Math.abs(change) / before * 100)}%`}`));
+	})));
 }
 var errorColumns = [
 	{ name: "Class" },
@@ -10378,6 +10450,95 @@ var bubble = (type, content) => h("div", { class: "bubble" }, type === "CONTACTS
 	key: i,
 	dir: "auto"
 }, visible(text(part(contact.name).formatted_name))))) : drawn(type, part(content)));
+// src/views/lifeline.ts
+var drawnCalls = 12;
+var rowHeight = 34;
+var barHeight = 8;
+var axisHeight = 30;
+/** The outcome of a call, in words. */
+var outcomes$1 = {
+	UNDER_WAY: ["in flight", "move"],
+	ACCEPTED: ["accepted", "good"],
+	FAILED: ["failed", "bad"],
+	DEFERRED: ["deferred", "warn"],
+	UNKNOWN: ["response lost", "warn"]
+};
+/** The phases so far, in order. WhatsApp's times are whole seconds and can be before the call, so none ends before it begins. */
+function phasesOf(m) {
+	const at = Date.parse, phases = [], calls = m.attemptLog.slice(-12);
+	const add = (name, from, to, tone) => {
+		phases.push({
+			name,
+			from,
+			to: Math.max(from, to ?? drawnAt$1()),
+			tone,
+			open: to === null
+		});
+	};
+	const first = m.attemptLog[0], last = m.history?.edges.at(-1)?.node.recordedAt;
+	if (first || m.status === "QUEUED") add("In the queue", at(m.queuedAt), first ? at(first.startedAt) : null, "wait");
+	else if (last) add("In the queue", at(m.queuedAt), at(last), "wait");
+	for (const call of calls) {
+		const [outcome, tone] = outcomes$1[call.outcome];
+		add(`Call ${call.call}: ${outcome}`, at(call.startedAt), call.endedAt ? at(call.endedAt) : call.outcome === "UNDER_WAY" ? null : at(call.startedAt), tone);
+	}
+	if (m.sentAt && (m.deliveredAt || m.status === "SENT")) add(m.deliveredAt ? "Until delivered" : "Not delivered yet", at(m.sentAt), m.deliveredAt ? at(m.deliveredAt) : null, m.deliveredAt ? "good" : m.overdueSince ? "warn" : "move");
+	if (m.readAt) add("Until read", at(m.deliveredAt ?? m.sentAt ?? m.queuedAt), at(m.readAt), "good");
+	return phases;
+}
+var length$1 = ({ from, to, open }) => `${span((to - from) / 1e3)}${open ? " so far" : ""}`;
+/** The picture, with a description in words for those who don't see it. */
+function lifeline(m) {
+	const phases = phasesOf(m);
+	if (phases.length === 0) return null;
+	const from = Date.parse(m.queuedAt), to = Math.max(...phases.map((phase) => phase.to), from + 1);
+	const share = (at) => Math.min(1, Math.max(0, (at - from) / (to - from))) * 100;
+	const height = phases.length * rowHeight + axisHeight, bottom = phases.length * rowHeight;
+	const more = m.attemptLog.length - drawnCalls;
+	return h("figure", { class: "lifeline" }, h("svg", {
+		role: "img",
+		"aria-label": `From queued to ${zonedClock(to, drawnAt$1())}: ${phases.map((phase) => `${phase.name}, ${length$1(phase)}`).join("; ")}.`,
+		width: "100%",
+		height
+	}, [
+		0,
+		50,
+		100
+	].map((x) => h("line", {
+		key: x,
+		class: "grid",
+		x1: `${x}%`,
+		x2: `${x}%`,
+		y1: 0,
+		y2: bottom + 4
+	})), phases.map((phase, i) => {
+		const { name, tone } = phase, x = share(phase.from), y = i * rowHeight;
+		const right = x > 55;
+		return h("g", { key: `${i} ${name}` }, h("text", {
+			x: `${right ? Math.max(share(phase.to), x) : x}%`,
+			y: y + 14,
+			"text-anchor": right ? "end" : "start"
+		}, name, " ", h("tspan", { class: "length" }, length$1(phase))), h("rect", {
+			class: "bar",
+			"data-tone": tone,
+			x: `${Math.min(x, 99.5)}%`,
+			y: y + 19,
+			width: `${Math.max(share(phase.to) - x, .5)}%`,
+			height: barHeight,
+			rx: 2
+		}));
+	}), [
+		[0, "start"],
+		[50, "middle"],
+		[100, "end"]
+	].map(([x, anchor]) => h("text", {
+		key: x,
+		class: "axis",
+		x: `${x}%`,
+		y: bottom + 20,
+		"text-anchor": anchor
+	}, x === 0 ? zonedClock(from, drawnAt$1()) : `+ ${span((to - from) * Number(x) / 1e5)}`))), more > 0 ? h("figcaption", { class: "quiet" }, `Without the first ${plural(more, "call")}.`) : null);
+}
 // src/views/message.ts
 function message(route) {
 	const id = route.params.id;
@@ -10485,7 +10646,7 @@ function page(m, changed) {
 	}, visible(JSON.stringify(m.content, null, 2))))] : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "None." : "The content requires a key with the scope PERSONAL.")), card("Timeline", {
 		id: "timeline",
 		class: "wide"
-	}, m.history ? null : quiet("Calls only. The recorded events require a key with the scope AUDIT."), timeline(m)), card("Attempts", {
+	}, m.history ? null : quiet("Calls only. The recorded events require a key with the scope AUDIT."), lifeline(m), timeline(m)), card("Attempts", {
 		id: "attempts",
 		class: "wide"
 	}, null, attempts(m)));
@@ -10594,13 +10755,6 @@ function gist({ data }) {
 	if (failure && typeof failure.message === "string") parts.push(failure.message);
 	return parts.join(", ");
 }
-var outcomes$1 = {
-	UNDER_WAY: ["in flight", "move"],
-	ACCEPTED: ["accepted", "good"],
-	FAILED: ["failed", "bad"],
-	DEFERRED: ["deferred", "warn"],
-	UNKNOWN: ["response lost", "warn"]
-};
 function byCalls(m) {
 	const entries = [{
 		key: "queued",
@@ -11443,26 +11597,26 @@ var units = {
 	TEMPLATE_CATEGORY_CHANGED: "none",
 	LOG_SHORTENED: "none"
 };
-/** The section of the runbook for each kind. */
+/** The anchor of the runbook's section for each kind. */
 var runbook = {
-	ERROR_RATE: "“Dead letters”",
-	QUEUE_GROWTH: "“Stopped queue”",
-	QUEUE_STALLED: "“Stopped queue”",
-	SENDER_HELD: "“Expired token”",
-	BREAKER_OPEN: "“WhatsApp doesn't respond”",
-	QUALITY_LOW: "“Other alerts”",
-	ACCOUNT_RESTRICTED: "“Restricted account”",
-	MESSAGING_LIMIT_REACHED: "“Messaging limit”",
-	LOG_SHORTENED: "“Shorter log”",
-	DELIVERY_LATENCY: "“Other alerts”",
-	WEBHOOK_SILENCE: "“Other alerts”",
-	WEBHOOK_REJECTED: "“Other alerts”",
-	READ_MODEL_STALE: "“Other alerts”",
-	LEDGER_UNBALANCED: "“Other alerts”",
-	DISK_SPACE: "“Other alerts”",
-	OUTGOING_WEBHOOK_DISABLED: "“Other alerts”",
-	TEMPLATE_PAUSED: "“Other alerts”",
-	TEMPLATE_CATEGORY_CHANGED: "“Other alerts”"
+	ERROR_RATE: "2-dead-letters",
+	QUEUE_GROWTH: "3-stopped-queue",
+	QUEUE_STALLED: "3-stopped-queue",
+	SENDER_HELD: "1-expired-token",
+	BREAKER_OPEN: "whatsapp-doesnt-respond",
+	ACCOUNT_RESTRICTED: "restricted-account",
+	MESSAGING_LIMIT_REACHED: "messaging-limit",
+	LOG_SHORTENED: "shorter-log",
+	DELIVERY_LATENCY: "other-alerts",
+	QUALITY_LOW: "other-alerts",
+	WEBHOOK_SILENCE: "other-alerts",
+	WEBHOOK_REJECTED: "other-alerts",
+	READ_MODEL_STALE: "other-alerts",
+	LEDGER_UNBALANCED: "other-alerts",
+	DISK_SPACE: "other-alerts",
+	OUTGOING_WEBHOOK_DISABLED: "other-alerts",
+	TEMPLATE_PAUSED: "other-alerts",
+	TEMPLATE_CATEGORY_CHANGED: "other-alerts"
 };
 var allKinds = Object.keys(units);
 var unitNames = {
@@ -11576,7 +11730,10 @@ function alertCard(alert, silenced) {
 		["Now", alert.current && [written(alert.kind, alert.current.value), h("span", { class: "quiet" }, " measured ", ago(alert.current.at), " ago")]],
 		["When it was raised", written(alert.kind, alert.value)],
 		["Threshold", written(alert.kind, alert.threshold)]
-	]), alert.explanation.length > 0 ? h("ul", { class: "explanation" }, alert.explanation.map((line, i) => h("li", { key: i }, line))) : null, quiet("Runbook: ", runbook[alert.kind], " in docs/operations.md."), alert.silence ? silencedBy(alert.silence) : null, alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "", alert.note ? [": ", h("q", null, alert.note)] : ".") : null);
+	]), alert.explanation.length > 0 ? h("ul", { class: "explanation" }, alert.explanation.map((line, i) => h("li", { key: i }, line))) : null, h("p", { class: "quiet" }, h("a", {
+		href: `runbook.html#${runbook[alert.kind]}`,
+		target: "_blank"
+	}, "What to do: the runbook")), alert.silence ? silencedBy(alert.silence) : null, alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "", alert.note ? [": ", h("q", null, alert.note)] : ".") : null);
 }
 function acknowledge(alert) {
 	openDialog({

@@ -115,6 +115,7 @@ func (o Options) startSimulator(ctx context.Context, appSecret, operatorKey stri
 	control.Latency = simulator.Duration(120 * time.Millisecond)
 	control.WebhookDelay = simulator.Duration(900 * time.Millisecond) // slow enough to watch
 	control.ReadRate = 1
+	control.Templates = demoTemplates()
 	sim, err := simulator.Start(ctx, simulator.Options{
 		Addr: o.SimulatorAddr, WebhookURL: "http://" + o.Addr + "/webhooks/whatsapp", AppSecret: appSecret, OperatorKey: operatorKey,
 		Control: &control, // no logger: its retries after Waypost has ended are of no use

@@ -145,6 +145,8 @@ func takeNoteAndChangeSenders(t *testing.T, b *browser) {
 	b.visit(t, "#/alerts")
 	b.awaitText(t, "#open-alerts .alert", "Sender held")
 	b.await(t, "what led to it", `document.querySelector("#open-alerts .explanation li")?.innerText.length > 0`)
+	b.await(t, "a link to the section of the runbook", `[...document.querySelectorAll("#open-alerts .alert")].find(alert => alert.innerText.includes("Sender held"))
+		.querySelector("a[href='runbook.html#1-expired-token']") !== null`)
 	silenceAlerts(t, b)
 	b.click(t, "#open-alerts .acknowledge")
 	b.fill(t, "dialog input[name=note]", "a new token is on its way")

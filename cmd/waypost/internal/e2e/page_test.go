@@ -381,6 +381,8 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 			(document.getElementById("message")?.textContent ?? "")`, id))
 		b.await(t, "its history from the first to the last event", `(t => t[0]?.startsWith("Queued") && t.at(-1).startsWith("Read"))
 			([...document.querySelectorAll(".timeline strong")].map(s => s.textContent))`)
+		b.await(t, "its life as a picture, in words too", `(label => ["In the queue", "Call 1: accepted", "Until delivered", "Until read"].every(part => label.includes(part)))
+			(document.querySelector("#timeline svg[role=img]").getAttribute("aria-label")) && document.querySelectorAll("#timeline svg .bar").length === 4`)
 		b.awaitText(t, "#attempts", "accepted")
 	})
 
@@ -425,6 +427,10 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 		b.await(t, "the figures as a table", `document.querySelectorAll("#throughput tbody tr").length === 60`)
 		b.set(t, "#sender-filter", "demo")
 		b.await(t, "the sender in the address", `location.hash.includes("sender=demo") && location.hash.includes("window=5m")`)
+		b.set(t, "#compare", "previous")
+		b.await(t, "the comparison with the previous period", `location.hash.includes("compare=previous") && (row => row?.cells[0].textContent === "Sent" &&
+			parseInt(row.cells[1].textContent) > 0 && row.cells[3].textContent.startsWith("+"))(document.querySelectorAll("#comparison tbody tr")[1]) &&
+			[...document.querySelectorAll("#throughput .legend-item")].some(item => item.textContent.startsWith("sent before"))`)
 		b.await(t, "figures of the sender alone", `document.querySelectorAll("#throughput tbody tr").length === 60 && parseFloat(document.querySelector("#tile-rate strong").textContent) > 0`)
 	})
 
@@ -461,7 +467,7 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 
 	t.Run("readable", func(t *testing.T) {
 		readableViews(t, b, map[string]string{
-			"overview": "#/", "messages": "#/messages", "messages-listed": "#/messages?page=1", "message": "#/messages/" + id, "dead-letters": "#/dead-letters",
+			"overview": "#/", "overview-compared": "#/?compare=previous", "messages": "#/messages", "messages-listed": "#/messages?page=1", "message": "#/messages/" + id, "dead-letters": "#/dead-letters",
 			"alerts": "#/alerts", "senders": "#/senders", "ledger": "#/ledger", "queue": "#/queue", "break": "#/break",
 			"sender": "#/senders/demo", "keys": "#/keys", "webhooks": "#/webhooks", "erasure": "#/erasure", "copy": "#/queue?copy=" + id,
 			"conversations": "#/conversations", "conversation": theConversation, "templates": "#/templates", "template": theTemplate,
@@ -469,6 +475,21 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 	})
 
 	b.quiet(t)
+
+	t.Run("runbook", func(t *testing.T) {
+		b.run(t, "open the runbook", chromedp.Navigate(d.url()+"/runbook.html#1-expired-token"))
+		b.await(t, "the section that the address names", `document.querySelector("h2:target")?.textContent === "1. Expired token"`)
+		b.fits(t, "the runbook", 320)
+		source, err := os.ReadFile(axeFile)
+		if err != nil {
+			t.Skip("the accessibility checker is missing, run go generate ./web")
+		}
+		b.run(t, "load axe", chromedp.Evaluate(string(source)+"; true", nil))
+		b.capture(t, "runbook", "dark", 390)
+		b.capture(t, "runbook", "dark", 1280)
+		b.accessible(t, "the runbook")
+		b.quiet(t)
+	})
 
 	t.Run("playground", func(t *testing.T) {
 		b.run(t, "open GraphiQL", chromedp.Navigate(d.url()+"/playground"))

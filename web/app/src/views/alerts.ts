@@ -21,13 +21,13 @@ const units: Record<AlertKind, "share" | "seconds" | "perMinute" | "number" | "n
   LOG_SHORTENED: "none",
 };
 
-/** The section of the runbook for each kind. */
+/** The anchor of the runbook's section for each kind. */
 const runbook: Record<AlertKind, string> = {
-  ERROR_RATE: "“Dead letters”", QUEUE_GROWTH: "“Stopped queue”", QUEUE_STALLED: "“Stopped queue”", SENDER_HELD: "“Expired token”",
-  BREAKER_OPEN: "“WhatsApp doesn't respond”", QUALITY_LOW: "“Other alerts”", ACCOUNT_RESTRICTED: "“Restricted account”", MESSAGING_LIMIT_REACHED: "“Messaging limit”",
-  LOG_SHORTENED: "“Shorter log”", DELIVERY_LATENCY: "“Other alerts”", WEBHOOK_SILENCE: "“Other alerts”",
-  WEBHOOK_REJECTED: "“Other alerts”", READ_MODEL_STALE: "“Other alerts”", LEDGER_UNBALANCED: "“Other alerts”", DISK_SPACE: "“Other alerts”",
-  OUTGOING_WEBHOOK_DISABLED: "“Other alerts”", TEMPLATE_PAUSED: "“Other alerts”", TEMPLATE_CATEGORY_CHANGED: "“Other alerts”",
+  ERROR_RATE: "2-dead-letters", QUEUE_GROWTH: "3-stopped-queue", QUEUE_STALLED: "3-stopped-queue", SENDER_HELD: "1-expired-token",
+  BREAKER_OPEN: "whatsapp-doesnt-respond", ACCOUNT_RESTRICTED: "restricted-account", MESSAGING_LIMIT_REACHED: "messaging-limit",
+  LOG_SHORTENED: "shorter-log", DELIVERY_LATENCY: "other-alerts", QUALITY_LOW: "other-alerts", WEBHOOK_SILENCE: "other-alerts",
+  WEBHOOK_REJECTED: "other-alerts", READ_MODEL_STALE: "other-alerts", LEDGER_UNBALANCED: "other-alerts", DISK_SPACE: "other-alerts",
+  OUTGOING_WEBHOOK_DISABLED: "other-alerts", TEMPLATE_PAUSED: "other-alerts", TEMPLATE_CATEGORY_CHANGED: "other-alerts",
 };
 
 const allKinds = Object.keys(units) as AlertKind[];
@@ -131,7 +131,7 @@ function alertCard(alert: AlertNow, silenced: (silence: SilenceNow) => void): VN
       ["Now", alert.current && [written(alert.kind, alert.current.value), h("span", { class: "quiet" }, " measured ", ago(alert.current.at), " ago")]],
       ["When it was raised", written(alert.kind, alert.value)], ["Threshold", written(alert.kind, alert.threshold)]]),
     alert.explanation.length > 0 ? h("ul", { class: "explanation" }, alert.explanation.map((line, i) => h("li", { key: i }, line))) : null,
-    quiet("Runbook: ", runbook[alert.kind], " in docs/operations.md."),
+    h("p", { class: "quiet" }, h("a", { href: `runbook.html#${runbook[alert.kind]}`, target: "_blank" }, "What to do: the runbook")),
     alert.silence ? silencedBy(alert.silence) : null,
     alert.acknowledgedAt ? quiet("Acknowledged ", time(alert.acknowledgedAt, "seconds"), alert.acknowledgedBy
       ? ` by ${alert.acknowledgedBy.name ?? alert.acknowledgedBy.id}` : "",

@@ -9,6 +9,7 @@ import { forbidden, may, report } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { actorOf, button, card, cell, chip, copied, drawnAt, facts, mono, quiet, statusChip, table, time, type Tone } from "../ui/parts.ts";
 import { bubble } from "./content.ts";
+import { lifeline, outcomes } from "./lifeline.ts";
 import { cancelMessage, discardDeadLetters, requeueDeadLetters } from "./actions.ts";
 
 type Message = NonNullable<OneMessageData["message"]>;
@@ -107,7 +108,7 @@ function page(m: Message, changed: () => void): VNode {
         h("pre", { tabindex: 0, "aria-label": "Content as JSON" }, visible(JSON.stringify(m.content, null, 2))))]
       : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "None." : "The content requires a key with the scope PERSONAL.")),
     card("Timeline", { id: "timeline", class: "wide" }, m.history ? null
-      : quiet("Calls only. The recorded events require a key with the scope AUDIT."), timeline(m)),
+      : quiet("Calls only. The recorded events require a key with the scope AUDIT."), lifeline(m), timeline(m)),
     card("Attempts", { id: "attempts", class: "wide" }, null, attempts(m)));
 }
 
@@ -197,11 +198,6 @@ function gist({ data }: LoggedEvent): string {
   if (failure && typeof failure.message === "string") parts.push(failure.message);
   return parts.join(", ");
 }
-
-const outcomes: Record<string, [string, Tone]> = {
-  UNDER_WAY: ["in flight", "move"], ACCEPTED: ["accepted", "good"], FAILED: ["failed", "bad"], DEFERRED: ["deferred", "warn"],
-    UNKNOWN: ["response lost", "warn"],
-};
 
 function byCalls(m: Message): Entry[] {
   const entries: Entry[] = [{ key: "queued", at: m.queuedAt, tone: "wait", text: h("strong", null, "Queued") }];

@@ -20,14 +20,14 @@ const alertsEvery = 10_000;
 const alertsMarked = 50;
 const nowSpan = 10; // the window of "now" in seconds
 
-function read(query: URLSearchParams): { window: Window; senderId: string | null } {
-  return { window: windows.find(({ id }) => id === query.get("window")) ?? windows[1], senderId: figuresOf(query.get("sender")) };
+function read(query: URLSearchParams): { window: Window; senderId: string | null; compare: boolean } {
+  return { compare: query.get("compare") === "previous", window: windows.find(({ id }) => id === query.get("window")) ?? windows[1], senderId: figuresOf(query.get("sender")) };
 }
 
 export function overview(route: Route): View {
   const view = reactive({
     ...read(route.query), live: null as Live | null, now: null as Live | null, books: null as Books | null, rules: [] as Rule[], alerts: [] as AlertNow[],
-    series: null as LiveSeries | null,
+    series: null as LiveSeries | null, previous: null as LiveSeries | null,
   });
   let ends: (() => void)[] = [];
 
@@ -35,6 +35,7 @@ export function overview(route: Route): View {
     end();
     [view.live, view.now, view.books] = [null, null, null];
     view.series = new LiveSeries(view.window, view.senderId);
+    view.previous = view.compare ? new LiveSeries(view.window, view.senderId, view.window.seconds * 1000) : null;
     ends.push(follow(view.window.seconds, view.window.seconds > 3600 ? 5 : 2, metrics => { view.live = metrics; }),
       follow(nowSpan, 1, metrics => { view.now = metrics; }));
     if (!forbidden(Ledger)) ends.push(poll(2000, async () => {
@@ -52,8 +53,9 @@ export function overview(route: Route): View {
 
   function end(): void {
     view.series?.stop();
+    view.previous?.stop();
     for (const stop of ends) stop();
-    [view.series, ends] = [null, []];
+    [view.series, view.previous, ends] = [null, null, []];
   }
 
   /** Follows the metrics while the tab is visible. */
@@ -83,24 +85,26 @@ export function overview(route: Route): View {
     title: "Overview",
     stop: end,
     moved: query => {
-      const before = [view.window.id, view.senderId].join();
+      const before = [view.window.id, view.senderId, view.compare].join();
       Object.assign(view, read(query));
-      if ([view.window.id, view.senderId].join() !== before) begin();
+      if ([view.window.id, view.senderId, view.compare].join() !== before) begin();
     },
     render: () => {
       const shown = state.senders?.filter(sender => !view.senderId || sender.id === view.senderId) ?? [];
       const open = openAlerts().filter(alert => !view.senderId || !alert.sender || alert.sender.id === view.senderId);
-      const loaded = view.series?.loaded ?? null;
+      const loaded = view.series?.loaded ?? null, previous = view.previous?.loaded ?? null;
       const marks = (kinds: readonly AlertKind[]): Mark[] => view.alerts.filter(({ kind }) => kinds.includes(kind))
         .map(({ raisedAt, resolvedAt, summary, severity }) =>
           ({ from: Date.parse(raisedAt), to: resolvedAt && Date.parse(resolvedAt), name: summary, critical: severity === "CRITICAL" }) as Mark);
-      const latency = latencySeries(loaded, boundOf(view.rules, view.senderId)), throughput = throughputSeries(loaded);
+      const latency = latencySeries(loaded, previous, boundOf(view.rules, view.senderId)), throughput = throughputSeries(loaded, previous);
       return h("div", { class: "board" },
         h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
           choose("Sender", view.senderId ?? "", figureChoices("all senders"),
             value => setQuery({ sender: value }), { id: "sender-filter" }),
-          segments("Window", view.window.id, windows.map(({ id, name }) => [id, name] as const), id => setQuery({ window: id }))),
+          segments("Window", view.window.id, windows.map(({ id, name }) => [id, name] as const), id => setQuery({ window: id })),
+          choose("Compare with", view.compare ? "previous" : "", [["", "nothing"], ["previous", `the previous ${view.window.name}`]], value => setQuery({ compare: value }), { id: "compare" })),
         tiles(view.now, view.live, view.window.name),
+        view.compare ? comparison(loaded, previous, view.window.name) : null,
         h(Plot, { id: "throughput", title: "Throughput", series: throughput && { ...throughput, marks: marks(["ERROR_RATE", "QUEUE_GROWTH", "QUEUE_STALLED", "SENDER_HELD", "BREAKER_OPEN", "WEBHOOK_SILENCE"]) } }),
         h(Plot, { id: "latency", title: "Delivery latency", series: latency && { ...latency, marks: marks(["DELIVERY_LATENCY"]) } }),
         open.length > 0 ? card(["Open alerts ", chip(count(open.length), open.every(({ silence }) => silence) ? "warn" : "bad")], { id: "open-alerts", class: "wide" },
@@ -153,13 +157,22 @@ function tiles(now: Live | null, live: Live | null, window: string): VNode {
 
 // ───────────── plots ─────────────
 
-function throughputSeries(loaded: Loaded | null): Series | null {
+/** The values of a line in the previous period, at the steps of this one. Both are loaded on their own, so one can be a step ahead. */
+function earlier<T>(loaded: Loaded, previous: Loaded | null, pick: (metrics: Metrics) => T): (T | null)[] | null {
+  if (!previous) return null;
+  const ahead = Math.round((loaded.from - previous.from) / loaded.step) - loaded.points.length;
+  return loaded.points.map((_, i) => { const point = previous.points[i + ahead]; return point ? pick(point) : null; });
+}
+
+function throughputSeries(loaded: Loaded | null, previous: Loaded | null): Series | null {
   if (!loaded) return null;
   const { from, step, points } = loaded;
   const most = Math.max(...points.map(point => Math.max(point.queued, point.sent, point.delivered)), 0);
   // Low rates are easier to read per minute.
   const perMinute = most / (step / 1000) < 0.5;
-  const rate = (pick: (metrics: Metrics) => number): number[] => points.map(point => pick(point) / step * (perMinute ? 60_000 : 1000));
+  const factor = (perMinute ? 60_000 : 1000) / step;
+  const rate = (pick: (metrics: Metrics) => number): number[] => points.map(point => pick(point) * factor);
+  const before = earlier(loaded, previous, m => m.sent * factor);
   return {
     from, step, steps: points.length, unit: perMinute ? "messages per minute" : "messages per second",
     write: value => `${figure(value)}${perMinute ? "/min" : "/s"}`,
@@ -169,13 +182,14 @@ function throughputSeries(loaded: Loaded | null): Series | null {
       { name: "delivered", look: "s-delivered", values: rate(m => m.delivered) },
       { name: "failed", look: "s-failed", values: rate(m => m.failed) },
       { name: "dead", look: "s-dead", values: rate(m => m.deadLettered) },
+      ...(before ? [{ name: "sent before", look: "s-before", values: before }] : []),
     ],
   };
 }
 
-function latencySeries(loaded: Loaded | null, rule: Rule | null): Series | null {
+function latencySeries(loaded: Loaded | null, previous: Loaded | null, rule: Rule | null): Series | null {
   if (!loaded) return null;
-  const { from, step, points } = loaded;
+  const { from, step, points } = loaded, before = earlier(loaded, previous, m => seconds(m.p95DeliveryLatency));
   // Without deliveries there is no latency, so the line has a gap.
   const line = (name: string, look: string,
     pick: (metrics: Metrics) => string | null) => ({ name, look, values: points.map(point => seconds(pick(point))) });
@@ -185,8 +199,29 @@ function latencySeries(loaded: Loaded | null, rule: Rule | null): Series | null 
     lines: [
       line("p50", "s-p50", m => m.p50DeliveryLatency), line("p95", "s-p95", m => m.p95DeliveryLatency),
       line("p99", "s-p99", m => m.p99DeliveryLatency), line("average", "s-average", m => m.averageDeliveryLatency),
+      ...(before ? [{ name: "p95 before", look: "s-before", values: before }] : []),
     ],
   };
+}
+
+// ───────────── comparison ─────────────
+
+const compared: readonly (readonly [string, (metrics: Metrics) => number])[] = [
+  ["Queued", m => m.queued], ["Sent", m => m.sent], ["Delivered", m => m.delivered], ["Failed", m => m.failed], ["Dead letters", m => m.deadLettered],
+];
+
+/** The counts of this period and of the one before it. */
+function comparison(loaded: Loaded | null, previous: Loaded | null, window: string): VNode {
+  const sum = ({ points }: Loaded, pick: (metrics: Metrics) => number): number => points.reduce((total, point) => total + pick(point), 0);
+  return card(`Compared with the previous ${window}`, { id: "comparison", class: "wide" }, null,
+    !loaded || !previous ? quiet("Loading…") : table({ class: "stack" }, "Counts of this period and the previous one",
+      [{ name: "Messages" }, { name: `Last ${window}`, class: "number" }, { name: `${window} before`, class: "number" }, { name: "Change", class: "number" }],
+      compared.map(([name, pick]) => {
+        const now = sum(loaded, pick), before = sum(previous, pick), change = now - before;
+        return h("tr", { key: name }, h("th", { scope: "row" }, name), cell(`Last ${window}`, { class: "number" }, count(now)),
+          cell(`${window} before`, { class: "number" }, count(before)),
+          cell("Change", { class: "number" }, change === 0 ? "none" : `${change > 0 ? "+" : "−"}${before === 0 ? count(Math.abs(change)) : `${figure(Math.abs(change) / before * 100)}%`}`));
+      })));
 }
 
 // ───────────── errors ─────────────

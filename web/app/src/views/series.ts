@@ -18,11 +18,14 @@ export class LiveSeries {
   private readonly data = signal<Loaded | null>(null);
   private readonly window: Window;
   private readonly senderId: string | null;
+  private readonly before: number;
   private readonly end: () => void;
 
-  constructor(window: Window, senderId: string | null) {
+  /** Loads the series of the window that ends now, or that ended `before` milliseconds ago. */
+  constructor(window: Window, senderId: string | null, before = 0) {
     this.window = window;
     this.senderId = senderId;
+    this.before = before;
     this.end = poll(Math.min(window.step * 500, 15_000), () => this.load());
   }
 
@@ -36,7 +39,7 @@ export class LiveSeries {
 
   private async load(): Promise<void> {
     // A step is loaded a moment after its end, when the events at its end are counted.
-    const { from, to } = stepBounds(serverNow() - 1500, this.window);
+    const { from, to } = stepBounds(serverNow() - 1500 - this.before, this.window);
     const step = this.window.step * 1000;
     // The browser's clock was ahead until the server's was known.
     if (this.data.value && this.data.value.from > from + step) this.data.value = null;
