@@ -10,7 +10,8 @@
 //     requests only what is served and reads only fields that it has requested;
 //   - tsc checks the types, and node runs the tests of app/src/lib;
 //   - vite bundles app/src and the libraries into page, unminified, so that its changes are
-//     readable, and with the libraries' licenses.
+//     readable, and with the libraries' licenses;
+//   - app/runbook.mjs writes docs/operations.md as page/runbook.html, to which alerts link.
 //
 // `npm run dev` in app serves the sources, with a running `waypost demo` as the server.
 package web
