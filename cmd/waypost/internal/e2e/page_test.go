@@ -463,7 +463,11 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 	})
 
 	t.Run("conversation", func(t *testing.T) { converse(ctx, t, b, simulator) })
-	t.Run("templates", func(t *testing.T) { useTemplates(ctx, t, b, simulator) })
+	t.Run("templates", func(t *testing.T) {
+		b.visit(t, "#/templates")
+		b.awaitText(t, "#templates tbody", "login_code") // one that the demo has from the start
+		useTemplates(ctx, t, b, simulator)
+	})
 
 	t.Run("readable", func(t *testing.T) {
 		readableViews(t, b, map[string]string{

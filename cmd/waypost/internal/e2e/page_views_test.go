@@ -99,8 +99,6 @@ const theTemplate = "#/templates/100200300400500/order_ready/en"
 // useTemplates lists the templates of the demo's account, reads one, queues a message of it, and offers it as a fallback.
 func useTemplates(ctx context.Context, t *testing.T, b *browser, simulator simulatorAccess) {
 	t.Helper()
-	b.visit(t, "#/templates")
-	b.awaitText(t, "#templates tbody", "login_code") // one that the demo has from the start
 	setSimulator(ctx, t, simulator, `{"templates": [
 		{"name": "order_ready", "language": "en", "category": "UTILITY", "quality": "GREEN", "components": [
 			{"type": "HEADER", "format": "TEXT", "text": "Pick it up"}, {"type": "BODY", "text": "Hello {{1}}, order {{2}} is ready."},
