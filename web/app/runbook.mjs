@@ -9,6 +9,8 @@ const here = import.meta.dirname;
 /** The name of a heading in links, as on GitHub. */
 const anchor = text => text.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-");
 
+let tables = 0;
+
 const marked = new Marked({
   renderer: {
     heading({ depth, tokens, text }) {
@@ -38,7 +40,7 @@ writeFileSync(join(here, "../page/runbook.html"), `<!doctype html>
 </head>
 <body>
 <main class="runbook">
-${marked.parse(readFileSync(join(here, "../../docs/operations.md"), "utf8")).replaceAll("<table>", '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>').replaceAll("</table>", "</table></div>")}</main>
+${marked.parse(readFileSync(join(here, "../../docs/operations.md"), "utf8")).replaceAll("<table>", () => `<div class="scroll" tabindex="0" role="region" aria-label="Table ${++tables}"><table>`).replaceAll("</table>", "</table></div>")}</main>
 </body>
 </html>
 `);

@@ -10519,7 +10519,7 @@ function lifeline(m) {
 			y: y + 14,
 			"text-anchor": right ? "end" : "start"
 		}, name, " ", h("tspan", { class: "length" }, length$1(phase))), h("rect", {
-			class: "bar",
+			class: "phase",
 			"data-tone": tone,
 			x: `${Math.min(x, 99.5)}%`,
 			y: y + 19,

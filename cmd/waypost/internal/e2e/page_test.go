@@ -382,7 +382,7 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 		b.await(t, "its history from the first to the last event", `(t => t[0]?.startsWith("Queued") && t.at(-1).startsWith("Read"))
 			([...document.querySelectorAll(".timeline strong")].map(s => s.textContent))`)
 		b.await(t, "its life as a picture, in words too", `(label => ["In the queue", "Call 1: accepted", "Until delivered", "Until read"].every(part => label.includes(part)))
-			(document.querySelector("#timeline svg[role=img]").getAttribute("aria-label")) && document.querySelectorAll("#timeline svg .bar").length === 4`)
+			(document.querySelector("#timeline svg[role=img]").getAttribute("aria-label")) && document.querySelectorAll("#timeline svg .phase").length === 4`)
 		b.awaitText(t, "#attempts", "accepted")
 	})
 

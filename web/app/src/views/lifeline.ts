@@ -58,7 +58,7 @@ export function lifeline(m: Message): Child {
         const right = x > 55;
         return h("g", { key: `${i} ${name}` },
           h("text", { x: `${right ? Math.max(share(phase.to), x) : x}%`, y: y + 14, "text-anchor": right ? "end" : "start" }, name, " ", h("tspan", { class: "length" }, length(phase))),
-          h("rect", { class: "bar", "data-tone": tone, x: `${Math.min(x, 99.5)}%`, y: y + 19, width: `${Math.max(share(phase.to) - x, 0.5)}%`, height: barHeight, rx: 2 }));
+          h("rect", { class: "phase", "data-tone": tone, x: `${Math.min(x, 99.5)}%`, y: y + 19, width: `${Math.max(share(phase.to) - x, 0.5)}%`, height: barHeight, rx: 2 }));
       }),
       [[0, "start"], [50, "middle"], [100, "end"]].map(([x, anchor]) =>
         h("text", { key: x!, class: "axis", x: `${x}%`, y: bottom + 20, "text-anchor": anchor! }, x === 0 ? zonedClock(from, drawnAt()) : `+ ${span((to - from) * Number(x) / 100_000)}`))),
