@@ -117,7 +117,7 @@ type DataKeys struct {
 	// pool, log, and index are set by Start and do not change after that.
 	pool  *pgxpool.Pool
 	log   event.Log
-	index []byte
+	index *macKey
 	left  [][]byte // seeds that existed at the start and belong to no running process
 
 	// waiting has a value after the first key or alias began to wait, full after as many keys wait as are stored at once.
@@ -267,7 +267,8 @@ func (d *DataKeys) OpenValue(ctx context.Context, name event.KeyID, about string
 // BlindIndex returns the keyed hash by which a value is looked up where the value itself must not be stored. kind
 // separates hashes for different purposes.
 func (d *DataKeys) BlindIndex(kind, value string) []byte {
-	mac := hmac.New(sha256.New, d.index)
+	mac := d.index.get()
+	defer d.index.put(mac)
 	_, _ = mac.Write([]byte(kind + "\n" + value)) // a hash's Write never fails
 	return mac.Sum(nil)[:ownerSize]
 }

@@ -39,7 +39,7 @@ type derived struct {
 	token       cipher.AEAD
 	wrap        cipher.AEAD
 	cookie      cipher.AEAD
-	fingerprint []byte
+	fingerprint *macKey
 }
 
 // ParseKeys parses secret keys: base64 of 32 bytes each, separated by commas.
@@ -121,7 +121,7 @@ func derive(secret []byte) (derived, error) {
 	if err != nil {
 		return derived{}, err
 	}
-	return derived{id: hex.EncodeToString(id[:4]), token: token, wrap: wrap, cookie: cookie, fingerprint: fingerprint}, nil
+	return derived{id: hex.EncodeToString(id[:4]), token: token, wrap: wrap, cookie: cookie, fingerprint: newMACKey(fingerprint)}, nil
 }
 
 func aeadOf(secret []byte, label string) (cipher.AEAD, error) {
@@ -156,7 +156,8 @@ func (k *Keys) Matches(fingerprint string, parts ...[]byte) bool {
 }
 
 func (d derived) mac(parts [][]byte) string {
-	h := hmac.New(sha256.New, d.fingerprint)
+	h := d.fingerprint.get()
+	defer d.fingerprint.put(h)
 	var size [8]byte
 	for _, p := range parts {
 		binary.BigEndian.PutUint64(size[:], uint64(len(p)))

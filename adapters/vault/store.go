@@ -52,7 +52,7 @@ func (d *DataKeys) Start(ctx context.Context, pool *pgxpool.Pool, log event.Log,
 		return err
 	}
 	d.mu.Lock()
-	d.pool, d.log, d.index = pool, log, index
+	d.pool, d.log, d.index = pool, log, newMACKey(index)
 	d.mu.Unlock()
 	if alone {
 		left, err := d.seeds(ctx)
