@@ -162,7 +162,7 @@ type AlertRuleInput struct {
 	Severity *alert.Severity `json:"severity,omitempty"`
 }
 
-// A period without notifications of some alerts. It ends by itself.
+// A period without notifications of some alerts. It ends automatically.
 type AlertSilence struct {
 	// The silence ID, a UUID.
 	ID string `json:"id"`
@@ -1291,7 +1291,7 @@ type SenderRestriction struct {
 	Reason *string `json:"reason,omitempty"`
 }
 
-// Which alerts to silence, why, and until when. Without kind and sender, all alerts.
+// The alerts to silence, the reason, and the end. Without kind and sender, all alerts.
 type SilenceAlertsInput struct {
 	// The kind of alerts. If omitted, all kinds.
 	Kind *alert.Kind `json:"kind,omitempty"`
