@@ -136,6 +136,8 @@ type Queries struct {
 	CheckMessages func(ctx context.Context, requests []message.Request) []command.QueueResult
 	// FindOperation returns a bulk operation and its progress.
 	FindOperation func(ctx context.Context, id uuid.UUID) (bulk.Operation, error)
+	// ListOperations returns the newest bulk operations that sees accepts, newest first.
+	ListOperations func(ctx context.Context, sees func(bulk.Operation) bool) ([]bulk.Operation, error)
 	// AwaitOperation waits for the end of a bulk operation that this process runs.
 	AwaitOperation func(ctx context.Context, id uuid.UUID)
 	// FindSender returns a sender.
@@ -308,7 +310,7 @@ func New(p Parts) (Commands, Queries) {
 		}, Queries{
 			FindMessage: p.Messages.Load, FindMessageAt: p.Messages.LoadAt, ListInbound: p.Inbox.List, FindInbound: p.Inbox.Find, InboundOf: p.Inbox.Of,
 			InboundStreamOf: p.Inbox.StreamOf, ReadInbound: p.Inbox.ReadAt, ReadEcho: p.Inbox.ReadEcho, CheckMessages: p.Queue.CheckMany,
-			FindOperation: p.Operations.Find, AwaitOperation: p.Operations.Wait, FindSender: p.Senders.Load,
+			FindOperation: p.Operations.Find, ListOperations: p.Operations.List, AwaitOperation: p.Operations.Wait, FindSender: p.Senders.Load,
 			ListKeys: p.Keys.List, FindKeyName: p.Keys.Name, ListOutgoingWebhooks: p.Hooks.List,
 			FindAlertAt: p.Alerts.LoadAt, ListAlertsAfter: p.Alerts.Missing, ReadEvents: p.Audit.Read, PastLedger: p.Audit.Ledger,
 			MessageReader: p.ReadModel, ConversationReader: p.ReadModel, SenderReader: p.ReadModel, TemplateReader: p.ReadModel,

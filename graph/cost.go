@@ -58,6 +58,7 @@ func weights() map[string]weight {
 		"Query.metricSeries":      {own: costCount, items: seriesPoints, each: 20},
 		"Query.alerts":            {own: costPage, items: first(defaultPage, query.MaxPage), each: 5},
 		"Query.alertRules":        {own: costLookup, items: items(20)},
+		"Query.operations":        {own: 20 * costStream, items: items(20)},
 		"Query.silences":          {own: costLookup, items: items(20)},
 		"Query.events":            {own: costScan, items: first(defaultHistory, audit.MaxPage), each: 5},
 		"Query.ledger":            {own: costCount, asOf: costPast},

@@ -22,6 +22,7 @@ import (
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/operation"
 	"github.com/waypost/waypost/domain/sender"
 )
 
@@ -492,9 +493,13 @@ type ComplexityRoot struct {
 	Operation struct {
 		Done         func(childComplexity int) int
 		ID           func(childComplexity int) int
+		Kind         func(childComplexity int) int
+		Reason       func(childComplexity int) int
 		Refused      func(childComplexity int) int
 		RefusedCount func(childComplexity int) int
 		Selected     func(childComplexity int) int
+		StartedAt    func(childComplexity int) int
+		StartedBy    func(childComplexity int) int
 		State        func(childComplexity int) int
 	}
 
@@ -572,6 +577,7 @@ type ComplexityRoot struct {
 		MetricSeries      func(childComplexity int, senderID *string, from time.Time, to time.Time, step *time.Duration) int
 		Metrics           func(childComplexity int, senderID *string, window *time.Duration) int
 		Operation         func(childComplexity int, id string) int
+		Operations        func(childComplexity int) int
 		OutgoingWebhooks  func(childComplexity int) int
 		ReadModel         func(childComplexity int) int
 		Sender            func(childComplexity int, id string) int
@@ -816,6 +822,7 @@ type QueryResolver interface {
 	MessageCounts(ctx context.Context, filter *MessageFilter) ([]*StatusCount, error)
 	Metrics(ctx context.Context, senderID *string, window *time.Duration) (*Metrics, error)
 	MetricSeries(ctx context.Context, senderID *string, from time.Time, to time.Time, step *time.Duration) ([]*MetricPoint, error)
+	Operations(ctx context.Context) ([]*Operation, error)
 	OutgoingWebhooks(ctx context.Context) ([]*OutgoingWebhook, error)
 	CheckMessages(ctx context.Context, inputs []*QueueMessageInput) ([]*QueueMessageResult, error)
 	IdempotencySecret(ctx context.Context) (string, error)
@@ -2893,6 +2900,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Operation.ID(childComplexity), true
+	case "Operation.kind":
+		if e.ComplexityRoot.Operation.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Operation.Kind(childComplexity), true
+	case "Operation.reason":
+		if e.ComplexityRoot.Operation.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Operation.Reason(childComplexity), true
 	case "Operation.refused":
 		if e.ComplexityRoot.Operation.Refused == nil {
 			break
@@ -2911,6 +2930,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Operation.Selected(childComplexity), true
+	case "Operation.startedAt":
+		if e.ComplexityRoot.Operation.StartedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Operation.StartedAt(childComplexity), true
+	case "Operation.startedBy":
+		if e.ComplexityRoot.Operation.StartedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Operation.StartedBy(childComplexity), true
 	case "Operation.state":
 		if e.ComplexityRoot.Operation.State == nil {
 			break
@@ -3323,6 +3354,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Operation(childComplexity, args["id"].(string)), true
+	case "Query.operations":
+		if e.ComplexityRoot.Query.Operations == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Operations(childComplexity), true
 	case "Query.outgoingWebhooks":
 		if e.ComplexityRoot.Query.OutgoingWebhooks == nil {
 			break
@@ -4136,7 +4173,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "accounts.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "embed.graphqls" "erasure.graphqls" "guard.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "sign_in.graphqls" "silence.graphqls" "templates.graphqls"
+//go:embed "access.graphqls" "accounts.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "embed.graphqls" "erasure.graphqls" "guard.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "operation_list.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "sign_in.graphqls" "silence.graphqls" "templates.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -4163,6 +4200,7 @@ var sources = []*ast.Source{
 	{Name: "message.graphqls", Input: sourceData("message.graphqls"), BuiltIn: false},
 	{Name: "metrics.graphqls", Input: sourceData("metrics.graphqls"), BuiltIn: false},
 	{Name: "operation.graphqls", Input: sourceData("operation.graphqls"), BuiltIn: false},
+	{Name: "operation_list.graphqls", Input: sourceData("operation_list.graphqls"), BuiltIn: false},
 	{Name: "outgoing_webhooks.graphqls", Input: sourceData("outgoing_webhooks.graphqls"), BuiltIn: false},
 	{Name: "parked.graphqls", Input: sourceData("parked.graphqls"), BuiltIn: false},
 	{Name: "pause.graphqls", Input: sourceData("pause.graphqls"), BuiltIn: false},
@@ -4994,6 +5032,14 @@ func (ec *executionContext) childFields_Operation(ctx context.Context, field gra
 		return ec.fieldContext_Operation_refused(ctx, field)
 	case "refusedCount":
 		return ec.fieldContext_Operation_refusedCount(ctx, field)
+	case "kind":
+		return ec.fieldContext_Operation_kind(ctx, field)
+	case "reason":
+		return ec.fieldContext_Operation_reason(ctx, field)
+	case "startedAt":
+		return ec.fieldContext_Operation_startedAt(ctx, field)
+	case "startedBy":
+		return ec.fieldContext_Operation_startedBy(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Operation", field.Name)
 }
@@ -15625,6 +15671,107 @@ func (ec *executionContext) fieldContext_Operation_refusedCount(_ context.Contex
 	return graphql.NewScalarFieldContext("Operation", field, false, false, "Int")
 }
 
+func (ec *executionContext) _Operation_kind(ctx context.Context, field graphql.CollectedField, obj *Operation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Operation_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v operation.Kind) graphql.Marshaler {
+			return ec.marshalNOperationKind2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋoperationᚐKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Operation_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Operation", field, false, false, "OperationKind")
+}
+
+func (ec *executionContext) _Operation_reason(ctx context.Context, field graphql.CollectedField, obj *Operation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Operation_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Operation_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Operation", field, false, false, "String")
+}
+
+func (ec *executionContext) _Operation_startedAt(ctx context.Context, field graphql.CollectedField, obj *Operation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Operation_startedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StartedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Operation_startedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Operation", field, false, false, "Time")
+}
+
+func (ec *executionContext) _Operation_startedBy(ctx context.Context, field graphql.CollectedField, obj *Operation) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Operation_startedBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StartedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Actor) graphql.Marshaler {
+			return ec.marshalOActor2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐActor(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Operation_startedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Operation",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Actor(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _OutgoingWebhook_id(ctx context.Context, field graphql.CollectedField, obj *OutgoingWebhook) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -17522,6 +17669,56 @@ func (ec *executionContext) fieldContext_Query_metricSeries(ctx context.Context,
 	if fc.Args, err = ec.field_Query_metricSeries_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_operations(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_operations(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().Operations(ctx)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "OPERATE")
+				if err != nil {
+					var zeroVal []*Operation
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal []*Operation
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*Operation) graphql.Marshaler {
+			return ec.marshalNOperation2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐOperationᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_operations(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Operation(ctx, field)
+		},
 	}
 	return fc, nil
 }
@@ -26431,6 +26628,26 @@ func (ec *executionContext) _Operation(ctx context.Context, sel ast.SelectionSet
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "kind":
+			out.Values[i] = ec._Operation_kind(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "reason":
+			out.Values[i] = ec._Operation_reason(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "startedAt":
+			out.Values[i] = ec._Operation_startedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "startedBy":
+			out.Values[i] = ec._Operation_startedBy(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -26941,6 +27158,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_metricSeries(ctx, field)
+				})
+		case "operations":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_operations(ctx, field)
 				})
 		case "outgoingWebhooks":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -29162,12 +29385,43 @@ func (ec *executionContext) marshalNMetrics2ᚖgithubᚗcomᚋwaypostᚋwaypost�
 	return ec._Metrics(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNOperation2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐOperationᚄ(ctx context.Context, sel ast.SelectionSet, v []*Operation) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNOperation2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐOperation(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalNOperation2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐOperation(ctx context.Context, sel ast.SelectionSet, v *Operation) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Operation!")
 		return graphql.Null
 	}
 	return ec._Operation(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNOperationKind2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋoperationᚐKind(ctx context.Context, v any) (operation.Kind, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := operation.Kind(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNOperationKind2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋoperationᚐKind(ctx context.Context, sel ast.SelectionSet, v operation.Kind) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(string(v))
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "OperationKind!")
+	}
+	return res
 }
 
 func (ec *executionContext) unmarshalNOperationState2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐOperationState(ctx context.Context, v any) (OperationState, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/domain/message"
+	"github.com/waypost/waypost/domain/operation"
 	"github.com/waypost/waypost/domain/sender"
 )
 
@@ -976,6 +977,14 @@ type Operation struct {
 	Refused []*Refusal `json:"refused"`
 	// The number of messages that could not be changed.
 	RefusedCount int `json:"refusedCount"`
+	// What the operation does with each message.
+	Kind operation.Kind `json:"kind"`
+	// The reason that the operator gave. Null if none was given.
+	Reason *string `json:"reason,omitempty"`
+	// When the operation was started. Null for a dry run.
+	StartedAt *time.Time `json:"startedAt,omitempty"`
+	// Who started the operation. Null for a dry run.
+	StartedBy *Actor `json:"startedBy,omitempty"`
 }
 
 // A URL that receives message events: one POST per event, with the CloudEvent as the body and a Standard Webhooks

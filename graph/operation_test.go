@@ -136,6 +136,36 @@ func TestMessagesAreCancelledAtOnce(t *testing.T) {
 	}
 }
 
+func TestNewestOperationsAreListed(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	acme := p.keys.add("acme", []string{"acme"}, graph.ScopeOperate, graph.ScopeRead)
+	other := p.keys.add("other", []string{"other"}, graph.ScopeOperate, graph.ScopeRead)
+	listed := func(key string) []any {
+		t.Helper()
+		return p.ok(key, `{ operations { kind reason startedAt startedBy { kind id name onBehalfOf } id state selected done refusedCount refused { messageId code message } } }`, nil)["operations"].([]any)
+	}
+	if list := listed("admin"); len(list) != 0 {
+		t.Errorf("before the first: %v", list)
+	}
+	first := p.ok(acme, `mutation { requeueDeadLetters(input: {ids: []}) { id } }`, nil)["requeueDeadLetters"]
+	var last any
+	for range 20 {
+		last = p.ok("admin", `mutation { cancelMessages(input: {ids: []}, reason: "wrong prices") { id } }`, nil)["cancelMessages"]
+	}
+	list := listed("admin")
+	if len(list) != 20 || at(t, list[0], "id") != at(t, last, "id") || at(t, list[0], "kind") != "CANCEL" ||
+		at(t, list[0], "reason") != "wrong prices" || at(t, list[0], "startedBy", "kind") != "KEY" || at(t, list[0], "startedAt") == nil {
+		t.Errorf("%d operations, the newest is %v; want 20, and %v", len(list), list[0], last)
+	}
+	if own := listed(acme); len(own) != 1 || at(t, own[0], "id") != at(t, first, "id") || at(t, own[0], "kind") != "REQUEUE" || at(t, own[0], "reason") != nil {
+		t.Errorf("a limited key sees %v, want its own: %v", own, first)
+	}
+	if others := listed(other); len(others) != 0 {
+		t.Errorf("another limited key sees %v", others)
+	}
+}
+
 func TestOperationsAreSeenByThoseWhoMay(t *testing.T) {
 	t.Parallel()
 	p := setup(t)

@@ -33,7 +33,7 @@ func (r *Resolver) operate(ctx context.Context, kind operation.Kind, reason stri
 	if dryRun {
 		selected := 0
 		err := selection(ctx, func(ids []uuid.UUID) error { selected += len(ids); return nil })
-		return &Operation{ID: r.opts.IDs().String(), State: OperationStateDryRun, Selected: selected, Refused: []*Refusal{}}, err
+		return &Operation{ID: r.opts.IDs().String(), State: OperationStateDryRun, Kind: kind, Reason: given(reason), Selected: selected, Refused: []*Refusal{}}, err
 	}
 	begun, err := r.opts.Commands.StartOperation(ctx, bulk.Request{
 		Kind: kind, Reason: reason, Senders: callerOf(ctx).SenderIds, Select: selection,
@@ -53,17 +53,21 @@ func (r *Resolver) operate(ctx context.Context, kind operation.Kind, reason stri
 	return operationOf(now), nil
 }
 
-// operation returns the caller's view of the operation with this ID. A key that is
-// limited to senders sees only its own operations.
+// seesOperation reports whether the caller can see the operation. A key that is limited to
+// senders sees only its own.
+func (c caller) seesOperation(o bulk.Operation) bool {
+	return c.SenderIds == nil || o.By.ID == c.KeyID
+}
+
+// operation returns the caller's view of the operation with this ID.
 func (r *Resolver) operation(ctx context.Context, id string) (*Operation, error) {
 	parsed, err := uuid.Parse(id)
 	if err != nil {
 		return nil, nil //nolint:nilnil,nilerr // null is correct for an unknown operation
 	}
 	found, err := r.opts.Queries.FindOperation(ctx, parsed)
-	c := callerOf(ctx)
 	switch {
-	case domain.CodeOf(err) == domain.CodeNotFound, err == nil && c.SenderIds != nil && found.By.ID != c.KeyID:
+	case domain.CodeOf(err) == domain.CodeNotFound, err == nil && !callerOf(ctx).seesOperation(found):
 		return nil, nil //nolint:nilnil // as above
 	case err != nil:
 		return nil, err
@@ -73,7 +77,8 @@ func (r *Resolver) operation(ctx context.Context, id string) (*Operation, error)
 
 func operationOf(o bulk.Operation) *Operation {
 	shown := &Operation{
-		ID: o.ID.String(), State: OperationStateRunning, Selected: o.Selected, Done: o.Done,
+		ID: o.ID.String(), State: OperationStateRunning, Kind: o.Kind, Reason: given(o.Reason), StartedAt: &o.StartedAt,
+		StartedBy: &Actor{Kind: o.By.Kind, ID: o.By.ID, OnBehalfOf: given(o.By.OnBehalfOf)}, Selected: o.Selected, Done: o.Done,
 		Refused: make([]*Refusal, len(o.Refused)), RefusedCount: o.RefusedCount,
 	}
 	if o.Finished {

@@ -53,6 +53,7 @@ var aimedAtOthers = map[string][]aimed{
 	"query outgoingWebhooks": {{``, ""}},
 	"query apiKeys":          {{``, ""}, {`includeRevoked: true`, ""}},
 	"query operation":        {{`id: "{operation}"`, ""}},
+	"query operations":       {{``, ""}},
 	"query readModel":        {{``, ""}}, // the position of the read models reveals nothing about a sender
 	"query viewer":           {{``, ""}},
 	"query checkMessages": {

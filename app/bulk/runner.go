@@ -48,6 +48,7 @@ type Runner struct {
 	logger   *slog.Logger
 	slots    chan struct{}
 	started  chan uuid.UUID
+	newest   newest
 
 	mu      sync.Mutex
 	closed  bool
@@ -66,8 +67,10 @@ type Operation struct {
 
 	ID uuid.UUID
 	// By is the actor that started it.
-	By       domain.Actor
-	revision event.Revision
+	By domain.Actor
+	// StartedAt is when it was started.
+	StartedAt time.Time
+	revision  event.Revision
 	// recordedAt is when its last event was recorded.
 	recordedAt time.Time
 }
@@ -81,7 +84,7 @@ func NewRunner(
 	return &Runner{
 		log: log, messages: messages, clock: clock, after: after, ids: ids, logger: logger,
 		slots: make(chan struct{}, maxChanges), started: make(chan uuid.UUID, maxRunning),
-		running: make(map[uuid.UUID]*run),
+		newest: newest{finished: make(map[uuid.UUID]Operation)}, running: make(map[uuid.UUID]*run),
 	}
 }
 
@@ -260,6 +263,7 @@ func (r *Runner) load(ctx context.Context, id uuid.UUID) (Operation, error) {
 		if _, ok := e.Event.(operation.Started); ok {
 			state.By = e.Meta.By
 			state.By.OnBehalfOf = e.Meta.OnBehalfOf
+			state.StartedAt = e.Meta.RecordedAt
 		}
 		state.revision, state.recordedAt = e.Revision, e.Meta.RecordedAt
 		return nil

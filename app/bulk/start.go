@@ -56,7 +56,8 @@ func (r *Runner) Start(ctx context.Context, request Request, cause event.Cause) 
 // record records the selection, the operation, and the operation's entry in the list of
 // all operations, in this order. Only an operation in the list is run.
 func (r *Runner) record(ctx context.Context, id uuid.UUID, request Request, cause event.Cause) (Operation, error) {
-	state := Operation{ID: id, By: cause.By, recordedAt: r.clock()}
+	now := r.clock()
+	state := Operation{ID: id, By: cause.By, StartedAt: now, recordedAt: now}
 	selected, err := r.recordSelection(ctx, id, request.Select, cause)
 	if err != nil {
 		return state, err

@@ -3147,6 +3147,31 @@ var Log = /*#__PURE__*/ new TypedDocumentString(`
     onBehalfOf
   }
 }`);
+var RunningOperations = /*#__PURE__*/ new TypedDocumentString(`
+    query RunningOperations {
+  operations {
+    kind
+    startedBy {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+    ...Progress
+  }
+}
+    fragment Progress on Operation {
+  id
+  state
+  selected
+  done
+  refusedCount
+  refused {
+    messageId
+    code
+    message
+  }
+}`);
 var OperationProgress = /*#__PURE__*/ new TypedDocumentString(`
     query OperationProgress($id: ID!) {
   operation(id: $id) {
@@ -3298,6 +3323,7 @@ var scopes$1 = /* @__PURE__ */ new Map([
 	[Position, ["READ"]],
 	[Ledger, ["AUDIT"]],
 	[Log, ["AUDIT"]],
+	[RunningOperations, ["OPERATE"]],
 	[OperationProgress, ["OPERATE"]],
 	[Templates, ["READ"]],
 	[OneTemplate, ["READ"]],
@@ -4064,10 +4090,14 @@ var announce = () => {};
 function onAnnounce(fn) {
 	announce = fn;
 }
-/** Starts the work that is independent of the current view. */
-function begin$1() {
+/** Starts the work that is independent of the current view. also starts more, and returns how to stop it. */
+function begin$1(also) {
 	end();
-	ends$1 = [poll(1500, pulse), follow$1()];
+	ends$1 = [
+		poll(1500, pulse),
+		follow$1(),
+		also()
+	];
 }
 function end() {
 	for (const stop of ends$1) stop();
@@ -4542,12 +4572,18 @@ async function attempt(done, fn) {
 		note(faultText(error), true);
 	}
 }
-/** Shows an operation in every view until it is finished and the user has closed it. */
-function watch(verb, progress, ended) {
+var verbs = {
+	CANCEL: "Cancelling",
+	REQUEUE: "Requeueing",
+	DISCARD: "Discarding"
+};
+/** Shows an operation in every view until it is finished and the user has closed it. by is who started it elsewhere. */
+function watch(verb, progress, ended, by = "") {
 	const { id } = progress;
 	const put = (next) => {
 		layer.operations = new Map(layer.operations).set(id, {
 			verb,
+			by,
 			progress: next,
 			stop
 		});
@@ -4567,18 +4603,26 @@ function watch(verb, progress, ended) {
 	});
 	put(progress);
 }
+/** Shows the operations that were started in other tabs, by other people, or before a reload. Returns how to stop looking for them. */
+function watchOthers() {
+	if (forbidden(RunningOperations)) return () => {};
+	return poll(3e3, async () => {
+		const { operations } = await ask(RunningOperations, {});
+		for (const { kind, startedBy, ...progress } of operations) if (progress.state === "RUNNING" && !layer.operations.has(progress.id)) watch(verbs[kind], progress, () => {}, startedBy ? actorOf(startedBy) : "");
+	});
+}
 function close$1(id) {
 	layer.operations.get(id)?.stop();
 	layer.operations = new Map([...layer.operations].filter(([other]) => other !== id));
 }
-var operationCards = () => [...layer.operations].map(([id, { verb, progress }]) => {
+var operationCards = () => [...layer.operations].map(([id, { verb, by, progress }]) => {
 	const { state: now, selected, done, refusedCount, refused } = progress;
 	const over = now !== "RUNNING";
 	return h("section", {
 		key: id,
 		class: "operation",
 		"aria-label": verb
-	}, h("div", { class: "heading" }, h("strong", null, verb), over ? button("Close", () => close$1(id), { class: "plain small" }) : null), h("progress", {
+	}, h("div", { class: "heading" }, h("strong", null, verb), over ? button("Close", () => close$1(id), { class: "plain small" }) : null), by ? h("p", { class: "quiet" }, `Started by ${by}`) : null, h("progress", {
 		max: Math.max(selected, 1),
 		value: String(done + refusedCount),
 		"aria-label": `${verb}: progress`
@@ -4674,7 +4718,7 @@ async function open() {
 			asksForKey: false
 		});
 		state.away = false;
-		begin$1();
+		begin$1(watchOthers);
 	} catch (error) {
 		if (key !== currentKey()) return;
 		if (error instanceof Refused && (error.code === "UNAUTHENTICATED" || error.code === "FORBIDDEN")) return signOut(error.message);
@@ -9842,7 +9886,7 @@ function requeueDeadLetters(input, what, ended) {
 	}).then((data) => data.requeueDeadLetters);
 	bulk({
 		title: "Requeue dead letters",
-		verb: "Requeueing",
+		verb: verbs.REQUEUE,
 		danger: false,
 		reason: false,
 		none: noDeadLetter,
@@ -9860,7 +9904,7 @@ function discardDeadLetters(input, what, ended) {
 	}).then((data) => data.discardDeadLetters);
 	bulk({
 		title: "Discard dead letters",
-		verb: "Discarding",
+		verb: verbs.DISCARD,
 		danger: true,
 		reason: true,
 		none: noDeadLetter,
@@ -9880,7 +9924,7 @@ function cancelMessages(filter, what, ended) {
 	bulk({
 		title: "Cancel messages",
 		close: "Don't cancel",
-		verb: "Cancelling",
+		verb: verbs.CANCEL,
 		danger: true,
 		reason: true,
 		none: "No waiting messages match the filter.",

@@ -5,7 +5,7 @@ import { Viewer } from "./api/operations.ts";
 import { connection } from "./api/socket.ts";
 import { replace } from "./route.ts";
 import { reactive } from "./ui/h.ts";
-import { note } from "./ui/overlay.ts";
+import { note, watchOthers } from "./ui/overlay.ts";
 import { begin, end, may, state, type Demo } from "./state.ts";
 
 export const session = reactive({ fault: "", opening: false, asksForKey: false, wantsLink: false, canSignIn: false });
@@ -76,7 +76,7 @@ async function open(): Promise<void> {
     if (key !== null && key !== state.demo?.key) sessionStorage.setItem("key", key);
     Object.assign(session, { opening: false, asksForKey: false });
     state.away = false;
-    begin();
+    begin(watchOthers);
   } catch (error) {
     if (key !== currentKey()) return;
     if (error instanceof Refused && (error.code === "UNAUTHENTICATED" || error.code === "FORBIDDEN")) return signOut(error.message);

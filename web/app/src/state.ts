@@ -96,10 +96,10 @@ export function onAnnounce(fn: (text: string) => void): void {
   announce = fn;
 }
 
-/** Starts the work that is independent of the current view. */
-export function begin(): void {
+/** Starts the work that is independent of the current view. also starts more, and returns how to stop it. */
+export function begin(also: () => () => void): void {
   end();
-  ends = [poll(1500, pulse), follow()];
+  ends = [poll(1500, pulse), follow(), also()];
 }
 
 export function end(): void {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,10 +15,16 @@ import (
 	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/google/uuid"
 
+	"github.com/waypost/waypost/adapters/eventstore"
 	"github.com/waypost/waypost/adapters/oidc/oidctest"
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/cmd/waypost/internal/e2e/e2etest"
 	"github.com/waypost/waypost/cmd/waypost/internal/harness"
+	"github.com/waypost/waypost/cmd/waypost/internal/platform"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/operation"
 )
 
 // All that the page can do to dead letters, alerts, rules and senders, in one demo;
@@ -33,6 +40,7 @@ func TestPageDrivesThePlatform(t *testing.T) { //nolint:tparallel // its subtest
 	t.Run("dead letters", func(t *testing.T) { decideOnDeadLetters(ctx, t, b, d.simulator()) })
 	t.Run("alerts and senders", func(t *testing.T) { takeNoteAndChangeSenders(t, b) })
 	t.Run("access", func(t *testing.T) { manageAccess(t, b) })
+	t.Run("operations of others", func(t *testing.T) { watchAnOperationOfOthers(ctx, t, b, platform.DemoDir(d.dataDir())) })
 	b.quiet(t)
 	t.Run("restart", func(t *testing.T) { outliveTheServer(ctx, t, b, d) })
 }
@@ -113,6 +121,42 @@ func decideOnDeadLetters(ctx context.Context, t *testing.T, b *browser, simulato
 	b.awaitText(t, "#dead-letters", "No dead letters with server.")
 	b.visit(t, "#/messages?status=DISCARDED&page=1")
 	b.await(t, "the discarded messages", `document.querySelectorAll("#messages tbody tr").length === 2`)
+}
+
+// watchAnOperationOfOthers has another process run an operation, as the event log shows it.
+func watchAnOperationOfOthers(ctx context.Context, t *testing.T, b *browser, dataDir string) {
+	t.Helper()
+	codec, err := platform.NewCodec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := url.URL{Scheme: "esdb+unix", Path: filepath.Join(dataDir, "eventstore", "socket", "grpc")}
+	log, err := eventstore.Open(ctx, eventstore.Options{URL: socket.String(), Codec: codec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := uuid.New()
+	record := func(stream string, e domain.Event) {
+		t.Helper()
+		meta := event.Cause{By: domain.Actor{Kind: domain.ActorUser, ID: "ada@example.com"}}.Meta(time.Now())
+		if _, err := log.Append(ctx, stream, event.Any(), event.Propose(uuid.New, meta, e)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	record(event.OperationStream(id), operation.Started{Kind: operation.KindDiscard, Selected: 3, Reason: "no longer useful"})
+	record(event.OperationsStream, operation.Opened{Operation: id})
+	const card = `.operation[aria-label="Discarding"]:last-of-type`
+	b.awaitText(t, card, "Started by user ada@example.com")
+	b.awaitText(t, card, "0 of 3")
+	record(event.OperationStream(id), operation.Progressed{Through: 3, Done: 2, RefusedCount: 1})
+	record(event.OperationStream(id), operation.Finished{})
+	record(event.OperationsStream, operation.Closed{Operation: id})
+	b.awaitText(t, card, "Done: 2 of 3, 1 rejected")
+	b.click(t, card+" button")
+	b.await(t, "it closed", `!document.querySelector(".operations").innerText.includes("ada@example.com")`)
+	if err := log.Close(ctx); err != nil {
+		t.Error(err)
+	}
 }
 
 // silenceAlerts silences all alerts, and ends that again.

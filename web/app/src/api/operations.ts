@@ -287,6 +287,11 @@ export type MessageSelection = {
   filter?: MessageFilter | null | undefined;
 };
 
+export type OperationKind =
+  | 'CANCEL'
+  | 'REQUEUE'
+  | 'DISCARD';
+
 export type OutgoingWebhookInput = {
   url: string;
   eventTypes?: Array<string> | null | undefined;
@@ -768,6 +773,14 @@ export type LogVariables = Exact<{
 export type LogData = { events: { edges: Array<{ cursor: string, node: LoggedEvent }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
 
 export type LoggedEvent = { id: string, type: string, stream: string, revision: number, recordedAt: string, occurredAt: string | null, data: unknown, correlationId: string | null, by: { kind: ActorKind, id: string, name: string | null, onBehalfOf: string | null } };
+
+export type RunningOperationsVariables = Exact<{ [key: string]: never; }>;
+
+
+export type RunningOperationsData = { operations: Array<(
+    { kind: OperationKind, startedBy: { kind: ActorKind, id: string, name: string | null, onBehalfOf: string | null } | null }
+    & Progress
+  )> };
 
 export type OperationProgressVariables = Exact<{
   id: string;
@@ -2695,6 +2708,31 @@ export const Log = /*#__PURE__*/ new TypedDocumentString(`
     onBehalfOf
   }
 }`) as unknown as TypedDocumentString<LogData, LogVariables>;
+export const RunningOperations = /*#__PURE__*/ new TypedDocumentString(`
+    query RunningOperations {
+  operations {
+    kind
+    startedBy {
+      kind
+      id
+      name
+      onBehalfOf
+    }
+    ...Progress
+  }
+}
+    fragment Progress on Operation {
+  id
+  state
+  selected
+  done
+  refusedCount
+  refused {
+    messageId
+    code
+    message
+  }
+}`) as unknown as TypedDocumentString<RunningOperationsData, RunningOperationsVariables>;
 export const OperationProgress = /*#__PURE__*/ new TypedDocumentString(`
     query OperationProgress($id: ID!) {
   operation(id: $id) {
@@ -2846,6 +2884,7 @@ export const scopes = new Map<unknown, readonly Scope[]>([
   [Position, ["READ"]],
   [Ledger, ["AUDIT"]],
   [Log, ["AUDIT"]],
+  [RunningOperations, ["OPERATE"]],
   [OperationProgress, ["OPERATE"]],
   [Templates, ["READ"]],
   [OneTemplate, ["READ"]],

@@ -1,11 +1,11 @@
 // The layer above the views: one dialog at a time, temporary notes, and the progress of bulk operations.
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { ask, messageOf, Refused, ServerAway } from "../api/client.ts";
-import { OperationProgress, type Progress } from "../api/operations.ts";
+import { OperationProgress, RunningOperations, type OperationKind, type Progress } from "../api/operations.ts";
 import { count } from "../lib/format.ts";
-import { poll, state } from "../state.ts";
+import { forbidden, poll, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "./h.ts";
-import { button, copied, markField, messageLink, values } from "./parts.ts";
+import { actorOf, button, copied, markField, messageLink, values } from "./parts.ts";
 
 // ───────────── dialog ─────────────
 
@@ -110,12 +110,14 @@ export async function attempt(done: string, fn: () => Promise<unknown>): Promise
 
 // ───────────── bulk operations ─────────────
 
-interface Running { verb: string; progress: Progress; stop: () => void }
+interface Running { verb: string; by: string; progress: Progress; stop: () => void }
 
-/** Shows an operation in every view until it is finished and the user has closed it. */
-export function watch(verb: string, progress: Progress, ended: () => void): void {
+export const verbs: Record<OperationKind, string> = { CANCEL: "Cancelling", REQUEUE: "Requeueing", DISCARD: "Discarding" };
+
+/** Shows an operation in every view until it is finished and the user has closed it. by is who started it elsewhere. */
+export function watch(verb: string, progress: Progress, ended: () => void, by = ""): void {
   const { id } = progress;
-  const put = (next: Progress): void => { layer.operations = new Map(layer.operations).set(id, { verb, progress: next, stop }); };
+  const put = (next: Progress): void => { layer.operations = new Map(layer.operations).set(id, { verb, by, progress: next, stop }); };
   let stop: () => void = () => {};
   if (progress.state !== "RUNNING") {
     put(progress);
@@ -132,17 +134,31 @@ export function watch(verb: string, progress: Progress, ended: () => void): void
   put(progress);
 }
 
+/** Shows the operations that were started in other tabs, by other people, or before a reload. Returns how to stop looking for them. */
+export function watchOthers(): () => void {
+  if (forbidden(RunningOperations)) return () => {};
+  return poll(3000, async () => {
+    const { operations } = await ask(RunningOperations, {});
+    for (const { kind, startedBy, ...progress } of operations) {
+      if (progress.state === "RUNNING" && !layer.operations.has(progress.id)) {
+        watch(verbs[kind], progress, () => {}, startedBy ? actorOf(startedBy) : "");
+      }
+    }
+  });
+}
+
 function close(id: string): void {
   layer.operations.get(id)?.stop();
   layer.operations = new Map([...layer.operations].filter(([other]) => other !== id));
 }
 
-const operationCards = (): VNode[] => [...layer.operations].map(([id, { verb, progress }]) => {
+const operationCards = (): VNode[] => [...layer.operations].map(([id, { verb, by, progress }]) => {
   const { state: now, selected, done, refusedCount, refused } = progress;
   const over = now !== "RUNNING";
   return h("section", { key: id, class: "operation", "aria-label": verb },
     h("div", { class: "heading" }, h("strong", null, verb),
       over ? button("Close", () => close(id), { class: "plain small" }) : null),
+    by ? h("p", { class: "quiet" }, `Started by ${by}`) : null,
     h("progress", { max: Math.max(selected, 1), value: String(done + refusedCount), "aria-label": `${verb}: progress` }),
     h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${count(refusedCount)} rejected` : ""}`),
     refused.length > 0 ? h("details", null, h("summary", null, "Rejected messages"),

@@ -4,7 +4,7 @@ import { Cancel, CancelMany, Discard, Requeue, SetOptOut, type DeadLetterSelecti
   type RequeueVariables, type SetOptOutData } from "../api/operations.ts";
 import { count, plural } from "../lib/format.ts";
 import { h, reactive, type Child } from "../ui/h.ts";
-import { note, openDialog, watch } from "../ui/overlay.ts";
+import { note, openDialog, verbs, watch } from "../ui/overlay.ts";
 import { field, quiet } from "../ui/parts.ts";
 
 interface Bulk {
@@ -49,7 +49,7 @@ export function requeueDeadLetters(input: DeadLetterSelection, what: string, end
   const send = (dryRun: boolean): Promise<Progress> => ask<RequeueData,
     RequeueVariables>(Requeue, { input, dryRun }).then(data => data.requeueDeadLetters);
   bulk({
-    title: "Requeue dead letters", verb: "Requeueing", danger: false, reason: false, none: noDeadLetter,
+    title: "Requeue dead letters", verb: verbs.REQUEUE, danger: false, reason: false, none: noDeadLetter,
     says: n => `${plural(n, "message")} will be sent again, each with a new retry budget.`,
     button: n => `Requeue ${count(n)}`, count: () => send(true), run: () => send(false),
   }, what, ended);
@@ -59,7 +59,7 @@ export function discardDeadLetters(input: DeadLetterSelection, what: string, end
   const send = (dryRun: boolean, reason: string): Promise<Progress> => ask(Discard,
     { input, reason, dryRun }).then(data => data.discardDeadLetters);
   bulk({
-    title: "Discard dead letters", verb: "Discarding", danger: true, reason: true, none: noDeadLetter,
+    title: "Discard dead letters", verb: verbs.DISCARD, danger: true, reason: true, none: noDeadLetter,
     says: n => `${plural(n, "message")} will be permanently discarded. Their history remains.`,
     button: n => `Discard ${count(n)}`, count: () => send(true, "count"), run: reason => send(false, reason),
   }, what, ended);
@@ -70,7 +70,7 @@ export function cancelMessages(filter: MessageFilter, what: string, ended: () =>
   const send = (dryRun: boolean, reason: string): Promise<Progress> => ask(CancelMany,
     { input: { filter }, reason, dryRun }).then(data => data.cancelMessages);
   bulk({
-    title: "Cancel messages", close: "Don't cancel", verb: "Cancelling", danger: true, reason: true, none: "No waiting messages match the filter.",
+    title: "Cancel messages", close: "Don't cancel", verb: verbs.CANCEL, danger: true, reason: true, none: "No waiting messages match the filter.",
     says: n => `${plural(n, "waiting message")} will be cancelled.`,
     button: n => `Cancel ${count(n)}`, count: () => send(true, "count"), run: reason => send(false, reason),
   }, what ? `All messages with ${what}.` : "All messages.", ended);
