@@ -258,7 +258,7 @@ func (l *Lane) revisit(r *work.FetchRequest, class int, items []work.Item) {
 // TakeOverdue takes an item of the lane whose call, settling, or delivery is due, or whose
 // message has expired. It returns the flight that the handler works on without a slot, or
 // nil if there is nothing to do yet. An item in memory is returned if it expired while it
-// waited.
+// waited, or if a status has settled the call that it waited to repeat.
 func (l *Lane) TakeOverdue(item *work.Item, now time.Time) *Flight {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -266,7 +266,10 @@ func (l *Lane) TakeOverdue(item *work.Item, now time.Time) *Flight {
 		return nil
 	}
 	if known := l.shared.Known.get(item.MessageID); known != nil {
-		if known.lane != l || !known.expiredWaiting(now) {
+		if known.lane != l {
+			return nil
+		}
+		if settled := item.State == work.Undelivered && known.waitsToRepeat(); !settled && !known.expiredWaiting(now) {
 			return nil
 		}
 		known.leaveGate()
@@ -300,6 +303,12 @@ func (f *Flight) expiredWaiting(now time.Time) bool {
 	case flightWorking, flightDone:
 	}
 	return false
+}
+
+// waitsToRepeat reports whether the flight waits in memory until a lost call is settled or
+// repeated, which can take as long as its sender is held.
+func (f *Flight) waitsToRepeat() bool {
+	return f.item.State == work.Unsettled && (f.state == flightQueued || f.state == flightDelayed)
 }
 
 // Rewind makes the next fetch of every priority start from the first fresh item, for
