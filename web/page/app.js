@@ -4288,6 +4288,14 @@ var chip = (text, tone, props) => h("span", {
 var statusChip = (name) => chip(words(name), toneOf(name));
 var quiet = (...children) => h("p", { class: "quiet" }, ...children);
 var mono = (text) => h("span", { class: "mono" }, text);
+/** Two sheets, drawn, because few fonts have the character for it. */
+var copyIcon = () => h("svg", {
+	class: "icon",
+	width: 12,
+	height: 12,
+	viewBox: "0 0 12 12",
+	"aria-hidden": "true"
+}, h("path", { d: "M4.5 3.5h6v7h-6zM7.5 3.5v-2h-6v7h3" }));
 /** A button that copies a text. It says so for a moment. */
 function Copy({ text, what }) {
 	const said = useSignal("");
@@ -4312,7 +4320,7 @@ function Copy({ text, what }) {
 		"aria-label": `Copy ${what}`,
 		title: `Copy ${what}`,
 		onclick: copy
-	}, "⧉"), h("span", {
+	}, copyIcon()), h("span", {
 		role: "status",
 		class: said.value ? "quiet" : "unseen"
 	}, said.value));

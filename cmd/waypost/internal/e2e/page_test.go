@@ -474,7 +474,7 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 			"overview": "#/", "overview-compared": "#/?compare=previous", "messages": "#/messages", "messages-listed": "#/messages?page=1", "message": "#/messages/" + id, "dead-letters": "#/dead-letters",
 			"alerts": "#/alerts", "senders": "#/senders", "ledger": "#/ledger", "queue": "#/queue", "break": "#/break",
 			"sender": "#/senders/demo", "keys": "#/keys", "webhooks": "#/webhooks", "erasure": "#/erasure", "copy": "#/queue?copy=" + id,
-			"conversations": "#/conversations", "conversation": theConversation, "templates": "#/templates", "template": theTemplate,
+			"campaigns": "#/campaigns", "campaign": "#/campaigns/campaign/spring", "conversations": "#/conversations", "conversation": theConversation, "templates": "#/templates", "template": theTemplate,
 		})
 	})
 

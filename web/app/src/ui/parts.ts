@@ -27,6 +27,10 @@ export const quiet = (...children: Child[]): VNode => h("p", { class: "quiet" },
 
 export const mono = (text: string): VNode => h("span", { class: "mono" }, text);
 
+/** Two sheets, drawn, because few fonts have the character for it. */
+const copyIcon = (): VNode => h("svg", { class: "icon", width: 12, height: 12, viewBox: "0 0 12 12", "aria-hidden": "true" },
+  h("path", { d: "M4.5 3.5h6v7h-6zM7.5 3.5v-2h-6v7h3" }));
+
 /** A button that copies a text. It says so for a moment. */
 export function Copy({ text, what }: { text: string; what: string }): VNode {
   const said = useSignal("");
@@ -43,7 +47,7 @@ export function Copy({ text, what }: { text: string; what: string }): VNode {
       said.value = "Not copied: the browser doesn't allow it";
     }
   };
-  return h("span", { class: "copy" }, h("button", { type: "button", class: "plain small", "aria-label": `Copy ${what}`, title: `Copy ${what}`, onclick: copy }, "⧉"),
+  return h("span", { class: "copy" }, h("button", { type: "button", class: "plain small", "aria-label": `Copy ${what}`, title: `Copy ${what}`, onclick: copy }, copyIcon()),
     h("span", { role: "status", class: said.value ? "quiet" : "unseen" }, said.value));
 }
 
