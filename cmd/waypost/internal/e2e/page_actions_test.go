@@ -252,7 +252,7 @@ func takeNoteAndChangeSenders(t *testing.T, b *browser) {
 	b.await(t, "that it is paused and claims no time to drain", `document.querySelector("#sender-demo h2 .chip").textContent === "paused" &&
 		["paused", "–"].includes([...document.querySelectorAll("#sender-demo .figures div")].find(d => d.querySelector("dt").textContent === "Empty in").querySelector("dd").textContent)`)
 	readableViews(t, b, map[string]string{"paused": "#/senders"})
-	b.run(t, "resume one lane", chromedp.Click(`//button[@aria-label="Resume the OTP lane"]`, chromedp.BySearch))
+	b.click(t, `#sender-demo [aria-label="Resume the OTP lane"]`)
 	b.awaitText(t, ".notes", "OTP lane of Demo resumed")
 	b.await(t, "that the others are still paused", `document.querySelectorAll("#sender-demo .resume-lane").length === 2 && document.querySelector("#sender-demo h2 .chip").textContent === "transactional, bulk paused"`)
 	b.press(t, "Resume all lanes")

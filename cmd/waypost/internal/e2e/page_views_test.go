@@ -210,13 +210,14 @@ func readableViews(t *testing.T, b *browser, views map[string]string) {
 // fits fails if the view is wider than a window of that width.
 func (b *browser) fits(t *testing.T, name string, width int64) {
 	t.Helper()
-	var wide int64
+	var own, wide int64
 	var widest []string
-	b.run(t, "make the window narrow", emulation.SetDeviceMetricsOverride(width, 900, 1, false))
+	b.run(t, "make the window narrow", chromedp.Evaluate(`innerWidth`, &own), emulation.SetDeviceMetricsOverride(width, 900, 1, false))
 	b.await(t, name+" at its new width", fmt.Sprintf(`innerWidth === %d`, width))
 	b.run(t, "measure", chromedp.Evaluate(`document.scrollingElement.scrollWidth`, &wide),
 		chromedp.Evaluate(`[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > innerWidth).map(e => e.outerHTML.slice(0, 80)).slice(0, 5)`, &widest),
 		emulation.ClearDeviceMetricsOverride())
+	b.await(t, name+" at its own width", fmt.Sprintf(`innerWidth === %d`, own)) // before that, a click could miss
 	if wide > width {
 		t.Errorf("%s is %d pixels wide in a window of %d: %q", name, wide, width, widest)
 	}
