@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -62,11 +63,23 @@ func makeImage(t *testing.T, killed bool) logImage {
 	return image
 }
 
+// copyDir copies a directory. An open store removes files that it no longer needs, so a copy that misses
+// one begins again.
 func copyDir(t *testing.T, from, to string) {
 	t.Helper()
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		t.Fatal(err)
+	for range 10 {
+		err := os.CopyFS(to, os.DirFS(from))
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(to); err != nil {
+			t.Fatal(err)
+		}
 	}
+	t.Fatalf("files of %s disappear again and again", from)
 }
 
 // lost returns the number of acknowledged events that are missing in an opened store.
