@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -35,6 +37,24 @@ func serve(t *testing.T) *httptest.Server {
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return server
+}
+
+// A browser cuts a pasted text at maxlength without a word. The server's error says how long a text can be.
+func TestNoFieldCutsWhatIsTyped(t *testing.T) {
+	t.Parallel()
+	sources, err := filepath.Glob("app/src/*/*.ts")
+	if err != nil || len(sources) == 0 {
+		t.Fatalf("sources %v: %v", sources, err)
+	}
+	for _, name := range sources {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(strings.ToLower(string(source)), "maxlength") {
+			t.Errorf("%s limits the length of a field in the browser", name)
+		}
+	}
 }
 
 func TestPlaygroundIsServedFromTheProgramItself(t *testing.T) {

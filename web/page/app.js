@@ -2517,6 +2517,28 @@ var Series = /*#__PURE__*/ new TypedDocumentString(`
   }
 }
     `);
+var Range = /*#__PURE__*/ new TypedDocumentString(`
+    query Range($senderId: ID, $from: Time!, $to: Time!, $length: Duration!) {
+  metricSeries(senderId: $senderId, from: $from, to: $to, step: $length) {
+    metrics {
+      queued
+      sent
+      delivered
+      read
+      failed
+      deadLettered
+      retried
+      throttled
+      ambiguous
+      sentPerMinute
+      deliveryRate
+      errorRate
+      p50DeliveryLatency
+      p95DeliveryLatency
+    }
+  }
+}
+    `);
 var Pause = /*#__PURE__*/ new TypedDocumentString(`
     mutation Pause($id: ID!, $reason: String!, $priorities: [Priority!]) {
   pauseSender(id: $id, reason: $reason, priorities: $priorities) {
@@ -3311,6 +3333,7 @@ var scopes$1 = /* @__PURE__ */ new Map([
 	[CancelMany, ["OPERATE"]],
 	[LiveMetrics, ["READ"]],
 	[Series, ["READ"]],
+	[Range, ["READ"]],
 	[Pause, ["OPERATE"]],
 	[Resume, ["OPERATE"]],
 	[ResumeLanes, ["OPERATE"]],
@@ -4000,13 +4023,21 @@ function fieldTime(iso, utc = false) {
 }
 /** Returns the time in ISO 8601 for the text of a datetime-local field. */
 var isoTime = (field, utc = false) => field === "" ? "" : new Date(utc ? `${field}Z` : field).toISOString();
+/** Returns the time of a text in ISO 8601 in milliseconds, or null. Date.parse alone takes "campaign 12" for December 2001. */
+function momentOf(text) {
+	if (!/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/.test(text)) return null;
+	const at = Date.parse(text);
+	return Number.isNaN(at) ? null : at;
+}
 /** Writes rows as CSV. A cell that a spreadsheet would run as a formula gets an apostrophe. */
 var csv = (rows) => rows.map((row) => row.map((cell) => {
 	const text = String(cell ?? "");
 	return `"${(/^[=@\t\r]|^[+-](?![\d ]+$)/.test(text) ? `'${text}` : text).replaceAll("\"", "\"\"")}"`;
 }).join(",")).join("\r\n");
 // src/ui/h.ts
-var h = k$2;
+/** Texts are of operators, customers, and WhatsApp. None of them can change the direction of the text around it. */
+var readable = (child) => typeof child === "string" ? visible(child) : Array.isArray(child) ? child.map(readable) : child;
+var h = ((type, props, ...children) => k$2(type, props, ...children.map(readable)));
 /**
 * Returns an object whose fields are signals: a component that reads one is drawn again when it is set. Collections in it are
 * replaced, not changed.
@@ -4228,6 +4259,16 @@ function setQuery(change, entry) {
 	history.pushState(entry, "", to);
 	address.value = read$9();
 }
+/** Says that the address has a parameter that the view doesn't know, or returns an empty text. Ignored, a filter with a typing error would match everything. */
+function unknown(query, ...known) {
+	const name = [...query.keys()].find((key) => !known.includes(key));
+	return name === void 0 ? "" : `The address has an unknown filter, “${visible(name)}”.`;
+}
+/** Says that a parameter has none of its values, or returns an empty text. */
+function unlisted(query, name, values) {
+	const value = query.get(name) ?? "";
+	return value === "" || values.includes(value) ? "" : `“${visible(value)}” is not a value of ${name}; use ${values.join(" or ")}.`;
+}
 // src/ui/zone.ts
 var kept$1 = "zone";
 function read$8() {
@@ -4248,6 +4289,13 @@ function setUtc(next) {
 }
 /** Formats a time of day in the chosen time zone, with the date if it is not today. */
 var zonedClock = (at, now, digits) => clock(at, now, digits, utc.value);
+/** Formats a time range with the day of the week: Tue 2026-12-01 10:00 – 11:00. */
+function zonedRange(from, to) {
+	return `${new Intl.DateTimeFormat("en", {
+		weekday: "short",
+		...utc.value ? { timeZone: "UTC" } : {}
+	}).format(from)} ${zonedClock(from, 0, "minutes")} – ${zonedClock(to, from, "minutes")}`;
+}
 /** Returns the text of a datetime-local field for a time, and the other way round. */
 var toField = (iso) => fieldTime(iso, utc.value);
 var fromField = (text) => isoTime(text, utc.value);
@@ -4389,14 +4437,14 @@ function button(text, onclick, props) {
 }
 /** Returns the value of the field that sent the event. */
 var held = (event) => event.target.value.trim();
-var fields = 0;
+var fields$1 = 0;
 var ids = /* @__PURE__ */ new Map();
 /** A control with a label and a hint that screen readers read with it. */
 function field(label, control, hint) {
 	const { children, ...props } = control.props;
 	const name = String(props.name ?? label);
 	let id = ids.get(name);
-	if (!id) ids.set(name, id = `field-${++fields}`);
+	if (!id) ids.set(name, id = `field-${++fields$1}`);
 	const described = hint ? { "aria-describedby": `${id}-hint` } : null;
 	return h("div", {
 		class: "field",
@@ -4415,7 +4463,7 @@ var options = (values, chosen) => values.map(([value, text]) => h("option", {
 	value,
 	selected: value === chosen
 }, text));
-/** A filter of a list. It calls onchoose with the chosen value. */
+/** A filter of a list. It calls onchoose with the chosen value. A value of the address that is not among the choices is shown too. */
 function choose(label, value, values, onchoose, props) {
 	return h("label", {
 		class: "choose",
@@ -4424,7 +4472,7 @@ function choose(label, value, values, onchoose, props) {
 		...props,
 		value,
 		onchange: (event) => onchoose(event.target.value)
-	}, options(values, value)));
+	}, options(value && !values.some(([id]) => id === value) ? [...values, [value, value]] : values, value)));
 }
 /** A filter of a list that is typed. It calls onchange when the text is complete. */
 function textFilter({ label, value, placeholder, onchange, type = "text", ...rest }) {
@@ -4459,10 +4507,13 @@ function segments(label, value, values, onchoose) {
 		onclick: () => onchoose(id)
 	}, text)));
 }
-/** Returns the values of a form's fields. Empty fields are omitted. */
+/** Returns the values of a form's fields. Blank fields are omitted. Texts of several lines keep the space around them, because it can be meant. */
 function values(form) {
 	const held = {};
-	for (const [name, value] of new FormData(form)) if (typeof value === "string" && value.trim() !== "") held[name] = value.trim();
+	for (const [name, value] of new FormData(form)) {
+		if (typeof value !== "string" || value.trim() === "") continue;
+		held[name] = form.elements.namedItem(name) instanceof HTMLTextAreaElement ? value : value.trim();
+	}
 	return held;
 }
 /** Marks the field that the server reported as invalid, and moves the focus to it. */
@@ -4940,45 +4991,29 @@ function recognize(typed) {
 function take$1(found, part) {
 	const named = /^(id|to|user|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.+)$/i.exec(part);
 	if (named) {
-		const value = unquoted(named[2]);
-		switch (named[1].toLowerCase()) {
-			case "id":
-				found.id = value;
-				return true;
+		const value = unquoted(named[2]), name = named[1].toLowerCase();
+		switch (name) {
 			case "to":
 			case "phone":
-			case "number":
-				found.to = value;
-				return true;
+			case "number": return only(found, "to", value);
+			case "id":
 			case "user":
-				found.user = value;
-				return true;
 			case "key":
-				found.key = value;
-				return true;
 			case "wamid":
-				found.wamid = value;
-				return true;
 			case "sender":
-				found.sender = value;
-				return true;
 			case "template":
-				found.template = value;
-				return true;
-			case "category":
-				found.category = value;
-				return true;
+			case "category": return only(found, name, value);
 			case "type":
-				if (types.some((t) => t === enumName(value))) found.type = enumName(value);
-				else found.invalid = `There is no type “${value}”; types are ${listed$1(types)}.`;
+				if (types.some((t) => t === enumName(value))) return only(found, "type", enumName(value));
+				found.invalid = `There is no type “${value}”; types are ${listed$1(types)}.`;
 				return true;
 			case "priority":
-				if (priorities.some((p) => p === enumName(value))) found.priority = enumName(value);
-				else found.invalid = `There is no priority “${value}”; priorities are ${listed$1(priorities)}.`;
+				if (priorities.some((p) => p === enumName(value))) return only(found, "priority", enumName(value));
+				found.invalid = `There is no priority “${value}”; priorities are ${listed$1(priorities)}.`;
 				return true;
 			case "code":
-				if (/^\d+$/.test(value)) found.code = Number(value);
-				else found.invalid = `“${value}” is not an error code; use a number such as 131026.`;
+				if (/^\d+$/.test(value)) return only(found, "code", Number(value));
+				found.invalid = `“${value}” is not an error code; use a number such as 131026.`;
 				return true;
 			case "label":
 				if (!takeLabel(found, value)) found.invalid = `“${value}” is not a label; use label:name=value.`;
@@ -4993,13 +5028,19 @@ function take$1(found, part) {
 		}
 	}
 	if (/^overdue$/i.test(part)) found.overdue = true;
-	else if (/^…?[0-9a-f]{8}$/i.test(part) && (part.startsWith("…") || /[a-f]/i.test(part))) found.end = part.replace("…", "").toLowerCase();
-	else if (uuid.test(part)) found.id = part.toLowerCase();
-	else if (/^wamid\./i.test(part)) found.wamid = part;
-	else if (isPhone(part)) found.to = part;
-	else if (userId.test(part)) found.user = part;
+	else if (/^…?[0-9a-f]{8}$/i.test(part) && (part.startsWith("…") || /[a-f]/i.test(part))) return only(found, "end", part.replace("…", "").toLowerCase());
+	else if (uuid.test(part)) return only(found, "id", part.toLowerCase());
+	else if (/^wamid\./i.test(part)) return only(found, "wamid", part);
+	else if (isPhone(part)) return only(found, "to", part);
+	else if (userId.test(part)) return only(found, "user", part);
 	else if (statusNamed(part)) found.status = [...found.status ?? [], statusNamed(part)];
 	else return takeLabel(found, part);
+	return true;
+}
+/** Sets a filter that a message can match with one value only. A second value would silently replace the first. */
+function only(found, name, value) {
+	if (found[name] !== void 0 && found[name] !== value) found.invalid = `“${found[name]}” and “${value}” exclude each other; search for one of them.`;
+	found[name] = value;
 	return true;
 }
 function takeLabel(found, text) {
@@ -5059,32 +5100,41 @@ function toQuery(filters) {
 	for (const { name, value } of filters.labels ?? []) query.append("label", `${name}=${value}`);
 	return query;
 }
+/** The parameters of a link to messages. The page is not a filter. */
+var parameters = [
+	"to",
+	"user",
+	"key",
+	"wamid",
+	"sender",
+	"template",
+	"category",
+	"type",
+	"priority",
+	"code",
+	"status",
+	"label",
+	"overdue",
+	"from",
+	"until",
+	"page",
+	"after"
+];
+/** Reads the filters of a link. A part without a meaning makes them invalid, because without it they would match more. */
 function fromQuery(query) {
 	const filters = {};
-	for (const name of [
-		"to",
-		"user",
-		"key",
-		"wamid",
-		"sender",
-		"template",
-		"category"
-	]) {
-		const value = query.get(name);
-		if (value) filters[name] = value;
+	for (const [name, value] of query) {
+		if (value === "" || name === "page" || name === "after") continue;
+		if (!parameters.includes(name)) filters.invalid = `The address has an unknown filter, “${name}”.`;
+		else if (name === "from" || name === "until") {
+			filters[name] = value;
+			if (momentOf(value) === null) filters.invalid = `“${value}” is not a time.`;
+		} else if (name === "overdue") {
+			filters.overdue = true;
+			if (value !== "1") filters.invalid = `“${value}” is not a value of overdue; use 1.`;
+		} else if (name === "to" || name === "user" || name === "key" || name === "wamid" || name === "sender" || name === "template" || name === "category") only(filters, name, value);
+		else take$1(filters, `${name}:${value}`);
 	}
-	const type = query.get("type"), priority = query.get("priority"), code = query.get("code");
-	for (const name of ["from", "until"]) {
-		const value = query.get(name);
-		if (value && !Number.isNaN(Date.parse(value))) filters[name] = value;
-	}
-	if (types.some((t) => t === type)) filters.type = type;
-	if (priorities.some((p) => p === priority)) filters.priority = priority;
-	if (code && /^\d+$/.test(code)) filters.code = Number(code);
-	if (query.get("overdue") === "1") filters.overdue = true;
-	const known = query.getAll("status").filter((status) => statuses$1.some((s) => s === status));
-	if (known.length > 0) filters.status = known;
-	for (const label of query.getAll("label")) takeLabel(filters, label);
 	return filters;
 }
 // src/ui/search_box.ts
@@ -6615,7 +6665,7 @@ var bezierCurveToH = (p, bp1x, bp1y, bp2x, bp2y, p2x, p2y) => {
 var bezierCurveToV = (p, bp1y, bp1x, bp2y, bp2x, p2y, p2x) => {
 	p.bezierCurveTo(bp1x, bp1y, bp2x, bp2y, p2x, p2y);
 };
-function points(opts) {
+function points$1(opts) {
 	return (u, seriesIdx, idx0, idx1, filtIdxs) => {
 		return orient(u, seriesIdx, (series, dataX, dataY, scaleX, scaleY, valToPosX, valToPosY, xOff, yOff, xDim, yDim) => {
 			let { pxRound, points } = series;
@@ -7071,7 +7121,7 @@ if (domEnv) {
 	});
 }
 var linearPath = linear();
-var pointsPath = points();
+var pointsPath = points$1();
 function setDefaults(d, xo, yo, initY) {
 	return (initY ? [d[0], d[1]].concat(d.slice(2)) : [d[0]].concat(d.slice(1))).map((o, i) => setDefault(o, i, xo, yo));
 }
@@ -9071,7 +9121,7 @@ uPlot.sync = _sync;
 {
 	uPlot.addGap = addGap;
 	uPlot.clipGaps = clipGaps;
-	let paths = uPlot.paths = { points };
+	let paths = uPlot.paths = { points: points$1 };
 	paths.linear = linear;
 	paths.stepped = stepped;
 	paths.bars = bars;
@@ -9306,9 +9356,10 @@ function drawBound({ ctx, bbox, valToPos, scales }, { bound }, color) {
 	ctx.fillText(bound.name, bbox.left + bbox.width, y - 5 * devicePixelRatio);
 	ctx.restore();
 }
-function stepName({ from, step }, i) {
+function stepName({ from, step, other }, i) {
 	const now = serverNow(), digits = step < 6e4 ? "seconds" : "minutes";
-	return `${zonedClock(from + i * step, now, digits)} – ${zonedClock(from + (i + 1) * step, now, digits).slice(-(digits === "seconds" ? 8 : 5))}`;
+	const name = (start) => `${zonedClock(start + i * step, now, digits)} – ${zonedClock(start + (i + 1) * step, now, digits).slice(-(digits === "seconds" ? 8 : 5))}`;
+	return other === void 0 ? name(from) : `${name(from)}, with ${name(other)}`;
 }
 /** Returns the names of what is marked in a step. */
 var marked = ({ from, step, marks = [] }, i) => marks.filter((mark) => mark.from < from + (i + 1) * step && (mark.to ?? Infinity) >= from + i * step).map(({ name }) => name);
@@ -9342,6 +9393,459 @@ function tickName(at, { steps, step }) {
 // src/views/alert_parts.ts
 /** An alert in one line, for lists that link to it. */
 var alertLine = (alert) => h("li", { key: alert.id }, chip(words(alert.severity), toneOf(alert.severity)), h("a", { href: "#/alerts" }, alert.summary), h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", alert.silence ? "silenced, " : "", "for ", ago(alert.raisedAt)));
+// src/lib/ranges.ts
+var minute = 6e4;
+var day = 864e5;
+var longest = 31 * day;
+/** The steps of plots in minutes. Each divides the lengths that are usual. */
+var steps = [
+	1,
+	2,
+	3,
+	5,
+	10,
+	15,
+	30,
+	60,
+	180,
+	360
+];
+var mostSteps = 300;
+/** Reads a range of the address, or says why it is none. name is "first" or "second". */
+function readRange(name, from, to, now) {
+	const range = {
+		from: momentOf(from) ?? NaN,
+		to: momentOf(to) ?? NaN
+	};
+	for (const [end, text] of [["start", from], ["end", to]]) {
+		if (text === "") return `The ${name} range has no ${end}. Enter one.`;
+		if (momentOf(text) === null) return `The ${end} of the ${name} range, “${visible(text)}”, is not a time.`;
+	}
+	if (range.to <= range.from) return `The ${name} range ends ${range.to < range.from ? "before" : "when"} it starts.`;
+	if (range.from >= now) return `The ${name} range starts in the future.`;
+	if (range.to - range.from > longest) return `The ${name} range is longer than 31 days.`;
+	if (range.from % minute !== 0 || range.to % minute !== 0) return `The ${name} range must start and end at a full minute, because metrics are kept by the minute.`;
+	return range;
+}
+/** Returns the same time of day some days later, or earlier if days is negative. */
+function shifted(at, days, utc) {
+	const date = new Date(at);
+	if (utc) date.setUTCDate(date.getUTCDate() + days);
+	else date.setDate(date.getDate() + days);
+	return date.getTime();
+}
+var midnight = (at, utc) => utc ? Math.floor(at / day) * day : new Date(at).setHours(0, 0, 0, 0);
+/** The proposals for the first range. */
+var firstRanges = [
+	["hour", "the last hour"],
+	["today", "today"],
+	["yesterday", "yesterday"],
+	["week", "the last 7 days"]
+];
+function firstRange(id, now, utc) {
+	const to = Math.floor(now / minute) * minute, today = midnight(now, utc);
+	switch (id) {
+		case "today": return {
+			from: today,
+			to: Math.max(to, today + minute)
+		};
+		case "yesterday": return {
+			from: shifted(today, -1, utc),
+			to: today
+		};
+		case "week": return {
+			from: to - 7 * day,
+			to
+		};
+		default: return {
+			from: to - 60 * minute,
+			to
+		};
+	}
+}
+/** The proposals for the second range, which follow from the first. */
+var secondRanges = [
+	["before", "the period before"],
+	["day", "a day earlier"],
+	["week", "a week earlier"]
+];
+function secondRange(id, { from, to }, utc) {
+	if (id === "before") return {
+		from: from - (to - from),
+		to: from
+	};
+	const days = id === "day" ? -1 : -7;
+	return {
+		from: shifted(from, days, utc),
+		to: shifted(to, days, utc)
+	};
+}
+/** Returns the proposal that the second range is, or an empty text. */
+var proposed = (first, second, utc) => secondRanges.find(([id]) => {
+	const { from, to } = secondRange(id, first, utc);
+	return from === second.from && to === second.to;
+})?.[0] ?? "";
+/** Returns the step of the plots of both ranges, in milliseconds. */
+function stepOf(...ranges) {
+	const longer = Math.max(...ranges.map(({ from, to }) => to - from));
+	return minute * (steps.find((step) => longer / (step * minute) <= mostSteps) ?? steps.at(-1));
+}
+/** Says what makes the figures of two ranges hard to compare. */
+function cautions(first, second, now) {
+	const length = ({ from, to }) => to - from;
+	const found = [];
+	for (const [name, range] of [["first", first], ["second", second]]) if (range.to > now) found.push(`The ${name} range has not ended, so its figures are those until now.`);
+	if (length(first) !== length(second)) found.push("The ranges differ in length. Compare the rates, not the counts.");
+	if (Math.max(first.from, second.from) < Math.min(first.to, second.to)) found.push("The ranges overlap, so some messages count in both.");
+	const step = stepOf(first, second);
+	if (length(first) % step !== 0 || length(second) % step !== 0) found.push("The plots omit the last step of a range if it is incomplete. The figures don't.");
+	return found;
+}
+// src/views/compare.ts
+var openEvery = 5e3;
+var settled = 6e4;
+/** The names of the times in the address. */
+var fields = [
+	"from",
+	"to",
+	"from2",
+	"to2"
+];
+var texts = (first, second) => {
+	const text = (at) => new Date(at).toISOString();
+	return {
+		from: text(first.from),
+		to: text(first.to),
+		from2: text(second.from),
+		to2: text(second.to)
+	};
+};
+/** What the overview compares, as an address: its window, with the one before. */
+function comparisonOf(length, senderId) {
+	const to = Math.floor(serverNow() / 6e4) * 6e4, first = {
+		from: to - Math.max(length, 60) * 1e3,
+		to
+	};
+	return new URLSearchParams({
+		...texts(first, secondRange("before", first, utc.value)),
+		...senderId ? { sender: senderId } : {}
+	});
+}
+function compare(route) {
+	const view = reactive({
+		texts: {},
+		senderId: null,
+		shown: null,
+		stray: "",
+		fault: ""
+	});
+	let stop = () => {};
+	/** Returns both ranges, or why there are none. */
+	function ranges() {
+		if (view.stray) return view.stray;
+		const { from, to, from2, to2 } = view.texts, now = serverNow();
+		const first = readRange("first", from, to, now), second = readRange("second", from2, to2, now);
+		return typeof first === "string" ? first : typeof second === "string" ? second : [first, second];
+	}
+	function moved(query) {
+		stop();
+		Object.assign(view, {
+			texts: Object.fromEntries(fields.map((name) => [name, query.get(name) ?? ""])),
+			senderId: figuresOf(query.get("sender")),
+			stray: unknown(query, ...fields, "sender"),
+			shown: null,
+			fault: ""
+		});
+		if (fields.every((name) => !view.texts[name])) {
+			const first = firstRange("hour", serverNow(), utc.value);
+			return queueMicrotask(() => put(first, secondRange("day", first, utc.value)));
+		}
+		const asked = ranges();
+		if (typeof asked === "string") return;
+		const end = Math.max(asked[0].to, asked[1].to);
+		stop = poll(openEvery, async () => {
+			await load(asked);
+			if (view.shown && serverNow() > end + settled) stop();
+		});
+	}
+	async function load([first, second]) {
+		const { senderId } = view, step = stepOf(first, second), mine = view.texts;
+		const bounds = ({ from, to }) => ({
+			senderId,
+			from: new Date(from).toISOString(),
+			to: new Date(to).toISOString()
+		});
+		const figuresIn = async (range) => (await ask(Range, {
+			...bounds(range),
+			length: duration((range.to - range.from) / 1e3)
+		})).metricSeries[0].metrics;
+		const pointsIn = async (range) => range.to - range.from < step ? [] : (await ask(Series, {
+			...bounds(range),
+			step: duration(step / 1e3)
+		})).metricSeries.map(({ metrics }) => metrics);
+		try {
+			const [a, b, c, d] = await Promise.all([
+				figuresIn(first),
+				figuresIn(second),
+				pointsIn(first),
+				pointsIn(second)
+			]);
+			if (mine === view.texts) Object.assign(view, {
+				shown: {
+					first,
+					second,
+					step,
+					figures: [a, b],
+					points: [c, d]
+				},
+				fault: ""
+			});
+		} catch (error) {
+			if (mine !== view.texts) return;
+			if (error instanceof Refused) stop();
+			view.fault = messageOf(error);
+			throw error;
+		}
+	}
+	const put = (first, second) => setQuery({ ...texts(first, second) });
+	moved(route.query);
+	return {
+		title: "Compare two time ranges",
+		stop: () => stop(),
+		moved,
+		render
+	};
+	/** Changes one time. A second range that follows from the first continues to do so. */
+	function change(name, field) {
+		const before = ranges(), next = {
+			...view.texts,
+			[name]: fromField(field)
+		};
+		const follows = typeof before === "string" ? "" : proposed(...before, utc.value);
+		const first = readRange("first", next.from, next.to, serverNow());
+		if (follows && typeof first !== "string" && (name === "from" || name === "to")) put(first, secondRange(follows, first, utc.value));
+		else setQuery({ ...next });
+	}
+	function range(title, names, proposals) {
+		return h("div", {
+			class: "filters range",
+			role: "group",
+			"aria-label": title
+		}, h("h3", null, title), proposals, ["From", "To"].map((label, i) => h(textFilter, {
+			key: label,
+			label,
+			type: "datetime-local",
+			step: 60,
+			value: toField(view.texts[names[i]]).slice(0, 16),
+			onchange: (value) => change(names[i], value)
+		})));
+	}
+	function render() {
+		const asked = ranges(), { shown, fault, senderId } = view, now = serverNow();
+		const [first, second] = typeof asked === "string" ? [null, null] : asked;
+		const chosen = first ? firstRanges.find(([id]) => {
+			const { from, to } = firstRange(id, now, utc.value);
+			return from === first.from && to === first.to;
+		})?.[0] ?? "" : "";
+		const follows = first && second ? proposed(first, second, utc.value) : "";
+		return h("div", { class: "board" }, h("div", { class: "page-head wide" }, h("h2", null, "Compare two time ranges"), h("div", { class: "tools" }, h("a", { href: "#/" }, "Overview"))), card("Time ranges", {
+			id: "ranges",
+			class: "wide"
+		}, null, choose("Sender", senderId ?? "", figureChoices("all senders"), (value) => setQuery({ sender: value })), range("First range", ["from", "to"], choose("Range", chosen, [["", "other times"], ...firstRanges], (id) => {
+			if (!id) return;
+			const next = firstRange(id, serverNow(), utc.value);
+			put(next, secondRange(follows || "before", next, utc.value));
+		})), range("Second range", ["from2", "to2"], choose("Range", follows, [["", "other times"], ...secondRanges], (id) => {
+			if (id && first) put(first, secondRange(id, first, utc.value));
+		})), typeof asked === "string" || fault ? h("p", {
+			class: "error",
+			role: "alert"
+		}, typeof asked === "string" ? asked : fault) : null), first && second ? [card("Figures", {
+			id: "compared",
+			class: "wide"
+		}, null, shown ? figures(shown) : quiet(fault ? "" : "Loading…"), cautions(first, second, now).map((text) => h("p", {
+			key: text,
+			class: "hint"
+		}, text)), shown ? empty(shown) : null), plots.map(({ id, title, unit, write, pick }) => h(Plot, {
+			key: id,
+			id: `compare-${id}`,
+			title,
+			series: shown && seriesOf(shown, now, unit, write, pick)
+		}))] : null);
+	}
+}
+function empty({ figures }) {
+	return ["first", "second"].map((name, i) => figures[i].queued + figures[i].sent + figures[i].delivered === 0 ? h("p", {
+		key: name,
+		class: "hint"
+	}, `Nothing was queued, sent, or delivered in the ${name} range.`) : null);
+}
+var points = (value) => `${figure(value * 100)} points`;
+var length$2 = (value) => value === 0 ? "0 s" : span(value);
+/** The rows: a name, the figure of a range, how it is written, and how a difference is written. */
+var rows$2 = [
+	[
+		"Queued",
+		(f) => f.queued,
+		count,
+		count
+	],
+	[
+		"Sent",
+		(f) => f.sent,
+		count,
+		count
+	],
+	[
+		"Sent per minute",
+		(f) => f.sentPerMinute,
+		figure,
+		figure
+	],
+	[
+		"Delivered",
+		(f) => f.delivered,
+		count,
+		count
+	],
+	[
+		"Read",
+		(f) => f.read,
+		count,
+		count
+	],
+	[
+		"Failed",
+		(f) => f.failed,
+		count,
+		count
+	],
+	[
+		"Dead letters",
+		(f) => f.deadLettered,
+		count,
+		count
+	],
+	[
+		"Delivered of those sent",
+		(f) => f.deliveryRate,
+		percent,
+		points
+	],
+	[
+		"Error rate",
+		(f) => f.errorRate,
+		percent,
+		points
+	],
+	[
+		"Delivery p50",
+		(f) => seconds(f.p50DeliveryLatency),
+		length$2,
+		length$2
+	],
+	[
+		"Delivery p95",
+		(f) => seconds(f.p95DeliveryLatency),
+		length$2,
+		length$2
+	],
+	[
+		"Retried",
+		(f) => f.retried,
+		count,
+		count
+	],
+	[
+		"Throttled",
+		(f) => f.throttled,
+		count,
+		count
+	],
+	[
+		"Lost responses",
+		(f) => f.ambiguous,
+		count,
+		count
+	]
+];
+function figures({ first, second, figures: [a, b] }) {
+	const names = [zonedRange(first.from, first.to), zonedRange(second.from, second.to)];
+	return table$1({ class: "stack" }, `Figures of ${names[0]} and of ${names[1]}`, [
+		{ name: "Figure" },
+		{
+			name: names[0],
+			class: "number"
+		},
+		{
+			name: names[1],
+			class: "number"
+		},
+		{
+			name: "Difference",
+			class: "number"
+		}
+	], rows$2.map(([name, pick, write, writeDifference]) => {
+		const now = pick(a), before = pick(b), written = (value) => value === null ? "–" : write(value);
+		return h("tr", { key: name }, h("th", { scope: "row" }, name), cell(names[0], { class: "number" }, written(now)), cell(names[1], { class: "number" }, written(before)), cell("Difference", { class: "number" }, now === null || before === null ? "–" : difference(now, before, writeDifference, write !== percent)));
+	}));
+}
+/** Writes a difference, and as a share of the second range if shares of the figure make sense. */
+function difference(first, second, write, share) {
+	const change = first - second;
+	if (change === 0) return "none";
+	const sign = change > 0 ? "+" : "−";
+	return `${sign}${write(Math.abs(change))}${share && second > 0 ? ` (${sign}${figure(Math.abs(change) / second * 100)}%)` : ""}`;
+}
+var perMinute = (value) => `${figure(value)}/min`;
+var plots = [
+	{
+		id: "sent",
+		title: "Sent",
+		unit: "messages per minute",
+		write: perMinute,
+		pick: (m, minutes) => m.sent / minutes
+	},
+	{
+		id: "delivered",
+		title: "Delivered",
+		unit: "messages per minute",
+		write: perMinute,
+		pick: (m, minutes) => m.delivered / minutes
+	},
+	{
+		id: "failed",
+		title: "Failed or dead letters",
+		unit: "messages per minute",
+		write: perMinute,
+		pick: (m, minutes) => (m.failed + m.deadLettered) / minutes
+	},
+	{
+		id: "latency",
+		title: "Delivery p95",
+		unit: "time from the call to the delivery",
+		write: length$2,
+		pick: (m) => seconds(m.p95DeliveryLatency)
+	}
+];
+/** Draws both ranges from the left, so that each step is at the same distance from the start of its range. */
+function seriesOf({ first, second, step, points: [a, b] }, now, unit, write, pick) {
+	const length = Math.max(a.length, b.length, 1);
+	const line = (name, look, from, values) => ({
+		name,
+		look,
+		values: Array.from({ length }, (_, i) => i < values.length && from + i * step < now ? pick(values[i], step / 6e4) : null)
+	});
+	return {
+		from: first.from,
+		step,
+		steps: length,
+		unit,
+		write,
+		other: second.from,
+		lines: [line("first", "s-sent", first.from, a), line("second", "s-before", second.from, b)]
+	};
+}
 // src/views/ledger_figures.ts
 var columns$6 = [
 	["accepted", "Accepted"],
@@ -9420,10 +9924,21 @@ var columns$5 = [
 /** Returns the time until a queue is empty at its drain rate: never, if messages are due but none leave. */
 function emptyIn(sender) {
 	if (sender.state !== "ACTIVE") return sender.queueDepth > 0 ? words(sender.state) : "–";
+	if (sender.queueDepth > 0 && sender.breaker) return "no response";
+	if (sender.queueDepth > 0 && sender.restrictions.some(({ holds }) => holds === "ALL")) return "restricted";
 	if (sender.lanes.some((lane) => lane.depth > 0 && sender.pausedPriorities.includes(lane.priority))) return "paused";
 	const left = seconds(sender.emptyIn);
 	if (left !== null) return sender.queueDepth === 0 ? "–" : left < 1 ? "< 1 s" : span(left);
 	return sender.queueDepth > 0 ? "never" : "–";
+}
+/** Reports whether something keeps messages of the sender from being sent. */
+var hindered = (sender) => sender.state !== "ACTIVE" || sender.breaker !== null || sender.pausedPriorities.length > 0 || sender.restrictions.some(({ holds }) => holds !== "NOTHING");
+/** The sender's state in a word or two: whatever keeps messages from being sent. */
+function stateChip(sender) {
+	if (sender.state === "ACTIVE" && sender.breaker) return chip("WhatsApp doesn't respond", "bad");
+	if (sender.state === "ACTIVE" && sender.restrictions.some(({ holds }) => holds !== "NOTHING")) return chip("restricted", "bad");
+	if (sender.state === "ACTIVE" && sender.pausedPriorities.length > 0) return chip(`${sender.pausedPriorities.map(laneName).join(", ")} paused`, "warn");
+	return statusChip(sender.state);
 }
 function dueTone(age) {
 	return age === null || age < 10 ? null : age < 60 ? "warn" : "bad";
@@ -9439,7 +9954,7 @@ function queuesTable(senders) {
 	return table$1({ class: "stack queues" }, "Queues by sender and lane", columns$5, senders.flatMap((sender) => [h("tr", {
 		key: sender.id,
 		class: "total"
-	}, h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name), sender.state === "ACTIVE" ? null : [" ", statusChip(sender.state)]), cell("Lane", null, "all"), cell("Due", { class: "number" }, count(sender.queueDepth)), cell("Oldest due", { class: "number" }, due(sender.oldestDueAge)), cell("Drain/min", { class: "number" }, figure(sender.drainPerMinute)), cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", {
+	}, h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name), hindered(sender) ? [" ", stateChip(sender)] : null), cell("Lane", null, "all"), cell("Due", { class: "number" }, count(sender.queueDepth)), cell("Oldest due", { class: "number" }, due(sender.oldestDueAge)), cell("Drain/min", { class: "number" }, figure(sender.drainPerMinute)), cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", {
 		class: "toned",
 		"data-tone": "bad"
 	}, "never") : emptyIn(sender)), cell("Scheduled", { class: "number" }, count(sender.scheduled))), ...sender.lanes.map((lane) => h("tr", {
@@ -9496,6 +10011,7 @@ var alertsMarked = 50;
 var nowSpan = 10;
 function read$6(query) {
 	return {
+		invalid: unlisted(query, "window", windows.map(({ id }) => id)) || unlisted(query, "compare", ["previous"]) || unknown(query, "window", "compare", "sender"),
 		compare: query.get("compare") === "previous",
 		window: windows.find(({ id }) => id === query.get("window")) ?? windows[1],
 		senderId: figuresOf(query.get("sender"))
@@ -9520,6 +10036,7 @@ function overview(route) {
 			null,
 			null
 		];
+		if (view.invalid) return;
 		view.series = new LiveSeries(view.window, view.senderId);
 		view.previous = view.compare ? new LiveSeries(view.window, view.senderId, view.window.seconds * 1e3) : null;
 		ends.push(follow(view.window.seconds, view.window.seconds > 3600 ? 5 : 2, (metrics) => {
@@ -9581,19 +10098,23 @@ function overview(route) {
 		title: "Overview",
 		stop: end,
 		moved: (query) => {
-			const before = [
+			const asked = () => [
 				view.window.id,
 				view.senderId,
-				view.compare
-			].join();
+				view.compare,
+				view.invalid
+			].join(), before = asked();
 			Object.assign(view, read$6(query));
-			if ([
-				view.window.id,
-				view.senderId,
-				view.compare
-			].join() !== before) begin();
+			if (asked() !== before) begin();
 		},
 		render: () => {
+			if (view.invalid) return card("Overview", {
+				id: "no-overview",
+				class: "wide"
+			}, null, h("p", {
+				class: "error",
+				role: "alert"
+			}, view.invalid), quiet(h("a", { href: "#/" }, "Show the overview"), "."));
 			const shown = state.senders?.filter((sender) => !view.senderId || sender.id === view.senderId) ?? [];
 			const open = openAlerts().filter((alert) => !view.senderId || !alert.sender || alert.sender.id === view.senderId);
 			const loaded = view.series?.loaded ?? null, previous = view.previous?.loaded ?? null;
@@ -9608,7 +10129,7 @@ function overview(route) {
 				class: "filters wide",
 				role: "group",
 				"aria-label": "Filters"
-			}, choose("Sender", view.senderId ?? "", figureChoices("all senders"), (value) => setQuery({ sender: value }), { id: "sender-filter" }), segments("Window", view.window.id, windows.map(({ id, name }) => [id, name]), (id) => setQuery({ window: id })), choose("Compare with", view.compare ? "previous" : "", [["", "nothing"], ["previous", `the previous ${view.window.name}`]], (value) => setQuery({ compare: value }), { id: "compare" })), tiles(view.now, view.live, view.window.name), view.compare ? comparison(loaded, previous, view.window.name) : null, h(Plot, {
+			}, choose("Sender", view.senderId ?? "", figureChoices("all senders"), (value) => setQuery({ sender: value }), { id: "sender-filter" }), segments("Window", view.window.id, windows.map(({ id, name }) => [id, name]), (id) => setQuery({ window: id })), choose("Compare with", view.compare ? "previous" : "", [["", "nothing"], ["previous", `the previous ${view.window.name}`]], (value) => setQuery({ compare: value }), { id: "compare" }), h("a", { href: link(["compare"], comparisonOf(view.window.seconds, view.senderId)) }, "Compare two time ranges")), tiles(view.now, view.live, view.window.name), view.compare ? comparison(loaded, previous, view.window.name) : null, h(Plot, {
 				id: "throughput",
 				title: "Throughput",
 				series: throughput && {
@@ -9632,7 +10153,7 @@ function overview(route) {
 			}), open.length > 0 ? card(["Open alerts ", chip(count(open.length), open.every(({ silence }) => silence) ? "warn" : "bad")], {
 				id: "open-alerts",
 				class: "wide"
-			}, h("a", { href: "#/alerts" }, "All alerts"), h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null, card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${view.window.name}`), errors(view.live)), card("Queues", { id: "queues" }, null, state.senders?.length === 0 ? quiet("No senders yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)), forbidden(Ledger) ? null : card(["Ledger ", balanced(view.books)], {
+			}, h("a", { href: "#/alerts" }, "All alerts"), h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null, card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${view.window.name}`), errors(view.live, view.senderId)), card("Queues", { id: "queues" }, null, state.senders?.length === 0 ? quiet("No senders yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)), forbidden(Ledger) ? null : card(["Ledger ", balanced(view.books)], {
 				id: "ledger",
 				class: "wide"
 			}, h("a", { href: "#/ledger" }, "Ledger and log"), ledgerFigures(view.books)));
@@ -9793,12 +10314,18 @@ var errorColumns = [
 		class: "number"
 	}
 ];
-function errors(live) {
+var errorsShown = 12;
+function errors(live, senderId) {
 	if (!live) return quiet("Loading…");
 	if (live.errorsByType.length === 0) return quiet("No failed calls or statuses.");
 	const most = live.errorsByType[0].count;
-	return table$1({ class: "errors" }, "Failed calls and statuses by type", errorColumns, live.errorsByType.slice(0, 12).map((error) => {
-		const search = new URLSearchParams({ category: error.category });
+	const rest = live.errorsByType.slice(errorsShown);
+	const more = rest.length > 0 ? quiet(`${plural(rest.length, "rarer type")} with ${plural(rest.reduce((sum, error) => sum + error.count, 0), "failure")} in all.`) : null;
+	return [table$1({ class: "errors" }, "Failed calls and statuses by type", errorColumns, live.errorsByType.slice(0, errorsShown).map((error) => {
+		const search = new URLSearchParams({
+			category: error.category,
+			...senderId ? { sender: senderId } : {}
+		});
 		if (error.code !== null) search.set("code", String(error.code));
 		return h("tr", { key: `${error.class} ${error.category} ${error.code}` }, h("td", null, chip(words(error.class), toneOf(error.class))), h("td", null, h("a", {
 			href: `#/messages?${search}`,
@@ -9808,7 +10335,7 @@ function errors(live) {
 			"aria-hidden": "true",
 			style: { width: `${Math.max(2, error.count / most * 100)}%` }
 		}), count(error.count))), h("td", { class: "number" }, percent(error.rate)));
-	}));
+	})), more];
 }
 // src/ui/pager.ts
 var pageOf = (query) => ({
@@ -9876,7 +10403,6 @@ function bulk({ title, close, verb, says, button, danger, reason, none, count: d
 			reason ? field("Reason", h("input", {
 				name: "reason",
 				required: true,
-				maxlength: 500,
 				autocomplete: "off",
 				placeholder: "Recorded in the history"
 			})) : null
@@ -9950,7 +10476,6 @@ function cancelMessage(id, ended) {
 		label: () => "Cancel message",
 		body: () => [h("p", null, "The message will not be sent. After a call to WhatsApp has started, it can no longer be cancelled."), field("Reason", h("input", {
 			name: "reason",
-			maxlength: 500,
 			autocomplete: "off"
 		}), "Optional. Recorded in the message's history.")],
 		run: async (values) => {
@@ -9972,7 +10497,6 @@ function setOptOut(of, optedOut, ended) {
 		body: () => [h("p", null, optedOut ? "Records that this person wants no marketing from the sender." : "Records that this person wants marketing from the sender again. Do this only if they asked for it."), field("Reason", h("input", {
 			name: "reason",
 			required: true,
-			maxlength: 500,
 			autocomplete: "off"
 		}), "Recorded. Without personal data.")],
 		run: async ({ reason }) => {
@@ -10011,6 +10535,8 @@ function messages(route) {
 	function begin(query) {
 		view.list?.stop();
 		view.filters = fromQuery(query);
+		view.list = null;
+		if (view.filters.invalid) return;
 		const followed = Object.keys(view.filters).every((name) => name === "sender" || name === "status") && !query.has("page");
 		view.list = followed ? new Feed(view.filters) : new Pages(view.filters, pageOf(query));
 	}
@@ -10019,7 +10545,13 @@ function messages(route) {
 		title: "Messages",
 		stop: () => view.list?.stop(),
 		moved: begin,
-		render: () => h("div", { class: "board" }, filterBar(view.filters, view.list instanceof Feed), view.list?.render())
+		render: () => h("div", { class: "board" }, filterBar(view.filters, view.list instanceof Feed), view.list?.render() ?? card("Messages", {
+			id: "no-messages",
+			class: "wide"
+		}, null, h("p", {
+			class: "error",
+			role: "alert"
+		}, visible(view.filters.invalid ?? "")), quiet("No messages are selected. ", h("a", { href: "#/messages" }, "Show all messages"), ".")))
 	};
 }
 function messageFilter(filters) {
@@ -10042,7 +10574,7 @@ function messageFilter(filters) {
 	};
 }
 function filterBar(filters, live) {
-	const change = (next) => go(link(["messages"], withPage(toQuery(next), !live)));
+	const change = ({ invalid: _, ...next }) => go(link(["messages"], withPage(toQuery(next), !live)));
 	const status = filters.status?.length === troubled.length && troubled.every((s) => filters.status.includes(s)) ? "trouble" : filters.overdue ? "overdue" : filters.status?.[0] ?? "";
 	const rest = { ...filters };
 	if (filters.overdue) delete rest.overdue;
@@ -10473,7 +11005,8 @@ var templateBubble = (components) => h("div", { class: "bubble" }, listed(compon
 /** Returns the names of the variables in a template's body, in order: 1, 2, or names. */
 function bodyVariables(components) {
 	const body = parts(components).find(({ type }) => text(type).toUpperCase() === "BODY");
-	return [...new Set([...text(body?.text).matchAll(/\{\{\s*(\w+)\s*\}\}/g)].map(([, name]) => name))];
+	const words = text(body?.text) || (body?.add_security_recommendation === void 0 ? "" : "{{1}}");
+	return [...new Set([...words.matchAll(/\{\{\s*(\w+)\s*\}\}/g)].map(([, name]) => name))];
 }
 function drawn(type, content) {
 	switch (type) {
@@ -10886,7 +11419,8 @@ var read$5 = (query) => ({
 	sender: query.get("sender") ?? "",
 	window: query.get("window") ?? "",
 	marketing: query.get("marketing") ?? "",
-	page: pageOf(query)
+	page: pageOf(query),
+	invalid: unlisted(query, "window", ["open", "closed"]) || unlisted(query, "marketing", ["out", "in"]) || unknown(query, "sender", "window", "marketing", "page", "after")
 });
 /** Returns the value of a filter with two values, or null for both. */
 var either = (value, yes, no) => value === yes ? true : value === no ? false : null;
@@ -10897,7 +11431,8 @@ function conversations(route) {
 		fault: ""
 	});
 	async function load() {
-		const { asked } = view, { sender, window, marketing, page } = asked;
+		const { asked } = view, { sender, window, marketing, page, invalid } = asked;
+		if (invalid) return void (view.fault = invalid);
 		try {
 			const answer = await ask(Conversations, {
 				filter: {
@@ -10925,7 +11460,8 @@ function conversations(route) {
 			stop();
 			Object.assign(view, {
 				asked: read$5(query),
-				list: null
+				list: null,
+				fault: ""
 			});
 			stop = poll(every$7, load);
 		},
@@ -11332,10 +11868,11 @@ var read$4 = (query) => ({
 	code: query.get("code") ?? "",
 	label: query.get("label") ?? "",
 	from: query.get("from") ?? "",
-	until: query.get("until") ?? ""
+	until: query.get("until") ?? "",
+	unknown: unknown(query, "sender", "category", "code", "label", "from", "until", "page", "after")
 });
 /** Converts the texts of the filters to a filter, or says which of them has no meaning. */
-function understand({ sender, category, code, label, from, until }) {
+function understand({ sender, category, code, label, from, until, unknown: stray }) {
 	const [name, ...value] = label.split("=");
 	const filter = {
 		...sender ? { senderId: sender } : {},
@@ -11350,7 +11887,7 @@ function understand({ sender, category, code, label, from, until }) {
 	};
 	return {
 		filter,
-		invalid: code && !/^\d+$/.test(code) ? `“${visible(code)}” is not an error code. Enter a number such as 131000.` : [from, until].some((time) => time && Number.isNaN(Date.parse(time))) ? "The address has a time that is not valid." : label && (!filter.label.name || value.length === 0) ? `“${visible(label)}” is not a label. Enter name=value.` : ""
+		invalid: code && !/^\d+$/.test(code) ? `“${visible(code)}” is not an error code. Enter a number such as 131000.` : [from, until].some((time) => time && momentOf(time) === null) ? "The address has a time that is not valid." : label && (!filter.label.name || value.length === 0) ? `“${visible(label)}” is not a label. Enter name=value.` : stray
 	};
 }
 /** Describes a filter, for the count and for what a decision is about. */
@@ -11608,7 +12145,6 @@ function silenceAlerts(about, kinds, started) {
 			field("Reason", h("input", {
 				name: "reason",
 				required: true,
-				maxlength: 500,
 				autocomplete: "off"
 			}), "Shown to everyone who sees the alerts."),
 			quiet("The silence ends automatically. You can end it early.")
@@ -11761,7 +12297,7 @@ function alerts(_) {
 			}, allKinds, started), { id: "silence-alerts" }), view.silences.length === 0 ? quiet("No alerts are silenced.") : silencesTable(view.silences, ended)), card("Rules", {
 				id: "rules",
 				class: "wide"
-			}, forbidden(SetRule) ? quiet(forbidden(SetRule, "Changing rules")) : button("Add rule…", () => editRule(null, put), { id: "add-rule" }), view.rules === null ? quiet("Loading…") : ruleTable(view.rules, put)), card("Resolved", {
+			}, fixedRules() ? quiet(fixedRules()) : button("Add rule…", () => editRule(null, put), { id: "add-rule" }), view.rules === null ? quiet("Loading…") : ruleTable(view.rules, put)), card("Resolved", {
 				id: "resolved",
 				class: "wide"
 			}, null, view.resolved === null ? quiet("Loading…") : view.resolved.length === 0 ? quiet("No resolved alerts yet.") : resolvedTable(view.resolved), view.more ? h("div", { class: "pager" }, button("Older", () => void history(view.after).catch(report))) : null));
@@ -11796,7 +12332,6 @@ function acknowledge(alert) {
 			quiet("Others see that someone is handling it. The alert stays open until its cause is gone."),
 			field("Note", h("input", {
 				name: "note",
-				maxlength: 500,
 				autocomplete: "off"
 			}), "Optional. Shown to others.")
 		],
@@ -11852,8 +12387,10 @@ var ruleColumns = [
 	{ name: "On" },
 	{ name: "Change" }
 ];
+/** Returns why the key can't change rules, or null. */
+var fixedRules = () => forbidden(SetRule, "Changing rules") ?? (state.viewer?.senderIds ? "Changing rules requires a key that is not limited to senders." : null);
 function ruleTable(rules, changed) {
-	const fixed = forbidden(SetRule) !== null;
+	const fixed = fixedRules() !== null;
 	return table$1({ class: "stack rules" }, "Alert rules", ruleColumns, rules.map((rule) => h("tr", {
 		key: rule.id,
 		id: `rule-${rule.id}`,
@@ -11941,9 +12478,10 @@ function editRule(rule, changed) {
 			};
 			if (values.threshold !== void 0 && unit !== "none") input.threshold = Number(values.threshold) / (unit === "share" ? 100 : 1);
 			if (values.statistic) input.statistic = values.statistic;
-			if (values.minimumVolume !== void 0) input.minimumVolume = Number(values.minimumVolume);
+			if (rule || values.minimumVolume !== void 0) input.minimumVolume = Number(values.minimumVolume ?? 0);
 			for (const name of ["window", "for"]) {
 				const text = values[name];
+				if (text === void 0 && rule && seconds(rule[name])) throw new Error(`${sentence(name)} is empty. Enter a duration such as 5 min${name === "for" ? ", or 0" : ""}.`);
 				if (text === void 0) continue;
 				const s = parseSpan(text);
 				if (s === null) throw new Error(`“${text}” is not a duration; use a format like 30 s, 5 min, or 1 h.`);
@@ -11974,7 +12512,8 @@ var read$3 = (query) => ({
 	account: query.get("account") ?? "",
 	status: query.get("status") ?? "",
 	name: query.get("name") ?? "",
-	page: pageOf(query)
+	page: pageOf(query),
+	invalid: unknown(query, "account", "status", "name", "page", "after")
 });
 /** The business accounts of the senders. */
 var accounts = () => [...new Set((state.senders ?? []).flatMap(({ businessAccountId: id }) => id ? [id] : []))].sort();
@@ -11991,7 +12530,8 @@ function templateList(route) {
 		fault: ""
 	});
 	async function load() {
-		const { asked } = view, { account, status, name, page } = asked;
+		const { asked } = view, { account, status, name, page, invalid } = asked;
+		if (invalid) return void (view.fault = invalid);
 		try {
 			const answer = await ask(Templates, {
 				filter: {
@@ -12019,7 +12559,8 @@ function templateList(route) {
 			stop();
 			Object.assign(view, {
 				asked: read$3(query),
-				list: null
+				list: null,
+				fault: ""
 			});
 			stop = poll(every$4, load);
 		},
@@ -12179,23 +12720,21 @@ function senders(route) {
 		}
 	};
 }
-/** The sender's state in a word or two: whatever keeps messages from being sent. */
-function stateChip(sender) {
-	if (sender.breaker && sender.state === "ACTIVE") return chip("WhatsApp doesn't respond", "bad");
-	if (sender.state === "ACTIVE" && sender.pausedPriorities.length > 0) return chip(`${sender.pausedPriorities.map(laneName).join(", ")} paused`, "warn");
-	return statusChip(sender.state);
-}
 var historyEvery = 5e3;
 var historyLength = 50;
 /** What operators and Waypost changed: who paused the sender, its rate, or its token, and when. */
 function History({ id }) {
-	const events = useSignal(null), reason = forbidden(Log, "The history");
+	const events = useSignal(null), more = useSignal(false), reason = forbidden(Log, "The history");
 	A$1(() => reason ? void 0 : poll(historyEvery, async () => {
-		const { events: { edges } } = await ask(Log, {
-			filter: { stream: `sender-${id}` },
+		const { events: { edges, pageInfo } } = await ask(Log, {
+			filter: {
+				stream: `sender-${id}`,
+				senderId: state.viewer?.senderIds ? id : null
+			},
 			first: historyLength
 		});
 		events.value = edges.map(({ node }) => node);
+		more.value = pageInfo.hasNextPage;
 	}), [id, reason]);
 	return card("History", {
 		id: "history",
@@ -12205,7 +12744,7 @@ function History({ id }) {
 		{ name: "Change" },
 		{ name: "Details" },
 		{ name: "By" }
-	], events.value.map((event) => h("tr", { key: event.id }, cell("Recorded", null, time(event.recordedAt, "seconds")), cell("Change", null, spaced(event.type)), cell("Details", { class: "wrap" }, details(event.data)), cell("By", { class: "wrap" }, actorOf(event.by))))));
+	], events.value.map((event) => h("tr", { key: event.id }, cell("Recorded", null, time(event.recordedAt, "seconds")), cell("Change", null, spaced(event.type)), cell("Details", { class: "wrap" }, details(event.data)), cell("By", { class: "wrap" }, actorOf(event.by))))), more.value ? quiet(`The newest ${count(historyLength)} changes. Older ones are in the log.`) : null);
 }
 /** Writes the members of an event's data. IDs of stored tokens are of no use to a reader. */
 function details(data) {
@@ -12319,7 +12858,6 @@ function lift(sender) {
 		body: () => [h("p", null, "Do this only if Meta shows no restriction any longer, for example because a webhook was lost. WhatsApp still refuses what it restricts."), field("Reason", h("input", {
 			name: "reason",
 			required: true,
-			maxlength: 500,
 			autocomplete: "off"
 		}), "Shown to operators.")],
 		run: async ({ reason }) => {
@@ -12377,7 +12915,6 @@ function pause(sender) {
 			field("Reason", h("input", {
 				name: "reason",
 				required: true,
-				maxlength: 500,
 				autocomplete: "off"
 			}), "Shown to operators.")
 		],
@@ -12445,7 +12982,6 @@ function edit$1(sender) {
 			field("Name", h("input", {
 				name: "name",
 				required: true,
-				maxlength: 128,
 				defaultValue: sender.name,
 				autocomplete: "off"
 			})),
@@ -12464,6 +13000,8 @@ function edit$1(sender) {
 		run: async (values) => {
 			putSender((await ask(UpdateSender, { input: {
 				id: sender.id,
+				displayPhoneNumber: "",
+				businessAccountId: "",
 				...values
 			} })).updateSender);
 			note("Saved.");
@@ -12478,14 +13016,12 @@ function register() {
 			h("div", { class: "row" }, field("ID", h("input", {
 				name: "id",
 				required: true,
-				maxlength: 64,
 				pattern: "[A-Za-z0-9_\\-]+",
 				autocomplete: "off",
 				spellcheck: false
 			}), "Letters, digits, -, and _. It cannot be changed."), field("Name", h("input", {
 				name: "name",
 				required: true,
-				maxlength: 128,
 				autocomplete: "off"
 			}))),
 			h("div", { class: "row" }, field("Phone number ID", h("input", {
@@ -12527,42 +13063,49 @@ function register() {
 }
 // src/views/ledger.ts
 var pageSize = 50;
-var read$2 = (query) => Object.fromEntries([
+var names = [
 	"sender",
 	"at",
 	"type",
 	"stream",
 	"message"
-].map((name) => [name, query.get(name) ?? ""]));
+];
+var read$2 = (query) => ({
+	...Object.fromEntries(names.map((name) => [name, query.get(name) ?? ""])),
+	page: pageOf(query),
+	invalid: query.get("at") && momentOf(query.get("at")) === null ? `“${visible(query.get("at"))}” is not a time.` : unknown(query, ...names, "page", "after")
+});
 function ledger(route) {
 	const view = reactive({
 		asked: read$2(route.query),
 		books: null,
 		events: null,
-		end: null,
-		more: false,
+		next: null,
 		searching: false,
 		fault: "",
 		logFault: ""
 	});
-	let stop = () => {};
+	let stop = () => {}, round = 0;
 	function begin(query) {
 		Object.assign(view, {
 			asked: read$2(query),
 			books: null,
 			events: null,
-			end: null,
-			more: false,
-			fault: "",
+			next: null,
+			fault: view.asked.invalid,
 			logFault: ""
 		});
 		stop();
-		if (forbidden(Ledger)) return;
-		const { at } = view.asked;
-		const asOf = at && !Number.isNaN(Date.parse(at)) ? fromField(at) : null;
+		if (forbidden(Ledger) || view.asked.invalid) return;
+		const asOf = asOfAddress();
 		if (asOf) load(asOf);
 		else stop = poll(2e3, () => load(null));
-		log(null);
+		log();
+	}
+	/** The time of the address. Older addresses have it without a time zone. */
+	function asOfAddress() {
+		const { at } = view.asked;
+		return at ? /Z|[+-]\d\d:\d\d$/.test(at) ? new Date(at).toISOString() : fromField(at) : null;
 	}
 	async function load(asOf) {
 		try {
@@ -12580,34 +13123,34 @@ function ledger(route) {
 			if (!asOf) throw error;
 		}
 	}
-	async function log(after) {
+	async function log() {
+		const mine = ++round;
 		view.searching = true;
-		const { sender, at, type, stream, message } = view.asked;
+		const { type, stream, message, page } = view.asked, sender = figuresOf(view.asked.sender), to = asOfAddress();
+		const types = type.split(/[\s,]+/).filter(Boolean);
 		const filter = {
-			...type ? { types: type.split(/[\s,]+/) } : {},
+			...type ? { types } : {},
 			...stream ? { streamPrefix: stream } : {},
 			...sender ? { senderId: sender } : {},
 			...message ? { correlationId: message } : {},
-			...at && !Number.isNaN(Date.parse(at)) ? { to: fromField(at) } : {}
+			...to ? { to } : {}
 		};
 		try {
+			if (type && types.length === 0) throw new Error(`“${visible(type)}” names no type of event.`);
 			const { events: { edges, pageInfo } } = await ask(Log, {
 				filter,
 				first: pageSize,
-				after
+				after: page.after
 			});
-			const events = [...after && view.events ? view.events : [], ...edges.map(({ node }) => node)].slice(-1e3);
-			Object.assign(view, {
-				events,
-				more: pageInfo.hasNextPage,
-				end: pageInfo.endCursor,
+			if (mine === round) Object.assign(view, {
+				events: edges.map(({ node }) => node),
+				next: pageInfo.hasNextPage ? pageInfo.endCursor : null,
 				logFault: ""
 			});
 		} catch (error) {
-			view.logFault = messageOf(error);
-			report(error);
+			if (mine === round) view.logFault = messageOf(error);
 		}
-		view.searching = false;
+		if (mine === round) view.searching = false;
 	}
 	begin(route.query);
 	return {
@@ -12617,21 +13160,22 @@ function ledger(route) {
 		render
 	};
 	function render() {
-		const reason = forbidden(Ledger), { books, events, end, more, searching, fault, logFault } = view;
-		const { sender, at, type, stream, message } = view.asked;
+		const reason = forbidden(Ledger), { books, events, next, searching, fault, logFault } = view;
+		const { sender, at, type, stream, message, page } = view.asked;
 		if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Ledger and log"), quiet(reason));
+		const asked = view.asked.invalid ? null : asOfAddress();
 		return h("div", { class: "board" }, h("div", {
 			class: "filters wide",
 			role: "group",
 			"aria-label": "Filters"
-		}, choose("Sender", figuresOf(sender) ?? "", figureChoices("all"), (value) => setQuery({ sender: value })), h(textFilter, {
+		}, choose("Sender", figuresOf(sender) ?? "", figureChoices("all"), (value) => setFilter({ sender: value })), h(textFilter, {
 			label: "As of",
 			type: "datetime-local",
 			step: 1,
-			value: at,
+			value: toField(asked ?? ""),
 			id: "as-of",
-			onchange: (value) => setQuery({ at: value })
-		}), at ? button("Now", () => setQuery({ at: null }), { class: "plain small" }) : null), card(["Ledger ", balanced(books)], {
+			onchange: (value) => setFilter({ at: fromField(value) })
+		}), at ? button("Now", () => setFilter({ at: null }), { class: "plain small" }) : null), card(["Ledger ", balanced(books)], {
 			id: "ledger",
 			class: "wide"
 		}, quiet(books ? ["Complete up to ", time(books.asOf, "seconds")] : ""), fault ? h("p", {
@@ -12640,31 +13184,28 @@ function ledger(route) {
 		}, fault) : null, ledgerFigures(books), quiet("Every accepted message is in exactly one column. ", state.behind === null ? "" : state.behind === 0 ? "The lists are up to date." : `The lists are ${span(state.behind)} behind the event log.`)), card("Log", {
 			id: "log",
 			class: "wide"
-		}, button("Reload", () => void log(null)), h("div", { class: "filters" }, h(textFilter, {
+		}, button("Reload", () => void log()), h("div", { class: "filters" }, h(textFilter, {
 			label: "Type",
 			value: type,
 			placeholder: "Queued, Sent",
-			onchange: (value) => setQuery({ type: value })
+			onchange: (value) => setFilter({ type: value })
 		}), h(textFilter, {
 			label: "Stream begins with",
 			value: stream,
 			placeholder: "sender-",
-			onchange: (value) => setQuery({ stream: value })
+			onchange: (value) => setFilter({ stream: value })
 		}), h(textFilter, {
 			label: "Message",
 			value: message,
 			placeholder: "ID",
-			onchange: (value) => setQuery({ message: value })
+			onchange: (value) => setFilter({ message: value })
 		}), type || stream || message ? h("a", {
 			class: "clear",
 			href: "#/ledger"
 		}, "Clear all") : null), logFault ? h("p", {
 			class: "error",
 			role: "alert"
-		}, logFault) : null, events === null ? quiet(searching ? "Searching the event log…" : "") : events.length === 0 && !more ? quiet("No events found.") : eventTable(events), h("div", { class: "pager" }, button(searching ? "Searching…" : "Older", () => void log(end), {
-			disabled: !more || searching,
-			id: "older-events"
-		}), quiet(events ? plural(events.length, "event") : ""))));
+		}, logFault) : null, events === null ? quiet(searching ? "Searching the event log…" : "") : events.length === 0 ? quiet(next ? "No events on this page. Older ones may match." : "No events found.") : eventTable(events), pager(page, next, byTime, events ? plural(events.length, "event") : "")));
 	}
 }
 function eventTable(events) {
@@ -12795,7 +13336,7 @@ function queue(route) {
 					name: given.name,
 					language: given.language
 				};
-			}), copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message.") : null, !given.loaded ? quiet("Loading…") : h("form", {
+			}), copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message, without the original's schedule, key, reply, and rule for a closed window.") : null, !given.loaded ? quiet("Loading…") : h("form", {
 				id: "queue",
 				onsubmit: submit
 			}, h("div", { class: "row" }, field("Sender", h("select", {
@@ -12848,7 +13389,6 @@ function queue(route) {
 				placeholder: "campaign=spring, order=1042"
 			})), field("Idempotency key", h("input", {
 				name: "idempotencyKey",
-				maxlength: 128,
 				autocomplete: "off",
 				spellcheck: false
 			}), "Repeating the same key and content returns the same message. Don't include personal data. If empty, a key is generated.")), h("p", {
@@ -13019,6 +13559,8 @@ function templateOf(held, of, choices) {
 	const blank = lines.indexOf("");
 	if (blank >= 0 && lines.length > 1) throw new WrongField(inputs.variables, `Variable {{${blank + 1}}} is blank; WhatsApp needs a value for each.`);
 	const known = choices.find((choice) => choice.name === name && choice.language === language);
+	const wanted = known?.components ? bodyVariables(known.components).length : null, filled = lines.filter(Boolean).length;
+	if (wanted !== null && wanted !== filled) throw new WrongField(inputs.variables, `The template has ${plural(wanted, "variable")} in its body, but ${count(filled)} ${filled === 1 ? "is" : "are"} given.`);
 	const names = known?.parameterFormat === "NAMED" ? bodyVariables(known.components) : [];
 	const parameters = lines.filter(Boolean).map((text, i) => ({
 		type: "text",
@@ -13372,7 +13914,6 @@ function create(changed) {
 			field("Name", h("input", {
 				name: "name",
 				required: true,
-				maxlength: 128,
 				autocomplete: "off"
 			}), "Without personal data: it is recorded in the event log."),
 			h("fieldset", null, h("legend", null, "Scopes"), scopes.map(([scope, meaning]) => h("label", {
@@ -13537,7 +14078,6 @@ function actions(hook, changed) {
 		close: "Keep it enabled",
 		body: () => [h("p", null, "Events from now on are kept until you enable it again."), field("Reason", h("input", {
 			name: "reason",
-			maxlength: 500,
 			autocomplete: "off"
 		}), "Optional. Recorded.")],
 		run: async ({ reason }) => {
@@ -13572,8 +14112,10 @@ function actions(hook, changed) {
 		}))
 	]];
 }
-var list = (text) => {
+/** Reads a list, which is null if nothing was entered. Commas alone are no list, and must not mean everything. */
+var list = (name, text) => {
 	const parts = (text ?? "").split(/[\s,]+/).filter(Boolean);
+	if (text && parts.length === 0) throw new Error(`${name}: “${text}” has no entries. Clear the field for all.`);
 	return parts.length > 0 ? parts : null;
 };
 function edit(hook, changed) {
@@ -13611,8 +14153,8 @@ function edit(hook, changed) {
 		run: async (values) => {
 			const input = {
 				url: values.url,
-				eventTypes: list(values.eventTypes),
-				senderIds: list(values.senderIds),
+				eventTypes: list("Events", values.eventTypes),
+				senderIds: list("Senders", values.senderIds),
 				personal: values.personal === "1"
 			};
 			if (hook) {
@@ -13688,7 +14230,6 @@ function erasure(_) {
 			})), field("Reason", h("input", {
 				name: "reason",
 				required: true,
-				maxlength: 500,
 				autocomplete: "off"
 			}), "Recorded. Without personal data."), h("p", {
 				class: "error",
@@ -13958,6 +14499,7 @@ function Embedded() {
 // src/main.ts
 var router = new UniversalRouterSync(Object.entries({
 	"/": overview,
+	"/compare": compare,
 	"/messages": messages,
 	"/messages/:id": message,
 	"/conversations": conversations,
@@ -14021,7 +14563,7 @@ function Status() {
 }
 function entries() {
 	const open = loudAlerts();
-	const held = (state.senders ?? []).filter((sender) => sender.state !== "ACTIVE").length;
+	const stopped = (state.senders ?? []).filter(hindered).length;
 	return [
 		{
 			name: "",
@@ -14054,9 +14596,9 @@ function entries() {
 		{
 			name: "senders",
 			text: "Senders",
-			count: badge(held),
+			count: badge(stopped),
 			tone: "warn",
-			title: `${held} not sending`
+			title: `${plural(stopped, "sender")} with messages that are not sent`
 		},
 		{
 			name: "templates",
@@ -14103,6 +14645,10 @@ var commands = () => [
 		name: `Sender ${name} (${id})`,
 		run: link(["senders", id])
 	})),
+	{
+		name: "Compare two time ranges",
+		run: link(["compare"])
+	},
 	{
 		name: "Dark theme",
 		run: () => setTheme("dark")

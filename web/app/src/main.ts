@@ -8,7 +8,7 @@ import "./style/views.css";
 import { forbidden, badge, end, onAnnounce, onSignOut, loudAlerts, state } from "./state.ts";
 import { ApiKeys, Erase, Hooks, Ledger, Queue } from "./api/operations.ts";
 import { connection } from "./api/socket.ts";
-import { span } from "./lib/format.ts";
+import { plural, span } from "./lib/format.ts";
 import { address, link, type Route, type View } from "./route.ts";
 import { expire, leave, session, signedIn, start, takeLink } from "./session.ts";
 import { h, reactive, type VNode } from "./ui/h.ts";
@@ -20,6 +20,7 @@ import { setUtc, utc } from "./ui/zone.ts";
 import { setTheme, theme, type Theme } from "./ui/theme.ts";
 import { signInCard } from "./views/sign_in.ts";
 import { overview } from "./views/overview.ts";
+import { compare } from "./views/compare.ts";
 import { messages } from "./views/messages.ts";
 import { message } from "./views/message.ts";
 import { conversations } from "./views/conversations.ts";
@@ -27,6 +28,7 @@ import { conversation } from "./views/conversation.ts";
 import { deadLetters } from "./views/dead_letters.ts";
 import { alerts } from "./views/alerts.ts";
 import { senders } from "./views/senders.ts";
+import { hindered } from "./views/queues.ts";
 import { templates } from "./views/templates.ts";
 import { ledger } from "./views/ledger.ts";
 import { queue } from "./views/queue.ts";
@@ -40,7 +42,7 @@ import { embedded, startEmbedded } from "./embed.ts";
 // ───────────── current view ─────────────
 
 const pages: Record<string, (route: Route) => View> = {
-  "/": overview, "/messages": messages, "/messages/:id": message, "/conversations": conversations, "/conversations/:sender/:person": conversation, "/campaigns{/:label/:value}": campaign, "/dead-letters": deadLetters, "/alerts": alerts,
+  "/": overview, "/compare": compare, "/messages": messages, "/messages/:id": message, "/conversations": conversations, "/conversations/:sender/:person": conversation, "/campaigns{/:label/:value}": campaign, "/dead-letters": deadLetters, "/alerts": alerts,
   "/senders{/:id}": senders, "/templates": templates, "/templates/:account/:name/:language": templates, "/ledger": ledger, "/queue": queue, "/break": breakIt,
   "/keys": keys, "/webhooks{/:id}": hooks, "/erasure": erasure,
 };
@@ -93,7 +95,7 @@ interface Entry { name: string; text: string; count?: string; tone?: string; tit
 
 function entries(): Entry[] {
   const open = loudAlerts();
-  const held = (state.senders ?? []).filter(sender => sender.state !== "ACTIVE").length;
+  const stopped = (state.senders ?? []).filter(hindered).length;
   const all: (Entry | false)[] = [
     { name: "", text: "Overview" },
     { name: "messages", text: "Messages" },
@@ -101,7 +103,7 @@ function entries(): Entry[] {
     { name: "campaigns", text: "Campaigns" },
     { name: "dead-letters", text: "Dead letters", count: badge(state.deadLetters), tone: "bad" },
     { name: "alerts", text: "Alerts", count: badge(open.length), tone: open.some(alert => alert.severity === "CRITICAL") ? "bad" : "warn" },
-    { name: "senders", text: "Senders", count: badge(held), tone: "warn", title: `${held} not sending` },
+    { name: "senders", text: "Senders", count: badge(stopped), tone: "warn", title: `${plural(stopped, "sender")} with messages that are not sent` },
     { name: "templates", text: "Templates" },
     !forbidden(Ledger) && { name: "ledger", text: "Ledger and log" },
     !forbidden(Queue) && { name: "queue", text: "Queue a message" },
@@ -118,6 +120,7 @@ const commands = (): Command[] => [
   { name: "Search messages", run: () => setTimeout(focusSearch), keys: "/" },
   ...entries().map(({ name, text }) => ({ name: text, run: link(name ? [name] : []) })),
   ...(state.senders ?? []).map(({ id, name }) => ({ name: `Sender ${name} (${id})`, run: link(["senders", id]) })),
+  { name: "Compare two time ranges", run: link(["compare"]) },
   { name: "Dark theme", run: () => setTheme("dark") }, { name: "Light theme", run: () => setTheme("light") },
   { name: "Show these commands", run: () => setTimeout(() => openPalette(commands())), keys: "? or Ctrl+K" },
 ];

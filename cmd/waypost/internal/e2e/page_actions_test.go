@@ -268,9 +268,11 @@ func takeNoteAndChangeSenders(t *testing.T, b *browser) {
 	b.click(t, "dialog button[type=submit]")
 	b.awaitText(t, "#sender-demo .figures", "40/s")
 	b.click(t, "#sender-demo .edit")
-	b.set(t, "dialog input[name=name]", "Reception")
+	b.set(t, "dialog input[name=name]", "Reception\u202e1")
+	b.set(t, "dialog input[name=displayPhoneNumber]", "")
 	b.click(t, "dialog button[type=submit]")
-	b.awaitText(t, "#sender-demo h2", "Reception")
+	b.awaitText(t, "#sender-demo h2", "Reception\u27e8U+202E\u27e91") // it doesn't turn the text after it around
+	b.await(t, "that a cleared field is cleared", `![...document.querySelectorAll("#sender-demo dt")].some(dt => dt.textContent === "Number")`)
 
 	b.click(t, "#register")
 	b.fill(t, "dialog input[name=id]", "shop")
@@ -383,6 +385,10 @@ func signInAsPerson(ctx context.Context, t *testing.T, b *browser, r *harness.Te
 	b.await(t, "the sender's next message, without another's", rows+` === 2 && document.getElementById("connection").textContent === "Live"`)
 	b.visit(t, "#/campaigns/campaign/spring")
 	b.awaitText(t, "#campaign", "No messages have this label.")
+	b.visit(t, "#/senders")
+	b.visit(t, "#/alerts")
+	b.awaitText(t, "#rules", "Changing rules requires a key that is not limited to senders.")
+	b.await(t, "rules that cannot be changed", `document.querySelector("#rules .edit, #add-rule, #rules .switch:enabled") === null`)
 	b.visit(t, "#/senders")
 	b.await(t, "one sender", `(t => t.includes("shop") && !t.includes("other"))(document.getElementById("main").innerText)`)
 	// As a sign-out in another tab, or an expired session.

@@ -432,7 +432,10 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 			parseInt(row.cells[1].textContent) > 0 && row.cells[3].textContent.startsWith("+"))(document.querySelectorAll("#comparison tbody tr")[1]) &&
 			[...document.querySelectorAll("#throughput .legend-item")].some(item => item.textContent.startsWith("sent before"))`)
 		b.await(t, "figures of the sender alone", `document.querySelectorAll("#throughput tbody tr").length === 60 && parseFloat(document.querySelector("#tile-rate strong").textContent) > 0`)
+		compareRanges(t, b)
 	})
+
+	t.Run("links without a meaning", func(t *testing.T) { selectNothing(t, b) })
 
 	t.Run("break and fix", func(t *testing.T) {
 		if before := simulatorControl(ctx, t, simulator); before["drop_response_rate"] != 0.0 {
@@ -471,7 +474,7 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 
 	t.Run("readable", func(t *testing.T) {
 		readableViews(t, b, map[string]string{
-			"overview": "#/", "overview-compared": "#/?compare=previous", "messages": "#/messages", "messages-listed": "#/messages?page=1", "message": "#/messages/" + id, "dead-letters": "#/dead-letters",
+			"overview": "#/", "overview-compared": "#/?compare=previous", "compare": "#/compare", "messages": "#/messages", "messages-listed": "#/messages?page=1", "message": "#/messages/" + id, "dead-letters": "#/dead-letters",
 			"alerts": "#/alerts", "senders": "#/senders", "ledger": "#/ledger", "queue": "#/queue", "break": "#/break",
 			"sender": "#/senders/demo", "keys": "#/keys", "webhooks": "#/webhooks", "erasure": "#/erasure", "copy": "#/queue?copy=" + id,
 			"campaigns": "#/campaigns", "campaign": "#/campaigns/campaign/spring", "conversations": "#/conversations", "conversation": theConversation, "templates": "#/templates", "template": theTemplate,

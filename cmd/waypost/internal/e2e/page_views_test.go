@@ -123,7 +123,10 @@ func useTemplates(ctx context.Context, t *testing.T, b *browser, simulator simul
 	b.write(t, "Language", "en")
 	b.awaitText(t, "#queue .bubble", "order {{2}} is ready")
 	b.awaitText(t, "#queue", "One per line: {{1}}, {{2}}.")
-	b.write(t, "Body variables", "Ada\n12")
+	b.write(t, "Body variables", "Ada")
+	b.press(t, "Queue")
+	b.awaitText(t, "#queue [role=alert]", "The template has 2 variables in its body, but 1 is given.")
+	b.write(t, "Body variables", "\n12")
 	b.press(t, "Queue")
 	b.await(t, "that the message is accepted", `document.querySelector("#queue-note a") !== null`)
 	b.press(t, "Text")
@@ -161,6 +164,67 @@ func letWrite(ctx context.Context, t *testing.T, s simulatorAccess, script strin
 	if _, err := apiclient.RoundTrip(http.DefaultClient, req); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// compareRanges goes from the overview to the comparison of two time ranges, and chooses them. It finds fields by their group and
+// their label.
+func compareRanges(t *testing.T, b *browser) {
+	t.Helper()
+	const (
+		fault = `document.querySelector("main [role=alert]")?.innerText ?? ""`
+		sent  = `[...document.querySelectorAll("#compared tbody tr")].find(row => row.cells[0].innerText === "Sent")?.cells`
+		soon  = `new Date(Date.now() + 120_000 - new Date().getTimezoneOffset() * 60_000).toISOString().slice(0, 16)`
+	)
+	b.press(t, "Compare two time ranges")
+	b.await(t, "the overview's window with the one before, in the address", `["from=", "to=", "from2=", "to2=", "sender=demo"].every(part => location.hash.includes(part)) &&
+		document.querySelectorAll("#compared tbody tr").length > 10`)
+	b.choose(t, "First range", "Range", `"today"`)
+	b.choose(t, "Second range", "Range", `"week"`)
+	b.choose(t, "First range", "To", soon)
+	b.await(t, "the figures of today and of a week ago, with the difference", `(cells => Number(cells[1].innerText) > 0 && cells[2].innerText === "0" && cells[3].innerText === "+" + cells[1].innerText)(`+sent+`)`)
+	b.await(t, "what makes them hard to compare", `(text => text.includes("The first range has not ended") && text.includes("Nothing was queued, sent, or delivered in the second range."))(document.getElementById("compared").innerText)`)
+	b.await(t, "that the second range follows the first", `(query => Date.parse(query.get("to")) - Date.parse(query.get("to2")) === 7 * 86_400_000)(new URLSearchParams(location.hash.split("?")[1]))`)
+	b.await(t, "both ranges as lines", `[...document.querySelectorAll("#compare-sent .legend-item span")].map(s => s.innerText).join() === "first,second"`)
+	b.click(t, "#compare-sent .tools button")
+	b.await(t, "both ranges as a table, by their times", `(row => /^\d\d:\d\d – \d\d:\d\d, with \d{4}-\d\d-\d\d /.test(row.cells[0].innerText) && row.cells.length === 3)
+		(document.querySelector("#compare-sent [role=region] tbody tr"))`)
+	var link string
+	b.run(t, "open the link again", chromedp.Evaluate(`location.hash`, &link), chromedp.Reload())
+	b.await(t, "the same ranges", fmt.Sprintf(`location.hash === %q && Number((%s)[1].innerText) > 0`, link, sent))
+	for _, wrong := range []struct{ field, value, says string }{
+		{"To", `"2026-01-01T00:00"`, "The first range ends before it starts."}, {"From", `""`, "The first range has no start. Enter one."},
+	} {
+		b.choose(t, "First range", wrong.field, wrong.value)
+		b.await(t, wrong.says, fmt.Sprintf(`(%s).includes(%q) && document.getElementById("compared") === null && document.querySelector(".plot") === null`, fault, wrong.says))
+	}
+	b.visit(t, "#/compare?from=campaign+12&to=2026-01-01T00:00Z&from2=2026-01-01T00:00Z&to2=2026-01-02T00:00Z")
+	b.await(t, "that this is no time", `(`+fault+`).includes("“campaign 12”, is not a time") && document.getElementById("compared") === null`)
+}
+
+// selectNothing opens links with a part that has no meaning, and finds nothing to act on.
+func selectNothing(t *testing.T, b *browser) {
+	t.Helper()
+	for hash, says := range map[string]string{
+		"#/messages?label=campaign&page=1": "“campaign” is not a label", "#/messages?status=WAITING": "no status “WAITING”",
+		"#/messages?lable=a%3Db": "unknown filter, “lable”", "#/messages?from=yesterday": "“yesterday” is not a time",
+		"#/dead-letters?lable=a%3Db": "unknown filter, “lable”", "#/conversations?window=opened": "“opened” is not a value of window",
+		"#/templates?state=PAUSED": "unknown filter, “state”", "#/ledger?at=yesterday": "“yesterday” is not a time", "#/?window=2h": "“2h” is not a value of window",
+	} {
+		b.visit(t, hash)
+		b.await(t, hash+" as an error", fmt.Sprintf(`document.querySelector("main [role=alert]")?.innerText.includes(%q)`, says))
+		b.await(t, "nothing selected by "+hash, `document.querySelector("main tbody") === null && document.querySelector("#cancel-many, #requeue, #discard, .tiles") === null`)
+	}
+}
+
+// choose sets the field or the choice with that label in the group with that name. value is an expression.
+func (b *browser) choose(t *testing.T, group, label, value string) {
+	t.Helper()
+	found := fmt.Sprintf(`[...document.querySelectorAll("[role=group][aria-label=" + JSON.stringify(%q) + "] label")].find(label => label.querySelector("span").innerText === %q)?.querySelector("input, select")`, group, label)
+	b.await(t, label+" of "+group, `Boolean(`+found+`)`)
+	b.run(t, "choose "+label, chromedp.Evaluate(fmt.Sprintf(`(field => {
+		field.value = %s;
+		for (const type of ["input", "change"]) field.dispatchEvent(new Event(type, { bubbles: true }));
+	})(%s)`, value, found), nil))
 }
 
 // press clicks the button or link with that text.

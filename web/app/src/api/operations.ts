@@ -684,6 +684,16 @@ export type SeriesVariables = Exact<{
 
 export type SeriesData = { metricSeries: Array<{ at: string, metrics: { queued: number, sent: number, delivered: number, failed: number, deadLettered: number, averageDeliveryLatency: string | null, p50DeliveryLatency: string | null, p95DeliveryLatency: string | null, p99DeliveryLatency: string | null } }> };
 
+export type RangeVariables = Exact<{
+  senderId?: string | null | undefined;
+  from: string;
+  to: string;
+  length: string;
+}>;
+
+
+export type RangeData = { metricSeries: Array<{ metrics: { queued: number, sent: number, delivered: number, read: number, failed: number, deadLettered: number, retried: number, throttled: number, ambiguous: number, sentPerMinute: number, deliveryRate: number | null, errorRate: number | null, p50DeliveryLatency: string | null, p95DeliveryLatency: string | null } }> };
+
 export type SenderNow = { id: string, name: string, phoneNumberId: string, displayPhoneNumber: string | null, businessAccountId: string | null, messagesPerSecond: number, effectiveRate: number, throttledUntil: string | null, state: SenderState, stateReason: string | null, pausedPriorities: Array<Priority>, pauseReason: string | null, queueDepth: number, scheduled: number, oldestDueAge: string | null, drainPerMinute: number, emptyIn: string | null, quality: SenderQuality | null, throughput: number | null, pauses: Array<{ priority: Priority, reason: string, since: string, by: { kind: ActorKind, id: string, name: string | null, onBehalfOf: string | null } }>, hold: { code: number | null, category: string, message: string, since: string, nextProbeAt: string | null, advice: string } | null, breaker: { since: string, failures: number, nextProbeAt: string, lastFailure: string } | null, lanes: Array<{ priority: Priority, depth: number, oldestDueAge: string | null }>, messagingLimit: { limit: number | null, used: number | null, resetsAt: string | null } | null, restrictions: Array<{ type: string, holds: RestrictionReach, since: string, until: string | null, reason: string | null }> };
 
 export type PauseVariables = Exact<{
@@ -2078,6 +2088,28 @@ export const Series = /*#__PURE__*/ new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<SeriesData, SeriesVariables>;
+export const Range = /*#__PURE__*/ new TypedDocumentString(`
+    query Range($senderId: ID, $from: Time!, $to: Time!, $length: Duration!) {
+  metricSeries(senderId: $senderId, from: $from, to: $to, step: $length) {
+    metrics {
+      queued
+      sent
+      delivered
+      read
+      failed
+      deadLettered
+      retried
+      throttled
+      ambiguous
+      sentPerMinute
+      deliveryRate
+      errorRate
+      p50DeliveryLatency
+      p95DeliveryLatency
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<RangeData, RangeVariables>;
 export const Pause = /*#__PURE__*/ new TypedDocumentString(`
     mutation Pause($id: ID!, $reason: String!, $priorities: [Priority!]) {
   pauseSender(id: $id, reason: $reason, priorities: $priorities) {
@@ -2872,6 +2904,7 @@ export const scopes = new Map<unknown, readonly Scope[]>([
   [CancelMany, ["OPERATE"]],
   [LiveMetrics, ["READ"]],
   [Series, ["READ"]],
+  [Range, ["READ"]],
   [Pause, ["OPERATE"]],
   [Resume, ["OPERATE"]],
   [ResumeLanes, ["OPERATE"]],

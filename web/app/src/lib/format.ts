@@ -121,6 +121,13 @@ export function fieldTime(iso: string, utc = false): string {
 /** Returns the time in ISO 8601 for the text of a datetime-local field. */
 export const isoTime = (field: string, utc = false): string => (field === "" ? "" : new Date(utc ? `${field}Z` : field).toISOString());
 
+/** Returns the time of a text in ISO 8601 in milliseconds, or null. Date.parse alone takes "campaign 12" for December 2001. */
+export function momentOf(text: string): number | null {
+  if (!/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/.test(text)) return null;
+  const at = Date.parse(text);
+  return Number.isNaN(at) ? null : at;
+}
+
 /** Writes rows as CSV. A cell that a spreadsheet would run as a formula gets an apostrophe. */
 export const csv = (rows: readonly (readonly (string | number | null)[])[]): string => rows.map(row => row.map(cell => {
   const text = String(cell ?? "");

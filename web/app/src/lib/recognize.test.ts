@@ -52,8 +52,16 @@ test("filters can be converted to a link and back", () => {
   assert.deepEqual(fromQuery(new URLSearchParams(toQuery(filters).toString())), filters);
 });
 
-test("unknown parts of a link are ignored", () => {
-  assert.deepEqual(fromQuery(new URLSearchParams("status=NONE&status=READ&type=FAX&code=x&page=1")), { status: ["READ"] });
+test("a part of a link without a meaning makes the filters invalid, and matches nothing", () => {
+  for (const part of ["status=NONE", "type=FAX", "priority=high", "code=x", "label=campaign", "from=campaign+12", "until=2026-13-01", "overdue=yes", "lable=a%3Db", "sender=a&sender=b"]) {
+    assert.ok(fromQuery(new URLSearchParams(`status=READ&${part}&page=1`)).invalid, part);
+  }
+  assert.equal(fromQuery(new URLSearchParams("status=READ&label=a%3Db&from=2026-12-01T10:00:00.000Z&page=2&after=c")).invalid, undefined);
+});
+
+test("two values that exclude each other are reported, because the second would replace the first", () => {
+  for (const typed of ["sender:a sender:b", "+14155550101 to:+14155550102", "code:1 code:2", "type:text type:image"]) assert.ok(recognize(typed).invalid, typed);
+  assert.equal(recognize("sender:a sender:a").invalid, undefined);
 });
 
 test("an unknown value of a named filter is reported, and is no idempotency key", () => {

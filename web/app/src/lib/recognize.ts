@@ -1,5 +1,5 @@
 // Parses the text in the search box. Pure functions.
-import { visible } from "./format.ts";
+import { momentOf, visible } from "./format.ts";
 
 export interface Filters {
   id?: string;
@@ -78,27 +78,21 @@ export function recognize(typed: string): Filters {
 function take(found: Filters, part: string): boolean {
   const named = /^(id|to|user|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.+)$/i.exec(part);
   if (named) {
-    const value = unquoted(named[2]!);
-    switch (named[1]!.toLowerCase()) {
-      case "id": found.id = value; return true;
-      case "to": case "phone": case "number": found.to = value; return true;
-      case "user": found.user = value; return true;
-      case "key": found.key = value; return true;
-      case "wamid": found.wamid = value; return true;
-      case "sender": found.sender = value; return true;
-      case "template": found.template = value; return true;
-      case "category": found.category = value; return true;
+    const value = unquoted(named[2]!), name = named[1]!.toLowerCase();
+    switch (name) {
+      case "to": case "phone": case "number": return only(found, "to", value);
+      case "id": case "user": case "key": case "wamid": case "sender": case "template": case "category": return only(found, name, value);
       case "type":
-        if (types.some(t => t === enumName(value))) found.type = enumName(value);
-        else found.invalid = `There is no type “${value}”; types are ${listed(types)}.`;
+        if (types.some(t => t === enumName(value))) return only(found, "type", enumName(value));
+        found.invalid = `There is no type “${value}”; types are ${listed(types)}.`;
         return true;
       case "priority":
-        if (priorities.some(p => p === enumName(value))) found.priority = enumName(value);
-        else found.invalid = `There is no priority “${value}”; priorities are ${listed(priorities)}.`;
+        if (priorities.some(p => p === enumName(value))) return only(found, "priority", enumName(value));
+        found.invalid = `There is no priority “${value}”; priorities are ${listed(priorities)}.`;
         return true;
       case "code":
-        if (/^\d+$/.test(value)) found.code = Number(value);
-        else found.invalid = `“${value}” is not an error code; use a number such as 131026.`;
+        if (/^\d+$/.test(value)) return only(found, "code", Number(value));
+        found.invalid = `“${value}” is not an error code; use a number such as 131026.`;
         return true;
       case "label":
         if (!takeLabel(found, value)) found.invalid = `“${value}” is not a label; use label:name=value.`;
@@ -113,13 +107,21 @@ function take(found: Filters, part: string): boolean {
     }
   }
   if (/^overdue$/i.test(part)) found.overdue = true;
-  else if (/^…?[0-9a-f]{8}$/i.test(part) && (part.startsWith("…") || /[a-f]/i.test(part))) found.end = part.replace("…", "").toLowerCase();
-  else if (uuid.test(part)) found.id = part.toLowerCase();
-  else if (/^wamid\./i.test(part)) found.wamid = part;
-  else if (isPhone(part)) found.to = part;
-  else if (userId.test(part)) found.user = part;
+  else if (/^…?[0-9a-f]{8}$/i.test(part) && (part.startsWith("…") || /[a-f]/i.test(part))) return only(found, "end", part.replace("…", "").toLowerCase());
+  else if (uuid.test(part)) return only(found, "id", part.toLowerCase());
+  else if (/^wamid\./i.test(part)) return only(found, "wamid", part);
+  else if (isPhone(part)) return only(found, "to", part);
+  else if (userId.test(part)) return only(found, "user", part);
   else if (statusNamed(part)) found.status = [...(found.status ?? []), statusNamed(part)!];
   else return takeLabel(found, part);
+  return true;
+}
+
+/** Sets a filter that a message can match with one value only. A second value would silently replace the first. */
+function only<K extends "id" | "end" | "to" | "user" | "key" | "wamid" | "sender" | "template" | "category" | "type" | "priority" | "code">(
+  found: Filters, name: K, value: NonNullable<Filters[K]>): true {
+  if (found[name] !== undefined && found[name] !== value) found.invalid = `“${found[name]}” and “${value}” exclude each other; search for one of them.`;
+  found[name] = value;
   return true;
 }
 
@@ -169,23 +171,24 @@ export function toQuery(filters: Filters): URLSearchParams {
   return query;
 }
 
+/** The parameters of a link to messages. The page is not a filter. */
+const parameters = ["to", "user", "key", "wamid", "sender", "template", "category", "type", "priority", "code", "status", "label", "overdue", "from", "until", "page", "after"];
+
+/** Reads the filters of a link. A part without a meaning makes them invalid, because without it they would match more. */
 export function fromQuery(query: URLSearchParams): Filters {
   const filters: Filters = {};
-  for (const name of ["to", "user", "key", "wamid", "sender", "template", "category"] as const) {
-    const value = query.get(name);
-    if (value) filters[name] = value;
+  for (const [name, value] of query) {
+    if (value === "" || name === "page" || name === "after") continue;
+    if (!parameters.includes(name)) filters.invalid = `The address has an unknown filter, “${name}”.`;
+    else if (name === "from" || name === "until") {
+      filters[name] = value;
+      if (momentOf(value) === null) filters.invalid = `“${value}” is not a time.`;
+    } else if (name === "overdue") {
+      filters.overdue = true;
+      if (value !== "1") filters.invalid = `“${value}” is not a value of overdue; use 1.`;
+    } else if (name === "to" || name === "user" || name === "key" || name === "wamid" || name === "sender" || name === "template" || name === "category") {
+      only(filters, name, value); // as it is: a key can contain quotes
+    } else take(filters, `${name}:${value}`);
   }
-  const type = query.get("type"), priority = query.get("priority"), code = query.get("code");
-  for (const name of ["from", "until"] as const) {
-    const value = query.get(name);
-    if (value && !Number.isNaN(Date.parse(value))) filters[name] = value;
-  }
-  if (types.some(t => t === type)) filters.type = type!;
-  if (priorities.some(p => p === priority)) filters.priority = priority!;
-  if (code && /^\d+$/.test(code)) filters.code = Number(code);
-  if (query.get("overdue") === "1") filters.overdue = true;
-  const known = query.getAll("status").filter(status => statuses.some(s => s === status));
-  if (known.length > 0) filters.status = known;
-  for (const label of query.getAll("label")) takeLabel(filters, label);
   return filters;
 }

@@ -1,6 +1,7 @@
 // Preact's h, with the attributes that the views use, and objects whose fields are signals.
 import { createElement, type FunctionComponent, type VNode } from "preact";
 import { signal } from "@preact/signals";
+import { visible } from "../lib/format.ts";
 
 export type { VNode } from "preact";
 
@@ -16,7 +17,10 @@ type H = {
   <P>(component: FunctionComponent<P>, props: P & { key?: string | number }, ...children: Child[]): VNode;
 };
 
-export const h = createElement as unknown as H;
+/** Texts are of operators, customers, and WhatsApp. None of them can change the direction of the text around it. */
+const readable = (child: unknown): unknown => (typeof child === "string" ? visible(child) : Array.isArray(child) ? child.map(readable) : child);
+
+export const h = ((type: never, props: never, ...children: unknown[]) => createElement(type, props, ...children.map(readable) as never[])) as unknown as H;
 
 /**
  * Returns an object whose fields are signals: a component that reads one is drawn again when it is set. Collections in it are

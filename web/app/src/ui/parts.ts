@@ -122,12 +122,12 @@ export function field(label: string, control: VNode, hint?: Child): VNode {
 export const options = (values: readonly (readonly [string, string])[], chosen?: string): VNode[] =>
   values.map(([value, text]) => h("option", { key: value, value, selected: value === chosen }, text));
 
-/** A filter of a list. It calls onchoose with the chosen value. */
+/** A filter of a list. It calls onchoose with the chosen value. A value of the address that is not among the choices is shown too. */
 export function choose(label: string, value: string, values: readonly (readonly [string, string])[], onchoose: (value: string) => void,
   props?: Props): VNode {
   return h("label", { class: "choose", key: `choose-${label}` }, h("span", null, label),
     h("select", { ...props, value, onchange: (event: Event) => onchoose((event.target as HTMLSelectElement).value) },
-      options(values, value)));
+      options(value && !values.some(([id]) => id === value) ? [...values, [value, value]] : values, value)));
 }
 
 /** A filter of a list that is typed. It calls onchange when the text is complete. */
@@ -151,10 +151,13 @@ export function segments(label: string, value: string, values: readonly (readonl
       text)));
 }
 
-/** Returns the values of a form's fields. Empty fields are omitted. */
+/** Returns the values of a form's fields. Blank fields are omitted. Texts of several lines keep the space around them, because it can be meant. */
 export function values(form: HTMLFormElement): Record<string, string> {
   const held: Record<string, string> = {};
-  for (const [name, value] of new FormData(form)) if (typeof value === "string" && value.trim() !== "") held[name] = value.trim();
+  for (const [name, value] of new FormData(form)) {
+    if (typeof value !== "string" || value.trim() === "") continue;
+    held[name] = form.elements.namedItem(name) instanceof HTMLTextAreaElement ? value : value.trim();
+  }
   return held;
 }
 

@@ -28,6 +28,8 @@ export interface Series {
   unit: string;
   /** A threshold to draw, such as that of an alert rule. */
   bound?: { at: number; name: string } | null;
+  /** The start of another range whose lines are drawn at the same distance from its start. */
+  other?: number;
   /** The times of alerts, drawn as bands. */
   marks?: readonly Mark[];
 }
@@ -178,9 +180,11 @@ function drawBound({ ctx, bbox, valToPos, scales }: UPlot, { bound }: Series, co
   ctx.restore();
 }
 
-function stepName({ from, step }: Series, i: number): string {
+function stepName({ from, step, other }: Series, i: number): string {
   const now = serverNow(), digits = step < 60_000 ? "seconds" : "minutes";
-  return `${zonedClock(from + i * step, now, digits)} – ${zonedClock(from + (i + 1) * step, now, digits).slice(-(digits === "seconds" ? 8 : 5))}`;
+  const name = (start: number): string =>
+    `${zonedClock(start + i * step, now, digits)} – ${zonedClock(start + (i + 1) * step, now, digits).slice(-(digits === "seconds" ? 8 : 5))}`;
+  return other === undefined ? name(from) : `${name(from)}, with ${name(other)}`;
 }
 
 /** Returns the names of what is marked in a step. */

@@ -35,7 +35,7 @@ function bulk({ title, close, verb, says, button, danger, reason, none, count: d
         : says(dry.selected)),
       quiet(what),
       reason ? field("Reason",
-        h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off", placeholder: "Recorded in the history" })) : null,
+        h("input", { name: "reason", required: true, autocomplete: "off", placeholder: "Recorded in the history" })) : null,
     ],
     run: async values => {
       watch(verb, await run(values.reason ?? ""), ended);
@@ -81,7 +81,7 @@ export function cancelMessage(id: string, ended: () => void): void {
     title: "Cancel message", danger: true, close: "Don't cancel", label: () => "Cancel message",
     body: () => [
       h("p", null, "The message will not be sent. After a call to WhatsApp has started, it can no longer be cancelled."),
-      field("Reason", h("input", { name: "reason", maxlength: 500, autocomplete: "off" }), "Optional. Recorded in the message's history."),
+      field("Reason", h("input", { name: "reason", autocomplete: "off" }), "Optional. Recorded in the message's history."),
     ],
     run: async values => {
       await ask(Cancel, { id, reason: values.reason ?? null });
@@ -99,7 +99,7 @@ export function setOptOut(of: { senderId: string; to: string | null; toUserId: s
     body: () => [
       h("p", null, optedOut ? "Records that this person wants no marketing from the sender."
         : "Records that this person wants marketing from the sender again. Do this only if they asked for it."),
-      field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off" }), "Recorded. Without personal data."),
+      field("Reason", h("input", { name: "reason", required: true, autocomplete: "off" }), "Recorded. Without personal data."),
     ],
     run: async ({ reason }) => {
       const person = to === null ? { toUserId } : { to };

@@ -103,7 +103,7 @@ export function alerts(_: Route): View {
         card("Silences", { id: "silences", class: "wide" }, forbidden(SilenceAlerts) ? quiet(forbidden(SilenceAlerts, "Silencing"))
           : button("Silence alerts…", () => silenceAlerts({ kind: null, senderId: null }, allKinds, started), { id: "silence-alerts" }),
           view.silences.length === 0 ? quiet("No alerts are silenced.") : silencesTable(view.silences, ended)),
-        card("Rules", { id: "rules", class: "wide" }, forbidden(SetRule) ? quiet(forbidden(SetRule, "Changing rules"))
+        card("Rules", { id: "rules", class: "wide" }, fixedRules() ? quiet(fixedRules())
           : button("Add rule…", () => editRule(null, put), { id: "add-rule" }),
           view.rules === null ? quiet("Loading…") : ruleTable(view.rules, put)),
         card("Resolved", { id: "resolved", class: "wide" }, null,
@@ -144,7 +144,7 @@ function acknowledge(alert: AlertNow): void {
     body: () => [
       h("p", null, alert.summary),
       quiet("Others see that someone is handling it. The alert stays open until its cause is gone."),
-      field("Note", h("input", { name: "note", maxlength: 500, autocomplete: "off" }), "Optional. Shown to others."),
+      field("Note", h("input", { name: "note", autocomplete: "off" }), "Optional. Shown to others."),
     ],
     run: async values => {
       const { acknowledgeAlert } = await ask(Acknowledge, { id: alert.id, note: values.note ?? null });
@@ -177,8 +177,12 @@ const ruleColumns = [
   { name: "Severity" }, { name: "On" }, { name: "Change" },
 ];
 
+/** Returns why the key can't change rules, or null. */
+const fixedRules = (): string | null => forbidden(SetRule, "Changing rules")
+  ?? (state.viewer?.senderIds ? "Changing rules requires a key that is not limited to senders." : null);
+
 function ruleTable(rules: readonly Rule[], changed: (rule: Rule) => void): VNode {
-  const fixed = forbidden(SetRule) !== null;
+  const fixed = fixedRules() !== null;
   return table({ class: "stack rules" }, "Alert rules", ruleColumns,
     rules.map(rule => h("tr", { key: rule.id, id: `rule-${rule.id}`, class: rule.enabled ? "" : "off" },
     h("th", { scope: "row" }, sentence(words(rule.kind)), rule.kind === "DELIVERY_LATENCY"
@@ -249,9 +253,10 @@ function editRule(rule: Rule | null, changed: (rule: Rule) => void): void {
         severity: values.severity as AlertRuleInput["severity"] ?? null };
       if (values.threshold !== undefined && unit !== "none") input.threshold = Number(values.threshold) / (unit === "share" ? 100 : 1);
       if (values.statistic) input.statistic = values.statistic as Rule["statistic"];
-      if (values.minimumVolume !== undefined) input.minimumVolume = Number(values.minimumVolume);
+      if (rule || values.minimumVolume !== undefined) input.minimumVolume = Number(values.minimumVolume ?? 0);
       for (const name of ["window", "for"] as const) {
         const text = values[name];
+        if (text === undefined && rule && seconds(rule[name])) throw new Error(`${sentence(name)} is empty. Enter a duration such as 5 min${name === "for" ? ", or 0" : ""}.`);
         if (text === undefined) continue;
         const s = parseSpan(text);
         if (s === null) throw new Error(`“${text}” is not a duration; use a format like 30 s, 5 min, or 1 h.`);

@@ -74,7 +74,8 @@ export const templateBubble = (components: unknown): VNode => h("div", { class: 
 /** Returns the names of the variables in a template's body, in order: 1, 2, or names. */
 export function bodyVariables(components: unknown): string[] {
   const body = parts(components).find(({ type }) => text(type).toUpperCase() === "BODY");
-  return [...new Set([...text(body?.text).matchAll(/\{\{\s*(\w+)\s*\}\}/g)].map(([, name]) => name!))];
+  const words = text(body?.text) || (body?.add_security_recommendation === undefined ? "" : "{{1}}"); // WhatsApp's own text, which has the code
+  return [...new Set([...words.matchAll(/\{\{\s*(\w+)\s*\}\}/g)].map(([, name]) => name!))];
 }
 
 function drawn(type: string, content: Part): Child {

@@ -2,7 +2,7 @@
 import { ask, messageOf } from "../api/client.ts";
 import { Conversations, OneConversation, type ConversationRow, type ConversationsData } from "../api/operations.ts";
 import { span } from "../lib/format.ts";
-import { link, type Route, type View } from "../route.ts";
+import { link, unknown, unlisted, type Route, type View } from "../route.ts";
 import { forbidden, poll, senderChoices, senderName } from "../state.ts";
 import { h, reactive, type VNode } from "../ui/h.ts";
 import { byTime, pageOf, pager, setFilter } from "../ui/pager.ts";
@@ -14,6 +14,7 @@ const endsSoon = 3600; // seconds
 
 const read = (query: URLSearchParams) => ({
   sender: query.get("sender") ?? "", window: query.get("window") ?? "", marketing: query.get("marketing") ?? "", page: pageOf(query),
+  invalid: unlisted(query, "window", ["open", "closed"]) || unlisted(query, "marketing", ["out", "in"]) || unknown(query, "sender", "window", "marketing", "page", "after"),
 });
 
 /** Returns the value of a filter with two values, or null for both. */
@@ -23,7 +24,8 @@ export function conversations(route: Route): View {
   const view = reactive({ asked: read(route.query), list: null as ConversationsData["conversations"] | null, fault: "" });
 
   async function load(): Promise<void> {
-    const { asked } = view, { sender, window, marketing, page } = asked;
+    const { asked } = view, { sender, window, marketing, page, invalid } = asked;
+    if (invalid) return void (view.fault = invalid); // it selects nothing, rather than everything
     try {
       const filter = { senderId: sender || null, windowOpen: either(window, "open", "closed"), optedOut: either(marketing, "out", "in") };
       const answer = await ask(Conversations, { filter, first: pageSize, after: page.after });
@@ -39,7 +41,7 @@ export function conversations(route: Route): View {
     title: "Conversations", stop: () => stop(),
     moved: query => {
       stop();
-      Object.assign(view, { asked: read(query), list: null });
+      Object.assign(view, { asked: read(query), list: null, fault: "" });
       stop = poll(every, load);
     },
     render: () => {

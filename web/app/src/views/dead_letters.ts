@@ -1,8 +1,8 @@
 // Dead letters: their failures, the advice, and the actions.
 import { ask, messageOf } from "../api/client.ts";
 import { DeadLetters, Discard, Requeue, type DeadLetterFilter, type DeadLettersData } from "../api/operations.ts";
-import { count, plural, visible, words } from "../lib/format.ts";
-import { type Route, type View } from "../route.ts";
+import { count, momentOf, plural, visible, words } from "../lib/format.ts";
+import { unknown, type Route, type View } from "../route.ts";
 import { forbidden, poll, pulse, senderChoices } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { fromField, toField } from "../ui/zone.ts";
@@ -15,14 +15,15 @@ type Page = DeadLettersData["deadLetters"];
 const pageSize = 50;
 const every = 3000;
 
-interface Asked { sender: string; category: string; code: string; label: string; from: string; until: string }
+interface Asked { sender: string; category: string; code: string; label: string; from: string; until: string; unknown: string }
 
 const read = (query: URLSearchParams): Asked =>
   ({ sender: query.get("sender") ?? "", category: query.get("category") ?? "", code: query.get("code") ?? "", label: query.get("label") ?? "",
-    from: query.get("from") ?? "", until: query.get("until") ?? "" });
+    from: query.get("from") ?? "", until: query.get("until") ?? "",
+    unknown: unknown(query, "sender", "category", "code", "label", "from", "until", "page", "after") });
 
 /** Converts the texts of the filters to a filter, or says which of them has no meaning. */
-function understand({ sender, category, code, label, from, until }: Asked):
+function understand({ sender, category, code, label, from, until, unknown: stray }: Asked):
 { filter: DeadLetterFilter; invalid: string } {
   const [name, ...value] = label.split("=");
   const filter: DeadLetterFilter = {
@@ -31,8 +32,8 @@ function understand({ sender, category, code, label, from, until }: Asked):
     ...(label ? { label: { name: name!.trim(), value: value.join("=").trim() } } : {}),
   };
   const invalid = code && !/^\d+$/.test(code) ? `“${visible(code)}” is not an error code. Enter a number such as 131000.`
-    : [from, until].some(time => time && Number.isNaN(Date.parse(time))) ? "The address has a time that is not valid."
-    : label && (!filter.label!.name || value.length === 0) ? `“${visible(label)}” is not a label. Enter name=value.` : "";
+    : [from, until].some(time => time && momentOf(time) === null) ? "The address has a time that is not valid."
+    : label && (!filter.label!.name || value.length === 0) ? `“${visible(label)}” is not a label. Enter name=value.` : stray;
   return { filter, invalid };
 }
 

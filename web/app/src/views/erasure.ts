@@ -44,7 +44,7 @@ export function erasure(_: Route): View {
           quiet("Phone numbers, labels, content, and WhatsApp's IDs become unreadable everywhere. Counts and the ledger stay correct."),
           h("form", { onsubmit: confirm },
             field("Number or user ID", h("input", { name: "person", required: true, autocomplete: "off", placeholder: "+1 415 555 0101" })),
-            field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off" }), "Recorded. Without personal data."),
+            field("Reason", h("input", { name: "reason", required: true, autocomplete: "off" }), "Recorded. Without personal data."),
             h("p", { class: "error", role: "alert" }, view.fault),
             h("div", { class: "actions" }, h("button", { type: "submit", class: "danger" }, "Erase…")))),
         card("Receipt", { id: "receipt" }, null, receipt === null ? quiet("The receipt of an erasure is shown here. It doesn't identify the person.")

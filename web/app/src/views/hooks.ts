@@ -94,7 +94,7 @@ function actions(hook: Hook, changed: () => void): Child {
       : button("Disable…", () => openDialog({
         title: "Disable outgoing webhook", label: () => "Disable", close: "Keep it enabled",
         body: () => [h("p", null, "Events from now on are kept until you enable it again."),
-          field("Reason", h("input", { name: "reason", maxlength: 500, autocomplete: "off" }), "Optional. Recorded.")],
+          field("Reason", h("input", { name: "reason", autocomplete: "off" }), "Optional. Recorded.")],
         run: async ({ reason }) => { await ask(DisableHook, { id, reason: reason ?? null }); changed(); note("Disabled."); },
       })),
     forbidden(UpdateHook) ? null : [
@@ -113,8 +113,10 @@ function actions(hook: Hook, changed: () => void): Child {
   ];
 }
 
-const list = (text: string | undefined): string[] | null => {
+/** Reads a list, which is null if nothing was entered. Commas alone are no list, and must not mean everything. */
+const list = (name: string, text: string | undefined): string[] | null => {
   const parts = (text ?? "").split(/[\s,]+/).filter(Boolean);
+  if (text && parts.length === 0) throw new Error(`${name}: “${text}” has no entries. Clear the field for all.`);
   return parts.length > 0 ? parts : null;
 };
 
@@ -131,7 +133,7 @@ function edit(hook: Hook | null, changed: () => void): void {
         "Include phone numbers and content"),
     ],
     run: async values => {
-      const input = { url: values.url!, eventTypes: list(values.eventTypes), senderIds: list(values.senderIds), personal: values.personal === "1" };
+      const input = { url: values.url!, eventTypes: list("Events", values.eventTypes), senderIds: list("Senders", values.senderIds), personal: values.personal === "1" };
       if (hook) {
         await ask(UpdateHook, { id: hook.id, input });
         note("Saved.");

@@ -65,7 +65,7 @@ function create(changed: (key: ApiKeyRow) => void): void {
   openDialog({
     title: "Create API key", label: () => "Create key",
     body: (): Child => [
-      field("Name", h("input", { name: "name", required: true, maxlength: 128, autocomplete: "off" }), "Without personal data: it is recorded in the event log."),
+      field("Name", h("input", { name: "name", required: true, autocomplete: "off" }), "Without personal data: it is recorded in the event log."),
       h("fieldset", null, h("legend", null, "Scopes"), scopes.map(([scope, meaning]) => h("label", { class: "check", key: scope },
         h("input", { type: "checkbox", name: `scope-${scope}`, value: scope, defaultChecked: scope === "READ" }), scope,
         h("span", { class: "quiet" }, ` ${meaning}`)))),

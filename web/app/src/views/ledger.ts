@@ -1,38 +1,48 @@
 // The ledger, now or as of an earlier time, the lag of the lists, and the event log.
 import { ask, messageOf, sawServerTime } from "../api/client.ts";
 import { Ledger, Log, type EventFilter, type LoggedEvent } from "../api/operations.ts";
-import { plural, span } from "../lib/format.ts";
-import { setQuery, type Route, type View } from "../route.ts";
-import { figureChoices, figuresOf, forbidden, poll, report, state } from "../state.ts";
+import { momentOf, plural, span, visible } from "../lib/format.ts";
+import { unknown, type Route, type View } from "../route.ts";
+import { figureChoices, figuresOf, forbidden, poll, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { actorOf, button, card, cell, choose, facts, mono, quiet, textFilter, time } from "../ui/parts.ts";
-import { fromField } from "../ui/zone.ts";
+import { byTime, pageOf, pager, setFilter, type Page } from "../ui/pager.ts";
+import { fromField, toField } from "../ui/zone.ts";
 import { balanced, ledgerFigures, type Books } from "./ledger_figures.ts";
 
 const pageSize = 50;
 
-interface Asked { sender: string; at: string; type: string; stream: string; message: string }
+interface Asked { sender: string; at: string; type: string; stream: string; message: string; page: Page; invalid: string }
 
-const read = (query: URLSearchParams): Asked => Object.fromEntries(["sender", "at", "type", "stream", "message"]
-  .map(name => [name, query.get(name) ?? ""])) as unknown as Asked;
+const names = ["sender", "at", "type", "stream", "message"];
+
+const read = (query: URLSearchParams): Asked => ({
+  ...Object.fromEntries(names.map(name => [name, query.get(name) ?? ""])) as Omit<Asked, "page" | "invalid">, page: pageOf(query),
+  invalid: query.get("at") && momentOf(query.get("at")!) === null ? `“${visible(query.get("at")!)}” is not a time.` : unknown(query, ...names, "page", "after"),
+});
 
 export function ledger(route: Route): View {
   const view = reactive({
-    asked: read(route.query), books: null as Books | null, events: null as LoggedEvent[] | null, end: null as string | null, more: false,
+    asked: read(route.query), books: null as Books | null, events: null as LoggedEvent[] | null, next: null as string | null,
     searching: false, fault: "", logFault: "",
   });
-  let stop: () => void = () => {};
+  let stop: () => void = () => {}, round = 0;
 
   function begin(query: URLSearchParams): void {
-    Object.assign(view, { asked: read(query), books: null, events: null, end: null, more: false, fault: "", logFault: "" });
+    Object.assign(view, { asked: read(query), books: null, events: null, next: null, fault: view.asked.invalid, logFault: "" });
     stop();
-    if (forbidden(Ledger)) return;
-    const { at } = view.asked;
-    const asOf = at && !Number.isNaN(Date.parse(at)) ? fromField(at) : null;
+    if (forbidden(Ledger) || view.asked.invalid) return;
+    const asOf = asOfAddress();
     // The past is loaded once, because it does not change.
     if (asOf) void load(asOf);
     else stop = poll(2000, () => load(null));
-    void log(null);
+    void log();
+  }
+
+  /** The time of the address. Older addresses have it without a time zone. */
+  function asOfAddress(): string | null {
+    const { at } = view.asked;
+    return at ? /Z|[+-]\d\d:\d\d$/.test(at) ? new Date(at).toISOString() : fromField(at) : null;
   }
 
   async function load(asOf: string | null): Promise<void> {
@@ -46,52 +56,53 @@ export function ledger(route: Route): View {
     }
   }
 
-  async function log(after: string | null): Promise<void> {
+  async function log(): Promise<void> {
+    const mine = ++round;
     view.searching = true;
-    const { sender, at, type, stream, message } = view.asked;
+    const { type, stream, message, page } = view.asked, sender = figuresOf(view.asked.sender), to = asOfAddress();
+    const types = type.split(/[\s,]+/).filter(Boolean);
     const filter: EventFilter = {
-      ...(type ? { types: type.split(/[\s,]+/) } : {}), ...(stream ? { streamPrefix: stream } : {}), ...(sender ? { senderId: sender } : {}),
-      ...(message ? { correlationId: message } : {}), ...(at && !Number.isNaN(Date.parse(at)) ? { to: fromField(at) } : {}),
+      ...(type ? { types } : {}), ...(stream ? { streamPrefix: stream } : {}), ...(sender ? { senderId: sender } : {}),
+      ...(message ? { correlationId: message } : {}), ...(to ? { to } : {}),
     };
     try {
-      const { events: { edges, pageInfo } } = await ask(Log, { filter, first: pageSize, after });
-      const events = [...(after && view.events ? view.events : []), ...edges.map(({ node }) => node)].slice(-1000);
-      Object.assign(view, { events, more: pageInfo.hasNextPage, end: pageInfo.endCursor, logFault: "" });
+      if (type && types.length === 0) throw new Error(`“${visible(type)}” names no type of event.`);
+      const { events: { edges, pageInfo } } = await ask(Log, { filter, first: pageSize, after: page.after });
+      if (mine === round) Object.assign(view, { events: edges.map(({ node }) => node), next: pageInfo.hasNextPage ? pageInfo.endCursor : null, logFault: "" });
     } catch (error) {
-      view.logFault = messageOf(error);
-      report(error);
+      if (mine === round) view.logFault = messageOf(error);
     }
-    view.searching = false;
+    if (mine === round) view.searching = false;
   }
 
   begin(route.query);
   return { title: "Ledger and log", stop: () => stop(), moved: begin, render };
 
   function render(): VNode {
-    const reason = forbidden(Ledger), { books, events, end, more, searching, fault, logFault } = view;
-    const { sender, at, type, stream, message } = view.asked;
+    const reason = forbidden(Ledger), { books, events, next, searching, fault, logFault } = view;
+    const { sender, at, type, stream, message, page } = view.asked;
     if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Ledger and log"), quiet(reason));
+    const asked = view.asked.invalid ? null : asOfAddress();
     return h("div", { class: "board" },
       h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
-        choose("Sender", figuresOf(sender) ?? "", figureChoices("all"), value => setQuery({ sender: value })),
-        h(textFilter, { label: "As of", type: "datetime-local", step: 1, value: at, id: "as-of", onchange: value => setQuery({ at: value }) }),
-        at ? button("Now", () => setQuery({ at: null }), { class: "plain small" }) : null),
+        choose("Sender", figuresOf(sender) ?? "", figureChoices("all"), value => setFilter({ sender: value })),
+        h(textFilter, { label: "As of", type: "datetime-local", step: 1, value: toField(asked ?? ""), id: "as-of", onchange: value => setFilter({ at: fromField(value) }) }),
+        at ? button("Now", () => setFilter({ at: null }), { class: "plain small" }) : null),
       card(["Ledger ", balanced(books)], { id: "ledger", class: "wide" },
         quiet(books ? ["Complete up to ", time(books.asOf, "seconds")] : ""),
         fault ? h("p", { class: "error", role: "alert" }, fault) : null, ledgerFigures(books),
         quiet("Every accepted message is in exactly one column. ", state.behind === null ? "" : state.behind === 0
           ? "The lists are up to date." : `The lists are ${span(state.behind)} behind the event log.`)),
-      card("Log", { id: "log", class: "wide" }, button("Reload", () => void log(null)),
+      card("Log", { id: "log", class: "wide" }, button("Reload", () => void log()),
         h("div", { class: "filters" },
-          h(textFilter, { label: "Type", value: type, placeholder: "Queued, Sent", onchange: value => setQuery({ type: value }) }),
-          h(textFilter, { label: "Stream begins with", value: stream, placeholder: "sender-", onchange: value => setQuery({ stream: value }) }),
-          h(textFilter, { label: "Message", value: message, placeholder: "ID", onchange: value => setQuery({ message: value }) }),
+          h(textFilter, { label: "Type", value: type, placeholder: "Queued, Sent", onchange: value => setFilter({ type: value }) }),
+          h(textFilter, { label: "Stream begins with", value: stream, placeholder: "sender-", onchange: value => setFilter({ stream: value }) }),
+          h(textFilter, { label: "Message", value: message, placeholder: "ID", onchange: value => setFilter({ message: value }) }),
           type || stream || message ? h("a", { class: "clear", href: "#/ledger" }, "Clear all") : null),
         logFault ? h("p", { class: "error", role: "alert" }, logFault) : null,
-        events === null ? quiet(searching ? "Searching the event log…" : "") : events.length === 0 && !more ? quiet("No events found.")
+        events === null ? quiet(searching ? "Searching the event log…" : "") : events.length === 0 ? quiet(next ? "No events on this page. Older ones may match." : "No events found.")
           : eventTable(events),
-        h("div", { class: "pager" }, button(searching ? "Searching…" : "Older", () => void log(end), { disabled: !more || searching, id: "older-events" }),
-          quiet(events ? plural(events.length, "event") : ""))));
+        pager(page, next, byTime, events ? plural(events.length, "event") : "")));
   }
 }
 

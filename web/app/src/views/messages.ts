@@ -3,7 +3,7 @@ import { ask, messageOf, sawServerTime, ServerAway } from "../api/client.ts";
 import { CancelMany, MessageCounts, MessageUpdates, Messages, Position, type MessageCountsData, type MessagesData, type MessageFilter, type MessageRow,
   type MessageStatus } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
-import { count, csv, laneName, percent, plural, words } from "../lib/format.ts";
+import { count, csv, laneName, percent, plural, visible, words } from "../lib/format.ts";
 import { describe, fromQuery, priorities, statuses, toQuery, types, type Filters } from "../lib/recognize.ts";
 import { go, link, type Route, type View } from "../route.ts";
 import { forbidden, poll, report, senderChoices, tick } from "../state.ts";
@@ -31,6 +31,8 @@ export function messages(route: Route): View {
   function begin(query: URLSearchParams): void {
     view.list?.stop();
     view.filters = fromQuery(query);
+    view.list = null;
+    if (view.filters.invalid) return; // it selects nothing, rather than everything
     // Filters by sender and status can be followed live. Other filters are searched.
     const followed = Object.keys(view.filters).every(name => name === "sender" || name === "status") && !query.has("page");
     view.list = followed ? new Feed(view.filters) : new Pages(view.filters, pageOf(query));
@@ -39,7 +41,9 @@ export function messages(route: Route): View {
   begin(route.query);
   return {
     title: "Messages", stop: () => view.list?.stop(), moved: begin,
-    render: () => h("div", { class: "board" }, filterBar(view.filters, view.list instanceof Feed), view.list?.render()),
+    render: () => h("div", { class: "board" }, filterBar(view.filters, view.list instanceof Feed), view.list?.render()
+      ?? card("Messages", { id: "no-messages", class: "wide" }, null, h("p", { class: "error", role: "alert" }, visible(view.filters.invalid ?? "")),
+        quiet("No messages are selected. ", h("a", { href: "#/messages" }, "Show all messages"), "."))),
   };
 }
 
@@ -58,7 +62,7 @@ export function messageFilter(filters: Filters): MessageFilter {
 // ───────────── filters ─────────────
 
 function filterBar(filters: Filters, live: boolean): VNode {
-  const change = (next: Filters): void => go(link(["messages"], withPage(toQuery(next), !live)));
+  const change = ({ invalid: _, ...next }: Filters): void => go(link(["messages"], withPage(toQuery(next), !live)));
   const status = filters.status?.length === troubled.length && troubled.every(s => filters.status!.includes(s)) ? "trouble"
     : filters.overdue ? "overdue" : filters.status?.[0] ?? "";
   const rest: Filters = { ...filters };

@@ -2,14 +2,15 @@
 import { ask, sawServerTime } from "../api/client.ts";
 import { AlertRules, Alerts, Ledger, LiveMetrics, type AlertKind, type AlertNow, type LiveMetricsData, type Rule } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
-import { age, count, duration, figure, percent, seconds, span, words } from "../lib/format.ts";
+import { age, count, duration, figure, percent, plural, seconds, span, words } from "../lib/format.ts";
 import { windows, type Window } from "../lib/windows.ts";
-import { setQuery, type Route, type View } from "../route.ts";
+import { link, setQuery, unknown, unlisted, type Route, type View } from "../route.ts";
 import { figureChoices, figuresOf, forbidden, openAlerts, poll, report, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { card, cell, choose, chip, quiet, segments, table, toneOf, type Tone } from "../ui/parts.ts";
 import { Plot, type Mark, type Series } from "../ui/plot.ts";
 import { alertLine } from "./alert_parts.ts";
+import { comparisonOf } from "./compare.ts";
 import { balanced, ledgerFigures, type Books } from "./ledger_figures.ts";
 import { queuesTable } from "./queues.ts";
 import { LiveSeries, type Loaded, type Metrics } from "./series.ts";
@@ -20,8 +21,9 @@ const alertsEvery = 10_000;
 const alertsMarked = 50;
 const nowSpan = 10; // the window of "now" in seconds
 
-function read(query: URLSearchParams): { window: Window; senderId: string | null; compare: boolean } {
-  return { compare: query.get("compare") === "previous", window: windows.find(({ id }) => id === query.get("window")) ?? windows[1], senderId: figuresOf(query.get("sender")) };
+function read(query: URLSearchParams): { window: Window; senderId: string | null; compare: boolean; invalid: string } {
+  const invalid = unlisted(query, "window", windows.map(({ id }) => id)) || unlisted(query, "compare", ["previous"]) || unknown(query, "window", "compare", "sender");
+  return { invalid, compare: query.get("compare") === "previous", window: windows.find(({ id }) => id === query.get("window")) ?? windows[1], senderId: figuresOf(query.get("sender")) };
 }
 
 export function overview(route: Route): View {
@@ -34,6 +36,7 @@ export function overview(route: Route): View {
   function begin(): void {
     end();
     [view.live, view.now, view.books] = [null, null, null];
+    if (view.invalid) return;
     view.series = new LiveSeries(view.window, view.senderId);
     view.previous = view.compare ? new LiveSeries(view.window, view.senderId, view.window.seconds * 1000) : null;
     ends.push(follow(view.window.seconds, view.window.seconds > 3600 ? 5 : 2, metrics => { view.live = metrics; }),
@@ -85,11 +88,15 @@ export function overview(route: Route): View {
     title: "Overview",
     stop: end,
     moved: query => {
-      const before = [view.window.id, view.senderId, view.compare].join();
+      const asked = (): string => [view.window.id, view.senderId, view.compare, view.invalid].join(), before = asked();
       Object.assign(view, read(query));
-      if ([view.window.id, view.senderId, view.compare].join() !== before) begin();
+      if (asked() !== before) begin();
     },
     render: () => {
+      if (view.invalid) {
+        return card("Overview", { id: "no-overview", class: "wide" }, null, h("p", { class: "error", role: "alert" }, view.invalid),
+          quiet(h("a", { href: "#/" }, "Show the overview"), "."));
+      }
       const shown = state.senders?.filter(sender => !view.senderId || sender.id === view.senderId) ?? [];
       const open = openAlerts().filter(alert => !view.senderId || !alert.sender || alert.sender.id === view.senderId);
       const loaded = view.series?.loaded ?? null, previous = view.previous?.loaded ?? null;
@@ -102,7 +109,8 @@ export function overview(route: Route): View {
           choose("Sender", view.senderId ?? "", figureChoices("all senders"),
             value => setQuery({ sender: value }), { id: "sender-filter" }),
           segments("Window", view.window.id, windows.map(({ id, name }) => [id, name] as const), id => setQuery({ window: id })),
-          choose("Compare with", view.compare ? "previous" : "", [["", "nothing"], ["previous", `the previous ${view.window.name}`]], value => setQuery({ compare: value }), { id: "compare" })),
+          choose("Compare with", view.compare ? "previous" : "", [["", "nothing"], ["previous", `the previous ${view.window.name}`]], value => setQuery({ compare: value }), { id: "compare" }),
+          h("a", { href: link(["compare"], comparisonOf(view.window.seconds, view.senderId)) }, "Compare two time ranges")),
         tiles(view.now, view.live, view.window.name),
         view.compare ? comparison(loaded, previous, view.window.name) : null,
         h(Plot, { id: "throughput", title: "Throughput", series: throughput && { ...throughput, marks: marks(["ERROR_RATE", "QUEUE_GROWTH", "QUEUE_STALLED", "SENDER_HELD", "BREAKER_OPEN", "WEBHOOK_SILENCE"]) } }),
@@ -110,7 +118,7 @@ export function overview(route: Route): View {
         open.length > 0 ? card(["Open alerts ", chip(count(open.length), open.every(({ silence }) => silence) ? "warn" : "bad")], { id: "open-alerts", class: "wide" },
           h("a", { href: "#/alerts" }, "All alerts"),
           h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null,
-        card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${view.window.name}`), errors(view.live)),
+        card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${view.window.name}`), errors(view.live, view.senderId)),
         card("Queues", { id: "queues" }, null,
           state.senders?.length === 0 ? quiet("No senders yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)),
         forbidden(Ledger) ? null
@@ -231,12 +239,16 @@ const errorColumns = [
   { name: "Rate", title: "Fraction of all calls and statuses", class: "number" },
 ];
 
-function errors(live: Live | null): Child {
+const errorsShown = 12;
+
+function errors(live: Live | null, senderId: string | null): Child {
   if (!live) return quiet("Loading…");
   if (live.errorsByType.length === 0) return quiet("No failed calls or statuses.");
   const most = live.errorsByType[0]!.count;
-  return table({ class: "errors" }, "Failed calls and statuses by type", errorColumns, live.errorsByType.slice(0, 12).map(error => {
-    const search = new URLSearchParams({ category: error.category });
+  const rest = live.errorsByType.slice(errorsShown);
+  const more = rest.length > 0 ? quiet(`${plural(rest.length, "rarer type")} with ${plural(rest.reduce((sum, error) => sum + error.count, 0), "failure")} in all.`) : null;
+  return [table({ class: "errors" }, "Failed calls and statuses by type", errorColumns, live.errorsByType.slice(0, errorsShown).map(error => {
+    const search = new URLSearchParams({ category: error.category, ...(senderId ? { sender: senderId } : {}) });
     if (error.code !== null) search.set("code", String(error.code));
     return h("tr", { key: `${error.class} ${error.category} ${error.code}` },
       h("td", null, chip(words(error.class), toneOf(error.class))),
@@ -246,5 +258,5 @@ function errors(live: Live | null): Child {
         h("span", { class: "bar-fill", "aria-hidden": "true", style: { width: `${Math.max(2, error.count / most * 100)}%` } }),
           count(error.count))),
       h("td", { class: "number" }, percent(error.rate)));
-  }));
+  })), more];
 }

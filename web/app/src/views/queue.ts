@@ -2,7 +2,7 @@
 import { untracked } from "@preact/signals";
 import { ask, messageOf, Refused, ServerAway } from "../api/client.ts";
 import { OneMessage, Queue, TemplateChoices, type MessageContentInput, type QueueMessageInput, type TemplateChoicesData, type TemplateInput } from "../api/operations.ts";
-import { visible } from "../lib/format.ts";
+import { count, plural, visible } from "../lib/format.ts";
 import { isUserId } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
 import { forbidden, report, state } from "../state.ts";
@@ -90,7 +90,7 @@ export function queue(route: Route): View {
             view.kind = id as Kind;
             policy.typed = { ...noTemplates, name: given.name, language: given.language };
           }),
-          copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message.") : null,
+          copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message, without the original's schedule, key, reply, and rule for a closed window.") : null,
           !given.loaded ? quiet("Loading…") : h("form", { id: "queue", onsubmit: submit },
             h("div", { class: "row" },
               field("Sender", h("select", { name: "senderId", required: true, onchange: (event: Event) => { policy.sender = heldBy(event); } },
@@ -118,7 +118,7 @@ export function queue(route: Route): View {
               field("Overdue after", h("input", { name: "deliverWithin", type: "number", min: 1, max: 2592000, step: 1 }),
                 "Seconds from WhatsApp's acceptance. If the message is not delivered by then, its delivery is reported as overdue."),
               field("Labels", h("input", { name: "labels", autocomplete: "off", defaultValue: given.labels, placeholder: "campaign=spring, order=1042" })),
-              field("Idempotency key", h("input", { name: "idempotencyKey", maxlength: 128, autocomplete: "off", spellcheck: false }),
+              field("Idempotency key", h("input", { name: "idempotencyKey", autocomplete: "off", spellcheck: false }),
                 "Repeating the same key and content returns the same message. Don't include personal data. If empty, a key is generated.")),
             h("p", { class: "error", role: "alert" }, view.fault),
             h("div", { class: "actions" }, h("button", { type: "submit", disabled: view.busy || !state.senders }, view.busy ? "Queueing…" : "Queue")))),
@@ -242,6 +242,8 @@ function templateOf(held: Record<string, string>, of: "template" | "fallback", c
   // Without it, the values after it would move to other variables.
   if (blank >= 0 && lines.length > 1) throw new WrongField(inputs.variables, `Variable {{${blank + 1}}} is blank; WhatsApp needs a value for each.`);
   const known = choices.find(choice => choice.name === name && choice.language === language);
+  const wanted = known?.components ? bodyVariables(known.components).length : null, filled = lines.filter(Boolean).length;
+  if (wanted !== null && wanted !== filled) throw new WrongField(inputs.variables, `The template has ${plural(wanted, "variable")} in its body, but ${count(filled)} ${filled === 1 ? "is" : "are"} given.`);
   const names = known?.parameterFormat === "NAMED" ? bodyVariables(known.components) : [];
   const parameters = lines.filter(Boolean).map((text, i) => ({ type: "text", text, ...(names[i] ? { parameter_name: names[i] } : {}) }));
   return { name, language, ...(parameters.length > 0 ? { components: [{ type: "BODY", parameters }] } : {}) };

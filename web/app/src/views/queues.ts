@@ -14,10 +14,24 @@ const columns = [
 /** Returns the time until a queue is empty at its drain rate: never, if messages are due but none leave. */
 export function emptyIn(sender: SenderNow): string {
   if (sender.state !== "ACTIVE") return sender.queueDepth > 0 ? words(sender.state) : "–"; // whatever drained before
+  if (sender.queueDepth > 0 && sender.breaker) return "no response";
+  if (sender.queueDepth > 0 && sender.restrictions.some(({ holds }) => holds === "ALL")) return "restricted";
   if (sender.lanes.some(lane => lane.depth > 0 && sender.pausedPriorities.includes(lane.priority))) return "paused";
   const left = seconds(sender.emptyIn);
   if (left !== null) return sender.queueDepth === 0 ? "–" : left < 1 ? "< 1 s" : span(left);
   return sender.queueDepth > 0 ? "never" : "–";
+}
+
+/** Reports whether something keeps messages of the sender from being sent. */
+export const hindered = (sender: SenderNow): boolean =>
+  sender.state !== "ACTIVE" || sender.breaker !== null || sender.pausedPriorities.length > 0 || sender.restrictions.some(({ holds }) => holds !== "NOTHING");
+
+/** The sender's state in a word or two: whatever keeps messages from being sent. */
+export function stateChip(sender: SenderNow): VNode {
+  if (sender.state === "ACTIVE" && sender.breaker) return chip("WhatsApp doesn't respond", "bad");
+  if (sender.state === "ACTIVE" && sender.restrictions.some(({ holds }) => holds !== "NOTHING")) return chip("restricted", "bad");
+  if (sender.state === "ACTIVE" && sender.pausedPriorities.length > 0) return chip(`${sender.pausedPriorities.map(laneName).join(", ")} paused`, "warn");
+  return statusChip(sender.state);
 }
 
 function dueTone(age: number | null): Tone | null {
@@ -33,7 +47,7 @@ export function queuesTable(senders: readonly SenderNow[]): VNode {
   return table({ class: "stack queues" }, "Queues by sender and lane", columns, senders.flatMap(sender => [
     h("tr", { key: sender.id, class: "total" },
       h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name),
-        sender.state === "ACTIVE" ? null : [" ", statusChip(sender.state)]),
+        hindered(sender) ? [" ", stateChip(sender)] : null),
       cell("Lane", null, "all"),
       cell("Due", { class: "number" }, count(sender.queueDepth)),
       cell("Oldest due", { class: "number" }, due(sender.oldestDueAge)),

@@ -9,8 +9,8 @@ import type { Route, View } from "../route.ts";
 import { forbidden, poll, putSender, state } from "../state.ts";
 import { h, type Child, type VNode } from "../ui/h.ts";
 import { attempt, note, openDialog } from "../ui/overlay.ts";
-import { actorOf, button, card, cell, chip, drawnAt, facts, field, mono, quiet, statusChip, table, time } from "../ui/parts.ts";
-import { emptyIn } from "./queues.ts";
+import { actorOf, button, card, cell, chip, drawnAt, facts, field, mono, quiet, table, time } from "../ui/parts.ts";
+import { emptyIn, stateChip } from "./queues.ts";
 import { qualityChip } from "./templates.ts";
 
 export function senders(route: Route): View {
@@ -32,22 +32,16 @@ export function senders(route: Route): View {
   };
 }
 
-/** The sender's state in a word or two: whatever keeps messages from being sent. */
-function stateChip(sender: SenderNow): VNode {
-  if (sender.breaker && sender.state === "ACTIVE") return chip("WhatsApp doesn't respond", "bad");
-  if (sender.state === "ACTIVE" && sender.pausedPriorities.length > 0) return chip(`${sender.pausedPriorities.map(laneName).join(", ")} paused`, "warn");
-  return statusChip(sender.state);
-}
-
 const historyEvery = 5000;
 const historyLength = 50;
 
 /** What operators and Waypost changed: who paused the sender, its rate, or its token, and when. */
 function History({ id }: { id: string }): VNode {
-  const events = useSignal<LoggedEvent[] | null>(null), reason = forbidden(Log, "The history");
+  const events = useSignal<LoggedEvent[] | null>(null), more = useSignal(false), reason = forbidden(Log, "The history");
   useEffect(() => (reason ? undefined : poll(historyEvery, async () => {
-    const { events: { edges } } = await ask(Log, { filter: { stream: `sender-${id}` }, first: historyLength });
+    const { events: { edges, pageInfo } } = await ask(Log, { filter: { stream: `sender-${id}`, senderId: state.viewer?.senderIds ? id : null }, first: historyLength });
     events.value = edges.map(({ node }) => node);
+    more.value = pageInfo.hasNextPage;
   })), [id, reason]);
   return card("History", { id: "history", class: "wide" },
     reason ? null : h("a", { href: `#/ledger?stream=${encodeURIComponent(`sender-${id}`)}` }, "All events"),
@@ -55,7 +49,8 @@ function History({ id }: { id: string }): VNode {
       [{ name: "Recorded" }, { name: "Change" }, { name: "Details" }, { name: "By" }],
       events.value.map(event => h("tr", { key: event.id },
         cell("Recorded", null, time(event.recordedAt, "seconds")), cell("Change", null, spaced(event.type)),
-        cell("Details", { class: "wrap" }, details(event.data)), cell("By", { class: "wrap" }, actorOf(event.by))))));
+        cell("Details", { class: "wrap" }, details(event.data)), cell("By", { class: "wrap" }, actorOf(event.by))))),
+    more.value ? quiet(`The newest ${count(historyLength)} changes. Older ones are in the log.`) : null);
 }
 
 /** Writes the members of an event's data. IDs of stored tokens are of no use to a reader. */
@@ -164,7 +159,7 @@ function lift(sender: SenderNow): void {
     title: `Lift the restrictions of ${sender.name}`, label: () => "Lift",
     body: () => [
       h("p", null, "Do this only if Meta shows no restriction any longer, for example because a webhook was lost. WhatsApp still refuses what it restricts."),
-      field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off" }), "Shown to operators."),
+      field("Reason", h("input", { name: "reason", required: true, autocomplete: "off" }), "Shown to operators."),
     ],
     run: async ({ reason }) => {
       putSender((await ask(LiftRestrictions, { id: sender.id, reason: reason! })).liftRestrictions);
@@ -205,7 +200,7 @@ function pause(sender: SenderNow): void {
       h("p", null, "Messages are still accepted and wait. Calls in flight are completed."),
       h("fieldset", null, h("legend", null, "Lanes"), priorities.map(priority => h("label", { class: "check", key: priority },
         h("input", { type: "checkbox", name: `lane-${priority}`, value: priority, defaultChecked: true }), sentence(laneName(priority))))),
-      field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off" }), "Shown to operators."),
+      field("Reason", h("input", { name: "reason", required: true, autocomplete: "off" }), "Shown to operators."),
     ],
     run: async values => {
       const chosen = priorities.filter(priority => values[`lane-${priority}`]);
@@ -252,7 +247,7 @@ function edit(sender: SenderNow): void {
   openDialog({
     title: `Edit ${sender.name}`, label: () => "Save",
     body: () => [
-      field("Name", h("input", { name: "name", required: true, maxlength: 128, defaultValue: sender.name, autocomplete: "off" })),
+      field("Name", h("input", { name: "name", required: true, defaultValue: sender.name, autocomplete: "off" })),
       field("Number", h("input", { name: "displayPhoneNumber", defaultValue: sender.displayPhoneNumber ?? "", autocomplete: "off" }),
         "In a readable format."),
       field("Business account",
@@ -260,7 +255,7 @@ function edit(sender: SenderNow): void {
         "Meta's WhatsApp Business Account ID."),
     ],
     run: async values => {
-      putSender((await ask(UpdateSender, { input: { id: sender.id, ...values } })).updateSender);
+      putSender((await ask(UpdateSender, { input: { id: sender.id, displayPhoneNumber: "", businessAccountId: "", ...values } })).updateSender); // a cleared field is cleared
       note("Saved.");
     },
   });
@@ -272,9 +267,9 @@ function register(): void {
     body: () => [
       h("div", { class: "row" },
         field("ID", h("input",
-          { name: "id", required: true, maxlength: 64, pattern: "[A-Za-z0-9_\\-]+", autocomplete: "off", spellcheck: false }),
+          { name: "id", required: true, pattern: "[A-Za-z0-9_\\-]+", autocomplete: "off", spellcheck: false }),
           "Letters, digits, -, and _. It cannot be changed."),
-        field("Name", h("input", { name: "name", required: true, maxlength: 128, autocomplete: "off" }))),
+        field("Name", h("input", { name: "name", required: true, autocomplete: "off" }))),
       h("div", { class: "row" },
         field("Phone number ID", h("input", { name: "phoneNumberId", required: true, inputmode: "numeric", autocomplete: "off" }),
           "Meta's phone_number_id."),

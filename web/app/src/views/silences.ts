@@ -54,7 +54,7 @@ export function silenceAlerts(about: { kind: AlertKind | null; senderId: string 
       h("div", { class: "row" },
         field("For", h("select", { name: "length", value: chosen.length, onchange: (event: Event) => { chosen.length = held(event); } }, options(lengths, chosen.length))),
         chosen.length ? null : field("Until", h("input", { name: "until", type: "datetime-local", required: true, defaultValue: toField(new Date(serverNow() + 3_600_000).toISOString()).slice(0, 16) }), "At most 90 days from now.")),
-      field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off" }), "Shown to everyone who sees the alerts."),
+      field("Reason", h("input", { name: "reason", required: true, autocomplete: "off" }), "Shown to everyone who sees the alerts."),
       quiet("The silence ends automatically. You can end it early."),
     ],
     run: async values => {

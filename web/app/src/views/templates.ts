@@ -2,7 +2,7 @@
 import { ask, messageOf } from "../api/client.ts";
 import { OneTemplate, SyncTemplates, Templates, type OneTemplateData, type TemplateRow, type TemplatesData } from "../api/operations.ts";
 import { count, seconds, span, visible, words } from "../lib/format.ts";
-import { link, type Route, type View } from "../route.ts";
+import { link, unknown, type Route, type View } from "../route.ts";
 import { forbidden, poll, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { attempt } from "../ui/overlay.ts";
@@ -18,6 +18,7 @@ const statuses = ["APPROVED", "PAUSED", "PENDING", "REJECTED", "DISABLED", "IN_A
 
 const read = (query: URLSearchParams) => ({
   account: query.get("account") ?? "", status: query.get("status") ?? "", name: query.get("name") ?? "", page: pageOf(query),
+  invalid: unknown(query, "account", "status", "name", "page", "after"),
 });
 
 /** The business accounts of the senders. */
@@ -36,7 +37,8 @@ function templateList(route: Route): View {
   const view = reactive({ asked: read(route.query), list: null as TemplatesData["templates"] | null, fault: "" });
 
   async function load(): Promise<void> {
-    const { asked } = view, { account, status, name, page } = asked;
+    const { asked } = view, { account, status, name, page, invalid } = asked;
+    if (invalid) return void (view.fault = invalid);
     try {
       const filter = { businessAccountId: account || null, status: status ? [status] : null, name: name || null };
       const answer = await ask(Templates, { filter, first: pageSize, after: page.after });
@@ -52,7 +54,7 @@ function templateList(route: Route): View {
     title: "Templates", stop: () => stop(),
     moved: query => {
       stop();
-      Object.assign(view, { asked: read(query), list: null });
+      Object.assign(view, { asked: read(query), list: null, fault: "" });
       stop = poll(every, load);
     },
     render: () => {
