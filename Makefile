@@ -109,6 +109,10 @@ screenshots: deps ## store an image of each view of the web UI in bin/screenshot
 	@mkdir -p bin/screenshots
 	REQUIRE_STORES=1 PAGE_SCREENSHOTS='$(CURDIR)/bin/screenshots' go test -count=1 -run '^TestPageShowsAndDrivesTheDemo$$' ./cmd/waypost/internal/e2e
 
+.PHONY: frames
+frames: deps ## measure the frames and the CPU time of the web UI with 50 senders
+	REQUIRE_STORES=1 PAGE_FRAMES=1 go test -count=1 -v -timeout 20m -run '^TestPageDrawsWithoutDroppedFrames$$' ./cmd/waypost/internal/e2e
+
 .PHONY: clean
 clean: ## remove build output
 	rm -rf bin

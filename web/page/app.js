@@ -4039,6 +4039,16 @@ var csv = (rows) => rows.map((row) => row.map((cell) => {
 var readable = (child) => typeof child === "string" ? visible(child) : Array.isArray(child) ? child.map(readable) : child;
 var h = ((type, props, ...children) => k$2(type, props, ...children.map(readable)));
 /**
+* Returns a component that is drawn again only if one of its props, or a signal that it reads, has changed. A row of a long list is
+* one, so that a change of another row costs nothing.
+*/
+function memo(component) {
+	return function(props) {
+		this.shouldComponentUpdate = (next) => Object.keys(next).some((name) => next[name] !== this.props[name]);
+		return k$2(component, props);
+	};
+}
+/**
 * Returns an object whose fields are signals: a component that reads one is drawn again when it is set. Collections in it are
 * replaced, not changed.
 */
@@ -4147,12 +4157,21 @@ async function pulse() {
 	if (!state.viewer) return;
 	if (state.away) connection.hurry();
 	Object.assign(state, {
-		senders,
+		senders: kept$2(senders),
 		deadLetters: deadLetters.totalCount,
 		behind: seconds(readModel.behind),
 		away: false
 	});
 	if (Date.now() - troubledAt > troubleFor) state.trouble = null;
+}
+/** Returns the senders, each as the same object as before if nothing about it has changed, so that it is not drawn again. */
+function kept$2(senders) {
+	const before = state.senders ?? [];
+	const now = senders.map((sender) => {
+		const known = before.find(({ id }) => id === sender.id);
+		return known && JSON.stringify(known) === JSON.stringify(sender) ? known : sender;
+	});
+	return now.length === before.length && now.every((sender, i) => sender === before[i]) ? before : now;
 }
 /** Replaces a sender in the list by the result of a mutation. */
 function putSender(sender) {
@@ -4223,7 +4242,8 @@ function see(id) {
 var seenId = (end) => seen.get(end);
 // src/route.ts
 function read$9() {
-	const [path = "", query = ""] = location.hash.replace(/^#/, "").split("?", 2);
+	const hash = location.hash.replace(/^#/, "");
+	const at = hash.indexOf("?"), path = at < 0 ? hash : hash.slice(0, at), query = at < 0 ? "" : hash.slice(at + 1);
 	if (/^[0-9a-f-]{36}$/i.test(path)) return {
 		path: `/messages/${path}`,
 		query: new URLSearchParams()
@@ -4526,6 +4546,15 @@ function markField(form, name) {
 		control.focus();
 	}
 }
+/** Has the browser save a file. */
+function save(name, content) {
+	const url = URL.createObjectURL(content);
+	Object.assign(document.createElement("a"), {
+		href: url,
+		download: name
+	}).click();
+	setTimeout(() => URL.revokeObjectURL(url), 6e4);
+}
 /** Returns a new idempotency key. crypto.randomUUID is not available over plain HTTP from another machine. */
 var freshKey = () => `page-${Array.from(crypto.getRandomValues(/* @__PURE__ */ new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 /** Who or what caused an event, in words. A webhook has an ID of no use to a reader. */
@@ -4685,7 +4714,7 @@ var operationCards = () => [...layer.operations].map(([id, { verb, by, progress 
 		max: Math.max(selected, 1),
 		value: String(done + refusedCount),
 		"aria-label": `${verb}: progress`
-	}), h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${count(refusedCount)} rejected` : ""}`), refused.length > 0 ? h("details", null, h("summary", null, "Rejected messages"), h("ul", null, refused.map((r) => h("li", { key: r.messageId }, messageLink(r.messageId), ` ${r.message}`)))) : null);
+	}), h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${count(refusedCount)} rejected` : ""}`), refused.length > 0 ? h("details", null, h("summary", null, refused.length < refusedCount ? `The first ${count(refused.length)} rejected messages` : "Rejected messages"), h("ul", null, refused.map((r) => h("li", { key: r.messageId }, messageLink(r.messageId), ` ${r.message}`)))) : null);
 });
 function Overlay() {
 	return h("div", null, layer.dialog ? h(Shown, {
@@ -9951,17 +9980,21 @@ function due(iso) {
 	}, span(age < 1 ? age : Math.floor(age)));
 }
 function queuesTable(senders) {
-	return table$1({ class: "stack queues" }, "Queues by sender and lane", columns$5, senders.flatMap((sender) => [h("tr", {
+	return table$1({ class: "stack queues" }, "Queues by sender and lane", columns$5, senders.map((sender) => h(Rows, {
 		key: sender.id,
-		class: "total"
-	}, h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name), hindered(sender) ? [" ", stateChip(sender)] : null), cell("Lane", null, "all"), cell("Due", { class: "number" }, count(sender.queueDepth)), cell("Oldest due", { class: "number" }, due(sender.oldestDueAge)), cell("Drain/min", { class: "number" }, figure(sender.drainPerMinute)), cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", {
-		class: "toned",
-		"data-tone": "bad"
-	}, "never") : emptyIn(sender)), cell("Scheduled", { class: "number" }, count(sender.scheduled))), ...sender.lanes.map((lane) => h("tr", {
-		key: `${sender.id} ${lane.priority}`,
-		class: "lane"
-	}, h("td", { class: "skip-cell" }), cell("Lane", null, sentence(laneName(lane.priority)), sender.pausedPriorities.includes(lane.priority) && sender.state !== "PAUSED" ? [" ", chip("paused", "warn")] : null), cell("Due", { class: "number" }, count(lane.depth)), cell("Oldest due", { class: "number" }, due(lane.oldestDueAge)), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" })))]));
+		sender
+	})));
 }
+var Rows = memo(({ sender }) => h($, {}, h("tr", {
+	key: sender.id,
+	class: "total"
+}, h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name), hindered(sender) ? [" ", stateChip(sender)] : null), cell("Lane", null, "all"), cell("Due", { class: "number" }, count(sender.queueDepth)), cell("Oldest due", { class: "number" }, due(sender.oldestDueAge)), cell("Drain/min", { class: "number" }, figure(sender.drainPerMinute)), cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", {
+	class: "toned",
+	"data-tone": "bad"
+}, "never") : emptyIn(sender)), cell("Scheduled", { class: "number" }, count(sender.scheduled))), sender.lanes.map((lane) => h("tr", {
+	key: `${sender.id} ${lane.priority}`,
+	class: "lane"
+}, h("td", { class: "skip-cell" }), cell("Lane", null, sentence(laneName(lane.priority)), sender.pausedPriorities.includes(lane.priority) && sender.state !== "PAUSED" ? [" ", chip("paused", "warn")] : null), cell("Due", { class: "number" }, count(lane.depth)), cell("Oldest due", { class: "number" }, due(lane.oldestDueAge)), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" })))));
 // src/views/series.ts
 var unsettledSteps = 2;
 var LiveSeries = class {
@@ -10610,7 +10643,21 @@ function filterBar(filters, live) {
 		else if (value && value !== "overdue") next.status = [value];
 		else delete next.status;
 		change(next);
-	}, { id: "status-filter" }), choose("Sender", filters.sender ?? "", senderChoices("all"), (value) => set("sender", value)), choose("Type", filters.type ?? "", [["", "all"], ...types.map((t) => [t, words(t)])], (value) => set("type", value)), choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map((p) => [p, laneName(p)])], (value) => set("priority", value)), h(textFilter, {
+	}, { id: "status-filter" }), choose("Sender", filters.sender ?? "", senderChoices("all"), (value) => set("sender", value)), choose("Type", filters.type ?? "", [["", "all"], ...types.map((t) => [t, words(t)])], (value) => set("type", value)), choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map((p) => [p, laneName(p)])], (value) => set("priority", value)), choose("Queued", recent(filters), [
+		["", "any time"],
+		...firstRanges,
+		...recent(filters) === "other" ? [["other", "other times"]] : []
+	], (id) => {
+		if (id === "other") return;
+		const { from: _, until: __, ...next } = filters;
+		if (!id) return change(next);
+		const { from, to } = firstRange(id, serverNow(), utc.value);
+		change({
+			...next,
+			from: new Date(from).toISOString(),
+			...id === "yesterday" ? { until: new Date(to).toISOString() } : {}
+		});
+	}), h(textFilter, {
 		label: "From",
 		type: "datetime-local",
 		step: 1,
@@ -10630,6 +10677,14 @@ function filterBar(filters, live) {
 		class: "clear",
 		href: "#/messages"
 	}, "Clear all") : null);
+}
+/** Returns the proposed time range that the filters have, "other" for another one, or an empty text. */
+function recent({ from, until }) {
+	if (!from && !until) return "";
+	return firstRanges.find(([id]) => {
+		const range = firstRange(id, serverNow(), utc.value);
+		return Date.parse(from ?? "") === range.from && (id === "yesterday" ? Date.parse(until ?? "") === range.to : !until);
+	})?.[0] ?? "other";
 }
 function withPage(query, listed) {
 	if (listed && [...query.keys()].every((name) => name === "sender" || name === "status")) query.set("page", "1");
@@ -10668,7 +10723,11 @@ var columns$4 = [
 var messageTable = (rows) => table$1({
 	class: "messages",
 	id: "messages"
-}, "Messages, newest first", columns$4, rows.map((message) => h("tr", { key: message.id }, h("td", null, messageLink(message.id)), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number extra" }, message.attempts), h("td", { class: "number" }, ago(message.queuedAt)))));
+}, "Messages, newest first", columns$4, rows.map((message) => h(Row, {
+	key: message.id,
+	message
+})));
+var Row = memo(({ message }) => h("tr", null, h("td", null, messageLink(message.id)), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number extra" }, message.attempts), h("td", { class: "number" }, ago(message.queuedAt))));
 /** The newest messages, updated live. */
 var Feed = class {
 	shown = reactive({
@@ -10827,12 +10886,7 @@ async function exportRows(filters) {
 		}
 		after = pageInfo.endCursor;
 	}
-	const url = URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv" }));
-	Object.assign(document.createElement("a"), {
-		href: url,
-		download: "messages.csv"
-	}).click();
-	setTimeout(() => URL.revokeObjectURL(url), 6e4);
+	save("messages.csv", new Blob([csv(rows)], { type: "text/csv" }));
 }
 /** The progress of the messages as a bar: of a campaign, for example, if the filter is its label. */
 function progress(counts, total) {
@@ -11231,10 +11285,14 @@ function page(m, changed) {
 	}, visible(JSON.stringify(m.content, null, 2))))] : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "None." : "The content requires a key with the scope PERSONAL.")), card("Timeline", {
 		id: "timeline",
 		class: "wide"
-	}, m.history ? null : quiet("Calls only. The recorded events require a key with the scope AUDIT."), lifeline(m), timeline(m)), card("Attempts", {
+	}, m.history ? m.history.pageInfo.hasNextPage ? null : button("Save as JSON", () => saveHistory(m), { class: "plain small" }) : quiet("Calls only. The recorded events require a key with the scope AUDIT."), lifeline(m), timeline(m)), card("Attempts", {
 		id: "attempts",
 		class: "wide"
 	}, null, attempts(m)));
+}
+/** Saves the events of the message, for a report or another tool. */
+function saveHistory({ id, history }) {
+	save(`message-${id}.json`, new Blob([JSON.stringify(history.edges.map(({ node }) => node), null, 2)], { type: "application/json" }));
 }
 /** The recipient, as a link to their messages. A masked one is no link, because a search would find nothing. */
 function recipient(m) {
@@ -11766,7 +11824,7 @@ function spoken({ at, outbound, inbound, echo }, name) {
 				time(at, "seconds")
 			]),
 			content === null ? gone$1(erasedAt) : bubble(type.toUpperCase(), content),
-			hasMedia ? button("Save file", () => void attempt("Saved.", () => save(id)), { class: "plain small" }) : null
+			hasMedia ? button("Save file", () => void attempt("Saved.", () => saveMedia(id)), { class: "plain small" }) : null
 		];
 	}
 	if (outbound) {
@@ -11785,15 +11843,10 @@ function spoken({ at, outbound, inbound, echo }, name) {
 var said = (children) => h("p", { class: "quiet" }, children);
 var gone$1 = (erasedAt) => quiet(erasedAt === null ? "No content." : "Erased.");
 /** Saves the file of an inbound message. The key is in a header, so a link can't. */
-async function save(id) {
+async function saveMedia(id) {
 	const response = await fetch(`media/${id}`, { headers: authorization() });
 	if (!response.ok) throw new Error(`The file is not available (status ${response.status}). WhatsApp keeps files for 7 days.`);
-	const url = URL.createObjectURL(await response.blob());
-	Object.assign(document.createElement("a"), {
-		href: url,
-		download: id
-	}).click();
-	setTimeout(() => URL.revokeObjectURL(url), 6e4);
+	save(id, await response.blob());
 }
 function Reply({ senderId, person, who, until, optedOut, queued }) {
 	const busy = useSignal(false), fault = useSignal(""), done = useSignal(""), reason = forbidden(Queue, "Replying"), left = T(false);
@@ -12223,22 +12276,32 @@ function written(kind, value) {
 		default: return "–";
 	}
 }
-function alerts(_) {
+function alerts(route) {
 	const view = reactive({
 		resolved: null,
 		rules: null,
 		silences: [],
-		after: null,
-		more: false
+		page: pageOf(route.query),
+		next: null,
+		fault: ""
 	});
-	async function history(behind) {
-		const { alerts: { edges, pageInfo } } = await ask(Alerts, {
-			filter: { state: ["RESOLVED"] },
-			first: pageSize$2,
-			after: behind
-		});
-		view.resolved = [...behind && view.resolved ? view.resolved : [], ...edges.map(({ node }) => node)];
-		[view.more, view.after] = [pageInfo.hasNextPage, pageInfo.endCursor];
+	async function history() {
+		const { page } = view;
+		try {
+			const { alerts: { edges, pageInfo } } = await ask(Alerts, {
+				filter: { state: ["RESOLVED"] },
+				first: pageSize$2,
+				after: page.after
+			});
+			if (page === view.page) Object.assign(view, {
+				resolved: edges.map(({ node }) => node),
+				next: pageInfo.hasNextPage ? pageInfo.endCursor : null,
+				fault: ""
+			});
+		} catch (error) {
+			view.fault = messageOf(error);
+			throw error;
+		}
 	}
 	async function loadRules() {
 		view.rules = (await ask(AlertRules, {})).alertRules;
@@ -12257,10 +12320,8 @@ function alerts(_) {
 	const ended = ({ id }) => {
 		view.silences = view.silences.filter((other) => other.id !== id);
 	};
-	const unheard = onAlert(() => {
-		if ((view.resolved?.length ?? 0) <= pageSize$2) setTimeout(() => void history(null).catch(report), 500);
-	});
-	history(null).catch(report);
+	const unheard = onAlert(() => void setTimeout(() => void history().catch(report), 500));
+	history().catch(report);
 	const stopCurrent = poll(currentEvery, async () => {
 		if (openAlerts().length === 0) return;
 		const { alerts: { edges } } = await ask(Alerts, {
@@ -12273,6 +12334,13 @@ function alerts(_) {
 	const stopSilences = poll(currentEvery, loadSilences);
 	return {
 		title: "Alerts",
+		moved: (query) => {
+			Object.assign(view, {
+				page: pageOf(query),
+				resolved: null
+			});
+			history().catch(report);
+		},
 		stop: () => {
 			unheard();
 			stopRules();
@@ -12300,7 +12368,10 @@ function alerts(_) {
 			}, fixedRules() ? quiet(fixedRules()) : button("Add rule…", () => editRule(null, put), { id: "add-rule" }), view.rules === null ? quiet("Loading…") : ruleTable(view.rules, put)), card("Resolved", {
 				id: "resolved",
 				class: "wide"
-			}, null, view.resolved === null ? quiet("Loading…") : view.resolved.length === 0 ? quiet("No resolved alerts yet.") : resolvedTable(view.resolved), view.more ? h("div", { class: "pager" }, button("Older", () => void history(view.after).catch(report))) : null));
+			}, null, view.fault ? h("p", {
+				class: "error",
+				role: "alert"
+			}, view.fault) : null, view.resolved === null ? quiet(view.fault ? "" : "Loading…") : view.resolved.length === 0 ? quiet("No resolved alerts yet.") : resolvedTable(view.resolved), view.next || view.page.number > 1 ? pager(view.page, view.next, byTime) : null));
 		}
 	};
 }
@@ -12713,7 +12784,10 @@ function senders(route) {
 			}))), state.senders === null ? quiet("Loading…") : shown.length === 0 ? card("No sender", {
 				class: "wide",
 				id: "none"
-			}, null, quiet(only ? "There is no sender with this ID, or the key has no access to it." : "Register the phone number to send messages from.")) : shown.map(senderCard$1), only && shown.length > 0 ? h(History, {
+			}, null, quiet(only ? "There is no sender with this ID, or the key has no access to it." : "Register the phone number to send messages from.")) : shown.map((sender) => h(SenderCard, {
+				key: sender.id,
+				sender
+			})), only && shown.length > 0 ? h(History, {
 				key: `history ${only}`,
 				id: only
 			}) : null);
@@ -12787,7 +12861,7 @@ function resumeLane(sender, lane) {
 		key: `resume ${lane}`
 	});
 }
-function senderCard$1(sender) {
+var SenderCard = memo(({ sender }) => {
 	const { id, hold } = sender;
 	return card([
 		sender.name,
@@ -12830,7 +12904,7 @@ function senderCard$1(sender) {
 		["Messaging limit", sender.messagingLimit && limit(sender.messagingLimit)],
 		["Allowed by WhatsApp", sender.throughput && `${count(sender.throughput)} messages per second`]
 	]), h("p", { class: "quiet" }, h("a", { href: `#/?sender=${encodeURIComponent(id)}` }, "Plots"), " · ", h("a", { href: `#/messages?sender=${encodeURIComponent(id)}` }, "Messages"), " · ", h("a", { href: `#/dead-letters?sender=${encodeURIComponent(id)}` }, "Dead letters"), sender.businessAccountId ? [" · ", h("a", { href: `#/templates?account=${encodeURIComponent(sender.businessAccountId)}` }, "Templates")] : null));
-}
+});
 /** To how many people the portfolio can start conversations, and to how many it did. */
 var limit = ({ limit: people, used, resetsAt }) => {
 	if (people === null) return "unlimited";

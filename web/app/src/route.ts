@@ -10,7 +10,7 @@ export interface Route { params: Record<string, string>; query: URLSearchParams 
 
 function read(): Address {
   const hash = location.hash.replace(/^#/, "");
-  const [path = "", query = ""] = hash.split("?", 2);
+  const at = hash.indexOf("?"), path = at < 0 ? hash : hash.slice(0, at), query = at < 0 ? "" : hash.slice(at + 1);
   if (/^[0-9a-f-]{36}$/i.test(path)) return { path: `/messages/${path}`, query: new URLSearchParams() }; // the form of older links to a message
   return { path: path.startsWith("/") ? path : `/${path}`, query: new URLSearchParams(query) };
 }

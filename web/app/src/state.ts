@@ -113,9 +113,19 @@ export async function pulse(): Promise<void> {
   if (!state.viewer) return; // signed out in the meantime
   if (state.away) connection.hurry();
   Object.assign(state, {
-    senders, deadLetters: deadLetters.totalCount, behind: seconds(readModel.behind), away: false,
+    senders: kept(senders), deadLetters: deadLetters.totalCount, behind: seconds(readModel.behind), away: false,
   });
   if (Date.now() - troubledAt > troubleFor) state.trouble = null;
+}
+
+/** Returns the senders, each as the same object as before if nothing about it has changed, so that it is not drawn again. */
+function kept(senders: SenderNow[]): SenderNow[] {
+  const before = state.senders ?? [];
+  const now = senders.map(sender => {
+    const known = before.find(({ id }) => id === sender.id);
+    return known && JSON.stringify(known) === JSON.stringify(sender) ? known : sender;
+  });
+  return now.length === before.length && now.every((sender, i) => sender === before[i]) ? before : now;
 }
 
 /** Replaces a sender in the list by the result of a mutation. */

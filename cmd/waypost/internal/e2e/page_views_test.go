@@ -175,6 +175,11 @@ func compareRanges(t *testing.T, b *browser) {
 		sent  = `[...document.querySelectorAll("#compared tbody tr")].find(row => row.cells[0].innerText === "Sent")?.cells`
 		soon  = `new Date(Date.now() + 120_000 - new Date().getTimezoneOffset() * 60_000).toISOString().slice(0, 16)`
 	)
+	b.visit(t, "#/messages")
+	b.choose(t, "Filters", "Queued", `"today"`)
+	b.await(t, "the messages since midnight", `location.hash.includes("from=") && document.querySelectorAll("#messages tbody tr").length > 0 &&
+		[...document.querySelectorAll("[role=group][aria-label=Filters] label")].find(label => label.innerText.startsWith("Queued")).querySelector("select").value === "today"`)
+	b.visit(t, "#/?window=5m&sender=demo")
 	b.press(t, "Compare two time ranges")
 	b.await(t, "the overview's window with the one before, in the address", `["from=", "to=", "from2=", "to2=", "sender=demo"].every(part => location.hash.includes(part)) &&
 		document.querySelectorAll("#compared tbody tr").length > 10`)

@@ -1,5 +1,5 @@
 // Preact's h, with the attributes that the views use, and objects whose fields are signals.
-import { createElement, type FunctionComponent, type VNode } from "preact";
+import { createElement, type Component, type FunctionComponent, type VNode } from "preact";
 import { signal } from "@preact/signals";
 import { visible } from "../lib/format.ts";
 
@@ -21,6 +21,17 @@ type H = {
 const readable = (child: unknown): unknown => (typeof child === "string" ? visible(child) : Array.isArray(child) ? child.map(readable) : child);
 
 export const h = ((type: never, props: never, ...children: unknown[]) => createElement(type, props, ...children.map(readable) as never[])) as unknown as H;
+
+/**
+ * Returns a component that is drawn again only if one of its props, or a signal that it reads, has changed. A row of a long list is
+ * one, so that a change of another row costs nothing.
+ */
+export function memo<P extends object>(component: FunctionComponent<P>): FunctionComponent<P> {
+  return function (this: Component<P>, props: P) {
+    this.shouldComponentUpdate = next => (Object.keys(next) as (keyof P)[]).some(name => next[name] !== (this.props as P)[name]);
+    return createElement(component, props);
+  } as unknown as FunctionComponent<P>;
+}
 
 /**
  * Returns an object whose fields are signals: a component that reads one is drawn again when it is set. Collections in it are

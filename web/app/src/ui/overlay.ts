@@ -161,7 +161,7 @@ const operationCards = (): VNode[] => [...layer.operations].map(([id, { verb, by
     by ? h("p", { class: "quiet" }, `Started by ${by}`) : null,
     h("progress", { max: Math.max(selected, 1), value: String(done + refusedCount), "aria-label": `${verb}: progress` }),
     h("p", null, `${over ? "Done: " : ""}${count(done)} of ${count(selected)}${refusedCount > 0 ? `, ${count(refusedCount)} rejected` : ""}`),
-    refused.length > 0 ? h("details", null, h("summary", null, "Rejected messages"),
+    refused.length > 0 ? h("details", null, h("summary", null, refused.length < refusedCount ? `The first ${count(refused.length)} rejected messages` : "Rejected messages"),
       h("ul", null, refused.map(r => h("li", { key: r.messageId }, messageLink(r.messageId),
         ` ${r.message}`)))) : null);
 });

@@ -173,6 +173,13 @@ export function markField(form: HTMLFormElement, name: string | null): void {
   }
 }
 
+/** Has the browser save a file. */
+export function save(name: string, content: Blob): void {
+  const url = URL.createObjectURL(content);
+  Object.assign(document.createElement("a"), { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
 /** Returns a new idempotency key. crypto.randomUUID is not available over plain HTTP from another machine. */
 export const freshKey = (): string =>
   `page-${Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, "0")).join("")}`;

@@ -1,5 +1,5 @@
 // Alerts: open alerts, updated live; resolved alerts; and the rules that raise them.
-import { ask } from "../api/client.ts";
+import { ask, messageOf } from "../api/client.ts";
 import { Acknowledge, AlertRules, Alerts, SetRule, SilenceAlerts, Silences, type AlertKind, type AlertNow, type AlertRuleInput,
   type Rule, type SilenceNow } from "../api/operations.ts";
 import { count, duration, figure, parseSpan, percent, seconds, sentence, span, spanInput, words } from "../lib/format.ts";
@@ -7,6 +7,7 @@ import type { Route, View } from "../route.ts";
 import { forbidden, loudAlerts, onAlert, openAlerts, poll, report, putAlert, senderChoices, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { note, openDialog } from "../ui/overlay.ts";
+import { byTime, pageOf, pager } from "../ui/pager.ts";
 import { ago, button, card, cell, chip, facts, field, held, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
 import { silenceAlerts, silencedBy, silencesTable } from "./silences.ts";
 
@@ -44,15 +45,20 @@ function written(kind: AlertKind, value: number): string {
   }
 }
 
-export function alerts(_: Route): View {
+export function alerts(route: Route): View {
   const view = reactive({
-    resolved: null as AlertNow[] | null, rules: null as Rule[] | null, silences: [] as readonly SilenceNow[], after: null as string | null, more: false,
+    resolved: null as AlertNow[] | null, rules: null as Rule[] | null, silences: [] as readonly SilenceNow[], page: pageOf(route.query), next: null as string | null, fault: "",
   });
 
-  async function history(behind: string | null): Promise<void> {
-    const { alerts: { edges, pageInfo } } = await ask(Alerts, { filter: { state: ["RESOLVED"] }, first: pageSize, after: behind });
-    view.resolved = [...(behind && view.resolved ? view.resolved : []), ...edges.map(({ node }) => node)];
-    [view.more, view.after] = [pageInfo.hasNextPage, pageInfo.endCursor];
+  async function history(): Promise<void> {
+    const { page } = view;
+    try {
+      const { alerts: { edges, pageInfo } } = await ask(Alerts, { filter: { state: ["RESOLVED"] }, first: pageSize, after: page.after });
+      if (page === view.page) Object.assign(view, { resolved: edges.map(({ node }) => node), next: pageInfo.hasNextPage ? pageInfo.endCursor : null, fault: "" });
+    } catch (error) {
+      view.fault = messageOf(error);
+      throw error;
+    }
   }
 
   async function loadRules(): Promise<void> {
@@ -73,11 +79,8 @@ export function alerts(_: Route): View {
   const started = (silence: SilenceNow): void => { view.silences = [...view.silences, silence]; };
   const ended = ({ id }: SilenceNow): void => { view.silences = view.silences.filter(other => other.id !== id); };
 
-  // Reload the resolved alerts after a transition, unless the user has loaded further pages.
-  const unheard = onAlert(() => {
-    if ((view.resolved?.length ?? 0) <= pageSize) setTimeout(() => void history(null).catch(report), 500);
-  });
-  void history(null).catch(report);
+  const unheard = onAlert(() => void setTimeout(() => void history().catch(report), 500));
+  void history().catch(report);
   const stopCurrent = poll(currentEvery, async () => {
     if (openAlerts().length === 0) return;
     const { alerts: { edges } } = await ask(Alerts, { filter: { state: ["RAISED", "ACKNOWLEDGED"] }, first: 200 });
@@ -88,6 +91,10 @@ export function alerts(_: Route): View {
 
   return {
     title: "Alerts",
+    moved: query => {
+      Object.assign(view, { page: pageOf(query), resolved: null });
+      void history().catch(report);
+    },
     stop: () => {
       unheard();
       stopRules();
@@ -107,8 +114,9 @@ export function alerts(_: Route): View {
           : button("Add rule…", () => editRule(null, put), { id: "add-rule" }),
           view.rules === null ? quiet("Loading…") : ruleTable(view.rules, put)),
         card("Resolved", { id: "resolved", class: "wide" }, null,
-          view.resolved === null ? quiet("Loading…") : view.resolved.length === 0 ? quiet("No resolved alerts yet.") : resolvedTable(view.resolved),
-          view.more ? h("div", { class: "pager" }, button("Older", () => void history(view.after).catch(report))) : null));
+          view.fault ? h("p", { class: "error", role: "alert" }, view.fault) : null,
+          view.resolved === null ? quiet(view.fault ? "" : "Loading…") : view.resolved.length === 0 ? quiet("No resolved alerts yet.") : resolvedTable(view.resolved),
+          view.next || view.page.number > 1 ? pager(view.page, view.next, byTime) : null));
     },
   };
 }

@@ -10,7 +10,7 @@ import { forbidden, poll, report, senderName } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { attempt } from "../ui/overlay.ts";
 import { byTime, pageOf, pager } from "../ui/pager.ts";
-import { button, card, chip, copied, facts, field, markField, messageLink, quiet, statusChip, time, values } from "../ui/parts.ts";
+import { button, card, chip, copied, facts, field, markField, messageLink, quiet, save, statusChip, time, values } from "../ui/parts.ts";
 import { setOptOut } from "./actions.ts";
 import { bubble } from "./content.ts";
 import { Countdown, windowOpen } from "./conversations.ts";
@@ -155,7 +155,7 @@ function spoken({ at, outbound, inbound, echo }: Item, name: string): Child {
   if (inbound) {
     const { id, type, content, hasMedia, erasedAt } = inbound;
     return [said([name, ", ", time(at, "seconds")]), content === null ? gone(erasedAt) : bubble(type.toUpperCase(), content),
-      hasMedia ? button("Save file", () => void attempt("Saved.", () => save(id)), { class: "plain small" }) : null];
+      hasMedia ? button("Save file", () => void attempt("Saved.", () => saveMedia(id)), { class: "plain small" }) : null];
   }
   if (outbound) {
     const { id, type, status, content, erasedAt } = outbound;
@@ -171,12 +171,10 @@ const said = (children: Child): VNode => h("p", { class: "quiet" }, children);
 const gone = (erasedAt: string | null): VNode => quiet(erasedAt === null ? "No content." : "Erased.");
 
 /** Saves the file of an inbound message. The key is in a header, so a link can't. */
-async function save(id: string): Promise<void> {
+async function saveMedia(id: string): Promise<void> {
   const response = await fetch(`media/${id}`, { headers: authorization() });
   if (!response.ok) throw new Error(`The file is not available (status ${response.status}). WhatsApp keeps files for 7 days.`);
-  const url = URL.createObjectURL(await response.blob());
-  Object.assign(document.createElement("a"), { href: url, download: id }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  save(id, await response.blob());
 }
 
 // ───────────── reply ─────────────

@@ -7,7 +7,7 @@ import { count, laneName, plural, spaced, span, visible, words } from "../lib/fo
 import { link, type Route, type View } from "../route.ts";
 import { forbidden, may, report } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
-import { actorOf, button, card, cell, chip, copied, drawnAt, facts, mono, quiet, statusChip, table, time, type Tone } from "../ui/parts.ts";
+import { actorOf, button, card, cell, chip, copied, drawnAt, facts, mono, quiet, save, statusChip, table, time, type Tone } from "../ui/parts.ts";
 import { bubble } from "./content.ts";
 import { lifeline, outcomes } from "./lifeline.ts";
 import { cancelMessage, discardDeadLetters, requeueDeadLetters } from "./actions.ts";
@@ -107,9 +107,15 @@ function page(m: Message, changed: () => void): VNode {
       ? [bubble(m.type, m.content), h("details", null, h("summary", null, "As JSON"),
         h("pre", { tabindex: 0, "aria-label": "Content as JSON" }, visible(JSON.stringify(m.content, null, 2))))]
       : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "None." : "The content requires a key with the scope PERSONAL.")),
-    card("Timeline", { id: "timeline", class: "wide" }, m.history ? null
+    card("Timeline", { id: "timeline", class: "wide" }, m.history
+      ? m.history.pageInfo.hasNextPage ? null : button("Save as JSON", () => saveHistory(m), { class: "plain small" })
       : quiet("Calls only. The recorded events require a key with the scope AUDIT."), lifeline(m), timeline(m)),
     card("Attempts", { id: "attempts", class: "wide" }, null, attempts(m)));
+}
+
+/** Saves the events of the message, for a report or another tool. */
+function saveHistory({ id, history }: Message): void {
+  save(`message-${id}.json`, new Blob([JSON.stringify(history!.edges.map(({ node }) => node), null, 2)], { type: "application/json" }));
 }
 
 /** The recipient, as a link to their messages. A masked one is no link, because a search would find nothing. */

@@ -1,16 +1,17 @@
 // The messages: the newest ones live, or the results of a search, page by page.
-import { ask, messageOf, sawServerTime, ServerAway } from "../api/client.ts";
+import { ask, messageOf, sawServerTime, ServerAway, serverNow } from "../api/client.ts";
 import { CancelMany, MessageCounts, MessageUpdates, Messages, Position, type MessageCountsData, type MessagesData, type MessageFilter, type MessageRow,
   type MessageStatus } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
 import { count, csv, laneName, percent, plural, visible, words } from "../lib/format.ts";
+import { firstRange, firstRanges } from "../lib/ranges.ts";
 import { describe, fromQuery, priorities, statuses, toQuery, types, type Filters } from "../lib/recognize.ts";
 import { go, link, type Route, type View } from "../route.ts";
 import { forbidden, poll, report, senderChoices, tick } from "../state.ts";
-import { h, reactive, type Child, type VNode } from "../ui/h.ts";
-import { fromField, toField } from "../ui/zone.ts";
+import { h, memo, reactive, type Child, type VNode } from "../ui/h.ts";
+import { fromField, toField, utc } from "../ui/zone.ts";
 import { byTime, pageOf, pager, type Page } from "../ui/pager.ts";
-import { ago, button, card, cell, chip, choose, messageLink, quiet, statusChip, table, textFilter, toneOf } from "../ui/parts.ts";
+import { ago, button, card, cell, chip, choose, messageLink, quiet, save, statusChip, table, textFilter, toneOf } from "../ui/parts.ts";
 import { attempt, note } from "../ui/overlay.ts";
 import { cancelMessages } from "./actions.ts";
 
@@ -89,11 +90,27 @@ function filterBar(filters: Filters, live: boolean): VNode {
     choose("Type", filters.type ?? "", [["", "all"], ...types.map(t => [t, words(t)] as const)], value => set("type", value)),
     choose("Lane", filters.priority ?? "", [["", "all"], ...priorities.map(p => [p, laneName(p)] as const)],
       value => set("priority", value)),
+    choose("Queued", recent(filters), [["", "any time"], ...firstRanges, ...(recent(filters) === "other" ? [["other", "other times"]] as const : [])], id => {
+      if (id === "other") return;
+      const { from: _, until: __, ...next } = filters;
+      if (!id) return change(next);
+      const { from, to } = firstRange(id, serverNow(), utc.value);
+      change({ ...next, from: new Date(from).toISOString(), ...(id === "yesterday" ? { until: new Date(to).toISOString() } : {}) });
+    }),
     h(textFilter, { label: "From", type: "datetime-local", step: 1, value: toField(filters.from ?? ""), onchange: value => set("from", fromField(value)) }),
     h(textFilter, { label: "Until", type: "datetime-local", step: 1, value: toField(filters.until ?? ""), onchange: value => set("until", fromField(value)) }),
     parts.length > 0 ? h("p", { class: "searched" }, "Filtered by ", h("strong", null, parts.join(", "))) : null,
     filters.labels?.length === 1 ? h("a", { href: link(["campaigns", filters.labels[0]!.name, filters.labels[0]!.value]) }, "As a campaign") : null,
     Object.keys(filters).length > 0 ? h("a", { class: "clear", href: "#/messages" }, "Clear all") : null);
+}
+
+/** Returns the proposed time range that the filters have, "other" for another one, or an empty text. */
+function recent({ from, until }: Filters): string {
+  if (!from && !until) return "";
+  return firstRanges.find(([id]) => {
+    const range = firstRange(id, serverNow(), utc.value);
+    return Date.parse(from ?? "") === range.from && (id === "yesterday" ? Date.parse(until ?? "") === range.to : !until);
+  })?.[0] ?? "other";
 }
 
 function withPage(query: URLSearchParams, listed: boolean): URLSearchParams {
@@ -110,8 +127,10 @@ const columns = [
 ];
 
 const messageTable = (rows: readonly MessageRow[]): VNode =>
-  table({ class: "messages", id: "messages" }, "Messages, newest first", columns, rows.map(message => h("tr", { key: message.id },
-    h("td", null, messageLink(message.id)),
+  table({ class: "messages", id: "messages" }, "Messages, newest first", columns, rows.map(message => h(Row, { key: message.id, message })));
+
+const Row = memo(({ message }: { message: MessageRow }): VNode =>
+  h("tr", null, h("td", null, messageLink(message.id)),
     h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"),
     h("td", { class: "extra" }, message.sender.id),
     h("td", { class: "extra" }, words(message.type)),
@@ -120,7 +139,7 @@ const messageTable = (rows: readonly MessageRow[]): VNode =>
     h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure
       ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""),
     h("td", { class: "number extra" }, message.attempts),
-    h("td", { class: "number" }, ago(message.queuedAt)))));
+    h("td", { class: "number" }, ago(message.queuedAt))));
 
 // ───────────── live ─────────────
 
@@ -251,9 +270,7 @@ async function exportRows(filters: Filters): Promise<void> {
     }
     after = pageInfo.endCursor;
   }
-  const url = URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv" }));
-  Object.assign(document.createElement("a"), { href: url, download: "messages.csv" }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  save("messages.csv", new Blob([csv(rows)], { type: "text/csv" }));
 }
 
 /** The progress of the messages as a bar: of a campaign, for example, if the filter is its label. */

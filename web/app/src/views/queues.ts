@@ -1,7 +1,8 @@
 // The queues by sender and lane.
 import type { SenderNow } from "../api/operations.ts";
 import { count, figure, laneName, seconds, sentence, span, words } from "../lib/format.ts";
-import { h, type Child, type VNode } from "../ui/h.ts";
+import { Fragment } from "preact";
+import { h, memo, type Child, type VNode } from "../ui/h.ts";
 import { cell, chip, statusChip, table, type Tone } from "../ui/parts.ts";
 
 const columns = [
@@ -44,7 +45,10 @@ function due(iso: string | null): Child {
 }
 
 export function queuesTable(senders: readonly SenderNow[]): VNode {
-  return table({ class: "stack queues" }, "Queues by sender and lane", columns, senders.flatMap(sender => [
+  return table({ class: "stack queues" }, "Queues by sender and lane", columns, senders.map(sender => h(Rows, { key: sender.id, sender })));
+}
+
+const Rows = memo(({ sender }: { sender: SenderNow }): VNode => h(Fragment, {},
     h("tr", { key: sender.id, class: "total" },
       h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name),
         hindered(sender) ? [" ", stateChip(sender)] : null),
@@ -55,12 +59,10 @@ export function queuesTable(senders: readonly SenderNow[]): VNode {
       cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", { class: "toned", "data-tone": "bad" }, "never")
         : emptyIn(sender)),
       cell("Scheduled", { class: "number" }, count(sender.scheduled))),
-    ...sender.lanes.map(lane => h("tr", { key: `${sender.id} ${lane.priority}`, class: "lane" },
+    sender.lanes.map(lane => h("tr", { key: `${sender.id} ${lane.priority}`, class: "lane" },
       h("td", { class: "skip-cell" }),
       cell("Lane", null, sentence(laneName(lane.priority)),
         sender.pausedPriorities.includes(lane.priority) && sender.state !== "PAUSED" ? [" ", chip("paused", "warn")] : null),
       cell("Due", { class: "number" }, count(lane.depth)),
       cell("Oldest due", { class: "number" }, due(lane.oldestDueAge)),
-      h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }))),
-  ]));
-}
+      h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" })))));

@@ -7,7 +7,7 @@ import { count, figure, laneName, seconds, sentence, spaced, span, visible } fro
 import { priorities } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
 import { forbidden, poll, putSender, state } from "../state.ts";
-import { h, type Child, type VNode } from "../ui/h.ts";
+import { h, memo, type Child, type VNode } from "../ui/h.ts";
 import { attempt, note, openDialog } from "../ui/overlay.ts";
 import { actorOf, button, card, cell, chip, drawnAt, facts, field, mono, quiet, table, time } from "../ui/parts.ts";
 import { emptyIn, stateChip } from "./queues.ts";
@@ -26,7 +26,7 @@ export function senders(route: Route): View {
             reason ? quiet(reason) : limited ? null : button("Register sender…", register, { class: "", id: "register" }))),
         state.senders === null ? quiet("Loading…") : shown.length === 0 ? card("No sender", { class: "wide", id: "none" }, null,
           quiet(only ? "There is no sender with this ID, or the key has no access to it." : "Register the phone number to send messages from."))
-            : shown.map(senderCard),
+            : shown.map(sender => h(SenderCard, { key: sender.id, sender })),
         only && shown.length > 0 ? h(History, { key: `history ${only}`, id: only }) : null);
     },
   };
@@ -90,7 +90,7 @@ function resumeLane(sender: SenderNow, lane: Lane): VNode {
   { class: "plain small resume-lane", "aria-label": `Resume the ${laneName(lane)} lane`, key: `resume ${lane}` });
 }
 
-function senderCard(sender: SenderNow): VNode {
+const SenderCard = memo(({ sender }: { sender: SenderNow }): VNode => {
   const { id, hold } = sender;
   return card([sender.name, " ", h("span", { class: "quiet mono" }, id), " ",
     stateChip(sender)],
@@ -130,7 +130,7 @@ function senderCard(sender: SenderNow): VNode {
       h("a", { href: `#/messages?sender=${encodeURIComponent(id)}` }, "Messages"),
       " · ", h("a", { href: `#/dead-letters?sender=${encodeURIComponent(id)}` }, "Dead letters"),
       sender.businessAccountId ? [" · ", h("a", { href: `#/templates?account=${encodeURIComponent(sender.businessAccountId)}` }, "Templates")] : null));
-}
+});
 
 /** To how many people the portfolio can start conversations, and to how many it did. */
 const limit = ({ limit: people, used, resetsAt }: NonNullable<SenderNow["messagingLimit"]>): Child => {
