@@ -40,11 +40,19 @@ type Answer struct {
 // Errors: WrongRevisionError, StreamDeletedError, TooLargeError, ErrStreamName, ErrEventType, ErrDiskFull, ErrClosed,
 // ErrFailed, or the context's error. After the last one, the append can still happen, so its events must not be changed.
 func (s *Store) Append(ctx context.Context, stream string, expected Expected, events []Event) (Written, error) {
+	return s.AppendUntil(ctx, nil, stream, expected, events)
+}
+
+// AppendUntil is like Append. It also stops waiting for the response when abandoned is closed, and then returns ErrAbandoned.
+// That is cheaper than a context of the append's own.
+func (s *Store) AppendUntil(
+	ctx context.Context, abandoned <-chan struct{}, stream string, expected Expected, events []Event,
+) (Written, error) {
 	answer := make(chan Answer, 1)
 	if err := s.Submit(ctx, stream, expected, events, 0, answer); err != nil {
 		return Written{}, err
 	}
-	return s.await(ctx, answer)
+	return s.await(ctx, abandoned, answer)
 }
 
 // Submit is like Append without the wait: it sends the response to answers, with the tag. Appends are decided in the
@@ -89,7 +97,7 @@ func (s *Store) delete(r *request) (Written, error) {
 	if err := s.submit(r); err != nil {
 		return Written{}, err
 	}
-	return s.await(r.ctx, answer)
+	return s.await(r.ctx, nil, answer)
 }
 
 // submit passes a request to the committer.
@@ -119,12 +127,14 @@ func (s *Store) submit(r *request) error {
 }
 
 // await waits for the committer's response.
-func (s *Store) await(ctx context.Context, answer <-chan Answer) (Written, error) {
+func (s *Store) await(ctx context.Context, abandoned <-chan struct{}, answer <-chan Answer) (Written, error) {
 	select {
 	case a := <-answer:
 		return a.Written, a.Err
 	case <-ctx.Done():
 		return Written{}, ctx.Err()
+	case <-abandoned:
+		return Written{}, ErrAbandoned
 	case <-s.stopped:
 		// The committer may have responded just before it ended.
 		select {
