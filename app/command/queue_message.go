@@ -394,6 +394,7 @@ func (h *QueueMessage) HandleMany(ctx context.Context, requests []message.Reques
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
+			repository.GrowStack()
 			results[i].Queued, results[i].Err = h.traced(ctx, r, cause, until, len(requests) > 1)
 		})
 	}

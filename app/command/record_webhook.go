@@ -480,6 +480,13 @@ func (h *RecordWebhook) appendItems(ctx context.Context, items []item, cause eve
 // each calls do for 0 to n-1, concurrently as far as there are slots, and waits for all
 // calls. It returns the first error, which cancels the other calls.
 func each(ctx context.Context, slots chan struct{}, n int, do func(ctx context.Context, i int) error) error {
+	if n == 1 {
+		if !acquire(ctx, slots) {
+			return context.Cause(ctx)
+		}
+		defer func() { <-slots }()
+		return do(ctx, 0)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
@@ -489,6 +496,7 @@ func each(ctx context.Context, slots chan struct{}, n int, do func(ctx context.C
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
+			repository.GrowStack()
 			if err := do(ctx, i); err != nil {
 				cancel(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/domain"
@@ -90,4 +91,14 @@ func Execute[S, E any](ctx context.Context, s Stream[S, E], decide func(S) ([]E,
 func IsConflict(err error) bool {
 	var wrong *event.WrongRevisionError
 	return errors.As(err, &wrong)
+}
+
+// GrowStack gives a new goroutine the stack that a change of a message takes. Otherwise it
+// is doubled two or three times on the way, and all frames are copied each time: measured,
+// 3% of all CPU in dispatch, and 5% in webhooks and accepting.
+//
+//go:noinline
+func GrowStack() {
+	var room [9 << 10]byte
+	runtime.KeepAlive(&room)
 }
