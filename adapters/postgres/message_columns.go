@@ -20,8 +20,12 @@ type messageColumn struct {
 }
 
 func plainColumn[V any](name, typ string, value func(*messageRow) V) messageColumn {
+	cast := ""
+	if typ == "jsonb" { // its codec would encode a text as a JSON string
+		typ, cast = "text", "::jsonb"
+	}
 	return messageColumn{
-		name: name, typ: typ,
+		name: name, typ: typ, cast: cast,
 		array: func(rows []*messageRow) any { return column(rows, value) },
 		value: func(r *messageRow) any { return value(r) },
 	}

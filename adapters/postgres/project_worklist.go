@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/work"
@@ -273,16 +272,6 @@ func messageEvent(r event.Recorded) (message.Event, uuid.UUID, error) {
 		return nil, uuid.Nil, &dataError{fmt.Errorf("%s is not an event of a message", r.Type)}
 	}
 	return e, id, nil
-}
-
-// column returns one column of rows as an array for unnest. The driver encodes a FlatArray
-// without reflection.
-func column[R, V any](rows []R, value func(R) V) pgtype.FlatArray[V] {
-	values := make(pgtype.FlatArray[V], len(rows))
-	for i, r := range rows {
-		values[i] = value(r)
-	}
-	return values
 }
 
 func timeOrNil(t time.Time) *time.Time {
