@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -201,7 +202,8 @@ func (s *Messages) append(ctx context.Context, l *Loaded, expected event.Expecte
 	now := s.clock()
 	cause.Traceparent = cmp.Or(cause.Traceparent, l.Traceparent)
 	meta := cause.Meta(now)
-	meta.Sender, meta.CorrelationID = l.Message.Sender, l.ID.String()
+	stream := event.MessageStream(l.ID)
+	meta.Sender, meta.CorrelationID = l.Message.Sender, strings.TrimPrefix(stream, event.MessageStreams)
 	if q, ok := events[0].(message.Queued); ok {
 		meta.Sender = q.Sender
 	}
@@ -216,7 +218,7 @@ func (s *Messages) append(ctx context.Context, l *Loaded, expected event.Expecte
 		recs[i] = message.Record{Event: e, At: now}
 		starts = starts || startsSpan(e)
 	}
-	done, err := s.log.Append(ctx, event.MessageStream(l.ID), expected, proposed...)
+	done, err := s.log.Append(ctx, stream, expected, proposed...)
 	if err != nil {
 		s.cache.forget(l.ID)
 		if IsConflict(err) && expected != event.NoStream() {

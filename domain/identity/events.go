@@ -55,7 +55,9 @@ func (IdentityLinked) EventType() string { return "IdentityLinked" }
 func (e IdentityLinked) OccurredAt() time.Time { return e.At }
 
 // All returns the IDs that are not empty, each once.
-func (n Names) All() []string { return distinct(append(n.numbers(), n.users()...)) }
+func (n Names) All() []string {
+	return distinct([]string{n.Number, n.PreviousNumber, n.UserID, n.ParentUserID, n.PreviousUserID, n.PreviousParentUserID})
+}
 
 func (n Names) numbers() []string { return distinct([]string{n.Number, n.PreviousNumber}) }
 
@@ -64,9 +66,12 @@ func (n Names) users() []string {
 }
 
 func distinct(ids []string) []string {
-	out := ids[:0:0]
+	var out []string
 	for _, id := range ids {
 		if id != "" && !slices.Contains(out, id) {
+			if out == nil {
+				out = make([]string, 0, len(ids))
+			}
 			out = append(out, id)
 		}
 	}
