@@ -49,29 +49,12 @@ func (l *Log) encode(ctx context.Context, stream string, events []event.Proposed
 	if len(events) == 0 {
 		return nil, "", fmt.Errorf("append to %s: no events", stream)
 	}
-	encoded, keys, errs := make([]proposal, len(events)), make([]event.KeyID, len(events)), make([]error, len(events))
-	one := func(i int) { encoded[i], keys[i], errs[i] = l.encodeOne(ctx, stream, events[i]) }
-	if len(events) <= encodedInTurn {
-		for i := range events {
-			one(i)
-		}
-	} else {
-		var wg sync.WaitGroup
-		slots := make(chan struct{}, encodingAtOnce)
-		for i := range events {
-			slots <- struct{}{}
-			wg.Go(func() {
-				defer func() { <-slots }()
-				one(i)
-			})
-		}
-		wg.Wait()
+	encoded, keys := make([]proposal, len(events)), make([]event.KeyID, len(events))
+	if err := l.encodeAll(ctx, stream, events, encoded, keys); err != nil {
+		return nil, "", fmt.Errorf("append to %s: %w", stream, err)
 	}
 	size := 0
 	for i := range encoded {
-		if errs[i] != nil {
-			return nil, "", fmt.Errorf("append to %s: %w", stream, errs[i])
-		}
 		size += len(encoded[i].data) + len(encoded[i].meta)
 	}
 	// The client loses the store's response if the store stops reading halfway.
@@ -79,6 +62,34 @@ func (l *Log) encode(ctx context.Context, stream string, events []event.Proposed
 		return nil, "", fmt.Errorf("append to %s: %w: must be at most %[4]d bytes, got %[3]d", stream, event.ErrTooLarge, size, l.maxAppendBytes)
 	}
 	return encoded, cmp.Or(keys...), nil
+}
+
+// encodeAll sets the proposal and the data key of each event.
+func (l *Log) encodeAll(ctx context.Context, stream string, events []event.Proposed, encoded []proposal, keys []event.KeyID) (err error) {
+	if len(events) > encodedInTurn {
+		return l.encodeConcurrently(ctx, stream, events, encoded, keys)
+	}
+	for i := range events {
+		if encoded[i], keys[i], err = l.encodeOne(ctx, stream, events[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Log) encodeConcurrently(ctx context.Context, stream string, events []event.Proposed, encoded []proposal, keys []event.KeyID) error {
+	errs := make([]error, len(events))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, encodingAtOnce)
+	for i := range events {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			encoded[i], keys[i], errs[i] = l.encodeOne(ctx, stream, events[i])
+		})
+	}
+	wg.Wait()
+	return cmp.Or(errs...)
 }
 
 func (l *Log) encodeOne(ctx context.Context, stream string, e event.Proposed) (proposal, event.KeyID, error) {
