@@ -58,7 +58,7 @@ func (c *Codec) Encode(ctx context.Context, stream string, n Proposed) (data, me
 	if data, key, err = c.sealMember(ctx, stream, n, data); err != nil {
 		return nil, nil, "", fmt.Errorf("seal the personal data of %s: %w", t.Name, err)
 	}
-	if meta, err = json.Marshal(m); err != nil {
+	if meta, err = encodeMeta(&m); err != nil {
 		return nil, nil, "", fmt.Errorf("encode metadata of %s: %w", t.Name, err)
 	}
 	return data, meta, key, nil
