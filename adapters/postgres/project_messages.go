@@ -185,9 +185,12 @@ func (row *messageRow) apply(r event.Recorded, e message.Event) {
 	}
 	row.Status, row.Attempts, row.SentTwice = m.Status, m.Attempts, m.SentTwice
 	row.StatusReason = textOrNil(storableText(m.Reason))
-	row.SentAt, row.DeliveredAt, row.ReadAt = timeOrNil(m.SentAt), timeOrNil(m.DeliveredAt), timeOrNil(m.ReadAt)
-	row.DeadLetteredAt, row.RetryAt, row.Failure = timeOrNil(m.DeadLetteredAt), nil, nil
-	row.OverdueSince, row.deliverBy = timeOrNil(m.OverdueSince), nil
+	update(&row.SentAt, m.SentAt)
+	update(&row.DeliveredAt, m.DeliveredAt)
+	update(&row.ReadAt, m.ReadAt)
+	update(&row.DeadLetteredAt, m.DeadLetteredAt)
+	update(&row.OverdueSince, m.OverdueSince)
+	row.RetryAt, row.Failure, row.deliverBy = nil, nil, nil
 	switch m.Status {
 	case message.StatusRetrying:
 		row.RetryAt = timeOrNil(m.DueAt)
@@ -197,6 +200,14 @@ func (row *messageRow) apply(r event.Recorded, e message.Event) {
 	}
 	if m.Failure != nil {
 		row.Failure = &query.MessageFailure{Failure: m.Failure.Failure, At: m.Failure.At}
+	}
+}
+
+// update sets a column to a time, or to nil if it is zero. It allocates only if that changes the
+// column: most events change at most one.
+func update(column **time.Time, t time.Time) {
+	if *column == nil || **column != t {
+		*column = timeOrNil(t)
 	}
 }
 
