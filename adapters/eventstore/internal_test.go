@@ -169,3 +169,46 @@ func TestBatchWriterEndsWithTheFirstRefusalAndKeepsItsSlot(t *testing.T) {
 		}
 	})
 }
+
+// A batch of many events waits for the busy interval, also if it had few when the wait began.
+func TestLargeBatchesWaitLonger(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		events int // that come one millisecond apart, after a first one
+		after  time.Duration
+	}{
+		{"few", event.BusyBatch - 1, 100 * time.Millisecond},
+		{"many", event.BusyBatch, 300 * time.Millisecond},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var sizes []int
+				var times []time.Time
+				s := subscription{
+					maxBatch: defaultMaxBatch, gather: 100 * time.Millisecond, gatherMany: 300 * time.Millisecond,
+					handle: func(_ context.Context, b event.Batch) error {
+						sizes, times = append(sizes, len(b.Events)), append(times, time.Now())
+						return nil
+					},
+				}
+				items := make(chan item)
+				ended := make(chan error, 1)
+				go func() { ended <- s.deliver(t.Context(), items) }()
+				for i := range 1 + test.events {
+					items <- item{event: &event.Recorded{}, position: event.Position(i + 1)}
+					time.Sleep(time.Millisecond)
+				}
+				time.Sleep(time.Second)
+				close(items)
+				if err := <-ended; err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(sizes, []int{1, test.events}) || times[1].Sub(times[0]) != test.after {
+					t.Errorf("batches of %v at %v, want 1 and then %d after %s", sizes, times, test.events, test.after)
+				}
+			})
+		})
+	}
+}

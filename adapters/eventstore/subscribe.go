@@ -34,7 +34,7 @@ func (l *Log) Subscribe(
 	}
 	s := &subscription{
 		log: l, sub: sub, wants: wantsOf(sub.Filter), handle: handle, position: sub.After,
-		maxBatch: defaultMaxBatch, sealed: sub.Sealed, gather: sub.BatchInterval, urgent: sub.Urgent,
+		maxBatch: defaultMaxBatch, sealed: sub.Sealed, gather: sub.BatchInterval, gatherMany: max(sub.BatchInterval, sub.BusyInterval), urgent: sub.Urgent,
 	}
 	if sub.MaxBatch > 0 {
 		s.maxBatch = sub.MaxBatch
@@ -84,7 +84,9 @@ type subscription struct {
 	maxBatch int
 	sealed   bool // personal data is not wanted
 	gather   time.Duration
-	urgent   []string
+	// gatherMany is gather for batches of event.BusyBatch or more.
+	gatherMany time.Duration
+	urgent     []string
 
 	position event.Position // of the last batch delivered
 	live     bool
@@ -393,7 +395,8 @@ func (s *subscription) deliver(ctx context.Context, items <-chan item) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-timer.C:
-			urgent = !due.IsZero()
+			// Since the timer was set, the batch may have become one that waits longer.
+			urgent, due = !due.IsZero() && len(batch.Events) < event.BusyBatch, time.Time{}
 		case first, ok := <-items:
 			if !ok {
 				return nil
@@ -412,7 +415,10 @@ func (s *subscription) deliver(ctx context.Context, items <-chan item) error {
 		}
 		now := time.Now()
 		wait := checkpointPause
-		if len(batch.Events) > 0 {
+		switch n := len(batch.Events); {
+		case n >= event.BusyBatch:
+			wait = s.gatherMany - now.Sub(begun)
+		case n > 0:
 			wait = s.gather - now.Sub(begun)
 		}
 		switch {

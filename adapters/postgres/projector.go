@@ -31,6 +31,10 @@ const (
 	// sender's counts and metrics are written once for several events, and queries lag by
 	// up to this much more.
 	batchInterval = 100 * time.Millisecond
+	// busyInterval is batchInterval while hundreds of events come per second: most messages
+	// are then called and accepted within one transaction, and most statuses of a message
+	// share one.
+	busyInterval = 300 * time.Millisecond
 
 	// applyTimeout bounds one transaction. After it, Postgres counts as unavailable.
 	applyTimeout = 30 * time.Second
@@ -239,7 +243,7 @@ func (p *Projector) runOnce(ctx context.Context) error {
 	group.Go(func() error {
 		return p.options.Log.Subscribe(ctx, event.Subscription{
 			After: position, Filter: event.Filter{Types: p.types}, MaxBatch: maxBatch, Sealed: p.options.Group == Worklist,
-			BatchInterval: batchInterval, Urgent: p.urgent, Consumer: consumerOf(p.options.Group),
+			BatchInterval: batchInterval, BusyInterval: busyInterval, Urgent: p.urgent, Consumer: consumerOf(p.options.Group),
 		}, p.Apply)
 	})
 	return group.Wait()

@@ -158,6 +158,9 @@ type Batch struct {
 	Live bool
 }
 
+// BusyBatch is the number of events from which on a subscription's BusyInterval applies.
+const BusyBatch = 50
+
 // Subscription describes where a subscription starts, which events it delivers, and how it
 // batches them.
 type Subscription struct {
@@ -174,6 +177,9 @@ type Subscription struct {
 	// delivered immediately.
 	BatchInterval time.Duration
 	Urgent        []string
+	// BusyInterval replaces BatchInterval while that many events come that a batch of it has
+	// BusyBatch or more. If zero, BatchInterval always applies.
+	BusyInterval time.Duration
 	// Sealed leaves personal data unread, so that it is Locked. Otherwise, a batch waits
 	// while its data keys are unavailable.
 	Sealed bool
