@@ -5018,9 +5018,13 @@ function recognize(typed) {
 	return found;
 }
 function take$1(found, part) {
-	const named = /^(id|to|user|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.+)$/i.exec(part);
+	const named = /^(id|to|user|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.*)$/i.exec(part);
 	if (named) {
 		const value = unquoted(named[2]), name = named[1].toLowerCase();
+		if (value === "") {
+			found.invalid = `${name}: needs a value.`;
+			return true;
+		}
 		switch (name) {
 			case "to":
 			case "phone":
@@ -9421,7 +9425,7 @@ function tickName(at, { steps, step }) {
 }
 // src/views/alert_parts.ts
 /** An alert in one line, for lists that link to it. */
-var alertLine = (alert) => h("li", { key: alert.id }, chip(words(alert.severity), toneOf(alert.severity)), h("a", { href: "#/alerts" }, alert.summary), h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", alert.silence ? "silenced, " : "", "for ", ago(alert.raisedAt)));
+var alertLine = (alert) => h("li", { key: alert.id }, chip(words(alert.severity), toneOf(alert.severity)), h("a", { href: "#/alerts" }, alert.current?.summary ?? alert.summary), h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", alert.silence ? "silenced, " : "", "for ", ago(alert.raisedAt)));
 // src/lib/ranges.ts
 var minute = 6e4;
 var day = 864e5;
@@ -9991,10 +9995,14 @@ var Rows = memo(({ sender }) => h($, {}, h("tr", {
 }, h("th", { scope: "row" }, h("a", { href: `#/senders/${encodeURIComponent(sender.id)}` }, sender.name), hindered(sender) ? [" ", stateChip(sender)] : null), cell("Lane", null, "all"), cell("Due", { class: "number" }, count(sender.queueDepth)), cell("Oldest due", { class: "number" }, due(sender.oldestDueAge)), cell("Drain/min", { class: "number" }, figure(sender.drainPerMinute)), cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", {
 	class: "toned",
 	"data-tone": "bad"
-}, "never") : emptyIn(sender)), cell("Scheduled", { class: "number" }, count(sender.scheduled))), sender.lanes.map((lane) => h("tr", {
-	key: `${sender.id} ${lane.priority}`,
-	class: "lane"
-}, h("td", { class: "skip-cell" }), cell("Lane", null, sentence(laneName(lane.priority)), sender.pausedPriorities.includes(lane.priority) && sender.state !== "PAUSED" ? [" ", chip("paused", "warn")] : null), cell("Due", { class: "number" }, count(lane.depth)), cell("Oldest due", { class: "number" }, due(lane.oldestDueAge)), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" })))));
+}, "never") : emptyIn(sender)), cell("Scheduled", { class: "number" }, count(sender.scheduled))), sender.lanes.map(({ priority, depth, oldestDueAge }) => h(LaneRow, {
+	key: priority,
+	priority,
+	depth,
+	oldestDueAge,
+	paused: sender.pausedPriorities.includes(priority) && sender.state !== "PAUSED"
+}))));
+var LaneRow = memo(({ priority, depth, oldestDueAge, paused }) => h("tr", { class: "lane" }, h("td", { class: "skip-cell" }), cell("Lane", null, sentence(laneName(priority)), paused ? [" ", chip("paused", "warn")] : null), cell("Due", { class: "number" }, count(depth)), cell("Oldest due", { class: "number" }, due(oldestDueAge)), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" })));
 // src/views/series.ts
 var unsettledSteps = 2;
 var LiveSeries = class {
@@ -10087,6 +10095,7 @@ function overview(route) {
 				first: alertsMarked
 			});
 			view.alerts = edges.map(({ node }) => node);
+			for (const { node } of edges) if (state.alerts.has(node.id)) putAlert(node);
 		}));
 		ends.push(poll(6e4, async () => {
 			view.rules = (await ask(AlertRules, {})).alertRules;
@@ -10727,7 +10736,7 @@ var messageTable = (rows) => table$1({
 	key: message.id,
 	message
 })));
-var Row = memo(({ message }) => h("tr", null, h("td", null, messageLink(message.id)), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number extra" }, message.attempts), h("td", { class: "number" }, ago(message.queuedAt))));
+var Row = memo(({ message }) => h("tr", null, h("td", null, messageLink(message.id)), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra name" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number extra" }, message.attempts), h("td", { class: "number" }, ago(message.queuedAt))));
 /** The newest messages, updated live. */
 var Feed = class {
 	shown = reactive({
@@ -11559,7 +11568,7 @@ var columns$3 = [
 	{ name: "24-hour window" },
 	{ name: "Marketing" }
 ];
-var rows$1 = ({ edges }, linked) => table$1({ class: "stack" }, "Conversations, most recently changed first", columns$3, edges.map(({ cursor, node }) => h("tr", { key: cursor }, cell("Person", { class: "wrap" }, person(node, linked)), cell("Sender", null, senderName(node.senderId)), cell("Wrote", { class: "number" }, node.lastInboundAt ? ago(node.lastInboundAt) : "–"), cell("24-hour window", null, h(Countdown, { until: node.windowOpenUntil })), cell("Marketing", null, node.optedOut ? chip("opted out", "warn") : "–"))));
+var rows$1 = ({ edges }, linked) => table$1({ class: "stack" }, "Conversations, most recently changed first", columns$3, edges.map(({ cursor, node }) => h("tr", { key: cursor }, cell("Person", { class: "wrap" }, person(node, linked)), cell("Sender", { class: "name" }, senderName(node.senderId)), cell("Wrote", { class: "number" }, node.lastInboundAt ? ago(node.lastInboundAt) : "–"), cell("24-hour window", null, h(Countdown, { until: node.windowOpenUntil })), cell("Marketing", null, node.optedOut ? chip("opted out", "warn") : "–"))));
 /** The person, as a link to the conversation unless the number is masked. */
 function person({ senderId, to, toUserId, name }, linked) {
 	const shown = to ?? toUserId;
@@ -12143,7 +12152,7 @@ function deadLetters(route) {
 			"aria-label": `Select ${message.id}`,
 			checked: all || ticked.has(message.id),
 			onchange: (event) => tick(message.id, event.target.checked)
-		})) : null, cell("Message", null, messageLink(message.id)), cell("To", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), cell("Sender", null, message.sender.id), h("td", { class: "wrap" }, h("p", null, chip(words(failure.category), "bad"), " ", failure.message, failure.code === null ? null : h("span", { class: "quiet" }, ` code ${failure.code}`)), h("p", { class: "quiet" }, failure.advice)), cell("Attempts", { class: "number" }, attempts), cell("Dead for", { class: "number" }, ago(at))))));
+		})) : null, cell("Message", null, messageLink(message.id)), cell("To", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), cell("Sender", { class: "name" }, message.sender.id), h("td", { class: "wrap" }, h("p", null, chip(words(failure.category), "bad"), " ", failure.message, failure.code === null ? null : h("span", { class: "quiet" }, ` code ${failure.code}`)), h("p", { class: "quiet" }, failure.advice)), cell("Attempts", { class: "number" }, attempts), cell("Dead for", { class: "number" }, ago(at))))));
 	}
 }
 // src/views/silences.ts

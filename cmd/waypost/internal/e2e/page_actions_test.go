@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,6 +42,7 @@ func TestPageDrivesThePlatform(t *testing.T) { //nolint:tparallel // its subtest
 	t.Run("alerts and senders", func(t *testing.T) { takeNoteAndChangeSenders(t, b) })
 	t.Run("access", func(t *testing.T) { manageAccess(t, b) })
 	t.Run("operations of others", func(t *testing.T) { watchAnOperationOfOthers(ctx, t, b, platform.DemoDir(d.dataDir())) })
+	t.Run("long texts", func(t *testing.T) { fitLongTexts(ctx, t, b, d) })
 	b.quiet(t)
 	t.Run("restart", func(t *testing.T) { outliveTheServer(ctx, t, b, d) })
 }
@@ -121,6 +123,50 @@ func decideOnDeadLetters(ctx context.Context, t *testing.T, b *browser, simulato
 	b.awaitText(t, "#dead-letters", "No dead letters with server.")
 	b.visit(t, "#/messages?status=DISCARDED&page=1")
 	b.await(t, "the discarded messages", `document.querySelectorAll("#messages tbody tr").length === 2`)
+}
+
+// fitLongTexts shows texts without a space, as long as each can be, in windows of several widths.
+func fitLongTexts(ctx context.Context, t *testing.T, b *browser, d *demoProcess) {
+	t.Helper()
+	key, err := os.ReadFile(platform.AdminKeyPath(platform.DemoDir(d.dataDir())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := harness.NewClient(d.url()+"/graphql", strings.TrimSpace(string(key)))
+	id, key128, long := strings.Repeat("W", 64), strings.Repeat("k", 128), strings.Repeat("W", 128)
+	var queued struct {
+		QueueMessage struct{ Message struct{ ID string } }
+	}
+	for _, call := range []struct {
+		mutation string
+		input    map[string]any
+		data     any
+	}{
+		{`mutation($in: RegisterSenderInput!) { registerSender(input: $in) { id } }`, map[string]any{"id": id, "name": long, "phoneNumberId": strings.Repeat("1", 20)}, &struct{}{}},
+		{`mutation($in: QueueMessageInput!) { queueMessage(input: $in) { message { id } } }`, map[string]any{
+			"senderId": id, "to": "+14155550122", "idempotencyKey": key128, "content": map[string]any{"text": map[string]any{"body": long}},
+			"labels": []map[string]string{{"name": strings.Repeat("n", 60), "value": long}},
+		}, &queued},
+		{`mutation($in: CreateApiKeyInput!) { createApiKey(input: $in) { secret } }`, map[string]any{"name": long, "scopes": []string{"READ"}, "senderIds": []string{id}}, &struct{}{}},
+		{`mutation($in: SilenceAlertsInput!) { silenceAlerts(input: $in) { id } }`, map[string]any{"reason": long, "senderId": id, "until": time.Now().Add(time.Hour)}, &struct{}{}},
+	} {
+		if err := client.Do(ctx, call.mutation, map[string]any{"in": call.input}, call.data); err != nil {
+			t.Fatalf("%s: %v", call.mutation, err)
+		}
+	}
+	b.visit(t, "#/messages?key="+key128)
+	b.await(t, "the message", `document.querySelectorAll("#messages tbody tr").length === 1`)
+	for name, view := range map[string]struct{ hash, shows string }{
+		"the overview": {"#/", long}, "messages": {"#/messages?page=1", id}, "a message": {"#/messages/" + queued.QueueMessage.Message.ID, key128},
+		"alerts": {"#/alerts", long}, "senders": {"#/senders", long}, "the log": {"#/ledger?stream=sender-" + id, "Sender"}, "keys": {"#/keys", long}, "the panel": {"#/break", long},
+		"a filter without a meaning": {"#/messages?label=" + long, long}, "no view": {"#/" + long, long}, "a filter that nothing has": {"#/dead-letters?label=a%3D" + long, "a=" + long},
+	} {
+		b.visit(t, view.hash)
+		b.awaitText(t, "main", view.shows)
+		for _, width := range []int64{320, 390, 768, 1024} {
+			b.fits(t, name, width)
+		}
+	}
 }
 
 // watchAnOperationOfOthers has another process run an operation, as the event log shows it.

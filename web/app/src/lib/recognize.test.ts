@@ -26,6 +26,7 @@ test("typed text is recognized", () => {
     ["status:failed,expired", { status: ["FAILED", "EXPIRED"] }],
     ["failed campaign=spring sender:demo", { status: ["FAILED"], labels: [{ name: "campaign", value: "spring" }], sender: "demo" }],
     ["code:131026 category:recipient", { code: 131026, category: "recipient" }],
+    ["sender: failed", { invalid: "sender: needs a value.", status: ["FAILED"] }],
     ["code:many", { invalid: "“many” is not an error code; use a number such as 131026." }],
     ["priority:high", { invalid: "There is no priority “high”; priorities are otp, transactional, bulk." }],
     ["label:spring", { invalid: "“spring” is not a label; use label:name=value." }],

@@ -76,9 +76,13 @@ export function recognize(typed: string): Filters {
 }
 
 function take(found: Filters, part: string): boolean {
-  const named = /^(id|to|user|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.+)$/i.exec(part);
+  const named = /^(id|to|user|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.*)$/i.exec(part);
   if (named) {
     const value = unquoted(named[2]!), name = named[1]!.toLowerCase();
+    if (value === "") {
+      found.invalid = `${name}: needs a value.`;
+      return true;
+    }
     switch (name) {
       case "to": case "phone": case "number": return only(found, "to", value);
       case "id": case "user": case "key": case "wamid": case "sender": case "template": case "category": return only(found, name, value);

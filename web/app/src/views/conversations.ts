@@ -67,7 +67,7 @@ const columns = [{ name: "Person" }, { name: "Sender" }, { name: "Wrote", title:
 
 const rows = ({ edges }: ConversationsData["conversations"], linked: boolean): VNode =>
   table({ class: "stack" }, "Conversations, most recently changed first", columns, edges.map(({ cursor, node }) => h("tr", { key: cursor },
-    cell("Person", { class: "wrap" }, person(node, linked)), cell("Sender", null, senderName(node.senderId)),
+    cell("Person", { class: "wrap" }, person(node, linked)), cell("Sender", { class: "name" }, senderName(node.senderId)),
     cell("Wrote", { class: "number" }, node.lastInboundAt ? ago(node.lastInboundAt) : "–"),
     cell("24-hour window", null, h(Countdown, { until: node.windowOpenUntil })),
     cell("Marketing", null, node.optedOut ? chip("opted out", "warn") : "–"))));

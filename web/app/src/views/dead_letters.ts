@@ -169,7 +169,7 @@ export function deadLetters(route: Route): View {
         })) : null,
         cell("Message", null, messageLink(message.id)),
         cell("To", { class: "mono" }, message.to ?? message.toUserId ?? "erased"),
-        cell("Sender", null, message.sender.id),
+        cell("Sender", { class: "name" }, message.sender.id),
         h("td", { class: "wrap" },
           h("p", null, chip(words(failure.category), "bad"), " ", failure.message, failure.code === null ? null
           : h("span", { class: "quiet" }, ` code ${failure.code}`)),

@@ -132,7 +132,7 @@ const messageTable = (rows: readonly MessageRow[]): VNode =>
 const Row = memo(({ message }: { message: MessageRow }): VNode =>
   h("tr", null, h("td", null, messageLink(message.id)),
     h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"),
-    h("td", { class: "extra" }, message.sender.id),
+    h("td", { class: "extra name" }, message.sender.id),
     h("td", { class: "extra" }, words(message.type)),
     h("td", { class: "extra" }, laneName(message.priority)),
     cell("Status", null, statusChip(message.status)),

@@ -5,7 +5,7 @@ import { connection } from "../api/socket.ts";
 import { age, count, duration, figure, percent, plural, seconds, span, words } from "../lib/format.ts";
 import { windows, type Window } from "../lib/windows.ts";
 import { link, setQuery, unknown, unlisted, type Route, type View } from "../route.ts";
-import { figureChoices, figuresOf, forbidden, openAlerts, poll, report, state } from "../state.ts";
+import { figureChoices, figuresOf, forbidden, openAlerts, poll, putAlert, report, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { card, cell, choose, chip, quiet, segments, table, toneOf, type Tone } from "../ui/parts.ts";
 import { Plot, type Mark, type Series } from "../ui/plot.ts";
@@ -48,6 +48,7 @@ export function overview(route: Route): View {
     ends.push(poll(alertsEvery, async () => {
       const { alerts: { edges } } = await ask(Alerts, { filter: { senderId: view.senderId }, first: alertsMarked });
       view.alerts = edges.map(({ node }) => node);
+      for (const { node } of edges) if (state.alerts.has(node.id)) putAlert(node); // with their current values
     }));
     ends.push(poll(60_000, async () => {
       view.rules = (await ask(AlertRules, {})).alertRules;

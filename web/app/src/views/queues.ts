@@ -59,10 +59,14 @@ const Rows = memo(({ sender }: { sender: SenderNow }): VNode => h(Fragment, {},
       cell("Empty in", { class: "number" }, emptyIn(sender) === "never" ? h("span", { class: "toned", "data-tone": "bad" }, "never")
         : emptyIn(sender)),
       cell("Scheduled", { class: "number" }, count(sender.scheduled))),
-    sender.lanes.map(lane => h("tr", { key: `${sender.id} ${lane.priority}`, class: "lane" },
-      h("td", { class: "skip-cell" }),
-      cell("Lane", null, sentence(laneName(lane.priority)),
-        sender.pausedPriorities.includes(lane.priority) && sender.state !== "PAUSED" ? [" ", chip("paused", "warn")] : null),
-      cell("Due", { class: "number" }, count(lane.depth)),
-      cell("Oldest due", { class: "number" }, due(lane.oldestDueAge)),
-      h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" })))));
+    sender.lanes.map(({ priority, depth, oldestDueAge }) => h(LaneRow, { key: priority, priority, depth, oldestDueAge,
+      paused: sender.pausedPriorities.includes(priority) && sender.state !== "PAUSED" }))));
+
+type Lane = SenderNow["lanes"][number] & { paused: boolean };
+
+const LaneRow = memo(({ priority, depth, oldestDueAge, paused }: Lane): VNode => h("tr", { class: "lane" },
+  h("td", { class: "skip-cell" }),
+  cell("Lane", null, sentence(laneName(priority)), paused ? [" ", chip("paused", "warn")] : null),
+  cell("Due", { class: "number" }, count(depth)),
+  cell("Oldest due", { class: "number" }, due(oldestDueAge)),
+  h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" }), h("td", { class: "skip-cell" })));
