@@ -489,7 +489,7 @@ func TestThrottlesReachTheirScope(t *testing.T) {
 func TestAnOutageOfAnHour(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("100,000 messages and an hour of virtual time")
+		t.Skip("20,000 messages and an hour of virtual time")
 	}
 	refused := message.Refused{
 		Failure:     message.Failure{Class: message.ClassTransient, Category: message.CategoryNetwork, Message: "refused"},
@@ -506,7 +506,7 @@ func TestAnOutageOfAnHour(t *testing.T) {
 					}
 					return nil
 				}
-				for n := range 100_000 {
+				for n := range 20_000 {
 					w.queue("acme", recipient(n), nil)
 				}
 				w.dispatch(nil)

@@ -65,7 +65,10 @@ type world struct {
 	subscribeLag time.Duration
 	registered   []string
 	tokens       *tokens
-	wake         []func()
+	wake         []func() // of the dispatchers, after each append
+	// facts are the events that are not about messages, and newFact is closed at the next one.
+	facts   []event.Recorded
+	newFact chan struct{}
 }
 
 type laneClass struct {
@@ -94,7 +97,7 @@ func inWorld(t *testing.T, rates map[string]int, test func(*world)) {
 			fresh: map[laneClass][]freshItem{}, timed: map[uuid.UUID]bool{}, called: map[uuid.UUID]bool{}, expiring: map[uuid.UUID]bool{}, wanted: map[uuid.UUID]bool{},
 			counts: map[message.Status]int{}, status: map[uuid.UUID]message.Message{},
 			processes: map[uuid.UUID]time.Time{}, takers: map[uuid.UUID]bool{}, lanes: map[string]uuid.UUID{},
-			tokens: &tokens{byID: map[string]string{}},
+			tokens: &tokens{byID: map[string]string{}}, newFact: make(chan struct{}),
 		}
 		w.messages = command.NewMessages(w, time.Now, newID, 1000)
 		w.senders = command.NewSenders(w, time.Now, newID, w.tokens)
@@ -291,28 +294,42 @@ func (w *world) Append(_ context.Context, stream string, expected event.Expected
 	if takes > 0 {
 		time.Sleep(takes)
 	}
+	appended, wake, err := w.add(stream, expected, events)
+	for _, wake := range wake {
+		wake()
+	}
+	return appended, err
+}
+
+// add appends events, and returns what to wake.
+func (w *world) add(stream string, expected event.Expected, events []event.Proposed) (event.Appended, []func(), error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	have := w.streams[stream]
 	if at, exact := expected.Revision(); expected.IsNoStream() && len(have) > 0 || exact && int(at) != len(have)-1 {
-		return event.Appended{}, &event.WrongRevisionError{}
+		return event.Appended{}, nil, &event.WrongRevisionError{}
 	}
+	id, ofMessage := event.ParseMessageStream(stream)
 	for _, e := range events {
 		w.position++
 		w.times = append(w.times, e.Meta.RecordedAt)
-		have = append(have, event.Recorded{
+		r := event.Recorded{
 			ID: e.ID, Stream: stream, Revision: event.Revision(len(have)), Position: w.position,
 			Type: e.Event.EventType(), Event: e.Event, Meta: e.Meta,
-		})
-		if id, ok := event.ParseMessageStream(stream); ok {
+		}
+		have = append(have, r)
+		if ofMessage {
 			w.project(id, have)
+		} else {
+			w.facts = append(w.facts, r)
 		}
 	}
 	w.streams[stream] = have
-	for _, wake := range w.wake {
-		go wake()
+	if !ofMessage {
+		close(w.newFact)
+		w.newFact = make(chan struct{})
 	}
-	return event.Appended{Revision: event.Revision(len(have) - 1), Position: w.position}, nil
+	return event.Appended{Revision: event.Revision(len(have) - 1), Position: w.position}, w.wake, nil
 }
 
 // project updates the work list with the last event of a stream. It keeps no closed
@@ -376,32 +393,25 @@ func (w *world) Subscribe(ctx context.Context, sub event.Subscription, handle fu
 	for at := sub.After; ; {
 		w.mu.Lock()
 		var found []event.Recorded
-		for name, stream := range w.streams {
-			if _, ok := event.ParseMessageStream(name); ok {
-				continue
-			}
-			for _, r := range stream {
-				if r.Position > at && slices.Contains(sub.Filter.Types, r.Type) {
-					found = append(found, r)
-				}
+		first := sort.Search(len(w.facts), func(i int) bool { return w.facts[i].Position > at })
+		for _, r := range w.facts[first:] {
+			if slices.Contains(sub.Filter.Types, r.Type) {
+				found = append(found, r)
 			}
 		}
 		at = w.position
-		lag := w.subscribeLag
-		appended := make(chan struct{})
-		w.wake = append(w.wake, sync.OnceFunc(func() { close(appended) }))
+		lag, newFact := w.subscribeLag, w.newFact
 		w.mu.Unlock()
 		if len(found) > 0 {
 			if err := retry.Sleep(ctx, lag); err != nil {
 				return err
 			}
-			slices.SortFunc(found, func(a, b event.Recorded) int { return cmp.Compare(a.Position, b.Position) })
 			if err := handle(ctx, event.Batch{Events: found, Position: at, Live: true}); err != nil {
 				return err
 			}
 		}
 		select {
-		case <-appended:
+		case <-newFact:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
