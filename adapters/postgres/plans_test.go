@@ -56,7 +56,7 @@ const (
 	// manyRows is the number of rows from which a table is large.
 	manyRows = 20_000
 	// fewRows is the maximum number of rows that a page or a metric may read.
-	fewRows = 10_000
+	fewRows = 5_000
 )
 
 // touched returns the number of rows that were read from tables, and the large tables that
@@ -75,7 +75,7 @@ func (p planned) touched(large map[string]bool) (rows float64, whole []string) {
 	return rows, whole
 }
 
-// fillTables inserts rows of 200,000 messages of ten senders, some of them still open, as
+// fillTables inserts rows of 80,000 messages of ten senders, some of them still open, as
 // the projections would have written them.
 func (b *bundle) fillTables() {
 	b.tb.Helper()
@@ -83,22 +83,22 @@ func (b *bundle) fillTables() {
 		`INSERT INTO message (id, queued_position, revision, position, sender, kind, priority, on_ambiguous, template, queued_at, status,
 				attempts, calls, sent_twice, data_key, idempotency_hash, label_hashes)
 			SELECT md5(n::text)::uuid, 10 * n, 5, 10 * n + 5, 'sender-' || n % 10, CASE WHEN n % 1000 = 7 THEN 'LOCATION' WHEN n % 3 = 0 THEN 'TEMPLATE' ELSE 'TEXT' END,
-				n % 3, 'RESEND', CASE WHEN n % 3 = 0 THEN 'offer-' || n / 4000 END, timestamptz '2026-03-01' + n * interval '1 second',
-				CASE WHEN n > 199900 THEN 'QUEUED' WHEN n % 100 = 1 THEN 'DEAD_LETTERED' WHEN n % 100 = 2 THEN 'FAILED' WHEN n % 500 = 3 THEN 'SENT' ELSE 'READ' END,
-				1, 1, false, 'key-' || n / 5, decode(md5('key ' || n), 'hex'), ARRAY[decode(md5('label ' || n / 4000), 'hex')]
-			FROM generate_series(1, 200000) n`,
+				n % 3, 'RESEND', CASE WHEN n % 3 = 0 THEN 'offer-' || n / 1600 END, timestamptz '2026-03-01' + n * interval '3 seconds',
+				CASE WHEN n > 79900 THEN 'QUEUED' WHEN n % 100 = 1 THEN 'DEAD_LETTERED' WHEN n % 100 = 2 THEN 'FAILED' WHEN n % 500 = 3 THEN 'SENT' ELSE 'READ' END,
+				1, 1, false, 'key-' || n / 5, decode(md5('key ' || n), 'hex'), ARRAY[decode(md5('label ' || n / 1600), 'hex')]
+			FROM generate_series(1, 80000) n`,
 		`INSERT INTO message_exception SELECT id, sender, status, queued_position, CASE status WHEN 'SENT' THEN NULL WHEN 'FAILED' THEN 'recipient' ELSE 'server' END,
 				CASE status WHEN 'SENT' THEN NULL WHEN 'FAILED' THEN 131026 ELSE 131000 END, CASE status WHEN 'DEAD_LETTERED' THEN queued_at END, label_hashes
 			FROM message WHERE status IN ('SENT', 'FAILED', 'DEAD_LETTERED')`,
 		`UPDATE message_exception SET deliver_by = timestamptz '2026-03-01' + queued_position * interval '1 second' WHERE status = 'SENT'`,
-		`UPDATE message_exception SET deliver_by = NULL, overdue_since = deliver_by WHERE status = 'SENT' AND queued_position % 50000 < 10000`,
+		`UPDATE message_exception SET deliver_by = NULL, overdue_since = deliver_by WHERE status = 'SENT' AND queued_position % 20000 < 4000`,
 		`INSERT INTO message_label SELECT h, queued_position, sender FROM message, unnest(label_hashes) h`,
 		`INSERT INTO message_time SELECT date_bin('10 seconds', queued_at, 'epoch'), min(queued_position), max(queued_position) FROM message GROUP BY 1`,
-		`INSERT INTO message_wamid SELECT md5('wamid ' || n)::uuid, md5(n::text)::uuid, 1 FROM generate_series(1, 200000) n`,
+		`INSERT INTO message_wamid SELECT md5('wamid ' || n)::uuid, md5(n::text)::uuid, 1 FROM generate_series(1, 80000) n`,
 		`INSERT INTO work_item (message_id, sender, priority, state, fresh, due_at, recipient, attempt, call, on_ambiguous, template, revision, position, queued_position)
 			SELECT id, sender, priority, 0, true, queued_at, data_key, 0, 0, 'RESEND', '', 0, queued_position, queued_position FROM message WHERE status = 'QUEUED'`,
 		`INSERT INTO metric SELECT 'sender-' || s, 60, timestamptz '2026-03-01' + n * interval '1 minute', 1,1,1,1,0,0,0,0,0,0,0,0,0,1,1,1,1,0,1,0
-			FROM generate_series(0, 9) s, generate_series(1, 5000) n`,
+			FROM generate_series(0, 9) s, generate_series(1, 2500) n`,
 		`INSERT INTO metric_latency SELECT sender, width, at, 7, 1 FROM metric`,
 		`INSERT INTO metric_cohort SELECT sender, width, at, at + interval '1 second', 1, 1 FROM metric`,
 		`INSERT INTO metric_error SELECT sender, width, at, 'PERMANENT', '', '131026', 1 FROM metric`,
