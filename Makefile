@@ -8,6 +8,9 @@ export GOTESTSUM_VERSION := v1.13.0
 
 FUZZTIME := 30s
 SEEDS := 10000
+KILLS := 5
+# The runs of .ci/test. CI adds race.
+RUNS := plain
 
 .DEFAULT_GOAL := help
 
@@ -30,8 +33,8 @@ build test verify lint tools: export CGO_ENABLED := 0
 
 .PHONY: test
 ifndef EVENTSTORE_URL
-test: deps verify ## run everything that a change must pass, except the linters, on real stores
-	@.ci/test
+test: deps verify ## run all tests on real stores, and verify; CI adds RUNS='plain race'
+	@.ci/test $(RUNS)
 else
 test: deps # test another event store: what Waypost needs from it, and Waypost on it
 	REQUIRE_STORES=1 EVENTSTORE_URL='$(EVENTSTORE_URL)' go test -count=1 -v -run '^TestGivenStore' ./adapters/eventstore ./cmd/...
@@ -80,6 +83,10 @@ chaos: build ## kill Waypost under load repeatedly, and count lost and duplicate
 simulation: ## simulate dispatch for SEEDS (10000) seeds, and for fewer under the race detector
 	go test -count=1 -v -timeout 60m -run '^TestSeeds$$' ./ports/dispatch/simulation -runs $(SEEDS)
 	go test -count=1 -v -timeout 60m -race ./ports/dispatch/simulation
+
+.PHONY: brokers
+brokers: deps ## kill each broker and its consumer KILLS (5) times while commands and events flow
+	REQUIRE_STORES=1 go test -count=1 -v -timeout 60m -run '^TestNothingIsLost$$' ./adapters/broker -kills $(KILLS)
 
 .PHONY: race
 race: deps ## run all tests that share a process with what they test, with the race detector

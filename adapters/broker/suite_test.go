@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"strings"
 	"sync"
@@ -27,9 +28,10 @@ const (
 	// that the test also ends on a slow machine. While something is down, they publish up to
 	// killBacklog more, which is more than the test waits for.
 	maxBacklog, killBacklog = 200, 1000
-	// killings is the number of times that the broker and the edge are killed, in turn.
-	killings = 2
 )
+
+// kills is the number of times that the broker and the edge are killed, in turn. make brokers asks for more.
+var kills = flag.Int("kills", 1, "kill each broker and its consumer this many times")
 
 // TestNothingIsLost makes the same checks for every broker. Producers publish commands,
 // some of them twice and some invalid, while the broker and the edge are killed with
@@ -95,7 +97,7 @@ func TestNothingIsLost(t *testing.T) {
 				}
 			}
 			raise := func() { limit.Store(int32(backlog() + killBacklog)) }
-			for range killings {
+			for range *kills {
 				flow(20)
 				raise()
 				server.restart()
