@@ -9,7 +9,7 @@ export GOTESTSUM_VERSION := v1.13.0
 FUZZTIME := 30s
 SEEDS := 10000
 KILLS := 5
-# The runs of .ci/test. CI adds race.
+# The runs of .ci/test. .ci/run adds race.
 RUNS := plain
 
 .DEFAULT_GOAL := help
@@ -33,7 +33,7 @@ build test verify lint tools: export CGO_ENABLED := 0
 
 .PHONY: test
 ifndef EVENTSTORE_URL
-test: deps verify ## run all tests on real stores, and verify; CI adds RUNS='plain race'
+test: deps ## run all tests on real stores; with RUNS='plain race', some also with the race detector
 	@.ci/test $(RUNS)
 else
 test: deps # test another event store: what Waypost needs from it, and Waypost on it
