@@ -34,6 +34,9 @@ const RuleStreams = "rule-"
 // SilenceStreams is the prefix of every silence's stream.
 const SilenceStreams = "silence-"
 
+// CampaignsStream lists which campaigns were paused and resumed.
+const CampaignsStream = "campaign-pauses"
+
 // LogEndStream records doubts about the end of the log, and what was lost.
 const LogEndStream = "waypost-log-end"
 

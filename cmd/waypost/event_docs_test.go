@@ -40,6 +40,7 @@ func streamsOf(pkg string) string {
 		"audit":        "`access-{yyyymmdd}`",
 		"access":       "`key-{id}`, one per API key",
 		"alert":        "`alert-{id}`, `rule-{id}`, and `silence-{uuid}`",
+		"campaign":     "`campaign-pauses`",
 		"hook":         "`hook-{uuid}`, one per outgoing webhook",
 		"template":     "`template-{businessAccountId}-{name}-{language}`, one per message template and language, and `templates-{businessAccountId}` for TemplatesListed",
 	}[pkg]

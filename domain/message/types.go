@@ -70,6 +70,15 @@ type Label struct {
 	Value string `json:"value"`
 }
 
+// Validate checks that the label has a name of 1 to 64 characters and a value of at most 256. The
+// error names field as the label's place.
+func (l Label) Validate(field string) error {
+	if err := domain.CheckLine(field+".name", l.Name, 1, maxLabelName); err != nil {
+		return err
+	}
+	return domain.CheckLine(field+".value", l.Value, 0, maxLabelValue)
+}
+
 // ValidateLabels checks that there are at most MaxLabels, each with a name of
 // its own of 1 to 64 characters and a value of at most 256. The error names the
 // label's place, such as "labels.0.name".
@@ -78,10 +87,7 @@ func ValidateLabels(labels []Label) error {
 		return domain.Invalid("labels", "has %d labels, at most %d are allowed", n, MaxLabels)
 	}
 	for i, l := range labels {
-		if err := domain.CheckLine(fmt.Sprintf("labels.%d.name", i), l.Name, 1, maxLabelName); err != nil {
-			return err
-		}
-		if err := domain.CheckLine(fmt.Sprintf("labels.%d.value", i), l.Value, 0, maxLabelValue); err != nil {
+		if err := l.Validate(fmt.Sprintf("labels.%d", i)); err != nil {
 			return err
 		}
 		for _, before := range labels[:i] {

@@ -25,6 +25,7 @@ import (
 	"github.com/waypost/waypost/domain/access"
 	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/domain/audit"
+	"github.com/waypost/waypost/domain/campaign"
 	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/hook"
 	"github.com/waypost/waypost/domain/identity"
@@ -57,7 +58,7 @@ type Stores struct {
 
 // EventTypes returns the event types of every aggregate.
 func EventTypes() [][]domain.Type {
-	return [][]domain.Type{message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types(), template.Types(), hook.Types(), event.Types(), operation.Types(), audit.Types(), access.Types(), alert.Types()}
+	return [][]domain.Type{message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types(), template.Types(), hook.Types(), event.Types(), operation.Types(), audit.Types(), access.Types(), alert.Types(), campaign.Types()}
 }
 
 // NewCodec returns a codec for the event types of every aggregate.

@@ -1,0 +1,234 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/retry"
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/campaign"
+	"github.com/waypost/waypost/domain/message"
+)
+
+// campaignsAgain is the pause before the stream of paused campaigns is read again.
+const campaignsAgain = time.Second
+
+// Campaigns loads and changes which campaigns are paused. It keeps them in memory and follows the
+// log, so that dispatch reads nothing for a message.
+type Campaigns struct {
+	log    event.Log
+	clock  event.Clock
+	ids    event.IDs
+	logger *slog.Logger
+	// index returns what identifies a label in the work list.
+	index func(message.Label) string
+	// changed is called when the paused campaigns have changed. It can be nil.
+	changed func()
+
+	mu    sync.RWMutex
+	state storedCampaigns
+	live  bool // state has everything that was recorded before the log was followed
+	// indexes are those of the paused labels.
+	indexes map[string]bool
+}
+
+// storedCampaigns are the paused campaigns before the revision next of their stream.
+type storedCampaigns struct {
+	pauses campaign.Pauses
+	next   event.Revision
+}
+
+// NewCampaigns returns a repository. Until Run has read the stream, messages with labels wait.
+// index returns what identifies a label in the work list.
+func NewCampaigns(log event.Log, clock event.Clock, ids event.IDs, index func(message.Label) string, logger *slog.Logger) *Campaigns {
+	return &Campaigns{log: log, clock: clock, ids: ids, index: index, logger: logger}
+}
+
+// OnChange makes c call changed when the paused campaigns have changed. changed must not block. It
+// must be set before Run.
+func (c *Campaigns) OnChange(changed func()) { c.changed = changed }
+
+// Run follows the log until ctx ends, so that what other processes record is known. If that fails,
+// it reads the stream again.
+func (c *Campaigns) Run(ctx context.Context) error {
+	for {
+		err := c.follow(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		c.forget()
+		c.logger.WarnContext(ctx, "failed to follow the paused campaigns; messages with labels wait", "error", err)
+		if err := retry.Sleep(ctx, campaignsAgain); err != nil {
+			return err
+		}
+	}
+}
+
+// follow reads the stream as of the end of the log, and follows the log from there.
+func (c *Campaigns) follow(ctx context.Context) error {
+	end, err := c.log.End(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.readOn(ctx); err != nil {
+		return err
+	}
+	sub := event.Subscription{After: end, Filter: event.Filter{StreamPrefixes: []string{event.CampaignsStream}}}
+	return c.log.Subscribe(ctx, sub, func(ctx context.Context, b event.Batch) error {
+		if len(b.Events) == 0 {
+			return nil
+		}
+		return c.readOn(ctx)
+	})
+}
+
+// readOn reads what the stream has after what is known.
+func (c *Campaigns) readOn(ctx context.Context) error {
+	state, err := c.read(ctx, c.known())
+	if err == nil {
+		c.learn(state, true)
+	}
+	return err
+}
+
+// forget drops what is known. Until the stream was read again, messages with labels wait.
+func (c *Campaigns) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state, c.live, c.indexes = storedCampaigns{}, false, nil
+}
+
+func (c *Campaigns) known() storedCampaigns {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.state
+}
+
+// learn replaces what is known, unless that is newer. live is set if the log is followed from there.
+func (c *Campaigns) learn(state storedCampaigns, live bool) {
+	indexes := make(map[string]bool, len(state.pauses))
+	for _, p := range state.pauses {
+		indexes[c.index(p.Label)] = true
+	}
+	c.mu.Lock()
+	news := live && !c.live || state.next > c.state.next
+	if news {
+		c.state, c.live, c.indexes = state, c.live || live, indexes
+	}
+	c.mu.Unlock()
+	if news && c.changed != nil {
+		c.changed()
+	}
+}
+
+// read returns the state after the events of the stream that follow it.
+func (c *Campaigns) read(ctx context.Context, state storedCampaigns) (storedCampaigns, error) {
+	for {
+		page, err := c.log.Read(ctx, event.CampaignsStream, state.next, maxHistory)
+		if err != nil {
+			return storedCampaigns{}, fmt.Errorf("load the paused campaigns: %w", err)
+		}
+		for _, e := range page {
+			if e.Personal == event.Locked {
+				return storedCampaigns{}, fmt.Errorf("load the paused campaigns: %w", event.ErrLocked)
+			}
+			state.pauses = state.pauses.Apply(campaign.Record{Event: e.Event, At: e.Meta.RecordedAt, By: e.Meta.Actor()})
+			state.next = e.Revision + 1
+		}
+		if len(page) < maxHistory {
+			return state, nil
+		}
+	}
+}
+
+// Pause pauses the messages with a label, and returns the pause.
+func (c *Campaigns) Pause(ctx context.Context, l message.Label, reason string, cause event.Cause) (campaign.Pause, error) {
+	pauses, err := c.change(ctx, cause, func(have campaign.Pauses) ([]domain.Event, error) {
+		return campaign.Start(have, c.ids(), l, reason)
+	})
+	p, _ := pauses.Of(l)
+	return p, err
+}
+
+// Resume resumes the messages with a label. It returns the pause that it ended, or false if the
+// label was not paused.
+func (c *Campaigns) Resume(ctx context.Context, l message.Label, cause event.Cause) (ended campaign.Pause, paused bool, err error) {
+	_, err = c.change(ctx, cause, func(have campaign.Pauses) ([]domain.Event, error) {
+		ended, paused = have.Of(l)
+		return campaign.End(have, l), nil
+	})
+	return ended, paused && err == nil, err
+}
+
+func (c *Campaigns) change(
+	ctx context.Context, cause event.Cause, decide func(campaign.Pauses) ([]domain.Event, error),
+) (campaign.Pauses, error) {
+	changed, err := Execute(ctx, Stream[storedCampaigns, domain.Event]{
+		Name: "the paused campaigns",
+		Load: func(ctx context.Context) (storedCampaigns, error) { return c.read(ctx, c.known()) },
+		Append: func(ctx context.Context, state *storedCampaigns, events []domain.Event) error {
+			expected := event.NoStream()
+			if state.next > 0 {
+				expected = event.ExactRevision(state.next - 1)
+			}
+			meta := cause.Meta(c.clock())
+			done, err := c.log.Append(ctx, event.CampaignsStream, expected, event.Propose(c.ids, meta, events...)...)
+			if err != nil {
+				return fmt.Errorf("append to the paused campaigns: %w", err)
+			}
+			for _, e := range events {
+				state.pauses = state.pauses.Apply(campaign.Record{Event: e, At: meta.RecordedAt, By: meta.Actor()})
+			}
+			state.next = done.Revision + 1
+			c.learn(*state, false)
+			return nil
+		},
+	}, func(state storedCampaigns) ([]domain.Event, error) { return decide(state.pauses) })
+	switch {
+	case errors.Is(err, event.ErrLocked):
+		return nil, domain.Unavailable("the paused campaigns cannot be read: their data key is not cached and Postgres is unavailable; try again")
+	case err != nil:
+		return nil, err
+	}
+	return changed.pauses, nil
+}
+
+// List returns the pauses as their stream has them, the oldest first.
+func (c *Campaigns) List(ctx context.Context) (campaign.Pauses, error) {
+	state, err := c.read(ctx, c.known())
+	return slices.Clone(state.pauses), err
+}
+
+// Of returns the known pauses of labels, the oldest first.
+func (c *Campaigns) Of(labels []message.Label) []campaign.Pause {
+	var found []campaign.Pause
+	for _, p := range c.known().pauses {
+		if slices.Contains(labels, p.Label) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// Waits reports whether messages with these labels wait, because one of them is paused, or because
+// it is not known whether one is.
+func (c *Campaigns) Waits(labels []message.Label) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return len(labels) > 0 && (!c.live || slices.ContainsFunc(c.state.pauses, func(p campaign.Pause) bool {
+		return slices.Contains(labels, p.Label)
+	}))
+}
+
+// WaitsAt is Waits for one label, which is given as the work list identifies it.
+func (c *Campaigns) WaitsAt(index string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return !c.live || c.indexes[index]
+}

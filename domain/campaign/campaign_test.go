@@ -1,0 +1,93 @@
+package campaign_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/campaign"
+	"github.com/waypost/waypost/domain/message"
+)
+
+var (
+	at     = time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
+	spring = message.Label{Name: "campaign", Value: "spring"}
+	first  = uuid.MustParse("0193a1b2-0000-7000-8000-000000000001")
+	second = uuid.MustParse("0193a1b2-0000-7000-8000-000000000002")
+	anna   = domain.Actor{Kind: domain.ActorKey, ID: "anna"}
+)
+
+// after returns the pauses after events that were recorded one minute after the other.
+func after(have campaign.Pauses, events ...domain.Event) campaign.Pauses {
+	for i, e := range events {
+		have = have.Apply(campaign.Record{Event: e, At: at.Add(time.Duration(i) * time.Minute), By: anna})
+	}
+	return have
+}
+
+func TestACampaignIsPausedAndResumedOnce(t *testing.T) {
+	t.Parallel()
+	paused := campaign.CampaignPaused{Pause: first, Reason: "wrong prices", Personal: campaign.PausedPersonal{Label: spring}}
+	have := after(nil, paused)
+	if p, ok := have.Of(spring); !ok || !reflect.DeepEqual(p, campaign.Pause{ID: first, Label: spring, Reason: "wrong prices", Since: at, By: anna}) {
+		t.Errorf("paused: %+v", p)
+	}
+	for name, c := range map[string]struct {
+		have   campaign.Pauses
+		reason string
+		want   []domain.Event
+	}{
+		"a new one":             {nil, "wrong prices", []domain.Event{campaign.CampaignPaused{Pause: second, Reason: "wrong prices", Personal: paused.Personal}}},
+		"again":                 {have, "wrong prices", nil},
+		"for another reason":    {have, "legal", []domain.Event{campaign.CampaignPaused{Pause: first, Reason: "legal", Personal: paused.Personal}}},
+		"again after its end":   {after(have, campaign.CampaignResumed{Pause: first}), "x", []domain.Event{campaign.CampaignPaused{Pause: second, Reason: "x", Personal: paused.Personal}}},
+		"while another one has": {after(nil, campaign.CampaignPaused{Pause: first, Personal: campaign.PausedPersonal{Label: message.Label{Name: "campaign"}}}), "x", []domain.Event{campaign.CampaignPaused{Pause: second, Reason: "x", Personal: paused.Personal}}},
+	} {
+		got, err := campaign.Start(c.have, second, spring, c.reason)
+		if err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got %+v and %v, want %+v", name, got, err, c.want)
+		}
+	}
+	if got := campaign.End(have, spring); !reflect.DeepEqual(got, []domain.Event{campaign.CampaignResumed{Pause: first}}) {
+		t.Errorf("resumed by %+v", got)
+	}
+	if got := campaign.End(after(have, campaign.CampaignResumed{Pause: first}), spring); got != nil {
+		t.Errorf("resumed twice by %+v", got)
+	}
+}
+
+func TestAPauseMustBeValid(t *testing.T) {
+	t.Parallel()
+	var many campaign.Pauses
+	for i := range campaign.MaxPauses {
+		many = after(many, campaign.CampaignPaused{Pause: uuid.New(), Reason: "r", Personal: campaign.PausedPersonal{Label: message.Label{Name: "campaign", Value: fmt.Sprint(i)}}})
+	}
+	for name, c := range map[string]struct {
+		have   campaign.Pauses
+		label  message.Label
+		reason string
+		code   domain.Code
+		field  string
+	}{
+		"no name":        {nil, message.Label{Value: "spring"}, "r", domain.CodeInvalidInput, "label.name"},
+		"a long value":   {nil, message.Label{Name: "campaign", Value: strings.Repeat("x", 257)}, "r", domain.CodeInvalidInput, "label.value"},
+		"no reason":      {nil, spring, "", domain.CodeInvalidInput, "reason"},
+		"one pause more": {many, spring, "r", domain.CodeConflict, ""},
+		"a control byte": {nil, spring, "r\x00", domain.CodeInvalidInput, "reason"},
+	} {
+		events, err := campaign.Start(c.have, first, c.label, c.reason)
+		var fault *domain.Error
+		if events != nil || !errors.As(err, &fault) || fault.Code != c.code || fault.Field != c.field {
+			t.Errorf("%s: %+v and %v, want %s of %q", name, events, err, c.code, c.field)
+		}
+	}
+	if _, err := campaign.Start(many, first, message.Label{Name: "campaign", Value: "7"}, "another reason"); err != nil {
+		t.Errorf("a paused campaign cannot get another reason: %v", err)
+	}
+}

@@ -1,0 +1,41 @@
+package campaign
+
+import (
+	"github.com/google/uuid"
+
+	"github.com/waypost/waypost/domain"
+	"github.com/waypost/waypost/domain/message"
+)
+
+// MaxPauses is the maximum number of campaigns that are paused at a time. Every fetch from the work
+// list leaves out the messages of all of them.
+const MaxPauses = 100
+
+// Start pauses the messages with a label. id is the ID of the pause, if it is a new one. If the
+// label is already paused for the same reason, nothing changes.
+func Start(have Pauses, id uuid.UUID, l message.Label, reason string) ([]domain.Event, error) {
+	if err := l.Validate("label"); err != nil {
+		return nil, err
+	}
+	if err := domain.CheckLines("reason", reason, 1, domain.MaxReason); err != nil {
+		return nil, err
+	}
+	switch p, paused := have.Of(l); {
+	case paused && p.Reason == reason:
+		return nil, nil
+	case paused:
+		id = p.ID
+	case len(have) >= MaxPauses:
+		return nil, domain.Conflict("%d campaigns are paused already, which is the maximum; resume or cancel one first", len(have))
+	}
+	return []domain.Event{CampaignPaused{Pause: id, Reason: reason, Personal: PausedPersonal{Label: l}}}, nil
+}
+
+// End resumes the messages with a label. If it is not paused, nothing changes.
+func End(have Pauses, l message.Label) []domain.Event {
+	p, paused := have.Of(l)
+	if !paused {
+		return nil
+	}
+	return []domain.Event{CampaignResumed{Pause: p.ID}}
+}
