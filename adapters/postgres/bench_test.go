@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"crypto/md5" //nolint:gosec // a hash of a test
 	"fmt"
 	"testing"
 	"time"
@@ -111,4 +112,36 @@ func BenchmarkFetch(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(50*80*b.N)/b.Elapsed().Seconds(), "items/s")
+}
+
+// BenchmarkFetchPastAPause reads 40 fresh and 40 due items of a lane that are after those of a paused
+// campaign.
+func BenchmarkFetchPastAPause(b *testing.B) {
+	for _, paused := range []int{0, 10_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprint(paused), func(b *testing.B) {
+			h := setup(b)
+			h.project()
+			_, err := h.pool.Exec(h.ctx, `INSERT INTO work_item (message_id, sender, priority, state, fresh, due_at, recipient, attempt, call,
+					on_ambiguous, template, revision, position, queued_position, labels)
+				SELECT gen_random_uuid(), 'acme', 2, 0, n % 2 = 0, now() - interval '1 day', md5(n::text), 0, 0, 'RESEND', '', 0, n, n,
+					CASE WHEN n <= $1 THEN ARRAY[md5('north'), md5('spring')] ELSE ARRAY[md5('north')] END
+				FROM generate_series(1, $1 + 1000) n`, paused)
+			must(b, err)
+			_, err = h.pool.Exec(h.ctx, `ANALYZE work_item`)
+			must(b, err)
+			wants := []work.FetchRequest{{
+				Sender: "acme", Priority: message.PriorityBulk, Fresh: 40, Timed: 40,
+				SkipLabels: []string{"2a0e7d1a5fa3d8a2d13fe6d1ea1fbd3b", fmt.Sprintf("%x", md5.Sum([]byte("spring")))},
+			}}
+			list := postgres.NewWorkList(h.pool)
+			b.ResetTimer()
+			for b.Loop() {
+				items, _, err := list.Fetch(h.ctx, time.Now(), wants)
+				must(b, err)
+				if len(items) != 80 {
+					b.Fatalf("%d items", len(items))
+				}
+			}
+		})
+	}
 }

@@ -34,13 +34,18 @@ const openSenders = `(
 	) SELECT sender FROM open WHERE sender IS NOT NULL) AS lane (sender)`
 
 const workColumns = `w.message_id, w.sender, w.priority, w.state, w.fresh, w.due_at, w.expires_at, w.recipient, w.attempt, w.call,
-	w.on_ambiguous, w.template, w.revision, w.position, w.queued_position, w.awaits_limit`
+	w.on_ambiguous, w.template, w.revision, w.position, w.queued_position, w.awaits_limit, w.labels`
 
 // wanted selects the items that a request doesn't exclude.
 const wanted = `(lane.recipient IS NULL OR i.recipient = lane.recipient)
 						AND (lane.template IS NULL OR i.template = lane.template)
 						AND (lane.not_to IS NULL OR i.recipient <> ALL (string_to_array(lane.not_to, E'\x1f')))
-						AND (lane.not_of IS NULL OR i.template <> ALL (string_to_array(lane.not_of, E'\x1f')))`
+						AND (lane.not_of IS NULL OR i.template <> ALL (string_to_array(lane.not_of, E'\x1f')))
+						AND (lane.label IS NULL OR lane.label = ANY (i.labels))
+						AND ` + unlabeled
+
+// unlabeled selects the items that have none of the labels that a request skips.
+const unlabeled = `(lane.not_labeled IS NULL OR i.labels IS NULL OR NOT i.labels && string_to_array(lane.not_labeled, E'\x1f'))`
 
 // joined returns a list as one text, or nil if it is empty. In Postgres, the arrays in an
 // array must have the same length.
@@ -55,8 +60,8 @@ func joined(list []string) *string {
 func (l *WorkList) Fetch(ctx context.Context, now time.Time, wants []work.FetchRequest) ([]work.Item, event.Position, error) {
 	items, position, err := l.fetch(ctx, `
 		LEFT JOIN (unnest($2::text[], $3::smallint[], $4::integer[], $5::integer[], $6::bigint[],
-				$7::text[], $8::text[], $9::text[], $10::text[])
-			WITH ORDINALITY AS lane (sender, priority, timed, fresh, after, not_to, not_of, recipient, template, place)
+				$7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])
+			WITH ORDINALITY AS lane (sender, priority, timed, fresh, after, not_to, not_of, recipient, template, not_labeled, label, place)
 			CROSS JOIN LATERAL (
 				(SELECT i.*, 0 AS part FROM work_item i
 					WHERE i.sender = lane.sender AND i.priority = lane.priority AND i.state = 0 AND NOT i.fresh AND i.due_at <= $1
@@ -79,7 +84,9 @@ func (l *WorkList) Fetch(ctx context.Context, now time.Time, wants []work.FetchR
 		column(wants, func(w work.FetchRequest) *string { return joined(w.SkipRecipients) }),
 		column(wants, func(w work.FetchRequest) *string { return joined(w.SkipTemplates) }),
 		column(wants, func(w work.FetchRequest) *string { return textOrNil(w.Recipient) }),
-		column(wants, func(w work.FetchRequest) *string { return textOrNil(w.Template) }))
+		column(wants, func(w work.FetchRequest) *string { return textOrNil(w.Template) }),
+		column(wants, func(w work.FetchRequest) *string { return joined(w.SkipLabels) }),
+		column(wants, func(w work.FetchRequest) *string { return textOrNil(w.Label) }))
 	if err != nil {
 		return nil, 0, fmt.Errorf("fetch work: %w", err)
 	}

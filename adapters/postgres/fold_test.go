@@ -158,6 +158,16 @@ var opened = map[string]bool{"personal": true, "whatsapp_id": true, "failure_det
 
 // addPersonal adds the hashes by which rows are found to what is expected of them.
 func (b *bundle) addPersonal(h *history, events []event.Recorded, want map[string]map[string]any) {
+	if item := want["work_item"]; item != nil {
+		item["labels"] = nil
+		if b.vault != nil {
+			var labels []string
+			for _, l := range h.message.Labels {
+				labels = append(labels, postgres.LabelIndex(b.vault, l))
+			}
+			item["labels"] = labels
+		}
+	}
 	row := want["message"]
 	if row == nil {
 		return

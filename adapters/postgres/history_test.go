@@ -217,7 +217,7 @@ func (h *history) result(t *rapid.T, now time.Time) message.CallResult {
 	case 7:
 		p := message.Postponed{DueAt: now.Add(time.Second), Reason: rapid.SampledFrom([]message.Deferral{
 			message.DeferThrottled, message.DeferPair, message.DeferSenderHeld, message.DeferProbeFailed, message.DeferTemplateHeld,
-			message.DeferMessagingLimit,
+			message.DeferMessagingLimit, message.DeferCampaignPaused,
 		}).Draw(t, "deferral")}
 		if rapid.Bool().Draw(t, "has a code") {
 			p.Code, p.Scope = new(130429), message.ScopeNumber

@@ -270,16 +270,16 @@ func (l *WorkList) Limited(
 		return nil, 0, 0, fmt.Errorf("fetch limited work: %w", err)
 	}
 	items, list, err = l.fetch(ctx, `
-		LEFT JOIN (unnest($2::text[], $3::text[], $4::integer[], $5::integer[], $6::bigint[], $7::timestamptz[])
-				AS lane (sender, portfolio, room, most, wrote, counted)
+		LEFT JOIN (unnest($2::text[], $3::text[], $4::integer[], $5::integer[], $6::bigint[], $7::timestamptz[], $8::text[])
+				AS lane (sender, portfolio, room, most, wrote, counted, not_labeled)
 			CROSS JOIN LATERAL (
-				(SELECT i.* FROM work_item i WHERE i.sender = lane.sender AND i.awaits_limit ORDER BY i.due_at LIMIT lane.room)
+				(SELECT i.* FROM work_item i WHERE i.sender = lane.sender AND i.awaits_limit AND `+unlabeled+` ORDER BY i.due_at LIMIT lane.room)
 				UNION
 				(SELECT i.* FROM conversation c JOIN work_item i ON i.sender = c.sender AND i.recipient = c.data_key AND i.awaits_limit
-					WHERE c.sender = lane.sender AND c.position > lane.wrote AND c.opened_at > $1::timestamptz - interval '1 day' LIMIT lane.most)
+					WHERE c.sender = lane.sender AND c.position > lane.wrote AND c.opened_at > $1::timestamptz - interval '1 day' AND `+unlabeled+` LIMIT lane.most)
 				UNION
 				(SELECT i.* FROM waypost_run.messaging_person p JOIN work_item i ON i.sender = lane.sender AND i.recipient = p.person AND i.awaits_limit
-					WHERE p.portfolio = lane.portfolio AND p.at > lane.counted LIMIT lane.most)
+					WHERE p.portfolio = lane.portfolio AND p.at > lane.counted AND `+unlabeled+` LIMIT lane.most)
 			) w) ON true
 		WHERE p.name = 'worklist' ORDER BY w.due_at`,
 		now,
@@ -288,7 +288,8 @@ func (l *WorkList) Limited(
 		column(wants, func(w work.LimitRequest) int32 { return int32(w.Room) }),
 		column(wants, func(w work.LimitRequest) int32 { return int32(w.Most) }),
 		column(wants, func(w work.LimitRequest) int64 { return int64(w.Wrote) }),
-		column(wants, func(w work.LimitRequest) time.Time { return w.Counted }))
+		column(wants, func(w work.LimitRequest) time.Time { return w.Counted }),
+		column(wants, func(w work.LimitRequest) *string { return joined(w.SkipLabels) }))
 	if err != nil {
 		return nil, 0, 0, fmt.Errorf("fetch limited work: %w", err)
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -108,6 +109,9 @@ func (s sealer) queued(r event.Recorded, id uuid.UUID, p message.QueuedPersonal)
 }
 
 func labelHash(v Vault, l message.Label) []byte { return v.BlindIndex("label", l.Name+"\x00"+l.Value) }
+
+// LabelIndex returns what identifies a label in the work list.
+func LabelIndex(v Vault, l message.Label) string { return hex.EncodeToString(labelHash(v, l)) }
 
 // apply updates the columns with an event. A row has one key, the key of Queued; an event
 // can have another key of the same person.

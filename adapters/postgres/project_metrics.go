@@ -218,7 +218,7 @@ func (t *tally) addDelivery(row *messageRow, at time.Time, latency time.Duration
 func (t *tally) addDeferral(sender string, at time.Time, e message.Deferred) {
 	class, category := message.Class(""), message.Category("")
 	switch e.Reason {
-	case message.DeferNotCalled, message.DeferWindowUncertain:
+	case message.DeferNotCalled, message.DeferWindowUncertain, message.DeferCampaignPaused:
 		return
 	case message.DeferThrottled:
 		class, category = message.ClassThrottled, message.CategoryRateLimit

@@ -18,18 +18,26 @@ import (
 // streamPage is the maximum number of events read from a stream at once.
 const streamPage = 500
 
-// worklistProjection returns the projection that fills work_item.
-func worklistProjection(log event.Log) projection {
+// worklistProjection returns the projection that fills work_item. Without a vault, the items have
+// no labels.
+func worklistProjection(log event.Log, v Vault) projection {
 	return projection{
 		name:   "work list",
 		tables: []string{"work_item", "work_count"},
-		types:  work.EventTypes(),
+		types:  append(work.EventTypes(), event.PersonalErased{}.EventType()),
 		apply: func(ctx context.Context, _ pgx.Tx, events []event.Recorded, writes *pgx.Batch) ([]work.NewWork, error) {
+			events, erased := withoutErasures(events)
 			changes, err := foldWork(ctx, log, events)
 			if err != nil {
 				return nil, err
 			}
+			if v != nil {
+				changes.identifyLabels(v)
+			}
 			changes.write(writes)
+			if len(erased) > 0 { // last, because it concerns inserted items too
+				writes.Queue(`UPDATE work_item SET labels = NULL WHERE recipient = ANY ($1) AND labels IS NOT NULL`, erased)
+			}
 			return changes.newWork(), nil
 		},
 	}
@@ -46,6 +54,25 @@ type workChange struct {
 }
 
 type workChanges []*workChange
+
+// withoutErasures returns the events without erasures, and the keys that these destroyed.
+func withoutErasures(events []event.Recorded) (others []event.Recorded, erased []event.KeyID) {
+	for _, r := range events {
+		if e, ok := r.Event.(event.PersonalErased); ok {
+			erased = append(erased, e.Keys...)
+		}
+	}
+	return filterByType(events, work.EventTypes()), erased
+}
+
+// identifyLabels sets the labels of the items that are known from their start.
+func (changes workChanges) identifyLabels(v Vault) {
+	for _, c := range changes {
+		for _, l := range c.Labels {
+			c.Item.Labels = append(c.Item.Labels, LabelIndex(v, l))
+		}
+	}
+}
 
 func foldWork(ctx context.Context, log event.Log, events []event.Recorded) (workChanges, error) {
 	var changes workChanges
@@ -98,6 +125,10 @@ func refold(ctx context.Context, log event.Log, r event.Recorded) (work.Entry, e
 	earlier, err := readBefore(ctx, log, r)
 	if err != nil {
 		return work.Entry{}, err
+	}
+	// A subscription waits for data keys, but a read doesn't.
+	if len(earlier) > 0 && earlier[0].Personal == event.Locked {
+		return work.Entry{}, fmt.Errorf("read the labels of a message: %w", event.ErrLocked)
 	}
 	e := work.Apply(work.Fold(storableEvents(earlier)...), r)
 	if len(earlier) < int(r.Revision) {
@@ -201,6 +232,7 @@ func (c *workChange) attempt() int32       { return int32(c.Item.Attempt) }
 func (c *workChange) call() int32          { return int32(c.Item.Call) }
 func (c *workChange) awaitsLimit() bool    { return c.Item.AwaitsLimit }
 func (c *workChange) template() string     { return c.Item.Template }
+func (c *workChange) labels() *string      { return joined(c.Item.Labels) }
 
 // ifKnown returns a column's value, or a function that returns nil where it isn't known.
 func ifKnown[V any](known func(*workChange) bool, value func(*workChange) V) func(*workChange) *V {
@@ -235,13 +267,13 @@ func updateWork(updates []*workChange, writes *pgx.Batch) {
 func insertWork(inserts []*workChange, writes *pgx.Batch) {
 	const names = `message_id, sender, priority, state, fresh, due_at, expires_at, recipient, attempt, call, on_ambiguous,
 		template, revision, position, queued_position, awaits_limit`
-	// A scheduled message is due from the start of the second of its send_at, as addFlow
+	// Labels are joined as in Fetch. A scheduled message is due from the start of the second of its send_at, as addFlow
 	// counts it.
-	writes.Queue(`INSERT INTO work_item (`+names+`, send_at)
-		SELECT `+names+`, coalesce(date_trunc('second', send_at), '-infinity')
+	writes.Queue(`INSERT INTO work_item (`+names+`, send_at, labels)
+		SELECT `+names+`, coalesce(date_trunc('second', send_at), '-infinity'), string_to_array(labels, E'\x1f')
 		FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::smallint[], $5::boolean[], $6::timestamptz[],
 			$7::timestamptz[], $8::text[], $9::integer[], $10::integer[], $11::text[], $12::text[], $13::bigint[],
-			$14::bigint[], $15::bigint[], $16::boolean[], $17::timestamptz[]) AS u (`+names+`, send_at)`,
+			$14::bigint[], $15::bigint[], $16::boolean[], $17::timestamptz[], $18::text[]) AS u (`+names+`, send_at, labels)`,
 		column(inserts, (*workChange).messageID),
 		column(inserts, func(c *workChange) string { return c.Item.Sender }),
 		column(inserts, func(c *workChange) int16 { return int16(c.Item.Priority.Rank()) }),
@@ -258,7 +290,8 @@ func insertWork(inserts []*workChange, writes *pgx.Batch) {
 		column(inserts, (*workChange).position),
 		column(inserts, func(c *workChange) int64 { return int64(c.Item.QueuedPosition) }),
 		column(inserts, (*workChange).awaitsLimit),
-		column(inserts, func(c *workChange) *time.Time { return timeOrNil(c.SendAt) }))
+		column(inserts, func(c *workChange) *time.Time { return timeOrNil(c.SendAt) }),
+		column(inserts, (*workChange).labels))
 }
 
 // messageEvent returns the event and the ID of the message that it is about.

@@ -157,7 +157,7 @@ func NewProjector(o ProjectorOptions) (*Projector, error) {
 	p := &Projector{options: o, work: work.EventTypes(), parked: make(map[string]bool)}
 	switch o.Group {
 	case Worklist:
-		p.folds = []projection{worklistProjection(o.Log)}
+		p.folds = []projection{worklistProjection(o.Log, o.Vault)}
 		p.urgent = []string{message.Queued{}.EventType(), message.Requeued{}.EventType(), message.Deferred{}.EventType()}
 	case Views:
 		var rows messageRows = newRecentRows(cmp.Or(o.recent, recentAtMost))
@@ -242,7 +242,7 @@ func (p *Projector) runOnce(ctx context.Context) error {
 	group.Go(func() error { return p.retryParkedNowAndThen(ctx) })
 	group.Go(func() error {
 		return p.options.Log.Subscribe(ctx, event.Subscription{
-			After: position, Filter: event.Filter{Types: p.types}, MaxBatch: maxBatch, Sealed: p.options.Group == Worklist,
+			After: position, Filter: event.Filter{Types: p.types}, MaxBatch: maxBatch,
 			BatchInterval: batchInterval, BusyInterval: busyInterval, Urgent: p.urgent, Consumer: consumerOf(p.options.Group),
 		}, p.Apply)
 	})
@@ -598,7 +598,7 @@ func (p *Projector) unpark(ctx context.Context, stream string, from event.Revisi
 			}
 			// A subscription waits for data keys, but a read doesn't. Without the key,
 			// the row would lack its personal data permanently.
-			if p.options.Group == Views && r.Personal == event.Locked {
+			if r.Personal == event.Locked {
 				return event.ErrLocked
 			}
 			events, from = append(events, r), r.Revision+1

@@ -22,9 +22,10 @@ func scanWork(rows pgx.Rows) (*work.Item, event.Position, error) {
 		fresh, awaitsLimit             *bool
 		dueAt, expiresAt               *time.Time
 		revision, position, queued     *int64
+		labels                         []string
 	}
 	err := rows.Scan(&position, &row.id, &row.sender, &row.priority, &row.state, &row.fresh, &row.dueAt, &row.expiresAt,
-		&row.recipient, &row.attempt, &row.call, &row.onAmbiguous, &row.template, &row.revision, &row.position, &row.queued, &row.awaitsLimit)
+		&row.recipient, &row.attempt, &row.call, &row.onAmbiguous, &row.template, &row.revision, &row.position, &row.queued, &row.awaitsLimit, &row.labels)
 	if err != nil || row.id == nil {
 		return nil, position, err
 	}
@@ -33,7 +34,7 @@ func scanWork(rows pgx.Rows) (*work.Item, event.Position, error) {
 		Fresh: *row.fresh, DueAt: *row.dueAt, ExpiresAt: orZero(row.expiresAt), Recipient: *row.recipient,
 		Attempt: *row.attempt, Call: *row.call, OnAmbiguous: message.AmbiguityPolicy(*row.onAmbiguous), Template: *row.template,
 		Revision: event.Revision(*row.revision), Position: event.Position(*row.position),
-		QueuedPosition: event.Position(*row.queued), AwaitsLimit: *row.awaitsLimit,
+		QueuedPosition: event.Position(*row.queued), AwaitsLimit: *row.awaitsLimit, Labels: row.labels,
 	}, position, nil
 }
 

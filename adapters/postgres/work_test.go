@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -165,9 +167,76 @@ func TestRequeuedMessageHasAllFactsAgain(t *testing.T) {
 			if len(items) == 1 {
 				items[0].DueAt = items[0].DueAt.UTC()
 			}
-			if len(items) != 1 || items[0] != want {
+			if len(items) != 1 || !reflect.DeepEqual(items[0], want) {
 				t.Errorf("items %+v, want %+v", items, want)
 			}
 		})
 	}
+}
+
+// Work items are found by their labels, which they don't contain: also those that an older version
+// projected, those that were requeued, and those of a rebuilt work list. An erasure removes them.
+func TestWorkIsFoundByItsLabels(t *testing.T) {
+	t.Parallel()
+	b := setupSealed(t)
+	spring, north := message.Label{Name: "campaign", Value: "spring"}, message.Label{Name: "region", Value: "north"}
+	var ids []uuid.UUID
+	var keys []event.KeyID
+	for i, labels := range [][]message.Label{{north, spring}, {{Name: "campaign", Value: "autumn"}}, nil, {spring}} {
+		id := uuid.Must(uuid.NewV7())
+		q := queued("acme", id.String())
+		q.Personal.To, q.Personal.Labels = fmt.Sprintf("+1415555019%d", i), labels
+		events := []event.Proposed{{Event: q}}
+		if i == 3 {
+			events = append(events, event.Proposed{Event: message.SendAttempted{Call: 1, Attempt: 1, AnswerBy: b.now}},
+				event.Proposed{Event: message.DeadLettered{Attempts: 1, Failure: failure()}})
+		}
+		ids, keys = append(ids, id), append(keys, b.about(event.MessageStream(id), q.Personal.To, events...))
+	}
+	must(t, b.vault.FlushAllProcesses(b.ctx))
+	b.project()
+	b.append(event.MessageStream(ids[3]), message.Requeued{})
+	b.project()
+	list := postgres.NewWorkList(b.pool)
+	fetch := func(r work.FetchRequest) (found []uuid.UUID) {
+		r.Sender, r.Priority, r.Fresh, r.Timed = "acme", message.PriorityTransactional, 9, 9
+		items, _, err := list.Fetch(b.ctx, b.now, []work.FetchRequest{r})
+		must(t, err)
+		for _, i := range items {
+			found = append(found, i.MessageID)
+		}
+		return found
+	}
+	expect := func(when string, ofSpring, others, ofNorth []uuid.UUID) {
+		t.Helper()
+		for name, c := range map[string]struct {
+			request work.FetchRequest
+			want    []uuid.UUID
+		}{
+			"skipped":       {work.FetchRequest{SkipLabels: []string{"x", postgres.LabelIndex(b.vault, spring)}}, others},
+			"one label":     {work.FetchRequest{Label: postgres.LabelIndex(b.vault, spring)}, ofSpring},
+			"another label": {work.FetchRequest{Label: postgres.LabelIndex(b.vault, north)}, ofNorth},
+			"one and skipped": {work.FetchRequest{Label: postgres.LabelIndex(b.vault, spring), SkipLabels: []string{postgres.LabelIndex(b.vault, north)}},
+				slices.DeleteFunc(slices.Clone(ofSpring), func(id uuid.UUID) bool { return slices.Contains(ofNorth, id) })},
+		} {
+			if got := fetch(c.request); !slices.Equal(got, c.want) {
+				t.Errorf("%s, %s: %v, want %v", when, name, got, c.want)
+			}
+		}
+	}
+	expect("projected", []uuid.UUID{ids[3], ids[0]}, ids[1:3], ids[:1])
+	b.downTo(51)
+	must(t, postgres.Up(b.ctx, b.url))
+	expect("upgraded", []uuid.UUID{ids[3], ids[0]}, ids[1:3], ids[:1])
+
+	b.append(event.ErasureStream(uuid.Must(uuid.NewV7())), event.PersonalErased{Keys: keys[:1], Cause: event.ErasedOnRequest})
+	must(t, b.vault.Destroy(b.ctx, keys[:1], b.now))
+	b.project()
+	expect("erased", ids[3:], ids[:3], nil)
+	done, err := postgres.Rebuild(b.ctx, postgres.RebuildOptions{URL: b.url, Log: b.log, LogID: b.logID, Logger: discard(), Vault: b.vault})
+	must(t, err)
+	if len(done.Before) == 0 || !slices.Equal(done.Before, done.After) {
+		t.Errorf("digests before the rebuild %v, after it %v", done.Before, done.After)
+	}
+	expect("rebuilt", ids[3:], ids[:3], nil)
 }

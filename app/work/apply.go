@@ -39,7 +39,10 @@ type Entry struct {
 	// SendAt is when a scheduled message is due for the first time. It is zero if the
 	// message was due when it was queued or requeued.
 	SendAt time.Time
-	// Complete reports whether every field of Item is known, because Queued was applied.
+	// Labels are the labels of the message, if they can be read. Item.Labels, which depends on
+	// how the list identifies them, is left to the caller.
+	Labels []message.Label
+	// Complete reports whether every other field of Item is known, because Queued was applied.
 	Complete bool
 	// Closed reports whether the message has no work item.
 	Closed bool
@@ -119,7 +122,7 @@ func Apply(e Entry, r event.Recorded) Entry {
 
 func queued(r event.Recorded, q message.Queued) Entry {
 	id, _ := event.ParseMessageStream(r.Stream)
-	e := Entry{Complete: true, StateKnown: true, AttemptKnown: true, CallKnown: true, TemplateKnown: true, Item: Item{
+	e := Entry{Complete: true, StateKnown: true, AttemptKnown: true, CallKnown: true, TemplateKnown: true, Labels: q.Personal.Labels, Item: Item{
 		MessageID: id, Sender: q.Sender, Priority: q.Priority, State: Ready, Fresh: true, DueAt: r.Meta.RecordedAt,
 		ExpiresAt: q.ExpiresAt, Recipient: cmp.Or(string(r.Key), q.Personal.To, q.Personal.ToUserID), Template: message.TemplateKey(q.Template, q.TemplateLanguage), OnAmbiguous: q.OnAmbiguous,
 		Revision: r.Revision, Position: r.Position, QueuedPosition: r.Position,

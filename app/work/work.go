@@ -44,7 +44,9 @@ type Item struct {
 	// under, not their number.
 	Recipient string
 	// Template is the message.TemplateKey of the template, or empty.
-	Template    string
+	Template string
+	// Labels are equal for the same labels, which they don't contain. They can be missing.
+	Labels      []string
 	Attempt     int
 	Call        int
 	OnAmbiguous message.AmbiguityPolicy
@@ -76,14 +78,16 @@ type FetchRequest struct {
 	// Fresh and Timed are the maximum numbers of items of each kind.
 	Fresh int
 	Timed int
-	// SkipRecipients and SkipTemplates exclude items that can't be sent for now, so that
-	// the lane doesn't read past them repeatedly. A list that returns such items anyway is
-	// correct.
+	// SkipRecipients, SkipTemplates, and SkipLabels exclude items that can't be sent for
+	// now, so that the lane doesn't read past them repeatedly. A list that returns such
+	// items anyway is correct.
 	SkipRecipients []string
 	SkipTemplates  []string
-	// Recipient and Template, if set, exclude all other items.
+	SkipLabels     []string
+	// Recipient, Template, and Label, if set, exclude all other items. At most one is set.
 	Recipient string
 	Template  string
+	Label     string
 }
 
 // A LimitRequest is what one lane has room for among the items that await the messaging limit.
@@ -99,6 +103,8 @@ type LimitRequest struct {
 	Most    int
 	Wrote   event.Position
 	Counted time.Time
+	// SkipLabels is as in FetchRequest.
+	SkipLabels []string
 }
 
 // A List is the work list.
