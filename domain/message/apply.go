@@ -226,6 +226,8 @@ func deferralReason(d Deferral) string {
 		return "WhatsApp does not answer; the message waits and keeps its attempts"
 	case DeferTemplateHeld:
 		return "WhatsApp does not take the template for now; the message waits and keeps its attempts"
+	case DeferCampaignPaused:
+		return "the campaign is paused; the message waits and keeps its attempts"
 	case DeferWindowUncertain:
 		return "the message waits until it is certain whether the recipient's 24-hour window is closed"
 	case DeferMessagingLimit:

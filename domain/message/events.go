@@ -262,6 +262,9 @@ const (
 	// DeferMessagingLimit means that the business portfolio can't start a conversation with one
 	// more person for now.
 	DeferMessagingLimit Deferral = "MESSAGING_LIMIT"
+	// DeferCampaignPaused means that no call was made, because an operator had paused the messages
+	// with one of its labels.
+	DeferCampaignPaused Deferral = "CAMPAIGN_PAUSED"
 )
 
 // Deferred records that a call used no attempt of the message, or that none was made, and that

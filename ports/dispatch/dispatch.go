@@ -52,6 +52,14 @@ type (
 	LaneStatus = lane.Status
 )
 
+// Campaigns knows which campaigns are paused.
+type Campaigns interface {
+	// Waits reports whether messages with these labels wait.
+	Waits(labels []message.Label) bool
+	// WaitsAt is Waits for one label, which is given as in work.Item.Labels.
+	WaitsAt(label string) bool
+}
+
 // Caller makes calls to WhatsApp and asks it about senders.
 type Caller interface {
 	attempt.Caller
@@ -105,6 +113,9 @@ type Options struct {
 	// Guard knows what the recipients' choices and windows forbid. The caller runs it. If nil,
 	// they forbid nothing.
 	Guard *guard.Guard
+	// Campaigns knows which campaigns are paused. It must not block. Call Wake when one was resumed.
+	// If nil, none is.
+	Campaigns Campaigns
 	// Gate holds new calls back while webhooks that this process records are behind. If
 	// nil, nothing does.
 	Gate *fair.Gate
@@ -182,6 +193,10 @@ func New(o Options) (*Dispatcher, error) {
 		Clock: o.Clock, PairLimit: o.PairLimit, Template: o.Template, Category: o.Category, Gate: o.Gate, HoldsBulk: o.Guard.HoldsBulk, Failures: pace.NewFailures(), Alarm: lane.NewAlarm(),
 		MayCall: func(now time.Time) bool { return !d.feed.Draining() && d.owner.Owns(now) },
 	}
+	var paused func([]message.Label) bool
+	if o.Campaigns != nil {
+		d.shared.Paused, paused = o.Campaigns.WaitsAt, o.Campaigns.Waits
+	}
 	o.Gate.OnOpen(d.shared.Alarm.Ring)
 	d.owner = ownership.New(ownership.Options{
 		Leases: o.Leases, Lanes: ownedLanes{d}, Process: o.Process, Roles: o.Roles, Ready: o.Ready,
@@ -196,7 +211,7 @@ func New(o Options) (*Dispatcher, error) {
 	})
 	d.attempts = attempt.NewHandler(attempt.Options{
 		Messages: o.Messages, Lanes: d.lanes, Shared: d.shared, Caller: o.Caller, Policy: o.Policy, HoldsTemplate: o.HoldsTemplate,
-		Recording: d.owner.Recording, SettleAfterOutage: o.SettleAfterOutage, Hold: d.monitor.Hold, NumberOf: o.NumberOf, Guard: o.Guard, Trace: o.Trace, Logger: o.Logger,
+		Recording: d.owner.Recording, SettleAfterOutage: o.SettleAfterOutage, Hold: d.monitor.Hold, NumberOf: o.NumberOf, Guard: o.Guard, Paused: paused, Trace: o.Trace, Logger: o.Logger,
 	})
 	return d, nil
 }

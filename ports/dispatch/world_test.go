@@ -71,6 +71,9 @@ type world struct {
 	newFact chan struct{}
 }
 
+// labelIndex identifies a label in the work list.
+func labelIndex(l message.Label) string { return l.Name + "=" + l.Value }
+
 type laneClass struct {
 	sender   string
 	priority message.Priority
@@ -351,6 +354,9 @@ func (w *world) project(id uuid.UUID, stream []event.Recorded) {
 	if changed, ok := r.Event.(message.Event); ok && work.Reopens(changed) {
 		e = work.Fold(stream...)
 	}
+	for _, l := range e.Labels {
+		e.Item.Labels = append(e.Item.Labels, labelIndex(l))
+	}
 	if e.Closed != !m.Status.Open() {
 		w.t.Errorf("after %s, message %s is %s, but its work item is closed: %t", r.Type, id, m.Status, e.Closed)
 	}
@@ -395,7 +401,7 @@ func (w *world) Subscribe(ctx context.Context, sub event.Subscription, handle fu
 		var found []event.Recorded
 		first := sort.Search(len(w.facts), func(i int) bool { return w.facts[i].Position > at })
 		for _, r := range w.facts[first:] {
-			if slices.Contains(sub.Filter.Types, r.Type) {
+			if slices.Contains(sub.Filter.Types, r.Type) || slices.Contains(sub.Filter.StreamPrefixes, r.Stream) {
 				found = append(found, r)
 			}
 		}
@@ -409,6 +415,7 @@ func (w *world) Subscribe(ctx context.Context, sub event.Subscription, handle fu
 			if err := handle(ctx, event.Batch{Events: found, Position: at, Live: true}); err != nil {
 				return err
 			}
+			continue
 		}
 		select {
 		case <-newFact:
@@ -446,7 +453,9 @@ func (w *world) Fetch(_ context.Context, now time.Time, wants []work.FetchReques
 		wanted := func(i work.Item) bool {
 			return i.Sender == want.Sender && i.Priority == want.Priority &&
 				(want.Recipient == "" || i.Recipient == want.Recipient) && (want.Template == "" || i.Template == want.Template) &&
-				!slices.Contains(want.SkipRecipients, i.Recipient) && !slices.Contains(want.SkipTemplates, i.Template)
+				!slices.Contains(want.SkipRecipients, i.Recipient) && !slices.Contains(want.SkipTemplates, i.Template) &&
+				(want.Label == "" || slices.Contains(i.Labels, want.Label)) &&
+				!slices.ContainsFunc(want.SkipLabels, func(l string) bool { return slices.Contains(i.Labels, l) })
 		}
 		var timed []work.Item
 		for id := range w.timed {

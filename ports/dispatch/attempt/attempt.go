@@ -35,6 +35,9 @@ const (
 	// outcome while the event store is unavailable.
 	recordRetry    = 50 * time.Millisecond
 	maxRecordRetry = 2 * time.Second
+	// pausedAgain is how often a message of a paused campaign is looked at if no gate of its lane
+	// holds it back.
+	pausedAgain = time.Second
 	// numberTimeout limits the lookup of the number of a user ID.
 	numberTimeout = time.Second
 )
@@ -69,7 +72,7 @@ type Caller interface {
 	Send(ctx context.Context, r CallRequest) message.CallResult
 }
 
-// Options are what a Handler works with. All are required, except NumberOf, Guard, and Trace.
+// Options are what a Handler works with. All are required, except NumberOf, Guard, Paused, and Trace.
 type Options struct {
 	Messages *command.Messages
 	Lanes    *lane.Set
@@ -90,7 +93,10 @@ type Options struct {
 	// known. If nil, it never is.
 	NumberOf func(ctx context.Context, userID string) (string, error)
 	// Guard knows what the recipients' choices and windows forbid. If nil, they forbid nothing.
-	Guard  *guard.Guard
+	Guard *guard.Guard
+	// Paused reports whether messages with these labels wait, because an operator has paused one of
+	// them. If nil, none wait.
+	Paused func(labels []message.Label) bool
 	Trace  *trace.Tracer // if nil, messages are not traced
 	Logger *slog.Logger
 }
@@ -255,6 +261,10 @@ func (a *attempt) decide(ctx context.Context, m *message.Message) step {
 	if !f.HasCall() {
 		return waitFor(lane.NeedsSlot())
 	}
+	if a.paused() {
+		// The work list may not know the labels: an older version wrote the item.
+		return waitFor(lane.Later(now.Add(pausedAgain)))
+	}
 	if a.verdict = nil; a.opts.Guard.Concerns(m, f.Lane().Sender) {
 		if instead, withheld := a.withhold(ctx, m); withheld {
 			return instead
@@ -311,6 +321,11 @@ func (a *attempt) withhold(ctx context.Context, m *message.Message) (instead ste
 // allowed reports whether the guard still allows the call that it allowed before.
 func (a *attempt) allowed() bool { return a.verdict == nil || a.opts.Guard.Allows(a.verdict) }
 
+// paused reports whether an operator has paused the message's campaign.
+func (a *attempt) paused() bool {
+	return a.opts.Paused != nil && a.opts.Paused(a.loaded.Message.Labels)
+}
+
 // numberOf returns the number to call for a message to a user ID, or "" if it is not known. A
 // read model that doesn't respond delays no call for long.
 func (a *attempt) numberOf(ctx context.Context, m *message.Message) string {
@@ -366,7 +381,7 @@ func (a *attempt) call(ctx context.Context) (lane.Disposition, error) {
 	appended := time.Since(a.decided)
 	s := a.flight.Lane().Sender()
 	var result message.CallResult = message.NotCalled{}
-	if a.awaitSlot() && a.isCurrent(ctx) && a.flight.MayCall(a.decided, time.Now()) && a.allowed() {
+	if a.awaitSlot() && a.isCurrent(ctx) && a.flight.MayCall(a.decided, time.Now()) && a.allowed() && !a.paused() {
 		result = a.send(&call, s)
 	}
 	called := time.Since(a.decided) - appended

@@ -116,10 +116,14 @@ func retryAfter(r message.Refused) time.Duration {
 	return time.Duration(r.RetryAfterSeconds) * time.Second
 }
 
-// postponed returns the result of a call that was not made because its template was reported as
-// paused in the meantime. It returns every other result unchanged.
+// postponed returns the result of a call that was not made because its campaign was paused, or its
+// template was reported as paused, in the meantime. It returns every other result unchanged.
 func (a *attempt) postponed(result message.CallResult) message.CallResult {
-	if _, not := result.(message.NotCalled); not && a.flight.Template() == template.Waiting {
+	_, not := result.(message.NotCalled)
+	switch {
+	case not && a.paused():
+		return message.Postponed{Reason: message.DeferCampaignPaused, DueAt: a.opts.Shared.Clock()}
+	case not && a.flight.Template() == template.Waiting:
 		return message.Postponed{Reason: message.DeferTemplateHeld, DueAt: a.opts.Shared.Clock()}
 	}
 	return result

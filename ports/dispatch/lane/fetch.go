@@ -131,26 +131,31 @@ func (l *Lane) appendRequests(requests []work.FetchRequest, class int, fill bool
 func (l *Lane) skip(r work.FetchRequest, class int, now time.Time) (without work.FetchRequest, revisits []work.FetchRequest) {
 	q := &l.queues[class]
 	fresh, timed := l.prefetch()-len(q.fresh), l.prefetch()-len(q.timed)
-	for g := range l.gates.incomplete {
-		if !g.left[class] {
-			continue
-		}
+	var revisited []string // labels
+	for _, g := range l.gates.toSkip(class) {
 		keep, skipped := maxHeld, &r.SkipRecipients
-		if g.template != "" {
+		switch {
+		case g.label != "":
+			keep, skipped = max(keep, l.prefetch()), &r.SkipLabels
+		case g.template != "":
 			keep, skipped = max(keep, l.prefetch()), &r.SkipTemplates
 		}
 		if len(*skipped) == maxSkipped {
 			continue
 		}
-		*skipped = append(*skipped, cmp.Or(g.template, g.recipient))
+		*skipped = append(*skipped, g.key())
 		if g.held <= keep/2 && fresh > 0 && len(revisits) < maxRevisits && l.gates.isOpen(g, now) {
 			revisit := work.FetchRequest{
 				Sender: r.Sender, Priority: r.Priority, After: g.from[class] - 1,
 				Fresh: min(keep-g.held, fresh), Timed: min(keep-g.held, max(timed, 0)),
-				Recipient: g.recipient, Template: g.template,
+				Recipient: g.recipient, Template: g.template, Label: g.label,
+				SkipLabels: slices.Clone(revisited), // an item of several gates counts toward the first
 			}
 			fresh, timed = fresh-revisit.Fresh, timed-revisit.Timed
 			revisits = append(revisits, revisit)
+			if g.label != "" {
+				revisited = append(revisited, g.label)
+			}
 		}
 	}
 	for i := range revisits {
@@ -161,25 +166,47 @@ func (l *Lane) skip(r work.FetchRequest, class int, now time.Time) (without work
 	return r, revisits
 }
 
+// toSkip returns the gates with items of a class that stayed in the work list, those of labels
+// first.
+func (g *gates) toSkip(class int) (skip []*gate) {
+	for of := range g.incomplete {
+		if of.left[class] {
+			skip = append(skip, of)
+		}
+	}
+	slices.SortStableFunc(skip, func(a, b *gate) int { return cmp.Compare(b.label, a.label) })
+	return skip
+}
+
+// key returns what the gate's items share.
+func (g *gate) key() string { return cmp.Or(g.label, g.template, g.recipient) }
+
 // revisited returns a function that reports whether an item was requested for its gate.
 func (p *FetchPlan) revisited() func(*work.Item) bool {
 	type gated struct {
-		priority            message.Priority
-		recipient, template string
+		priority                   message.Priority
+		recipient, template, label string
 	}
 	var requested map[gated]bool
-	for _, r := range p.Requests {
-		if r.Recipient == "" && r.Template == "" {
+	for i := range p.Requests {
+		r := &p.Requests[i]
+		if !revisits(r) {
 			continue
 		}
 		if requested == nil {
 			requested = make(map[gated]bool)
 		}
-		requested[gated{r.Priority, r.Recipient, r.Template}] = true
+		requested[gated{r.Priority, r.Recipient, r.Template, r.Label}] = true
 	}
 	return func(i *work.Item) bool {
-		return len(requested) > 0 && (requested[gated{i.Priority, i.Recipient, ""}] || requested[gated{i.Priority, "", i.Template}])
+		return len(requested) > 0 && (requested[gated{i.Priority, i.Recipient, "", ""}] || requested[gated{i.Priority, "", i.Template, ""}] ||
+			slices.ContainsFunc(i.Labels, func(label string) bool { return requested[gated{i.Priority, "", "", label}] }))
 	}
+}
+
+// revisits reports whether a request is for the items of one gate.
+func revisits(r *work.FetchRequest) bool {
+	return r.Recipient != "" || r.Template != "" || r.Label != ""
 }
 
 // Take queues the lane's items that a fetch returned and that are not known yet, given
@@ -215,7 +242,7 @@ func (l *Lane) Take(plan *FetchPlan, items []work.Item, now time.Time) {
 		r := &plan.Requests[i]
 		class := rank(r.Priority)
 		switch {
-		case r.Recipient != "" || r.Template != "":
+		case revisits(r):
 			l.revisit(r, class, items)
 		case l.arrivals == plan.arrivals && r.Fresh > 0:
 			l.queues[class].drained = fresh[class] < r.Fresh
@@ -225,12 +252,7 @@ func (l *Lane) Take(plan *FetchPlan, items []work.Item, now time.Time) {
 
 // revisit records the result of a request for the items of a gate.
 func (l *Lane) revisit(r *work.FetchRequest, class int, items []work.Item) {
-	var g *gate
-	if h := l.gates.templates[r.Template]; r.Template != "" && h != nil {
-		g = &h.gate
-	} else if p := l.gates.pairs[r.Recipient]; p != nil {
-		g = &p.gate
-	}
+	g := l.gates.of(r)
 	if g == nil {
 		return
 	}
@@ -239,6 +261,7 @@ func (l *Lane) revisit(r *work.FetchRequest, class int, items []work.Item) {
 		item := &items[i]
 		switch {
 		case item.Priority != r.Priority || !g.covers(item) || slices.Contains(r.SkipTemplates, item.Template):
+		case slices.ContainsFunc(r.SkipLabels, func(label string) bool { return slices.Contains(item.Labels, label) }):
 		case item.Fresh:
 			fresh++
 			g.from[class] = max(g.from[class], item.QueuedPosition+1)
@@ -252,7 +275,24 @@ func (l *Lane) revisit(r *work.FetchRequest, class int, items []work.Item) {
 		if h := l.gates.templates[g.template]; h != nil && h.state == templateAccepted && g.held == 0 {
 			delete(l.gates.templates, g.template)
 		}
+		if g.held == 0 {
+			delete(l.gates.labels, g.label)
+		}
 	}
+}
+
+// of returns the gate that a request is for, or nil if it is gone.
+func (g *gates) of(r *work.FetchRequest) *gate {
+	if r.Label != "" {
+		return g.labels[r.Label]
+	}
+	if h := g.templates[r.Template]; r.Template != "" && h != nil {
+		return &h.gate
+	}
+	if p := g.pairs[r.Recipient]; p != nil {
+		return &p.gate
+	}
+	return nil
 }
 
 // TakeOverdue takes an item of the lane whose call, settling, or delivery is due, or whose

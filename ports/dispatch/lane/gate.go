@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/app/event"
@@ -25,8 +26,8 @@ const (
 	templateWait    = time.Minute
 	maxTemplateWait = 16 * time.Minute
 
-	// reportedWait is how often the items of a template that WhatsApp reported as paused look
-	// whether it still is. Its end wakes the lane sooner.
+	// reportedWait is how often the items of a template that WhatsApp reported as paused, or of
+	// a paused campaign, look whether it still is. Its end wakes the lane sooner.
 	reportedWait = time.Second
 
 	// maxHeld is how many items of one gate a lane keeps in memory. The others stay in
@@ -37,11 +38,11 @@ const (
 	sweepPairsAt = 1024
 )
 
-// A gate holds back messages that share a recipient or a template, while the other
-// messages of their lane continue.
+// A gate holds back messages that share a recipient, a template, or a label, while the
+// other messages of their lane continue.
 type gate struct {
-	recipient, template string // one of the two
-	held                int    // items in memory, delayed or fetched for it
+	recipient, template, label string // one of them
+	held                       int    // items in memory, delayed or fetched for it
 	// left is set if items of a class stayed in the work list; the first fresh one is
 	// at from.
 	left [len(priorities)]bool
@@ -59,9 +60,10 @@ func (g *gate) leave(f *Flight) {
 
 func (g *gate) anyLeft() bool { return g.left != [len(priorities)]bool{} }
 
-// covers reports whether the gate is the recipient's or the template's of an item.
+// covers reports whether the gate is of the recipient, the template, or a label of an item.
 func (g *gate) covers(item *work.Item) bool {
-	return g.template != "" && item.Template == g.template || g.recipient != "" && item.Recipient == g.recipient
+	return g.template != "" && item.Template == g.template || g.recipient != "" && item.Recipient == g.recipient ||
+		g.label != "" && slices.Contains(item.Labels, g.label)
 }
 
 // pair is one recipient of the lane.
@@ -138,19 +140,22 @@ type gates struct {
 	pairs     map[string]*pair // the recent recipients
 	sweepAt   int              // how many pairs can be remembered
 	templates map[string]*templateHold
+	labels    map[string]*gate // of paused campaigns
 	// incomplete are the gates with items that stayed in the work list.
 	incomplete map[*gate]bool
 	// reported reports whether WhatsApp has reported that it accepts no messages of a template
 	// for now.
 	reported func(template string) bool
-	left     []*Flight // the flights that stay in the work list since the last Pick
+	// paused reports whether an operator has paused the messages with a label. If nil, none are.
+	paused func(label string) bool
+	left   []*Flight // the flights that stay in the work list since the last Pick
 }
 
-func newGates(pairLimit bool, reported func(template string) bool) gates {
+func newGates(pairLimit bool, reported, paused func(string) bool) gates {
 	return gates{
-		reported:  reported,
+		reported: reported, paused: paused,
 		pairLimit: pairLimit, pairs: make(map[string]*pair), sweepAt: sweepPairsAt,
-		templates: make(map[string]*templateHold), incomplete: make(map[*gate]bool),
+		templates: make(map[string]*templateHold), labels: make(map[string]*gate), incomplete: make(map[*gate]bool),
 	}
 }
 
@@ -176,6 +181,11 @@ func (g *gates) pair(recipient string, now time.Time) *pair {
 // find returns the closed gate that holds an item back and the time until which it
 // does, or nil if there is none.
 func (g *gates) find(item *work.Item, now time.Time) (*gate, time.Time) {
+	for _, label := range item.Labels {
+		if g.isPaused(label) {
+			return g.label(label), now.Add(reportedWait)
+		}
+	}
 	if h := g.template(item.Template); h != nil {
 		if until := g.templateClosedUntil(h, now); until.After(now) {
 			return &h.gate, until
@@ -187,6 +197,18 @@ func (g *gates) find(item *work.Item, now time.Time) (*gate, time.Time) {
 		}
 	}
 	return nil, time.Time{}
+}
+
+func (g *gates) isPaused(label string) bool { return g.paused != nil && g.paused(label) }
+
+// label returns the gate of a paused label, and creates it if necessary.
+func (g *gates) label(label string) *gate {
+	of := g.labels[label]
+	if of == nil {
+		of = &gate{label: label}
+		g.labels[label] = of
+	}
+	return of
 }
 
 // template returns the hold of a template, or nil if there is none. It creates one if
@@ -218,7 +240,10 @@ func (g *gates) templateClosedUntil(h *templateHold, now time.Time) time.Time {
 
 // isOpen reports whether a gate holds nothing back.
 func (g *gates) isOpen(of *gate, now time.Time) bool {
-	if of.template != "" {
+	switch {
+	case of.label != "":
+		return !g.isPaused(of.label)
+	case of.template != "":
 		return !g.templateClosedUntil(g.templates[of.template], now).After(now)
 	}
 	return !g.pairs[of.recipient].closedUntil().After(now)

@@ -23,8 +23,8 @@ const (
 	// minPrefetch is the least number of items that a lane keeps in memory per
 	// priority.
 	minPrefetch = 8
-	// maxDelayed limits the items of a lane that wait in memory for their recipient or
-	// template, and also those that wait for their time or for the event store.
+	// maxDelayed limits the items of a lane that wait in memory for their recipient,
+	// template, or campaign, and also those that wait for their time or for the event store.
 	maxDelayed = 1000
 	// maxQueued limits what a lane keeps of a priority beyond its prefetch: lost
 	// responses to be sent again while the lane is paused.
@@ -66,7 +66,7 @@ type Lane struct {
 // New returns a Lane for a sender. It is held if the sender is.
 func New(s sender.Sender, shared *Shared) *Lane {
 	l := &Lane{id: s.ID, shared: shared, limiter: pace.NewLimiter(s.Rate), sender: s}
-	l.gates = newGates(shared.PairLimit, l.templateWaits)
+	l.gates = newGates(shared.PairLimit, l.templateWaits, shared.Paused)
 	l.update(s)
 	if s.Hold != nil {
 		l.stop(shared.Clock())

@@ -35,8 +35,15 @@ func (l *Lane) PlanLimited(portfolio string, room int) (r work.LimitRequest, ok 
 	if free <= 0 {
 		return r, false
 	}
+	var paused []string
+	for label, g := range l.gates.labels {
+		if g.anyLeft() && l.gates.isPaused(label) && len(paused) < maxSkipped {
+			paused = append(paused, label)
+		}
+	}
 	return work.LimitRequest{
-		Sender: l.id, Portfolio: portfolio, Room: min(room, free), Most: free, Wrote: l.limited.wrote, Counted: l.limited.counted,
+		SkipLabels: paused,
+		Sender:     l.id, Portfolio: portfolio, Room: min(room, free), Most: free, Wrote: l.limited.wrote, Counted: l.limited.counted,
 	}, true
 }
 

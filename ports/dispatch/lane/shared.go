@@ -44,6 +44,9 @@ type Shared struct {
 	// Category returns the category of a template of a business account, or "" if it is not
 	// known. It is called as Template is. If nil, no category is known.
 	Category func(businessAccountID, key string) string
+	// Paused reports whether an operator has paused the messages with a label, as the work list
+	// identifies it. It is called as Template is. If nil, none are.
+	Paused func(label string) bool
 	// Gate holds back new calls, except those of OTP messages. If nil, nothing does.
 	Gate *fair.Gate
 	// HoldsBulk reports whether BULK messages must wait. It must not block. If nil, they need

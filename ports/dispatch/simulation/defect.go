@@ -26,6 +26,8 @@ const (
 	DefectDeafToPauses Defect = "a read model without pauses"
 	// DefectDeafToOptOuts is a read model and a subscription without opt-outs.
 	DefectDeafToOptOuts Defect = "a guard that knows no opt-outs"
+	// DefectDeafToCampaigns is a subscription without pauses of campaigns.
+	DefectDeafToCampaigns Defect = "a dispatch that knows no paused campaigns"
 	// DefectFastClock makes the clocks of processes run 50% fast.
 	DefectFastClock Defect = "clocks that run fast"
 )
@@ -34,6 +36,6 @@ const (
 func Defects() []Defect {
 	return []Defect{
 		DefectSharedLanes, DefectNoRevisions, DefectForgetfulStore, DefectIgnoredEchoes, DefectRepeatingTransport,
-		DefectEarlyStamps, DefectLostItem, DefectDeafToPauses, DefectDeafToOptOuts, DefectFastClock,
+		DefectEarlyStamps, DefectLostItem, DefectDeafToPauses, DefectDeafToOptOuts, DefectDeafToCampaigns, DefectFastClock,
 	}
 }

@@ -22,8 +22,8 @@
 //     decides so. No request follows if waiting as configured would have avoided it.
 //   - A retry comes no sooner than its delay of 1, 2, or 4 s.
 //   - At most the rate of requests is written in any 1.005 s, over all owners.
-//   - A final state never changes. Held and paused senders are not called, and neither
-//     are cancelled and expired messages.
+//   - A final state never changes. Held and paused senders and paused campaigns are not
+//     called, and neither are cancelled and expired messages.
 //   - The work list equals the fold of the event log.
 //
 // # Determinism

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/domain/campaign"
 	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
@@ -230,7 +231,7 @@ func (l eventLog) read(ctx context.Context, name string) ([]event.Recorded, erro
 	return events, p.alive(ctx)
 }
 
-// Subscribe delivers the events of some types in order until ctx ends.
+// Subscribe delivers the events of some types, or of some streams, in order until ctx ends.
 func (l eventLog) Subscribe(ctx context.Context, sub event.Subscription, handle func(context.Context, event.Batch) error) error {
 	p, w := l.p, l.p.w
 	next := 0
@@ -244,7 +245,10 @@ func (l eventLog) Subscribe(ctx context.Context, sub event.Subscription, handle 
 			if _, choice := r.Event.(conversation.OptedOut); choice && w.defect == DefectDeafToOptOuts {
 				continue
 			}
-			if r.Position > sub.After && slices.Contains(sub.Filter.Types, r.Type) {
+			if _, pause := r.Event.(campaign.CampaignPaused); pause && w.defect == DefectDeafToCampaigns {
+				continue
+			}
+			if r.Position > sub.After && (slices.Contains(sub.Filter.Types, r.Type) || slices.Contains(sub.Filter.StreamPrefixes, r.Stream)) {
 				batch.Events = append(batch.Events, r)
 			}
 		}

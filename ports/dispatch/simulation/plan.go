@@ -40,6 +40,8 @@ type messagePlan struct {
 	twice         bool // the caller repeats the request
 	// outside is what to do if the recipient's window is closed; empty means to send.
 	outside message.OutsideWindow
+	// labels are those of its campaigns.
+	labels []message.Label
 }
 
 type actKind uint8
@@ -51,6 +53,8 @@ const (
 	actRate
 	actToken
 	actOptOut
+	actPauseCampaign
+	actResumeCampaign
 )
 
 // act is an action of an operator.
@@ -60,6 +64,7 @@ type act struct {
 	sender  int
 	message int
 	rate    int
+	label   message.Label
 }
 
 // span is a period of virtual time, relative to the start of the run.
@@ -151,6 +156,7 @@ func draw(seed uint64) plan {
 	p.drawActs(d)
 	p.drawDeliveries(seed)
 	p.drawPeople(seed)
+	p.drawCampaigns(seed)
 	return p
 }
 
@@ -170,6 +176,29 @@ func (p *plan) drawPeople(seed uint64) {
 		if d.chance(0.1) {
 			p.acts = append(p.acts, act{at: d.between(0, p.faults.end), kind: actOptOut, message: i})
 		}
+	}
+}
+
+// campaigns are the labels that messages can have.
+func campaigns() []message.Label {
+	return []message.Label{{Name: "campaign", Value: "spring"}, {Name: "campaign", Value: "autumn"}, {Name: "region", Value: "north"}}
+}
+
+// drawCampaigns draws which campaigns messages belong to, and when these are paused and resumed. It
+// has dice of its own.
+func (p *plan) drawCampaigns(seed uint64) {
+	d := &dice{state: mix(seed + 4)}
+	for i := range p.messages {
+		for _, l := range campaigns() {
+			if d.chance(0.3) {
+				p.messages[i].labels = append(p.messages[i].labels, l)
+			}
+		}
+	}
+	for range d.below(4) {
+		p.acts = append(p.acts, act{
+			at: d.between(0, p.faults.end), kind: pick(d, actPauseCampaign, actPauseCampaign, actResumeCampaign), label: pick(d, campaigns()...),
+		})
 	}
 }
 

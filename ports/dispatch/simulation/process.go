@@ -9,6 +9,7 @@ import (
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/fair"
 	orphans "github.com/waypost/waypost/app/process"
+	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/ports/dispatch"
 	"github.com/waypost/waypost/ports/dispatch/guard"
 )
@@ -40,6 +41,7 @@ type process struct {
 	recorder   *command.RecordWebhook
 	gate       *fair.Gate
 	guard      *guard.Guard
+	campaigns  *repository.Campaigns
 	dispatcher *dispatch.Dispatcher
 }
 
@@ -66,13 +68,14 @@ func (w *world) run(place int) error {
 	p.messages = command.NewMessages(log, clock, w.newID, cached)
 	p.senders = command.NewSenders(log, clock, w.newID, tokens{w})
 	p.queue = command.NewQueueMessage(p.messages, p.senders, prints{})
+	p.campaigns = repository.NewCampaigns(log, clock, w.newID, labelIndex, w.quiet)
 	p.guard = guard.New(guard.Options{Log: log, Conversations: pg, Coverage: p.coverage, Clock: clock, Logger: w.quiet})
 	p.recorder = command.NewRecordWebhook(log, clock, p.messages, p.senders, pg, parse, nil, w.quiet)
 	var err error
 	p.dispatcher, err = dispatch.New(dispatch.Options{
 		Messages: p.messages, Senders: p.senders, Source: pg, List: pg, Leases: pg, Caller: client{p},
 		Policy: w.plan.policy, SettleAfterOutage: w.plan.settleAfterOutage, Process: w.newID(),
-		Roles: []string{roleDispatch, roleWebhook}, Ready: p.caughtUp, Notified: func() bool { return true }, RecordingSince: p.recorder.RecordingSince, Guard: p.guard, Gate: p.gate,
+		Roles: []string{roleDispatch, roleWebhook}, Ready: p.caughtUp, Notified: func() bool { return true }, RecordingSince: p.recorder.RecordingSince, Guard: p.guard, Campaigns: p.campaigns, Gate: p.gate,
 		Clock: clock, Logger: w.quiet,
 	})
 	if err != nil {
@@ -85,6 +88,8 @@ func (w *world) run(place int) error {
 	joiner := orphans.NewJoinOrphans(log, command.NewReports(p.messages, p.senders), pg, clock, time.After, w.quiet)
 	p.tasks.Go(func() { _ = joiner.Run(p.ctx) })  // it ends with ctx, or with the process
 	p.tasks.Go(func() { _ = p.guard.Run(p.ctx) }) // likewise
+	p.campaigns.OnChange(p.dispatcher.Wake)
+	p.tasks.Go(func() { _ = p.campaigns.Run(p.ctx) }) // likewise
 	p.tasks.Go(func() { _ = p.dispatcher.Run(p.ctx) })
 	p.tasks.Go(func() {
 		for w.stepWith(p.ctx, checkEvery+p.transit(w.dice("check", uint64(p.number)))) == nil {

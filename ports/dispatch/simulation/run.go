@@ -15,6 +15,7 @@ import (
 
 	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
@@ -37,6 +38,8 @@ type Stats struct {
 	Messages, Events, Calls, Accepted, Lost, Refused, NotCalled int
 	Webhooks, Acknowledged, Crashes, DeadLetters, Overdue       int
 	Suppressed, Substituted                                     int
+	// Paused counts the messages that were accepted by Waypost while their campaign was paused.
+	Paused int
 	// TakenTwice counts the messages that WhatsApp accepted two requests of, SentTwice
 	// those that Waypost knows to be sent twice.
 	TakenTwice, SentTwice int
@@ -50,7 +53,7 @@ func (s Stats) Add(o Stats) Stats {
 		Messages: s.Messages + o.Messages, Events: s.Events + o.Events, Calls: s.Calls + o.Calls, Accepted: s.Accepted + o.Accepted,
 		Lost: s.Lost + o.Lost, Refused: s.Refused + o.Refused, NotCalled: s.NotCalled + o.NotCalled, Webhooks: s.Webhooks + o.Webhooks,
 		Acknowledged: s.Acknowledged + o.Acknowledged, Crashes: s.Crashes + o.Crashes, DeadLetters: s.DeadLetters + o.DeadLetters, Overdue: s.Overdue + o.Overdue,
-		Suppressed: s.Suppressed + o.Suppressed, Substituted: s.Substituted + o.Substituted,
+		Suppressed: s.Suppressed + o.Suppressed, Substituted: s.Substituted + o.Substituted, Paused: s.Paused + o.Paused,
 		TakenTwice: s.TakenTwice + o.TakenTwice, SentTwice: s.SentTwice + o.SentTwice, Took: s.Took + o.Took,
 	}
 }
@@ -117,6 +120,7 @@ func (w *world) frontDesk() *process {
 	p.messages = command.NewMessages(log, time.Now, w.newID, cached)
 	p.senders = command.NewSenders(log, time.Now, w.newID, tokens{w})
 	p.queue = command.NewQueueMessage(p.messages, p.senders, prints{})
+	p.campaigns = repository.NewCampaigns(log, time.Now, w.newID, labelIndex, w.quiet)
 	return p
 }
 
@@ -164,7 +168,7 @@ func (w *world) send(m messagePlan) {
 	now := time.Now()
 	r := message.Request{
 		Sender: w.plan.senders[m.sender].id, To: m.to, Content: message.Text{Body: "Hello"}, Priority: m.priority,
-		OnAmbiguous: m.onAmbiguous, IdempotencyKey: m.key,
+		OnAmbiguous: m.onAmbiguous, IdempotencyKey: m.key, Labels: m.labels,
 	}
 	if m.sendAfter > 0 {
 		r.SendAt = now.Add(m.sendAfter)
@@ -209,6 +213,13 @@ func (w *world) act(a act) {
 		})
 	case actOptOut:
 		w.optOut(key, w.plan.messages[a.message])
+	case actPauseCampaign:
+		w.insist("pause campaign", key, func(p *process) error {
+			_, err := p.campaigns.Pause(p.ctx, a.label, "a pause", person)
+			return err
+		})
+	case actResumeCampaign:
+		w.resumeCampaign(key, a.label)
 	case actPause:
 		w.change(key, id, func(s sender.Sender) ([]domain.Event, error) { return sender.Pause(s, nil, "a pause") })
 	case actResume:
@@ -253,8 +264,18 @@ func (w *world) crashes(place int) {
 	}
 }
 
-// resume resumes the senders that operators paused.
+func (w *world) resumeCampaign(key uint64, l message.Label) {
+	w.insist("resume campaign", key, func(p *process) error {
+		_, _, err := p.campaigns.Resume(p.ctx, l, person)
+		return err
+	})
+}
+
+// resume resumes the senders and campaigns that operators paused.
 func (w *world) resume() {
+	for i, l := range campaigns() {
+		w.resumeCampaign(uint64(i), l)
+	}
 	for i, s := range w.plan.senders {
 		w.change(uint64(i), s.id, sender.Resume)
 	}

@@ -110,7 +110,7 @@ func TestSeeds(t *testing.T) {
 		"calls": total.Calls, "lost responses": total.Lost, "refusals": total.Refused, "calls not made": total.NotCalled,
 		"crashes": total.Crashes, "dead letters": total.DeadLetters, "messages taken twice": total.TakenTwice,
 		"messages known to be sent twice": total.SentTwice, "webhooks": total.Acknowledged,
-		"suppressed messages": total.Suppressed, "fallbacks": total.Substituted,
+		"suppressed messages": total.Suppressed, "fallbacks": total.Substituted, "messages of paused campaigns": total.Paused,
 	} {
 		if count == 0 {
 			t.Errorf("no %s in %d runs, so they prove little", what, n)
@@ -134,6 +134,7 @@ func TestDefectsAreSeen(t *testing.T) {
 		simulation.DefectLostItem:           "not in the work list",
 		simulation.DefectDeafToPauses:       "after its sender was paused",
 		simulation.DefectDeafToOptOuts:      "after its recipient opted out",
+		simulation.DefectDeafToCampaigns:    "after its campaign was paused",
 		simulation.DefectFastClock:          "its delay is",
 	}
 	for _, d := range simulation.Defects() {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/domain/campaign"
 	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/domain/sender"
@@ -23,6 +24,9 @@ const (
 	// calls of a lane, noticedLate the same if Postgres or its projector stalled.
 	noticed     = 3 * time.Second
 	noticedLate = 12 * time.Second
+	// campaignNoticed is how long after its append a pause of a campaign can be unknown to another
+	// process: a transit of the subscription, a read, and the time until a call is written.
+	campaignNoticed = 25 * time.Millisecond
 	// overdueWithin is the time within which an overdue delivery is recorded once the work list
 	// can have it.
 	overdueWithin = 500 * time.Millisecond
@@ -37,6 +41,9 @@ type watch struct {
 	rates  map[string][]rateSince
 	// optedOut is when people opted out, by sender and number.
 	optedOut map[[2]string]time.Duration
+	// campaigns is when campaigns were paused, by the label.
+	campaigns map[message.Label]time.Duration
+	pauses    campaign.Pauses
 }
 
 type rateSince struct {
@@ -48,6 +55,7 @@ func newWatch() watch {
 	return watch{
 		seen: map[callKey]bool{}, by: map[string]int{}, paused: map[string]map[string]time.Duration{},
 		held: map[string]time.Duration{}, rates: map[string][]rateSince{}, optedOut: map[[2]string]time.Duration{},
+		campaigns: map[message.Label]time.Duration{},
 	}
 }
 
@@ -63,7 +71,12 @@ func (c *watch) recorded(w *world, p *process, s *stream, r event.Recorded) {
 		if _, ok := r.Event.(message.DeliveryOverdue); ok {
 			c.overdue(w, s, r, id)
 		}
-		switch r.Event.(type) {
+		switch e := r.Event.(type) {
+		case message.Queued:
+			w.stats.Paused += count(slices.ContainsFunc(e.Personal.Labels, func(l message.Label) bool {
+				_, paused := c.campaigns[l]
+				return paused
+			}))
 		case message.Suppressed:
 			w.stats.Suppressed++
 		case message.Substituted:
@@ -71,6 +84,17 @@ func (c *watch) recorded(w *world, p *process, s *stream, r event.Recorded) {
 		}
 		c.by[r.Stream] = p.number
 		return
+	}
+	if r.Stream == event.CampaignsStream {
+		c.pauses = c.pauses.Apply(campaign.Record{Event: r.Event, At: r.Meta.RecordedAt})
+		for _, l := range campaigns() {
+			_, is := c.pauses.Of(l)
+			if _, was := c.campaigns[l]; is && !was {
+				c.campaigns[l] = w.now()
+			} else if !is {
+				delete(c.campaigns, l)
+			}
+		}
 	}
 	if e, ok := r.Event.(conversation.OptedOut); ok {
 		who := [2]string{e.Sender, e.Personal.Number}
@@ -226,6 +250,7 @@ func (c *watch) written(w *world, key callKey, r dispatch.CallRequest) {
 		w.violatedf("call %d of message %s is written while call %d is in flight", key.number, key.message, other.number)
 	}
 	c.guarded(w, key, r, s.message)
+	c.campaign(w, key, s.message)
 	over := []message.Status{message.StatusCancelled, message.StatusExpired, message.StatusDiscarded, message.StatusSuppressed}
 	if slices.Contains(over, s.message.Status) {
 		w.violatedf("call %d of message %s is written although it is %s", key.number, key.message, s.message.Status)
@@ -242,6 +267,19 @@ func (c *watch) written(w *world, key callKey, r dispatch.CallRequest) {
 	}
 	if since, paused := c.paused[r.SenderID][string(s.message.Priority)]; paused && w.now()-since > grace {
 		w.violatedf("call %d of message %s is written %s after its sender was paused", key.number, key.message, w.now()-since)
+	}
+}
+
+// campaign checks that a request is not of a paused campaign.
+func (c *watch) campaign(w *world, key callKey, m message.Message) {
+	tolerance := campaignNoticed
+	if w.plan.faults.slow > 0 {
+		tolerance = noticedLate
+	}
+	for _, l := range m.Labels {
+		if since, paused := c.campaigns[l]; paused && w.now()-since > tolerance {
+			w.violatedf("call %d of message %s is written %s after its campaign was paused", key.number, key.message, w.now()-since)
+		}
 	}
 }
 

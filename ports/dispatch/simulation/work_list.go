@@ -128,8 +128,14 @@ func (l *workList) apply(w *world, r event.Recorded) {
 		delete(l.items, id)
 		return
 	}
+	for _, label := range e.Labels {
+		e.Item.Labels = append(e.Item.Labels, labelIndex(label))
+	}
 	l.items[id] = &e.Item
 }
+
+// labelIndex identifies a label in the work list.
+func labelIndex(l message.Label) string { return l.Name + "=" + l.Value }
 
 // await updates whether the delivery of a message can become overdue.
 func (l *workList) await(w *world, id uuid.UUID, r event.Recorded) {
@@ -182,7 +188,9 @@ func (l postgres) Fetch(ctx context.Context, now time.Time, wants []work.FetchRe
 	for _, want := range wants {
 		var timed, fresh []work.Item
 		for _, i := range w.list.items {
-			if i.Sender != want.Sender || i.Priority != want.Priority || i.State != work.Ready {
+			if i.Sender != want.Sender || i.Priority != want.Priority || i.State != work.Ready ||
+				want.Label != "" && !slices.Contains(i.Labels, want.Label) ||
+				slices.ContainsFunc(want.SkipLabels, func(l string) bool { return slices.Contains(i.Labels, l) }) {
 				continue
 			}
 			switch {
