@@ -22,6 +22,7 @@ import (
 	"github.com/waypost/waypost/domain/access"
 	"github.com/waypost/waypost/domain/alert"
 	read "github.com/waypost/waypost/domain/audit"
+	"github.com/waypost/waypost/domain/campaign"
 	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/coverage"
 	"github.com/waypost/waypost/domain/hook"
@@ -60,6 +61,10 @@ type Commands struct {
 	UpdateSender func(ctx context.Context, id string, u sender.Changes, token string, cause event.Cause) (sender.Sender, error)
 	// SetSenderRate changes the maximum number of calls per second.
 	SetSenderRate func(ctx context.Context, id string, callsPerSecond int, cause event.Cause) (sender.Sender, error)
+	// PauseCampaign stops new calls of all messages with a label, or changes the reason.
+	PauseCampaign func(ctx context.Context, l message.Label, reason string, cause event.Cause) (campaign.Pause, error)
+	// ResumeCampaign ends the pause of a label. It returns false if the label is not paused.
+	ResumeCampaign func(ctx context.Context, l message.Label, cause event.Cause) (campaign.Pause, bool, error)
 	// PauseSender stops some priorities of a sender, or all of them.
 	PauseSender func(ctx context.Context, id string, priorities []string, reason string, cause event.Cause) (sender.Sender, error)
 	// ResumeSender ends a pause.
@@ -142,6 +147,10 @@ type Queries struct {
 	AwaitOperation func(ctx context.Context, id uuid.UUID)
 	// FindSender returns a sender.
 	FindSender func(ctx context.Context, id string) (sender.Sender, error)
+	// ListCampaignPauses returns the paused campaigns, the oldest pause first.
+	ListCampaignPauses func(ctx context.Context) (campaign.Pauses, error)
+	// CampaignPausesOf returns the pauses of labels, as far as this process has read the log.
+	CampaignPausesOf func(labels []message.Label) []campaign.Pause
 	// ListKeys returns the API keys.
 	ListKeys func(ctx context.Context) ([]access.Key, error)
 	// FindKeyName returns the name of an API key.
@@ -274,6 +283,7 @@ type Parts struct {
 	Inbox      *inbox.Reader
 	OptOuts    *command.SetOptOut
 	Senders    *command.Senders
+	Campaigns  *repository.Campaigns
 	Templates  *command.SyncTemplates
 	Keys       *command.Keys
 	Hooks      *command.Hooks
@@ -301,6 +311,7 @@ func New(p Parts) (Commands, Queries) {
 			StartOperation: p.Operations.Start, EraseRecipient: p.Erase.Handle,
 			SetOptOut: p.OptOuts.Handle, SyncTemplates: p.Templates.Handle, MarkInboundRead: p.Inbound.MarkRead, OpenInboundFile: p.Inbound.OpenFile,
 			RegisterSender: p.Senders.Register, UpdateSender: p.Senders.Update, SetSenderRate: p.Senders.SetRate,
+			PauseCampaign: p.Campaigns.Pause, ResumeCampaign: p.Campaigns.Resume,
 			PauseSender: p.Senders.Pause, ResumeSender: p.Senders.Resume, ResumeLanes: p.Senders.ResumeLanes, LiftRestrictions: p.Senders.LiftRestrictions,
 			CreateKey: p.Keys.Create, CreateAccessToken: p.Keys.CreateToken, CreateViewToken: p.Keys.CreateViewToken, RevokeKey: p.Keys.Revoke, RecordRead: p.Reads.Record,
 			CreateOutgoingWebhook: p.Hooks.Register, UpdateOutgoingWebhook: p.Hooks.Update, RotateOutgoingWebhookSecret: p.Hooks.Rotate,
@@ -311,6 +322,7 @@ func New(p Parts) (Commands, Queries) {
 			FindMessage: p.Messages.Load, FindMessageAt: p.Messages.LoadAt, ListInbound: p.Inbox.List, FindInbound: p.Inbox.Find, InboundOf: p.Inbox.Of,
 			InboundStreamOf: p.Inbox.StreamOf, ReadInbound: p.Inbox.ReadAt, ReadEcho: p.Inbox.ReadEcho, CheckMessages: p.Queue.CheckMany,
 			FindOperation: p.Operations.Find, ListOperations: p.Operations.List, AwaitOperation: p.Operations.Wait, FindSender: p.Senders.Load,
+			ListCampaignPauses: p.Campaigns.List, CampaignPausesOf: p.Campaigns.Of,
 			ListKeys: p.Keys.List, FindKeyName: p.Keys.Name, ListOutgoingWebhooks: p.Hooks.List,
 			FindAlertAt: p.Alerts.LoadAt, ListAlertsAfter: p.Alerts.Missing, ReadEvents: p.Audit.Read, PastLedger: p.Audit.Ledger,
 			MessageReader: p.ReadModel, ConversationReader: p.ReadModel, SenderReader: p.ReadModel, TemplateReader: p.ReadModel,

@@ -23,6 +23,7 @@ var personalFields = map[string][]string{
 	"Conversation":   {"to", "toUserId", "name"},
 	"EchoMessage":    {"raw"},
 	"Event":          {"data"},
+	"CampaignPause":  {"label"},
 }
 
 // recordReads records an operation that reads with AUDIT or PERSONAL before it is

@@ -149,6 +149,14 @@ type ComplexityRoot struct {
 		WhatsappID func(childComplexity int) int
 	}
 
+	CampaignPause struct {
+		By     func(childComplexity int) int
+		ID     func(childComplexity int) int
+		Label  func(childComplexity int) int
+		Reason func(childComplexity int) int
+		Since  func(childComplexity int) int
+	}
+
 	CategoryCount struct {
 		Category func(childComplexity int) int
 		Count    func(childComplexity int) int
@@ -363,6 +371,7 @@ type ComplexityRoot struct {
 		OnAmbiguous    func(childComplexity int) int
 		OutsideWindow  func(childComplexity int) int
 		OverdueSince   func(childComplexity int) int
+		Pauses         func(childComplexity int) int
 		Pricing        func(childComplexity int) int
 		Priority       func(childComplexity int) int
 		QueuedAt       func(childComplexity int) int
@@ -471,12 +480,14 @@ type ComplexityRoot struct {
 		EraseRecipient              func(childComplexity int, to *string, toUserID *string, reason string) int
 		LiftRestrictions            func(childComplexity int, id string, reason string) int
 		MarkInboundRead             func(childComplexity int, id string, typing *bool) int
+		PauseCampaign               func(childComplexity int, input PauseCampaignInput) int
 		PauseSender                 func(childComplexity int, id string, reason string, priorities []message.Priority) int
 		QueueMessage                func(childComplexity int, input QueueMessageInput) int
 		QueueMessages               func(childComplexity int, inputs []*QueueMessageInput) int
 		RegisterSender              func(childComplexity int, input RegisterSenderInput) int
 		RemoveOutgoingWebhook       func(childComplexity int, id string) int
 		RequeueDeadLetters          func(childComplexity int, input DeadLetterSelection, dryRun *bool) int
+		ResumeCampaign              func(childComplexity int, label message.Label) int
 		ResumeLanes                 func(childComplexity int, id string, priorities []message.Priority) int
 		ResumeSender                func(childComplexity int, id string) int
 		RevokeAPIKey                func(childComplexity int, id string) int
@@ -562,6 +573,7 @@ type ComplexityRoot struct {
 		APIKeys           func(childComplexity int, includeRevoked *bool) int
 		AlertRules        func(childComplexity int) int
 		Alerts            func(childComplexity int, filter *AlertFilter, first *int, after *string) int
+		CampaignPauses    func(childComplexity int, label *message.Label) int
 		CheckMessages     func(childComplexity int, inputs []*QueueMessageInput) int
 		Conversation      func(childComplexity int, senderID string, to *string, toUserID *string) int
 		Conversations     func(childComplexity int, filter *ConversationFilter, first *int, after *string) int
@@ -774,6 +786,8 @@ type MutationResolver interface {
 	LiftRestrictions(ctx context.Context, id string, reason string) (*Sender, error)
 	SetAlertRule(ctx context.Context, input AlertRuleInput) (*AlertRule, error)
 	AcknowledgeAlert(ctx context.Context, id string, note *string) (*Alert, error)
+	PauseCampaign(ctx context.Context, input PauseCampaignInput) (*CampaignPause, error)
+	ResumeCampaign(ctx context.Context, label message.Label) (*CampaignPause, error)
 	SetOptOut(ctx context.Context, senderID string, to *string, toUserID *string, optedOut bool, reason string) (*Conversation, error)
 	RequeueDeadLetters(ctx context.Context, input DeadLetterSelection, dryRun *bool) (*Operation, error)
 	DiscardDeadLetters(ctx context.Context, input DeadLetterSelection, reason string, dryRun *bool) (*Operation, error)
@@ -811,6 +825,7 @@ type QueryResolver interface {
 	Alerts(ctx context.Context, filter *AlertFilter, first *int, after *string) (*AlertConnection, error)
 	AlertRules(ctx context.Context) ([]*AlertRule, error)
 	Events(ctx context.Context, filter *EventFilter, order *LogOrder, first *int, after *string) (*EventConnection, error)
+	CampaignPauses(ctx context.Context, label *message.Label) ([]*CampaignPause, error)
 	Conversations(ctx context.Context, filter *ConversationFilter, first *int, after *string) (*ConversationConnection, error)
 	Conversation(ctx context.Context, senderID string, to *string, toUserID *string) (*Conversation, error)
 	DeadLetters(ctx context.Context, filter *DeadLetterFilter, first *int, after *string) (*DeadLetterConnection, error)
@@ -1271,6 +1286,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Attempt.WhatsappID(childComplexity), true
+
+	case "CampaignPause.by":
+		if e.ComplexityRoot.CampaignPause.By == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CampaignPause.By(childComplexity), true
+	case "CampaignPause.id":
+		if e.ComplexityRoot.CampaignPause.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CampaignPause.ID(childComplexity), true
+	case "CampaignPause.label":
+		if e.ComplexityRoot.CampaignPause.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CampaignPause.Label(childComplexity), true
+	case "CampaignPause.reason":
+		if e.ComplexityRoot.CampaignPause.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CampaignPause.Reason(childComplexity), true
+	case "CampaignPause.since":
+		if e.ComplexityRoot.CampaignPause.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CampaignPause.Since(childComplexity), true
 
 	case "CategoryCount.category":
 		if e.ComplexityRoot.CategoryCount.Category == nil {
@@ -2118,6 +2164,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Message.OverdueSince(childComplexity), true
+	case "Message.pauses":
+		if e.ComplexityRoot.Message.Pauses == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.Pauses(childComplexity), true
 	case "Message.pricing":
 		if e.ComplexityRoot.Message.Pricing == nil {
 			break
@@ -2700,6 +2752,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.MarkInboundRead(childComplexity, args["id"].(string), args["typing"].(*bool)), true
+	case "Mutation.pauseCampaign":
+		if e.ComplexityRoot.Mutation.PauseCampaign == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_pauseCampaign_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PauseCampaign(childComplexity, args["input"].(PauseCampaignInput)), true
 	case "Mutation.pauseSender":
 		if e.ComplexityRoot.Mutation.PauseSender == nil {
 			break
@@ -2766,6 +2829,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RequeueDeadLetters(childComplexity, args["input"].(DeadLetterSelection), args["dryRun"].(*bool)), true
+	case "Mutation.resumeCampaign":
+		if e.ComplexityRoot.Mutation.ResumeCampaign == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resumeCampaign_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResumeCampaign(childComplexity, args["label"].(message.Label)), true
 	case "Mutation.resumeLanes":
 		if e.ComplexityRoot.Mutation.ResumeLanes == nil {
 			break
@@ -3193,6 +3267,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Alerts(childComplexity, args["filter"].(*AlertFilter), args["first"].(*int), args["after"].(*string)), true
+	case "Query.campaignPauses":
+		if e.ComplexityRoot.Query.CampaignPauses == nil {
+			break
+		}
+
+		args, err := ec.field_Query_campaignPauses_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.CampaignPauses(childComplexity, args["label"].(*message.Label)), true
 	case "Query.checkMessages":
 		if e.ComplexityRoot.Query.CheckMessages == nil {
 			break
@@ -4072,6 +4157,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("MessageFilter", ec.unmarshalInputMessageFilter),
 			graphql.NewInputUnmarshaler("MessageSelection", ec.unmarshalInputMessageSelection),
 			graphql.NewInputUnmarshaler("OutgoingWebhookInput", ec.unmarshalInputOutgoingWebhookInput),
+			graphql.NewInputUnmarshaler("PauseCampaignInput", ec.unmarshalInputPauseCampaignInput),
 			graphql.NewInputUnmarshaler("QueueMessageInput", ec.unmarshalInputQueueMessageInput),
 			graphql.NewInputUnmarshaler("ReactionInput", ec.unmarshalInputReactionInput),
 			graphql.NewInputUnmarshaler("RegisterSenderInput", ec.unmarshalInputRegisterSenderInput),
@@ -4173,7 +4259,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "accounts.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "conversations.graphqls" "dead_letter.graphqls" "embed.graphqls" "erasure.graphqls" "guard.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "operation_list.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "sign_in.graphqls" "silence.graphqls" "templates.graphqls"
+//go:embed "access.graphqls" "accounts.graphqls" "alerts.graphqls" "audit.graphqls" "breaker.graphqls" "campaigns.graphqls" "conversations.graphqls" "dead_letter.graphqls" "embed.graphqls" "erasure.graphqls" "guard.graphqls" "inbound.graphqls" "log.graphqls" "message.graphqls" "metrics.graphqls" "operation.graphqls" "operation_list.graphqls" "outgoing_webhooks.graphqls" "parked.graphqls" "pause.graphqls" "readings.graphqls" "schema.graphqls" "send.graphqls" "sender.graphqls" "sign_in.graphqls" "silence.graphqls" "templates.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -4190,6 +4276,7 @@ var sources = []*ast.Source{
 	{Name: "alerts.graphqls", Input: sourceData("alerts.graphqls"), BuiltIn: false},
 	{Name: "audit.graphqls", Input: sourceData("audit.graphqls"), BuiltIn: false},
 	{Name: "breaker.graphqls", Input: sourceData("breaker.graphqls"), BuiltIn: false},
+	{Name: "campaigns.graphqls", Input: sourceData("campaigns.graphqls"), BuiltIn: false},
 	{Name: "conversations.graphqls", Input: sourceData("conversations.graphqls"), BuiltIn: false},
 	{Name: "dead_letter.graphqls", Input: sourceData("dead_letter.graphqls"), BuiltIn: false},
 	{Name: "embed.graphqls", Input: sourceData("embed.graphqls"), BuiltIn: false},
@@ -4402,6 +4489,22 @@ func (ec *executionContext) childFields_Attempt(ctx context.Context, field graph
 		return ec.fieldContext_Attempt_settledBy(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Attempt", field.Name)
+}
+
+func (ec *executionContext) childFields_CampaignPause(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_CampaignPause_id(ctx, field)
+	case "label":
+		return ec.fieldContext_CampaignPause_label(ctx, field)
+	case "reason":
+		return ec.fieldContext_CampaignPause_reason(ctx, field)
+	case "since":
+		return ec.fieldContext_CampaignPause_since(ctx, field)
+	case "by":
+		return ec.fieldContext_CampaignPause_by(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CampaignPause", field.Name)
 }
 
 func (ec *executionContext) childFields_CategoryCount(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4858,6 +4961,8 @@ func (ec *executionContext) childFields_Message(ctx context.Context, field graph
 		return ec.fieldContext_Message_history(ctx, field)
 	case "attemptLog":
 		return ec.fieldContext_Message_attemptLog(ctx, field)
+	case "pauses":
+		return ec.fieldContext_Message_pauses(ctx, field)
 	case "erasedAt":
 		return ec.fieldContext_Message_erasedAt(ctx, field)
 	case "outsideWindow":
@@ -5912,6 +6017,20 @@ func (ec *executionContext) field_Mutation_markInboundRead_args(ctx context.Cont
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_pauseCampaign_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (PauseCampaignInput, error) {
+			return ec.unmarshalNPauseCampaignInput2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐPauseCampaignInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_pauseSender_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -6017,6 +6136,20 @@ func (ec *executionContext) field_Mutation_requeueDeadLetters_args(ctx context.C
 		return nil, err
 	}
 	args["dryRun"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_resumeCampaign_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "label",
+		func(ctx context.Context, v any) (message.Label, error) {
+			return ec.unmarshalNLabelInput2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["label"] = arg0
 	return args, nil
 }
 
@@ -6315,6 +6448,20 @@ func (ec *executionContext) field_Query_apiKeys_args(ctx context.Context, rawArg
 		return nil, err
 	}
 	args["includeRevoked"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_campaignPauses_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "label",
+		func(ctx context.Context, v any) (*message.Label, error) {
+			return ec.unmarshalOLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["label"] = arg0
 	return args, nil
 }
 
@@ -8510,6 +8657,139 @@ func (ec *executionContext) _Attempt_settledBy(ctx context.Context, field graphq
 }
 func (ec *executionContext) fieldContext_Attempt_settledBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Attempt", field, false, false, "String")
+}
+
+func (ec *executionContext) _CampaignPause_id(ctx context.Context, field graphql.CollectedField, obj *CampaignPause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CampaignPause_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CampaignPause_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CampaignPause", field, false, false, "ID")
+}
+
+func (ec *executionContext) _CampaignPause_label(ctx context.Context, field graphql.CollectedField, obj *CampaignPause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CampaignPause_label(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Label, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *message.Label) graphql.Marshaler {
+			return ec.marshalNLabel2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CampaignPause_label(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CampaignPause",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Label(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CampaignPause_reason(ctx context.Context, field graphql.CollectedField, obj *CampaignPause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CampaignPause_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CampaignPause_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CampaignPause", field, false, false, "String")
+}
+
+func (ec *executionContext) _CampaignPause_since(ctx context.Context, field graphql.CollectedField, obj *CampaignPause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CampaignPause_since(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Since, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CampaignPause_since(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CampaignPause", field, false, false, "Time")
+}
+
+func (ec *executionContext) _CampaignPause_by(ctx context.Context, field graphql.CollectedField, obj *CampaignPause) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CampaignPause_by(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.By, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Actor) graphql.Marshaler {
+			return ec.marshalNActor2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐActor(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CampaignPause_by(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CampaignPause",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Actor(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _CategoryCount_category(ctx context.Context, field graphql.CollectedField, obj *CategoryCount) (ret graphql.Marshaler) {
@@ -12237,6 +12517,38 @@ func (ec *executionContext) fieldContext_Message_attemptLog(_ context.Context, f
 	return fc, nil
 }
 
+func (ec *executionContext) _Message_pauses(ctx context.Context, field graphql.CollectedField, obj *Message) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Message_pauses(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Pauses, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*CampaignPause) graphql.Marshaler {
+			return ec.marshalNCampaignPause2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐCampaignPauseᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Message_pauses(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Message",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_CampaignPause(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Message_erasedAt(ctx context.Context, field graphql.CollectedField, obj *Message) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -13968,6 +14280,130 @@ func (ec *executionContext) fieldContext_Mutation_acknowledgeAlert(ctx context.C
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_acknowledgeAlert_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_pauseCampaign(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_pauseCampaign(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().PauseCampaign(ctx, fc.Args["input"].(PauseCampaignInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "OPERATE")
+				if err != nil {
+					var zeroVal *CampaignPause
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal *CampaignPause
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *CampaignPause) graphql.Marshaler {
+			return ec.marshalNCampaignPause2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐCampaignPause(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_pauseCampaign(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_CampaignPause(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_pauseCampaign_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_resumeCampaign(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_resumeCampaign(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ResumeCampaign(ctx, fc.Args["label"].(message.Label))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "OPERATE")
+				if err != nil {
+					var zeroVal *CampaignPause
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal *CampaignPause
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *CampaignPause) graphql.Marshaler {
+			return ec.marshalOCampaignPause2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐCampaignPause(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_resumeCampaign(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_CampaignPause(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_resumeCampaign_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -16985,6 +17421,68 @@ func (ec *executionContext) fieldContext_Query_events(ctx context.Context, field
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Query_events_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_campaignPauses(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_campaignPauses(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().CampaignPauses(ctx, fc.Args["label"].(*message.Label))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				scope, err := ec.unmarshalNScope2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐScope(ctx, "READ")
+				if err != nil {
+					var zeroVal []*CampaignPause
+					return zeroVal, err
+				}
+				if ec.Directives.HasScope == nil {
+					var zeroVal []*CampaignPause
+					return zeroVal, errors.New("directive hasScope is not implemented")
+				}
+				return ec.Directives.HasScope(ctx, nil, directive0, scope)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*CampaignPause) graphql.Marshaler {
+			return ec.marshalNCampaignPause2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐCampaignPauseᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_campaignPauses(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_CampaignPause(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_campaignPauses_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -23055,6 +23553,55 @@ func UnmarshalOutgoingWebhookInput(ctx context.Context, raw any) (OutgoingWebhoo
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputPauseCampaignInput(ctx context.Context, obj any) (PauseCampaignInput, error) {
+	var it PauseCampaignInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"label", "reason"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "label":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("label"))
+			data, err := ec.unmarshalNLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Label = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPauseCampaignInput unmarshals raw into the PauseCampaignInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPauseCampaignInput(ctx context.Context, raw any) (PauseCampaignInput, error) {
+	var out PauseCampaignInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PauseCampaignInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputQueueMessageInput(ctx context.Context, obj any) (QueueMessageInput, error) {
 	var it QueueMessageInput
 	if obj == nil {
@@ -24325,6 +24872,59 @@ func (ec *executionContext) _Attempt(ctx context.Context, sel ast.SelectionSet, 
 		case "settledBy":
 			out.Values[i] = ec._Attempt_settledBy(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var campaignPauseImplementors = []string{"CampaignPause"}
+
+func (ec *executionContext) _CampaignPause(ctx context.Context, sel ast.SelectionSet, obj *CampaignPause) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, campaignPauseImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CampaignPause")
+		case "id":
+			out.Values[i] = ec._CampaignPause_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "label":
+			out.Values[i] = ec._CampaignPause_label(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "reason":
+			out.Values[i] = ec._CampaignPause_reason(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "since":
+			out.Values[i] = ec._CampaignPause_since(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "by":
+			out.Values[i] = ec._CampaignPause_by(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -25833,6 +26433,11 @@ func (ec *executionContext) _Message(ctx context.Context, sel ast.SelectionSet, 
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Message_attemptLog(ctx, field, obj)
 				})
+		case "pauses":
+			out.Values[i] = ec._Message_pauses(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "erasedAt":
 			out.Values[i] = ec._Message_erasedAt(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -26393,6 +26998,20 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 				return ec._Mutation_acknowledgeAlert(ctx, field)
 			})
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pauseCampaign":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_pauseCampaign(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resumeCampaign":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_resumeCampaign(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "setOptOut":
@@ -27092,6 +27711,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_events(ctx, field)
+				})
+		case "campaignPauses":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_campaignPauses(ctx, field)
 				})
 		case "conversations":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -28762,6 +29387,30 @@ func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.Se
 	return res
 }
 
+func (ec *executionContext) marshalNCampaignPause2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐCampaignPauseᚄ(ctx context.Context, sel ast.SelectionSet, v []*CampaignPause) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNCampaignPause2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐCampaignPause(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNCampaignPause2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐCampaignPause(ctx context.Context, sel ast.SelectionSet, v *CampaignPause) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "CampaignPause!")
+		return graphql.Null
+	}
+	return ec._CampaignPause(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNCategoryCount2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐCategoryCountᚄ(ctx context.Context, sel ast.SelectionSet, v []*CategoryCount) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -29181,6 +29830,11 @@ func (ec *executionContext) marshalNLabel2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋ
 	return ec._Label(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNLabelInput2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx context.Context, v any) (message.Label, error) {
+	res, err := ec.unmarshalInputLabelInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx context.Context, v any) (*message.Label, error) {
 	res, err := ec.unmarshalInputLabelInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
@@ -29571,6 +30225,11 @@ func (ec *executionContext) marshalNParkedStream2ᚖgithubᚗcomᚋwaypostᚋway
 		return graphql.Null
 	}
 	return ec._ParkedStream(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNPauseCampaignInput2githubᚗcomᚋwaypostᚋwaypostᚋgraphᚐPauseCampaignInput(ctx context.Context, v any) (PauseCampaignInput, error) {
+	res, err := ec.unmarshalInputPauseCampaignInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) unmarshalNPriority2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐPriority(ctx context.Context, v any) (message.Priority, error) {
@@ -30329,6 +30988,13 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	_ = ctx
 	res := graphql.MarshalBoolean(*v)
 	return res
+}
+
+func (ec *executionContext) marshalOCampaignPause2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐCampaignPause(ctx context.Context, sel ast.SelectionSet, v *CampaignPause) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._CampaignPause(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOContactInput2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋgraphᚐContactInputᚄ(ctx context.Context, v any) ([]*ContactInput, error) {

@@ -41,6 +41,7 @@ import (
 	keydomain "github.com/waypost/waypost/domain/access"
 	"github.com/waypost/waypost/domain/alert"
 	access "github.com/waypost/waypost/domain/audit"
+	"github.com/waypost/waypost/domain/campaign"
 	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/hook"
 	"github.com/waypost/waypost/domain/identity"
@@ -185,7 +186,7 @@ func setup(tb testing.TB) *platform {
 	store, err := eventstored.Open(ctx, eventstored.Options{Dir: tb.TempDir(), Logger: logger})
 	must(tb, err)
 	closing(tb, store)
-	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types(), template.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types(), hook.Types())
+	codec, err := event.NewCodec(event.Types(), message.Types(), sender.Types(), inbound.Types(), identity.Types(), conversation.Types(), template.Types(), access.Types(), keydomain.Types(), operation.Types(), alert.Types(), hook.Types(), campaign.Types())
 	must(tb, err)
 	secret, err := vault.LoadOrMakeKeys(tb.TempDir() + "/secret.key")
 	must(tb, err)
@@ -243,6 +244,8 @@ func setup(tb testing.TB) *platform {
 	wg.Go(func() { _ = outgoing.Run(running) })
 	templates := repository.NewTemplates(log, time.Now, newID, logger)
 	wg.Go(func() { _ = templates.Run(running) })
+	campaigns := repository.NewCampaigns(log, time.Now, newID, func(l message.Label) string { return postgres.LabelIndex(people, l) }, logger)
+	wg.Go(func() { _ = campaigns.Run(running) })
 	listTemplates := func(ctx context.Context, s sender.Sender, yield func([]template.Listing) error) error {
 		if p.listTemplates == nil {
 			return errors.New("there is no WhatsApp")
@@ -251,7 +254,7 @@ func setup(tb testing.TB) *platform {
 	}
 	p.parts = app.Parts{
 		Templates: command.NewSyncTemplates(templates, postgres.NewReadModel(pool).SenderStates, listTemplates, time.Now, logger),
-		Messages:  p.messages, Operations: operations, Senders: senders, Keys: p.keys.log, Hooks: outgoing, Alerts: alerts.New(log, time.Now, newID),
+		Messages:  p.messages, Operations: operations, Senders: senders, Campaigns: campaigns, Keys: p.keys.log, Hooks: outgoing, Alerts: alerts.New(log, time.Now, newID),
 		Queue:   command.NewQueueMessage(p.messages, senders, secret).Logged(slog.New(slog.NewTextHandler(p.logged, nil))).Knowing(read.NumberOf).Checking(templates),
 		Inbound: inbox.NewCommands(log, time.Now, newID, senders, nil), Inbox: inbox.NewReader(log, senders), OptOuts: command.NewSetOptOut(log, time.Now, newID, senders),
 		Erase: command.NewEraseRecipient(log, p.messages, people, read, time.Now, time.After, newID),

@@ -145,7 +145,9 @@ func (r *queryResolver) Message(ctx context.Context, id string, asOf *time.Time)
 		return nil, err
 	}
 	m := r.messageOf(ctx, l)
-	m.AsOf = asOf
+	if m.AsOf = asOf; asOf != nil {
+		m.Pauses = []*CampaignPause{} // which are the current ones
+	}
 	return m, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/app/repository"
+	"github.com/waypost/waypost/domain/campaign"
 	"github.com/waypost/waypost/domain/message"
 )
 
@@ -40,6 +41,7 @@ func (r *Resolver) messageOf(ctx context.Context, l repository.Loaded) *Message 
 		DeliveredAt: instant(m.DeliveredAt), ReadAt: instant(m.ReadAt), OverdueSince: instant(m.OverdueSince), Failure: c.storedFailure(m.Failure),
 		Labels: c.labels(m.Labels), Content: c.content(m.Content), Pricing: m.Pricing, HeldForQuality: m.HeldForQuality, OutsideWindow: outsideWindowOf(m), Fallback: c.content(m.Fallback), SubstitutedAt: instant(m.SubstitutedAt), AttemptLog: c.attempts(m.Calls), ErasedAt: instant(l.ErasedAt),
 	}
+	v.Pauses = r.pausesOf(c, m.Status, m.Labels)
 	if m.Status == message.StatusRetrying {
 		v.RetryAt = instant(m.DueAt)
 	}
@@ -57,7 +59,7 @@ func (r *Resolver) listed(ctx context.Context, m query.Message) *Message {
 		OnAmbiguous: m.OnAmbiguous, ReplyTo: c.wamid(m.ReplyTo), WhatsappID: c.wamid(m.WhatsAppID),
 		QueuedAt: m.QueuedAt, SendAt: m.SendAt, ExpiresAt: m.ExpiresAt, SentAt: m.SentAt,
 		DeliveredAt: m.DeliveredAt, ReadAt: m.ReadAt, OverdueSince: m.OverdueSince, RetryAt: m.RetryAt, Labels: c.labels(m.Labels),
-		Listed: true, ErasedAt: m.ErasedAt,
+		Listed: true, ErasedAt: m.ErasedAt, Pauses: r.pausesOf(c, m.Status, m.Labels),
 	}
 	if m.To != nil {
 		v.To = c.number(*m.To)
@@ -134,6 +136,28 @@ func (c caller) attempts(calls []message.Call) []*Attempt {
 		}
 	}
 	return out
+}
+
+// campaignOfAll is why a key that is limited to senders can't pause a campaign.
+const campaignOfAll = "a pause of a campaign concerns the messages of all senders"
+
+// pausesOf returns the pauses that a message with these labels waits for.
+func (r *Resolver) pausesOf(c caller, status message.Status, labels []message.Label) []*CampaignPause {
+	pauses := []*CampaignPause{}
+	if !status.Open() || len(labels) == 0 {
+		return pauses
+	}
+	for _, p := range r.opts.Queries.CampaignPausesOf(labels) {
+		pauses = append(pauses, c.campaignPause(p))
+	}
+	return pauses
+}
+
+func (c caller) campaignPause(p campaign.Pause) *CampaignPause {
+	return &CampaignPause{
+		ID: p.ID.String(), Label: c.labels([]message.Label{p.Label})[0], Reason: p.Reason, Since: p.Since,
+		By: &Actor{Kind: p.By.Kind, ID: p.By.ID, OnBehalfOf: given(p.By.OnBehalfOf)},
+	}
 }
 
 // maskedLabel is returned in place of a label's value.

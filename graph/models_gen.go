@@ -223,6 +223,20 @@ type Attempt struct {
 	SettledBy *string `json:"settledBy,omitempty"`
 }
 
+// The pause of a campaign by an operator.
+type CampaignPause struct {
+	// The pause ID, a UUID.
+	ID string `json:"id"`
+	// The label of the campaign's messages. Without the scope PERSONAL, its value is masked.
+	Label *message.Label `json:"label"`
+	// The reason that the operator gave.
+	Reason string `json:"reason"`
+	// When the campaign was paused, or paused again for another reason.
+	Since time.Time `json:"since"`
+	// Who paused the campaign.
+	By *Actor `json:"by"`
+}
+
 // The number of dead letters with a category of failure.
 type CategoryCount struct {
 	// The category, as in MessageFailure.
@@ -739,6 +753,8 @@ type Message struct {
 	History *EventConnection `json:"history,omitempty"`
 	// The message's calls to WhatsApp, oldest first.
 	AttemptLog []*Attempt `json:"attemptLog"`
+	// The pauses that the message waits for, the oldest first. Empty if no campaign with one of its labels is paused, or if the message has ended.
+	Pauses []*CampaignPause `json:"pauses"`
 	// When the personal data of the message was erased, on request or at the end of the retention. Null if it was not.
 	ErasedAt *time.Time `json:"erasedAt,omitempty"`
 	// What to do if the recipient's 24-hour window is closed when the message is due.
@@ -1094,6 +1110,14 @@ type ParkedStream struct {
 	Error string `json:"error"`
 	// When this was detected.
 	At time.Time `json:"at"`
+}
+
+// The campaign to pause, and the reason.
+type PauseCampaignInput struct {
+	// The label of the campaign's messages.
+	Label *message.Label `json:"label"`
+	// The reason, shown to everyone who sees the messages.
+	Reason string `json:"reason"`
 }
 
 // The queries.

@@ -50,6 +50,7 @@ var aimedAtOthers = map[string][]aimed{
 	"query alerts":           {{``, ""}, {`filter: {senderId: "acme"}`, "FORBIDDEN"}},
 	"query alertRules":       {{``, ""}},
 	"query silences":         {{``, ""}},
+	"query campaignPauses":   {{``, ""}, {`label: {name: "campaign", value: "acme-spring"}`, ""}},
 	"query outgoingWebhooks": {{``, ""}},
 	"query apiKeys":          {{``, ""}, {`includeRevoked: true`, ""}},
 	"query operation":        {{`id: "{operation}"`, ""}},
@@ -103,6 +104,9 @@ var aimedAtOthers = map[string][]aimed{
 	},
 	"mutation updateSender":      {{`input: {id: "acme", name: "n"}`, "FORBIDDEN"}},
 	"mutation setSenderRate":     {{`id: "acme", messagesPerSecond: 1`, "FORBIDDEN"}},
+	// A pause concerns the messages of all senders.
+	"mutation pauseCampaign":     {{`input: {label: {name: "campaign", value: "acme-spring"}, reason: "r"}`, "FORBIDDEN"}},
+	"mutation resumeCampaign":    {{`label: {name: "campaign", value: "acme-spring"}`, "FORBIDDEN"}},
 	"mutation pauseSender":       {{`id: "acme", reason: "r"`, "FORBIDDEN"}},
 	"mutation resumeSender":      {{`id: "acme"`, "FORBIDDEN"}},
 	"mutation resumeLanes":       {{`id: "acme", priorities: [BULK]`, "FORBIDDEN"}},

@@ -42,6 +42,8 @@ type core struct {
 	messages *command.Messages
 	// templates are in memory in every process that queues or sends.
 	templates *repository.Templates
+	// campaigns are which of them are paused.
+	campaigns *repository.Campaigns
 	gate      *fair.Gate // between the webhooks that this process records, its calls, and accepting
 	intake    *fair.Intake
 	guard     *guard.Guard // of this process's calls; it runs with the role dispatch
@@ -79,6 +81,7 @@ func (p *Platform) newCore(ctx context.Context, now event.Clock) (*core, error) 
 	c.templates.From(func(ctx context.Context, add func(template.Template, event.Revision), list func(string, int)) (event.Position, error) {
 		return c.model.TemplateSnapshot(ctx, st.LogID.String(), add, list)
 	})
+	c.campaigns = repository.NewCampaigns(st.Log, now, NewID, func(l message.Label) string { return postgres.LabelIndex(st.Vault, l) }, p.log)
 	portfolios, err := p.settings.portfolios()
 	if err != nil {
 		return nil, err

@@ -53,7 +53,7 @@ func (c *core) answerQueries(
 	model := postgres.NewQueryModel(st.queries).WithVault(st.Vault)
 	caller := &Caller{Client: c.whatsapp, Tokens: c.tokens, Fallback: c.secrets.Token}
 	commands, queries := app.New(app.Parts{
-		Messages: c.messages, Queue: c.Queue, Operations: operations, Erase: erase, Senders: c.Senders, Templates: templates, Keys: auth.Keys,
+		Messages: c.messages, Queue: c.Queue, Operations: operations, Erase: erase, Senders: c.Senders, Campaigns: c.campaigns, Templates: templates, Keys: auth.Keys,
 		Inbound: inbox.NewCommands(st.Log, c.now, NewID, c.Senders, caller), Inbox: inbox.NewReader(st.Log, c.Senders),
 		OptOuts: command.NewSetOptOut(c.guard.Watch(st.Log), c.now, NewID, c.Senders),
 		Hooks:   outgoing, Alerts: raised, Audit: audit.NewReader(st.Log, st.LogID, model), Reads: audit.NewReads(st.Log, c.now, NewID),

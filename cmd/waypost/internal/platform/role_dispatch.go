@@ -37,13 +37,15 @@ func (c *core) dispatch(p *projections, r *recording) (err error) {
 		PairLimit: s.PairLimit != "off", HoldsTemplate: c.errors.HoldsTemplate,
 		SettleAfterOutage: s.SettleAfterOutage, Trace: c.tracer, Clock: c.now, Logger: c.log,
 		RecordingSince: r.since, Guard: c.guard, Gate: c.gate, Inbound: c.leases.InboundSince, NumberOf: c.model.NumberOf, Template: c.templates.Sendability,
-		Category: c.templates.Category,
+		Category: c.templates.Category, Campaigns: c.campaigns,
 	})
 	if err != nil {
 		return err
 	}
 	p.arrived = c.dispatcher.WakeFor
 	c.templates.OnChange(c.dispatcher.Wake)
+	c.campaigns.OnChange(c.dispatcher.Wake)
+	c.parts.run("paused campaigns", c.campaigns.Run)
 	if !s.has(roleDispatch) {
 		return nil
 	}
