@@ -147,7 +147,7 @@ type Queries struct {
 	AwaitOperation func(ctx context.Context, id uuid.UUID)
 	// FindSender returns a sender.
 	FindSender func(ctx context.Context, id string) (sender.Sender, error)
-	// ListCampaignPauses returns the paused campaigns, the oldest pause first.
+	// ListCampaignPauses returns the paused campaigns, by the age of the pauses.
 	ListCampaignPauses func(ctx context.Context) (campaign.Pauses, error)
 	// CampaignPausesOf returns the pauses of labels, as far as this process has read the log.
 	CampaignPausesOf func(labels []message.Label) []campaign.Pause

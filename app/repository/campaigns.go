@@ -199,13 +199,13 @@ func (c *Campaigns) change(
 	return changed.pauses, nil
 }
 
-// List returns the pauses as their stream has them, the oldest first.
+// List returns the pauses as their stream has them, by age.
 func (c *Campaigns) List(ctx context.Context) (campaign.Pauses, error) {
 	state, err := c.read(ctx, c.known())
 	return slices.Clone(state.pauses), err
 }
 
-// Of returns the known pauses of labels, the oldest first.
+// Of returns the known pauses of labels, by age.
 func (c *Campaigns) Of(labels []message.Label) []campaign.Pause {
 	var found []campaign.Pause
 	for _, p := range c.known().pauses {

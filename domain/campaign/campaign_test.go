@@ -12,12 +12,11 @@ import (
 
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/campaign"
-	"github.com/waypost/waypost/domain/message"
 )
 
 var (
 	at     = time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
-	spring = message.Label{Name: "campaign", Value: "spring"}
+	spring = domain.Label{Name: "campaign", Value: "spring"}
 	first  = uuid.MustParse("0193a1b2-0000-7000-8000-000000000001")
 	second = uuid.MustParse("0193a1b2-0000-7000-8000-000000000002")
 	anna   = domain.Actor{Kind: domain.ActorKey, ID: "anna"}
@@ -47,7 +46,7 @@ func TestACampaignIsPausedAndResumedOnce(t *testing.T) {
 		"again":                 {have, "wrong prices", nil},
 		"for another reason":    {have, "legal", []domain.Event{campaign.CampaignPaused{Pause: first, Reason: "legal", Personal: paused.Personal}}},
 		"again after its end":   {after(have, campaign.CampaignResumed{Pause: first}), "x", []domain.Event{campaign.CampaignPaused{Pause: second, Reason: "x", Personal: paused.Personal}}},
-		"while another one has": {after(nil, campaign.CampaignPaused{Pause: first, Personal: campaign.PausedPersonal{Label: message.Label{Name: "campaign"}}}), "x", []domain.Event{campaign.CampaignPaused{Pause: second, Reason: "x", Personal: paused.Personal}}},
+		"while another one has": {after(nil, campaign.CampaignPaused{Pause: first, Personal: campaign.PausedPersonal{Label: domain.Label{Name: "campaign"}}}), "x", []domain.Event{campaign.CampaignPaused{Pause: second, Reason: "x", Personal: paused.Personal}}},
 	} {
 		got, err := campaign.Start(c.have, second, spring, c.reason)
 		if err != nil || !reflect.DeepEqual(got, c.want) {
@@ -66,17 +65,17 @@ func TestAPauseMustBeValid(t *testing.T) {
 	t.Parallel()
 	var many campaign.Pauses
 	for i := range campaign.MaxPauses {
-		many = after(many, campaign.CampaignPaused{Pause: uuid.New(), Reason: "r", Personal: campaign.PausedPersonal{Label: message.Label{Name: "campaign", Value: fmt.Sprint(i)}}})
+		many = after(many, campaign.CampaignPaused{Pause: uuid.New(), Reason: "r", Personal: campaign.PausedPersonal{Label: domain.Label{Name: "campaign", Value: fmt.Sprint(i)}}})
 	}
 	for name, c := range map[string]struct {
 		have   campaign.Pauses
-		label  message.Label
+		label  domain.Label
 		reason string
 		code   domain.Code
 		field  string
 	}{
-		"no name":        {nil, message.Label{Value: "spring"}, "r", domain.CodeInvalidInput, "label.name"},
-		"a long value":   {nil, message.Label{Name: "campaign", Value: strings.Repeat("x", 257)}, "r", domain.CodeInvalidInput, "label.value"},
+		"no name":        {nil, domain.Label{Value: "spring"}, "r", domain.CodeInvalidInput, "label.name"},
+		"a long value":   {nil, domain.Label{Name: "campaign", Value: strings.Repeat("x", 257)}, "r", domain.CodeInvalidInput, "label.value"},
 		"no reason":      {nil, spring, "", domain.CodeInvalidInput, "reason"},
 		"one pause more": {many, spring, "r", domain.CodeConflict, ""},
 		"a control byte": {nil, spring, "r\x00", domain.CodeInvalidInput, "reason"},
@@ -87,7 +86,7 @@ func TestAPauseMustBeValid(t *testing.T) {
 			t.Errorf("%s: %+v and %v, want %s of %q", name, events, err, c.code, c.field)
 		}
 	}
-	if _, err := campaign.Start(many, first, message.Label{Name: "campaign", Value: "7"}, "another reason"); err != nil {
+	if _, err := campaign.Start(many, first, domain.Label{Name: "campaign", Value: "7"}, "another reason"); err != nil {
 		t.Errorf("a paused campaign cannot get another reason: %v", err)
 	}
 }

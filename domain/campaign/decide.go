@@ -4,7 +4,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/domain"
-	"github.com/waypost/waypost/domain/message"
 )
 
 // MaxPauses is the maximum number of campaigns that are paused at a time. Every fetch from the work
@@ -13,7 +12,7 @@ const MaxPauses = 100
 
 // Start pauses the messages with a label. id is the ID of the pause, if it is a new one. If the
 // label is already paused for the same reason, nothing changes.
-func Start(have Pauses, id uuid.UUID, l message.Label, reason string) ([]domain.Event, error) {
+func Start(have Pauses, id uuid.UUID, l domain.Label, reason string) ([]domain.Event, error) {
 	if err := l.Validate("label"); err != nil {
 		return nil, err
 	}
@@ -32,7 +31,7 @@ func Start(have Pauses, id uuid.UUID, l message.Label, reason string) ([]domain.
 }
 
 // End resumes the messages with a label. If it is not paused, nothing changes.
-func End(have Pauses, l message.Label) []domain.Event {
+func End(have Pauses, l domain.Label) []domain.Event {
 	p, paused := have.Of(l)
 	if !paused {
 		return nil

@@ -4,7 +4,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/domain"
-	"github.com/waypost/waypost/domain/message"
 )
 
 // CampaignPaused records that an operator paused the messages with a label, or paused them again
@@ -19,7 +18,7 @@ type CampaignPaused struct {
 // PausedPersonal is the personal part of CampaignPaused. A label can name a person, but not one
 // whom Waypost knows, so it is sealed under the installation's own key.
 type PausedPersonal struct {
-	Label message.Label `json:"label"`
+	Label domain.Label `json:"label"`
 }
 
 // CampaignResumed records that an operator resumed the messages of a pause.

@@ -7,13 +7,12 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/domain"
-	"github.com/waypost/waypost/domain/message"
 )
 
 // A Pause stops new calls of the messages with a label.
 type Pause struct {
 	ID     uuid.UUID
-	Label  message.Label
+	Label  domain.Label
 	Reason string
 	// Since is when the campaign was paused, or paused again for another reason, and By is who
 	// did it.
@@ -21,11 +20,11 @@ type Pause struct {
 	By    domain.Actor
 }
 
-// Pauses are the current pauses, the oldest first. The zero value has none.
+// Pauses are the current pauses, by age. The zero value has none.
 type Pauses []Pause
 
 // Of returns the pause of a label, or false if it is not paused.
-func (p Pauses) Of(l message.Label) (Pause, bool) {
+func (p Pauses) Of(l domain.Label) (Pause, bool) {
 	if i := slices.IndexFunc(p, func(have Pause) bool { return have.Label == l }); i >= 0 {
 		return p[i], true
 	}

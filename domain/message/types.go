@@ -57,27 +57,11 @@ const (
 // Valid reports whether a is one of the two policies.
 func (a AmbiguityPolicy) Valid() bool { return a == AmbiguityResend || a == AmbiguityDeadLetter }
 
-// Bounds of labels. They are Waypost's own: labels are kept in an index.
-const (
-	MaxLabels     = 20
-	maxLabelName  = 64
-	maxLabelValue = 256
-)
+// MaxLabels is the maximum number of labels of a message.
+const MaxLabels = 20
 
-// A Label is a name and value that the business attaches to a message, to find it by.
-type Label struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-}
-
-// Validate checks that the label has a name of 1 to 64 characters and a value of at most 256. The
-// error names field as the label's place.
-func (l Label) Validate(field string) error {
-	if err := domain.CheckLine(field+".name", l.Name, 1, maxLabelName); err != nil {
-		return err
-	}
-	return domain.CheckLine(field+".value", l.Value, 0, maxLabelValue)
-}
+// Label is domain.Label, of which a message has several.
+type Label = domain.Label
 
 // ValidateLabels checks that there are at most MaxLabels, each with a name of
 // its own of 1 to 64 characters and a value of at most 256. The error names the
