@@ -9,7 +9,6 @@ import (
 	"context"
 
 	"github.com/waypost/waypost/domain"
-	"github.com/waypost/waypost/domain/message"
 )
 
 func (r *mutationResolver) PauseCampaign(ctx context.Context, input PauseCampaignInput) (*CampaignPause, error) {
@@ -24,7 +23,7 @@ func (r *mutationResolver) PauseCampaign(ctx context.Context, input PauseCampaig
 	return c.campaignPause(p), nil
 }
 
-func (r *mutationResolver) ResumeCampaign(ctx context.Context, label message.Label) (*CampaignPause, error) {
+func (r *mutationResolver) ResumeCampaign(ctx context.Context, label domain.Label) (*CampaignPause, error) {
 	c := callerOf(ctx)
 	if err := c.demandAllSenders(campaignOfAll); err != nil {
 		return nil, err
@@ -36,7 +35,7 @@ func (r *mutationResolver) ResumeCampaign(ctx context.Context, label message.Lab
 	return c.campaignPause(p), nil
 }
 
-func (r *queryResolver) CampaignPauses(ctx context.Context, label *message.Label) ([]*CampaignPause, error) {
+func (r *queryResolver) CampaignPauses(ctx context.Context, label *domain.Label) ([]*CampaignPause, error) {
 	c, list := callerOf(ctx), []*CampaignPause{}
 	if c.demandAllSenders(campaignOfAll) != nil {
 		return list, nil

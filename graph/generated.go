@@ -487,7 +487,7 @@ type ComplexityRoot struct {
 		RegisterSender              func(childComplexity int, input RegisterSenderInput) int
 		RemoveOutgoingWebhook       func(childComplexity int, id string) int
 		RequeueDeadLetters          func(childComplexity int, input DeadLetterSelection, dryRun *bool) int
-		ResumeCampaign              func(childComplexity int, label message.Label) int
+		ResumeCampaign              func(childComplexity int, label domain.Label) int
 		ResumeLanes                 func(childComplexity int, id string, priorities []message.Priority) int
 		ResumeSender                func(childComplexity int, id string) int
 		RevokeAPIKey                func(childComplexity int, id string) int
@@ -573,7 +573,7 @@ type ComplexityRoot struct {
 		APIKeys           func(childComplexity int, includeRevoked *bool) int
 		AlertRules        func(childComplexity int) int
 		Alerts            func(childComplexity int, filter *AlertFilter, first *int, after *string) int
-		CampaignPauses    func(childComplexity int, label *message.Label) int
+		CampaignPauses    func(childComplexity int, label *domain.Label) int
 		CheckMessages     func(childComplexity int, inputs []*QueueMessageInput) int
 		Conversation      func(childComplexity int, senderID string, to *string, toUserID *string) int
 		Conversations     func(childComplexity int, filter *ConversationFilter, first *int, after *string) int
@@ -688,7 +688,7 @@ type ComplexityRoot struct {
 		Alerts          func(childComplexity int, after *string, minSeverity *alert.Severity) int
 		InboundMessages func(childComplexity int, senderID *string, after *string) int
 		MessageEvents   func(childComplexity int, messageID *string, senderID *string, after *string) int
-		MessageUpdates  func(childComplexity int, ids []string, senderID *string, label *message.Label, statuses []message.Status, after *string) int
+		MessageUpdates  func(childComplexity int, ids []string, senderID *string, label *domain.Label, statuses []message.Status, after *string) int
 		Metrics         func(childComplexity int, senderID *string, window *time.Duration, every *time.Duration) int
 	}
 
@@ -787,7 +787,7 @@ type MutationResolver interface {
 	SetAlertRule(ctx context.Context, input AlertRuleInput) (*AlertRule, error)
 	AcknowledgeAlert(ctx context.Context, id string, note *string) (*Alert, error)
 	PauseCampaign(ctx context.Context, input PauseCampaignInput) (*CampaignPause, error)
-	ResumeCampaign(ctx context.Context, label message.Label) (*CampaignPause, error)
+	ResumeCampaign(ctx context.Context, label domain.Label) (*CampaignPause, error)
 	SetOptOut(ctx context.Context, senderID string, to *string, toUserID *string, optedOut bool, reason string) (*Conversation, error)
 	RequeueDeadLetters(ctx context.Context, input DeadLetterSelection, dryRun *bool) (*Operation, error)
 	DiscardDeadLetters(ctx context.Context, input DeadLetterSelection, reason string, dryRun *bool) (*Operation, error)
@@ -825,7 +825,7 @@ type QueryResolver interface {
 	Alerts(ctx context.Context, filter *AlertFilter, first *int, after *string) (*AlertConnection, error)
 	AlertRules(ctx context.Context) ([]*AlertRule, error)
 	Events(ctx context.Context, filter *EventFilter, order *LogOrder, first *int, after *string) (*EventConnection, error)
-	CampaignPauses(ctx context.Context, label *message.Label) ([]*CampaignPause, error)
+	CampaignPauses(ctx context.Context, label *domain.Label) ([]*CampaignPause, error)
 	Conversations(ctx context.Context, filter *ConversationFilter, first *int, after *string) (*ConversationConnection, error)
 	Conversation(ctx context.Context, senderID string, to *string, toUserID *string) (*Conversation, error)
 	DeadLetters(ctx context.Context, filter *DeadLetterFilter, first *int, after *string) (*DeadLetterConnection, error)
@@ -874,7 +874,7 @@ type SubscriptionResolver interface {
 	Alerts(ctx context.Context, after *string, minSeverity *alert.Severity) (<-chan *AlertEdge, error)
 	InboundMessages(ctx context.Context, senderID *string, after *string) (<-chan *InboundMessageEdge, error)
 	MessageEvents(ctx context.Context, messageID *string, senderID *string, after *string) (<-chan *EventEdge, error)
-	MessageUpdates(ctx context.Context, ids []string, senderID *string, label *message.Label, statuses []message.Status, after *string) (<-chan *MessageUpdate, error)
+	MessageUpdates(ctx context.Context, ids []string, senderID *string, label *domain.Label, statuses []message.Status, after *string) (<-chan *MessageUpdate, error)
 	Metrics(ctx context.Context, senderID *string, window *time.Duration, every *time.Duration) (<-chan *Metrics, error)
 }
 type TemplateResolver interface {
@@ -2839,7 +2839,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.ResumeCampaign(childComplexity, args["label"].(message.Label)), true
+		return e.ComplexityRoot.Mutation.ResumeCampaign(childComplexity, args["label"].(domain.Label)), true
 	case "Mutation.resumeLanes":
 		if e.ComplexityRoot.Mutation.ResumeLanes == nil {
 			break
@@ -3277,7 +3277,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.CampaignPauses(childComplexity, args["label"].(*message.Label)), true
+		return e.ComplexityRoot.Query.CampaignPauses(childComplexity, args["label"].(*domain.Label)), true
 	case "Query.checkMessages":
 		if e.ComplexityRoot.Query.CheckMessages == nil {
 			break
@@ -3903,7 +3903,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Subscription.MessageUpdates(childComplexity, args["ids"].([]string), args["senderId"].(*string), args["label"].(*message.Label), args["statuses"].([]message.Status), args["after"].(*string)), true
+		return e.ComplexityRoot.Subscription.MessageUpdates(childComplexity, args["ids"].([]string), args["senderId"].(*string), args["label"].(*domain.Label), args["statuses"].([]message.Status), args["after"].(*string)), true
 	case "Subscription.metrics":
 		if e.ComplexityRoot.Subscription.Metrics == nil {
 			break
@@ -6143,8 +6143,8 @@ func (ec *executionContext) field_Mutation_resumeCampaign_args(ctx context.Conte
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "label",
-		func(ctx context.Context, v any) (message.Label, error) {
-			return ec.unmarshalNLabelInput2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, v)
+		func(ctx context.Context, v any) (domain.Label, error) {
+			return ec.unmarshalNLabelInput2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -6455,8 +6455,8 @@ func (ec *executionContext) field_Query_campaignPauses_args(ctx context.Context,
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "label",
-		func(ctx context.Context, v any) (*message.Label, error) {
-			return ec.unmarshalOLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, v)
+		func(ctx context.Context, v any) (*domain.Label, error) {
+			return ec.unmarshalOLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -6981,8 +6981,8 @@ func (ec *executionContext) field_Subscription_messageUpdates_args(ctx context.C
 	}
 	args["senderId"] = arg1
 	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "label",
-		func(ctx context.Context, v any) (*message.Label, error) {
-			return ec.unmarshalOLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, v)
+		func(ctx context.Context, v any) (*domain.Label, error) {
+			return ec.unmarshalOLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -8694,8 +8694,8 @@ func (ec *executionContext) _CampaignPause_label(ctx context.Context, field grap
 			return obj.Label, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *message.Label) graphql.Marshaler {
-			return ec.marshalNLabel2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *domain.Label) graphql.Marshaler {
+			return ec.marshalNLabel2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx, selections, v)
 		},
 		true,
 		true,
@@ -11145,7 +11145,7 @@ func (ec *executionContext) fieldContext_InputError_retryAfter(_ context.Context
 	return graphql.NewScalarFieldContext("InputError", field, false, false, "Int")
 }
 
-func (ec *executionContext) _Label_name(ctx context.Context, field graphql.CollectedField, obj *message.Label) (ret graphql.Marshaler) {
+func (ec *executionContext) _Label_name(ctx context.Context, field graphql.CollectedField, obj *domain.Label) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -11168,7 +11168,7 @@ func (ec *executionContext) fieldContext_Label_name(_ context.Context, field gra
 	return graphql.NewScalarFieldContext("Label", field, false, false, "String")
 }
 
-func (ec *executionContext) _Label_value(ctx context.Context, field graphql.CollectedField, obj *message.Label) (ret graphql.Marshaler) {
+func (ec *executionContext) _Label_value(ctx context.Context, field graphql.CollectedField, obj *domain.Label) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -12403,8 +12403,8 @@ func (ec *executionContext) _Message_labels(ctx context.Context, field graphql.C
 			return obj.Labels, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*message.Label) graphql.Marshaler {
-			return ec.marshalNLabel2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabelᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*domain.Label) graphql.Marshaler {
+			return ec.marshalNLabel2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabelᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -14358,7 +14358,7 @@ func (ec *executionContext) _Mutation_resumeCampaign(ctx context.Context, field 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().ResumeCampaign(ctx, fc.Args["label"].(message.Label))
+			return ec.Resolvers.Mutation().ResumeCampaign(ctx, fc.Args["label"].(domain.Label))
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next
@@ -17437,7 +17437,7 @@ func (ec *executionContext) _Query_campaignPauses(ctx context.Context, field gra
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().CampaignPauses(ctx, fc.Args["label"].(*message.Label))
+			return ec.Resolvers.Query().CampaignPauses(ctx, fc.Args["label"].(*domain.Label))
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next
@@ -20333,7 +20333,7 @@ func (ec *executionContext) _Subscription_messageUpdates(ctx context.Context, fi
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Subscription().MessageUpdates(ctx, fc.Args["ids"].([]string), fc.Args["senderId"].(*string), fc.Args["label"].(*message.Label), fc.Args["statuses"].([]message.Status), fc.Args["after"].(*string))
+			return ec.Resolvers.Subscription().MessageUpdates(ctx, fc.Args["ids"].([]string), fc.Args["senderId"].(*string), fc.Args["label"].(*domain.Label), fc.Args["statuses"].([]message.Status), fc.Args["after"].(*string))
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next
@@ -22715,7 +22715,7 @@ func (ec *executionContext) unmarshalInputDeadLetterFilter(ctx context.Context, 
 			it.Code = data
 		case "label":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("label"))
-			data, err := ec.unmarshalOLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, v)
+			data, err := ec.unmarshalOLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -22827,7 +22827,7 @@ func (ec *executionContext) unmarshalInputEmbedViewInput(ctx context.Context, ob
 			it.MessageID = data
 		case "campaign":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("campaign"))
-			data, err := ec.unmarshalOLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, v)
+			data, err := ec.unmarshalOLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -23003,8 +23003,8 @@ func UnmarshalInteractiveInput(ctx context.Context, raw any) (InteractiveInput, 
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputLabelInput(ctx context.Context, obj any) (message.Label, error) {
-	var it message.Label
+func (ec *executionContext) unmarshalInputLabelInput(ctx context.Context, obj any) (domain.Label, error) {
+	var it domain.Label
 	if obj == nil {
 		return it, nil
 	}
@@ -23046,8 +23046,8 @@ func (ec *executionContext) unmarshalInputLabelInput(ctx context.Context, obj an
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalLabelInput(ctx context.Context, raw any) (message.Label, error) {
-	var out message.Label
+func UnmarshalLabelInput(ctx context.Context, raw any) (domain.Label, error) {
+	var out domain.Label
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "LabelInput", raw, &out)
 	return out, err
 }
@@ -23359,7 +23359,7 @@ func (ec *executionContext) unmarshalInputMessageFilter(ctx context.Context, obj
 			it.WhatsappID = data
 		case "labels":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("labels"))
-			data, err := ec.unmarshalOLabelInput2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabelᚄ(ctx, v)
+			data, err := ec.unmarshalOLabelInput2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabelᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -23573,7 +23573,7 @@ func (ec *executionContext) unmarshalInputPauseCampaignInput(ctx context.Context
 		switch k {
 		case "label":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("label"))
-			data, err := ec.unmarshalNLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, v)
+			data, err := ec.unmarshalNLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -23709,7 +23709,7 @@ func (ec *executionContext) unmarshalInputQueueMessageInput(ctx context.Context,
 			it.ReplyTo = data
 		case "labels":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("labels"))
-			data, err := ec.unmarshalOLabelInput2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabelᚄ(ctx, v)
+			data, err := ec.unmarshalOLabelInput2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabelᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -26026,7 +26026,7 @@ func (ec *executionContext) _InputError(ctx context.Context, sel ast.SelectionSe
 
 var labelImplementors = []string{"Label"}
 
-func (ec *executionContext) _Label(ctx context.Context, sel ast.SelectionSet, obj *message.Label) graphql.Marshaler {
+func (ec *executionContext) _Label(ctx context.Context, sel ast.SelectionSet, obj *domain.Label) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, labelImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -29806,11 +29806,11 @@ func (ec *executionContext) marshalNJSON2encodingᚋjsonᚐRawMessage(ctx contex
 	return res
 }
 
-func (ec *executionContext) marshalNLabel2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabelᚄ(ctx context.Context, sel ast.SelectionSet, v []*message.Label) graphql.Marshaler {
+func (ec *executionContext) marshalNLabel2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabelᚄ(ctx context.Context, sel ast.SelectionSet, v []*domain.Label) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNLabel2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, sel, v[i])
+		return ec.marshalNLabel2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -29822,7 +29822,7 @@ func (ec *executionContext) marshalNLabel2ᚕᚖgithubᚗcomᚋwaypostᚋwaypost
 	return ret
 }
 
-func (ec *executionContext) marshalNLabel2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx context.Context, sel ast.SelectionSet, v *message.Label) graphql.Marshaler {
+func (ec *executionContext) marshalNLabel2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx context.Context, sel ast.SelectionSet, v *domain.Label) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Label!")
 		return graphql.Null
@@ -29830,12 +29830,12 @@ func (ec *executionContext) marshalNLabel2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋ
 	return ec._Label(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNLabelInput2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx context.Context, v any) (message.Label, error) {
+func (ec *executionContext) unmarshalNLabelInput2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx context.Context, v any) (domain.Label, error) {
 	res, err := ec.unmarshalInputLabelInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx context.Context, v any) (*message.Label, error) {
+func (ec *executionContext) unmarshalNLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx context.Context, v any) (*domain.Label, error) {
 	res, err := ec.unmarshalInputLabelInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
@@ -31233,16 +31233,16 @@ func (ec *executionContext) marshalOJSON2ᚕencodingᚋjsonᚐRawMessageᚄ(ctx 
 	return ret
 }
 
-func (ec *executionContext) unmarshalOLabelInput2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabelᚄ(ctx context.Context, v any) ([]*message.Label, error) {
+func (ec *executionContext) unmarshalOLabelInput2ᚕᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabelᚄ(ctx context.Context, v any) ([]*domain.Label, error) {
 	if v == nil {
 		return nil, nil
 	}
 	vSlice := graphql.CoerceList(v)
 	var err error
-	res := make([]*message.Label, len(vSlice))
+	res := make([]*domain.Label, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -31250,7 +31250,7 @@ func (ec *executionContext) unmarshalOLabelInput2ᚕᚖgithubᚗcomᚋwaypostᚋ
 	return res, nil
 }
 
-func (ec *executionContext) unmarshalOLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚋmessageᚐLabel(ctx context.Context, v any) (*message.Label, error) {
+func (ec *executionContext) unmarshalOLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx context.Context, v any) (*domain.Label, error) {
 	if v == nil {
 		return nil, nil
 	}

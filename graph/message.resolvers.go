@@ -193,7 +193,7 @@ func (r *queryResolver) MessageCounts(ctx context.Context, filter *MessageFilter
 	return counts, nil
 }
 
-func (r *subscriptionResolver) MessageUpdates(ctx context.Context, ids []string, senderID *string, label *message.Label, statuses []message.Status, after *string) (<-chan *MessageUpdate, error) {
+func (r *subscriptionResolver) MessageUpdates(ctx context.Context, ids []string, senderID *string, label *domain.Label, statuses []message.Status, after *string) (<-chan *MessageUpdate, error) {
 	w, err := wantOf(callerOf(ctx), "ids", ids, senderID)
 	if err != nil {
 		return nil, err

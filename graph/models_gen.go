@@ -228,7 +228,7 @@ type CampaignPause struct {
 	// The pause ID, a UUID.
 	ID string `json:"id"`
 	// The label of the campaign's messages. Without the scope PERSONAL, its value is masked.
-	Label *message.Label `json:"label"`
+	Label *domain.Label `json:"label"`
 	// The reason that the operator gave.
 	Reason string `json:"reason"`
 	// When the campaign was paused, or paused again for another reason.
@@ -398,7 +398,7 @@ type DeadLetterFilter struct {
 	// Dead letters whose failure has this WhatsApp error code.
 	Code *int `json:"code,omitempty"`
 	// Dead letters with this label.
-	Label *message.Label `json:"label,omitempty"`
+	Label *domain.Label `json:"label,omitempty"`
 	// Messages that became dead letters at this time or later.
 	DeadLetteredAfter *time.Time `json:"deadLetteredAfter,omitempty"`
 	// Messages that became dead letters before this time.
@@ -442,7 +442,7 @@ type EmbedViewInput struct {
 	// The ID of a message: its status, and the times of its progress.
 	MessageID *string `json:"messageId,omitempty"`
 	// The label of a campaign: the counts of its messages, of the caller's senders.
-	Campaign *message.Label `json:"campaign,omitempty"`
+	Campaign *domain.Label `json:"campaign,omitempty"`
 	// The ID of a sender: its state, its queue, and the metrics of the last five minutes.
 	SenderID *string `json:"senderId,omitempty"`
 }
@@ -748,12 +748,12 @@ type Message struct {
 	// The last failure. Null if there was none.
 	Failure *MessageFailure `json:"failure,omitempty"`
 	// The labels of the message. Their values are masked (•••) without the PERSONAL scope. Empty once erased. Filters by label work without that scope, so don't put anything in a label that others must not learn by guessing it.
-	Labels []*message.Label `json:"labels"`
+	Labels []*domain.Label `json:"labels"`
 	// The recorded events of the message, oldest first, at most 200 per page.
 	History *EventConnection `json:"history,omitempty"`
 	// The message's calls to WhatsApp, oldest first.
 	AttemptLog []*Attempt `json:"attemptLog"`
-	// The pauses that the message waits for, the oldest first. Empty if no campaign with one of its labels is paused, or if the message has ended.
+	// The pauses that the message waits for, by age. Empty if no campaign with one of its labels is paused, or if the message has ended.
 	Pauses []*CampaignPause `json:"pauses"`
 	// When the personal data of the message was erased, on request or at the end of the retention. Null if it was not.
 	ErasedAt *time.Time `json:"erasedAt,omitempty"`
@@ -852,7 +852,7 @@ type MessageFilter struct {
 	// The message with this WhatsApp ID in any of its calls.
 	WhatsappID *string `json:"whatsappId,omitempty"`
 	// Messages with all of these labels. The READ scope is enough: a filter finds only labels that the caller already knows in full.
-	Labels []*message.Label `json:"labels,omitempty"`
+	Labels []*domain.Label `json:"labels,omitempty"`
 	// Messages with this type of content.
 	Type *message.Kind `json:"type,omitempty"`
 	// Messages in this lane.
@@ -1115,7 +1115,7 @@ type ParkedStream struct {
 // The campaign to pause, and the reason.
 type PauseCampaignInput struct {
 	// The label of the campaign's messages.
-	Label *message.Label `json:"label"`
+	Label *domain.Label `json:"label"`
 	// The reason, shown to everyone who sees the messages.
 	Reason string `json:"reason"`
 }
@@ -1149,7 +1149,7 @@ type QueueMessageInput struct {
 	// WhatsApp's ID of the message that this one replies to.
 	ReplyTo *string `json:"replyTo,omitempty"`
 	// Pairs of name and value for finding the message.
-	Labels []*message.Label `json:"labels,omitempty"`
+	Labels []*domain.Label `json:"labels,omitempty"`
 	// What to do if the recipient's 24-hour window is closed when the message is due. Waypost acts only if it is certain, see `Sender.windowKnown`; otherwise it sends the message. If WhatsApp then refuses it with code 131047, the fallback is sent with FALLBACK, and the message fails with the category window with FAIL. For a template, it must be SEND.
 	OutsideWindow *message.OutsideWindow `json:"outsideWindow,omitempty"`
 	// The template to send instead of the content. Required with outsideWindow FALLBACK, and not allowed otherwise. It is part of the content that a repeat with the same idempotency key must have.
