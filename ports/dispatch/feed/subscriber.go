@@ -40,7 +40,7 @@ const (
 	// overdueGap is the shortest time between two fetches of items that need no call.
 	overdueGap = 50 * time.Millisecond
 	// rewindEvery is how often the lanes' cursors return to the start, for items that
-	// were fetched once and forgotten.
+	// were fetched once and forgotten. A lane with a paused campaign does so less often.
 	rewindEvery = 5 * time.Second
 	// limitedEvery is how often items that await a messaging limit are looked at.
 	limitedEvery = time.Second
@@ -213,7 +213,7 @@ func (s *Subscriber) fetchLoop(ctx context.Context) {
 		if ready {
 			if last.Sub(rewoundAt) >= rewindEvery {
 				rewoundAt = last
-				s.rewind()
+				s.rewind(last)
 			}
 			overdue := last.Sub(overdueAt) >= overdueGap
 			if overdue {
@@ -238,9 +238,9 @@ func (s *Subscriber) fetchLoop(ctx context.Context) {
 	}
 }
 
-func (s *Subscriber) rewind() {
+func (s *Subscriber) rewind(now time.Time) {
 	for _, l := range s.opts.Lanes.All() {
-		l.Rewind()
+		l.Rewind(now)
 	}
 }
 

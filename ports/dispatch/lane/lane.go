@@ -56,11 +56,12 @@ type Lane struct {
 	breaker pace.Breaker
 	queues  [len(priorities)]queue
 	// arrivals counts the notifications of new items.
-	arrivals int
-	delayed  delayed
-	limited  limited
-	gates    gates
-	calls    calls
+	arrivals  int
+	rewoundAt time.Time
+	delayed   delayed
+	limited   limited
+	gates     gates
+	calls     calls
 }
 
 // New returns a Lane for a sender. It is held if the sender is.
