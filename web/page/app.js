@@ -2213,6 +2213,55 @@ var Messages = /*#__PURE__*/ new TypedDocumentString(`
     category
   }
 }`);
+var CampaignPauses = /*#__PURE__*/ new TypedDocumentString(`
+    query CampaignPauses($label: LabelInput!) {
+  campaignPauses(label: $label) {
+    ...CampaignPauseNow
+  }
+}
+    fragment CampaignPauseNow on CampaignPause {
+  id
+  label {
+    name
+    value
+  }
+  reason
+  since
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+}`);
+var PauseCampaign = /*#__PURE__*/ new TypedDocumentString(`
+    mutation PauseCampaign($input: PauseCampaignInput!) {
+  pauseCampaign(input: $input) {
+    ...CampaignPauseNow
+  }
+}
+    fragment CampaignPauseNow on CampaignPause {
+  id
+  label {
+    name
+    value
+  }
+  reason
+  since
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+}`);
+var ResumeCampaign = /*#__PURE__*/ new TypedDocumentString(`
+    mutation ResumeCampaign($label: LabelInput!) {
+  resumeCampaign(label: $label) {
+    id
+  }
+}
+    `);
 var MessageCounts = /*#__PURE__*/ new TypedDocumentString(`
     query MessageCounts($filter: MessageFilter) {
   messageCounts(filter: $filter) {
@@ -2288,6 +2337,9 @@ var OneMessage = /*#__PURE__*/ new TypedDocumentString(`
       name
       value
     }
+    pauses {
+      ...CampaignPauseNow
+    }
     failure {
       ...Failure
     }
@@ -2325,6 +2377,21 @@ var OneMessage = /*#__PURE__*/ new TypedDocumentString(`
   advice
   fbtraceId
   at
+}
+fragment CampaignPauseNow on CampaignPause {
+  id
+  label {
+    name
+    value
+  }
+  reason
+  since
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
 }
 fragment LoggedEvent on Event {
   id
@@ -3321,6 +3388,9 @@ var scopes$1 = /* @__PURE__ */ new Map([
 	[EnableHook, ["OPERATE"]],
 	[RemoveHook, ["ADMIN"]],
 	[Messages, ["READ"]],
+	[CampaignPauses, ["READ"]],
+	[PauseCampaign, ["OPERATE"]],
+	[ResumeCampaign, ["OPERATE"]],
 	[MessageCounts, ["READ"]],
 	[MessageUpdates, ["READ"]],
 	[OneMessage, ["READ"]],
@@ -10992,6 +11062,56 @@ var Pages = class {
 		}, fault) : null, rows === null ? quiet(fault ? "" : "Loading…") : rows.length === 0 ? quiet("No messages found.") : messageTable(rows), pager(this.page, next, byTime, "Updates automatically."));
 	}
 };
+// src/views/campaign_parts.ts
+var waiting = [
+	"QUEUED",
+	"SENDING",
+	"RETRYING",
+	"AMBIGUOUS"
+];
+var delivered = ["DELIVERED", "READ"];
+var accepted = ["SENT", ...delivered];
+var failed = [
+	"FAILED",
+	"DEAD_LETTERED",
+	"EXPIRED"
+];
+var withheld = [
+	"CANCELLED",
+	"DISCARDED",
+	"SUPPRESSED"
+];
+var sumOf = (counts, of) => counts.reduce((sum, { status, count: n }) => sum + (!of || of.includes(status) ? n : 0), 0);
+/** The progress, the result, and the count of each status. href returns the list of the messages with a status, if there is one. */
+function campaignFigures(counts, href) {
+	const total = sumOf(counts), left = sumOf(counts, waiting), sent = sumOf(counts, accepted);
+	if (total === 0) return quiet("No messages have this label.");
+	return h("div", { class: "campaign" }, h("label", { class: "progress" }, h("span", null, left === 0 ? `Finished: ${plural(total, "message")}` : `${percent((total - left) / total)} done, ${plural(left, "message")} waiting`), h("progress", {
+		id: "campaign-progress",
+		value: total - left,
+		max: total
+	})), facts([
+		["Accepted by WhatsApp", `${count(sent)} of ${count(total)}`],
+		["Delivered", `${count(sumOf(counts, delivered))} of ${count(sent)}${sent > 0 ? ` (${percent(sumOf(counts, delivered) / sent)})` : ""}`],
+		["Read", count(sumOf(counts, ["READ"]))],
+		["Failed or expired", count(sumOf(counts, failed))],
+		["Withheld", count(sumOf(counts, withheld))]
+	]), table$1({
+		class: "stack",
+		id: "campaign-counts"
+	}, "Messages by status", [{ name: "Status" }, {
+		name: "Messages",
+		class: "number"
+	}], counts.filter(({ count: n }) => n > 0).map(({ status, count: n }) => h("tr", { key: status }, h("td", null, href ? h("a", {
+		href: href(status),
+		"aria-label": `Messages: ${words(status)}`
+	}, statusChip(status)) : statusChip(status)), h("td", { class: "number" }, count(n))))));
+}
+/** Who paused a campaign, when, and why. effect says what the pause does. */
+var pausedBy = ({ reason, since, by }, effect) => h("div", {
+	class: "callout paused",
+	"data-tone": "warn"
+}, h("p", null, h("strong", null, "Paused"), " since ", time(since, "seconds"), ` by ${actorOf(by)}: `, h("q", null, visible(reason)), ". ", effect));
 // src/views/content.ts
 var part = (value) => typeof value === "object" && value !== null ? value : {};
 var parts = (value) => Array.isArray(value) ? value.map(part) : [];
@@ -11250,7 +11370,10 @@ function page(m, changed) {
 	return h("div", {
 		class: "board",
 		id: "message"
-	}, h("div", { class: "page-head wide" }, h("h2", null, "Message ", copied(m.id, "the message ID")), statusChip(m.status), h("div", { class: "tools" }, actions$2(m, changed))), m.failure && ![
+	}, h("div", { class: "page-head wide" }, h("h2", null, "Message ", copied(m.id, "the message ID")), statusChip(m.status), h("div", { class: "tools" }, actions$2(m, changed))), m.pauses.map((pause) => h("div", {
+		class: "wide",
+		key: pause.id
+	}, pausedBy(pause, `The message waits, as all with the label ${pause.label.name} = ${pause.label.value} do, until the campaign is resumed.`))), m.failure && ![
 		"SENT",
 		"DELIVERED",
 		"READ"
@@ -12974,13 +13097,13 @@ function actions$1(sender) {
 	return [
 		sender.hold ? button("Check now", () => resume("Checking with WhatsApp now."), { class: "probe" }) : null,
 		stopped ? button("Resume all lanes", () => resume(`${sender.name} resumed.`), { class: "resume" }) : null,
-		sender.state === "PAUSED" ? null : button("Pause…", () => pause(sender), { class: "plain pause" }),
+		sender.state === "PAUSED" ? null : button("Pause…", () => pause$1(sender), { class: "plain pause" }),
 		button("Rate…", () => setRate(sender), { class: "plain rate" }),
 		button("Token…", () => setToken(sender), { class: "plain token" }),
 		button("Edit…", () => edit$1(sender), { class: "plain edit" })
 	];
 }
-function pause(sender) {
+function pause$1(sender) {
 	openDialog({
 		title: `Pause ${sender.name}`,
 		label: () => "Pause",
@@ -14329,51 +14452,6 @@ function erasure(_) {
 		}
 	};
 }
-// src/views/campaign_parts.ts
-var waiting = [
-	"QUEUED",
-	"SENDING",
-	"RETRYING",
-	"AMBIGUOUS"
-];
-var delivered = ["DELIVERED", "READ"];
-var accepted = ["SENT", ...delivered];
-var failed = [
-	"FAILED",
-	"DEAD_LETTERED",
-	"EXPIRED"
-];
-var withheld = [
-	"CANCELLED",
-	"DISCARDED",
-	"SUPPRESSED"
-];
-var sumOf = (counts, of) => counts.reduce((sum, { status, count: n }) => sum + (!of || of.includes(status) ? n : 0), 0);
-/** The progress, the result, and the count of each status. href returns the list of the messages with a status, if there is one. */
-function campaignFigures(counts, href) {
-	const total = sumOf(counts), left = sumOf(counts, waiting), sent = sumOf(counts, accepted);
-	if (total === 0) return quiet("No messages have this label.");
-	return h("div", { class: "campaign" }, h("label", { class: "progress" }, h("span", null, left === 0 ? `Finished: ${plural(total, "message")}` : `${percent((total - left) / total)} done, ${plural(left, "message")} waiting`), h("progress", {
-		id: "campaign-progress",
-		value: total - left,
-		max: total
-	})), facts([
-		["Accepted by WhatsApp", `${count(sent)} of ${count(total)}`],
-		["Delivered", `${count(sumOf(counts, delivered))} of ${count(sent)}${sent > 0 ? ` (${percent(sumOf(counts, delivered) / sent)})` : ""}`],
-		["Read", count(sumOf(counts, ["READ"]))],
-		["Failed or expired", count(sumOf(counts, failed))],
-		["Withheld", count(sumOf(counts, withheld))]
-	]), table$1({
-		class: "stack",
-		id: "campaign-counts"
-	}, "Messages by status", [{ name: "Status" }, {
-		name: "Messages",
-		class: "number"
-	}], counts.filter(({ count: n }) => n > 0).map(({ status, count: n }) => h("tr", { key: status }, h("td", null, href ? h("a", {
-		href: href(status),
-		"aria-label": `Messages: ${words(status)}`
-	}, statusChip(status)) : statusChip(status)), h("td", { class: "number" }, count(n))))));
-}
 // src/views/campaign.ts
 var every$1 = 5e3;
 var senderLimit = 20;
@@ -14415,9 +14493,14 @@ function one(label, value) {
 	}];
 	const shown = reactive({
 		counts: null,
-		senders: []
+		senders: [],
+		pause: null
 	});
 	const load = async () => {
+		shown.pause = (await ask(CampaignPauses, { label: {
+			name: label,
+			value
+		} })).campaignPauses[0] ?? null;
 		const of = async (senderId) => (await ask(MessageCounts, { filter: {
 			labels,
 			senderId
@@ -14442,13 +14525,31 @@ function one(label, value) {
 		const sender = state.senders?.find((s) => s.id === id);
 		return h("tr", { key: id }, cell("Sender", null, h("a", { href: link(["senders", id]) }, sender?.name ?? id), " ", sender && sender.state !== "ACTIVE" ? statusChip(sender.state) : null), cell("Messages", { class: "number" }, h("a", { href: list({ sender: id }) }, count(sumOf(counts)))), cell("Waiting", { class: "number" }, count(sumOf(counts, waiting))));
 	};
+	const pauseTools = () => {
+		if (forbidden(PauseCampaign) || state.viewer?.senderIds) return null;
+		const paused = (now) => {
+			shown.pause = now;
+		};
+		if (!shown.pause) return button("Pause…", () => pause(label, value, null, paused), { id: "pause-campaign" });
+		return [button("Reason…", () => pause(label, value, shown.pause, paused), { id: "pause-reason" }), button("Resume", () => void attempt("Campaign resumed.", async () => {
+			await ask(ResumeCampaign, { label: {
+				name: label,
+				value
+			} });
+			shown.pause = null;
+		}), { id: "resume-campaign" })];
+	};
 	return {
 		title: `Campaign ${label}=${value}`,
 		stop,
 		render: () => h("div", { class: "board" }, card(`${label} = ${value}`, {
 			id: "campaign",
 			class: "wide"
-		}, [h("a", { href: list({}) }, "Messages"), may("OPERATE") && !forbidden(CancelMany) && shown.counts && sumOf(shown.counts, waiting) > 0 ? button("Cancel the waiting messages…", () => cancelMessages({ labels }, `the label ${label} = ${value}`, () => void load())) : null], shown.counts === null ? quiet("Counting…") : campaignFigures(shown.counts, (status) => list({ status }))), card("Senders", {
+		}, [
+			h("a", { href: list({}) }, "Messages"),
+			pauseTools(),
+			may("OPERATE") && !forbidden(CancelMany) && shown.counts && sumOf(shown.counts, waiting) > 0 ? button("Cancel the waiting messages…", () => cancelMessages({ labels }, `the label ${label} = ${value}`, () => void load())) : null
+		], shown.pause && pausedBy(shown.pause, "New calls of its messages wait, those that are queued later too."), shown.counts === null ? quiet("Counting…") : campaignFigures(shown.counts, (status) => list({ status }))), card("Senders", {
 			id: "campaign-senders",
 			class: "wide"
 		}, null, shown.senders.length === 0 ? quiet("None yet.") : table$1({ class: "stack" }, "Messages by sender", [
@@ -14461,8 +14562,32 @@ function one(label, value) {
 				name: "Waiting",
 				class: "number"
 			}
-		], shown.senders.map(senderRow)), quiet("To pause the campaign, pause the lane of its messages on the page of the sender. ", (state.senders?.length ?? 0) > senderLimit ? `Only the first ${plural(senderLimit, "sender")} are counted here.` : "")))
+		], shown.senders.map(senderRow)), (state.senders?.length ?? 0) > senderLimit ? quiet(`Only the first ${plural(senderLimit, "sender")} are counted here.`) : null))
 	};
+}
+/** Opens the dialog that pauses a campaign, or that changes the reason of its pause. */
+function pause(label, value, now, paused) {
+	openDialog({
+		title: now ? `Pause of ${label} = ${value}` : `Pause ${label} = ${value}`,
+		label: () => now ? "Save" : "Pause",
+		body: () => [h("p", null, "Messages with this label are still accepted and wait, of all senders and lanes. Calls in flight are completed. Waiting messages can expire."), field("Reason", h("input", {
+			name: "reason",
+			required: true,
+			maxlength: 500,
+			autocomplete: "off",
+			defaultValue: now?.reason ?? ""
+		}), "Shown to everyone who sees the messages.")],
+		run: async (values) => {
+			paused((await ask(PauseCampaign, { input: {
+				label: {
+					name: label,
+					value
+				},
+				reason: values.reason
+			} })).pauseCampaign);
+			note(now ? "Reason changed." : "Campaign paused.");
+		}
+	});
 }
 // src/embed.ts
 var every = 5e3;

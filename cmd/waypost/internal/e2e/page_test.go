@@ -408,6 +408,34 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 		b.await(t, "the message", fmt.Sprintf(`location.hash === "#/messages/%s"`, id))
 	})
 
+	t.Run("a paused campaign", func(t *testing.T) {
+		b.visit(t, "#/campaigns/campaign/summer")
+		b.press(t, "Pause…")
+		b.write(t, "Reason", "wrong prices")
+		b.press(t, "Pause")
+		b.awaitText(t, "#campaign .callout", "wrong prices")
+		b.await(t, "who paused it, and when", `document.querySelector("#campaign .callout time") !== null && document.querySelector("#campaign .callout").innerText.includes(" by key ")`)
+		b.visit(t, "#/queue")
+		b.fill(t, "#queue input[name=to]", "+1 415 555 0102")
+		b.fill(t, "#queue textarea", "Everything costs 1 cent.")
+		b.click(t, "#queue summary")
+		b.fill(t, "#queue input[name=labels]", "campaign=summer")
+		b.click(t, "#queue button[type=submit]")
+		b.await(t, "that the message is accepted", `document.querySelector("#queue-note a") !== null`)
+		var waiting string
+		b.run(t, "read its id", chromedp.Evaluate(`document.querySelector("#queue-note a").title`, &waiting))
+		b.visit(t, "#/messages/"+waiting)
+		b.awaitText(t, "#message .callout", "wrong prices")
+		b.await(t, "that it waits", `document.querySelector("#message .page-head .chip").textContent === "queued"`)
+		readableViews(t, b, map[string]string{"paused message": "#/messages/" + waiting, "paused campaign": "#/campaigns/campaign/summer"})
+		b.visit(t, "#/campaigns/campaign/summer")
+		b.press(t, "Resume")
+		b.awaitText(t, ".notes", "Campaign resumed.")
+		b.await(t, "that it is not paused", `document.querySelector("#campaign .callout") === null && document.getElementById("pause-campaign") !== null`)
+		b.visit(t, "#/messages/"+waiting)
+		b.await(t, "the message as read", `document.querySelector("#message .page-head .chip")?.textContent === "read" && document.querySelector("#message .callout") === null`)
+	})
+
 	t.Run("plots", func(t *testing.T) {
 		b.visit(t, "#/?window=5m")
 		for card, line := range map[string]string{"throughput": "delivered", "latency": "p95"} {

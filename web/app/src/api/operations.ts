@@ -88,6 +88,11 @@ export type EventFilter = {
   to?: string | null | undefined;
 };
 
+export type PauseCampaignInput = {
+  label: LabelInput;
+  reason: string;
+};
+
 export type ConversationFilter = {
   senderId?: string | null | undefined;
   optedOut?: boolean | null | undefined;
@@ -583,6 +588,29 @@ export type MessagesVariables = Exact<{
 
 export type MessagesData = { messages: { edges: Array<{ cursor: string, node: MessageRow }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
 
+export type CampaignPauseNow = { id: string, reason: string, since: string, label: { name: string, value: string }, by: { kind: ActorKind, id: string, name: string | null, onBehalfOf: string | null } };
+
+export type CampaignPausesVariables = Exact<{
+  label: LabelInput;
+}>;
+
+
+export type CampaignPausesData = { campaignPauses: Array<CampaignPauseNow> };
+
+export type PauseCampaignVariables = Exact<{
+  input: PauseCampaignInput;
+}>;
+
+
+export type PauseCampaignData = { pauseCampaign: CampaignPauseNow };
+
+export type ResumeCampaignVariables = Exact<{
+  label: LabelInput;
+}>;
+
+
+export type ResumeCampaignData = { resumeCampaign: { id: string } | null };
+
 export type MessageCountsVariables = Exact<{
   filter?: MessageFilter | null | undefined;
 }>;
@@ -605,7 +633,7 @@ export type OneMessageVariables = Exact<{
 }>;
 
 
-export type OneMessageData = { message: { id: string, idempotencyKey: string | null, to: string | null, toUserId: string | null, type: MessageType, status: MessageStatus, priority: Priority, attempts: number, calls: number, statusReason: string | null, sentTwice: boolean, heldForQuality: boolean, cursor: string, onAmbiguous: AmbiguityPolicy, replyTo: string | null, whatsappId: string | null, content: unknown, queuedAt: string, sendAt: string | null, expiresAt: string | null, sentAt: string | null, deliveredAt: string | null, readAt: string | null, overdueSince: string | null, retryAt: string | null, erasedAt: string | null, sender: { id: string, name: string }, labels: Array<{ name: string, value: string }>, failure: Failure | null, attemptLog: Array<{ call: number, startedAt: string, endedAt: string | null, outcome: AttemptOutcome, settledBy: string | null, whatsappId: string | null, failure: Failure | null }>, history?: { edges: Array<{ node: LoggedEvent }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } | null } | null };
+export type OneMessageData = { message: { id: string, idempotencyKey: string | null, to: string | null, toUserId: string | null, type: MessageType, status: MessageStatus, priority: Priority, attempts: number, calls: number, statusReason: string | null, sentTwice: boolean, heldForQuality: boolean, cursor: string, onAmbiguous: AmbiguityPolicy, replyTo: string | null, whatsappId: string | null, content: unknown, queuedAt: string, sendAt: string | null, expiresAt: string | null, sentAt: string | null, deliveredAt: string | null, readAt: string | null, overdueSince: string | null, retryAt: string | null, erasedAt: string | null, sender: { id: string, name: string }, labels: Array<{ name: string, value: string }>, pauses: Array<CampaignPauseNow>, failure: Failure | null, attemptLog: Array<{ call: number, startedAt: string, endedAt: string | null, outcome: AttemptOutcome, settledBy: string | null, whatsappId: string | null, failure: Failure | null }>, history?: { edges: Array<{ node: LoggedEvent }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } | null } | null };
 
 export type OneMessageUpdatesVariables = Exact<{
   id: string;
@@ -1015,6 +1043,23 @@ export const Failure = /*#__PURE__*/ new TypedDocumentString(`
   at
 }
     `, {"fragmentName":"Failure"}) as unknown as TypedDocumentString<Failure, unknown>;
+export const CampaignPauseNow = /*#__PURE__*/ new TypedDocumentString(`
+    fragment CampaignPauseNow on CampaignPause {
+  id
+  label {
+    name
+    value
+  }
+  reason
+  since
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+}
+    `, {"fragmentName":"CampaignPauseNow"}) as unknown as TypedDocumentString<CampaignPauseNow, unknown>;
 export const SenderNow = /*#__PURE__*/ new TypedDocumentString(`
     fragment SenderNow on Sender {
   id
@@ -1784,6 +1829,55 @@ export const Messages = /*#__PURE__*/ new TypedDocumentString(`
     category
   }
 }`) as unknown as TypedDocumentString<MessagesData, MessagesVariables>;
+export const CampaignPauses = /*#__PURE__*/ new TypedDocumentString(`
+    query CampaignPauses($label: LabelInput!) {
+  campaignPauses(label: $label) {
+    ...CampaignPauseNow
+  }
+}
+    fragment CampaignPauseNow on CampaignPause {
+  id
+  label {
+    name
+    value
+  }
+  reason
+  since
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+}`) as unknown as TypedDocumentString<CampaignPausesData, CampaignPausesVariables>;
+export const PauseCampaign = /*#__PURE__*/ new TypedDocumentString(`
+    mutation PauseCampaign($input: PauseCampaignInput!) {
+  pauseCampaign(input: $input) {
+    ...CampaignPauseNow
+  }
+}
+    fragment CampaignPauseNow on CampaignPause {
+  id
+  label {
+    name
+    value
+  }
+  reason
+  since
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
+}`) as unknown as TypedDocumentString<PauseCampaignData, PauseCampaignVariables>;
+export const ResumeCampaign = /*#__PURE__*/ new TypedDocumentString(`
+    mutation ResumeCampaign($label: LabelInput!) {
+  resumeCampaign(label: $label) {
+    id
+  }
+}
+    `) as unknown as TypedDocumentString<ResumeCampaignData, ResumeCampaignVariables>;
 export const MessageCounts = /*#__PURE__*/ new TypedDocumentString(`
     query MessageCounts($filter: MessageFilter) {
   messageCounts(filter: $filter) {
@@ -1859,6 +1953,9 @@ export const OneMessage = /*#__PURE__*/ new TypedDocumentString(`
       name
       value
     }
+    pauses {
+      ...CampaignPauseNow
+    }
     failure {
       ...Failure
     }
@@ -1896,6 +1993,21 @@ export const OneMessage = /*#__PURE__*/ new TypedDocumentString(`
   advice
   fbtraceId
   at
+}
+fragment CampaignPauseNow on CampaignPause {
+  id
+  label {
+    name
+    value
+  }
+  reason
+  since
+  by {
+    kind
+    id
+    name
+    onBehalfOf
+  }
 }
 fragment LoggedEvent on Event {
   id
@@ -2892,6 +3004,9 @@ export const scopes = new Map<unknown, readonly Scope[]>([
   [EnableHook, ["OPERATE"]],
   [RemoveHook, ["ADMIN"]],
   [Messages, ["READ"]],
+  [CampaignPauses, ["READ"]],
+  [PauseCampaign, ["OPERATE"]],
+  [ResumeCampaign, ["OPERATE"]],
   [MessageCounts, ["READ"]],
   [MessageUpdates, ["READ"]],
   [OneMessage, ["READ"]],

@@ -1,13 +1,14 @@
 // A campaign: the messages with one label, across senders.
 import { ask } from "../api/client.ts";
-import { CancelMany, MessageCounts } from "../api/operations.ts";
+import { CampaignPauses, CancelMany, MessageCounts, PauseCampaign, ResumeCampaign, type CampaignPauseNow } from "../api/operations.ts";
 import { count, plural } from "../lib/format.ts";
 import { go, link, type Route, type View } from "../route.ts";
 import { forbidden, may, poll, state } from "../state.ts";
 import { h, reactive, type Child } from "../ui/h.ts";
-import { button, card, cell, quiet, statusChip, table, values } from "../ui/parts.ts";
+import { attempt, note, openDialog } from "../ui/overlay.ts";
+import { button, card, cell, field, quiet, statusChip, table, values } from "../ui/parts.ts";
 import { cancelMessages } from "./actions.ts";
-import { campaignFigures, sumOf, waiting, type Counts } from "./campaign_parts.ts";
+import { campaignFigures, pausedBy, sumOf, waiting, type Counts } from "./campaign_parts.ts";
 
 const every = 5000; // a count reads all matching rows
 const senderLimit = 20; // senders whose messages are counted
@@ -37,8 +38,9 @@ function choice(): View {
 
 function one(label: string, value: string): View {
   const labels = [{ name: label, value }];
-  const shown = reactive({ counts: null as Counts | null, senders: [] as { id: string; counts: Counts }[] });
+  const shown = reactive({ counts: null as Counts | null, senders: [] as { id: string; counts: Counts }[], pause: null as CampaignPauseNow | null });
   const load = async (): Promise<void> => {
+    shown.pause = (await ask(CampaignPauses, { label: { name: label, value } })).campaignPauses[0] ?? null;
     const of = async (senderId: string | null): Promise<Counts> => (await ask(MessageCounts, { filter: { labels, senderId } })).messageCounts;
     shown.counts = await of(null);
     const senders: { id: string; counts: Counts }[] = [];
@@ -57,19 +59,44 @@ function one(label: string, value: string): View {
       cell("Messages", { class: "number" }, h("a", { href: list({ sender: id }) }, count(sumOf(counts)))),
       cell("Waiting", { class: "number" }, count(sumOf(counts, waiting))));
   };
+  const pauseTools = (): Child => {
+    if (forbidden(PauseCampaign) || state.viewer?.senderIds) return null; // a pause concerns all senders
+    const paused = (now: CampaignPauseNow): void => { shown.pause = now; };
+    if (!shown.pause) return button("Pause…", () => pause(label, value, null, paused), { id: "pause-campaign" });
+    return [button("Reason…", () => pause(label, value, shown.pause, paused), { id: "pause-reason" }),
+      button("Resume", () => void attempt("Campaign resumed.", async () => {
+        await ask(ResumeCampaign, { label: { name: label, value } });
+        shown.pause = null;
+      }), { id: "resume-campaign" })];
+  };
   return {
     title: `Campaign ${label}=${value}`, stop,
     render: () => h("div", { class: "board" },
       card(`${label} = ${value}`, { id: "campaign", class: "wide" },
-        [h("a", { href: list({}) }, "Messages"),
+        [h("a", { href: list({}) }, "Messages"), pauseTools(),
           may("OPERATE") && !forbidden(CancelMany) && shown.counts && sumOf(shown.counts, waiting) > 0
             ? button("Cancel the waiting messages…", () => cancelMessages({ labels }, `the label ${label} = ${value}`, () => void load())) : null],
+        shown.pause && pausedBy(shown.pause, "New calls of its messages wait, those that are queued later too."),
         shown.counts === null ? quiet("Counting…") : campaignFigures(shown.counts, status => list({ status }))),
       card("Senders", { id: "campaign-senders", class: "wide" }, null,
         shown.senders.length === 0 ? quiet("None yet.")
           : table({ class: "stack" }, "Messages by sender", [{ name: "Sender" }, { name: "Messages", class: "number" }, { name: "Waiting", class: "number" }],
             shown.senders.map(senderRow)),
-        quiet("To pause the campaign, pause the lane of its messages on the page of the sender. ",
-          (state.senders?.length ?? 0) > senderLimit ? `Only the first ${plural(senderLimit, "sender")} are counted here.` : ""))),
+        (state.senders?.length ?? 0) > senderLimit ? quiet(`Only the first ${plural(senderLimit, "sender")} are counted here.`) : null)),
   };
+}
+
+/** Opens the dialog that pauses a campaign, or that changes the reason of its pause. */
+function pause(label: string, value: string, now: CampaignPauseNow | null, paused: (pause: CampaignPauseNow) => void): void {
+  openDialog({
+    title: now ? `Pause of ${label} = ${value}` : `Pause ${label} = ${value}`, label: () => (now ? "Save" : "Pause"),
+    body: () => [
+      h("p", null, "Messages with this label are still accepted and wait, of all senders and lanes. Calls in flight are completed. Waiting messages can expire."),
+      field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off", defaultValue: now?.reason ?? "" }), "Shown to everyone who sees the messages."),
+    ],
+    run: async values => {
+      paused((await ask(PauseCampaign, { input: { label: { name: label, value }, reason: values.reason! } })).pauseCampaign);
+      note(now ? "Reason changed." : "Campaign paused.");
+    },
+  });
 }

@@ -1,8 +1,8 @@
 // The progress and the result of a campaign: the messages with one label.
-import type { MessageStatus } from "../api/operations.ts";
-import { count, percent, plural, words } from "../lib/format.ts";
+import type { CampaignPauseNow, MessageStatus } from "../api/operations.ts";
+import { count, percent, plural, visible, words } from "../lib/format.ts";
 import { h, type VNode } from "../ui/h.ts";
-import { facts, quiet, statusChip, table } from "../ui/parts.ts";
+import { actorOf, facts, quiet, statusChip, table, time } from "../ui/parts.ts";
 
 export type Counts = readonly { status: MessageStatus; count: number }[];
 
@@ -34,3 +34,7 @@ export function campaignFigures(counts: Counts, href: ((status: MessageStatus) =
         h("td", null, href ? h("a", { href: href(status), "aria-label": `Messages: ${words(status)}` }, statusChip(status)) : statusChip(status)),
         h("td", { class: "number" }, count(n))))));
 }
+
+/** Who paused a campaign, when, and why. effect says what the pause does. */
+export const pausedBy = ({ reason, since, by }: CampaignPauseNow, effect: string): VNode => h("div", { class: "callout paused", "data-tone": "warn" },
+  h("p", null, h("strong", null, "Paused"), " since ", time(since, "seconds"), ` by ${actorOf(by)}: `, h("q", null, visible(reason)), ". ", effect));

@@ -8,6 +8,7 @@ import { link, type Route, type View } from "../route.ts";
 import { forbidden, may, report } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { actorOf, button, card, cell, chip, copied, drawnAt, facts, mono, quiet, save, statusChip, table, time, type Tone } from "../ui/parts.ts";
+import { pausedBy } from "./campaign_parts.ts";
 import { bubble } from "./content.ts";
 import { lifeline, outcomes } from "./lifeline.ts";
 import { cancelMessage, discardDeadLetters, requeueDeadLetters } from "./actions.ts";
@@ -74,6 +75,8 @@ function page(m: Message, changed: () => void): VNode {
     h("div", { class: "page-head wide" },
       h("h2", null, "Message ", copied(m.id, "the message ID")), statusChip(m.status),
       h("div", { class: "tools" }, actions(m, changed))),
+    m.pauses.map(pause => h("div", { class: "wide", key: pause.id },
+      pausedBy(pause, `The message waits, as all with the label ${pause.label.name} = ${pause.label.value} do, until the campaign is resumed.`))),
     m.failure && !["SENT", "DELIVERED", "READ"].includes(m.status) ? failureCard(m) : null,
     card("Facts", { id: "facts" }, null, facts([
       ["To", recipient(m)],
