@@ -126,10 +126,8 @@ func refold(ctx context.Context, log event.Log, r event.Recorded) (work.Entry, e
 	if err != nil {
 		return work.Entry{}, err
 	}
-	// A subscription waits for data keys, but a read doesn't.
-	if len(earlier) > 0 && earlier[0].Personal == event.Locked {
-		return work.Entry{}, fmt.Errorf("read the labels of a message: %w", event.ErrLocked)
-	}
+	// A subscription waits for data keys, but a read doesn't. Without the key, the item has no
+	// labels. That is correct, and better than a work list that waits for one message.
 	e := work.Apply(work.Fold(storableEvents(earlier)...), r)
 	if len(earlier) < int(r.Revision) {
 		return e, &dataError{fmt.Errorf("stream ends before its revision %d", r.Revision)}
