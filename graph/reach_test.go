@@ -102,8 +102,8 @@ var aimedAtOthers = map[string][]aimed{
 		{`input: {id: "acme", name: "n", phoneNumberId: "1001"}`, "FORBIDDEN"},
 		{`input: {id: "unborn", name: "n", phoneNumberId: "1001"}`, "CONFLICT"}, // accessible to the key, but with the number of another sender
 	},
-	"mutation updateSender":      {{`input: {id: "acme", name: "n"}`, "FORBIDDEN"}},
-	"mutation setSenderRate":     {{`id: "acme", messagesPerSecond: 1`, "FORBIDDEN"}},
+	"mutation updateSender":  {{`input: {id: "acme", name: "n"}`, "FORBIDDEN"}},
+	"mutation setSenderRate": {{`id: "acme", messagesPerSecond: 1`, "FORBIDDEN"}},
 	// A pause concerns the messages of all senders.
 	"mutation pauseCampaign":     {{`input: {label: {name: "campaign", value: "acme-spring"}, reason: "r"}`, "FORBIDDEN"}},
 	"mutation resumeCampaign":    {{`label: {name: "campaign", value: "acme-spring"}`, "FORBIDDEN"}},

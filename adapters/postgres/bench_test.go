@@ -2,7 +2,7 @@ package postgres_test
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // a hash of a test
+	"crypto/md5"
 	"fmt"
 	"testing"
 	"time"
@@ -123,7 +123,7 @@ func BenchmarkFetchPastAPause(b *testing.B) {
 			h.project()
 			_, err := h.pool.Exec(h.ctx, `INSERT INTO work_item (message_id, sender, priority, state, fresh, due_at, recipient, attempt, call,
 					on_ambiguous, template, revision, position, queued_position, labels)
-				SELECT gen_random_uuid(), 'acme', 2, 0, n % 2 = 0, now() - interval '1 day', md5(n::text), 0, 0, 'RESEND', '', 0, n, n,
+				SELECT gen_random_uuid(), 'acme', 2, 0, n % 2 = 0, now() - interval '1 day', md5(n::text), 0, 0, 'RESEND', '', 0, n, n::bigint,
 					CASE WHEN n <= $1 THEN ARRAY[md5('north'), md5('spring')] ELSE ARRAY[md5('north')] END
 				FROM generate_series(1, $1 + 1000) n`, paused)
 			must(b, err)

@@ -216,8 +216,10 @@ func TestWorkIsFoundByItsLabels(t *testing.T) {
 			"skipped":       {work.FetchRequest{SkipLabels: []string{"x", postgres.LabelIndex(b.vault, spring)}}, others},
 			"one label":     {work.FetchRequest{Label: postgres.LabelIndex(b.vault, spring)}, ofSpring},
 			"another label": {work.FetchRequest{Label: postgres.LabelIndex(b.vault, north)}, ofNorth},
-			"one and skipped": {work.FetchRequest{Label: postgres.LabelIndex(b.vault, spring), SkipLabels: []string{postgres.LabelIndex(b.vault, north)}},
-				slices.DeleteFunc(slices.Clone(ofSpring), func(id uuid.UUID) bool { return slices.Contains(ofNorth, id) })},
+			"one and skipped": {
+				work.FetchRequest{Label: postgres.LabelIndex(b.vault, spring), SkipLabels: []string{postgres.LabelIndex(b.vault, north)}},
+				slices.DeleteFunc(slices.Clone(ofSpring), func(id uuid.UUID) bool { return slices.Contains(ofNorth, id) }),
+			},
 		} {
 			if got := fetch(c.request); !slices.Equal(got, c.want) {
 				t.Errorf("%s, %s: %v, want %v", when, name, got, c.want)
