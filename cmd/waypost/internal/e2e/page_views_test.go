@@ -263,6 +263,7 @@ func readableViews(t *testing.T, b *browser, views map[string]string) {
 		b.visit(t, hash)
 		b.await(t, name, `document.querySelector("main h2") !== null && !document.querySelector("main").innerText.includes("Loading…")`)
 		b.fits(t, name, 320)
+		b.fits(t, name, 1280)
 		for _, theme := range []string{"light", "dark"} {
 			b.set(t, "#theme", theme)
 			b.capture(t, name, theme, 390)
@@ -281,11 +282,15 @@ func (b *browser) fits(t *testing.T, name string, width int64) {
 	t.Helper()
 	var own, wide int64
 	var widest []string
-	b.run(t, "make the window narrow", chromedp.Evaluate(`innerWidth`, &own), emulation.SetDeviceMetricsOverride(width, 900, 1, false))
+	// A card that is drawn only in view cuts what is wider than itself.
+	b.run(t, "make the window narrow", chromedp.Evaluate(`(sheet => {
+		sheet.replaceSync("* { content-visibility: visible !important }");
+		document.adoptedStyleSheets = [sheet];
+	})(new CSSStyleSheet())`, nil), chromedp.Evaluate(`innerWidth`, &own), emulation.SetDeviceMetricsOverride(width, 900, 1, false))
 	b.await(t, name+" at its new width", fmt.Sprintf(`innerWidth === %d`, width))
 	b.run(t, "measure", chromedp.Evaluate(`document.scrollingElement.scrollWidth`, &wide),
 		chromedp.Evaluate(`[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > innerWidth).map(e => e.outerHTML.slice(0, 80)).slice(0, 5)`, &widest),
-		emulation.ClearDeviceMetricsOverride())
+		chromedp.Evaluate(`void (document.adoptedStyleSheets = [])`, nil), emulation.ClearDeviceMetricsOverride())
 	b.await(t, name+" at its own width", fmt.Sprintf(`innerWidth === %d`, own)) // before that, a click could miss
 	if wide > width {
 		t.Errorf("%s is %d pixels wide in a window of %d: %q", name, wide, width, widest)
