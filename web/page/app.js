@@ -9494,8 +9494,31 @@ function tickName(at, { steps, step }) {
 	return zonedClock(at, at, length < 6e5 ? "seconds" : "minutes");
 }
 // src/views/alert_parts.ts
+/** The unit of each kind's threshold. */
+var units = {
+	ERROR_RATE: "share",
+	DISK_SPACE: "share",
+	DELIVERY_LATENCY: "seconds",
+	QUEUE_STALLED: "seconds",
+	WEBHOOK_SILENCE: "seconds",
+	READ_MODEL_STALE: "seconds",
+	QUEUE_GROWTH: "perMinute",
+	WEBHOOK_REJECTED: "number",
+	SENDER_HELD: "none",
+	BREAKER_OPEN: "none",
+	QUALITY_LOW: "none",
+	ACCOUNT_RESTRICTED: "none",
+	MESSAGING_LIMIT_REACHED: "none",
+	LEDGER_UNBALANCED: "none",
+	OUTGOING_WEBHOOK_DISABLED: "none",
+	TEMPLATE_PAUSED: "none",
+	TEMPLATE_CATEGORY_CHANGED: "none",
+	LOG_SHORTENED: "none"
+};
+/** The alert with its latest value. One without a value says what was found: when that has ended, its measurement says nothing. */
+var summaryNow = (alert) => units[alert.kind] === "none" ? alert.summary : alert.current?.summary ?? alert.summary;
 /** An alert in one line, for lists that link to it. */
-var alertLine = (alert) => h("li", { key: alert.id }, chip(words(alert.severity), toneOf(alert.severity)), h("a", { href: "#/alerts" }, alert.current?.summary ?? alert.summary), h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", alert.silence ? "silenced, " : "", "for ", ago(alert.raisedAt)));
+var alertLine = (alert) => h("li", { key: alert.id }, chip(words(alert.severity), toneOf(alert.severity)), h("a", { href: "#/alerts" }, summaryNow(alert)), h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", alert.silence ? "silenced, " : "", "for ", ago(alert.raisedAt)));
 // src/lib/ranges.ts
 var minute = 6e4;
 var day = 864e5;
@@ -12349,27 +12372,6 @@ function silenceAlerts(about, kinds, started) {
 // src/views/alerts.ts
 var pageSize$2 = 25;
 var currentEvery = 3e3;
-/** The unit of each kind's threshold. */
-var units = {
-	ERROR_RATE: "share",
-	DISK_SPACE: "share",
-	DELIVERY_LATENCY: "seconds",
-	QUEUE_STALLED: "seconds",
-	WEBHOOK_SILENCE: "seconds",
-	READ_MODEL_STALE: "seconds",
-	QUEUE_GROWTH: "perMinute",
-	WEBHOOK_REJECTED: "number",
-	SENDER_HELD: "none",
-	BREAKER_OPEN: "none",
-	QUALITY_LOW: "none",
-	ACCOUNT_RESTRICTED: "none",
-	MESSAGING_LIMIT_REACHED: "none",
-	LEDGER_UNBALANCED: "none",
-	OUTGOING_WEBHOOK_DISABLED: "none",
-	TEMPLATE_PAUSED: "none",
-	TEMPLATE_CATEGORY_CHANGED: "none",
-	LOG_SHORTENED: "none"
-};
 /** The anchor of the runbook's section for each kind. */
 var runbook = {
 	ERROR_RATE: "2-dead-letters",
@@ -12517,7 +12519,7 @@ function alertCard(alert, silenced) {
 	}, h("div", { class: "heading" }, h("h3", null, statusChip(alert.severity), " ", sentence(words(alert.kind)), alert.sender ? [" · ", h("a", { href: `#/senders/${encodeURIComponent(alert.sender.id)}` }, alert.sender.name)] : null), h("div", { class: "tools" }, h("span", { class: "quiet" }, "raised ", time(alert.raisedAt, "seconds"), ", ", ago(alert.raisedAt), " ago"), alert.state === "RAISED" ? reason ? quiet(reason) : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" }) : chip("acknowledged", "warn"), alert.silence ? chip("silenced", "wait") : forbidden(SilenceAlerts) || !alert.sender && state.viewer?.senderIds ? null : button("Silence…", () => silenceAlerts({
 		kind: alert.kind,
 		senderId: alert.sender?.id ?? null
-	}, allKinds, silenced), { class: "plain silence" }))), h("p", { class: "summary" }, alert.current?.summary ?? alert.summary), units[alert.kind] === "none" ? null : facts([
+	}, allKinds, silenced), { class: "plain silence" }))), h("p", { class: "summary" }, summaryNow(alert)), units[alert.kind] === "none" ? null : facts([
 		["Now", alert.current && [written(alert.kind, alert.current.value), h("span", { class: "quiet" }, " measured ", ago(alert.current.at), " ago")]],
 		["When it was raised", written(alert.kind, alert.value)],
 		["Threshold", written(alert.kind, alert.threshold)]

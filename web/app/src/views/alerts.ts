@@ -9,18 +9,11 @@ import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { note, openDialog } from "../ui/overlay.ts";
 import { byTime, pageOf, pager } from "../ui/pager.ts";
 import { ago, button, card, cell, chip, facts, field, held, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
+import { summaryNow, units } from "./alert_parts.ts";
 import { silenceAlerts, silencedBy, silencesTable } from "./silences.ts";
 
 const pageSize = 25;
 const currentEvery = 3000; // the current values of open alerts
-
-/** The unit of each kind's threshold. */
-const units: Record<AlertKind, "share" | "seconds" | "perMinute" | "number" | "none"> = {
-  ERROR_RATE: "share", DISK_SPACE: "share", DELIVERY_LATENCY: "seconds", QUEUE_STALLED: "seconds", WEBHOOK_SILENCE: "seconds",
-    READ_MODEL_STALE: "seconds",
-  QUEUE_GROWTH: "perMinute", WEBHOOK_REJECTED: "number", SENDER_HELD: "none", BREAKER_OPEN: "none", QUALITY_LOW: "none", ACCOUNT_RESTRICTED: "none", MESSAGING_LIMIT_REACHED: "none", LEDGER_UNBALANCED: "none", OUTGOING_WEBHOOK_DISABLED: "none", TEMPLATE_PAUSED: "none", TEMPLATE_CATEGORY_CHANGED: "none",
-  LOG_SHORTENED: "none",
-};
 
 /** The anchor of the runbook's section for each kind. */
 const runbook: Record<AlertKind, string> = {
@@ -134,7 +127,7 @@ function alertCard(alert: AlertNow, silenced: (silence: SilenceNow) => void): VN
           : chip("acknowledged", "warn"),
         alert.silence ? chip("silenced", "wait") : forbidden(SilenceAlerts) || !alert.sender && state.viewer?.senderIds ? null
           : button("Silence…", () => silenceAlerts({ kind: alert.kind, senderId: alert.sender?.id ?? null }, allKinds, silenced), { class: "plain silence" }))),
-    h("p", { class: "summary" }, alert.current?.summary ?? alert.summary),
+    h("p", { class: "summary" }, summaryNow(alert)),
     units[alert.kind] === "none" ? null : facts([
       ["Now", alert.current && [written(alert.kind, alert.current.value), h("span", { class: "quiet" }, " measured ", ago(alert.current.at), " ago")]],
       ["When it was raised", written(alert.kind, alert.value)], ["Threshold", written(alert.kind, alert.threshold)]]),
