@@ -24,8 +24,11 @@ import (
 )
 
 const (
-	// maxBatch is the maximum number of events that one transaction projects.
-	maxBatch = 1000
+	// maxBatch is the maximum number of events that one transaction of a group projects, those
+	// of busyInterval at full load. readBatch is the maximum number of events that a rebuild and
+	// a verification read at once.
+	maxBatch  = 2000
+	readBatch = 1000
 	// batchInterval is the minimum time between two transactions of a group while the log
 	// is busy. Without it there were about 50 per second. With it, a message's row and its
 	// sender's counts and metrics are written once for several events, and queries lag by

@@ -353,7 +353,7 @@ func (f *freshModel) projectTo(ctx context.Context, targets map[Group]event.Posi
 	group.Go(func() error {
 		defer close(batches)
 		return readTo(working, f.options.Log, event.Subscription{
-			After: after, Filter: event.Filter{Types: slices.Compact(types)}, MaxBatch: min(maxBatch, f.batch()),
+			After: after, Filter: event.Filter{Types: slices.Compact(types)}, MaxBatch: min(readBatch, f.batch()),
 		}, f.batch(), until, batches)
 	})
 	group.Go(func() error {

@@ -117,7 +117,7 @@ func (c *foldCheck) read(ctx context.Context, after, target event.Position, do f
 	group.Go(func() error {
 		defer close(batches)
 		return readTo(ctx, c.log, event.Subscription{
-			After: after, Filter: event.Filter{StreamPrefixes: []string{event.MessageStreams}}, MaxBatch: maxBatch, Sealed: true,
+			After: after, Filter: event.Filter{StreamPrefixes: []string{event.MessageStreams}}, MaxBatch: readBatch, Sealed: true,
 		}, rebuildBatch, target, batches)
 	})
 	group.Go(func() error {
@@ -212,7 +212,7 @@ func (c *foldCheck) compare(ctx context.Context, ready func(*heldMessage) bool) 
 		}
 	}
 	slices.SortFunc(list, func(a, b *heldMessage) int { return cmp.Compare(a.position(), b.position()) })
-	for part := range slices.Chunk(list, maxBatch) {
+	for part := range slices.Chunk(list, readBatch) {
 		for _, table := range foldTables {
 			if _, projected := c.positions[table.group]; !projected {
 				continue
