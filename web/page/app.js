@@ -14575,7 +14575,6 @@ function pause(label, value, now, paused) {
 		body: () => [h("p", null, "Messages with this label are still accepted and wait, of all senders and lanes. Calls in flight are completed. Waiting messages can expire."), field("Reason", h("input", {
 			name: "reason",
 			required: true,
-			maxlength: 500,
 			autocomplete: "off",
 			defaultValue: now?.reason ?? ""
 		}), "Shown to everyone who sees the messages.")],

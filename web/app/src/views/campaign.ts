@@ -92,7 +92,7 @@ function pause(label: string, value: string, now: CampaignPauseNow | null, pause
     title: now ? `Pause of ${label} = ${value}` : `Pause ${label} = ${value}`, label: () => (now ? "Save" : "Pause"),
     body: () => [
       h("p", null, "Messages with this label are still accepted and wait, of all senders and lanes. Calls in flight are completed. Waiting messages can expire."),
-      field("Reason", h("input", { name: "reason", required: true, maxlength: 500, autocomplete: "off", defaultValue: now?.reason ?? "" }), "Shown to everyone who sees the messages."),
+      field("Reason", h("input", { name: "reason", required: true, autocomplete: "off", defaultValue: now?.reason ?? "" }), "Shown to everyone who sees the messages."),
     ],
     run: async values => {
       paused((await ask(PauseCampaign, { input: { label: { name: label, value }, reason: values.reason! } })).pauseCampaign);
