@@ -245,7 +245,7 @@ func setup(tb testing.TB) *platform {
 	templates := repository.NewTemplates(log, time.Now, newID, logger)
 	wg.Go(func() { _ = templates.Run(running) })
 	campaigns := repository.NewCampaigns(log, time.Now, newID, func(l message.Label) string { return postgres.LabelIndex(people, l) }, logger)
-	wg.Go(func() { _ = campaigns.Run(running) })
+	wg.Go(func() { _ = campaigns.Run(running, func() {}) })
 	listTemplates := func(ctx context.Context, s sender.Sender, yield func([]template.Listing) error) error {
 		if p.listTemplates == nil {
 			return errors.New("there is no WhatsApp")

@@ -28,12 +28,11 @@ type Campaigns struct {
 	logger *slog.Logger
 	// index returns what identifies a label in the work list.
 	index func(message.Label) string
-	// changed is called when the paused campaigns have changed. It can be nil.
-	changed func()
 
-	mu    sync.RWMutex
-	state storedCampaigns
-	live  bool // state has everything that was recorded before the log was followed
+	mu      sync.RWMutex
+	changed func() // of Run, nil before it
+	state   storedCampaigns
+	live    bool // state has everything that was recorded before the log was followed
 	// indexes are those of the paused labels.
 	indexes map[string]bool
 }
@@ -50,13 +49,13 @@ func NewCampaigns(log event.Log, clock event.Clock, ids event.IDs, index func(me
 	return &Campaigns{log: log, clock: clock, ids: ids, index: index, logger: logger}
 }
 
-// OnChange makes c call changed when the paused campaigns have changed. changed must not block. It
-// must be set before Run.
-func (c *Campaigns) OnChange(changed func()) { c.changed = changed }
-
 // Run follows the log until ctx ends, so that what other processes record is known. If that fails,
-// it reads the stream again.
-func (c *Campaigns) Run(ctx context.Context) error {
+// it reads the stream again. It calls changed when the paused campaigns have changed, and at first
+// when they are known. changed must not block.
+func (c *Campaigns) Run(ctx context.Context, changed func()) error {
+	c.mu.Lock()
+	c.changed = changed
+	c.mu.Unlock()
 	for {
 		err := c.follow(ctx)
 		if ctx.Err() != nil {
@@ -121,9 +120,10 @@ func (c *Campaigns) learn(state storedCampaigns, live bool) {
 	if news {
 		c.state, c.live, c.indexes = state, c.live || live, indexes
 	}
+	changed := c.changed
 	c.mu.Unlock()
-	if news && c.changed != nil {
-		c.changed()
+	if news && changed != nil {
+		changed()
 	}
 }
 

@@ -21,16 +21,21 @@ func ofSpring(q *message.Queued) {
 
 // campaigns returns the paused campaigns as one more process knows them.
 func (w *world) campaigns() *repository.Campaigns {
-	c := repository.NewCampaigns(w, time.Now, newID, labelIndex, slog.New(slog.DiscardHandler))
-	go func() { _ = c.Run(w.ctx) }() // it ends with the test
+	c := w.unfollowed()
+	go func() { _ = c.Run(w.ctx, func() {}) }() // it ends with the test
 	return c
+}
+
+// unfollowed returns the paused campaigns before anything is known of them.
+func (w *world) unfollowed() *repository.Campaigns {
+	return repository.NewCampaigns(w, time.Now, newID, labelIndex, slog.New(slog.DiscardHandler))
 }
 
 // pausing starts a dispatcher that acts on the paused campaigns, as the log has them.
 func (w *world) pausing() *dispatch.Dispatcher {
-	c := w.campaigns()
+	c := w.unfollowed()
 	d, _ := w.dispatch(func(o *dispatch.Options) { o.Campaigns = c })
-	c.OnChange(d.Wake)
+	go func() { _ = c.Run(w.ctx, d.Wake) }()
 	return d
 }
 

@@ -44,8 +44,7 @@ func (c *core) dispatch(p *projections, r *recording) (err error) {
 	}
 	p.arrived = c.dispatcher.WakeFor
 	c.templates.OnChange(c.dispatcher.Wake)
-	c.campaigns.OnChange(c.dispatcher.Wake)
-	c.parts.run("paused campaigns", c.campaigns.Run)
+	c.parts.run("paused campaigns", func(ctx context.Context) error { return c.campaigns.Run(ctx, c.dispatcher.Wake) })
 	if !s.has(roleDispatch) {
 		return nil
 	}
