@@ -139,11 +139,7 @@ func addState(f *alert.SenderFacts, s sender.Sender, d query.QueueDepth) {
 	}
 	f.QualityLow = s.Quality == sender.QualityRed
 	for _, r := range s.Restrictions {
-		text := r.Type
-		if !r.Until.IsZero() {
-			text += " until " + r.Until.UTC().Format(time.RFC3339)
-		}
-		f.Restrictions = append(f.Restrictions, text)
+		f.Restrictions = append(f.Restrictions, r.Describe())
 	}
 	for _, l := range d.Lanes {
 		if l.OldestDueAge == nil {

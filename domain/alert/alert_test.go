@@ -2,6 +2,7 @@ package alert_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -403,6 +404,20 @@ func TestDurationsAreSpelled(t *testing.T) {
 	} {
 		if got := alert.Spell(d); got != want {
 			t.Errorf("%s is %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestAPausedTemplateIsDescribedInWords(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ status, reason, want string }{
+		{"PAUSED", "FIRST_PAUSE", "sale in de of account 1 is paused: FIRST_PAUSE"},
+		{"DISABLED", "NONE", "sale in de of account 1 is disabled"},
+	} {
+		facts := alert.Facts{Paused: []alert.PausedTemplate{{Account: "1", Name: "sale", Language: "de", Status: tc.status, Reason: tc.reason}}}
+		findings, _ := alert.Assess(rule(t, alert.TemplatePaused), facts, nil)
+		if !slices.Contains(findings[0].Explanation, tc.want) {
+			t.Errorf("%s (%s): %q, want %q among them", tc.status, tc.reason, findings[0].Explanation, tc.want)
 		}
 	}
 }

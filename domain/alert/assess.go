@@ -126,9 +126,10 @@ func (r Rule) assessPaused(paused []PausedTemplate) Finding {
 	}
 	explanation := []string{"Their messages wait, and other messages are sent. WhatsApp ends most pauses after 3 or 6 hours; after a pause by pacing, someone must unpause the template in Meta's template manager."}
 	for _, t := range paused[:min(n, explainedTemplates)] {
-		line := fmt.Sprintf("%s in %s of account %s: %s", t.Name, t.Language, t.Account, t.Status)
-		if t.Reason != "" {
-			line += " (" + t.Reason + ")"
+		line := fmt.Sprintf("%s in %s of account %s is %s", t.Name, t.Language, t.Account, strings.ToLower(t.Status))
+		// WhatsApp gives NONE as the reason of a status that needs none.
+		if t.Reason != "" && t.Reason != "NONE" {
+			line += ": " + t.Reason
 		}
 		explanation = append(explanation, line)
 	}

@@ -102,6 +102,28 @@ func (r Restriction) Category() string {
 	return ""
 }
 
+// Describe returns what the restriction forbids and until when, in words, with WhatsApp's name of it.
+func (r Restriction) Describe() string {
+	var text string
+	switch r.Reach() {
+	case ReachAll:
+		text = "no messages"
+	case ReachTemplates:
+		text = "no templates"
+	case ReachCategory:
+		text = "no templates of the category " + r.Category()
+	case ReachNothing:
+		text = "no message is affected"
+		if r.Type == RestrictionScheduled {
+			text = "a ban is announced"
+		}
+	}
+	if !r.Until.IsZero() {
+		text += " until " + r.Until.UTC().Format("2 January 2006 15:04 UTC")
+	}
+	return text + " (" + r.Type + ")"
+}
+
 // Ended reports whether the restriction's end has passed.
 func (r Restriction) Ended(now time.Time) bool { return !r.Until.IsZero() && !now.Before(r.Until) }
 

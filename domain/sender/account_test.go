@@ -209,3 +209,20 @@ func TestRecordListing(t *testing.T) {
 		t.Errorf("a first listing raises the rate to %d", s.Rate)
 	}
 }
+
+func TestARestrictionIsDescribedInWords(t *testing.T) {
+	t.Parallel()
+	for want, r := range map[string]sender.Restriction{
+		"no templates of the category UTILITY until 2 December 2026 14:05 UTC (RESTRICTED_UTILITY_TEMPLATES)": {
+			Type: "RESTRICTED_UTILITY_TEMPLATES", Until: time.Date(2026, 12, 2, 15, 5, 0, 0, time.FixedZone("CET", 3600)),
+		},
+		"no templates (RESTRICTED_BIZ_INITIATED_MESSAGING)":          {Type: "RESTRICTED_BIZ_INITIATED_MESSAGING"},
+		"no messages (ACCOUNT_DISABLED)":                             {Type: sender.RestrictionDisabled},
+		"a ban is announced (SCHEDULE_FOR_DISABLE)":                  {Type: sender.RestrictionScheduled},
+		"no message is affected (RESTRICTED_USER_INITIATED_CALLING)": {Type: "RESTRICTED_USER_INITIATED_CALLING"},
+	} {
+		if got := r.Describe(); got != want {
+			t.Errorf("%s: %q, want %q", r.Type, got, want)
+		}
+	}
+}
