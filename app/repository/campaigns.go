@@ -226,6 +226,15 @@ func (c *Campaigns) Waits(labels []message.Label) bool {
 	}))
 }
 
+// Indexes returns what identifies labels in the work list.
+func (c *Campaigns) Indexes(labels []message.Label) []string {
+	indexes := make([]string, len(labels))
+	for i, l := range labels {
+		indexes[i] = c.index(l)
+	}
+	return indexes
+}
+
 // WaitsAt is Waits for one label, which is given as the work list identifies it.
 func (c *Campaigns) WaitsAt(index string) bool {
 	c.mu.RLock()

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/domain/message"
@@ -187,30 +189,47 @@ func TestAPausedCampaignKeepsItsTimers(t *testing.T) {
 	})
 }
 
-// Items whose labels the work list doesn't know wait too: an older version wrote them.
+// Items whose labels the work list doesn't know wait too, because an older version wrote them. They
+// don't keep others from being sent, however many they are.
 func TestAPauseCoversItemsWithoutLabels(t *testing.T) {
 	t.Parallel()
 	inWorld(t, map[string]int{"acme": 80}, func(w *world) {
-		old, other := w.queue("acme", recipient(1), ofSpring), w.queue("acme", recipient(2), nil)
-		w.locked(func() {
-			i := w.open[old]
-			i.Labels = nil
-			w.open[old] = i
-		})
+		const more = 1500
+		queue := func(n int) uuid.UUID {
+			id := w.queue("acme", recipient(n), ofSpring)
+			w.locked(func() {
+				i := w.open[id]
+				i.Labels = nil
+				w.open[id] = i
+			})
+			return id
+		}
+		for n := range more {
+			queue(10 + n)
+		}
+		old, other := queue(1), w.queue("acme", recipient(2), nil)
+		password := w.queue("acme", recipient(3), func(q *message.Queued) { otp(q) })
 		c := w.campaigns()
 		_, err := c.Pause(w.ctx, spring, "wrong prices", tester)
 		w.must(err)
 		w.pausing()
 		time.Sleep(time.Minute)
-		if a, b := w.message(old).Status, w.message(other).Status; a != message.StatusQueued || b != message.StatusSent {
-			t.Errorf("during the pause, the messages are %s and %s", a, b)
+		late := w.queue("acme", recipient(4), func(q *message.Queued) { otp(q) })
+		time.Sleep(time.Second)
+		for _, id := range []uuid.UUID{other, password, late} {
+			if m := w.message(id); m.Status != message.StatusSent {
+				t.Errorf("during the pause, the message to %s is %s", m.To, m.Status)
+			}
+		}
+		if n := len(w.calledOf(spring, time.Time{})); n > 0 {
+			t.Errorf("%d calls during the pause", n)
 		}
 		if _, _, err := c.Resume(w.ctx, spring, tester); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Second)
-		if m := w.message(old); m.Status != message.StatusSent {
-			t.Errorf("after the pause, the message is %s", m.Status)
+		time.Sleep(2 * time.Minute)
+		if n := w.count(message.StatusSent); n != more+4 || w.message(old).Status != message.StatusSent {
+			t.Errorf("after the pause, %d of %d messages were sent", n, more+4)
 		}
 	})
 }

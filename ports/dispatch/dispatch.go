@@ -54,8 +54,7 @@ type (
 
 // Campaigns knows which campaigns are paused.
 type Campaigns interface {
-	// Waits reports whether messages with these labels wait.
-	Waits(labels []message.Label) bool
+	attempt.Campaigns
 	// WaitsAt is Waits for one label, which is given as in work.Item.Labels.
 	WaitsAt(label string) bool
 }
@@ -193,9 +192,8 @@ func New(o Options) (*Dispatcher, error) {
 		Clock: o.Clock, PairLimit: o.PairLimit, Template: o.Template, Category: o.Category, Gate: o.Gate, HoldsBulk: o.Guard.HoldsBulk, Failures: pace.NewFailures(), Alarm: lane.NewAlarm(),
 		MayCall: func(now time.Time) bool { return !d.feed.Draining() && d.owner.Owns(now) },
 	}
-	var paused func([]message.Label) bool
 	if o.Campaigns != nil {
-		d.shared.Paused, paused = o.Campaigns.WaitsAt, o.Campaigns.Waits
+		d.shared.Paused = o.Campaigns.WaitsAt
 	}
 	o.Gate.OnOpen(d.shared.Alarm.Ring)
 	d.owner = ownership.New(ownership.Options{
@@ -211,7 +209,7 @@ func New(o Options) (*Dispatcher, error) {
 	})
 	d.attempts = attempt.NewHandler(attempt.Options{
 		Messages: o.Messages, Lanes: d.lanes, Shared: d.shared, Caller: o.Caller, Policy: o.Policy, HoldsTemplate: o.HoldsTemplate,
-		Recording: d.owner.Recording, SettleAfterOutage: o.SettleAfterOutage, Hold: d.monitor.Hold, NumberOf: o.NumberOf, Guard: o.Guard, Paused: paused, Trace: o.Trace, Logger: o.Logger,
+		Recording: d.owner.Recording, SettleAfterOutage: o.SettleAfterOutage, Hold: d.monitor.Hold, NumberOf: o.NumberOf, Guard: o.Guard, Campaigns: o.Campaigns, Trace: o.Trace, Logger: o.Logger,
 	})
 	return d, nil
 }

@@ -35,9 +35,6 @@ const (
 	// outcome while the event store is unavailable.
 	recordRetry    = 50 * time.Millisecond
 	maxRecordRetry = 2 * time.Second
-	// pausedAgain is how often a message of a paused campaign is looked at if no gate of its lane
-	// holds it back.
-	pausedAgain = time.Second
 	// numberTimeout limits the lookup of the number of a user ID.
 	numberTimeout = time.Second
 )
@@ -72,7 +69,15 @@ type Caller interface {
 	Send(ctx context.Context, r CallRequest) message.CallResult
 }
 
-// Options are what a Handler works with. All are required, except NumberOf, Guard, Paused, and Trace.
+// Campaigns knows which campaigns are paused.
+type Campaigns interface {
+	// Waits reports whether messages with these labels wait.
+	Waits(labels []message.Label) bool
+	// Indexes returns the labels as work.Item.Labels has them.
+	Indexes(labels []message.Label) []string
+}
+
+// Options are what a Handler works with. All are required, except NumberOf, Guard, Campaigns, and Trace.
 type Options struct {
 	Messages *command.Messages
 	Lanes    *lane.Set
@@ -94,11 +99,10 @@ type Options struct {
 	NumberOf func(ctx context.Context, userID string) (string, error)
 	// Guard knows what the recipients' choices and windows forbid. If nil, they forbid nothing.
 	Guard *guard.Guard
-	// Paused reports whether messages with these labels wait, because an operator has paused one of
-	// them. If nil, none wait.
-	Paused func(labels []message.Label) bool
-	Trace  *trace.Tracer // if nil, messages are not traced
-	Logger *slog.Logger
+	// Campaigns knows which campaigns are paused. If nil, none is.
+	Campaigns Campaigns
+	Trace     *trace.Tracer // if nil, messages are not traced
+	Logger    *slog.Logger
 }
 
 // A Handler works on messages that the feed emitted. It is safe for concurrent use.
@@ -262,8 +266,7 @@ func (a *attempt) decide(ctx context.Context, m *message.Message) step {
 		return waitFor(lane.NeedsSlot())
 	}
 	if a.paused() {
-		// The work list may not know the labels: an older version wrote the item.
-		return waitFor(lane.Later(now.Add(pausedAgain)))
+		return waitFor(lane.Paused(a.opts.Campaigns.Indexes(m.Labels)))
 	}
 	if a.verdict = nil; a.opts.Guard.Concerns(m, f.Lane().Sender) {
 		if instead, withheld := a.withhold(ctx, m); withheld {
@@ -323,7 +326,7 @@ func (a *attempt) allowed() bool { return a.verdict == nil || a.opts.Guard.Allow
 
 // paused reports whether an operator has paused the message's campaign.
 func (a *attempt) paused() bool {
-	return a.opts.Paused != nil && a.opts.Paused(a.loaded.Message.Labels)
+	return a.opts.Campaigns != nil && a.opts.Campaigns.Waits(a.loaded.Message.Labels)
 }
 
 // numberOf returns the number to call for a message to a user ID, or "" if it is not known. A

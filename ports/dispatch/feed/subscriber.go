@@ -14,6 +14,7 @@ import (
 
 	wm "github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/retry"
 	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/ports/dispatch/lane"
@@ -281,7 +282,7 @@ func (s *Subscriber) fetch(ctx context.Context, fill, overdue bool) error {
 			return err
 		}
 		s.opts.Shared.Known.Projected(position)
-		s.take(plans, items)
+		s.take(plans, items, position)
 	}
 	if overdue {
 		items, position, err := s.opts.List.Overdue(ctx, until, senders, min(limit, maxOverdue))
@@ -336,7 +337,7 @@ func (s *Subscriber) fetchLimited(ctx context.Context) error {
 }
 
 // take gives the fetched items to their lanes.
-func (s *Subscriber) take(plans []lanePlan, items []work.Item) {
+func (s *Subscriber) take(plans []lanePlan, items []work.Item, position event.Position) {
 	now := s.opts.Shared.Clock()
 	bySender := make(map[string][]work.Item, len(plans))
 	for _, item := range items {
@@ -345,7 +346,7 @@ func (s *Subscriber) take(plans []lanePlan, items []work.Item) {
 	for i := range plans {
 		p := &plans[i]
 		if len(p.Requests) > 0 {
-			p.lane.Take(&p.FetchPlan, bySender[p.lane.ID()], now)
+			p.lane.Take(&p.FetchPlan, bySender[p.lane.ID()], position, now)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -134,8 +135,10 @@ func (l *Lane) appendRequests(requests []work.FetchRequest, class int, fill bool
 func (l *Lane) skip(r work.FetchRequest, class int, now time.Time) (without work.FetchRequest, revisits []work.FetchRequest) {
 	q := &l.queues[class]
 	fresh, timed := l.prefetch()-len(q.fresh), l.prefetch()-len(q.timed)
+	var of []*gate         // of each revisit
 	var revisited []string // labels
-	for _, g := range l.gates.toSkip(class) {
+	var paused []*gate
+	for _, g := range l.gates.toSkip(class, now) {
 		keep, skipped := maxHeld, &r.SkipRecipients
 		switch {
 		case g.label != "":
@@ -147,7 +150,13 @@ func (l *Lane) skip(r work.FetchRequest, class int, now time.Time) (without work
 			continue
 		}
 		*skipped = append(*skipped, g.key())
-		if g.held <= keep/2 && fresh > 0 && len(revisits) < maxRevisits && l.gates.isOpen(g, now) {
+		if !l.gates.isOpen(g, now) {
+			if g.label != "" {
+				paused = append(paused, g)
+			}
+			continue
+		}
+		if g.held <= keep/2 && fresh > 0 && len(revisits) < maxRevisits {
 			revisit := work.FetchRequest{
 				Sender: r.Sender, Priority: r.Priority, After: g.from[class] - 1,
 				Fresh: min(keep-g.held, fresh), Timed: min(keep-g.held, max(timed, 0)),
@@ -155,7 +164,7 @@ func (l *Lane) skip(r work.FetchRequest, class int, now time.Time) (without work
 				SkipLabels: slices.Clone(revisited), // an item of several gates counts toward the first
 			}
 			fresh, timed = fresh-revisit.Fresh, timed-revisit.Timed
-			revisits = append(revisits, revisit)
+			of, revisits = append(of, g), append(revisits, revisit)
 			if g.label != "" {
 				revisited = append(revisited, g.label)
 			}
@@ -165,19 +174,32 @@ func (l *Lane) skip(r work.FetchRequest, class int, now time.Time) (without work
 		if revisits[i].Recipient != "" { // an item of two gates counts toward its template's
 			revisits[i].SkipTemplates = r.SkipTemplates
 		}
+		for _, p := range paused { // a pause can have a million items before the next one that can be sent
+			revisits[i].SkipLabels = append(revisits[i].SkipLabels, p.label)
+			p.from[class] = min(p.from[class], of[i].from[class])
+		}
 	}
 	return r, revisits
 }
 
-// toSkip returns the gates with items of a class that stayed in the work list, those of labels
-// first.
-func (g *gates) toSkip(class int) (skip []*gate) {
+// toSkip returns the gates with items of a class that stayed in the work list: those of labels
+// first, and of these the open ones first.
+func (g *gates) toSkip(class int, now time.Time) (skip []*gate) {
 	for of := range g.incomplete {
 		if of.left[class] {
 			skip = append(skip, of)
 		}
 	}
-	slices.SortStableFunc(skip, func(a, b *gate) int { return cmp.Compare(b.label, a.label) })
+	rank := func(of *gate) int {
+		switch {
+		case of.label == "":
+			return 2
+		case g.isOpen(of, now):
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(skip, func(a, b *gate) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.label, b.label)) })
 	return skip
 }
 
@@ -213,8 +235,9 @@ func revisits(r *work.FetchRequest) bool {
 }
 
 // Take queues the lane's items that a fetch returned and that are not known yet, given
-// the plan of the fetch. It does nothing if the lane is gone.
-func (l *Lane) Take(plan *FetchPlan, items []work.Item, now time.Time) {
+// the plan of the fetch and the position that the work list had reached. It does nothing if the
+// lane is gone.
+func (l *Lane) Take(plan *FetchPlan, items []work.Item, position event.Position, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.tenure == gone {
@@ -247,8 +270,14 @@ func (l *Lane) Take(plan *FetchPlan, items []work.Item, now time.Time) {
 		switch {
 		case revisits(r):
 			l.revisit(r, class, items)
+		case r.Fresh > 0 && fresh[class] < r.Fresh:
+			// All others up to there belong to gates, which know where they begin. There can be a
+			// million of them, so the next fetch doesn't read past them again.
+			q := &l.queues[class]
+			q.cursor = max(q.cursor, position)
+			q.drained = l.arrivals == plan.arrivals || q.drained
 		case l.arrivals == plan.arrivals && r.Fresh > 0:
-			l.queues[class].drained = fresh[class] < r.Fresh
+			l.queues[class].drained = false
 		}
 	}
 }
@@ -278,9 +307,7 @@ func (l *Lane) revisit(r *work.FetchRequest, class int, items []work.Item) {
 		if h := l.gates.templates[g.template]; h != nil && h.state == templateAccepted && g.held == 0 {
 			delete(l.gates.templates, g.template)
 		}
-		if g.held == 0 {
-			delete(l.gates.labels, g.label)
-		}
+		l.gates.forget(g)
 	}
 }
 

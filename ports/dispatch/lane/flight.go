@@ -43,6 +43,9 @@ type Flight struct {
 	gate   *gate
 	reason delayReason
 	until  time.Time // of a delayed flight
+	// unlisted is set if the work list doesn't know the labels of the item, so that no request
+	// can skip it.
+	unlisted bool
 }
 
 type callPhase uint8
@@ -84,6 +87,7 @@ const (
 	needsSlot
 	later
 	stays
+	paused
 )
 
 // A Disposition is the handler's decision about a flight. The zero value is a
@@ -93,6 +97,7 @@ type Disposition struct {
 	kind     dispositionKind
 	position event.Position
 	until    time.Time
+	labels   []string
 }
 
 // Done returns the Disposition of a flight with nothing left to do once the read model that
@@ -109,6 +114,10 @@ func Stays() Disposition { return Disposition{kind: stays} }
 
 // Later returns the Disposition of a flight that nothing can be done for before until.
 func Later(until time.Time) Disposition { return Disposition{kind: later, until: until} }
+
+// Paused returns the Disposition of a flight that an operator has paused by a label. labels are
+// what identifies the labels of its message, which its item may not have.
+func Paused(labels []string) Disposition { return Disposition{kind: paused, labels: labels} }
 
 // Item returns the item of the work list.
 func (f *Flight) Item() work.Item { return f.item }

@@ -141,6 +141,8 @@ type gates struct {
 	sweepAt   int              // how many pairs can be remembered
 	templates map[string]*templateHold
 	labels    map[string]*gate // of paused campaigns
+	// others is the gate of all paused labels without one in labels. Rewinds find its items again.
+	others gate
 	// incomplete are the gates with items that stayed in the work list.
 	incomplete map[*gate]bool
 	// reported reports whether WhatsApp has reported that it accepts no messages of a template
@@ -201,13 +203,18 @@ func (g *gates) find(item *work.Item, now time.Time) (*gate, time.Time) {
 
 func (g *gates) isPaused(label string) bool { return g.paused != nil && g.paused(label) }
 
-// label returns the gate of a paused label, and creates it if necessary.
+// label returns the gate of a paused label, and creates it if necessary. While it is not known which
+// campaigns are paused, every label is, and each message can have one of its own.
 func (g *gates) label(label string) *gate {
 	of := g.labels[label]
-	if of == nil {
-		of = &gate{label: label}
-		g.labels[label] = of
+	switch {
+	case of != nil:
+		return of
+	case len(g.labels) >= maxSkipped:
+		return &g.others
 	}
+	of = &gate{label: label}
+	g.labels[label] = of
 	return of
 }
 
@@ -286,9 +293,11 @@ func (l *Lane) head(class int, now time.Time) *Flight {
 func (l *Lane) holdBack(f *Flight, g *gate, until time.Time) {
 	if f.gate != g {
 		f.leaveGate()
-		if g.held >= maxHeld || l.delayed.gated >= maxDelayed {
-			g.leave(f)
-			l.gates.incomplete[g] = true
+		if g.held >= maxHeld && !f.unlisted || l.delayed.gated >= maxDelayed {
+			if g != &l.gates.others {
+				g.leave(f)
+				l.gates.incomplete[g] = true
+			}
 			l.gates.left = append(l.gates.left, f)
 			f.state = flightDone // its queue skips it
 			return
@@ -303,7 +312,15 @@ func (l *Lane) holdBack(f *Flight, g *gate, until time.Time) {
 func (f *Flight) leaveGate() {
 	if f.gate != nil {
 		f.gate.held--
+		f.lane.gates.forget(f.gate)
 		f.gate = nil
+	}
+}
+
+// forget forgets the gate of a label without items. Unlike the others, it remembers nothing.
+func (g *gates) forget(of *gate) {
+	if of.label != "" && of.held == 0 && !of.anyLeft() {
+		delete(g.labels, of.label)
 	}
 }
 

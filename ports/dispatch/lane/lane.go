@@ -270,12 +270,26 @@ func (l *Lane) Finish(f *Flight, acked bool) {
 		q.push(f)
 	case later:
 		l.delay(f, end.until, untilDue)
+	case paused:
+		l.pause(f, end.labels)
 	case stays:
 		f.state = flightDone
 		known.remove(f)
 	case failed:
 		l.delay(f, l.shared.Clock().Add(l.shared.Failures.Next()), untilRefetch)
 	}
+}
+
+// pause holds f back until no label of its message is paused.
+func (l *Lane) pause(f *Flight, labels []string) {
+	now := l.shared.Clock()
+	f.unlisted = len(f.item.Labels) == 0
+	f.item.Labels = labels
+	if g, until := l.gates.find(&f.item, now); g != nil {
+		l.holdBack(f, g, until)
+		return
+	}
+	l.delay(f, now.Add(time.Second), untilDue) // it has just been resumed
 }
 
 // delay keeps f in memory until its time.

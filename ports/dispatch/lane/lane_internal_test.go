@@ -1,12 +1,14 @@
 package lane
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/fair"
 	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain/message"
@@ -43,6 +45,93 @@ func TestArrivalsAreAskedForByPriority(t *testing.T) {
 	}
 }
 
+// A fetch reads past the items of a paused campaign once. When the campaign is resumed, they are
+// requested from the first one that stayed in the work list.
+func TestAFetchPassesAPauseOnce(t *testing.T) {
+	paused := true
+	shared := newShared()
+	shared.Paused = func(label string) bool { return paused && label == "spring" }
+	l := New(sender.Sender{ID: "acme", Rate: 80}, shared)
+	request := func() (of work.FetchRequest, revisits []work.FetchRequest, plan FetchPlan) {
+		plan, _ = l.PlanFetch(true, time.Now())
+		for _, r := range plan.Requests {
+			switch {
+			case r.Priority != message.PriorityBulk:
+			case r.Label != "":
+				revisits = append(revisits, r)
+			default:
+				of = r
+			}
+		}
+		return of, revisits, plan
+	}
+	_, _, plan := request()
+	var items []work.Item
+	for n := range 2 * maxHeld {
+		items = append(items, work.Item{
+			MessageID: uuid.New(), Sender: "acme", State: work.Ready, Fresh: true, Priority: message.PriorityBulk,
+			QueuedPosition: event.Position(n + 1), Labels: []string{"spring"},
+		})
+	}
+	l.Take(&plan, items, 1000, time.Now())
+	if picked, _, _ := l.Pick(time.Now(), time.Now(), nil); len(picked) > 0 {
+		t.Fatalf("%d flights of a paused campaign picked", len(picked))
+	}
+	r, revisits, plan := request()
+	if r.After != 1000 || !slices.Equal(r.SkipLabels, []string{"spring"}) || len(revisits) > 0 {
+		t.Errorf("during the pause, the lane requests %+v and %+v", r, revisits)
+	}
+	l.Take(&plan, nil, 2000, time.Now())
+	paused = false
+	r, revisits, _ = request()
+	if r.After != 2000 || len(revisits) != 1 || revisits[0].After != maxHeld || revisits[0].Label != "spring" {
+		t.Errorf("after the pause, the lane requests %+v and %+v", r, revisits)
+	}
+}
+
+// Items of another gate that a revisit passes over, because their campaign is paused, are requested
+// when it is resumed.
+func TestARevisitPassesAPause(t *testing.T) {
+	paused, held := false, true
+	shared := newShared()
+	shared.Paused = func(string) bool { return paused }
+	l := New(sender.Sender{ID: "acme", Rate: 80}, shared)
+	l.gates.reported = func(string) bool { return held }
+	take := func(n int, labels ...string) {
+		plan, _ := l.PlanFetch(true, time.Now())
+		var items []work.Item
+		for range 2 * maxHeld {
+			n++
+			items = append(items, work.Item{
+				MessageID: uuid.New(), Sender: "acme", State: work.Ready, Fresh: true, Priority: message.PriorityBulk,
+				QueuedPosition: event.Position(n), Template: "sale", Labels: labels,
+			})
+		}
+		l.Take(&plan, items, event.Position(n), time.Now())
+		l.Pick(time.Now(), time.Now(), nil)
+	}
+	take(0, "spring") // behind the template
+	paused = true
+	take(100, "spring") // behind the label
+	held = false
+	revisit := func() (found []work.FetchRequest) {
+		plan, _ := l.PlanFetch(true, time.Now())
+		for _, r := range plan.Requests {
+			if revisits(&r) {
+				found = append(found, r)
+			}
+		}
+		return found
+	}
+	if got := revisit(); len(got) != 1 || got[0].Template != "sale" || !slices.Equal(got[0].SkipLabels, []string{"spring"}) {
+		t.Fatalf("after the template's hold, the lane requests %+v", got)
+	}
+	paused = false
+	if got := revisit(); len(got) == 0 || got[0].Label != "spring" || got[0].After != maxHeld {
+		t.Errorf("after the pause, the lane requests %+v, want those of the label after %d", got, maxHeld)
+	}
+}
+
 func newShared() *Shared {
 	return &Shared{
 		Clock: time.Now, MayCall: func(time.Time) bool { return true },
@@ -52,7 +141,7 @@ func newShared() *Shared {
 
 // pick gives a lane an item and returns what it picks.
 func pick(l *Lane, item work.Item) []*Flight {
-	l.Take(&FetchPlan{}, []work.Item{item}, time.Now())
+	l.Take(&FetchPlan{}, []work.Item{item}, 0, time.Now())
 	picked, _, _ := l.Pick(time.Now(), time.Now(), nil)
 	return picked
 }
@@ -89,7 +178,7 @@ func TestARetiredLaneForgetsWhatIsNotDone(t *testing.T) {
 	shared, acme := newShared(), sender.Sender{ID: "acme", Rate: 80}
 	queued := work.Item{MessageID: uuid.New(), Sender: "acme", State: work.Ready, Fresh: true}
 	l := New(acme, shared)
-	l.Take(&FetchPlan{}, []work.Item{queued}, time.Now())
+	l.Take(&FetchPlan{}, []work.Item{queued}, 0, time.Now())
 	l.Retire()
 	again := New(acme, shared)
 	failed := pick(again, queued)

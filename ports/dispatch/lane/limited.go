@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/app/event"
@@ -18,6 +19,8 @@ type limited struct {
 	// to which people who were counted were.
 	wrote   event.Position
 	counted time.Time
+	// without are the paused labels whose items were passed over since then.
+	without []string
 }
 
 // PlanLimited returns the lane's request for items that await the messaging limit of a portfolio,
@@ -34,6 +37,9 @@ func (l *Lane) PlanLimited(portfolio string, room int) (r work.LimitRequest, ok 
 	}
 	if free <= 0 {
 		return r, false
+	}
+	if slices.ContainsFunc(l.limited.without, func(label string) bool { return !l.gates.isPaused(label) }) {
+		l.limited = limited{} // of the resumed campaign, all must be looked for
 	}
 	var paused []string
 	for label, g := range l.gates.labels {
@@ -62,6 +68,8 @@ func (l *Lane) TakeLimited(r *work.LimitRequest, items []work.Item, views event.
 		}
 	}
 	if len(items) < r.Most { // otherwise there can be more of them
-		l.limited = limited{wrote: views, counted: now.Add(-recount)}
+		without := append(l.limited.without, r.SkipLabels...)
+		slices.Sort(without)
+		l.limited = limited{wrote: views, counted: now.Add(-recount), without: slices.Compact(without)}
 	}
 }
