@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/md5"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -117,8 +118,9 @@ func BenchmarkFetch(b *testing.B) {
 // BenchmarkFetchPastAPause reads 40 fresh and 40 due items of a lane that are after those of a paused
 // campaign.
 func BenchmarkFetchPastAPause(b *testing.B) {
-	for _, paused := range []int{0, 10_000, 100_000, 1_000_000} {
-		b.Run(fmt.Sprint(paused), func(b *testing.B) {
+	for _, bm := range []struct{ paused, campaigns int }{{0, 2}, {10_000, 2}, {100_000, 2}, {1_000_000, 2}, {100_000, 100}} {
+		paused := bm.paused
+		b.Run(fmt.Sprintf("%d items, %d pauses", paused, bm.campaigns), func(b *testing.B) {
 			h := setup(b)
 			h.project()
 			_, err := h.pool.Exec(h.ctx, `INSERT INTO work_item (message_id, sender, priority, state, fresh, due_at, recipient, attempt, call,
@@ -129,10 +131,11 @@ func BenchmarkFetchPastAPause(b *testing.B) {
 			must(b, err)
 			_, err = h.pool.Exec(h.ctx, `ANALYZE work_item`)
 			must(b, err)
-			wants := []work.FetchRequest{{
-				Sender: "acme", Priority: message.PriorityBulk, Fresh: 40, Timed: 40,
-				SkipLabels: []string{"2a0e7d1a5fa3d8a2d13fe6d1ea1fbd3b", fmt.Sprintf("%x", md5.Sum([]byte("spring")))},
-			}}
+			skip := []string{fmt.Sprintf("%x", md5.Sum([]byte("spring")))}
+			for n := range bm.campaigns - 1 {
+				skip = append(skip, fmt.Sprintf("%x", md5.Sum([]byte(strconv.Itoa(n)))))
+			}
+			wants := []work.FetchRequest{{Sender: "acme", Priority: message.PriorityBulk, Fresh: 40, Timed: 40, SkipLabels: skip}}
 			list := postgres.NewWorkList(h.pool)
 			b.ResetTimer()
 			for b.Loop() {

@@ -39,13 +39,13 @@ const workColumns = `w.message_id, w.sender, w.priority, w.state, w.fresh, w.due
 // wanted selects the items that a request doesn't exclude.
 const wanted = `(lane.recipient IS NULL OR i.recipient = lane.recipient)
 						AND (lane.template IS NULL OR i.template = lane.template)
-						AND (lane.not_to IS NULL OR i.recipient <> ALL (string_to_array(lane.not_to, E'\x1f')))
-						AND (lane.not_of IS NULL OR i.template <> ALL (string_to_array(lane.not_of, E'\x1f')))
+						AND (skip.recipients IS NULL OR i.recipient <> ALL (skip.recipients))
+						AND (skip.templates IS NULL OR i.template <> ALL (skip.templates))
 						AND (lane.label IS NULL OR lane.label = ANY (i.labels))
 						AND ` + unlabeled
 
 // unlabeled selects the items that have none of the labels that a request skips.
-const unlabeled = `(lane.not_labeled IS NULL OR i.labels IS NULL OR NOT i.labels && string_to_array(lane.not_labeled, E'\x1f'))`
+const unlabeled = `(skip.labels IS NULL OR i.labels IS NULL OR NOT i.labels && skip.labels)`
 
 // joined returns a list as one text, or nil if it is empty. In Postgres, the arrays in an
 // array must have the same length.
@@ -62,6 +62,8 @@ func (l *WorkList) Fetch(ctx context.Context, now time.Time, wants []work.FetchR
 		LEFT JOIN (unnest($2::text[], $3::smallint[], $4::integer[], $5::integer[], $6::bigint[],
 				$7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])
 			WITH ORDINALITY AS lane (sender, priority, timed, fresh, after, not_to, not_of, recipient, template, not_labeled, label, place)
+			CROSS JOIN LATERAL (SELECT string_to_array(lane.not_to, E'\x1f') AS recipients, string_to_array(lane.not_of, E'\x1f') AS templates,
+				string_to_array(lane.not_labeled, E'\x1f') AS labels OFFSET 0) AS skip -- without OFFSET, once per row
 			CROSS JOIN LATERAL (
 				(SELECT i.*, 0 AS part FROM work_item i
 					WHERE i.sender = lane.sender AND i.priority = lane.priority AND i.state = 0 AND NOT i.fresh AND i.due_at <= $1

@@ -272,6 +272,7 @@ func (l *WorkList) Limited(
 	items, list, err = l.fetch(ctx, `
 		LEFT JOIN (unnest($2::text[], $3::text[], $4::integer[], $5::integer[], $6::bigint[], $7::timestamptz[], $8::text[])
 				AS lane (sender, portfolio, room, most, wrote, counted, not_labeled)
+			CROSS JOIN LATERAL (SELECT string_to_array(lane.not_labeled, E'\x1f') AS labels OFFSET 0) AS skip
 			CROSS JOIN LATERAL (
 				(SELECT i.* FROM work_item i WHERE i.sender = lane.sender AND i.awaits_limit AND `+unlabeled+` ORDER BY i.due_at LIMIT lane.room)
 				UNION

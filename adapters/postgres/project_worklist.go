@@ -55,10 +55,11 @@ type workChange struct {
 
 type workChanges []*workChange
 
-// withoutErasures returns the events without erasures, and the keys that these destroyed.
+// withoutErasures returns the events without erasures, and the keys that these destroyed. Those that
+// retention destroyed are left out: it keeps the keys of open messages, and others have no item.
 func withoutErasures(events []event.Recorded) (others []event.Recorded, erased []event.KeyID) {
 	for _, r := range events {
-		if e, ok := r.Event.(event.PersonalErased); ok {
+		if e, ok := r.Event.(event.PersonalErased); ok && e.Cause != event.ErasedByRetention {
 			erased = append(erased, e.Keys...)
 		}
 	}
