@@ -2,7 +2,7 @@
 
 -- +goose Up
 
--- Nodes of the previous version go on while this runs, so it locks few rows at a time.
+-- Nodes of the previous version keep working while this runs, so it locks few rows at a time.
 -- +goose StatementBegin
 DO $$
 DECLARE
