@@ -4105,9 +4105,18 @@ var csv = (rows) => rows.map((row) => row.map((cell) => {
 	return `"${(/^[=@\t\r]|^[+-](?![\d ]+$)/.test(text) ? `'${text}` : text).replaceAll("\"", "\"\"")}"`;
 }).join(",")).join("\r\n");
 // src/ui/h.ts
-/** Texts are of operators, customers, and WhatsApp. None of them can change the direction of the text around it. */
+/** Text comes from operators, customers, and WhatsApp. It must not change the direction of surrounding text. */
 var readable = (child) => typeof child === "string" ? visible(child) : Array.isArray(child) ? child.map(readable) : child;
-var h = ((type, props, ...children) => k$2(type, props, ...children.map(readable)));
+/** The attributes that are shown or read out as text. */
+var spoken$2 = ["title", "aria-label"];
+var labeled = (props) => {
+	const names = spoken$2.filter((name) => typeof props?.[name] === "string");
+	return names.length === 0 ? props : {
+		...props,
+		...Object.fromEntries(names.map((name) => [name, visible(props[name])]))
+	};
+};
+var h = ((type, props, ...children) => k$2(type, labeled(props), ...children.map(readable)));
 /**
 * Returns a component that is drawn again only if one of its props, or a signal that it reads, has changed. A row of a long list is
 * one, so that a change of another row costs nothing.
@@ -5254,7 +5263,7 @@ var focusSearch = () => {
 function understand$1(typed) {
 	const { invalid, ...filters } = recognize(typed), found = describe$1(filters);
 	if (invalid) return {
-		fault: visible(invalid),
+		fault: invalid,
 		found
 	};
 	if (found.length === 0) return { found };
@@ -11145,7 +11154,7 @@ var paragraph = (value, name) => {
 	return shown ? h("p", {
 		dir: "auto",
 		class: name ?? "said"
-	}, visible(shown)) : null;
+	}, shown) : null;
 };
 var buttons = (labels) => labels.length > 0 ? h("ul", {
 	class: "bubble-buttons",
@@ -11153,8 +11162,8 @@ var buttons = (labels) => labels.length > 0 ? h("ul", {
 }, labels.map((label, i) => h("li", {
 	key: i,
 	dir: "auto"
-}, visible(label)))) : null;
-var file = (content, kind) => [h("p", { class: "attachment" }, `${kind}: `, visible(text(content.filename) || text(content.link) || `media ${text(content.id)}`)), paragraph(content.caption)];
+}, label))) : null;
+var file = (content, kind) => [h("p", { class: "attachment" }, `${kind}: `, text(content.filename) || text(content.link) || `media ${text(content.id)}`), paragraph(content.caption)];
 function interactive(content) {
 	const reply = part(content.button_reply ?? content.list_reply ?? content.nfm_reply);
 	if (reply.title ?? reply.body) return [paragraph(reply.title ?? reply.body), paragraph(reply.description, "said quiet")];
@@ -11170,7 +11179,7 @@ function interactive(content) {
 		rows.length > 0 ? h("details", null, h("summary", null, "Choices"), h("ul", null, rows.map((row, i) => h("li", {
 			key: i,
 			dir: "auto"
-		}, visible(row))))) : null
+		}, row)))) : null
 	];
 }
 function template$1(content) {
@@ -11180,7 +11189,7 @@ function template$1(content) {
 		return values.length === 0 ? null : h("div", { key: i }, h("p", { class: "quiet" }, words(text(component.type))), h("ol", { class: "variables" }, values.map((value, at) => h("li", {
 			key: at,
 			dir: "auto"
-		}, visible(value)))));
+		}, value))));
 	})];
 }
 /** The parts of a template, as WhatsApp lists them, with their variables in braces. */
@@ -11240,7 +11249,7 @@ function drawn(type, content) {
 var bubble = (type, content) => h("div", { class: "bubble" }, type === "CONTACTS" ? h("ul", null, parts(content).map((contact, i) => h("li", {
 	key: i,
 	dir: "auto"
-}, visible(text(part(contact.name).formatted_name))))) : drawn(type, part(content)));
+}, text(part(contact.name).formatted_name)))) : drawn(type, part(content)));
 // src/views/lifeline.ts
 var drawnCalls = 12;
 var rowHeight = 34;
@@ -13544,7 +13553,7 @@ function queue(route) {
 					name: given.name,
 					language: given.language
 				};
-			}), copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message, without the original's schedule, key, reply, and rule for a closed window.") : null, !given.loaded ? quiet("Loading…") : h("form", {
+			}), copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message, without the original's schedule, time until it is overdue, key, reply, and rule for a closed window.") : null, !given.loaded ? quiet("Loading…") : h("form", {
 				id: "queue",
 				onsubmit: submit
 			}, h("div", { class: "row" }, field("Sender", h("select", {
@@ -13739,7 +13748,7 @@ function inputOf(name) {
 function read$1(held, kind, choices) {
 	const labels = (held.labels ?? "").split(",").map((label) => label.trim()).filter(Boolean).map((label) => {
 		const at = label.indexOf("=");
-		if (at <= 0) throw new WrongField("labels", `“${visible(label)}” is not a label; use name=value.`);
+		if (at <= 0) throw new WrongField("labels", `“${label}” is not a label; use name=value.`);
 		return {
 			name: label.slice(0, at).trim(),
 			value: label.slice(at + 1).trim()
@@ -14677,7 +14686,7 @@ var messageCard = (m) => card(["Message ", statusChip(m.status)], { id: "embedde
 	["Sent", m.sentAt && time(m.sentAt)],
 	["Delivered", m.deliveredAt && time(m.deliveredAt)],
 	["Read", m.readAt && time(m.readAt)],
-	["Problem", m.failure && visible(`${m.failure.message} ${m.failure.advice}`)]
+	["Problem", m.failure && `${m.failure.message} ${m.failure.advice}`]
 ]), m.content ? bubble(m.type, m.content) : null);
 var senderCard = (s, metrics) => card([
 	s.name,
@@ -14685,10 +14694,10 @@ var senderCard = (s, metrics) => card([
 	statusChip(s.state)
 ], { id: "embedded-sender" }, null, facts([
 	["Why", s.hold ? [
-		visible(s.hold.message),
+		s.hold.message,
 		" since ",
 		time(s.hold.since)
-	] : s.pauseReason && visible(s.pauseReason)],
+	] : s.pauseReason],
 	["Due", figure(s.queueDepth)],
 	["Empty in", s.emptyIn && s.queueDepth > 0 && span(seconds(s.emptyIn))],
 	["Sent per minute", metrics && figure(metrics.sentPerMinute)],
@@ -14807,7 +14816,7 @@ function entries() {
 			text: "Senders",
 			count: badge(stopped),
 			tone: "warn",
-			title: `${plural(stopped, "sender")} with messages that are not sent`
+			title: `${plural(stopped, "sender")} held, paused, restricted, or without responses from WhatsApp`
 		},
 		{
 			name: "templates",
@@ -14987,7 +14996,7 @@ function begin() {
 	x(follow);
 	x(() => {
 		const open = loudAlerts().length;
-		document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
+		document.title = visible(`${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`);
 	});
 	onSignOut(expire);
 	onAnnounce((text) => note(text, text.startsWith("Alert")));

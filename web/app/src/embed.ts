@@ -2,7 +2,7 @@
 import { render } from "preact";
 import { sawServerTime } from "./api/client.ts";
 import type { MessageStatus, MessageType, SenderState } from "./api/operations.ts";
-import { figure, percent, seconds, span, visible, words } from "./lib/format.ts";
+import { figure, percent, seconds, span, words } from "./lib/format.ts";
 import { h, reactive, type Child, type VNode } from "./ui/h.ts";
 import { card, facts, quiet, statusChip, time } from "./ui/parts.ts";
 import { campaignFigures, type Counts } from "./views/campaign_parts.ts";
@@ -96,13 +96,13 @@ const messageCard = (m: NonNullable<Data["message"]>): VNode => card(["Message "
   facts([
     ["Sender", m.sender.name], ["To", m.to], ["Type", words(m.type)], ["Queued", time(m.queuedAt)], ["Send at", m.sendAt && time(m.sendAt)],
     ["Sent", m.sentAt && time(m.sentAt)], ["Delivered", m.deliveredAt && time(m.deliveredAt)], ["Read", m.readAt && time(m.readAt)],
-    ["Problem", m.failure && visible(`${m.failure.message} ${m.failure.advice}`)],
+    ["Problem", m.failure && `${m.failure.message} ${m.failure.advice}`],
   ]),
   m.content ? bubble(m.type, m.content) : null);
 
 const senderCard = (s: NonNullable<Data["sender"]>, metrics: Data["metrics"]): VNode => card([s.name, " ", statusChip(s.state)], { id: "embedded-sender" }, null,
   facts([
-    ["Why", s.hold ? [visible(s.hold.message), " since ", time(s.hold.since)] : s.pauseReason && visible(s.pauseReason)],
+    ["Why", s.hold ? [s.hold.message, " since ", time(s.hold.since)] : s.pauseReason],
     ["Due", figure(s.queueDepth)], ["Empty in", s.emptyIn && s.queueDepth > 0 && span(seconds(s.emptyIn))],
     ["Sent per minute", metrics && figure(metrics.sentPerMinute)], ["Delivered, last 5 minutes", metrics && percent(metrics.deliveryRate)],
     ["Errors, last 5 minutes", metrics && percent(metrics.errorRate)],

@@ -8,7 +8,7 @@ import "./style/views.css";
 import { forbidden, badge, end, onAnnounce, onSignOut, loudAlerts, state } from "./state.ts";
 import { ApiKeys, Erase, Hooks, Ledger, Queue } from "./api/operations.ts";
 import { connection } from "./api/socket.ts";
-import { plural, span } from "./lib/format.ts";
+import { plural, span, visible } from "./lib/format.ts";
 import { address, link, type Route, type View } from "./route.ts";
 import { expire, leave, session, signedIn, start, takeLink } from "./session.ts";
 import { h, reactive, type VNode } from "./ui/h.ts";
@@ -103,7 +103,7 @@ function entries(): Entry[] {
     { name: "campaigns", text: "Campaigns" },
     { name: "dead-letters", text: "Dead letters", count: badge(state.deadLetters), tone: "bad" },
     { name: "alerts", text: "Alerts", count: badge(open.length), tone: open.some(alert => alert.severity === "CRITICAL") ? "bad" : "warn" },
-    { name: "senders", text: "Senders", count: badge(stopped), tone: "warn", title: `${plural(stopped, "sender")} with messages that are not sent` },
+    { name: "senders", text: "Senders", count: badge(stopped), tone: "warn", title: `${plural(stopped, "sender")} held, paused, restricted, or without responses from WhatsApp` },
     { name: "templates", text: "Templates" },
     !forbidden(Ledger) && { name: "ledger", text: "Ledger and log" },
     !forbidden(Queue) && { name: "queue", text: "Queue a message" },
@@ -211,7 +211,7 @@ function begin(): void {
   effect(follow);
   effect(() => {
     const open = loudAlerts().length;
-    document.title = `${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`;
+    document.title = visible(`${open > 0 ? `(${open}) ` : ""}${frame.view ? `${frame.view.title} · ` : ""}Waypost`);
   });
   onSignOut(expire);
   onAnnounce(text => note(text, text.startsWith("Alert")));

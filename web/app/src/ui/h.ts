@@ -17,10 +17,19 @@ type H = {
   <P>(component: FunctionComponent<P>, props: P & { key?: string | number }, ...children: Child[]): VNode;
 };
 
-/** Texts are of operators, customers, and WhatsApp. None of them can change the direction of the text around it. */
+/** Text comes from operators, customers, and WhatsApp. It must not change the direction of surrounding text. */
 const readable = (child: unknown): unknown => (typeof child === "string" ? visible(child) : Array.isArray(child) ? child.map(readable) : child);
 
-export const h = ((type: never, props: never, ...children: unknown[]) => createElement(type, props, ...children.map(readable) as never[])) as unknown as H;
+/** The attributes that are shown or read out as text. */
+const spoken = ["title", "aria-label"];
+
+const labeled = (props: Props | null): Props | null => {
+  const names = spoken.filter(name => typeof props?.[name] === "string");
+  return names.length === 0 ? props : { ...props, ...Object.fromEntries(names.map(name => [name, visible(props![name] as string)])) };
+};
+
+export const h = ((type: never, props: Props | null, ...children: unknown[]) =>
+  createElement(type, labeled(props) as never, ...children.map(readable) as never[])) as unknown as H;
 
 /**
  * Returns a component that is drawn again only if one of its props, or a signal that it reads, has changed. A row of a long list is

@@ -1,5 +1,4 @@
 // The search box for messages. It shows how it interprets the text, and Enter opens the results.
-import { visible } from "../lib/format.ts";
 import { seenId } from "../state.ts";
 import { describe, recognize, toQuery } from "../lib/recognize.ts";
 import { go, link } from "../route.ts";
@@ -16,7 +15,7 @@ export const focusSearch = (): void => {
 /** Returns what the text means: where its results are, or why there are none, and a description. */
 function understand(typed: string): { to?: string; fault?: string; found: string[] } {
   const { invalid, ...filters } = recognize(typed), found = describe(filters);
-  if (invalid) return { fault: visible(invalid), found };
+  if (invalid) return { fault: invalid, found };
   if (found.length === 0) return { found };
   const id = filters.id ?? (filters.end === undefined ? undefined : seenId(filters.end));
   if (id) return { to: link(["messages", id]), found };

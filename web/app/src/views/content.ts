@@ -1,5 +1,5 @@
 // The content of a message, drawn as WhatsApp shows it. The recipient's phone has more: a template's text, and files.
-import { plural, visible, words } from "../lib/format.ts";
+import { plural, words } from "../lib/format.ts";
 import { h, type Child, type VNode } from "../ui/h.ts";
 
 type Part = Record<string, unknown>;
@@ -11,14 +11,14 @@ const text = (value: unknown): string => (typeof value === "string" || typeof va
 /** A paragraph of the sender's text, in the direction of its first letter. */
 const paragraph = (value: unknown, name?: string): Child => {
   const shown = text(value);
-  return shown ? h("p", { dir: "auto", class: name ?? "said" }, visible(shown)) : null;
+  return shown ? h("p", { dir: "auto", class: name ?? "said" }, shown) : null;
 };
 
 const buttons = (labels: readonly string[]): Child => (labels.length > 0
-  ? h("ul", { class: "bubble-buttons", "aria-label": "Buttons" }, labels.map((label, i) => h("li", { key: i, dir: "auto" }, visible(label)))) : null);
+  ? h("ul", { class: "bubble-buttons", "aria-label": "Buttons" }, labels.map((label, i) => h("li", { key: i, dir: "auto" }, label))) : null);
 
 const file = (content: Part, kind: string): Child => [
-  h("p", { class: "attachment" }, `${kind}: `, visible(text(content.filename) || text(content.link) || `media ${text(content.id)}`)),
+  h("p", { class: "attachment" }, `${kind}: `, text(content.filename) || text(content.link) || `media ${text(content.id)}`),
   paragraph(content.caption),
 ];
 
@@ -33,7 +33,7 @@ function interactive(content: Part): Child {
     header.type === "text" ? paragraph(header.text, "said strong") : header.type ? h("p", { class: "attachment" }, words(text(header.type))) : null,
     paragraph(part(content.body).text), paragraph(part(content.footer).text, "said quiet"),
     buttons([...replies, ...(single ? [single] : [])].filter(Boolean)),
-    rows.length > 0 ? h("details", null, h("summary", null, "Choices"), h("ul", null, rows.map((row, i) => h("li", { key: i, dir: "auto" }, visible(row))))) : null,
+    rows.length > 0 ? h("details", null, h("summary", null, "Choices"), h("ul", null, rows.map((row, i) => h("li", { key: i, dir: "auto" }, row)))) : null,
   ];
 }
 
@@ -44,7 +44,7 @@ function template(content: Part): Child {
     parts(content.components).map((component, i) => {
       const values = parts(component.parameters).map(parameter => text(parameter.text) || text(parameter.payload) || words(text(parameter.type)));
       return values.length === 0 ? null : h("div", { key: i }, h("p", { class: "quiet" }, words(text(component.type))),
-        h("ol", { class: "variables" }, values.map((value, at) => h("li", { key: at, dir: "auto" }, visible(value)))));
+        h("ol", { class: "variables" }, values.map((value, at) => h("li", { key: at, dir: "auto" }, value))));
     }),
   ];
 }
@@ -96,5 +96,5 @@ function drawn(type: string, content: Part): Child {
 /** Draws the content of a message. content is the Cloud API's object of the type, in capitals. */
 export const bubble = (type: string, content: unknown): VNode =>
   h("div", { class: "bubble" }, type === "CONTACTS"
-    ? h("ul", null, parts(content).map((contact, i) => h("li", { key: i, dir: "auto" }, visible(text(part(contact.name).formatted_name)))))
+    ? h("ul", null, parts(content).map((contact, i) => h("li", { key: i, dir: "auto" }, text(part(contact.name).formatted_name))))
     : drawn(type, part(content)));

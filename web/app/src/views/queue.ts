@@ -2,7 +2,7 @@
 import { untracked } from "@preact/signals";
 import { ask, messageOf, Refused, ServerAway } from "../api/client.ts";
 import { OneMessage, Queue, TemplateChoices, type MessageContentInput, type QueueMessageInput, type TemplateChoicesData, type TemplateInput } from "../api/operations.ts";
-import { count, plural, visible } from "../lib/format.ts";
+import { count, plural } from "../lib/format.ts";
 import { isUserId } from "../lib/recognize.ts";
 import type { Route, View } from "../route.ts";
 import { forbidden, report, state } from "../state.ts";
@@ -90,7 +90,7 @@ export function queue(route: Route): View {
             view.kind = id as Kind;
             policy.typed = { ...noTemplates, name: given.name, language: given.language };
           }),
-          copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message, without the original's schedule, key, reply, and rule for a closed window.") : null,
+          copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message, without the original's schedule, time until it is overdue, key, reply, and rule for a closed window.") : null,
           !given.loaded ? quiet("Loading…") : h("form", { id: "queue", onsubmit: submit },
             h("div", { class: "row" },
               field("Sender", h("select", { name: "senderId", required: true, onchange: (event: Event) => { policy.sender = heldBy(event); } },
@@ -218,7 +218,7 @@ function inputOf(name: string | null): string | null {
 function read(held: Record<string, string>, kind: Kind, choices: readonly Choice[]): QueueMessageInput {
   const labels = (held.labels ?? "").split(",").map(label => label.trim()).filter(Boolean).map(label => {
     const at = label.indexOf("=");
-    if (at <= 0) throw new WrongField("labels", `“${visible(label)}” is not a label; use name=value.`);
+    if (at <= 0) throw new WrongField("labels", `“${label}” is not a label; use name=value.`);
     return { name: label.slice(0, at).trim(), value: label.slice(at + 1).trim() };
   });
   return {
