@@ -4359,12 +4359,12 @@ function setQuery(change, entry) {
 	address.value = read$9();
 }
 /** Says that the address has a parameter that the view doesn't know, or returns an empty text. Ignored, a filter with a typing error would match everything. */
-function unknown(query, ...known) {
+function unknown$1(query, ...known) {
 	const name = [...query.keys()].find((key) => !known.includes(key));
 	return name === void 0 ? "" : `The address has an unknown filter, “${visible(name)}”.`;
 }
 /** Says that a parameter has none of its values, or returns an empty text. */
-function unlisted(query, name, values) {
+function unlisted$1(query, name, values) {
 	const value = query.get(name) ?? "";
 	return value === "" || values.includes(value) ? "" : `“${visible(value)}” is not a value of ${name}; use ${values.join(" or ")}.`;
 }
@@ -4501,6 +4501,17 @@ function card(title, props, tools, ...children) {
 		"aria-labelledby": id
 	}, h("div", { class: "heading" }, h("h2", { id }, title), tools ? h("div", { class: "tools" }, tools) : null), ...children);
 }
+/** A view whose address has a fault, with a link to the view without filters. */
+var astray = (title, fault, href) => card(title, {
+	id: "astray",
+	class: "wide"
+}, h("a", {
+	class: "clear",
+	href
+}, "Clear all"), h("p", {
+	class: "error",
+	role: "alert"
+}, fault));
 /** A table with headings. In a narrow window, columns with the class extra are hidden, and the cells of a table with the class stack are stacked. */
 function table$1(props, caption, columns, rows) {
 	return h("table", props, h("caption", { class: "unseen" }, caption), h("thead", null, h("tr", null, columns.map(({ name, title, class: names }) => h("th", {
@@ -5079,7 +5090,7 @@ var statusNamed = (text) => {
 	return statuses$1.find((s) => s === name || s.replace("_", "") === name);
 };
 var listed$1 = (names) => names.map((name) => name.toLowerCase().replaceAll("_", " ")).join(", ");
-var unquoted = (text) => text.replace(/^"(.*)"$/, "$1");
+var unquoted = (text) => text.replace(/^"(.*)"$/s, "$1");
 /**
 * Recognizes a message ID, a phone number, a user ID, a wamid, name=value, a status, "overdue", or word:value for each filter, in any combination.
 * Anything else is an idempotency key.
@@ -5097,7 +5108,7 @@ function recognize(typed) {
 	return found;
 }
 function take$1(found, part) {
-	const named = /^(id|to|user|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.*)$/i.exec(part);
+	const named = /^(id|to|user|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.*)$/is.exec(part);
 	if (named) {
 		const value = unquoted(named[2]), name = named[1].toLowerCase();
 		if (value === "") {
@@ -5155,18 +5166,17 @@ function only(found, name, value) {
 	found[name] = value;
 	return true;
 }
-function takeLabel(found, text) {
+function takeLabel(found, text, read = unquoted) {
 	const at = text.indexOf("=");
 	if (at <= 0) return false;
 	found.labels = [...found.labels ?? [], {
-		name: unquoted(text.slice(0, at)),
-		value: unquoted(text.slice(at + 1))
+		name: read(text.slice(0, at)),
+		value: read(text.slice(at + 1))
 	}];
 	return true;
 }
 /** Describes the filters, for the line below the box. */
-var describe$1 = (filters) => parts$1(filters).map(visible);
-function parts$1(filters) {
+function describe$1(filters) {
 	const parts = [];
 	if (filters.id) parts.push(`message ID ${filters.id}`);
 	if (filters.end) parts.push(`message ID …${filters.end}`);
@@ -5232,20 +5242,22 @@ var parameters = [
 	"page",
 	"after"
 ];
-/** Reads the filters of a link. A part without a meaning makes them invalid, because without it they would match more. */
+/** Reads the filters of a link. If a part is invalid, so are the filters: without it, they would match more. */
 function fromQuery(query) {
 	const filters = {};
 	for (const [name, value] of query) {
 		if (value === "" || name === "page" || name === "after") continue;
 		if (!parameters.includes(name)) filters.invalid = `The address has an unknown filter, “${name}”.`;
 		else if (name === "from" || name === "until") {
-			filters[name] = value;
+			only(filters, name, value);
 			if (momentOf(value) === null) filters.invalid = `“${value}” is not a time.`;
 		} else if (name === "overdue") {
 			filters.overdue = true;
 			if (value !== "1") filters.invalid = `“${value}” is not a value of overdue; use 1.`;
 		} else if (name === "to" || name === "user" || name === "key" || name === "wamid" || name === "sender" || name === "template" || name === "category") only(filters, name, value);
-		else take$1(filters, `${name}:${value}`);
+		else if (name === "label") {
+			if (!takeLabel(filters, value, (text) => text)) filters.invalid = `“${value}” is not a label; use label:name=value.`;
+		} else if (!take$1(filters, `${name}:${value}`)) filters.invalid = `“${value}” is not a value of ${name}.`;
 	}
 	return filters;
 }
@@ -9524,7 +9536,7 @@ var units = {
 	TEMPLATE_CATEGORY_CHANGED: "none",
 	LOG_SHORTENED: "none"
 };
-/** The alert with its latest value. One without a value says what was found: when that has ended, its measurement says nothing. */
+/** The alert with its latest value. For alerts without a value, the summary from when it was raised. */
 var summaryNow = (alert) => units[alert.kind] === "none" ? alert.summary : alert.current?.summary ?? alert.summary;
 /** An alert in one line, for lists that link to it. */
 var alertLine = (alert) => h("li", { key: alert.id }, chip(words(alert.severity), toneOf(alert.severity)), h("a", { href: "#/alerts" }, summaryNow(alert)), h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", alert.silence ? "silenced, " : "", "for ", ago(alert.raisedAt)));
@@ -9687,7 +9699,7 @@ function compare(route) {
 		Object.assign(view, {
 			texts: Object.fromEntries(fields.map((name) => [name, query.get(name) ?? ""])),
 			senderId: figuresOf(query.get("sender")),
-			stray: unknown(query, ...fields, "sender"),
+			stray: unknown$1(query, ...fields, "sender"),
 			shown: null,
 			fault: ""
 		});
@@ -10154,7 +10166,7 @@ var alertsMarked = 50;
 var nowSpan = 10;
 function read$6(query) {
 	return {
-		invalid: unlisted(query, "window", windows.map(({ id }) => id)) || unlisted(query, "compare", ["previous"]) || unknown(query, "window", "compare", "sender"),
+		invalid: unlisted$1(query, "window", windows.map(({ id }) => id)) || unlisted$1(query, "compare", ["previous"]) || unknown$1(query, "window", "compare", "sender"),
 		compare: query.get("compare") === "previous",
 		window: windows.find(({ id }) => id === query.get("window")) ?? windows[1],
 		senderId: figuresOf(query.get("sender"))
@@ -11633,6 +11645,19 @@ function attempts(m) {
 		return h("tr", { key: attempt.call }, cell("Call", { class: "number" }, attempt.call), cell("Began", null, time(attempt.startedAt)), cell("Took", { class: "number" }, attempt.endedAt ? span((Date.parse(attempt.endedAt) - Date.parse(attempt.startedAt)) / 1e3) : "–"), cell("Outcome", null, chip(outcome, tone)), h("td", { class: "wrap" }, attempt.failure ? explain(attempt.failure) : ""), h("td", { class: "extra" }, attempt.settledBy ? words(attempt.settledBy) : ""));
 	}));
 }
+// src/lib/query.ts
+/** Reports a parameter that the view doesn't know or that occurs twice, or returns an empty text. */
+function unknown(query, ...known) {
+	const names = [...query.keys()], stray = names.find((name) => !known.includes(name));
+	if (stray !== void 0) return `The address has an unknown filter, “${stray}”.`;
+	const twice = names.find((name, i) => names.indexOf(name) !== i);
+	return twice === void 0 ? "" : `The address has the filter “${twice}” more than once.`;
+}
+/** Reports a parameter that has none of its values, or returns an empty text. */
+function unlisted(query, name, values) {
+	const value = query.get(name) ?? "";
+	return value === "" || values.includes(value) ? "" : `“${value}” is not a value of ${name}; use ${values.join(" or ")}.`;
+}
 // src/views/conversations.ts
 var pageSize$5 = 50;
 var every$7 = 4e3;
@@ -11702,7 +11727,10 @@ function conversations(route) {
 				["", "any"],
 				["out", "opted out"],
 				["in", "not opted out"]
-			], (value) => setFilter({ marketing: value }))), card("Conversations", {
+			], (value) => setFilter({ marketing: value })), asked.sender || asked.window || asked.marketing || asked.invalid ? h("a", {
+				class: "clear",
+				href: "#/conversations"
+			}, "Clear all") : null), card("Conversations", {
 				id: "conversations",
 				class: "wide"
 			}, null, reason ? quiet(reason) : null, fault ? h("p", {
@@ -11808,6 +11836,7 @@ function conversation(route) {
 	const who = isUserId(person) ? { toUserId: person } : { to: person };
 	const view = reactive({
 		page: pageOf(route.query),
+		invalid: unknown(route.query, "page", "after"),
 		shown: null,
 		fault: ""
 	});
@@ -11889,13 +11918,20 @@ function conversation(route) {
 		moved: (query) => {
 			Object.assign(view, {
 				page: pageOf(query),
-				shown: null
+				invalid: unknown(query, "page", "after"),
+				shown: null,
+				fault: ""
 			});
 			load().catch(report);
 		},
 		render: () => {
 			const reason = forbidden(OneConversation, "Reading a conversation"), { shown, page, fault } = view;
 			if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Conversation"), quiet(reason));
+			if (view.invalid) return astray("Conversation", view.invalid, link([
+				"conversations",
+				senderId,
+				person
+			]));
 			if (!shown) return h("section", { class: "card narrow" }, h("h2", null, "Conversation"), h("p", {
 				role: "status",
 				class: fault ? "error" : ""
@@ -12104,7 +12140,7 @@ function understand({ sender, category, code, label, from, until, unknown: stray
 	};
 	return {
 		filter,
-		invalid: code && !/^\d+$/.test(code) ? `“${visible(code)}” is not an error code. Enter a number such as 131000.` : [from, until].some((time) => time && momentOf(time) === null) ? "The address has a time that is not valid." : label && (!filter.label.name || value.length === 0) ? `“${visible(label)}” is not a label. Enter name=value.` : stray
+		invalid: code && !/^\d+$/.test(code) ? `“${code}” is not an error code. Enter a number such as 131000.` : [from, until].some((time) => time && momentOf(time) === null) ? "The address has a time that is not valid." : label && (!filter.label.name || value.length === 0) ? `“${label}” is not a label. Enter name=value.` : stray
 	};
 }
 /** Describes a filter, for the count and for what a decision is about. */
@@ -12115,7 +12151,7 @@ var describe = ({ senderId, category, code, label, deadLetteredAfter, deadLetter
 	label && `label ${label.name}=${label.value}`,
 	deadLetteredAfter && `dead from ${deadLetteredAfter}`,
 	deadLetteredBefore && `dead before ${deadLetteredBefore}`
-].filter(Boolean).map((part) => visible(String(part))).join(", ");
+].filter(Boolean).join(", ");
 function deadLetters(route) {
 	const view = reactive({
 		asked: read$4(route.query),
@@ -12128,10 +12164,12 @@ function deadLetters(route) {
 	let round = 0;
 	let stop = poll(every$5, load);
 	function moved(query) {
+		round++;
 		Object.assign(view, {
 			asked: read$4(query),
 			at: pageOf(query),
 			page: null,
+			fault: "",
 			all: false,
 			ticked: /* @__PURE__ */ new Set()
 		});
@@ -12425,6 +12463,7 @@ function alerts(route) {
 		rules: null,
 		silences: [],
 		page: pageOf(route.query),
+		invalid: unknown(route.query, "page", "after"),
 		next: null,
 		fault: ""
 	});
@@ -12442,7 +12481,7 @@ function alerts(route) {
 				fault: ""
 			});
 		} catch (error) {
-			view.fault = messageOf(error);
+			if (page === view.page) view.fault = messageOf(error);
 			throw error;
 		}
 	}
@@ -12463,7 +12502,13 @@ function alerts(route) {
 	const ended = ({ id }) => {
 		view.silences = view.silences.filter((other) => other.id !== id);
 	};
-	const unheard = onAlert(() => void setTimeout(() => void history().catch(report), 500));
+	let again;
+	const unheard = onAlert(() => {
+		again ??= setTimeout(() => {
+			again = void 0;
+			history().catch(report);
+		}, 500);
+	});
 	history().catch(report);
 	const stopCurrent = poll(currentEvery, async () => {
 		if (openAlerts().length === 0) return;
@@ -12480,17 +12525,22 @@ function alerts(route) {
 		moved: (query) => {
 			Object.assign(view, {
 				page: pageOf(query),
-				resolved: null
+				invalid: unknown(query, "page", "after"),
+				resolved: null,
+				next: null,
+				fault: ""
 			});
 			history().catch(report);
 		},
 		stop: () => {
+			clearTimeout(again);
 			unheard();
 			stopRules();
 			stopSilences();
 			stopCurrent();
 		},
 		render: () => {
+			if (view.invalid) return astray("Alerts", view.invalid, "#/alerts");
 			const open = openAlerts(), loud = loudAlerts().length, quietly = open.filter(({ silence }) => silence).length;
 			return h("div", { class: "board" }, card([
 				"Open ",
@@ -12524,7 +12574,7 @@ function alertCard(alert, silenced) {
 		key: alert.id,
 		class: "alert",
 		"data-tone": toneOf(alert.severity),
-		"aria-label": alert.summary
+		"aria-label": summaryNow(alert)
 	}, h("div", { class: "heading" }, h("h3", null, statusChip(alert.severity), " ", sentence(words(alert.kind)), alert.sender ? [" · ", h("a", { href: `#/senders/${encodeURIComponent(alert.sender.id)}` }, alert.sender.name)] : null), h("div", { class: "tools" }, h("span", { class: "quiet" }, "raised ", time(alert.raisedAt, "seconds"), ", ", ago(alert.raisedAt), " ago"), alert.state === "RAISED" ? reason ? quiet(reason) : button("Acknowledge…", () => acknowledge(alert), { class: "acknowledge" }) : chip("acknowledged", "warn"), alert.silence ? chip("silenced", "wait") : forbidden(SilenceAlerts) || !alert.sender && state.viewer?.senderIds ? null : button("Silence…", () => silenceAlerts({
 		kind: alert.kind,
 		senderId: alert.sender?.id ?? null
@@ -12542,7 +12592,7 @@ function acknowledge(alert) {
 		title: "Acknowledge alert",
 		label: () => "Acknowledge",
 		body: () => [
-			h("p", null, alert.summary),
+			h("p", null, summaryNow(alert)),
 			quiet("Others see that someone is handling it. The alert stays open until its cause is gone."),
 			field("Note", h("input", {
 				name: "note",
@@ -12731,8 +12781,7 @@ var read$3 = (query) => ({
 });
 /** The business accounts of the senders. */
 var accounts = () => [...new Set((state.senders ?? []).flatMap(({ businessAccountId: id }) => id ? [id] : []))].sort();
-/** A filter's values, with the one of the address even if it is not among them. */
-var choices = (any, values, chosen) => [["", any], ...(chosen && !values.includes(chosen) ? [chosen, ...values] : values).map((value) => [value, value])];
+var choices = (any, values) => [["", any], ...values.map((value) => [value, value])];
 function templates(route) {
 	const { account, name, language } = route.params;
 	return account && name && language ? template(account, name, language) : templateList(route);
@@ -12785,11 +12834,14 @@ function templateList(route) {
 				class: "filters wide",
 				role: "group",
 				"aria-label": "Filters"
-			}, choose("Business account", asked.account, choices("all", known, asked.account), (value) => setFilter({ account: value })), choose("Status", asked.status, choices("any", statuses, asked.status), (value) => setFilter({ status: value })), h(textFilter, {
+			}, choose("Business account", asked.account, choices("all", known), (value) => setFilter({ account: value })), choose("Status", asked.status, choices("any", statuses), (value) => setFilter({ status: value })), h(textFilter, {
 				label: "Name",
 				value: asked.name,
 				onchange: (value) => setFilter({ name: value })
-			})), card("Templates", {
+			}), asked.account || asked.status || asked.name || asked.invalid ? h("a", {
+				class: "clear",
+				href: "#/templates"
+			}, "Clear all") : null), card("Templates", {
 				id: "templates",
 				class: "wide"
 			}, forbidden(SyncTemplates) ? null : (asked.account ? [asked.account] : known).map((id) => button(known.length > 1 && !asked.account ? `Sync ${id}` : "Sync", () => sync(id, load), { id: `sync-${id}` })), fault ? h("p", {
@@ -12874,7 +12926,7 @@ function template(account, name, language) {
 		stop,
 		render: () => {
 			const { found, fault } = view;
-			return h("div", { class: "board" }, h("div", { class: "page-head wide" }, h("h2", null, visible(name), " ", h("span", { class: "quiet" }, visible(language)), " ", found ? status(found) : null), h("div", { class: "tools" }, h("a", { href: "#/templates" }, "All templates"), found && !forbidden(SyncTemplates) ? button("Sync", () => sync(account, load), { id: "sync" }) : null)), fault ? h("p", {
+			return h("div", { class: "board" }, h("div", { class: "page-head wide" }, h("h2", null, name, " ", h("span", { class: "quiet" }, language), " ", found ? status(found) : null), h("div", { class: "tools" }, h("a", { href: "#/templates" }, "All templates"), found && !forbidden(SyncTemplates) ? button("Sync", () => sync(account, load), { id: "sync" }) : null)), fault ? h("p", {
 				class: "error wide",
 				role: "alert"
 			}, fault) : null, found === void 0 ? quiet(fault ? "" : "Loading…") : found === null ? card("No template", {
@@ -12894,7 +12946,7 @@ function details$1(t) {
 			", ",
 			time(t.statusAt, "seconds")
 		]],
-		["Reason", [t.statusReason, t.statusDetail].filter((reason) => reason && reason !== "NONE").map((reason) => visible(reason)).join(": ") || null],
+		["Reason", [t.statusReason, t.statusDetail].filter((reason) => reason && reason !== "NONE").join(": ") || null],
 		["Queued", count(t.queued)],
 		["Quality", qualityChip(t.quality)],
 		["Category", t.category && words(t.category)],
@@ -13290,7 +13342,7 @@ var names = [
 var read$2 = (query) => ({
 	...Object.fromEntries(names.map((name) => [name, query.get(name) ?? ""])),
 	page: pageOf(query),
-	invalid: query.get("at") && momentOf(query.get("at")) === null ? `“${visible(query.get("at"))}” is not a time.` : unknown(query, ...names, "page", "after")
+	invalid: query.get("at") && momentOf(query.get("at")) === null ? `“${visible(query.get("at"))}” is not a time.` : unknown$1(query, ...names, "page", "after")
 });
 function ledger(route) {
 	const view = reactive({
@@ -14072,17 +14124,22 @@ var scopes = [
 ];
 function keys(route) {
 	const view = reactive({
-		all: route.query.get("all") === "1",
+		all: false,
+		invalid: "",
 		keys: null
 	});
 	const load = async () => {
-		view.keys = (await ask(ApiKeys, { includeRevoked: view.all })).apiKeys;
+		const { all } = view, { apiKeys } = await ask(ApiKeys, { includeRevoked: all });
+		if (all === view.all) view.keys = apiKeys;
 	};
 	let stop = () => {};
 	const begin = (query) => {
 		stop();
-		view.all = query.get("all") === "1";
-		if (!forbidden(ApiKeys)) stop = poll(every$3, load);
+		Object.assign(view, {
+			all: query.get("all") === "1",
+			invalid: unlisted(query, "all", ["1"]) || unknown(query, "all")
+		});
+		if (!view.invalid && !forbidden(ApiKeys)) stop = poll(every$3, load);
 	};
 	const put = (key) => {
 		const rest = (view.keys ?? []).filter(({ id }) => id !== key.id);
@@ -14096,6 +14153,7 @@ function keys(route) {
 		render: () => {
 			const reason = forbidden(ApiKeys);
 			if (reason) return h("section", { class: "card narrow" }, h("h2", null, "API keys"), quiet(reason));
+			if (view.invalid) return astray("API keys", view.invalid, "#/keys");
 			return h("div", { class: "board" }, card("API keys", {
 				id: "keys",
 				class: "wide"
@@ -14193,7 +14251,8 @@ var outcomes = {
 var read = (route, query) => ({
 	id: route.params.id ?? null,
 	failed: query.get("failed") === "1",
-	page: pageOf(query)
+	page: pageOf(query),
+	invalid: unlisted(query, "failed", ["1"]) || (route.params.id ? unknown(query, "failed", "page", "after") : unknown(query))
 });
 function hooks(route) {
 	const view = reactive({
@@ -14221,7 +14280,7 @@ function hooks(route) {
 			}
 			view.fault = "";
 		} catch (error) {
-			view.fault = messageOf(error);
+			if (asked === view.asked) view.fault = messageOf(error);
 			throw error;
 		}
 	}
@@ -14232,7 +14291,7 @@ function hooks(route) {
 			asked: read(route, query),
 			log: null
 		});
-		if (!forbidden(Hooks)) stop = poll(every$2, load);
+		if (!view.asked.invalid && !forbidden(Hooks)) stop = poll(every$2, load);
 	}
 	begin(route.query);
 	return {
@@ -14240,8 +14299,9 @@ function hooks(route) {
 		stop: () => stop(),
 		moved: begin,
 		render: () => {
-			const reason = forbidden(Hooks), { id, failed, page } = view.asked;
+			const reason = forbidden(Hooks), { id, failed, page, invalid } = view.asked;
 			if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Outgoing webhooks"), quiet(reason));
+			if (invalid) return astray("Outgoing webhooks", invalid, link(["webhooks", ...id ? [id] : []]));
 			return h("div", { class: "board" }, h("div", { class: "page-head wide" }, h("h2", null, id ? "Outgoing webhook" : "Outgoing webhooks"), h("div", { class: "tools" }, id ? h("a", { href: "#/webhooks" }, "All outgoing webhooks") : forbidden(CreateHook) ? null : button("Create webhook…", () => edit(null, changed), {
 				class: "",
 				id: "create-hook"
@@ -14329,7 +14389,7 @@ function actions(hook, changed) {
 		}))
 	]];
 }
-/** Reads a list, which is null if nothing was entered. Commas alone are no list, and must not mean everything. */
+/** Parses a list, or returns null if nothing was entered. A text of commas only is rejected, because null means all. */
 var list = (name, text) => {
 	const parts = (text ?? "").split(/[\s,]+/).filter(Boolean);
 	if (text && parts.length === 0) throw new Error(`${name}: “${text}” has no entries. Clear the field for all.`);

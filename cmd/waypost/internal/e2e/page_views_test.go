@@ -202,6 +202,9 @@ func compareRanges(t *testing.T, b *browser) {
 		b.choose(t, "First range", wrong.field, wrong.value)
 		b.await(t, wrong.says, fmt.Sprintf(`(%s).includes(%q) && document.getElementById("compared") === null && document.querySelector(".plot") === null`, fault, wrong.says))
 	}
+	b.choose(t, "First range", "From", `"2025-12-31T00:00"`)
+	b.await(t, "that the second range still follows the first", `(query => Date.parse(query.get("from")) - Date.parse(query.get("from2")) === 7 * 86_400_000)(new URLSearchParams(location.hash.split("?")[1])) &&
+		document.getElementById("compared") !== null`)
 	b.visit(t, "#/compare?from=campaign+12&to=2026-01-01T00:00Z&from2=2026-01-01T00:00Z&to2=2026-01-02T00:00Z")
 	b.await(t, "that this is no time", `(`+fault+`).includes("“campaign 12”, is not a time") && document.getElementById("compared") === null`)
 }
@@ -214,6 +217,8 @@ func selectNothing(t *testing.T, b *browser) {
 		"#/messages?lable=a%3Db": "unknown filter, “lable”", "#/messages?from=yesterday": "“yesterday” is not a time",
 		"#/dead-letters?lable=a%3Db": "unknown filter, “lable”", "#/conversations?window=opened": "“opened” is not a value of window",
 		"#/templates?state=PAUSED": "unknown filter, “state”", "#/ledger?at=yesterday": "“yesterday” is not a time", "#/?window=2h": "“2h” is not a value of window",
+		"#/dead-letters?label=a%3D1&label=b%3D2": "“label” more than once", "#/keys?all=true": "“true” is not a value of all",
+		"#/webhooks?failed=true": "“true” is not a value of failed", "#/alerts?sender=demo": "unknown filter, “sender”",
 	} {
 		b.visit(t, hash)
 		b.await(t, hash+" as an error", fmt.Sprintf(`document.querySelector("main [role=alert]")?.innerText.includes(%q)`, says))

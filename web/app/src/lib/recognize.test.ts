@@ -48,13 +48,13 @@ test("filters can be converted to a link and back", () => {
   const filters: Filters = {
     to: "+14155550101", user: "GB.1", key: "order 7&8", wamid: "wamid.A=", sender: "demo", type: "TEXT", priority: "BULK", template: "hello",
       category: "recipient", code: 131026, overdue: true,
-    status: ["FAILED", "EXPIRED"], labels: [{ name: "a", value: "b=c" }],
+    status: ["FAILED", "EXPIRED"], labels: [{ name: "a", value: "b=c" }, { name: "note", value: '"x"' }, { name: "lines", value: "1\n2" }],
   };
   assert.deepEqual(fromQuery(new URLSearchParams(toQuery(filters).toString())), filters);
 });
 
 test("a part of a link without a meaning makes the filters invalid, and matches nothing", () => {
-  for (const part of ["status=NONE", "type=FAX", "priority=high", "code=x", "label=campaign", "from=campaign+12", "until=2026-13-01", "overdue=yes", "lable=a%3Db", "sender=a&sender=b"]) {
+  for (const part of ["status=NONE", "type=FAX", "priority=high", "code=x", "label=campaign", "from=campaign+12", "until=2026-13-01", "overdue=yes", "lable=a%3Db", "sender=a&sender=b", "from=2026-12-01&from=2026-12-02", "code=1%0A2"]) {
     assert.ok(fromQuery(new URLSearchParams(`status=READ&${part}&page=1`)).invalid, part);
   }
   assert.equal(fromQuery(new URLSearchParams("status=READ&label=a%3Db&from=2026-12-01T10:00:00.000Z&page=2&after=c")).invalid, undefined);

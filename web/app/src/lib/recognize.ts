@@ -1,5 +1,5 @@
 // Parses the text in the search box. Pure functions.
-import { momentOf, visible } from "./format.ts";
+import { momentOf } from "./format.ts";
 
 export interface Filters {
   id?: string;
@@ -53,7 +53,7 @@ const statusNamed = (text: string): string | undefined => {
 
 const listed = (names: readonly string[]): string => names.map(name => name.toLowerCase().replaceAll("_", " ")).join(", ");
 
-const unquoted = (text: string): string => text.replace(/^"(.*)"$/, "$1");
+const unquoted = (text: string): string => text.replace(/^"(.*)"$/s, "$1");
 
 /**
  * Recognizes a message ID, a phone number, a user ID, a wamid, name=value, a status, "overdue", or word:value for each filter, in any combination.
@@ -76,7 +76,7 @@ export function recognize(typed: string): Filters {
 }
 
 function take(found: Filters, part: string): boolean {
-  const named = /^(id|to|user|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.*)$/i.exec(part);
+  const named = /^(id|to|user|phone|number|key|wamid|status|label|sender|type|priority|template|category|code):(.*)$/is.exec(part);
   if (named) {
     const value = unquoted(named[2]!), name = named[1]!.toLowerCase();
     if (value === "") {
@@ -122,24 +122,22 @@ function take(found: Filters, part: string): boolean {
 }
 
 /** Sets a filter that a message can match with one value only. A second value would silently replace the first. */
-function only<K extends "id" | "end" | "to" | "user" | "key" | "wamid" | "sender" | "template" | "category" | "type" | "priority" | "code">(
+function only<K extends "id" | "end" | "to" | "user" | "key" | "wamid" | "sender" | "template" | "category" | "type" | "priority" | "code" | "from" | "until">(
   found: Filters, name: K, value: NonNullable<Filters[K]>): true {
   if (found[name] !== undefined && found[name] !== value) found.invalid = `“${found[name]}” and “${value}” exclude each other; search for one of them.`;
   found[name] = value;
   return true;
 }
 
-function takeLabel(found: Filters, text: string): boolean {
+function takeLabel(found: Filters, text: string, read = unquoted): boolean {
   const at = text.indexOf("=");
   if (at <= 0) return false;
-  found.labels = [...(found.labels ?? []), { name: unquoted(text.slice(0, at)), value: unquoted(text.slice(at + 1)) }];
+  found.labels = [...(found.labels ?? []), { name: read(text.slice(0, at)), value: read(text.slice(at + 1)) }];
   return true;
 }
 
 /** Describes the filters, for the line below the box. */
-export const describe = (filters: Filters): string[] => parts(filters).map(visible);
-
-function parts(filters: Filters): string[] {
+export function describe(filters: Filters): string[] {
   const parts: string[] = [];
   if (filters.id) parts.push(`message ID ${filters.id}`);
   if (filters.end) parts.push(`message ID …${filters.end}`);
@@ -178,21 +176,25 @@ export function toQuery(filters: Filters): URLSearchParams {
 /** The parameters of a link to messages. The page is not a filter. */
 const parameters = ["to", "user", "key", "wamid", "sender", "template", "category", "type", "priority", "code", "status", "label", "overdue", "from", "until", "page", "after"];
 
-/** Reads the filters of a link. A part without a meaning makes them invalid, because without it they would match more. */
+/** Reads the filters of a link. If a part is invalid, so are the filters: without it, they would match more. */
 export function fromQuery(query: URLSearchParams): Filters {
   const filters: Filters = {};
   for (const [name, value] of query) {
     if (value === "" || name === "page" || name === "after") continue;
     if (!parameters.includes(name)) filters.invalid = `The address has an unknown filter, “${name}”.`;
     else if (name === "from" || name === "until") {
-      filters[name] = value;
+      only(filters, name, value);
       if (momentOf(value) === null) filters.invalid = `“${value}” is not a time.`;
     } else if (name === "overdue") {
       filters.overdue = true;
       if (value !== "1") filters.invalid = `“${value}” is not a value of overdue; use 1.`;
     } else if (name === "to" || name === "user" || name === "key" || name === "wamid" || name === "sender" || name === "template" || name === "category") {
-      only(filters, name, value); // as it is: a key can contain quotes
-    } else take(filters, `${name}:${value}`);
+      only(filters, name, value); // unchanged: a key can contain quotes
+    } else if (name === "label") {
+      if (!takeLabel(filters, value, text => text)) filters.invalid = `“${value}” is not a label; use label:name=value.`;
+    } else if (!take(filters, `${name}:${value}`)) {
+      filters.invalid = `“${value}” is not a value of ${name}.`;
+    }
   }
   return filters;
 }

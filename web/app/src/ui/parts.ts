@@ -67,6 +67,10 @@ export function card(title: Child, props: Props & { tools?: never }, tools: Chil
     h("div", { class: "heading" }, h("h2", { id }, title), tools ? h("div", { class: "tools" }, tools) : null), ...children);
 }
 
+/** A view whose address has a fault, with a link to the view without filters. */
+export const astray = (title: string, fault: string, href: string): VNode =>
+  card(title, { id: "astray", class: "wide" }, h("a", { class: "clear", href }, "Clear all"), h("p", { class: "error", role: "alert" }, fault));
+
 export interface Column { name: string; title?: string; class?: string }
 
 /** A table with headings. In a narrow window, columns with the class extra are hidden, and the cells of a table with the class stack are stacked. */

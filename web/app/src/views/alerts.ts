@@ -3,12 +3,13 @@ import { ask, messageOf } from "../api/client.ts";
 import { Acknowledge, AlertRules, Alerts, SetRule, SilenceAlerts, Silences, type AlertKind, type AlertNow, type AlertRuleInput,
   type Rule, type SilenceNow } from "../api/operations.ts";
 import { count, duration, figure, parseSpan, percent, seconds, sentence, span, spanInput, words } from "../lib/format.ts";
+import { unknown } from "../lib/query.ts";
 import type { Route, View } from "../route.ts";
 import { forbidden, loudAlerts, onAlert, openAlerts, poll, report, putAlert, senderChoices, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { note, openDialog } from "../ui/overlay.ts";
 import { byTime, pageOf, pager } from "../ui/pager.ts";
-import { ago, button, card, cell, chip, facts, field, held, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
+import { ago, astray, button, card, cell, chip, facts, field, held, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
 import { summaryNow, units } from "./alert_parts.ts";
 import { silenceAlerts, silencedBy, silencesTable } from "./silences.ts";
 
@@ -40,7 +41,7 @@ function written(kind: AlertKind, value: number): string {
 
 export function alerts(route: Route): View {
   const view = reactive({
-    resolved: null as AlertNow[] | null, rules: null as Rule[] | null, silences: [] as readonly SilenceNow[], page: pageOf(route.query), next: null as string | null, fault: "",
+    resolved: null as AlertNow[] | null, rules: null as Rule[] | null, silences: [] as readonly SilenceNow[], page: pageOf(route.query), invalid: unknown(route.query, "page", "after"), next: null as string | null, fault: "",
   });
 
   async function history(): Promise<void> {
@@ -49,7 +50,7 @@ export function alerts(route: Route): View {
       const { alerts: { edges, pageInfo } } = await ask(Alerts, { filter: { state: ["RESOLVED"] }, first: pageSize, after: page.after });
       if (page === view.page) Object.assign(view, { resolved: edges.map(({ node }) => node), next: pageInfo.hasNextPage ? pageInfo.endCursor : null, fault: "" });
     } catch (error) {
-      view.fault = messageOf(error);
+      if (page === view.page) view.fault = messageOf(error);
       throw error;
     }
   }
@@ -72,7 +73,14 @@ export function alerts(route: Route): View {
   const started = (silence: SilenceNow): void => { view.silences = [...view.silences, silence]; };
   const ended = ({ id }: SilenceNow): void => { view.silences = view.silences.filter(other => other.id !== id); };
 
-  const unheard = onAlert(() => void setTimeout(() => void history().catch(report), 500));
+  // Transitions in quick succession cause one reload, when the list has them.
+  let again: ReturnType<typeof setTimeout> | undefined;
+  const unheard = onAlert(() => {
+    again ??= setTimeout(() => {
+      again = undefined;
+      void history().catch(report);
+    }, 500);
+  });
   void history().catch(report);
   const stopCurrent = poll(currentEvery, async () => {
     if (openAlerts().length === 0) return;
@@ -85,16 +93,18 @@ export function alerts(route: Route): View {
   return {
     title: "Alerts",
     moved: query => {
-      Object.assign(view, { page: pageOf(query), resolved: null });
+      Object.assign(view, { page: pageOf(query), invalid: unknown(query, "page", "after"), resolved: null, next: null, fault: "" });
       void history().catch(report);
     },
     stop: () => {
+      clearTimeout(again);
       unheard();
       stopRules();
       stopSilences();
       stopCurrent();
     },
     render: () => {
+      if (view.invalid) return astray("Alerts", view.invalid, "#/alerts");
       const open = openAlerts(), loud = loudAlerts().length, quietly = open.filter(({ silence }) => silence).length;
       return h("div", { class: "board" },
         card(["Open ", chip(count(open.length), open.length === 0 ? "good" : loud === 0 ? "warn" : "bad"),
@@ -116,7 +126,7 @@ export function alerts(route: Route): View {
 
 function alertCard(alert: AlertNow, silenced: (silence: SilenceNow) => void): VNode {
   const reason = forbidden(Acknowledge, "Acknowledging");
-  return h("article", { key: alert.id, class: "alert", "data-tone": toneOf(alert.severity), "aria-label": alert.summary },
+  return h("article", { key: alert.id, class: "alert", "data-tone": toneOf(alert.severity), "aria-label": summaryNow(alert) },
     h("div", { class: "heading" },
       h("h3", null, statusChip(alert.severity), " ", sentence(words(alert.kind)),
         alert.sender ? [" · ", h("a", { href: `#/senders/${encodeURIComponent(alert.sender.id)}` }, alert.sender.name)] : null),
@@ -143,7 +153,7 @@ function acknowledge(alert: AlertNow): void {
   openDialog({
     title: "Acknowledge alert", label: () => "Acknowledge",
     body: () => [
-      h("p", null, alert.summary),
+      h("p", null, summaryNow(alert)),
       quiet("Others see that someone is handling it. The alert stays open until its cause is gone."),
       field("Note", h("input", { name: "note", autocomplete: "off" }), "Optional. Shown to others."),
     ],

@@ -5,12 +5,13 @@ import { ask, authorization, messageOf, Refused, sawServerTime, ServerAway } fro
 import { InboundArrivals, OneConversation, Position, Queue, SetOptOut, SomeMessageUpdates, type OneConversationData } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
 import { isUserId } from "../lib/recognize.ts";
+import { unknown } from "../lib/query.ts";
 import { link, type Route, type View } from "../route.ts";
 import { forbidden, poll, report, senderName } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { attempt } from "../ui/overlay.ts";
 import { byTime, pageOf, pager } from "../ui/pager.ts";
-import { button, card, chip, copied, facts, field, markField, messageLink, quiet, save, statusChip, time, values } from "../ui/parts.ts";
+import { astray, button, card, chip, copied, facts, field, markField, messageLink, quiet, save, statusChip, time, values } from "../ui/parts.ts";
 import { setOptOut } from "./actions.ts";
 import { bubble } from "./content.ts";
 import { Countdown, windowOpen } from "./conversations.ts";
@@ -27,7 +28,7 @@ const ended: readonly string[] = ["READ", "FAILED", "DEAD_LETTERED", "CANCELLED"
 export function conversation(route: Route): View {
   const senderId = route.params.sender!, person = route.params.person!;
   const who = isUserId(person) ? { toUserId: person } : { to: person };
-  const view = reactive({ page: pageOf(route.query), shown: null as Conversation | null, fault: "" });
+  const view = reactive({ page: pageOf(route.query), invalid: unknown(route.query, "page", "after"), shown: null as Conversation | null, fault: "" });
   let stopped = false, round = 0, again: ReturnType<typeof setTimeout> | undefined;
   let ends: (() => void)[] = [], unfollow: () => void = () => {}, followed = "";
   let queued: string[] = []; // messages that were queued here and may not be in the list yet
@@ -88,12 +89,13 @@ export function conversation(route: Route): View {
       for (const end of ends) end();
     },
     moved: query => {
-      Object.assign(view, { page: pageOf(query), shown: null });
+      Object.assign(view, { page: pageOf(query), invalid: unknown(query, "page", "after"), shown: null, fault: "" });
       void load().catch(report);
     },
     render: () => {
       const reason = forbidden(OneConversation, "Reading a conversation"), { shown, page, fault } = view;
       if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Conversation"), quiet(reason));
+      if (view.invalid) return astray("Conversation", view.invalid, link(["conversations", senderId, person]));
       if (!shown) return h("section", { class: "card narrow" }, h("h2", null, "Conversation"), h("p", { role: "status", class: fault ? "error" : "" }, fault || "Loading…"));
       const { messages: { edges, pageInfo } } = shown;
       return h("div", { class: "board" },

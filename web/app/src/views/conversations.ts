@@ -2,7 +2,8 @@
 import { ask, messageOf } from "../api/client.ts";
 import { Conversations, OneConversation, type ConversationRow, type ConversationsData } from "../api/operations.ts";
 import { span } from "../lib/format.ts";
-import { link, unknown, unlisted, type Route, type View } from "../route.ts";
+import { unknown, unlisted } from "../lib/query.ts";
+import { link, type Route, type View } from "../route.ts";
 import { forbidden, poll, senderChoices, senderName } from "../state.ts";
 import { h, reactive, type VNode } from "../ui/h.ts";
 import { byTime, pageOf, pager, setFilter } from "../ui/pager.ts";
@@ -51,7 +52,8 @@ export function conversations(route: Route): View {
         h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
           choose("Sender", asked.sender, senderChoices("all"), value => setFilter({ sender: value })),
           choose("24-hour window", asked.window, [["", "any"], ["open", "open"], ["closed", "closed"]], value => setFilter({ window: value })),
-          choose("Marketing", asked.marketing, [["", "any"], ["out", "opted out"], ["in", "not opted out"]], value => setFilter({ marketing: value }))),
+          choose("Marketing", asked.marketing, [["", "any"], ["out", "opted out"], ["in", "not opted out"]], value => setFilter({ marketing: value })),
+          asked.sender || asked.window || asked.marketing || asked.invalid ? h("a", { class: "clear", href: "#/conversations" }, "Clear all") : null),
         card("Conversations", { id: "conversations", class: "wide" }, null,
           reason ? quiet(reason) : null, fault ? h("p", { class: "error", role: "alert" }, fault) : null,
           list === null ? quiet(fault ? "" : "Loading…") : list.edges.length === 0

@@ -1,8 +1,9 @@
 // Dead letters: their failures, the advice, and the actions.
 import { ask, messageOf } from "../api/client.ts";
 import { DeadLetters, Discard, Requeue, type DeadLetterFilter, type DeadLettersData } from "../api/operations.ts";
-import { count, momentOf, plural, visible, words } from "../lib/format.ts";
-import { unknown, type Route, type View } from "../route.ts";
+import { count, momentOf, plural, words } from "../lib/format.ts";
+import { unknown } from "../lib/query.ts";
+import type { Route, View } from "../route.ts";
 import { forbidden, poll, pulse, senderChoices } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { fromField, toField } from "../ui/zone.ts";
@@ -31,9 +32,9 @@ function understand({ sender, category, code, label, from, until, unknown: stray
     ...(from ? { deadLetteredAfter: from } : {}), ...(until ? { deadLetteredBefore: until } : {}),
     ...(label ? { label: { name: name!.trim(), value: value.join("=").trim() } } : {}),
   };
-  const invalid = code && !/^\d+$/.test(code) ? `“${visible(code)}” is not an error code. Enter a number such as 131000.`
+  const invalid = code && !/^\d+$/.test(code) ? `“${code}” is not an error code. Enter a number such as 131000.`
     : [from, until].some(time => time && momentOf(time) === null) ? "The address has a time that is not valid."
-    : label && (!filter.label!.name || value.length === 0) ? `“${visible(label)}” is not a label. Enter name=value.` : stray;
+    : label && (!filter.label!.name || value.length === 0) ? `“${label}” is not a label. Enter name=value.` : stray;
   return { filter, invalid };
 }
 
@@ -41,7 +42,7 @@ function understand({ sender, category, code, label, from, until, unknown: stray
 const describe = ({ senderId, category, code, label, deadLetteredAfter, deadLetteredBefore }: DeadLetterFilter): string => [
   senderId && `sender ${senderId}`, category && words(category), code !== undefined && `code ${code}`,
   label && `label ${label.name}=${label.value}`, deadLetteredAfter && `dead from ${deadLetteredAfter}`,
-  deadLetteredBefore && `dead before ${deadLetteredBefore}`].filter(Boolean).map(part => visible(String(part))).join(", ");
+  deadLetteredBefore && `dead before ${deadLetteredBefore}`].filter(Boolean).join(", ");
 
 export function deadLetters(route: Route): View {
   const view = reactive({
@@ -53,7 +54,8 @@ export function deadLetters(route: Route): View {
   let stop = poll(every, load);
 
   function moved(query: URLSearchParams): void {
-    Object.assign(view, { asked: read(query), at: pageOf(query), page: null, all: false, ticked: new Set() });
+    round++; // a reply that has not arrived is of another address
+    Object.assign(view, { asked: read(query), at: pageOf(query), page: null, fault: "", all: false, ticked: new Set() });
     stop();
     stop = poll(every, load);
   }

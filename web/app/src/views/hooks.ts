@@ -3,12 +3,13 @@ import { ask, messageOf } from "../api/client.ts";
 import { CreateHook, DisableHook, EnableHook, HookDeliveries, Hooks, RemoveHook, RotateHookSecret, UpdateHook, type Hook,
   type HookDeliveriesData, type OutgoingWebhookOutcome } from "../api/operations.ts";
 import { seconds, span, words } from "../lib/format.ts";
-import { setQuery, type Route, type View } from "../route.ts";
+import { unknown, unlisted } from "../lib/query.ts";
+import { link, setQuery, type Route, type View } from "../route.ts";
 import { forbidden, poll, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { attempt, note, openDialog, showSecret } from "../ui/overlay.ts";
 import { byTime, pageOf, pager, type Page } from "../ui/pager.ts";
-import { button, card, cell, chip, facts, field, messageLink, mono, quiet, table, time, type Tone } from "../ui/parts.ts";
+import { astray, button, card, cell, chip, facts, field, messageLink, mono, quiet, table, time, type Tone } from "../ui/parts.ts";
 
 const every = 3000;
 
@@ -16,10 +17,11 @@ type Log = HookDeliveriesData["outgoingWebhooks"][number]["deliveries"];
 
 const outcomes: Record<OutgoingWebhookOutcome, Tone> = { DELIVERED: "good", RETRIED: "warn", GIVEN_UP: "bad" };
 
-interface Asked { id: string | null; failed: boolean; page: Page }
+interface Asked { id: string | null; failed: boolean; page: Page; invalid: string }
 
 const read = (route: Route, query: URLSearchParams): Asked =>
-  ({ id: route.params.id ?? null, failed: query.get("failed") === "1", page: pageOf(query) });
+  ({ id: route.params.id ?? null, failed: query.get("failed") === "1", page: pageOf(query),
+    invalid: unlisted(query, "failed", ["1"]) || (route.params.id ? unknown(query, "failed", "page", "after") : unknown(query)) });
 
 export function hooks(route: Route): View {
   const view = reactive({ asked: read(route, route.query), hooks: null as Hook[] | null, log: null as Log | null, fault: "" });
@@ -38,7 +40,7 @@ export function hooks(route: Route): View {
       }
       view.fault = "";
     } catch (error) {
-      view.fault = messageOf(error);
+      if (asked === view.asked) view.fault = messageOf(error);
       throw error;
     }
   }
@@ -48,15 +50,16 @@ export function hooks(route: Route): View {
   function begin(query: URLSearchParams): void {
     stop();
     Object.assign(view, { asked: read(route, query), log: null });
-    if (!forbidden(Hooks)) stop = poll(every, load);
+    if (!view.asked.invalid && !forbidden(Hooks)) stop = poll(every, load);
   }
 
   begin(route.query);
   return {
     title: "Outgoing webhooks", stop: () => stop(), moved: begin,
     render: () => {
-      const reason = forbidden(Hooks), { id, failed, page } = view.asked;
+      const reason = forbidden(Hooks), { id, failed, page, invalid } = view.asked;
       if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Outgoing webhooks"), quiet(reason));
+      if (invalid) return astray("Outgoing webhooks", invalid, link(["webhooks", ...(id ? [id] : [])]));
       return h("div", { class: "board" },
         h("div", { class: "page-head wide" }, h("h2", null, id ? "Outgoing webhook" : "Outgoing webhooks"), h("div", { class: "tools" },
           id ? h("a", { href: "#/webhooks" }, "All outgoing webhooks") : forbidden(CreateHook) ? null
@@ -113,7 +116,7 @@ function actions(hook: Hook, changed: () => void): Child {
   ];
 }
 
-/** Reads a list, which is null if nothing was entered. Commas alone are no list, and must not mean everything. */
+/** Parses a list, or returns null if nothing was entered. A text of commas only is rejected, because null means all. */
 const list = (name: string, text: string | undefined): string[] | null => {
   const parts = (text ?? "").split(/[\s,]+/).filter(Boolean);
   if (text && parts.length === 0) throw new Error(`${name}: “${text}” has no entries. Clear the field for all.`);

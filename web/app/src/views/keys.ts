@@ -1,12 +1,13 @@
 // The API keys and what each of them permits.
 import { ask } from "../api/client.ts";
 import { ApiKeys, CreateApiKey, RevokeApiKey, type ApiKeyRow, type Scope } from "../api/operations.ts";
+import { unknown, unlisted } from "../lib/query.ts";
 import { setQuery, type Route, type View } from "../route.ts";
 import { forbidden, poll, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { note, openDialog, showSecret } from "../ui/overlay.ts";
 import { fromField } from "../ui/zone.ts";
-import { actorOf, button, card, cell, chip, field, mono, quiet, table, time } from "../ui/parts.ts";
+import { actorOf, astray, button, card, cell, chip, field, mono, quiet, table, time } from "../ui/parts.ts";
 
 const every = 5000;
 
@@ -17,15 +18,16 @@ const scopes: readonly (readonly [Scope, string])[] = [
 ];
 
 export function keys(route: Route): View {
-  const view = reactive({ all: route.query.get("all") === "1", keys: null as ApiKeyRow[] | null });
+  const view = reactive({ all: false, invalid: "", keys: null as ApiKeyRow[] | null });
   const load = async (): Promise<void> => {
-    view.keys = (await ask(ApiKeys, { includeRevoked: view.all })).apiKeys;
+    const { all } = view, { apiKeys } = await ask(ApiKeys, { includeRevoked: all });
+    if (all === view.all) view.keys = apiKeys;
   };
   let stop: () => void = () => {};
   const begin = (query: URLSearchParams): void => {
     stop();
-    view.all = query.get("all") === "1";
-    if (!forbidden(ApiKeys)) stop = poll(every, load);
+    Object.assign(view, { all: query.get("all") === "1", invalid: unlisted(query, "all", ["1"]) || unknown(query, "all") });
+    if (!view.invalid && !forbidden(ApiKeys)) stop = poll(every, load);
   };
   const put = (key: ApiKeyRow): void => {
     const rest = (view.keys ?? []).filter(({ id }) => id !== key.id);
@@ -37,6 +39,7 @@ export function keys(route: Route): View {
     render: () => {
       const reason = forbidden(ApiKeys);
       if (reason) return h("section", { class: "card narrow" }, h("h2", null, "API keys"), quiet(reason));
+      if (view.invalid) return astray("API keys", view.invalid, "#/keys");
       return h("div", { class: "board" }, card("API keys", { id: "keys", class: "wide" }, [
         h("label", { class: "check" }, h("input", { type: "checkbox", checked: view.all,
           onchange: (event: Event) => setQuery({ all: (event.target as HTMLInputElement).checked ? "1" : null }) }), "Show revoked and expired keys"),

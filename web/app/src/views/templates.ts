@@ -1,8 +1,9 @@
 // Message templates: what WhatsApp says about them, and how many messages of each are queued.
 import { ask, messageOf } from "../api/client.ts";
 import { OneTemplate, SyncTemplates, Templates, type OneTemplateData, type TemplateRow, type TemplatesData } from "../api/operations.ts";
-import { count, seconds, span, visible, words } from "../lib/format.ts";
-import { link, unknown, type Route, type View } from "../route.ts";
+import { count, seconds, span, words } from "../lib/format.ts";
+import { unknown } from "../lib/query.ts";
+import { link, type Route, type View } from "../route.ts";
 import { forbidden, poll, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { attempt } from "../ui/overlay.ts";
@@ -24,9 +25,7 @@ const read = (query: URLSearchParams) => ({
 /** The business accounts of the senders. */
 const accounts = (): string[] => [...new Set((state.senders ?? []).flatMap(({ businessAccountId: id }) => (id ? [id] : [])))].sort();
 
-/** A filter's values, with the one of the address even if it is not among them. */
-const choices = (any: string, values: readonly string[], chosen: string): [string, string][] =>
-  [["", any], ...(chosen && !values.includes(chosen) ? [chosen, ...values] : values).map((value): [string, string] => [value, value])];
+const choices = (any: string, values: readonly string[]): [string, string][] => [["", any], ...values.map((value): [string, string] => [value, value])];
 
 export function templates(route: Route): View {
   const { account, name, language } = route.params;
@@ -62,9 +61,10 @@ function templateList(route: Route): View {
       const next = list?.pageInfo.hasNextPage ? list.pageInfo.endCursor : null;
       return h("div", { class: "board" },
         h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
-          choose("Business account", asked.account, choices("all", known, asked.account), value => setFilter({ account: value })),
-          choose("Status", asked.status, choices("any", statuses, asked.status), value => setFilter({ status: value })),
-          h(textFilter, { label: "Name", value: asked.name, onchange: (value: string) => setFilter({ name: value }) })),
+          choose("Business account", asked.account, choices("all", known), value => setFilter({ account: value })),
+          choose("Status", asked.status, choices("any", statuses), value => setFilter({ status: value })),
+          h(textFilter, { label: "Name", value: asked.name, onchange: (value: string) => setFilter({ name: value }) }),
+          asked.account || asked.status || asked.name || asked.invalid ? h("a", { class: "clear", href: "#/templates" }, "Clear all") : null),
         card("Templates", { id: "templates", class: "wide" }, forbidden(SyncTemplates) ? null
           : (asked.account ? [asked.account] : known).map(id => button(known.length > 1 && !asked.account ? `Sync ${id}` : "Sync", () => sync(id, load), { id: `sync-${id}` })),
           fault ? h("p", { class: "error", role: "alert" }, fault) : null,
@@ -133,7 +133,7 @@ function template(account: string, name: string, language: string): View {
     render: () => {
       const { found, fault } = view;
       return h("div", { class: "board" },
-        h("div", { class: "page-head wide" }, h("h2", null, visible(name), " ", h("span", { class: "quiet" }, visible(language)), " ", found ? status(found) : null),
+        h("div", { class: "page-head wide" }, h("h2", null, name, " ", h("span", { class: "quiet" }, language), " ", found ? status(found) : null),
           h("div", { class: "tools" }, h("a", { href: "#/templates" }, "All templates"),
             found && !forbidden(SyncTemplates) ? button("Sync", () => sync(account, load), { id: "sync" }) : null)),
         fault ? h("p", { class: "error wide", role: "alert" }, fault) : null,
@@ -150,7 +150,7 @@ type Found = NonNullable<OneTemplateData["template"]>;
 function details(t: Found): VNode {
   return card("Details", { id: "details" }, null,
     h("div", { class: "callout", "data-tone": sendingTones[t.sending] }, h("p", null, happens[t.sending])),
-    facts([["Status", [words(t.status), ", ", time(t.statusAt, "seconds")]], ["Reason", [t.statusReason, t.statusDetail].filter(reason => reason && reason !== "NONE").map(reason => visible(reason!)).join(": ") || null],
+    facts([["Status", [words(t.status), ", ", time(t.statusAt, "seconds")]], ["Reason", [t.statusReason, t.statusDetail].filter(reason => reason && reason !== "NONE").join(": ") || null],
       ["Queued", count(t.queued)], ["Quality", qualityChip(t.quality)], ["Category", t.category && words(t.category)],
       ["Category before", t.previousCategory && t.categoryChangedAt && [words(t.previousCategory), ", until ", time(t.categoryChangedAt, "seconds")]],
       ["Announced category", t.announcedCategory && [words(t.announcedCategory), t.announcedFor ? [", from ", time(t.announcedFor, "seconds")] : null]],
