@@ -1478,6 +1478,12 @@ var Refused = class extends Error {
 		this.retryAfter = extensions.retryAfter ?? null;
 	}
 };
+/** Reports whether the server rejected a request permanently, so that repeating it is of no use. */
+var rejected = (error) => error instanceof Refused && [
+	"FORBIDDEN",
+	"INVALID_INPUT",
+	"NOT_FOUND"
+].includes(error.code);
 /** There was no response, so it is unknown whether a mutation was carried out. */
 var ServerAway = class extends Error {};
 /** Returns the text to show for a thrown value. An error about a field names it. */
@@ -2597,7 +2603,6 @@ var Range = /*#__PURE__*/ new TypedDocumentString(`
       retried
       throttled
       ambiguous
-      sentPerMinute
       deliveryRate
       errorRate
       p50DeliveryLatency
@@ -3951,23 +3956,16 @@ var Connection = class {
 		const failed = (cause) => {
 			if (ended) return;
 			const error = Array.isArray(cause) ? new Refused(cause[0]) : null;
-			switch (error?.code) {
-				case "CURSOR_GONE":
-					end();
-					options.gone?.();
-					break;
-				case "UNAUTHENTICATED":
-					this.onUnauthenticated(error.message);
-					break;
-				case "FORBIDDEN":
-				case "INVALID_INPUT":
-				case "NOT_FOUND":
-					end();
-					options.refused?.(error);
-					break;
-				default:
-					cancel();
-					retry(2e3);
+			if (error?.code === "CURSOR_GONE") {
+				end();
+				options.gone?.();
+			} else if (error?.code === "UNAUTHENTICATED") this.onUnauthenticated(error.message);
+			else if (rejected(error)) {
+				end();
+				options.refused?.(error);
+			} else {
+				cancel();
+				retry(2e3);
 			}
 		};
 		this.open.add(end);
@@ -3997,6 +3995,13 @@ function figure(value) {
 	return count(Math.round(value));
 }
 var trimmed = (digits) => digits.replace(/\.?0+$/, "");
+/** Formats a difference with its sign, and as a percentage of the second value if share is set. */
+function difference(first, second, write, share = true) {
+	const change = first - second;
+	if (change === 0) return "none";
+	const sign = change > 0 ? "+" : "−";
+	return `${sign}${write(Math.abs(change))}${share && second > 0 ? ` (${sign}${figure(Math.abs(change) / second * 100)}%)` : ""}`;
+}
 /** Formats a fraction between 0 and 1 as a percentage, or null as a dash. */
 function percent(share) {
 	if (share === null) return "–";
@@ -4091,8 +4096,12 @@ function fieldTime(iso, utc = false) {
 	const at = new Date(iso);
 	return Number.isNaN(at.getTime()) ? "" : wallClock(at, utc).slice(0, 19);
 }
-/** Returns the time in ISO 8601 for the text of a datetime-local field. */
-var isoTime = (field, utc = false) => field === "" ? "" : new Date(utc ? `${field}Z` : field).toISOString();
+/** Returns the time in ISO 8601 for the text of a datetime-local field, or for a date. */
+function isoTime(field, utc = false) {
+	if (field === "") return "";
+	const text = field.includes("T") ? field : `${field}T00:00`;
+	return new Date(utc ? `${text}Z` : text).toISOString();
+}
 /** Returns the time of a text in ISO 8601 in milliseconds, or null. Date.parse alone takes "campaign 12" for December 2001. */
 function momentOf(text) {
 	if (!/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/.test(text)) return null;
@@ -4167,8 +4176,8 @@ function forbidden(operation, what = "This") {
 	return missing.length === 0 ? null : `${what} requires a key with the scope ${missing.join(" and ")}.`;
 }
 /**
-* Runs fn immediately, and again `every` ms after each run has ended. It pauses in a hidden tab. Returns a function that
-* stops it.
+* Runs fn immediately, and again `every` ms after each run has ended, until one returns true. It pauses in a hidden tab. Returns a
+* function that stops it.
 */
 function poll(every, fn) {
 	let timer, stopped = false, running = false;
@@ -4177,7 +4186,7 @@ function poll(every, fn) {
 		if (stopped || running || document.hidden) return;
 		running = true;
 		try {
-			await fn();
+			if (await fn()) stop();
 		} catch (error) {
 			report(error);
 		}
@@ -4185,13 +4194,14 @@ function poll(every, fn) {
 		if (!stopped) timer = setTimeout(run, state.away ? Math.max(every, 1e3) : every);
 	};
 	const shown = () => void run();
-	document.addEventListener("visibilitychange", shown);
-	run();
-	return () => {
+	const stop = () => {
 		stopped = true;
 		clearTimeout(timer);
 		document.removeEventListener("visibilitychange", shown);
 	};
+	document.addEventListener("visibilitychange", shown);
+	run();
+	return stop;
 }
 var troubledAt = 0;
 var troubleFor = 6e3;
@@ -9558,7 +9568,7 @@ var steps = [
 	360
 ];
 var mostSteps = 300;
-/** Reads a range of the address, or says why it is none. name is "first" or "second". */
+/** Parses a range, or returns why it is invalid. name is "first" or "second". */
 function readRange(name, from, to, now) {
 	const range = {
 		from: momentOf(from) ?? NaN,
@@ -9566,7 +9576,7 @@ function readRange(name, from, to, now) {
 	};
 	for (const [end, text] of [["start", from], ["end", to]]) {
 		if (text === "") return `The ${name} range has no ${end}. Enter one.`;
-		if (momentOf(text) === null) return `The ${end} of the ${name} range, “${visible(text)}”, is not a time.`;
+		if (momentOf(text) === null) return `The ${end} of the ${name} range, “${text}”, is not a time.`;
 	}
 	if (range.to <= range.from) return `The ${name} range ends ${range.to < range.from ? "before" : "when"} it starts.`;
 	if (range.from >= now) return `The ${name} range starts in the future.`;
@@ -9627,26 +9637,43 @@ function secondRange(id, { from, to }, utc) {
 		to: shifted(to, days, utc)
 	};
 }
-/** Returns the proposal that the second range is, or an empty text. */
-var proposed = (first, second, utc) => secondRanges.find(([id]) => {
+/**
+* Returns the proposal that the second range is, or an empty text. Several can be the same range: the period before a day is a day earlier.
+* chosen takes precedence.
+*/
+var proposed = (first, second, utc, chosen = "") => [chosen, ...secondRanges.map(([id]) => id)].find((id) => {
 	const { from, to } = secondRange(id, first, utc);
-	return from === second.from && to === second.to;
-})?.[0] ?? "";
+	return id && from === second.from && to === second.to;
+}) ?? "";
+/** Returns how long a range has lasted until now. */
+var lasted = ({ from, to }, now) => Math.min(to, now) - from;
 /** Returns the step of the plots of both ranges, in milliseconds. */
 function stepOf(...ranges) {
 	const longer = Math.max(...ranges.map(({ from, to }) => to - from));
 	return minute * (steps.find((step) => longer / (step * minute) <= mostSteps) ?? steps.at(-1));
 }
-/** Says what makes the figures of two ranges hard to compare. */
+/** Returns warnings about comparing the two ranges. */
 function cautions(first, second, now) {
-	const length = ({ from, to }) => to - from;
 	const found = [];
-	for (const [name, range] of [["first", first], ["second", second]]) if (range.to > now) found.push(`The ${name} range has not ended, so its figures are those until now.`);
-	if (length(first) !== length(second)) found.push("The ranges differ in length. Compare the rates, not the counts.");
-	if (Math.max(first.from, second.from) < Math.min(first.to, second.to)) found.push("The ranges overlap, so some messages count in both.");
-	const step = stepOf(first, second);
-	if (length(first) % step !== 0 || length(second) % step !== 0) found.push("The plots omit the last step of a range if it is incomplete. The figures don't.");
+	for (const [name, range] of [["first", first], ["second", second]]) if (range.to > now) found.push(`The ${name} range has not ended, so its metrics cover only the time until now.`);
+	const lengths = [lasted(first, now), lasted(second, now)], step = stepOf(first, second);
+	if (lengths[0] !== lengths[1]) found.push("The ranges differ in length. Compare the rates, not the counts.");
+	if (Math.max(first.from, second.from) < Math.min(first.to, second.to)) found.push("The ranges overlap, so some messages are counted in both.");
+	if (lengths.some((length) => length % step !== 0)) found.push("The plots omit the last step of a range if it is incomplete. The metrics don't.");
 	return found;
+}
+// src/lib/query.ts
+/** Reports a parameter that the view doesn't know or that occurs twice, or returns an empty text. */
+function unknown(query, ...known) {
+	const names = [...query.keys()], stray = names.find((name) => !known.includes(name));
+	if (stray !== void 0) return `The address has an unknown filter, “${stray}”.`;
+	const twice = names.find((name, i) => names.indexOf(name) !== i);
+	return twice === void 0 ? "" : `The address has the filter “${twice}” more than once.`;
+}
+/** Reports a parameter that has none of its values, or returns an empty text. */
+function unlisted(query, name, values) {
+	const value = query.get(name) ?? "";
+	return value === "" || values.includes(value) ? "" : `“${value}” is not a value of ${name}; use ${values.join(" or ")}.`;
 }
 // src/views/compare.ts
 var openEvery = 5e3;
@@ -9684,7 +9711,8 @@ function compare(route) {
 		senderId: null,
 		shown: null,
 		stray: "",
-		fault: ""
+		fault: "",
+		follows: ""
 	});
 	let stop = () => {};
 	/** Returns both ranges, or why there are none. */
@@ -9699,7 +9727,7 @@ function compare(route) {
 		Object.assign(view, {
 			texts: Object.fromEntries(fields.map((name) => [name, query.get(name) ?? ""])),
 			senderId: figuresOf(query.get("sender")),
-			stray: unknown$1(query, ...fields, "sender"),
+			stray: unknown(query, ...fields, "sender"),
 			shown: null,
 			fault: ""
 		});
@@ -9709,14 +9737,12 @@ function compare(route) {
 		}
 		const asked = ranges();
 		if (typeof asked === "string") return;
-		const end = Math.max(asked[0].to, asked[1].to);
-		stop = poll(openEvery, async () => {
-			await load(asked);
-			if (view.shown && serverNow() > end + settled) stop();
-		});
+		view.follows = proposed(...asked, utc.value, view.follows);
+		stop = poll(openEvery, () => load(asked));
 	}
+	/** Loads the metrics of both ranges. Returns true if they no longer change. */
 	async function load([first, second]) {
-		const { senderId } = view, step = stepOf(first, second), mine = view.texts;
+		const { senderId } = view, step = stepOf(first, second), mine = view.texts, now = serverNow();
 		const bounds = ({ from, to }) => ({
 			senderId,
 			from: new Date(from).toISOString(),
@@ -9739,6 +9765,7 @@ function compare(route) {
 			]);
 			if (mine === view.texts) Object.assign(view, {
 				shown: {
+					at: now,
 					first,
 					second,
 					step,
@@ -9747,10 +9774,11 @@ function compare(route) {
 				},
 				fault: ""
 			});
+			return now > Math.max(first.to, second.to) + settled;
 		} catch (error) {
-			if (mine !== view.texts) return;
-			if (error instanceof Refused) stop();
+			if (mine !== view.texts) return true;
 			view.fault = messageOf(error);
+			if (rejected(error)) return true;
 			throw error;
 		}
 	}
@@ -9764,13 +9792,13 @@ function compare(route) {
 	};
 	/** Changes one time. A second range that follows from the first continues to do so. */
 	function change(name, field) {
-		const before = ranges(), next = {
+		const next = {
 			...view.texts,
 			[name]: fromField(field)
 		};
-		const follows = typeof before === "string" ? "" : proposed(...before, utc.value);
+		if (name === "from2" || name === "to2") view.follows = "";
 		const first = readRange("first", next.from, next.to, serverNow());
-		if (follows && typeof first !== "string" && (name === "from" || name === "to")) put(first, secondRange(follows, first, utc.value));
+		if (view.follows && typeof first !== "string") put(first, secondRange(view.follows, first, utc.value));
 		else setQuery({ ...next });
 	}
 	function range(title, names, proposals) {
@@ -9788,13 +9816,12 @@ function compare(route) {
 		})));
 	}
 	function render() {
-		const asked = ranges(), { shown, fault, senderId } = view, now = serverNow();
+		const asked = ranges(), { shown, fault, senderId, follows } = view, now = serverNow();
 		const [first, second] = typeof asked === "string" ? [null, null] : asked;
 		const chosen = first ? firstRanges.find(([id]) => {
 			const { from, to } = firstRange(id, now, utc.value);
 			return from === first.from && to === first.to;
 		})?.[0] ?? "" : "";
-		const follows = first && second ? proposed(first, second, utc.value) : "";
 		return h("div", { class: "board" }, h("div", { class: "page-head wide" }, h("h2", null, "Compare two time ranges"), h("div", { class: "tools" }, h("a", { href: "#/" }, "Overview"))), card("Time ranges", {
 			id: "ranges",
 			class: "wide"
@@ -9803,11 +9830,16 @@ function compare(route) {
 			const next = firstRange(id, serverNow(), utc.value);
 			put(next, secondRange(follows || "before", next, utc.value));
 		})), range("Second range", ["from2", "to2"], choose("Range", follows, [["", "other times"], ...secondRanges], (id) => {
-			if (id && first) put(first, secondRange(id, first, utc.value));
+			if (!id) return;
+			view.follows = id;
+			if (first) put(first, secondRange(id, first, utc.value));
 		})), typeof asked === "string" || fault ? h("p", {
 			class: "error",
 			role: "alert"
-		}, typeof asked === "string" ? asked : fault) : null), first && second ? [card("Figures", {
+		}, typeof asked === "string" ? asked : fault) : null, view.stray ? h("a", {
+			class: "clear",
+			href: "#/compare"
+		}, "Clear all") : null), first && second ? [card("Metrics", {
 			id: "compared",
 			class: "wide"
 		}, null, shown ? figures(shown) : quiet(fault ? "" : "Loading…"), cautions(first, second, now).map((text) => h("p", {
@@ -9817,7 +9849,7 @@ function compare(route) {
 			key: id,
 			id: `compare-${id}`,
 			title,
-			series: shown && seriesOf(shown, now, unit, write, pick)
+			series: shown && seriesOf(shown, unit, write, pick)
 		}))] : null);
 	}
 }
@@ -9829,7 +9861,7 @@ function empty({ figures }) {
 }
 var points = (value) => `${figure(value * 100)} points`;
 var length$2 = (value) => value === 0 ? "0 s" : span(value);
-/** The rows: a name, the figure of a range, how it is written, and how a difference is written. */
+/** The rows: a name, the metric of a range and the minutes it has lasted, how it is written, and how a difference is written. */
 var rows$2 = [
 	[
 		"Queued",
@@ -9845,7 +9877,7 @@ var rows$2 = [
 	],
 	[
 		"Sent per minute",
-		(f) => f.sentPerMinute,
+		(f, minutes) => f.sent / minutes,
 		figure,
 		figure
 	],
@@ -9916,10 +9948,10 @@ var rows$2 = [
 		count
 	]
 ];
-function figures({ first, second, figures: [a, b] }) {
+function figures({ at, first, second, figures: [a, b] }) {
 	const names = [zonedRange(first.from, first.to), zonedRange(second.from, second.to)];
-	return table$1({ class: "stack" }, `Figures of ${names[0]} and of ${names[1]}`, [
-		{ name: "Figure" },
+	return table$1({ class: "stack" }, `Metrics of ${names[0]} and of ${names[1]}`, [
+		{ name: "Metric" },
 		{
 			name: names[0],
 			class: "number"
@@ -9933,16 +9965,9 @@ function figures({ first, second, figures: [a, b] }) {
 			class: "number"
 		}
 	], rows$2.map(([name, pick, write, writeDifference]) => {
-		const now = pick(a), before = pick(b), written = (value) => value === null ? "–" : write(value);
+		const now = pick(a, lasted(first, at) / 6e4), before = pick(b, lasted(second, at) / 6e4), written = (value) => value === null ? "–" : write(value);
 		return h("tr", { key: name }, h("th", { scope: "row" }, name), cell(names[0], { class: "number" }, written(now)), cell(names[1], { class: "number" }, written(before)), cell("Difference", { class: "number" }, now === null || before === null ? "–" : difference(now, before, writeDifference, write !== percent)));
 	}));
-}
-/** Writes a difference, and as a share of the second range if shares of the figure make sense. */
-function difference(first, second, write, share) {
-	const change = first - second;
-	if (change === 0) return "none";
-	const sign = change > 0 ? "+" : "−";
-	return `${sign}${write(Math.abs(change))}${share && second > 0 ? ` (${sign}${figure(Math.abs(change) / second * 100)}%)` : ""}`;
 }
 var perMinute = (value) => `${figure(value)}/min`;
 var plots = [
@@ -9975,13 +10000,13 @@ var plots = [
 		pick: (m) => seconds(m.p95DeliveryLatency)
 	}
 ];
-/** Draws both ranges from the left, so that each step is at the same distance from the start of its range. */
-function seriesOf({ first, second, step, points: [a, b] }, now, unit, write, pick) {
+/** Draws the past steps of both ranges from the left, so that each is at the same distance from the start of its range. */
+function seriesOf({ at, first, second, step, points: [a, b] }, unit, write, pick) {
 	const length = Math.max(a.length, b.length, 1);
 	const line = (name, look, from, values) => ({
 		name,
 		look,
-		values: Array.from({ length }, (_, i) => i < values.length && from + i * step < now ? pick(values[i], step / 6e4) : null)
+		values: Array.from({ length }, (_, i) => i < values.length && from + (i + 1) * step <= at ? pick(values[i], step / 6e4) : null)
 	});
 	return {
 		from: first.from,
@@ -11644,19 +11669,6 @@ function attempts(m) {
 		const [outcome, tone] = outcomes$1[attempt.outcome];
 		return h("tr", { key: attempt.call }, cell("Call", { class: "number" }, attempt.call), cell("Began", null, time(attempt.startedAt)), cell("Took", { class: "number" }, attempt.endedAt ? span((Date.parse(attempt.endedAt) - Date.parse(attempt.startedAt)) / 1e3) : "–"), cell("Outcome", null, chip(outcome, tone)), h("td", { class: "wrap" }, attempt.failure ? explain(attempt.failure) : ""), h("td", { class: "extra" }, attempt.settledBy ? words(attempt.settledBy) : ""));
 	}));
-}
-// src/lib/query.ts
-/** Reports a parameter that the view doesn't know or that occurs twice, or returns an empty text. */
-function unknown(query, ...known) {
-	const names = [...query.keys()], stray = names.find((name) => !known.includes(name));
-	if (stray !== void 0) return `The address has an unknown filter, “${stray}”.`;
-	const twice = names.find((name, i) => names.indexOf(name) !== i);
-	return twice === void 0 ? "" : `The address has the filter “${twice}” more than once.`;
-}
-/** Reports a parameter that has none of its values, or returns an empty text. */
-function unlisted(query, name, values) {
-	const value = query.get(name) ?? "";
-	return value === "" || values.includes(value) ? "" : `“${value}” is not a value of ${name}; use ${values.join(" or ")}.`;
 }
 // src/views/conversations.ts
 var pageSize$5 = 50;

@@ -46,17 +46,17 @@ export function forbidden(operation: unknown, what = "This"): string | null {
 // ───────────── polling ─────────────
 
 /**
- * Runs fn immediately, and again `every` ms after each run has ended. It pauses in a hidden tab. Returns a function that
- * stops it.
+ * Runs fn immediately, and again `every` ms after each run has ended, until one returns true. It pauses in a hidden tab. Returns a
+ * function that stops it.
  */
-export function poll(every: number, fn: () => Promise<void>): () => void {
+export function poll(every: number, fn: () => Promise<boolean | void>): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined, stopped = false, running = false;
   const run = async (): Promise<void> => {
     clearTimeout(timer);
     if (stopped || running || document.hidden) return;
     running = true;
     try {
-      await fn();
+      if (await fn()) stop();
     } catch (error) {
       report(error);
     }
@@ -64,13 +64,14 @@ export function poll(every: number, fn: () => Promise<void>): () => void {
     if (!stopped) timer = setTimeout(run, state.away ? Math.max(every, 1000) : every);
   };
   const shown = (): void => void run();
-  document.addEventListener("visibilitychange", shown);
-  void run();
-  return () => {
+  const stop = (): void => {
     stopped = true;
     clearTimeout(timer);
     document.removeEventListener("visibilitychange", shown);
   };
+  document.addEventListener("visibilitychange", shown);
+  void run();
+  return stop;
 }
 
 let troubledAt = 0;

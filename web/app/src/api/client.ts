@@ -23,6 +23,10 @@ export class Refused extends Error {
   }
 }
 
+/** Reports whether the server rejected a request permanently, so that repeating it is of no use. */
+export const rejected = (error: unknown): error is Refused =>
+  error instanceof Refused && ["FORBIDDEN", "INVALID_INPUT", "NOT_FOUND"].includes(error.code);
+
 /** There was no response, so it is unknown whether a mutation was carried out. */
 export class ServerAway extends Error {}
 

@@ -720,7 +720,7 @@ export type RangeVariables = Exact<{
 }>;
 
 
-export type RangeData = { metricSeries: Array<{ metrics: { queued: number, sent: number, delivered: number, read: number, failed: number, deadLettered: number, retried: number, throttled: number, ambiguous: number, sentPerMinute: number, deliveryRate: number | null, errorRate: number | null, p50DeliveryLatency: string | null, p95DeliveryLatency: string | null } }> };
+export type RangeData = { metricSeries: Array<{ metrics: { queued: number, sent: number, delivered: number, read: number, failed: number, deadLettered: number, retried: number, throttled: number, ambiguous: number, deliveryRate: number | null, errorRate: number | null, p50DeliveryLatency: string | null, p95DeliveryLatency: string | null } }> };
 
 export type SenderNow = { id: string, name: string, phoneNumberId: string, displayPhoneNumber: string | null, businessAccountId: string | null, messagesPerSecond: number, effectiveRate: number, throttledUntil: string | null, state: SenderState, stateReason: string | null, pausedPriorities: Array<Priority>, pauseReason: string | null, queueDepth: number, scheduled: number, oldestDueAge: string | null, drainPerMinute: number, emptyIn: string | null, quality: SenderQuality | null, throughput: number | null, pauses: Array<{ priority: Priority, reason: string, since: string, by: { kind: ActorKind, id: string, name: string | null, onBehalfOf: string | null } }>, hold: { code: number | null, category: string, message: string, since: string, nextProbeAt: string | null, advice: string } | null, breaker: { since: string, failures: number, nextProbeAt: string, lastFailure: string } | null, lanes: Array<{ priority: Priority, depth: number, oldestDueAge: string | null }>, messagingLimit: { limit: number | null, used: number | null, resetsAt: string | null } | null, restrictions: Array<{ type: string, holds: RestrictionReach, since: string, until: string | null, reason: string | null }> };
 
@@ -2213,7 +2213,6 @@ export const Range = /*#__PURE__*/ new TypedDocumentString(`
       retried
       throttled
       ambiguous
-      sentPerMinute
       deliveryRate
       errorRate
       p50DeliveryLatency

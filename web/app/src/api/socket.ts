@@ -1,7 +1,7 @@
 // Subscriptions over one WebSocket. After a lost connection, each resumes after its last cursor, so nothing is missed or
 // repeated.
 import { createClient } from "graphql-ws";
-import { authorization, Refused, type WireError } from "./client.ts";
+import { authorization, Refused, rejected, type WireError } from "./client.ts";
 import type { Operation } from "./client.ts";
 
 const pingEvery = 10_000; // ms
@@ -94,21 +94,17 @@ class Connection {
     const failed = (cause: unknown): void => {
       if (ended) return;
       const error = Array.isArray(cause) ? new Refused(cause[0] as WireError) : null;
-      switch (error?.code) {
-        case "CURSOR_GONE":
-          end();
-          options.gone?.();
-          break;
-        case "UNAUTHENTICATED":
-          this.onUnauthenticated(error.message);
-          break;
-        case "FORBIDDEN": case "INVALID_INPUT": case "NOT_FOUND":
-          end();
-          options.refused?.(error);
-          break;
-        default:
-          cancel();
-          retry(2000);
+      if (error?.code === "CURSOR_GONE") {
+        end();
+        options.gone?.();
+      } else if (error?.code === "UNAUTHENTICATED") {
+        this.onUnauthenticated(error.message);
+      } else if (rejected(error)) {
+        end();
+        options.refused?.(error);
+      } else {
+        cancel();
+        retry(2000);
       }
     };
     this.open.add(end);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { age, clock, count, duration, figure, parseSpan, percent, seconds, shortId, span, spanInput, csv, isoTime, fieldTime, visible } from "./format.ts";
+import { age, clock, count, difference, duration, figure, parseSpan, percent, seconds, shortId, span, spanInput, csv, isoTime, fieldTime, visible } from "./format.ts";
 
 test("durations of the API are parsed", () => {
   for (const [iso, want] of [["PT5S", 5], ["PT1M30S", 90], ["P1D", 86_400], ["P1DT2H", 93_600], ["PT0.25S", 0.25], ["-PT3S", -3],
@@ -31,6 +31,14 @@ test("durations are rounded to their significant units", () => {
 test("numbers have their significant digits", () => {
   assert.deepEqual([0, 0.0044, 0.2, 4.26, 5, 99.96, 130.4, 12_345].map(figure), ["0", "0.004", "0.2", "4.3", "5", "100", "130", "12,345"]);
   assert.equal(count(1_234_567), "1,234,567");
+});
+
+test("differences have a sign", () => {
+  assert.equal(difference(12, 10, count), "+2 (+20%)");
+  assert.equal(difference(0, 3, count), "−3 (−100%)");
+  assert.equal(difference(3, 0, count), "+3");
+  assert.equal(difference(0.5, 0.25, percent, false), "+25%");
+  assert.equal(difference(4, 4, count), "none");
 });
 
 test("a fraction that is nearly 0 or 1 is not shown as 0% or 100%", () => {
@@ -64,4 +72,6 @@ test("times in fields are converted both ways", () => {
   assert.equal(fieldTime("x"), "");
   assert.equal(fieldTime("2026-12-01T10:20:30.000Z", true), "2026-12-01T10:20:30");
   assert.equal(isoTime("2026-12-01T10:20:30", true), "2026-12-01T10:20:30.000Z");
+  assert.equal(isoTime("2026-12-01", true), "2026-12-01T00:00:00.000Z");
+  assert.equal(isoTime("2026-12-01"), new Date(2026, 11, 1).toISOString());
 });

@@ -16,6 +16,14 @@ export function figure(value: number): string {
 
 const trimmed = (digits: string): string => digits.replace(/\.?0+$/, "");
 
+/** Formats a difference with its sign, and as a percentage of the second value if share is set. */
+export function difference(first: number, second: number, write: (value: number) => string, share = true): string {
+  const change = first - second;
+  if (change === 0) return "none";
+  const sign = change > 0 ? "+" : "−";
+  return `${sign}${write(Math.abs(change))}${share && second > 0 ? ` (${sign}${figure(Math.abs(change) / second * 100)}%)` : ""}`;
+}
+
 /** Formats a fraction between 0 and 1 as a percentage, or null as a dash. */
 export function percent(share: number | null): string {
   if (share === null) return "–";
@@ -118,8 +126,12 @@ export function fieldTime(iso: string, utc = false): string {
   return Number.isNaN(at.getTime()) ? "" : wallClock(at, utc).slice(0, 19);
 }
 
-/** Returns the time in ISO 8601 for the text of a datetime-local field. */
-export const isoTime = (field: string, utc = false): string => (field === "" ? "" : new Date(utc ? `${field}Z` : field).toISOString());
+/** Returns the time in ISO 8601 for the text of a datetime-local field, or for a date. */
+export function isoTime(field: string, utc = false): string {
+  if (field === "") return "";
+  const text = field.includes("T") ? field : `${field}T00:00`; // browsers differ in how they read a date with a time zone
+  return new Date(utc ? `${text}Z` : text).toISOString();
+}
 
 /** Returns the time of a text in ISO 8601 in milliseconds, or null. Date.parse alone takes "campaign 12" for December 2001. */
 export function momentOf(text: string): number | null {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cautions, firstRange, proposed, readRange, secondRange, secondRanges, stepOf, type Range } from "./ranges.ts";
+import { cautions, firstRange, lasted, proposed, readRange, secondRange, secondRanges, stepOf, type Range } from "./ranges.ts";
 
 const now = Date.UTC(2026, 11, 1, 12, 30, 17), minute = 60_000, hour = 60 * minute, day = 24 * hour;
 
-test("a range that is none says why", () => {
+test("invalid ranges are explained", () => {
   for (const [from, to, why] of [
     ["", "2026-12-01T10:00Z", "has no start"], ["2026-12-01T10:00Z", "", "has no end"],
     ["campaign 12", "2026-12-01T10:00Z", "“campaign 12”, is not a time"], ["2026-12-01T10:00Z", "2026-13-01T10:00Z", "is not a time"],
@@ -33,6 +33,9 @@ test("the proposals are ranges on full minutes, and are recognized", () => {
   const tuesday: Range = { from: Date.UTC(2026, 11, 1), to: Date.UTC(2026, 11, 2) };
   assert.deepEqual(secondRange("week", tuesday, true), { from: tuesday.from - 7 * day, to: tuesday.to - 7 * day });
   assert.equal(proposed(tuesday, { from: 0, to: day }, true), "");
+  const monday = secondRange("day", tuesday, true); // also the period before
+  for (const chosen of ["before", "day"]) assert.equal(proposed(tuesday, monday, true, chosen), chosen);
+  assert.equal(proposed(tuesday, monday, true, "week"), "before");
 });
 
 test("the step fits both ranges", () => {
@@ -42,12 +45,18 @@ test("the step fits both ranges", () => {
   }
 });
 
-test("what makes figures hard to compare is said", () => {
-  const first = { from: now - hour, to: now };
-  assert.deepEqual(cautions(first, { from: now - 2 * hour, to: now - hour }, now), []);
+test("a range that has not ended has lasted until now", () => {
+  assert.equal(lasted({ from: now - 2 * hour, to: now - hour }, now), hour);
+  assert.equal(lasted({ from: now - 2 * hour, to: now + hour }, now), 2 * hour);
+});
+
+test("comparisons carry warnings", () => {
+  const at = now - 17_000, first = { from: at - hour, to: at };
+  assert.deepEqual(cautions(first, { from: at - 2 * hour, to: at - hour }, now), []);
   for (const [second, what] of [
-    [{ from: now - hour / 2, to: now + hour / 2 }, "not ended"], [{ from: now - 2 * hour, to: now - hour / 2 }, "overlap"],
-    [{ from: now - 5 * hour, to: now - 2 * hour }, "differ in length"], [{ from: now - 20 * hour, to: now - 7 * hour + minute }, "omit"],
+    [{ from: at - hour / 2, to: at + hour / 2 }, "not ended"], [{ from: at - hour / 2, to: at + hour / 2 }, "differ in length"],
+    [{ from: at - 2 * hour, to: at - hour / 2 }, "overlap"], [{ from: at - 5 * hour, to: at - 2 * hour }, "differ in length"],
+    [{ from: at - 20 * hour, to: at - 7 * hour + minute }, "omit"],
   ] as const) {
     assert.ok(cautions(first, second, now).some(text => text.includes(what)), what);
   }

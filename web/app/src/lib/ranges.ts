@@ -1,5 +1,5 @@
 // Two time ranges to compare. Pure functions; times are in milliseconds.
-import { momentOf, visible } from "./format.ts";
+import { momentOf } from "./format.ts";
 
 export interface Range { from: number; to: number }
 
@@ -10,12 +10,12 @@ const longest = 31 * day; // the server's limit of a series
 const steps = [1, 2, 3, 5, 10, 15, 30, 60, 180, 360];
 const mostSteps = 300;
 
-/** Reads a range of the address, or says why it is none. name is "first" or "second". */
+/** Parses a range, or returns why it is invalid. name is "first" or "second". */
 export function readRange(name: string, from: string, to: string, now: number): Range | string {
   const range = { from: momentOf(from) ?? NaN, to: momentOf(to) ?? NaN };
   for (const [end, text] of [["start", from], ["end", to]] as const) {
     if (text === "") return `The ${name} range has no ${end}. Enter one.`;
-    if (momentOf(text) === null) return `The ${end} of the ${name} range, “${visible(text)}”, is not a time.`;
+    if (momentOf(text) === null) return `The ${end} of the ${name} range, “${text}”, is not a time.`;
   }
   if (range.to <= range.from) return `The ${name} range ends ${range.to < range.from ? "before" : "when"} it starts.`;
   if (range.from >= now) return `The ${name} range starts in the future.`;
@@ -58,9 +58,18 @@ export function secondRange(id: string, { from, to }: Range, utc: boolean): Rang
   return { from: shifted(from, days, utc), to: shifted(to, days, utc) };
 }
 
-/** Returns the proposal that the second range is, or an empty text. */
-export const proposed = (first: Range, second: Range, utc: boolean): string =>
-  secondRanges.find(([id]) => { const { from, to } = secondRange(id, first, utc); return from === second.from && to === second.to; })?.[0] ?? "";
+/**
+ * Returns the proposal that the second range is, or an empty text. Several can be the same range: the period before a day is a day earlier.
+ * chosen takes precedence.
+ */
+export const proposed = (first: Range, second: Range, utc: boolean, chosen = ""): string =>
+  [chosen, ...secondRanges.map(([id]) => id)].find(id => {
+    const { from, to } = secondRange(id, first, utc);
+    return id && from === second.from && to === second.to;
+  }) ?? "";
+
+/** Returns how long a range has lasted until now. */
+export const lasted = ({ from, to }: Range, now: number): number => Math.min(to, now) - from;
 
 /** Returns the step of the plots of both ranges, in milliseconds. */
 export function stepOf(...ranges: readonly Range[]): number {
@@ -68,16 +77,15 @@ export function stepOf(...ranges: readonly Range[]): number {
   return minute * (steps.find(step => longer / (step * minute) <= mostSteps) ?? steps.at(-1)!);
 }
 
-/** Says what makes the figures of two ranges hard to compare. */
+/** Returns warnings about comparing the two ranges. */
 export function cautions(first: Range, second: Range, now: number): string[] {
-  const length = ({ from, to }: Range): number => to - from;
   const found: string[] = [];
   for (const [name, range] of [["first", first], ["second", second]] as const) {
-    if (range.to > now) found.push(`The ${name} range has not ended, so its figures are those until now.`);
+    if (range.to > now) found.push(`The ${name} range has not ended, so its metrics cover only the time until now.`);
   }
-  if (length(first) !== length(second)) found.push("The ranges differ in length. Compare the rates, not the counts.");
-  if (Math.max(first.from, second.from) < Math.min(first.to, second.to)) found.push("The ranges overlap, so some messages count in both.");
-  const step = stepOf(first, second);
-  if (length(first) % step !== 0 || length(second) % step !== 0) found.push("The plots omit the last step of a range if it is incomplete. The figures don't.");
+  const lengths = [lasted(first, now), lasted(second, now)], step = stepOf(first, second);
+  if (lengths[0] !== lengths[1]) found.push("The ranges differ in length. Compare the rates, not the counts.");
+  if (Math.max(first.from, second.from) < Math.min(first.to, second.to)) found.push("The ranges overlap, so some messages are counted in both.");
+  if (lengths.some(length => length % step !== 0)) found.push("The plots omit the last step of a range if it is incomplete. The metrics don't.");
   return found;
 }

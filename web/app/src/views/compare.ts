@@ -1,9 +1,10 @@
-// Two time ranges side by side: their figures, the differences, and both as lines of the same plots.
-import { ask, messageOf, Refused, serverNow } from "../api/client.ts";
+// Two time ranges side by side: their metrics, the differences, and both as lines of the same plots.
+import { ask, messageOf, rejected, serverNow } from "../api/client.ts";
 import { Range as RangeQuery, Series as SeriesQuery, type RangeData } from "../api/operations.ts";
-import { count, duration, figure, percent, seconds, span } from "../lib/format.ts";
-import { cautions, firstRange, firstRanges, proposed, readRange, secondRange, secondRanges, stepOf, type Range } from "../lib/ranges.ts";
-import { setQuery, unknown, type Route, type View } from "../route.ts";
+import { count, difference, duration, figure, percent, seconds, span } from "../lib/format.ts";
+import { cautions, firstRange, firstRanges, lasted, proposed, readRange, secondRange, secondRanges, stepOf, type Range } from "../lib/ranges.ts";
+import { unknown } from "../lib/query.ts";
+import { setQuery, type Route, type View } from "../route.ts";
 import { figureChoices, figuresOf, poll } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { card, cell, choose, quiet, table, textFilter } from "../ui/parts.ts";
@@ -13,14 +14,15 @@ import type { Metrics } from "./series.ts";
 
 type Figures = RangeData["metricSeries"][number]["metrics"];
 
-const openEvery = 5000; // the figures of a range that has not ended
-const settled = 60_000; // after the end of a range, its figures no longer change
+const openEvery = 5000; // the metrics of a range that has not ended
+const settled = 60_000; // after the end of a range, its metrics no longer change
 
 /** The names of the times in the address. */
 const fields = ["from", "to", "from2", "to2"] as const;
 type Texts = Record<(typeof fields)[number], string>;
 
-interface Shown { first: Range; second: Range; step: number; figures: [Figures, Figures]; points: [Metrics[], Metrics[]] }
+/** What is shown, as of a time. */
+interface Shown { at: number; first: Range; second: Range; step: number; figures: [Figures, Figures]; points: [Metrics[], Metrics[]] }
 
 const texts = (first: Range, second: Range): Texts => {
   const text = (at: number): string => new Date(at).toISOString();
@@ -34,7 +36,9 @@ export function comparisonOf(length: number, senderId: string | null): URLSearch
 }
 
 export function compare(route: Route): View {
-  const view = reactive({ texts: {} as Texts, senderId: null as string | null, shown: null as Shown | null, stray: "", fault: "" });
+  const view = reactive({ texts: {} as Texts, senderId: null as string | null, shown: null as Shown | null, stray: "", fault: "",
+    follows: "", // the proposal that the second range is, which it remains while the first changes
+  });
   let stop: () => void = () => {};
 
   /** Returns both ranges, or why there are none. */
@@ -56,15 +60,13 @@ export function compare(route: Route): View {
     }
     const asked = ranges();
     if (typeof asked === "string") return; // it selects nothing, rather than some other range
-    const end = Math.max(asked[0].to, asked[1].to);
-    stop = poll(openEvery, async () => {
-      await load(asked);
-      if (view.shown && serverNow() > end + settled) stop();
-    });
+    view.follows = proposed(...asked, utc.value, view.follows);
+    stop = poll(openEvery, () => load(asked));
   }
 
-  async function load([first, second]: [Range, Range]): Promise<void> {
-    const { senderId } = view, step = stepOf(first, second), mine = view.texts;
+  /** Loads the metrics of both ranges. Returns true if they no longer change. */
+  async function load([first, second]: [Range, Range]): Promise<boolean> {
+    const { senderId } = view, step = stepOf(first, second), mine = view.texts, now = serverNow();
     const bounds = ({ from, to }: Range) => ({ senderId, from: new Date(from).toISOString(), to: new Date(to).toISOString() });
     const figuresIn = async (range: Range): Promise<Figures> =>
       (await ask(RangeQuery, { ...bounds(range), length: duration((range.to - range.from) / 1000) })).metricSeries[0]!.metrics;
@@ -72,11 +74,12 @@ export function compare(route: Route): View {
       : (await ask(SeriesQuery, { ...bounds(range), step: duration(step / 1000) })).metricSeries.map(({ metrics }) => metrics));
     try {
       const [a, b, c, d] = await Promise.all([figuresIn(first), figuresIn(second), pointsIn(first), pointsIn(second)]);
-      if (mine === view.texts) Object.assign(view, { shown: { first, second, step, figures: [a, b], points: [c, d] }, fault: "" });
+      if (mine === view.texts) Object.assign(view, { shown: { at: now, first, second, step, figures: [a, b], points: [c, d] }, fault: "" });
+      return now > Math.max(first.to, second.to) + settled;
     } catch (error) {
-      if (mine !== view.texts) return;
-      if (error instanceof Refused) stop();
+      if (mine !== view.texts) return true;
       view.fault = messageOf(error);
+      if (rejected(error)) return true;
       throw error;
     }
   }
@@ -88,10 +91,10 @@ export function compare(route: Route): View {
 
   /** Changes one time. A second range that follows from the first continues to do so. */
   function change(name: keyof Texts, field: string): void {
-    const before = ranges(), next = { ...view.texts, [name]: fromField(field) };
-    const follows = typeof before === "string" ? "" : proposed(...before, utc.value);
+    const next = { ...view.texts, [name]: fromField(field) };
+    if (name === "from2" || name === "to2") view.follows = "";
     const first = readRange("first", next.from, next.to, serverNow());
-    if (follows && typeof first !== "string" && (name === "from" || name === "to")) put(first, secondRange(follows, first, utc.value));
+    if (view.follows && typeof first !== "string") put(first, secondRange(view.follows, first, utc.value));
     else setQuery({ ...next });
   }
 
@@ -103,10 +106,9 @@ export function compare(route: Route): View {
   }
 
   function render(): VNode {
-    const asked = ranges(), { shown, fault, senderId } = view, now = serverNow();
+    const asked = ranges(), { shown, fault, senderId, follows } = view, now = serverNow();
     const [first, second] = typeof asked === "string" ? [null, null] : asked;
     const chosen = first ? firstRanges.find(([id]) => { const { from, to } = firstRange(id, now, utc.value); return from === first.from && to === first.to; })?.[0] ?? "" : "";
-    const follows = first && second ? proposed(first, second, utc.value) : "";
     return h("div", { class: "board" },
       h("div", { class: "page-head wide" }, h("h2", null, "Compare two time ranges"), h("div", { class: "tools" }, h("a", { href: "#/" }, "Overview"))),
       card("Time ranges", { id: "ranges", class: "wide" }, null,
@@ -117,13 +119,16 @@ export function compare(route: Route): View {
           put(next, secondRange(follows || "before", next, utc.value));
         })),
         range("Second range", ["from2", "to2"], choose("Range", follows, [["", "other times"], ...secondRanges], id => {
-          if (id && first) put(first, secondRange(id, first, utc.value));
+          if (!id) return;
+          view.follows = id;
+          if (first) put(first, secondRange(id, first, utc.value));
         })),
-        typeof asked === "string" || fault ? h("p", { class: "error", role: "alert" }, typeof asked === "string" ? asked : fault) : null),
+        typeof asked === "string" || fault ? h("p", { class: "error", role: "alert" }, typeof asked === "string" ? asked : fault) : null,
+        view.stray ? h("a", { class: "clear", href: "#/compare" }, "Clear all") : null),
       first && second ? [
-        card("Figures", { id: "compared", class: "wide" }, null, shown ? figures(shown) : quiet(fault ? "" : "Loading…"),
+        card("Metrics", { id: "compared", class: "wide" }, null, shown ? figures(shown) : quiet(fault ? "" : "Loading…"),
           cautions(first, second, now).map(text => h("p", { key: text, class: "hint" }, text)), shown ? empty(shown) : null),
-        plots.map(({ id, title, unit, write, pick }) => h(Plot, { key: id, id: `compare-${id}`, title, series: shown && seriesOf(shown, now, unit, write, pick) })),
+        plots.map(({ id, title, unit, write, pick }) => h(Plot, { key: id, id: `compare-${id}`, title, series: shown && seriesOf(shown, unit, write, pick) })),
       ] : null);
   }
 }
@@ -133,16 +138,16 @@ function empty({ figures }: Shown): Child {
     ? h("p", { key: name, class: "hint" }, `Nothing was queued, sent, or delivered in the ${name} range.`) : null);
 }
 
-// ───────────── figures ─────────────
+// ───────────── metrics ─────────────
 
 type Write = (value: number) => string;
 
 const points: Write = value => `${figure(value * 100)} points`;
 const length: Write = value => (value === 0 ? "0 s" : span(value));
 
-/** The rows: a name, the figure of a range, how it is written, and how a difference is written. */
-const rows: readonly (readonly [string, (f: Figures) => number | null, Write, Write])[] = [
-  ["Queued", f => f.queued, count, count], ["Sent", f => f.sent, count, count], ["Sent per minute", f => f.sentPerMinute, figure, figure],
+/** The rows: a name, the metric of a range and the minutes it has lasted, how it is written, and how a difference is written. */
+const rows: readonly (readonly [string, (f: Figures, minutes: number) => number | null, Write, Write])[] = [
+  ["Queued", f => f.queued, count, count], ["Sent", f => f.sent, count, count], ["Sent per minute", (f, minutes) => f.sent / minutes, figure, figure],
   ["Delivered", f => f.delivered, count, count], ["Read", f => f.read, count, count], ["Failed", f => f.failed, count, count],
   ["Dead letters", f => f.deadLettered, count, count], ["Delivered of those sent", f => f.deliveryRate, percent, points],
   ["Error rate", f => f.errorRate, percent, points], ["Delivery p50", f => seconds(f.p50DeliveryLatency), length, length],
@@ -150,23 +155,15 @@ const rows: readonly (readonly [string, (f: Figures) => number | null, Write, Wr
   ["Throttled", f => f.throttled, count, count], ["Lost responses", f => f.ambiguous, count, count],
 ];
 
-function figures({ first, second, figures: [a, b] }: Shown): VNode {
+function figures({ at, first, second, figures: [a, b] }: Shown): VNode {
   const names = [zonedRange(first.from, first.to), zonedRange(second.from, second.to)] as const;
-  return table({ class: "stack" }, `Figures of ${names[0]} and of ${names[1]}`,
-    [{ name: "Figure" }, { name: names[0], class: "number" }, { name: names[1], class: "number" }, { name: "Difference", class: "number" }],
+  return table({ class: "stack" }, `Metrics of ${names[0]} and of ${names[1]}`,
+    [{ name: "Metric" }, { name: names[0], class: "number" }, { name: names[1], class: "number" }, { name: "Difference", class: "number" }],
     rows.map(([name, pick, write, writeDifference]) => {
-      const now = pick(a), before = pick(b), written = (value: number | null): string => (value === null ? "–" : write(value));
+      const now = pick(a, lasted(first, at) / 60_000), before = pick(b, lasted(second, at) / 60_000), written = (value: number | null): string => (value === null ? "–" : write(value));
       return h("tr", { key: name }, h("th", { scope: "row" }, name), cell(names[0], { class: "number" }, written(now)), cell(names[1], { class: "number" }, written(before)),
         cell("Difference", { class: "number" }, now === null || before === null ? "–" : difference(now, before, writeDifference, write !== percent)));
     }));
-}
-
-/** Writes a difference, and as a share of the second range if shares of the figure make sense. */
-function difference(first: number, second: number, write: Write, share: boolean): string {
-  const change = first - second;
-  if (change === 0) return "none";
-  const sign = change > 0 ? "+" : "−";
-  return `${sign}${write(Math.abs(change))}${share && second > 0 ? ` (${sign}${figure(Math.abs(change) / second * 100)}%)` : ""}`;
 }
 
 // ───────────── plots ─────────────
@@ -180,12 +177,12 @@ const plots: readonly { id: string; title: string; unit: string; write: Write; p
   { id: "latency", title: "Delivery p95", unit: "time from the call to the delivery", write: length, pick: m => seconds(m.p95DeliveryLatency) },
 ];
 
-/** Draws both ranges from the left, so that each step is at the same distance from the start of its range. */
-function seriesOf({ first, second, step, points: [a, b] }: Shown, now: number, unit: string, write: Write,
+/** Draws the past steps of both ranges from the left, so that each is at the same distance from the start of its range. */
+function seriesOf({ at, first, second, step, points: [a, b] }: Shown, unit: string, write: Write,
   pick: (metrics: Metrics, minutes: number) => number | null): Series {
   const length = Math.max(a.length, b.length, 1);
   const line = (name: string, look: string, from: number, values: Metrics[]) => ({ name, look,
-    values: Array.from({ length }, (_, i) => (i < values.length && from + i * step < now ? pick(values[i]!, step / 60_000) : null)) });
+    values: Array.from({ length }, (_, i) => (i < values.length && from + (i + 1) * step <= at ? pick(values[i]!, step / 60_000) : null)) });
   return { from: first.from, step, steps: length, unit, write, other: second.from,
     lines: [line("first", "s-sent", first.from, a), line("second", "s-before", second.from, b)] };
 }
