@@ -2220,7 +2220,7 @@ var Messages = /*#__PURE__*/ new TypedDocumentString(`
   }
 }`);
 var CampaignPauses = /*#__PURE__*/ new TypedDocumentString(`
-    query CampaignPauses($label: LabelInput!) {
+    query CampaignPauses($label: LabelInput) {
   campaignPauses(label: $label) {
     ...CampaignPauseNow
   }
@@ -4373,11 +4373,6 @@ function unknown$1(query, ...known) {
 	const name = [...query.keys()].find((key) => !known.includes(key));
 	return name === void 0 ? "" : `The address has an unknown filter, “${visible(name)}”.`;
 }
-/** Says that a parameter has none of its values, or returns an empty text. */
-function unlisted$1(query, name, values) {
-	const value = query.get(name) ?? "";
-	return value === "" || values.includes(value) ? "" : `“${visible(value)}” is not a value of ${name}; use ${values.join(" or ")}.`;
-}
 // src/ui/zone.ts
 var kept$1 = "zone";
 function read$8() {
@@ -4880,7 +4875,7 @@ function beginSignIn() {
 }
 function signIn(key) {
 	useKey(key);
-	open();
+	open$1();
 }
 /** Switches back to the demo's own key. */
 function useDemoKey() {
@@ -4888,7 +4883,7 @@ function useDemoKey() {
 	signIn(state.demo.key);
 }
 /** Begins with the current key, or with the session if there is none. While the server is unavailable, it retries. */
-async function open() {
+async function open$1() {
 	clearTimeout(retry);
 	Object.assign(session, {
 		fault: "",
@@ -4912,7 +4907,7 @@ async function open() {
 		if (error instanceof Refused && (error.code === "UNAUTHENTICATED" || error.code === "FORBIDDEN")) return signOut(error.message);
 		state.away = error instanceof ServerAway;
 		session.fault = `${error instanceof Error ? error.message : "The server does not respond."} Retrying automatically.`;
-		retry = setTimeout(open, 2e3);
+		retry = setTimeout(open$1, 2e3);
 	}
 }
 async function start() {
@@ -4930,7 +4925,7 @@ async function start() {
 	const from = sessionStorage.getItem(origin);
 	sessionStorage.removeItem(origin);
 	if (from && !location.hash) replace(from);
-	open();
+	open$1();
 }
 /** Returns whether people can sign in, and whether someone has, in this browser. */
 async function identities() {
@@ -5464,6 +5459,19 @@ function stepBounds(now, window) {
 		from: to - window.seconds * 1e3,
 		to
 	};
+}
+// src/lib/query.ts
+/** Reports a parameter that the view doesn't know or that occurs twice, or returns an empty text. */
+function unknown(query, ...known) {
+	const names = [...query.keys()], stray = names.find((name) => !known.includes(name));
+	if (stray !== void 0) return `The address has an unknown filter, “${stray}”.`;
+	const twice = names.find((name, i) => names.indexOf(name) !== i);
+	return twice === void 0 ? "" : `The address has the filter “${twice}” more than once.`;
+}
+/** Reports a parameter that has none of its values, or returns an empty text. */
+function unlisted(query, name, values) {
+	const value = query.get(name) ?? "";
+	return value === "" || values.includes(value) ? "" : `“${value}” is not a value of ${name}; use ${values.join(" or ")}.`;
 }
 // node_modules/uplot/dist/uPlot.esm.js
 /**
@@ -9662,19 +9670,6 @@ function cautions(first, second, now) {
 	if (lengths.some((length) => length % step !== 0)) found.push("The plots omit the last step of a range if it is incomplete. The metrics don't.");
 	return found;
 }
-// src/lib/query.ts
-/** Reports a parameter that the view doesn't know or that occurs twice, or returns an empty text. */
-function unknown(query, ...known) {
-	const names = [...query.keys()], stray = names.find((name) => !known.includes(name));
-	if (stray !== void 0) return `The address has an unknown filter, “${stray}”.`;
-	const twice = names.find((name, i) => names.indexOf(name) !== i);
-	return twice === void 0 ? "" : `The address has the filter “${twice}” more than once.`;
-}
-/** Reports a parameter that has none of its values, or returns an empty text. */
-function unlisted(query, name, values) {
-	const value = query.get(name) ?? "";
-	return value === "" || values.includes(value) ? "" : `“${value}” is not a value of ${name}; use ${values.join(" or ")}.`;
-}
 // src/views/compare.ts
 var openEvery = 5e3;
 var settled = 6e4;
@@ -10187,11 +10182,12 @@ var LiveSeries = class {
 };
 // src/views/overview.ts
 var alertsEvery = 1e4;
+var pausesEvery = 1e4;
 var alertsMarked = 50;
 var nowSpan = 10;
 function read$6(query) {
 	return {
-		invalid: unlisted$1(query, "window", windows.map(({ id }) => id)) || unlisted$1(query, "compare", ["previous"]) || unknown$1(query, "window", "compare", "sender"),
+		invalid: unlisted(query, "window", windows.map(({ id }) => id)) || unlisted(query, "compare", ["previous"]) || unknown(query, "window", "compare", "sender"),
 		compare: query.get("compare") === "previous",
 		window: windows.find(({ id }) => id === query.get("window")) ?? windows[1],
 		senderId: figuresOf(query.get("sender"))
@@ -10206,17 +10202,20 @@ function overview(route) {
 		rules: [],
 		alerts: [],
 		series: null,
-		previous: null
+		previous: null,
+		pausedCampaigns: 0
 	});
 	let ends = [];
 	function begin() {
 		end();
-		[view.live, view.now, view.books] = [
+		[view.live, view.now, view.books, view.alerts] = [
 			null,
 			null,
-			null
+			null,
+			[]
 		];
 		if (view.invalid) return;
+		const { senderId } = view, mine = ends;
 		view.series = new LiveSeries(view.window, view.senderId);
 		view.previous = view.compare ? new LiveSeries(view.window, view.senderId, view.window.seconds * 1e3) : null;
 		ends.push(follow(view.window.seconds, view.window.seconds > 3600 ? 5 : 2, (metrics) => {
@@ -10225,19 +10224,23 @@ function overview(route) {
 			view.now = metrics;
 		}));
 		if (!forbidden(Ledger)) ends.push(poll(2e3, async () => {
-			view.books = (await ask(Ledger, { senderId: view.senderId })).ledger;
-			sawServerTime(view.books.asOf);
+			const { ledger: books } = await ask(Ledger, { senderId });
+			sawServerTime(books.asOf);
+			if (mine === ends) view.books = books;
 		}));
 		ends.push(poll(alertsEvery, async () => {
 			const { alerts: { edges } } = await ask(Alerts, {
-				filter: { senderId: view.senderId },
+				filter: { senderId },
 				first: alertsMarked
 			});
-			view.alerts = edges.map(({ node }) => node);
+			if (mine === ends) view.alerts = edges.map(({ node }) => node);
 			for (const { node } of edges) if (state.alerts.has(node.id)) putAlert(node);
 		}));
 		ends.push(poll(6e4, async () => {
 			view.rules = (await ask(AlertRules, {})).alertRules;
+		}));
+		ends.push(poll(pausesEvery, async () => {
+			view.pausedCampaigns = (await ask(CampaignPauses, {})).campaignPauses.length;
 		}));
 	}
 	function end() {
@@ -10334,7 +10337,7 @@ function overview(route) {
 			}), open.length > 0 ? card(["Open alerts ", chip(count(open.length), open.every(({ silence }) => silence) ? "warn" : "bad")], {
 				id: "open-alerts",
 				class: "wide"
-			}, h("a", { href: "#/alerts" }, "All alerts"), h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null, card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${view.window.name}`), errors(view.live, view.senderId)), card("Queues", { id: "queues" }, null, state.senders?.length === 0 ? quiet("No senders yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)), forbidden(Ledger) ? null : card(["Ledger ", balanced(view.books)], {
+			}, h("a", { href: "#/alerts" }, "All alerts"), h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null, card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${view.window.name}`), errors(view.live, view.senderId)), card("Queues", { id: "queues" }, view.pausedCampaigns > 0 ? h("a", { href: "#/campaigns" }, plural(view.pausedCampaigns, "paused campaign")) : null, state.senders?.length === 0 ? quiet("No senders yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)), forbidden(Ledger) ? null : card(["Ledger ", balanced(view.books)], {
 				id: "ledger",
 				class: "wide"
 			}, h("a", { href: "#/ledger" }, "Ledger and log"), ledgerFigures(view.books)));
@@ -10474,8 +10477,8 @@ function comparison(loaded, previous, window) {
 			class: "number"
 		}
 	], compared.map(([name, pick]) => {
-		const now = sum(loaded, pick), before = sum(previous, pick), change = now - before;
-		return h("tr", { key: name }, h("th", { scope: "row" }, name), cell(`Last ${window}`, { class: "number" }, count(now)), cell(`${window} before`, { class: "number" }, count(before)), cell("Change", { class: "number" }, change === 0 ? "none" : `${change > 0 ? "+" : "−"}${before === 0 ? count(Math.abs(change)) : `${figure(Math.abs(change) / before * 100)}%`}`));
+		const now = sum(loaded, pick), before = sum(previous, pick);
+		return h("tr", { key: name }, h("th", { scope: "row" }, name), cell(`Last ${window}`, { class: "number" }, count(now)), cell(`${window} before`, { class: "number" }, count(before)), cell("Change", { class: "number" }, difference(now, before, count)));
 	})));
 }
 var errorColumns = [
@@ -10691,6 +10694,57 @@ function setOptOut(of, optedOut, ended) {
 		}
 	});
 }
+// src/views/campaign_parts.ts
+/** The statuses in which the outcome of a message's calls is open. */
+var open = [
+	"QUEUED",
+	"SENDING",
+	"RETRYING",
+	"AMBIGUOUS"
+];
+var delivered = ["DELIVERED", "READ"];
+var accepted = ["SENT", ...delivered];
+var failed = [
+	"FAILED",
+	"DEAD_LETTERED",
+	"EXPIRED"
+];
+var withheld = [
+	"CANCELLED",
+	"DISCARDED",
+	"SUPPRESSED"
+];
+var sumOf = (counts, of) => counts.reduce((sum, { status, count: n }) => sum + (!of || of.includes(status) ? n : 0), 0);
+/** The progress, the result, and the count of each status. href returns the list of the messages with a status, if there is one. */
+function campaignFigures(counts, href) {
+	const total = sumOf(counts), left = sumOf(counts, open), sent = sumOf(counts, accepted);
+	if (total === 0) return quiet("No messages have this label.");
+	return h("div", { class: "campaign" }, h("label", { class: "progress" }, h("span", null, left === 0 ? `Finished: ${plural(total, "message")}` : `${percent((total - left) / total)} done, ${plural(left, "message")} waiting`), h("progress", {
+		id: "campaign-progress",
+		value: total - left,
+		max: total
+	})), facts([
+		["Accepted by WhatsApp", `${count(sent)} of ${count(total)}`],
+		["Delivered", `${count(sumOf(counts, delivered))} of ${count(sent)}${sent > 0 ? ` (${percent(sumOf(counts, delivered) / sent)})` : ""}`],
+		["Read", count(sumOf(counts, ["READ"]))],
+		["Failed or expired", count(sumOf(counts, failed))],
+		["Withheld", count(sumOf(counts, withheld))]
+	]), table$1({
+		class: "stack",
+		id: "campaign-counts"
+	}, "Messages by status", [{ name: "Status" }, {
+		name: "Messages",
+		class: "number"
+	}], counts.filter(({ count: n }) => n > 0).map(({ status, count: n }) => h("tr", { key: status }, h("td", null, href ? h("a", {
+		href: href(status),
+		"aria-label": `Messages: ${words(status)}`
+	}, statusChip(status)) : statusChip(status)), h("td", { class: "number" }, count(n))))));
+}
+/** Who paused a campaign, when, and why. effect says what the pause does. */
+var pausedBy = ({ reason, since, by }, effect) => h("div", {
+	class: "callout paused",
+	"data-tone": "warn"
+}, h("p", null, h("strong", null, "Paused"), " since ", time(since, "seconds"), ` by ${actorOf(by)}: `, h("q", null, reason), ". ", effect));
 // src/views/messages.ts
 var pageSize$6 = 50;
 var rowLimit = 40;
@@ -10726,13 +10780,7 @@ function messages(route) {
 		title: "Messages",
 		stop: () => view.list?.stop(),
 		moved: begin,
-		render: () => h("div", { class: "board" }, filterBar(view.filters, view.list instanceof Feed), view.list?.render() ?? card("Messages", {
-			id: "no-messages",
-			class: "wide"
-		}, null, h("p", {
-			class: "error",
-			role: "alert"
-		}, visible(view.filters.invalid ?? "")), quiet("No messages are selected. ", h("a", { href: "#/messages" }, "Show all messages"), ".")))
+		render: () => view.list ? h("div", { class: "board" }, filterBar(view.filters, view.list instanceof Feed), view.list.render()) : astray("Messages", view.filters.invalid, "#/messages")
 	};
 }
 function messageFilter(filters) {
@@ -10755,12 +10803,13 @@ function messageFilter(filters) {
 	};
 }
 function filterBar(filters, live) {
-	const change = ({ invalid: _, ...next }) => go(link(["messages"], withPage(toQuery(next), !live)));
-	const status = filters.status?.length === troubled.length && troubled.every((s) => filters.status.includes(s)) ? "trouble" : filters.overdue ? "overdue" : filters.status?.[0] ?? "";
+	const change = (next) => go(link(["messages"], withPage(toQuery(next), !live)));
+	const { status: chosen = [], overdue } = filters;
+	const status = overdue ? "overdue" : chosen.length === troubled.length && troubled.every((s) => chosen.includes(s)) ? "trouble" : chosen.length > 1 ? "several" : chosen[0] ?? "";
 	const rest = { ...filters };
-	if (filters.overdue) delete rest.overdue;
+	delete rest.overdue;
+	if (!overdue && status !== "several") delete rest.status;
 	for (const name of [
-		"status",
 		"sender",
 		"type",
 		"priority",
@@ -11038,13 +11087,7 @@ async function exportRows(filters) {
 }
 /** The progress of the messages as a bar: of a campaign, for example, if the filter is its label. */
 function progress(counts, total) {
-	const waiting = [
-		"QUEUED",
-		"SENDING",
-		"RETRYING",
-		"AMBIGUOUS"
-	];
-	const open = counts.filter(({ status }) => waiting.includes(status)).reduce((sum, { count: n }) => sum + n, 0);
+	const left = sumOf(counts, open);
 	return h("div", { class: "progress" }, h("div", {
 		class: "progress-bar",
 		"aria-hidden": "true"
@@ -11053,7 +11096,7 @@ function progress(counts, total) {
 		"data-tone": toneOf(status),
 		style: { width: `${n / total * 100}%` },
 		title: `${words(status)}: ${count(n)}`
-	}))), quiet(`${percent((total - open) / total)} done`, open > 0 ? `, ${count(open)} to go` : ""));
+	}))), quiet(`${percent((total - left) / total)} done`, left > 0 ? `, ${count(left)} to go` : ""));
 }
 /** The results of a search, page by page. The current page is polled, so that it shows the progress of its messages. */
 var Pages = class {
@@ -11131,56 +11174,6 @@ var Pages = class {
 		}, fault) : null, rows === null ? quiet(fault ? "" : "Loading…") : rows.length === 0 ? quiet("No messages found.") : messageTable(rows), pager(this.page, next, byTime, "Updates automatically."));
 	}
 };
-// src/views/campaign_parts.ts
-var waiting = [
-	"QUEUED",
-	"SENDING",
-	"RETRYING",
-	"AMBIGUOUS"
-];
-var delivered = ["DELIVERED", "READ"];
-var accepted = ["SENT", ...delivered];
-var failed = [
-	"FAILED",
-	"DEAD_LETTERED",
-	"EXPIRED"
-];
-var withheld = [
-	"CANCELLED",
-	"DISCARDED",
-	"SUPPRESSED"
-];
-var sumOf = (counts, of) => counts.reduce((sum, { status, count: n }) => sum + (!of || of.includes(status) ? n : 0), 0);
-/** The progress, the result, and the count of each status. href returns the list of the messages with a status, if there is one. */
-function campaignFigures(counts, href) {
-	const total = sumOf(counts), left = sumOf(counts, waiting), sent = sumOf(counts, accepted);
-	if (total === 0) return quiet("No messages have this label.");
-	return h("div", { class: "campaign" }, h("label", { class: "progress" }, h("span", null, left === 0 ? `Finished: ${plural(total, "message")}` : `${percent((total - left) / total)} done, ${plural(left, "message")} waiting`), h("progress", {
-		id: "campaign-progress",
-		value: total - left,
-		max: total
-	})), facts([
-		["Accepted by WhatsApp", `${count(sent)} of ${count(total)}`],
-		["Delivered", `${count(sumOf(counts, delivered))} of ${count(sent)}${sent > 0 ? ` (${percent(sumOf(counts, delivered) / sent)})` : ""}`],
-		["Read", count(sumOf(counts, ["READ"]))],
-		["Failed or expired", count(sumOf(counts, failed))],
-		["Withheld", count(sumOf(counts, withheld))]
-	]), table$1({
-		class: "stack",
-		id: "campaign-counts"
-	}, "Messages by status", [{ name: "Status" }, {
-		name: "Messages",
-		class: "number"
-	}], counts.filter(({ count: n }) => n > 0).map(({ status, count: n }) => h("tr", { key: status }, h("td", null, href ? h("a", {
-		href: href(status),
-		"aria-label": `Messages: ${words(status)}`
-	}, statusChip(status)) : statusChip(status)), h("td", { class: "number" }, count(n))))));
-}
-/** Who paused a campaign, when, and why. effect says what the pause does. */
-var pausedBy = ({ reason, since, by }, effect) => h("div", {
-	class: "callout paused",
-	"data-tone": "warn"
-}, h("p", null, h("strong", null, "Paused"), " since ", time(since, "seconds"), ` by ${actorOf(by)}: `, h("q", null, visible(reason)), ". ", effect));
 // src/views/content.ts
 var part = (value) => typeof value === "object" && value !== null ? value : {};
 var parts = (value) => Array.isArray(value) ? value.map(part) : [];
@@ -11377,54 +11370,61 @@ function lifeline(m) {
 	}, x === 0 ? zonedClock(from, drawnAt$1()) : `+ ${span((to - from) * Number(x) / 1e5)}`))), more > 0 ? h("figcaption", { class: "quiet" }, `Without the first ${plural(more, "call")}.`) : null);
 }
 // src/views/message.ts
+var every$8 = 5e3;
 function message(route) {
 	const id = route.params.id;
 	const view = reactive({
 		shown: void 0,
 		fault: ""
 	});
-	let stop = () => {}, stopped = false;
+	let unfollow = () => {}, stopped = false, followed = false, round = 0;
 	let again;
 	async function load() {
 		clearTimeout(again);
 		again = void 0;
+		const mine = ++round;
 		try {
 			const { message: found } = await ask(OneMessage, {
 				id,
 				audit: may("AUDIT")
 			});
-			if (stopped) return;
-			const first = view.shown === void 0;
+			if (stopped || mine !== round) return;
 			[view.shown, view.fault] = [found, ""];
-			if (first && found) follow(found.cursor);
+			if (found && !followed) follow(found.cursor);
 		} catch (error) {
-			if (stopped) return;
+			if (stopped || mine !== round) return;
 			view.fault = messageOf(error);
-			if (view.shown === void 0) again = setTimeout(load, 3e3);
 			if (!error.code) report(error);
 		}
 	}
 	/** Reloads the message when it changes. Changes in quick succession cause one reload. */
 	function follow(after) {
-		stop = connection.subscribe(OneMessageUpdates, {
+		followed = true;
+		unfollow = connection.subscribe(OneMessageUpdates, {
 			id,
 			after
 		}, {
 			cursor: (data) => data.messageUpdates.cursor,
-			gone: () => void load(),
+			gone: () => {
+				followed = false;
+				load();
+			},
 			next: ({ messageUpdates: { at } }) => {
 				sawServerTime(at);
 				again ??= setTimeout(load, 150);
 			}
 		});
 	}
-	load();
+	const unpoll = poll(every$8, async () => {
+		if (!view.shown || open.includes(view.shown.status)) await load();
+	});
 	return {
 		title: "Message",
 		stop: () => {
 			stopped = true;
 			clearTimeout(again);
-			stop();
+			unpoll();
+			unfollow();
 		},
 		render: () => {
 			if (!view.shown) return h("section", { class: "card narrow" }, h("h2", null, "Message"), h("p", { class: "mono" }, id), h("p", {
@@ -11435,14 +11435,16 @@ function message(route) {
 		}
 	};
 }
+/** Whether the message waits for a call. */
+var waits = ({ status }) => status === "QUEUED" || status === "RETRYING";
 function page(m, changed) {
 	return h("div", {
 		class: "board",
 		id: "message"
-	}, h("div", { class: "page-head wide" }, h("h2", null, "Message ", copied(m.id, "the message ID")), statusChip(m.status), h("div", { class: "tools" }, actions$2(m, changed))), m.pauses.map((pause) => h("div", {
+	}, h("div", { class: "page-head wide" }, h("h2", null, "Message ", copied(m.id, "the message ID")), statusChip(m.status), h("div", { class: "tools" }, actions$2(m, changed))), waits(m) ? m.pauses.map((pause) => h("div", {
 		class: "wide",
 		key: pause.id
-	}, pausedBy(pause, `The message waits, as all with the label ${pause.label.name} = ${pause.label.value} do, until the campaign is resumed.`))), m.failure && ![
+	}, pausedBy(pause, `Like all messages with the label ${pause.label.name} = ${pause.label.value}, this message waits until the campaign is resumed.`))) : null, m.failure && ![
 		"SENT",
 		"DELIVERED",
 		"READ"
@@ -11483,7 +11485,7 @@ function page(m, changed) {
 	])), card("Content", { id: "content" }, null, m.content !== null ? [bubble(m.type, m.content), h("details", null, h("summary", null, "As JSON"), h("pre", {
 		tabindex: 0,
 		"aria-label": "Content as JSON"
-	}, visible(JSON.stringify(m.content, null, 2))))] : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "None." : "The content requires a key with the scope PERSONAL.")), card("Timeline", {
+	}, JSON.stringify(m.content, null, 2)))] : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "None." : "The content requires a key with the scope PERSONAL.")), card("Timeline", {
 		id: "timeline",
 		class: "wide"
 	}, m.history ? m.history.pageInfo.hasNextPage ? null : button("Save as JSON", () => saveHistory(m), { class: "plain small" }) : quiet("Calls only. The recorded events require a key with the scope AUDIT."), lifeline(m), timeline(m)), card("Attempts", {
@@ -11519,7 +11521,7 @@ function actions$2(m, changed) {
 		if (reason) reasons.add(reason);
 		else shown.push(made);
 	};
-	if (m.status === "QUEUED" || m.status === "RETRYING") offer(Cancel, button("Cancel…", () => cancelMessage(m.id, changed), { id: "cancel" }));
+	if (waits(m)) offer(Cancel, button("Cancel…", () => cancelMessage(m.id, changed), { id: "cancel" }));
 	if (m.status === "DEAD_LETTERED") {
 		offer(Requeue, button("Requeue…", () => requeueDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "requeue" }));
 		offer(Discard, button("Discard…", () => discardDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "discard" }));
@@ -11644,7 +11646,10 @@ function timeline(m) {
 	}, entries.map(({ key, at, tone, text, detail, data }) => h("li", {
 		key,
 		"data-tone": tone
-	}, time(at), h("div", null, h("p", null, text, detail ? h("span", { class: "quiet" }, detail) : null), data !== void 0 && data !== null ? h("details", null, h("summary", { class: "quiet" }, "Recorded data"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2))) : null)))), m.history?.pageInfo.hasNextPage ? quiet("These are the first 200 events. ", h("a", { href: `#/ledger?message=${m.id}` }, "Show all in the event log"), ".") : null];
+	}, time(at), h("div", null, h("p", null, text, detail ? h("span", { class: "quiet" }, detail) : null), data !== void 0 && data !== null ? h("details", null, h("summary", { class: "quiet" }, "Recorded data"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2))) : null)))), m.history?.pageInfo.hasNextPage ? quiet("These are the first 200 events. ", h("a", { href: link(["ledger"], new URLSearchParams({
+		message: m.id,
+		...state.viewer?.senderIds ? { sender: m.sender.id } : {}
+	})) }, "Show all in the event log"), ".") : null];
 }
 var attemptColumns = [
 	{
@@ -13020,7 +13025,10 @@ function History({ id }) {
 	return card("History", {
 		id: "history",
 		class: "wide"
-	}, reason ? null : h("a", { href: `#/ledger?stream=${encodeURIComponent(`sender-${id}`)}` }, "All events"), reason ? quiet(reason) : events.value === null ? quiet("Loading…") : table$1({ class: "stack" }, "Changes, newest first", [
+	}, reason ? null : h("a", { href: link(["ledger"], new URLSearchParams({
+		sender: id,
+		stream: `sender-${id}`
+	})) }, "All events"), reason ? quiet(reason) : events.value === null ? quiet("Loading…") : table$1({ class: "stack" }, "Changes, newest first", [
 		{ name: "Recorded" },
 		{ name: "Change" },
 		{ name: "Details" },
@@ -13029,7 +13037,7 @@ function History({ id }) {
 }
 /** Writes the members of an event's data. IDs of stored tokens are of no use to a reader. */
 function details(data) {
-	return Object.entries(data ?? {}).filter(([name, value]) => value !== null && !["sender", "tokenId"].includes(name)).map(([name, value]) => `${spaced(name).toLowerCase()} ${Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value)}`).map(visible).join("; ");
+	return Object.entries(data ?? {}).filter(([name, value]) => value !== null && !["sender", "tokenId"].includes(name)).map(([name, value]) => `${spaced(name).toLowerCase()} ${Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value)}`).join("; ");
 }
 /** The pauses with the same reason, time, and operator, together. */
 function pausesOf({ pauses, pausedPriorities, pauseReason }) {
@@ -13056,7 +13064,7 @@ function pausedCallout(sender) {
 	return h("div", {
 		class: "callout paused",
 		"data-tone": "warn"
-	}, pausesOf(sender).map(({ lanes, pause: { reason, since, by } }) => h("p", { key: lanes.join() }, h("strong", null, all && lanes.length === priorities.length ? "Paused" : `Paused: ${lanes.map(laneName).join(", ")}`), since ? [" since ", time(since, "seconds")] : null, by ? ` by ${actorOf(by)}` : null, reason ? [": ", h("q", null, visible(reason))] : null, ".")));
+	}, pausesOf(sender).map(({ lanes, pause: { reason, since, by } }) => h("p", { key: lanes.join() }, h("strong", null, all && lanes.length === priorities.length ? "Paused" : `Paused: ${lanes.map(laneName).join(", ")}`), since ? [" since ", time(since, "seconds")] : null, by ? ` by ${actorOf(by)}` : null, reason ? [": ", h("q", null, reason)] : null, ".")));
 }
 function resumeLane(sender, lane) {
 	return button("Resume", () => void attempt(`${sentence(laneName(lane))} lane of ${sender.name} resumed.`, async () => putSender((await ask(ResumeLanes, {
@@ -13130,7 +13138,7 @@ function Restrictions({ sender }) {
 	return h("div", {
 		class: "callout restrictions",
 		"data-tone": "bad"
-	}, h("p", null, h("strong", null, "Restricted by WhatsApp")), h("ul", null, sender.restrictions.map(({ type, holds, since, until, reason }) => h("li", { key: type }, h("span", { class: "mono" }, visible(type)), " since ", time(since, "seconds"), until ? [" until ", time(until, "seconds")] : null, ". ", restricted[holds], reason ? quiet(visible(reason)) : null))), forbidden(LiftRestrictions) ? null : button("Lift…", () => lift(sender), { class: "plain lift" }));
+	}, h("p", null, h("strong", null, "Restricted by WhatsApp")), h("ul", null, sender.restrictions.map(({ type, holds, since, until, reason }) => h("li", { key: type }, h("span", { class: "mono" }, type), " since ", time(since, "seconds"), until ? [" until ", time(until, "seconds")] : null, ". ", restricted[holds], reason ? quiet(reason) : null))), forbidden(LiftRestrictions) ? null : button("Lift…", () => lift(sender), { class: "plain lift" }));
 }
 function lift(sender) {
 	openDialog({
@@ -14539,19 +14547,24 @@ function erasure(_) {
 var every$1 = 5e3;
 var senderLimit = 20;
 var campaign = (route) => route.params.label && route.params.value ? one(route.params.label, route.params.value) : choice();
-/** The form for a label. */
+/** The form for a label, and the paused campaigns. */
 function choice() {
-	const fault = reactive({ text: "" });
+	const view = reactive({
+		fault: "",
+		pauses: []
+	});
 	return {
 		title: "Campaigns",
-		stop: () => {},
+		stop: poll(every$1, async () => {
+			view.pauses = (await ask(CampaignPauses, {})).campaignPauses;
+		}),
 		render: () => card("Campaign", {
 			id: "campaign",
 			class: "narrow"
 		}, null, quiet("A campaign is the messages with one label."), h("form", { onsubmit: (event) => {
 			event.preventDefault();
 			const text = values(event.currentTarget).label ?? "", at = text.indexOf("=");
-			if (at <= 0 || at === text.length - 1) fault.text = "Enter a label as name=value, for example campaign=spring.";
+			if (at <= 0 || at === text.length - 1) view.fault = "Enter a label as name=value, for example campaign=spring.";
 			else go(link([
 				"campaigns",
 				text.slice(0, at).trim(),
@@ -14566,8 +14579,20 @@ function choice() {
 		})), h("p", {
 			class: "error",
 			role: "alert"
-		}, fault.text), h("div", { class: "actions" }, h("button", { type: "submit" }, "Show"))))
+		}, view.fault), h("div", { class: "actions" }, h("button", { type: "submit" }, "Show"))), view.pauses.length > 0 ? [h("h3", null, "Paused campaigns"), h("ul", {
+			id: "paused-campaigns",
+			class: "alert-lines"
+		}, view.pauses.map(pausedCampaign))] : null)
 	};
+}
+/** A paused campaign in one line. Without the scope PERSONAL, the value of its label is masked, so it is not linked. */
+function pausedCampaign({ id, label: { name, value }, reason, since, by }) {
+	const text = `${name} = ${value}`;
+	return h("li", { key: id }, may("PERSONAL") ? h("a", { href: link([
+		"campaigns",
+		name,
+		value
+	]) }, text) : text, h("span", { class: "quiet" }, "since ", time(since, "seconds"), ` by ${actorOf(by)}:`), h("q", null, reason));
 }
 function one(label, value) {
 	const labels = [{
@@ -14577,13 +14602,21 @@ function one(label, value) {
 	const shown = reactive({
 		counts: null,
 		senders: [],
-		pause: null
+		pause: void 0
 	});
-	const load = async () => {
-		shown.pause = (await ask(CampaignPauses, { label: {
+	let changes = 0;
+	const paused = (now) => {
+		changes++;
+		shown.pause = now;
+	};
+	const loadPause = async () => {
+		const before = changes, { campaignPauses } = await ask(CampaignPauses, { label: {
 			name: label,
 			value
-		} })).campaignPauses[0] ?? null;
+		} });
+		if (before === changes) shown.pause = campaignPauses[0] ?? null;
+	};
+	const load = async () => {
 		const of = async (senderId) => (await ask(MessageCounts, { filter: {
 			labels,
 			senderId
@@ -14599,40 +14632,39 @@ function one(label, value) {
 		}
 		shown.senders = senders;
 	};
-	const stop = poll(every$1, load);
+	const ends = [poll(every$1, loadPause), poll(every$1, load)];
 	const list = (query) => link(["messages"], new URLSearchParams({
 		label: `${label}=${value}`,
 		...query
 	}));
 	const senderRow = ({ id, counts }) => {
 		const sender = state.senders?.find((s) => s.id === id);
-		return h("tr", { key: id }, cell("Sender", null, h("a", { href: link(["senders", id]) }, sender?.name ?? id), " ", sender && sender.state !== "ACTIVE" ? statusChip(sender.state) : null), cell("Messages", { class: "number" }, h("a", { href: list({ sender: id }) }, count(sumOf(counts)))), cell("Waiting", { class: "number" }, count(sumOf(counts, waiting))));
+		return h("tr", { key: id }, cell("Sender", null, h("a", { href: link(["senders", id]) }, sender?.name ?? id), " ", sender && hindered(sender) ? stateChip(sender) : null), cell("Messages", { class: "number" }, h("a", { href: list({ sender: id }) }, count(sumOf(counts)))), cell("Waiting", { class: "number" }, count(sumOf(counts, open))));
 	};
 	const pauseTools = () => {
-		if (forbidden(PauseCampaign) || state.viewer?.senderIds) return null;
-		const paused = (now) => {
-			shown.pause = now;
-		};
+		if (forbidden(PauseCampaign) || state.viewer?.senderIds || shown.pause === void 0) return null;
 		if (!shown.pause) return button("Pause…", () => pause(label, value, null, paused), { id: "pause-campaign" });
-		return [button("Reason…", () => pause(label, value, shown.pause, paused), { id: "pause-reason" }), button("Resume", () => void attempt("Campaign resumed.", async () => {
+		return [button("Reason…", () => pause(label, value, shown.pause ?? null, paused), { id: "pause-reason" }), button("Resume", () => void attempt("Campaign resumed.", async () => {
 			await ask(ResumeCampaign, { label: {
 				name: label,
 				value
 			} });
-			shown.pause = null;
+			paused(null);
 		}), { id: "resume-campaign" })];
 	};
 	return {
 		title: `Campaign ${label}=${value}`,
-		stop,
+		stop: () => {
+			for (const end of ends) end();
+		},
 		render: () => h("div", { class: "board" }, card(`${label} = ${value}`, {
 			id: "campaign",
 			class: "wide"
 		}, [
 			h("a", { href: list({}) }, "Messages"),
 			pauseTools(),
-			may("OPERATE") && !forbidden(CancelMany) && shown.counts && sumOf(shown.counts, waiting) > 0 ? button("Cancel the waiting messages…", () => cancelMessages({ labels }, `the label ${label} = ${value}`, () => void load())) : null
-		], shown.pause && pausedBy(shown.pause, "New calls of its messages wait, those that are queued later too."), shown.counts === null ? quiet("Counting…") : campaignFigures(shown.counts, (status) => list({ status }))), card("Senders", {
+			!forbidden(CancelMany) && shown.counts && sumOf(shown.counts, open) > 0 ? button("Cancel the waiting messages…", () => cancelMessages({ labels }, `the label ${label} = ${value}`, () => void load().catch(report))) : null
+		], shown.pause && pausedBy(shown.pause, "Its messages wait, including those queued later."), shown.counts === null ? quiet("Counting…") : campaignFigures(shown.counts, (status) => list({ status }))), card("Senders", {
 			id: "campaign-senders",
 			class: "wide"
 		}, null, shown.senders.length === 0 ? quiet("None yet.") : table$1({ class: "stack" }, "Messages by sender", [
@@ -14653,21 +14685,26 @@ function pause(label, value, now, paused) {
 	openDialog({
 		title: now ? `Pause of ${label} = ${value}` : `Pause ${label} = ${value}`,
 		label: () => now ? "Save" : "Pause",
-		body: () => [h("p", null, "Messages with this label are still accepted and wait, of all senders and lanes. Calls in flight are completed. Waiting messages can expire."), field("Reason", h("input", {
-			name: "reason",
-			required: true,
-			autocomplete: "off",
-			defaultValue: now?.reason ?? ""
-		}), "Shown to everyone who sees the messages.")],
+		body: () => [
+			h("p", null, "Messages with this label are still accepted, but wait, whatever their sender and lane. Calls in flight are completed. Waiting messages can expire."),
+			now ? h("p", null, "If someone has resumed the campaign in the meantime, saving pauses it again.") : null,
+			field("Reason", h("input", {
+				name: "reason",
+				required: true,
+				autocomplete: "off",
+				defaultValue: now?.reason ?? ""
+			}), "Shown to everyone who sees the messages.")
+		],
 		run: async (values) => {
-			paused((await ask(PauseCampaign, { input: {
+			const { pauseCampaign } = await ask(PauseCampaign, { input: {
 				label: {
 					name: label,
 					value
 				},
 				reason: values.reason
-			} })).pauseCampaign);
-			note(now ? "Reason changed." : "Campaign paused.");
+			} });
+			paused(pauseCampaign);
+			note(!now ? "Campaign paused." : pauseCampaign.id === now.id ? "Reason changed." : "Campaign paused again.");
 		}
 	});
 }

@@ -415,6 +415,8 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 		b.press(t, "Pause")
 		b.awaitText(t, "#campaign .callout", "wrong prices")
 		b.await(t, "who paused it, and when", `document.querySelector("#campaign .callout time") !== null && document.querySelector("#campaign .callout").innerText.includes(" by key ")`)
+		b.visit(t, "#/campaigns")
+		b.await(t, "that it is listed", `(item => item?.innerText.includes("wrong prices") && item.querySelector("a").hash === "#/campaigns/campaign/summer")(document.querySelector("#paused-campaigns li"))`)
 		b.visit(t, "#/queue")
 		b.fill(t, "#queue input[name=to]", "+1 415 555 0102")
 		b.fill(t, "#queue textarea", "Everything costs 1 cent.")
@@ -502,7 +504,8 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 
 	t.Run("readable", func(t *testing.T) {
 		readableViews(t, b, map[string]string{
-			"overview": "#/", "overview-compared": "#/?compare=previous", "compare": "#/compare", "messages": "#/messages", "messages-listed": "#/messages?page=1", "message": "#/messages/" + id, "dead-letters": "#/dead-letters",
+			"overview": "#/", "overview-compared": "#/?compare=previous", "compare": "#/compare",
+			"compare-days": "#/compare?from=2025-01-03T00:00Z&to=2025-01-05T00:00Z&from2=2025-01-01T00:00Z&to2=2025-01-03T00:00Z", "messages": "#/messages", "messages-listed": "#/messages?page=1", "message": "#/messages/" + id, "dead-letters": "#/dead-letters",
 			"alerts": "#/alerts", "senders": "#/senders", "ledger": "#/ledger", "queue": "#/queue", "break": "#/break",
 			"sender": "#/senders/demo", "keys": "#/keys", "webhooks": "#/webhooks", "erasure": "#/erasure", "copy": "#/queue?copy=" + id,
 			"campaigns": "#/campaigns", "campaign": "#/campaigns/campaign/spring", "conversations": "#/conversations", "conversation": theConversation, "templates": "#/templates", "template": theTemplate,

@@ -591,7 +591,7 @@ export type MessagesData = { messages: { edges: Array<{ cursor: string, node: Me
 export type CampaignPauseNow = { id: string, reason: string, since: string, label: { name: string, value: string }, by: { kind: ActorKind, id: string, name: string | null, onBehalfOf: string | null } };
 
 export type CampaignPausesVariables = Exact<{
-  label: LabelInput;
+  label?: LabelInput | null | undefined;
 }>;
 
 
@@ -1830,7 +1830,7 @@ export const Messages = /*#__PURE__*/ new TypedDocumentString(`
   }
 }`) as unknown as TypedDocumentString<MessagesData, MessagesVariables>;
 export const CampaignPauses = /*#__PURE__*/ new TypedDocumentString(`
-    query CampaignPauses($label: LabelInput!) {
+    query CampaignPauses($label: LabelInput) {
   campaignPauses(label: $label) {
     ...CampaignPauseNow
   }

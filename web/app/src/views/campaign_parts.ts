@@ -1,12 +1,13 @@
 // The progress and the result of a campaign: the messages with one label.
 import type { CampaignPauseNow, MessageStatus } from "../api/operations.ts";
-import { count, percent, plural, visible, words } from "../lib/format.ts";
+import { count, percent, plural, words } from "../lib/format.ts";
 import { h, type VNode } from "../ui/h.ts";
 import { actorOf, facts, quiet, statusChip, table, time } from "../ui/parts.ts";
 
 export type Counts = readonly { status: MessageStatus; count: number }[];
 
-export const waiting: readonly MessageStatus[] = ["QUEUED", "SENDING", "RETRYING", "AMBIGUOUS"];
+/** The statuses in which the outcome of a message's calls is open. */
+export const open: readonly MessageStatus[] = ["QUEUED", "SENDING", "RETRYING", "AMBIGUOUS"];
 const delivered: readonly MessageStatus[] = ["DELIVERED", "READ"];
 const accepted: readonly MessageStatus[] = ["SENT", ...delivered];
 const failed: readonly MessageStatus[] = ["FAILED", "DEAD_LETTERED", "EXPIRED"];
@@ -17,7 +18,7 @@ export const sumOf = (counts: Counts, of?: readonly MessageStatus[]): number =>
 
 /** The progress, the result, and the count of each status. href returns the list of the messages with a status, if there is one. */
 export function campaignFigures(counts: Counts, href: ((status: MessageStatus) => string) | null): VNode {
-  const total = sumOf(counts), left = sumOf(counts, waiting), sent = sumOf(counts, accepted);
+  const total = sumOf(counts), left = sumOf(counts, open), sent = sumOf(counts, accepted);
   if (total === 0) return quiet("No messages have this label.");
   return h("div", { class: "campaign" },
     h("label", { class: "progress" }, h("span", null, left === 0 ? `Finished: ${plural(total, "message")}` : `${percent((total - left) / total)} done, ${plural(left, "message")} waiting`),
@@ -37,4 +38,4 @@ export function campaignFigures(counts: Counts, href: ((status: MessageStatus) =
 
 /** Who paused a campaign, when, and why. effect says what the pause does. */
 export const pausedBy = ({ reason, since, by }: CampaignPauseNow, effect: string): VNode => h("div", { class: "callout paused", "data-tone": "warn" },
-  h("p", null, h("strong", null, "Paused"), " since ", time(since, "seconds"), ` by ${actorOf(by)}: `, h("q", null, visible(reason)), ". ", effect));
+  h("p", null, h("strong", null, "Paused"), " since ", time(since, "seconds"), ` by ${actorOf(by)}: `, h("q", null, reason), ". ", effect));

@@ -3,46 +3,51 @@ import { ask, messageOf, sawServerTime } from "../api/client.ts";
 import { Cancel, Discard, OneMessage, OneMessageUpdates, Queue, Requeue, type Failure, type LoggedEvent,
   type OneMessageData } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
-import { count, laneName, plural, spaced, span, visible, words } from "../lib/format.ts";
+import { count, laneName, plural, spaced, span, words } from "../lib/format.ts";
 import { link, type Route, type View } from "../route.ts";
-import { forbidden, may, report } from "../state.ts";
+import { forbidden, may, poll, report, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { actorOf, button, card, cell, chip, copied, drawnAt, facts, mono, quiet, save, statusChip, table, time, type Tone } from "../ui/parts.ts";
-import { pausedBy } from "./campaign_parts.ts";
+import { open, pausedBy } from "./campaign_parts.ts";
 import { bubble } from "./content.ts";
 import { lifeline, outcomes } from "./lifeline.ts";
 import { cancelMessage, discardDeadLetters, requeueDeadLetters } from "./actions.ts";
 
 type Message = NonNullable<OneMessageData["message"]>;
 
+const every = 5000; // for what no subscription reports: whether the message's campaigns are paused
+
 export function message(route: Route): View {
   const id = route.params.id!;
   const view = reactive({ shown: undefined as Message | null | undefined, fault: "" });
-  let stop: () => void = () => {}, stopped = false;
+  let unfollow: () => void = () => {}, stopped = false, followed = false, round = 0;
   let again: ReturnType<typeof setTimeout> | undefined;
 
   async function load(): Promise<void> {
     clearTimeout(again);
     again = undefined;
+    const mine = ++round;
     try {
       const { message: found } = await ask(OneMessage, { id, audit: may("AUDIT") });
-      if (stopped) return;
-      const first = view.shown === undefined;
+      if (stopped || mine !== round) return;
       [view.shown, view.fault] = [found, ""];
-      if (first && found) follow(found.cursor);
+      if (found && !followed) follow(found.cursor);
     } catch (error) {
-      if (stopped) return;
+      if (stopped || mine !== round) return;
       view.fault = messageOf(error);
-      if (view.shown === undefined) again = setTimeout(load, 3000);
       if (!(error as { code?: string }).code) report(error);
     }
   }
 
   /** Reloads the message when it changes. Changes in quick succession cause one reload. */
   function follow(after: string): void {
-    stop = connection.subscribe(OneMessageUpdates, { id, after }, {
+    followed = true;
+    unfollow = connection.subscribe(OneMessageUpdates, { id, after }, {
       cursor: data => data.messageUpdates.cursor,
-      gone: () => void load(),
+      gone: () => {
+        followed = false;
+        void load();
+      },
       next: ({ messageUpdates: { at } }) => {
         sawServerTime(at);
         again ??= setTimeout(load, 150);
@@ -50,13 +55,16 @@ export function message(route: Route): View {
     });
   }
 
-  void load();
+  const unpoll = poll(every, async () => {
+    if (!view.shown || open.includes(view.shown.status)) await load();
+  });
   return {
     title: "Message",
     stop: () => {
       stopped = true;
       clearTimeout(again);
-      stop();
+      unpoll();
+      unfollow();
     },
     render: () => {
       if (!view.shown) {
@@ -70,13 +78,16 @@ export function message(route: Route): View {
   };
 }
 
+/** Whether the message waits for a call. */
+const waits = ({ status }: Message): boolean => status === "QUEUED" || status === "RETRYING";
+
 function page(m: Message, changed: () => void): VNode {
   return h("div", { class: "board", id: "message" },
     h("div", { class: "page-head wide" },
       h("h2", null, "Message ", copied(m.id, "the message ID")), statusChip(m.status),
       h("div", { class: "tools" }, actions(m, changed))),
-    m.pauses.map(pause => h("div", { class: "wide", key: pause.id },
-      pausedBy(pause, `The message waits, as all with the label ${pause.label.name} = ${pause.label.value} do, until the campaign is resumed.`))),
+    waits(m) ? m.pauses.map(pause => h("div", { class: "wide", key: pause.id },
+      pausedBy(pause, `Like all messages with the label ${pause.label.name} = ${pause.label.value}, this message waits until the campaign is resumed.`))) : null,
     m.failure && !["SENT", "DELIVERED", "READ"].includes(m.status) ? failureCard(m) : null,
     card("Facts", { id: "facts" }, null, facts([
       ["To", recipient(m)],
@@ -108,7 +119,7 @@ function page(m: Message, changed: () => void): VNode {
     ])),
     card("Content", { id: "content" }, null, m.content !== null
       ? [bubble(m.type, m.content), h("details", null, h("summary", null, "As JSON"),
-        h("pre", { tabindex: 0, "aria-label": "Content as JSON" }, visible(JSON.stringify(m.content, null, 2))))]
+        h("pre", { tabindex: 0, "aria-label": "Content as JSON" }, JSON.stringify(m.content, null, 2)))]
       : quiet(m.erasedAt ? "Erased." : may("PERSONAL") ? "None." : "The content requires a key with the scope PERSONAL.")),
     card("Timeline", { id: "timeline", class: "wide" }, m.history
       ? m.history.pageInfo.hasNextPage ? null : button("Save as JSON", () => saveHistory(m), { class: "plain small" })
@@ -142,7 +153,7 @@ function actions(m: Message, changed: () => void): Child {
     if (reason) reasons.add(reason);
     else shown.push(made);
   };
-  if (m.status === "QUEUED" || m.status === "RETRYING") offer(Cancel,
+  if (waits(m)) offer(Cancel,
     button("Cancel…", () => cancelMessage(m.id, changed), { id: "cancel" }));
   if (m.status === "DEAD_LETTERED") {
     offer(Requeue, button("Requeue…", () => requeueDeadLetters({ ids: [m.id] }, `Message ${m.id}`, changed), { id: "requeue" }));
@@ -237,7 +248,7 @@ function timeline(m: Message): Child {
           ? h("details", null, h("summary", { class: "quiet" }, "Recorded data"), h("pre", { tabindex: 0 }, JSON.stringify(data, null, 2)))
           : null)))),
     m.history?.pageInfo.hasNextPage
-      ? quiet("These are the first 200 events. ", h("a", { href: `#/ledger?message=${m.id}` }, "Show all in the event log"), ".") : null,
+      ? quiet("These are the first 200 events. ", h("a", { href: link(["ledger"], new URLSearchParams({ message: m.id, ...(state.viewer?.senderIds ? { sender: m.sender.id } : {}) })) }, "Show all in the event log"), ".") : null,
   ];
 }
 

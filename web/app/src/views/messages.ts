@@ -3,7 +3,7 @@ import { ask, messageOf, sawServerTime, ServerAway, serverNow } from "../api/cli
 import { CancelMany, MessageCounts, MessageUpdates, Messages, Position, type MessageCountsData, type MessagesData, type MessageFilter, type MessageRow,
   type MessageStatus } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
-import { count, csv, laneName, percent, plural, visible, words } from "../lib/format.ts";
+import { count, csv, laneName, percent, plural, words } from "../lib/format.ts";
 import { firstRange, firstRanges } from "../lib/ranges.ts";
 import { describe, fromQuery, priorities, statuses, toQuery, types, type Filters } from "../lib/recognize.ts";
 import { go, link, type Route, type View } from "../route.ts";
@@ -11,9 +11,10 @@ import { forbidden, poll, report, senderChoices, tick } from "../state.ts";
 import { h, memo, reactive, type Child, type VNode } from "../ui/h.ts";
 import { fromField, toField, utc } from "../ui/zone.ts";
 import { byTime, pageOf, pager, type Page } from "../ui/pager.ts";
-import { ago, button, card, cell, chip, choose, messageLink, quiet, save, statusChip, table, textFilter, toneOf } from "../ui/parts.ts";
+import { ago, astray, button, card, cell, chip, choose, messageLink, quiet, save, statusChip, table, textFilter, toneOf } from "../ui/parts.ts";
 import { attempt, note } from "../ui/overlay.ts";
 import { cancelMessages } from "./actions.ts";
+import { open, sumOf } from "./campaign_parts.ts";
 
 const pageSize = 50;
 const rowLimit = 40; // rows that change live
@@ -42,9 +43,8 @@ export function messages(route: Route): View {
   begin(route.query);
   return {
     title: "Messages", stop: () => view.list?.stop(), moved: begin,
-    render: () => h("div", { class: "board" }, filterBar(view.filters, view.list instanceof Feed), view.list?.render()
-      ?? card("Messages", { id: "no-messages", class: "wide" }, null, h("p", { class: "error", role: "alert" }, visible(view.filters.invalid ?? "")),
-        quiet("No messages are selected. ", h("a", { href: "#/messages" }, "Show all messages"), "."))),
+    render: () => (view.list ? h("div", { class: "board" }, filterBar(view.filters, view.list instanceof Feed), view.list.render())
+      : astray("Messages", view.filters.invalid!, "#/messages")),
   };
 }
 
@@ -63,12 +63,14 @@ export function messageFilter(filters: Filters): MessageFilter {
 // ───────────── filters ─────────────
 
 function filterBar(filters: Filters, live: boolean): VNode {
-  const change = ({ invalid: _, ...next }: Filters): void => go(link(["messages"], withPage(toQuery(next), !live)));
-  const status = filters.status?.length === troubled.length && troubled.every(s => filters.status!.includes(s)) ? "trouble"
-    : filters.overdue ? "overdue" : filters.status?.[0] ?? "";
+  const change = (next: Filters): void => go(link(["messages"], withPage(toQuery(next), !live)));
+  const { status: chosen = [], overdue } = filters;
+  const status = overdue ? "overdue" : chosen.length === troubled.length && troubled.every(s => chosen.includes(s)) ? "trouble"
+    : chosen.length > 1 ? "several" : chosen[0] ?? "";
   const rest: Filters = { ...filters };
-  if (filters.overdue) delete rest.overdue;
-  for (const name of ["status", "sender", "type", "priority", "from", "until"] as const) delete rest[name];
+  delete rest.overdue;
+  if (!overdue && status !== "several") delete rest.status; // the choice shows it
+  for (const name of ["sender", "type", "priority", "from", "until"] as const) delete rest[name];
   const parts = describe(rest);
   const set = <K extends "sender" | "type" | "priority" | "from" | "until">(name: K, value: string): void => {
     const next: Filters = { ...filters };
@@ -275,12 +277,11 @@ async function exportRows(filters: Filters): Promise<void> {
 
 /** The progress of the messages as a bar: of a campaign, for example, if the filter is its label. */
 function progress(counts: MessageCountsData["messageCounts"], total: number): VNode {
-  const waiting = ["QUEUED", "SENDING", "RETRYING", "AMBIGUOUS"];
-  const open = counts.filter(({ status }) => waiting.includes(status)).reduce((sum, { count: n }) => sum + n, 0);
+  const left = sumOf(counts, open);
   return h("div", { class: "progress" },
     h("div", { class: "progress-bar", "aria-hidden": "true" }, counts.map(({ status, count: n }) =>
       h("span", { key: status, "data-tone": toneOf(status), style: { width: `${n / total * 100}%` }, title: `${words(status)}: ${count(n)}` }))),
-    quiet(`${percent((total - open) / total)} done`, open > 0 ? `, ${count(open)} to go` : ""));
+    quiet(`${percent((total - left) / total)} done`, left > 0 ? `, ${count(left)} to go` : ""));
 }
 
 // ───────────── listed ─────────────

@@ -1,10 +1,11 @@
 // The overview: throughput, latency, failures, and queues.
 import { ask, sawServerTime } from "../api/client.ts";
-import { AlertRules, Alerts, Ledger, LiveMetrics, type AlertKind, type AlertNow, type LiveMetricsData, type Rule } from "../api/operations.ts";
+import { AlertRules, Alerts, CampaignPauses, Ledger, LiveMetrics, type AlertKind, type AlertNow, type LiveMetricsData, type Rule } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
-import { age, count, duration, figure, percent, plural, seconds, span, words } from "../lib/format.ts";
+import { age, count, difference, duration, figure, percent, plural, seconds, span, words } from "../lib/format.ts";
 import { windows, type Window } from "../lib/windows.ts";
-import { link, setQuery, unknown, unlisted, type Route, type View } from "../route.ts";
+import { unknown, unlisted } from "../lib/query.ts";
+import { link, setQuery, type Route, type View } from "../route.ts";
 import { figureChoices, figuresOf, forbidden, openAlerts, poll, putAlert, report, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { card, cell, choose, chip, quiet, segments, table, toneOf, type Tone } from "../ui/parts.ts";
@@ -18,6 +19,7 @@ import { LiveSeries, type Loaded, type Metrics } from "./series.ts";
 type Live = LiveMetricsData["metrics"];
 
 const alertsEvery = 10_000;
+const pausesEvery = 10_000;
 const alertsMarked = 50;
 const nowSpan = 10; // the window of "now" in seconds
 
@@ -29,29 +31,34 @@ function read(query: URLSearchParams): { window: Window; senderId: string | null
 export function overview(route: Route): View {
   const view = reactive({
     ...read(route.query), live: null as Live | null, now: null as Live | null, books: null as Books | null, rules: [] as Rule[], alerts: [] as AlertNow[],
-    series: null as LiveSeries | null, previous: null as LiveSeries | null,
+    series: null as LiveSeries | null, previous: null as LiveSeries | null, pausedCampaigns: 0,
   });
   let ends: (() => void)[] = [];
 
   function begin(): void {
     end();
-    [view.live, view.now, view.books] = [null, null, null];
+    [view.live, view.now, view.books, view.alerts] = [null, null, null, []];
     if (view.invalid) return;
+    const { senderId } = view, mine = ends; // replaced when another sender or window is shown
     view.series = new LiveSeries(view.window, view.senderId);
     view.previous = view.compare ? new LiveSeries(view.window, view.senderId, view.window.seconds * 1000) : null;
     ends.push(follow(view.window.seconds, view.window.seconds > 3600 ? 5 : 2, metrics => { view.live = metrics; }),
       follow(nowSpan, 1, metrics => { view.now = metrics; }));
     if (!forbidden(Ledger)) ends.push(poll(2000, async () => {
-      view.books = (await ask(Ledger, { senderId: view.senderId })).ledger;
-      sawServerTime(view.books.asOf);
+      const { ledger: books } = await ask(Ledger, { senderId });
+      sawServerTime(books.asOf);
+      if (mine === ends) view.books = books;
     }));
     ends.push(poll(alertsEvery, async () => {
-      const { alerts: { edges } } = await ask(Alerts, { filter: { senderId: view.senderId }, first: alertsMarked });
-      view.alerts = edges.map(({ node }) => node);
+      const { alerts: { edges } } = await ask(Alerts, { filter: { senderId }, first: alertsMarked });
+      if (mine === ends) view.alerts = edges.map(({ node }) => node);
       for (const { node } of edges) if (state.alerts.has(node.id)) putAlert(node); // with their current values
     }));
     ends.push(poll(60_000, async () => {
       view.rules = (await ask(AlertRules, {})).alertRules;
+    }));
+    ends.push(poll(pausesEvery, async () => {
+      view.pausedCampaigns = (await ask(CampaignPauses, {})).campaignPauses.length;
     }));
   }
 
@@ -120,7 +127,7 @@ export function overview(route: Route): View {
           h("a", { href: "#/alerts" }, "All alerts"),
           h("ul", { class: "alert-lines" }, open.slice(0, 4).map(alertLine))) : null,
         card("Errors by type", { id: "errors" }, h("span", { class: "quiet" }, `last ${view.window.name}`), errors(view.live, view.senderId)),
-        card("Queues", { id: "queues" }, null,
+        card("Queues", { id: "queues" }, view.pausedCampaigns > 0 ? h("a", { href: "#/campaigns" }, plural(view.pausedCampaigns, "paused campaign")) : null,
           state.senders?.length === 0 ? quiet("No senders yet. ", h("a", { href: "#/senders" }, "Register one"), ".") : queuesTable(shown)),
         forbidden(Ledger) ? null
           : card(["Ledger ", balanced(view.books)], { id: "ledger", class: "wide" }, h("a", { href: "#/ledger" }, "Ledger and log"),
@@ -226,10 +233,10 @@ function comparison(loaded: Loaded | null, previous: Loaded | null, window: stri
     !loaded || !previous ? quiet("Loading…") : table({ class: "stack" }, "Counts of this period and the previous one",
       [{ name: "Messages" }, { name: `Last ${window}`, class: "number" }, { name: `${window} before`, class: "number" }, { name: "Change", class: "number" }],
       compared.map(([name, pick]) => {
-        const now = sum(loaded, pick), before = sum(previous, pick), change = now - before;
+        const now = sum(loaded, pick), before = sum(previous, pick);
         return h("tr", { key: name }, h("th", { scope: "row" }, name), cell(`Last ${window}`, { class: "number" }, count(now)),
           cell(`${window} before`, { class: "number" }, count(before)),
-          cell("Change", { class: "number" }, change === 0 ? "none" : `${change > 0 ? "+" : "−"}${before === 0 ? count(Math.abs(change)) : `${figure(Math.abs(change) / before * 100)}%`}`));
+          cell("Change", { class: "number" }, difference(now, before, count)));
       })));
 }
 

@@ -3,9 +3,9 @@ import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { ask } from "../api/client.ts";
 import { LiftRestrictions, Log, Pause, RegisterSender, Resume, ResumeLanes, SetRate, UpdateSender, type LoggedEvent, type SenderNow } from "../api/operations.ts";
-import { count, figure, laneName, seconds, sentence, spaced, span, visible } from "../lib/format.ts";
+import { count, figure, laneName, seconds, sentence, spaced, span } from "../lib/format.ts";
 import { priorities } from "../lib/recognize.ts";
-import type { Route, View } from "../route.ts";
+import { link, type Route, type View } from "../route.ts";
 import { forbidden, poll, putSender, state } from "../state.ts";
 import { h, memo, type Child, type VNode } from "../ui/h.ts";
 import { attempt, note, openDialog } from "../ui/overlay.ts";
@@ -44,7 +44,7 @@ function History({ id }: { id: string }): VNode {
     more.value = pageInfo.hasNextPage;
   })), [id, reason]);
   return card("History", { id: "history", class: "wide" },
-    reason ? null : h("a", { href: `#/ledger?stream=${encodeURIComponent(`sender-${id}`)}` }, "All events"),
+    reason ? null : h("a", { href: link(["ledger"], new URLSearchParams({ sender: id, stream: `sender-${id}` })) }, "All events"),
     reason ? quiet(reason) : events.value === null ? quiet("Loading…") : table({ class: "stack" }, "Changes, newest first",
       [{ name: "Recorded" }, { name: "Change" }, { name: "Details" }, { name: "By" }],
       events.value.map(event => h("tr", { key: event.id },
@@ -57,7 +57,7 @@ function History({ id }: { id: string }): VNode {
 function details(data: unknown): string {
   return Object.entries((data ?? {}) as Record<string, unknown>).filter(([name, value]) => value !== null && !["sender", "tokenId"].includes(name))
     .map(([name, value]) => `${spaced(name).toLowerCase()} ${Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value)}`)
-    .map(visible).join("; ");
+    .join("; ");
 }
 
 /** The pauses with the same reason, time, and operator, together. */
@@ -81,7 +81,7 @@ function pausedCallout(sender: SenderNow): VNode {
   const all = sender.state === "PAUSED";
   return h("div", { class: "callout paused", "data-tone": "warn" }, pausesOf(sender).map(({ lanes, pause: { reason, since, by } }) =>
     h("p", { key: lanes.join() }, h("strong", null, all && lanes.length === priorities.length ? "Paused" : `Paused: ${lanes.map(laneName).join(", ")}`),
-      since ? [" since ", time(since, "seconds")] : null, by ? ` by ${actorOf(by)}` : null, reason ? [": ", h("q", null, visible(reason))] : null, ".")));
+      since ? [" since ", time(since, "seconds")] : null, by ? ` by ${actorOf(by)}` : null, reason ? [": ", h("q", null, reason)] : null, ".")));
 }
 
 function resumeLane(sender: SenderNow, lane: Lane): VNode {
@@ -149,8 +149,8 @@ const restricted: Record<SenderNow["restrictions"][number]["holds"], string> = {
 function Restrictions({ sender }: { sender: SenderNow }): VNode {
   return h("div", { class: "callout restrictions", "data-tone": "bad" }, h("p", null, h("strong", null, "Restricted by WhatsApp")),
     h("ul", null, sender.restrictions.map(({ type, holds, since, until, reason }) => h("li", { key: type },
-      h("span", { class: "mono" }, visible(type)), " since ", time(since, "seconds"), until ? [" until ", time(until, "seconds")] : null, ". ", restricted[holds],
-      reason ? quiet(visible(reason)) : null))),
+      h("span", { class: "mono" }, type), " since ", time(since, "seconds"), until ? [" until ", time(until, "seconds")] : null, ". ", restricted[holds],
+      reason ? quiet(reason) : null))),
     forbidden(LiftRestrictions) ? null : button("Lift…", () => lift(sender), { class: "plain lift" }));
 }
 
