@@ -4368,11 +4368,6 @@ function setQuery(change, entry) {
 	history.pushState(entry, "", to);
 	address.value = read$9();
 }
-/** Says that the address has a parameter that the view doesn't know, or returns an empty text. Ignored, a filter with a typing error would match everything. */
-function unknown$1(query, ...known) {
-	const name = [...query.keys()].find((key) => !known.includes(key));
-	return name === void 0 ? "" : `The address has an unknown filter, “${visible(name)}”.`;
-}
 // src/ui/zone.ts
 var kept$1 = "zone";
 function read$8() {
@@ -13362,7 +13357,7 @@ var names = [
 var read$2 = (query) => ({
 	...Object.fromEntries(names.map((name) => [name, query.get(name) ?? ""])),
 	page: pageOf(query),
-	invalid: query.get("at") && momentOf(query.get("at")) === null ? `“${visible(query.get("at"))}” is not a time.` : unknown$1(query, ...names, "page", "after")
+	invalid: query.get("at") && momentOf(query.get("at")) === null ? `“${query.get("at")}” is not a time.` : unknown(query, ...names, "page", "after")
 });
 function ledger(route) {
 	const view = reactive({
@@ -13376,19 +13371,21 @@ function ledger(route) {
 	});
 	let stop = () => {}, round = 0;
 	function begin(query) {
+		const asked = read$2(query);
+		round++;
 		Object.assign(view, {
-			asked: read$2(query),
+			asked,
 			books: null,
 			events: null,
 			next: null,
-			fault: view.asked.invalid,
+			searching: false,
+			fault: asked.invalid,
 			logFault: ""
 		});
 		stop();
-		if (forbidden(Ledger) || view.asked.invalid) return;
+		if (forbidden(Ledger) || asked.invalid) return;
 		const asOf = asOfAddress();
-		if (asOf) load(asOf);
-		else stop = poll(2e3, () => load(null));
+		stop = poll(2e3, () => load(asOf));
 		log();
 	}
 	/** The time of the address. Older addresses have it without a time zone. */
@@ -13396,20 +13393,25 @@ function ledger(route) {
 		const { at } = view.asked;
 		return at ? /Z|[+-]\d\d:\d\d$/.test(at) ? new Date(at).toISOString() : fromField(at) : null;
 	}
+	/** Loads the ledger. Returns true if repeating it is of no use: the past does not change. */
 	async function load(asOf) {
+		const { asked } = view;
 		try {
 			const { ledger: books } = await ask(Ledger, {
-				senderId: figuresOf(view.asked.sender),
+				senderId: figuresOf(asked.sender),
 				asOf
 			});
 			if (!asOf) sawServerTime(books.asOf);
-			Object.assign(view, {
+			if (asked === view.asked) Object.assign(view, {
 				books,
 				fault: ""
 			});
+			return asOf !== null;
 		} catch (error) {
+			if (asked !== view.asked) return true;
 			view.fault = messageOf(error);
-			if (!asOf) throw error;
+			if (rejected(error)) return true;
+			throw error;
 		}
 	}
 	async function log() {
@@ -13425,7 +13427,7 @@ function ledger(route) {
 			...to ? { to } : {}
 		};
 		try {
-			if (type && types.length === 0) throw new Error(`“${visible(type)}” names no type of event.`);
+			if (type && types.length === 0) throw new Error(`“${type}” contains no event types.`);
 			const { events: { edges, pageInfo } } = await ask(Log, {
 				filter,
 				first: pageSize,
@@ -13464,7 +13466,10 @@ function ledger(route) {
 			value: toField(asked ?? ""),
 			id: "as-of",
 			onchange: (value) => setFilter({ at: fromField(value) })
-		}), at ? button("Now", () => setFilter({ at: null }), { class: "plain small" }) : null), card(["Ledger ", balanced(books)], {
+		}), at ? button("Now", () => setFilter({ at: null }), { class: "plain small" }) : null, view.asked.invalid ? h("a", {
+			class: "clear",
+			href: "#/ledger"
+		}, "Clear all") : null), card(["Ledger ", balanced(books)], {
 			id: "ledger",
 			class: "wide"
 		}, quiet(books ? ["Complete up to ", time(books.asOf, "seconds")] : ""), fault ? h("p", {

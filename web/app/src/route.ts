@@ -1,6 +1,5 @@
 // The current view, as the part of the address after "#", so that links to it can be shared and the web UI works below any path.
 import { signal } from "@preact/signals";
-import { visible } from "./lib/format.ts";
 
 /** The address of the current view, after "#": a path and a query. */
 export interface Address { path: string; query: URLSearchParams }
@@ -45,18 +44,6 @@ export function setQuery(change: Record<string, string | null>, entry?: object):
   if (!entry) return replace(to);
   history.pushState(entry, "", to);
   address.value = read();
-}
-
-/** Says that the address has a parameter that the view doesn't know, or returns an empty text. Ignored, a filter with a typing error would match everything. */
-export function unknown(query: URLSearchParams, ...known: readonly string[]): string {
-  const name = [...query.keys()].find(key => !known.includes(key));
-  return name === undefined ? "" : `The address has an unknown filter, “${visible(name)}”.`;
-}
-
-/** Says that a parameter has none of its values, or returns an empty text. */
-export function unlisted(query: URLSearchParams, name: string, values: readonly string[]): string {
-  const value = query.get(name) ?? "";
-  return value === "" || values.includes(value) ? "" : `“${visible(value)}” is not a value of ${name}; use ${values.join(" or ")}.`;
 }
 
 /** A view, shown while its route is current. A view with `moved` keeps its state when the query changes. */

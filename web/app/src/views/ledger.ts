@@ -1,8 +1,9 @@
 // The ledger, now or as of an earlier time, the lag of the lists, and the event log.
-import { ask, messageOf, sawServerTime } from "../api/client.ts";
+import { ask, messageOf, rejected, sawServerTime } from "../api/client.ts";
 import { Ledger, Log, type EventFilter, type LoggedEvent } from "../api/operations.ts";
-import { momentOf, plural, span, visible } from "../lib/format.ts";
-import { unknown, type Route, type View } from "../route.ts";
+import { momentOf, plural, span } from "../lib/format.ts";
+import { unknown } from "../lib/query.ts";
+import type { Route, View } from "../route.ts";
 import { figureChoices, figuresOf, forbidden, poll, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
 import { actorOf, button, card, cell, choose, facts, mono, quiet, textFilter, time } from "../ui/parts.ts";
@@ -18,7 +19,7 @@ const names = ["sender", "at", "type", "stream", "message"];
 
 const read = (query: URLSearchParams): Asked => ({
   ...Object.fromEntries(names.map(name => [name, query.get(name) ?? ""])) as Omit<Asked, "page" | "invalid">, page: pageOf(query),
-  invalid: query.get("at") && momentOf(query.get("at")!) === null ? `“${visible(query.get("at")!)}” is not a time.` : unknown(query, ...names, "page", "after"),
+  invalid: query.get("at") && momentOf(query.get("at")!) === null ? `“${query.get("at")}” is not a time.` : unknown(query, ...names, "page", "after"),
 });
 
 export function ledger(route: Route): View {
@@ -29,13 +30,13 @@ export function ledger(route: Route): View {
   let stop: () => void = () => {}, round = 0;
 
   function begin(query: URLSearchParams): void {
-    Object.assign(view, { asked: read(query), books: null, events: null, next: null, fault: view.asked.invalid, logFault: "" });
+    const asked = read(query);
+    round++; // a search that has not ended is of another address
+    Object.assign(view, { asked, books: null, events: null, next: null, searching: false, fault: asked.invalid, logFault: "" });
     stop();
-    if (forbidden(Ledger) || view.asked.invalid) return;
+    if (forbidden(Ledger) || asked.invalid) return;
     const asOf = asOfAddress();
-    // The past is loaded once, because it does not change.
-    if (asOf) void load(asOf);
-    else stop = poll(2000, () => load(null));
+    stop = poll(2000, () => load(asOf));
     void log();
   }
 
@@ -45,14 +46,19 @@ export function ledger(route: Route): View {
     return at ? /Z|[+-]\d\d:\d\d$/.test(at) ? new Date(at).toISOString() : fromField(at) : null;
   }
 
-  async function load(asOf: string | null): Promise<void> {
+  /** Loads the ledger. Returns true if repeating it is of no use: the past does not change. */
+  async function load(asOf: string | null): Promise<boolean> {
+    const { asked } = view;
     try {
-      const { ledger: books } = await ask(Ledger, { senderId: figuresOf(view.asked.sender), asOf });
+      const { ledger: books } = await ask(Ledger, { senderId: figuresOf(asked.sender), asOf });
       if (!asOf) sawServerTime(books.asOf);
-      Object.assign(view, { books, fault: "" });
+      if (asked === view.asked) Object.assign(view, { books, fault: "" });
+      return asOf !== null;
     } catch (error) {
+      if (asked !== view.asked) return true;
       view.fault = messageOf(error);
-      if (!asOf) throw error;
+      if (rejected(error)) return true;
+      throw error;
     }
   }
 
@@ -66,7 +72,7 @@ export function ledger(route: Route): View {
       ...(message ? { correlationId: message } : {}), ...(to ? { to } : {}),
     };
     try {
-      if (type && types.length === 0) throw new Error(`“${visible(type)}” names no type of event.`);
+      if (type && types.length === 0) throw new Error(`“${type}” contains no event types.`);
       const { events: { edges, pageInfo } } = await ask(Log, { filter, first: pageSize, after: page.after });
       if (mine === round) Object.assign(view, { events: edges.map(({ node }) => node), next: pageInfo.hasNextPage ? pageInfo.endCursor : null, logFault: "" });
     } catch (error) {
@@ -87,7 +93,8 @@ export function ledger(route: Route): View {
       h("div", { class: "filters wide", role: "group", "aria-label": "Filters" },
         choose("Sender", figuresOf(sender) ?? "", figureChoices("all"), value => setFilter({ sender: value })),
         h(textFilter, { label: "As of", type: "datetime-local", step: 1, value: toField(asked ?? ""), id: "as-of", onchange: value => setFilter({ at: fromField(value) }) }),
-        at ? button("Now", () => setFilter({ at: null }), { class: "plain small" }) : null),
+        at ? button("Now", () => setFilter({ at: null }), { class: "plain small" }) : null,
+        view.asked.invalid ? h("a", { class: "clear", href: "#/ledger" }, "Clear all") : null),
       card(["Ledger ", balanced(books)], { id: "ledger", class: "wide" },
         quiet(books ? ["Complete up to ", time(books.asOf, "seconds")] : ""),
         fault ? h("p", { class: "error", role: "alert" }, fault) : null, ledgerFigures(books),
