@@ -429,7 +429,7 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 		b.visit(t, "#/messages/"+waiting)
 		b.awaitText(t, "#message .callout", "wrong prices")
 		b.await(t, "that it waits", `document.querySelector("#message .page-head .chip").textContent === "queued"`)
-		readableViews(t, b, map[string]string{"paused message": "#/messages/" + waiting, "paused campaign": "#/campaigns/campaign/summer"})
+		readableViews(t, b, map[string]string{"paused message": "#/messages/" + waiting, "paused campaign": "#/campaigns/campaign/summer", "paused campaigns": "#/campaigns"})
 		b.visit(t, "#/campaigns/campaign/summer")
 		b.press(t, "Resume")
 		b.awaitText(t, ".notes", "Campaign resumed.")
