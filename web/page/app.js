@@ -9322,11 +9322,11 @@ function Plot({ id, title, series }) {
 }
 function Drawing({ title, series, hidden, at, read }) {
 	const box = T(null), plot = T(null), latest = T(series);
-	latest.current = series;
+	if (series) latest.current = series;
 	const names = series?.lines.map((line) => line.name).join() ?? "";
 	F$1(() => {
-		if (!latest.current) return;
-		const drawn = plot.current = new uPlot(optionsOf(box.current, () => latest.current, read), dataOf(latest.current), box.current);
+		if (!series) return;
+		const drawn = plot.current = new uPlot(optionsOf(box.current, () => latest.current, read), dataOf(series), box.current);
 		const observer = new ResizeObserver(([entry]) => drawn.setSize({
 			width: Math.round(entry.contentRect.width),
 			height

@@ -71,12 +71,12 @@ interface Drawn { title: string; series: Series | null; hidden: ReadonlySet<stri
 
 function Drawing({ title, series, hidden, at, read }: Drawn): VNode {
   const box = useRef<HTMLElement>(null), plot = useRef<UPlot | null>(null), latest = useRef(series);
-  latest.current = series;
+  if (series) latest.current = series; // uPlot draws in a later task, when there may be none again
   const names = series?.lines.map(line => line.name).join() ?? "";
 
   useLayoutEffect(() => {
-    if (!latest.current) return;
-    const drawn = plot.current = new UPlot(optionsOf(box.current!, () => latest.current!, read), dataOf(latest.current), box.current!);
+    if (!series) return;
+    const drawn = plot.current = new UPlot(optionsOf(box.current!, () => latest.current!, read), dataOf(series), box.current!);
     const observer = new ResizeObserver(([entry]) => drawn.setSize({ width: Math.round(entry!.contentRect.width), height }));
     observer.observe(box.current!);
     return () => {
