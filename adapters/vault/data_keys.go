@@ -84,7 +84,8 @@ const (
 	ownerAlias
 	// ownerLinked is one of several names of a person, of a key that seals the link.
 	ownerLinked
-	// ownerKept is a name of a person, of a key that outlives the retention period.
+	// ownerKept is a name of a person, or the installation, of a key that outlives the retention
+	// period.
 	ownerKept
 )
 

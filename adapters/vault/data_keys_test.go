@@ -540,3 +540,31 @@ func TestWhatIsKeptIsOnlyErased(t *testing.T) {
 	b.forget(p, anna)
 	b.expect(p, event.MarketingStream("acme"), "erased", "erased")
 }
+
+// The label of a paused campaign is about no one, and outlives the retention period too, even if
+// the process that sealed it crashed. Other data of the installation does not.
+func TestLabelsOfPausedCampaignsOutliveTheRetention(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	pass := b.stopClock()
+	const retention = 8 * time.Hour
+	crashed := b.process(key('a'), retention, true) // Run never runs, so nothing is stored
+	first := b.append(crashed, event.CampaignsStream, "spring", event.Subject{Kept: true})
+
+	p := b.run(b.process(key('a'), retention, true))
+	second := b.append(p, event.CampaignsStream, "autumn", event.Subject{Kept: true})
+	other := b.append(p, "a", "of no one", event.Subject{})
+	b.eventually(func() bool { // the key of the crashed process is stored
+		var stored bool
+		must(t, b.pool.QueryRow(b.ctx, `SELECT count(*) = 1 FROM waypost_vault.key_seed`).Scan(&stored))
+		return stored
+	})
+	must(t, p.keys.FlushAllProcesses(b.ctx))
+	pass(30 * retention)
+	due, err := p.keys.MadeBefore(b.ctx, b.clock().Add(-retention), "", 10)
+	must(t, err)
+	if !slices.Equal(due, []event.KeyID{other.Key}) {
+		t.Errorf("%v are due, want %v, and not %v", due, other.Key, []event.KeyID{first.Key, second.Key})
+	}
+	b.expect(p, event.CampaignsStream, "spring", "autumn")
+}

@@ -25,7 +25,9 @@
 //   - Data about several people is sealed under a key of its own, which is destroyed with
 //     the first of them who is forgotten. Data about no individual person (a change of an
 //     account that names no one, an operator's reason) is sealed under a key of the
-//     installation: it is not stored in plain text, and no erasure concerns it.
+//     installation: it is not stored in plain text, and no erasure on request concerns it.
+//   - Data that outlives the retention (a person's choice about marketing, the label of a
+//     paused campaign) is sealed under a key of its own each time.
 //   - A person has one key per generation of up to 30 days, or of an eighth of the retention
 //     and at most a day. A generation limits how much one key seals, and lets data expire by
 //     destroying whole keys: at the latest one generation after the data has reached the

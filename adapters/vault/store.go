@@ -477,7 +477,7 @@ func (d *DataKeys) scan(ctx context.Context, secrets map[seedID][keySize]byte, f
 			if len(k.owners) == 0 && k.like == nil {
 				continue // a later event under a key whose owners another event names
 			}
-			if strings.HasPrefix(r.Stream, event.MarketingStreams) {
+			if strings.HasPrefix(r.Stream, event.MarketingStreams) || r.Stream == event.CampaignsStream {
 				k.kind = ownerKept // the header does not say so
 			}
 			found[id] = true

@@ -23,9 +23,9 @@ type Subject struct {
 	// Same is set if the people are several names of one person. What links names is kept as
 	// long as other data under one of them: otherwise, an erasure could miss that data.
 	Same bool
-	// Kept is set if the data is one person's, under these names, and outlives the retention
-	// period: what the person asked for. It is sealed under a key of its own, and erased with
-	// the person.
+	// Kept is set if the data outlives the retention period. It is sealed under a key of its
+	// own. If it is about people, they are several names of one person: the data is what the
+	// person asked for, and is erased with the person.
 	Kept bool
 	// Key is the key of the stream's first event. A message's later events share the fate
 	// of its first, whatever is known of the recipient when they are recorded. People are

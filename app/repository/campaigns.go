@@ -178,7 +178,11 @@ func (c *Campaigns) change(
 				expected = event.ExactRevision(state.next - 1)
 			}
 			meta := cause.Meta(c.clock())
-			done, err := c.log.Append(ctx, event.CampaignsStream, expected, event.Propose(c.ids, meta, events...)...)
+			proposed := event.Propose(c.ids, meta, events...)
+			for i := range proposed {
+				proposed[i].Subject.Kept = true // a paused campaign must not be sent because the retention period ended
+			}
+			done, err := c.log.Append(ctx, event.CampaignsStream, expected, proposed...)
 			if err != nil {
 				return fmt.Errorf("append to the paused campaigns: %w", err)
 			}
