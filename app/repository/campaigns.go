@@ -2,12 +2,13 @@ package repository
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/retry"
@@ -19,6 +20,12 @@ import (
 // campaignsAgain is the pause before the stream of paused campaigns is read again.
 const campaignsAgain = time.Second
 
+// labelsAgain returns the schedule by which the stream is read again while the label of a pause
+// can't be read.
+func labelsAgain() retry.Backoff {
+	return retry.Backoff{First: 100 * time.Millisecond, Max: 30 * time.Second}
+}
+
 // Campaigns loads and changes which campaigns are paused. It keeps them in memory and follows the
 // log, so that dispatch reads nothing for a message.
 type Campaigns struct {
@@ -28,13 +35,19 @@ type Campaigns struct {
 	logger *slog.Logger
 	// index returns what identifies a label in the work list.
 	index func(message.Label) string
+	// unread has a value after a pause was learned whose label can't be read.
+	unread chan struct{}
 
 	mu      sync.RWMutex
 	changed func() // of Run, nil before it
-	state   storedCampaigns
-	live    bool // state has everything that was recorded before the log was followed
-	// indexes are those of the paused labels.
+	// state is what is known of the stream. While live is set, the log is followed, and state has
+	// all events up to the last one received.
+	state storedCampaigns
+	live  bool
+	// indexes identify the paused labels in the work list. If allWait is set, the label of a pause
+	// can't be read.
 	indexes map[string]bool
+	allWait bool
 }
 
 // storedCampaigns are the paused campaigns before the revision next of their stream.
@@ -43,10 +56,21 @@ type storedCampaigns struct {
 	next   event.Revision
 }
 
+// with returns the state after events of the stream. Those that it already has change nothing.
+func (s storedCampaigns) with(events []event.Recorded) storedCampaigns {
+	for _, e := range events {
+		if e.Revision >= s.next {
+			s.pauses = s.pauses.Apply(campaign.Record{Event: e.Event, At: e.Meta.RecordedAt, By: e.Meta.Actor()})
+			s.next = e.Revision + 1
+		}
+	}
+	return s
+}
+
 // NewCampaigns returns a repository. Until Run has read the stream, messages with labels wait.
 // index returns what identifies a label in the work list.
 func NewCampaigns(log event.Log, clock event.Clock, ids event.IDs, index func(message.Label) string, logger *slog.Logger) *Campaigns {
-	return &Campaigns{log: log, clock: clock, ids: ids, index: index, logger: logger}
+	return &Campaigns{log: log, clock: clock, ids: ids, index: index, logger: logger, unread: make(chan struct{}, 1)}
 }
 
 // Run follows the log until ctx ends, so that what other processes record is known. If that fails,
@@ -75,32 +99,60 @@ func (c *Campaigns) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.readOn(ctx); err != nil {
+	state, err := c.read(ctx, c.known())
+	if err != nil {
 		return err
 	}
-	sub := event.Subscription{After: end, Filter: event.Filter{StreamPrefixes: []string{event.CampaignsStream}}}
+	c.learn(state, true)
+	ctx, stop := context.WithCancel(ctx)
+	var labels sync.WaitGroup
+	defer labels.Wait()
+	defer stop()
+	labels.Go(func() { c.readLabels(ctx) })
+	// With its personal data, a pause would be received only when its data key is available.
+	sub := event.Subscription{After: end, Filter: event.Filter{StreamPrefixes: []string{event.CampaignsStream}}, Sealed: true}
 	return c.log.Subscribe(ctx, sub, func(ctx context.Context, b event.Batch) error {
 		if len(b.Events) == 0 {
 			return nil
 		}
-		return c.readOn(ctx)
+		state, err := c.read(ctx, c.known())
+		if err != nil {
+			state = c.known().with(b.Events) // everything except the labels, which readLabels reads
+		}
+		c.learn(state, true)
+		return nil
 	})
 }
 
-// readOn reads what the stream has after what is known.
-func (c *Campaigns) readOn(ctx context.Context) error {
-	state, err := c.read(ctx, c.known())
-	if err == nil {
-		c.learn(state, true)
+// readLabels reads the stream again while the label of a pause can't be read, until ctx ends.
+func (c *Campaigns) readLabels(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.unread:
+		}
+		again := labelsAgain()
+		for len(c.known().pauses.Unreadable()) > 0 {
+			if again.Sleep(ctx) != nil {
+				return
+			}
+			state, err := c.read(ctx, c.known())
+			if err == nil {
+				c.learn(state, false)
+			}
+			if unread := c.known().pauses.Unreadable(); len(unread) > 0 && ctx.Err() == nil {
+				c.logger.WarnContext(ctx, "labels of paused campaigns cannot be read; messages with labels wait", "pauses", unread, "error", err)
+			}
+		}
 	}
-	return err
 }
 
 // forget drops what is known. Until the stream was read again, messages with labels wait.
 func (c *Campaigns) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.state, c.live, c.indexes = storedCampaigns{}, false, nil
+	c.state, c.live, c.indexes, c.allWait = storedCampaigns{}, false, nil, false
 }
 
 func (c *Campaigns) known() storedCampaigns {
@@ -113,34 +165,42 @@ func (c *Campaigns) known() storedCampaigns {
 func (c *Campaigns) learn(state storedCampaigns, live bool) {
 	indexes := make(map[string]bool, len(state.pauses))
 	for _, p := range state.pauses {
-		indexes[c.index(p.Label)] = true
+		if p.HasLabel() {
+			indexes[c.index(p.Label)] = true
+		}
 	}
 	c.mu.Lock()
-	news := live && !c.live || state.next > c.state.next
-	if news {
-		c.state, c.live, c.indexes = state, c.live || live, indexes
+	news := live && !c.live
+	c.live = c.live || live
+	if state.next >= c.state.next {
+		news = news || !slices.Equal(state.pauses, c.state.pauses)
+		c.state, c.indexes, c.allWait = state, indexes, len(state.pauses.Unreadable()) > 0
 	}
-	changed := c.changed
+	changed, allWait := c.changed, c.allWait
 	c.mu.Unlock()
+	if allWait {
+		select {
+		case c.unread <- struct{}{}:
+		default:
+		}
+	}
 	if news && changed != nil {
 		changed()
 	}
 }
 
-// read returns the state after the events of the stream that follow it.
+// read returns the state after the events of the stream that follow it. Labels that couldn't be read
+// before are read again.
 func (c *Campaigns) read(ctx context.Context, state storedCampaigns) (storedCampaigns, error) {
+	if len(state.pauses.Unreadable()) > 0 {
+		state = storedCampaigns{}
+	}
 	for {
 		page, err := c.log.Read(ctx, event.CampaignsStream, state.next, maxHistory)
 		if err != nil {
 			return storedCampaigns{}, fmt.Errorf("load the paused campaigns: %w", err)
 		}
-		for _, e := range page {
-			if e.Personal == event.Locked {
-				return storedCampaigns{}, fmt.Errorf("load the paused campaigns: %w", event.ErrLocked)
-			}
-			state.pauses = state.pauses.Apply(campaign.Record{Event: e.Event, At: e.Meta.RecordedAt, By: e.Meta.Actor()})
-			state.next = e.Revision + 1
-		}
+		state = state.with(page)
 		if len(page) < maxHistory {
 			return state, nil
 		}
@@ -161,7 +221,17 @@ func (c *Campaigns) Pause(ctx context.Context, l message.Label, reason string, c
 func (c *Campaigns) Resume(ctx context.Context, l message.Label, cause event.Cause) (ended campaign.Pause, paused bool, err error) {
 	_, err = c.change(ctx, cause, func(have campaign.Pauses) ([]domain.Event, error) {
 		ended, paused = have.Of(l)
-		return campaign.End(have, l), nil
+		return campaign.End(have, l)
+	})
+	return ended, paused && err == nil, err
+}
+
+// ResumePause resumes the messages of a pause, whether or not its label can be read. It returns the
+// pause, or false if it had already ended.
+func (c *Campaigns) ResumePause(ctx context.Context, id uuid.UUID, cause event.Cause) (ended campaign.Pause, paused bool, err error) {
+	_, err = c.change(ctx, cause, func(have campaign.Pauses) ([]domain.Event, error) {
+		ended, paused = have.ByID(id)
+		return campaign.EndPause(have, id), nil
 	})
 	return ended, paused && err == nil, err
 }
@@ -194,13 +264,7 @@ func (c *Campaigns) change(
 			return nil
 		},
 	}, func(state storedCampaigns) ([]domain.Event, error) { return decide(state.pauses) })
-	switch {
-	case errors.Is(err, event.ErrLocked):
-		return nil, domain.Unavailable("the paused campaigns cannot be read: their data key is not cached and Postgres is unavailable; try again")
-	case err != nil:
-		return nil, err
-	}
-	return changed.pauses, nil
+	return changed.pauses, err
 }
 
 // List returns the pauses as their stream has them, by age.
@@ -209,11 +273,11 @@ func (c *Campaigns) List(ctx context.Context) (campaign.Pauses, error) {
 	return slices.Clone(state.pauses), err
 }
 
-// Of returns the known pauses of labels, by age.
+// Of returns the known pauses that hold messages with these labels, by age.
 func (c *Campaigns) Of(labels []message.Label) []campaign.Pause {
 	var found []campaign.Pause
 	for _, p := range c.known().pauses {
-		if slices.Contains(labels, p.Label) {
+		if p.Holds(labels) {
 			found = append(found, p)
 		}
 	}
@@ -225,9 +289,7 @@ func (c *Campaigns) Of(labels []message.Label) []campaign.Pause {
 func (c *Campaigns) Waits(labels []message.Label) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return len(labels) > 0 && (!c.live || slices.ContainsFunc(c.state.pauses, func(p campaign.Pause) bool {
-		return slices.Contains(labels, p.Label)
-	}))
+	return len(labels) > 0 && (!c.live || slices.ContainsFunc(c.state.pauses, func(p campaign.Pause) bool { return p.Holds(labels) }))
 }
 
 // Indexes returns what identifies labels in the work list.
@@ -243,5 +305,5 @@ func (c *Campaigns) Indexes(labels []message.Label) []string {
 func (c *Campaigns) WaitsAt(index string) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return !c.live || c.indexes[index]
+	return !c.live || c.allWait || c.indexes[index]
 }

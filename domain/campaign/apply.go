@@ -21,6 +21,9 @@ func (p Pauses) Apply(r Record) Pauses {
 	switch e := r.Event.(type) {
 	case CampaignPaused:
 		now := Pause{ID: e.Pause, Label: e.Personal.Label, Reason: e.Reason, Since: r.At, By: r.By}
+		if before, paused := p.ByID(e.Pause); paused && !now.HasLabel() {
+			now.Label = before.Label // the label of a pause never changes
+		}
 		return append(p.without(e.Pause), now)
 	case CampaignResumed:
 		return p.without(e.Pause)

@@ -53,11 +53,52 @@ func TestACampaignIsPausedAndResumedOnce(t *testing.T) {
 			t.Errorf("%s: got %+v and %v, want %+v", name, got, err, c.want)
 		}
 	}
-	if got := campaign.End(have, spring); !reflect.DeepEqual(got, []domain.Event{campaign.CampaignResumed{Pause: first}}) {
-		t.Errorf("resumed by %+v", got)
+	resumed := []domain.Event{campaign.CampaignResumed{Pause: first}}
+	if got, err := campaign.End(have, spring); err != nil || !reflect.DeepEqual(got, resumed) {
+		t.Errorf("resumed by %+v and %v", got, err)
 	}
-	if got := campaign.End(after(have, campaign.CampaignResumed{Pause: first}), spring); got != nil {
-		t.Errorf("resumed twice by %+v", got)
+	if got := campaign.EndPause(have, first); !reflect.DeepEqual(got, resumed) {
+		t.Errorf("resumed by its ID by %+v", got)
+	}
+	over := after(have, resumed...)
+	if got, err := campaign.End(over, spring); err != nil || got != nil {
+		t.Errorf("resumed twice by %+v and %v", got, err)
+	}
+	if got := campaign.EndPause(over, first); got != nil {
+		t.Errorf("resumed twice by its ID by %+v", got)
+	}
+}
+
+// A pause whose label can't be read holds all messages with labels until it ends, and doesn't keep
+// other campaigns from being paused.
+func TestAPauseWithoutItsLabelHoldsAllLabels(t *testing.T) {
+	t.Parallel()
+	have := after(nil, campaign.CampaignPaused{Pause: first, Reason: "wrong prices"})
+	unread, _ := have.ByID(first)
+	if unread.HasLabel() || !unread.Holds([]domain.Label{spring}) || unread.Holds(nil) || unread.IsOf(domain.Label{}) {
+		t.Errorf("the pause is %+v", unread)
+	}
+	var fault *domain.Error
+	if got, err := campaign.End(have, spring); got != nil || !errors.As(err, &fault) || fault.Code != domain.CodeConflict || !strings.Contains(fault.Message, first.String()) {
+		t.Errorf("resumed by %+v and %v", got, err)
+	}
+	started, err := campaign.Start(have, second, spring, "legal")
+	have = after(have, started...)
+	if p, ok := have.Of(spring); err != nil || !ok || p.ID != second {
+		t.Errorf("paused again: %+v, %v", have, err)
+	}
+	// The label can be read again.
+	known := after(have, campaign.CampaignPaused{Pause: first, Personal: campaign.PausedPersonal{Label: spring}})
+	if got, err := campaign.End(known, spring); err != nil || len(got) != 2 || len(after(known, got...)) != 0 {
+		t.Errorf("two pauses of a label are resumed by %+v and %v", got, err)
+	}
+	// A pause that began with a label keeps it.
+	known = after(known, campaign.CampaignPaused{Pause: first, Reason: "legal"})
+	if p, _ := known.ByID(first); p.Label != spring || p.Reason != "legal" || len(known.Unreadable()) > 0 {
+		t.Errorf("paused for another reason: %+v", known)
+	}
+	if got := after(have, campaign.EndPause(have, first)...); len(got) != 1 || got[0].ID != second {
+		t.Errorf("after the end of the one without a label, %+v are left", got)
 	}
 }
 

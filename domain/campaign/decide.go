@@ -25,16 +25,29 @@ func Start(have Pauses, id uuid.UUID, l domain.Label, reason string) ([]domain.E
 	case paused:
 		id = p.ID
 	case len(have) >= MaxPauses:
-		return nil, domain.Conflict("%d campaigns are paused already, which is the maximum; resume or cancel one first", len(have))
+		return nil, domain.Conflict("%d campaigns are already paused, the maximum; resume one first", len(have))
 	}
 	return []domain.Event{CampaignPaused{Pause: id, Reason: reason, Personal: PausedPersonal{Label: l}}}, nil
 }
 
 // End resumes the messages with a label. If it is not paused, nothing changes.
-func End(have Pauses, l domain.Label) []domain.Event {
-	p, paused := have.Of(l)
-	if !paused {
+func End(have Pauses, l domain.Label) ([]domain.Event, error) {
+	var events []domain.Event
+	for _, p := range have {
+		if p.IsOf(l) {
+			events = append(events, CampaignResumed{Pause: p.ID})
+		}
+	}
+	if unread := have.Unreadable(); len(events) == 0 && len(unread) > 0 {
+		return nil, domain.Conflict("pause %s can be the one of this label, but its own label cannot be read; resume it by its ID", unread[0])
+	}
+	return events, nil
+}
+
+// EndPause ends a pause. If it has already ended, nothing changes.
+func EndPause(have Pauses, id uuid.UUID) []domain.Event {
+	if _, paused := have.ByID(id); !paused {
 		return nil
 	}
-	return []domain.Event{CampaignResumed{Pause: p.ID}}
+	return []domain.Event{CampaignResumed{Pause: id}}
 }

@@ -16,7 +16,7 @@ type CampaignPaused struct {
 }
 
 // PausedPersonal is the personal part of CampaignPaused. A label can name a person, but not one
-// whom Waypost knows, so it is sealed under the installation's own key.
+// whom Waypost knows, so it is sealed under a key of its own, which is never destroyed.
 type PausedPersonal struct {
 	Label domain.Label `json:"label"`
 }
