@@ -65,6 +65,8 @@ type Commands struct {
 	PauseCampaign func(ctx context.Context, l message.Label, reason string, cause event.Cause) (campaign.Pause, error)
 	// ResumeCampaign ends the pause of a label. It returns false if the label is not paused.
 	ResumeCampaign func(ctx context.Context, l message.Label, cause event.Cause) (campaign.Pause, bool, error)
+	// EndCampaignPause ends a pause by its ID. It returns false if the pause has already ended.
+	EndCampaignPause func(ctx context.Context, id uuid.UUID, cause event.Cause) (campaign.Pause, bool, error)
 	// PauseSender stops some priorities of a sender, or all of them.
 	PauseSender func(ctx context.Context, id string, priorities []string, reason string, cause event.Cause) (sender.Sender, error)
 	// ResumeSender ends a pause.
@@ -149,7 +151,8 @@ type Queries struct {
 	FindSender func(ctx context.Context, id string) (sender.Sender, error)
 	// ListCampaignPauses returns the paused campaigns, by the age of the pauses.
 	ListCampaignPauses func(ctx context.Context) (campaign.Pauses, error)
-	// CampaignPausesOf returns the pauses of labels, as far as this process has read the log.
+	// CampaignPausesOf returns the pauses that hold messages with these labels, as far as this process
+	// has read the log.
 	CampaignPausesOf func(labels []message.Label) []campaign.Pause
 	// ListKeys returns the API keys.
 	ListKeys func(ctx context.Context) ([]access.Key, error)
@@ -311,7 +314,7 @@ func New(p Parts) (Commands, Queries) {
 			StartOperation: p.Operations.Start, EraseRecipient: p.Erase.Handle,
 			SetOptOut: p.OptOuts.Handle, SyncTemplates: p.Templates.Handle, MarkInboundRead: p.Inbound.MarkRead, OpenInboundFile: p.Inbound.OpenFile,
 			RegisterSender: p.Senders.Register, UpdateSender: p.Senders.Update, SetSenderRate: p.Senders.SetRate,
-			PauseCampaign: p.Campaigns.Pause, ResumeCampaign: p.Campaigns.Resume,
+			PauseCampaign: p.Campaigns.Pause, ResumeCampaign: p.Campaigns.Resume, EndCampaignPause: p.Campaigns.ResumePause,
 			PauseSender: p.Senders.Pause, ResumeSender: p.Senders.Resume, ResumeLanes: p.Senders.ResumeLanes, LiftRestrictions: p.Senders.LiftRestrictions,
 			CreateKey: p.Keys.Create, CreateAccessToken: p.Keys.CreateToken, CreateViewToken: p.Keys.CreateViewToken, RevokeKey: p.Keys.Revoke, RecordRead: p.Reads.Record,
 			CreateOutgoingWebhook: p.Hooks.Register, UpdateOutgoingWebhook: p.Hooks.Update, RotateOutgoingWebhookSecret: p.Hooks.Rotate,

@@ -23,12 +23,12 @@ func (r *mutationResolver) PauseCampaign(ctx context.Context, input PauseCampaig
 	return c.campaignPause(p), nil
 }
 
-func (r *mutationResolver) ResumeCampaign(ctx context.Context, label domain.Label) (*CampaignPause, error) {
+func (r *mutationResolver) ResumeCampaign(ctx context.Context, label *domain.Label, id *string) (*CampaignPause, error) {
 	c := callerOf(ctx)
 	if err := c.demandAllSenders(campaignOfAll); err != nil {
 		return nil, err
 	}
-	p, paused, err := r.opts.Commands.ResumeCampaign(ctx, label, r.cause(ctx))
+	p, paused, err := r.resumeCampaign(ctx, label, id)
 	if err != nil || !paused {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (r *queryResolver) CampaignPauses(ctx context.Context, label *domain.Label)
 		return nil, err
 	}
 	for _, p := range pauses {
-		if label == nil || p.Label == *label {
+		if label == nil || p.IsOf(*label) {
 			list = append(list, c.campaignPause(p))
 		}
 	}

@@ -1,11 +1,19 @@
 package graph_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/app"
 	"github.com/waypost/waypost/app/event"
+	processes "github.com/waypost/waypost/app/process"
+	"github.com/waypost/waypost/app/repository"
+	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/graph"
 )
 
@@ -79,6 +87,99 @@ func TestACampaignIsPausedByItsLabel(t *testing.T) {
 	}
 	if got := ofMessage("admin"); got != "[]" {
 		t.Errorf("after the end, the message waits for %s", got)
+	}
+}
+
+// restarted makes the API know of the paused campaigns what a new process reads.
+func (p *platform) restarted() *repository.Campaigns {
+	p.tb.Helper()
+	campaigns := repository.NewCampaigns(p.log, time.Now, newID, func(l message.Label) string { return postgres.LabelIndex(p.people, l) }, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(p.ctx)
+	known, ended := make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = campaigns.Run(ctx, func() {
+			select {
+			case known <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	p.tb.Cleanup(func() { stop(); <-ended })
+	<-known
+	p.parts.Campaigns = campaigns
+	p.options.Commands, p.options.Queries = app.New(p.parts)
+	p.serve(p.options)
+	return campaigns
+}
+
+const pauseSpring = `mutation { pauseCampaign(input: {label: {name: "campaign", value: "spring"}, reason: "wrong prices"}) { id } }`
+
+// After the retention period, a new process still knows which campaigns are paused.
+func TestPausesOutliveTheRetention(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	p.ok("admin", pauseSpring, nil)
+	p.ok("admin", `mutation { eraseRecipient(to: "+14155550199", reason: "asked") { id } }`, nil) // sealed under the installation's key
+	must(t, p.people.FlushAllProcesses(p.ctx))
+	later := func() time.Time { return time.Now().Add(365 * 24 * time.Hour) }
+	retain := processes.NewRetain(p.log, p.people, postgres.NewReadModel(p.pool), p.messages, time.Hour, later, newID, slog.New(slog.DiscardHandler))
+	must(t, retain.Sweep(p.ctx))
+	erased := 0
+	p.eachAfter(0, func(r event.Recorded) {
+		if e, ok := r.Event.(event.PersonalErased); ok && e.Cause == event.ErasedByRetention {
+			erased += len(e.Keys)
+		}
+	})
+	if erased == 0 {
+		t.Error("the sweep destroyed no keys")
+	}
+	spring, autumn := message.Label{Name: "campaign", Value: "spring"}, message.Label{Name: "campaign", Value: "autumn"}
+	if c := p.restarted(); !c.Waits([]message.Label{spring}) || c.Waits([]message.Label{autumn}) {
+		t.Errorf("after a sweep, the messages wait: %t, those of another campaign: %t", c.Waits([]message.Label{spring}), c.Waits([]message.Label{autumn}))
+	}
+	if got := fmt.Sprint(p.ok("admin", `{ campaignPauses { label { value } reason } }`, nil)); got != "map[campaignPauses:[map[label:map[value:spring] reason:wrong prices]]]" {
+		t.Errorf("paused: %s", got)
+	}
+}
+
+// A pause whose label can't be read holds all messages with labels. It is shown, and its ID ends it.
+func TestAPauseWithoutItsLabelIsResumedByItsID(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	id := at(t, p.ok("admin", pauseSpring, nil), "pauseCampaign", "id").(string)
+	events, err := p.log.Read(p.ctx, event.CampaignsStream, 0, 10)
+	must(t, err)
+	must(t, p.people.FlushAllProcesses(p.ctx))
+	must(t, p.people.Destroy(p.ctx, []event.KeyID{events[0].Key}, time.Now()))
+	p.restarted()
+	want := "[map[id:" + id + " label:map[name:••• value:•••]]]"
+	list := p.ok("admin", `{ campaignPauses { id label { name value } } ofSpring: campaignPauses(label: {name: "campaign", value: "spring"}) { id } }`, nil)
+	if got := fmt.Sprint(at(t, list, "campaignPauses")); got != want || len(at(t, list, "ofSpring").([]any)) > 0 {
+		t.Errorf("paused: %v, want %s", list, want)
+	}
+	queued := p.ok("admin", `mutation { queueMessage(input: {senderId: "acme", to: "+14155550101", content: {text: {body: "hello"}},
+		labels: [{name: "campaign", value: "autumn"}]}) { message { pauses { id label { name value } } } } }`, nil)
+	if got := fmt.Sprint(at(t, queued, "queueMessage", "message", "pauses")); got != want {
+		t.Errorf("a message waits for %s, want %s", got, want)
+	}
+	for args, code := range map[string]string{
+		`label: {name: "campaign", value: "spring"}`:                   "CONFLICT",
+		`label: {name: "campaign", value: "spring"}, id: "` + id + `"`: "INVALID_INPUT",
+		`id: null`:      "INVALID_INPUT",
+		`id: "a pause"`: "INVALID_INPUT",
+	} {
+		if got := p.ask("admin", `mutation { resumeCampaign(`+args+`) { id } }`, nil).code(); got != code {
+			t.Errorf("resumed by %s: %q, want %q", args, got, code)
+		}
+	}
+	for i, want := range []string{"map[id:" + id + "]", "<nil>"} {
+		if got := fmt.Sprint(at(t, p.ok("admin", `mutation { resumeCampaign(id: "`+id+`") { id } }`, nil), "resumeCampaign")); got != want {
+			t.Errorf("resumed %d times: %s, want %s", i+1, got, want)
+		}
+	}
+	if got := fmt.Sprint(p.ok("admin", `{ campaignPauses { id } }`, nil)); got != "map[campaignPauses:[]]" {
+		t.Errorf("paused after the resume: %s", got)
 	}
 }
 

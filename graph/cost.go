@@ -60,7 +60,7 @@ func weights() map[string]weight {
 		"Query.alertRules":        {own: costLookup, items: items(20)},
 		"Query.operations":        {own: 20 * costStream, items: items(20)},
 		"Query.silences":          {own: costLookup, items: items(20)},
-		"Query.campaignPauses":    {own: costStream, items: items(20)},
+		"Query.campaignPauses":    {own: costStream, items: items(100)},
 		"Query.events":            {own: costScan, items: first(defaultHistory, audit.MaxPage), each: 5},
 		"Query.ledger":            {own: costCount, asOf: costPast},
 		"Query.apiKeys":           {own: costPage, items: items(100), each: 10},
@@ -134,7 +134,7 @@ func weights() map[string]weight {
 		"Message.fallback":       {own: 1, listed: costStream},
 		"Message.substitutedAt":  {own: 1, listed: costStream},
 		"Message.labels":         {own: 1, items: items(3)},
-		"Message.pauses":         {own: 1, items: items(1)},
+		"Message.pauses":         {own: 1, items: items(3)},
 		"Message.history":        {own: costStream, items: first(defaultHistory, query.MaxPage), each: 5},
 		"Message.attemptLog":     {own: 1, listed: costStream, items: items(3)},
 

@@ -487,7 +487,7 @@ type ComplexityRoot struct {
 		RegisterSender              func(childComplexity int, input RegisterSenderInput) int
 		RemoveOutgoingWebhook       func(childComplexity int, id string) int
 		RequeueDeadLetters          func(childComplexity int, input DeadLetterSelection, dryRun *bool) int
-		ResumeCampaign              func(childComplexity int, label domain.Label) int
+		ResumeCampaign              func(childComplexity int, label *domain.Label, id *string) int
 		ResumeLanes                 func(childComplexity int, id string, priorities []message.Priority) int
 		ResumeSender                func(childComplexity int, id string) int
 		RevokeAPIKey                func(childComplexity int, id string) int
@@ -787,7 +787,7 @@ type MutationResolver interface {
 	SetAlertRule(ctx context.Context, input AlertRuleInput) (*AlertRule, error)
 	AcknowledgeAlert(ctx context.Context, id string, note *string) (*Alert, error)
 	PauseCampaign(ctx context.Context, input PauseCampaignInput) (*CampaignPause, error)
-	ResumeCampaign(ctx context.Context, label domain.Label) (*CampaignPause, error)
+	ResumeCampaign(ctx context.Context, label *domain.Label, id *string) (*CampaignPause, error)
 	SetOptOut(ctx context.Context, senderID string, to *string, toUserID *string, optedOut bool, reason string) (*Conversation, error)
 	RequeueDeadLetters(ctx context.Context, input DeadLetterSelection, dryRun *bool) (*Operation, error)
 	DiscardDeadLetters(ctx context.Context, input DeadLetterSelection, reason string, dryRun *bool) (*Operation, error)
@@ -2839,7 +2839,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.ResumeCampaign(childComplexity, args["label"].(domain.Label)), true
+		return e.ComplexityRoot.Mutation.ResumeCampaign(childComplexity, args["label"].(*domain.Label), args["id"].(*string)), true
 	case "Mutation.resumeLanes":
 		if e.ComplexityRoot.Mutation.ResumeLanes == nil {
 			break
@@ -6143,13 +6143,21 @@ func (ec *executionContext) field_Mutation_resumeCampaign_args(ctx context.Conte
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "label",
-		func(ctx context.Context, v any) (domain.Label, error) {
-			return ec.unmarshalNLabelInput2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx, v)
+		func(ctx context.Context, v any) (*domain.Label, error) {
+			return ec.unmarshalOLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
 	args["label"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOID2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg1
 	return args, nil
 }
 
@@ -14358,7 +14366,7 @@ func (ec *executionContext) _Mutation_resumeCampaign(ctx context.Context, field 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().ResumeCampaign(ctx, fc.Args["label"].(domain.Label))
+			return ec.Resolvers.Mutation().ResumeCampaign(ctx, fc.Args["label"].(*domain.Label), fc.Args["id"].(*string))
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next
@@ -29828,11 +29836,6 @@ func (ec *executionContext) marshalNLabel2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋ
 		return graphql.Null
 	}
 	return ec._Label(ctx, sel, v)
-}
-
-func (ec *executionContext) unmarshalNLabelInput2githubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx context.Context, v any) (domain.Label, error) {
-	res, err := ec.unmarshalInputLabelInput(ctx, v)
-	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) unmarshalNLabelInput2ᚖgithubᚗcomᚋwaypostᚋwaypostᚋdomainᚐLabel(ctx context.Context, v any) (*domain.Label, error) {

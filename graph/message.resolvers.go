@@ -146,7 +146,7 @@ func (r *queryResolver) Message(ctx context.Context, id string, asOf *time.Time)
 	}
 	m := r.messageOf(ctx, l)
 	if m.AsOf = asOf; asOf != nil {
-		m.Pauses = []*CampaignPause{} // which are the current ones
+		m.Pauses = []*CampaignPause{} // pauses of the past are not known
 	}
 	return m, nil
 }

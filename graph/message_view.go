@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/app/repository"
+	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/campaign"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -153,7 +156,25 @@ func (r *Resolver) pausesOf(c caller, status message.Status, labels []message.La
 	return pauses
 }
 
+// resumeCampaign ends the pause of a label, or the one with an ID.
+func (r *Resolver) resumeCampaign(ctx context.Context, label *message.Label, id *string) (campaign.Pause, bool, error) {
+	switch {
+	case (label == nil) == (id == nil):
+		return campaign.Pause{}, false, domain.Invalid("label", "give exactly one of label and id")
+	case label != nil:
+		return r.opts.Commands.ResumeCampaign(ctx, *label, r.cause(ctx))
+	}
+	parsed, err := uuid.Parse(*id)
+	if err != nil {
+		return campaign.Pause{}, false, domain.Invalid("id", "must be the ID of a pause, a UUID")
+	}
+	return r.opts.Commands.EndCampaignPause(ctx, parsed, r.cause(ctx))
+}
+
 func (c caller) campaignPause(p campaign.Pause) *CampaignPause {
+	if !p.HasLabel() {
+		p.Label = message.Label{Name: maskedLabel, Value: maskedLabel}
+	}
 	return &CampaignPause{
 		ID: p.ID.String(), Label: c.labels([]message.Label{p.Label})[0], Reason: p.Reason, Since: p.Since,
 		By: &Actor{Kind: p.By.Kind, ID: p.By.ID, OnBehalfOf: given(p.By.OnBehalfOf)},

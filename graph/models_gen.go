@@ -227,7 +227,8 @@ type Attempt struct {
 type CampaignPause struct {
 	// The pause ID, a UUID.
 	ID string `json:"id"`
-	// The label of the campaign's messages. Without the scope PERSONAL, its value is masked.
+	// The label of the campaign's messages. Without the scope PERSONAL, its value is masked (•••). While the label cannot be
+	// read because its data key is unavailable or lost, its name is masked too, and all messages with labels wait.
 	Label *domain.Label `json:"label"`
 	// The reason that the operator gave.
 	Reason string `json:"reason"`
@@ -753,7 +754,9 @@ type Message struct {
 	History *EventConnection `json:"history,omitempty"`
 	// The message's calls to WhatsApp, oldest first.
 	AttemptLog []*Attempt `json:"attemptLog"`
-	// The pauses that the message waits for, by age. Empty if no campaign with one of its labels is paused, or if the message has ended.
+	// The pauses that the message waits for, by age. Empty if no campaign with one of its labels is paused, if the message has
+	// ended, and with asOf. It is also empty while this process does not know the pauses, for example during its start:
+	// messages with labels wait then. Subscriptions send nothing when a pause begins or ends.
 	Pauses []*CampaignPause `json:"pauses"`
 	// When the personal data of the message was erased, on request or at the end of the retention. Null if it was not.
 	ErasedAt *time.Time `json:"erasedAt,omitempty"`

@@ -106,7 +106,7 @@ var aimedAtOthers = map[string][]aimed{
 	"mutation setSenderRate": {{`id: "acme", messagesPerSecond: 1`, "FORBIDDEN"}},
 	// A pause concerns the messages of all senders.
 	"mutation pauseCampaign":     {{`input: {label: {name: "campaign", value: "acme-spring"}, reason: "r"}`, "FORBIDDEN"}},
-	"mutation resumeCampaign":    {{`label: {name: "campaign", value: "acme-spring"}`, "FORBIDDEN"}},
+	"mutation resumeCampaign":    {{`label: {name: "campaign", value: "acme-spring"}`, "FORBIDDEN"}, {`id: "00000000-0000-4000-8000-000000000000"`, "FORBIDDEN"}},
 	"mutation pauseSender":       {{`id: "acme", reason: "r"`, "FORBIDDEN"}},
 	"mutation resumeSender":      {{`id: "acme"`, "FORBIDDEN"}},
 	"mutation resumeLanes":       {{`id: "acme", priorities: [BULK]`, "FORBIDDEN"}},
