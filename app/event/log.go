@@ -177,8 +177,8 @@ type Subscription struct {
 	// delivered immediately.
 	BatchInterval time.Duration
 	Urgent        []string
-	// BusyInterval replaces BatchInterval while that many events come that a batch of it has
-	// BusyBatch or more. If zero, BatchInterval always applies.
+	// BusyInterval replaces BatchInterval while batches have at least BusyBatch events. If zero,
+	// BatchInterval always applies.
 	BusyInterval time.Duration
 	// Sealed leaves personal data unread, so that it is Locked. Otherwise, a batch waits
 	// while its data keys are unavailable.

@@ -45,7 +45,7 @@ type Item struct {
 	Recipient string
 	// Template is the message.TemplateKey of the template, or empty.
 	Template string
-	// Labels are equal for the same labels, which they don't contain. They can be missing.
+	// Labels are hashes of the message's labels. They can be missing.
 	Labels      []string
 	Attempt     int
 	Call        int

@@ -9,7 +9,7 @@ var (
 	// ErrClosed is returned by calls on a store that is closed or closing.
 	ErrClosed = errors.New("event store is closed")
 	// ErrAbandoned is returned by AppendUntil if its caller stopped waiting. The append can still happen.
-	ErrAbandoned = errors.New("event store was not waited for")
+	ErrAbandoned = errors.New("caller stopped waiting for the event store")
 	// ErrFailed is wrapped by errors of a store that met a fault it cannot recover from. Fault returns the fault.
 	ErrFailed = errors.New("event store has failed and must be restarted")
 	// ErrDiskFull is wrapped by errors of appends while the disk has less free space than Options.MinFreeBytes. Nothing
