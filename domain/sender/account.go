@@ -102,7 +102,7 @@ func (r Restriction) Category() string {
 	return ""
 }
 
-// Describe returns what the restriction forbids and until when, in words, with WhatsApp's name of it.
+// Describe returns in words what the restriction forbids, when it ends, and its name in WhatsApp.
 func (r Restriction) Describe() string {
 	var text string
 	switch r.Reach() {

@@ -86,8 +86,8 @@ func (w *world) run(place int) error {
 	w.living[place] = p
 	w.mu.Unlock()
 	joiner := orphans.NewJoinOrphans(log, command.NewReports(p.messages, p.senders), pg, clock, time.After, w.quiet)
-	p.tasks.Go(func() { _ = joiner.Run(p.ctx) })  // it ends with ctx, or with the process
-	p.tasks.Go(func() { _ = p.guard.Run(p.ctx) }) // likewise
+	p.tasks.Go(func() { _ = joiner.Run(p.ctx) })                         // it ends with ctx, or with the process
+	p.tasks.Go(func() { _ = p.guard.Run(p.ctx) })                        // likewise
 	p.tasks.Go(func() { _ = p.campaigns.Run(p.ctx, p.dispatcher.Wake) }) // likewise
 	p.tasks.Go(func() { _ = p.dispatcher.Run(p.ctx) })
 	p.tasks.Go(func() {

@@ -11,7 +11,7 @@ export const units: Record<AlertKind, "share" | "seconds" | "perMinute" | "numbe
   LOG_SHORTENED: "none",
 };
 
-/** The alert with its latest value. For alerts without a value, the summary from when it was raised. */
+/** The alert with its latest value. For alerts without a value, the summary that it was raised with. */
 export const summaryNow = (alert: AlertNow): string => (units[alert.kind] === "none" ? alert.summary : alert.current?.summary ?? alert.summary);
 
 /** An alert in one line, for lists that link to it. */
