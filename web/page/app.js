@@ -9549,7 +9549,7 @@ var units = {
 	TEMPLATE_CATEGORY_CHANGED: "none",
 	LOG_SHORTENED: "none"
 };
-/** The alert with its latest value. For alerts without a value, the summary from when it was raised. */
+/** The alert with its latest value. For alerts without a value, the summary that it was raised with. */
 var summaryNow = (alert) => units[alert.kind] === "none" ? alert.summary : alert.current?.summary ?? alert.summary;
 /** An alert in one line, for lists that link to it. */
 var alertLine = (alert) => h("li", { key: alert.id }, chip(words(alert.severity), toneOf(alert.severity)), h("a", { href: "#/alerts" }, summaryNow(alert)), h("span", { class: "quiet" }, alert.state === "ACKNOWLEDGED" ? "acknowledged, " : "", alert.silence ? "silenced, " : "", "for ", ago(alert.raisedAt)));
