@@ -79,6 +79,9 @@ func TestARestrictionHoldsBeforeACall(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && tc.ends == nil {
+				t.Skip("an hour of virtual time, which takes minutes with the race detector")
+			}
 			inWorld(t, map[string]int{"acme": 20, "other": 20}, func(w *world) {
 				var restricted, refused bool
 				w.answer = func(r dispatch.CallRequest) message.CallResult {
