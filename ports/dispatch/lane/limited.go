@@ -68,7 +68,7 @@ func (l *Lane) TakeLimited(r *work.LimitRequest, items []work.Item, views event.
 		}
 	}
 	if len(items) < r.Most { // otherwise there can be more of them
-		without := append(l.limited.without, r.SkipLabels...)
+		without := slices.Concat(l.limited.without, r.SkipLabels)
 		slices.Sort(without)
 		l.limited = limited{wrote: views, counted: now.Add(-recount), without: slices.Compact(without)}
 	}
