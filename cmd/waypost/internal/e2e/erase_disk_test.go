@@ -198,17 +198,18 @@ func TestAnErasedPersonLeavesNoKeyOnDisk(t *testing.T) {
 	go func() {
 		erased <- r.Client.Do(ctx, `mutation($to: String!) { eraseRecipient(to: $to, reason: "asked") { id } }`, map[string]any{"to": forgottenNumber}, nil)
 	}()
-	watch := connectPrivate(ctx, t, r)
-	reader := conn
-	conn = watch
+	conn = connectPrivate(ctx, t, r) // the reader stays connected
 	await("the keys are destroyed", `SELECT EXISTS (SELECT FROM waypost_vault.data_key WHERE erased_at IS NOT NULL)`)
+	// Stopped, the process doesn't notice the end of Postgres. If it ended first, Postgres would shut down in order.
+	if err := r.Serve.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	killPrivatePostgres(t, r)
 	if err := r.Serve.Cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	<-r.Serve.Done
 	<-erased
-	_, _ = reader.Exec(ctx, `ROLLBACK`)
-	killPrivatePostgres(t, r)
 	if err := r.StartServe(ctx); err != nil {
 		t.Fatal(err)
 	}
