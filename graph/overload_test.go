@@ -206,10 +206,9 @@ func TestWebhooksPassAFloodOfMessages(t *testing.T) {
 	}
 	polltest.Value(t, "the queue is full", func() (fair.IntakeStats, error) { return intake.Stats(), nil },
 		func(s fair.IntakeStats) bool { return s.Waiting == atOnce+waiting && s.Refused > 0 })
-	for _, body := range late {
-		if status := p.deliver(endpoint, body); status != http.StatusOK {
-			t.Errorf("a webhook was answered with %d", status)
-		}
+	for _, body := range late { // delivered again, as WhatsApp does, if a busy machine takes longer than the response may
+		polltest.Value(t, "the webhook is recorded", func() (int, error) { return p.deliver(endpoint, body), nil },
+			func(status int) bool { return status == http.StatusOK })
 	}
 	otp := text("otp", "123456")
 	otp["input"].(map[string]any)["priority"] = "OTP"
