@@ -21,8 +21,12 @@ import (
 	"github.com/waypost/waypost/graph"
 )
 
-// runbookTimeout bounds each story of the runbook, on a busy machine too.
-const runbookTimeout = 3 * e2etest.Timeout
+const (
+	// storyTimeout bounds each story of the runbook, on a busy machine too.
+	storyTimeout = 2 * e2etest.Timeout
+	// runbookTimeout bounds the start of the machines and the at most four stories that they go through.
+	runbookTimeout = 5 * storyTimeout
+)
 
 // The sections of the runbook that have something to run, each with its drill below.
 const (
@@ -183,7 +187,11 @@ func TestRunbookOnOneMachine(t *testing.T) {
 		{drillToken, runExpiredToken}, {drillLetters, runDeadLetters}, {drillBackup, runBackup}, {drillMove, runMove},
 	} {
 		begun := time.Now()
-		if !t.Run(story.name, func(t *testing.T) { story.run(ctx, t, r, n) }) {
+		if !t.Run(story.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(ctx, storyTimeout)
+			t.Cleanup(cancel) // after what the story has started is stopped
+			story.run(ctx, t, r, n)
+		}) {
 			t.FailNow() // the next one depends on it
 		}
 		t.Logf("%s: %s", story.name, time.Since(begun).Round(100*time.Millisecond))
@@ -532,7 +540,11 @@ func TestRunbookOnThreeMachines(t *testing.T) {
 		{drillUpgrade, runUpgrade}, {drillMachine, runLostMachine}, {drillQueue, runStoppedQueue},
 	} {
 		begun := time.Now()
-		if !t.Run(story.name, func(t *testing.T) { story.run(ctx, t, r, nodes) }) {
+		if !t.Run(story.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(ctx, storyTimeout)
+			t.Cleanup(cancel) // after what the story has started is stopped
+			story.run(ctx, t, r, nodes)
+		}) {
 			t.FailNow()
 		}
 		t.Logf("%s: %s", story.name, time.Since(begun).Round(100*time.Millisecond))
