@@ -165,7 +165,7 @@ func extractor(name string) func(*testing.T, []byte) []passage {
 		return blockPassages("#", true)
 	}
 	switch dir, base := path.Split(name); {
-	case base == "Makefile", base == "Dockerfile", dir == ".ci/", dir == "web/app/" && base == "build":
+	case base == "Makefile", base == "Dockerfile", dir == ".ci/", dir == "web/app/" && (base == "build" || base == "install"):
 		return blockPassages("#", true)
 	}
 	return nil

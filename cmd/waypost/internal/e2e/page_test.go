@@ -518,11 +518,7 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 		b.run(t, "open the runbook", chromedp.Navigate(d.url()+"/runbook.html#1-expired-token"))
 		b.await(t, "the section that the address names", `document.querySelector("h2:target")?.textContent === "1. Expired token"`)
 		b.fits(t, "the runbook", 320)
-		source, err := os.ReadFile(axeFile)
-		if err != nil {
-			t.Skip("the accessibility checker is missing, run go generate ./web")
-		}
-		b.run(t, "load axe", chromedp.Evaluate(string(source)+"; true", nil))
+		b.run(t, "load axe", chromedp.Evaluate(accessibilityChecker(t)+"; true", nil))
 		b.capture(t, "runbook", "dark", 390)
 		b.capture(t, "runbook", "dark", 1280)
 		b.accessible(t, "the runbook")
