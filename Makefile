@@ -9,8 +9,8 @@ export GOTESTSUM_VERSION := v1.13.0
 FUZZTIME := 30s
 SEEDS := 10000
 KILLS := 5
-# The runs of .ci/test. .ci/run adds race.
-RUNS := plain
+# The runs of .ci/test.
+RUNS := all
 
 .DEFAULT_GOAL := help
 
@@ -33,7 +33,7 @@ build test verify lint tools: export CGO_ENABLED := 0
 
 .PHONY: test
 ifndef EVENTSTORE_URL
-test: deps ## run all tests on real stores; with RUNS='plain race', some also with the race detector
+test: deps ## run all tests on real stores; with RUNS="others raced", some of them with the race detector
 	@.ci/test $(RUNS)
 else
 test: deps # test another event store: what Waypost needs from it, and Waypost on it
@@ -41,7 +41,7 @@ test: deps # test another event store: what Waypost needs from it, and Waypost o
 endif
 
 .PHONY: deps
-deps: ## install what the tests need: Postgres, Chromium, a C compiler, brokers
+deps: ## install what the tests need: Postgres, Chromium, a C compiler, brokers, npm packages
 	@.ci/install test
 
 .PHONY: verify
