@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,6 +136,37 @@ func TestARestrictionHoldsBeforeACall(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The senders are read regularly. What was read before a report was recorded, and arrives after it,
+// does not end the restriction.
+func TestAReadingFromBeforeAReportEndsNoRestriction(t *testing.T) {
+	t.Parallel()
+	inWorld(t, map[string]int{"acme": 20}, func(w *world) {
+		for n := range 400 {
+			w.queue("acme", recipient(n), nil)
+		}
+		w.learning()
+		time.Sleep(3 * time.Second)
+		var once sync.Once
+		read, recorded := make(chan struct{}), make(chan struct{})
+		w.locked(func() {
+			w.afterRead = func() {
+				once.Do(func() {
+					close(read)
+					<-recorded
+				})
+			}
+		})
+		<-read
+		w.report("acme", restrict(time.Hour, noTemplates, noReplies))
+		before := len(w.made())
+		close(recorded)
+		time.Sleep(time.Minute)
+		if n := len(w.made()) - before; n != 0 {
+			t.Errorf("%d calls were made that the restriction forbids", n)
+		}
+	})
 }
 
 // A restriction of one category holds its templates alone: others, those whose category is not

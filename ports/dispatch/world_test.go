@@ -53,6 +53,8 @@ type world struct {
 	answer  func(dispatch.CallRequest) message.CallResult
 	latency func(dispatch.CallRequest) time.Duration
 	healthy func() (bool, message.Failure)
+	// afterRead, if set, delays what a reading of the senders returns.
+	afterRead func()
 	// appending returns how long an append takes now. If nil, it takes no time.
 	appending func() time.Duration
 	calls     []madeCall
@@ -441,6 +443,11 @@ func (w *world) Senders(ctx context.Context) ([]sender.Sender, error) {
 		if all[i], err = w.senders.Load(ctx, id); err != nil {
 			return nil, err
 		}
+	}
+	var afterRead func()
+	w.locked(func() { afterRead = w.afterRead })
+	if afterRead != nil {
+		afterRead()
 	}
 	return all, nil
 }

@@ -33,8 +33,8 @@ const (
 	recordRetry    = 50 * time.Millisecond
 	maxRecordRetry = 2 * time.Second
 	// learnedFor is how long a sender that this process changed is preferred to an older reading
-	// of its stream.
-	learnedFor = 10 * time.Second
+	// of its stream: one that began before the change has ended by then.
+	learnedFor = readTimeout
 )
 
 // Source lists the senders as their streams have them: a pause, a hold, and a rate must
@@ -146,7 +146,9 @@ func (m *Monitor) Refresh(ctx context.Context) {
 // Learn applies a sender that this process has changed. It doesn't wait for the next Refresh.
 func (m *Monitor) Learn(s sender.Sender) {
 	m.mu.Lock()
-	m.learned[s.ID] = learnedSender{s, time.Now()}
+	if have, ok := m.learned[s.ID]; !ok || have.sender.Version <= s.Version {
+		m.learned[s.ID] = learnedSender{s, time.Now()}
+	}
 	m.mu.Unlock()
 	m.adopt([]sender.Sender{s})
 }
@@ -198,9 +200,9 @@ func (m *Monitor) adoptOne(s sender.Sender) (appeared bool, differs *lane.Lane, 
 	defer m.mu.Unlock()
 	if l, ok := m.learned[s.ID]; ok {
 		switch {
-		case time.Since(l.at) > learnedFor || l.sender.Version <= s.Version:
+		case time.Since(l.at) > learnedFor:
 			delete(m.learned, s.ID)
-		default:
+		case l.sender.Version > s.Version:
 			s = l.sender // it was read before the change
 		}
 	}
