@@ -10912,7 +10912,8 @@ var columns$4 = [
 		class: "number"
 	}
 ];
-var messageTable = (rows) => table$1({
+var messageTable = (rows, props) => table$1({
+	...props,
 	class: "messages",
 	id: "messages"
 }, "Messages, newest first", columns$4, rows.map((message) => h(Row, {
@@ -10920,13 +10921,20 @@ var messageTable = (rows) => table$1({
 	message
 })));
 var Row = memo(({ message }) => h("tr", null, h("td", null, messageLink(message.id)), h("td", { class: "mono" }, message.to ?? message.toUserId ?? "erased"), h("td", { class: "extra name" }, message.sender.id), h("td", { class: "extra" }, words(message.type)), h("td", { class: "extra" }, laneName(message.priority)), cell("Status", null, statusChip(message.status)), h("td", { class: "extra quiet" }, message.overdueSince ? chip("overdue", "warn") : message.failure ? `${words(message.failure.category)}${message.failure.code === null ? "" : ` ${message.failure.code}`}` : ""), h("td", { class: "number extra" }, message.attempts), h("td", { class: "number" }, ago(message.queuedAt))));
+/** Returns the newest rows, oldest first, after messages were added or updated. */
+function newest(rows, ...messages) {
+	const all = [...rows, ...messages.map((message) => [message.id, message])];
+	return new Map([...new Map(all)].slice(-40));
+}
 /** The newest messages, updated live. */
 var Feed = class {
 	shown = reactive({
 		rows: /* @__PURE__ */ new Map(),
 		note: "Loading…",
 		holding: false,
-		passedBy: -Infinity
+		passedBy: -Infinity,
+		waiting: /* @__PURE__ */ new Map(),
+		pointed: false
 	});
 	stopped = false;
 	unfollow = () => {};
@@ -10966,6 +10974,7 @@ var Feed = class {
 			});
 			if (this.stopped || this.shown.holding) return;
 			this.shown.rows = new Map(edges.toReversed().map(({ node }) => [node.id, node]));
+			this.shown.waiting = /* @__PURE__ */ new Map();
 			this.shown.note = "";
 			if (asking > 0) {
 				this.timer = setTimeout(() => void this.start(asking - 1), busyEvery);
@@ -11003,15 +11012,22 @@ var Feed = class {
 		}
 		const { status } = this.filters;
 		const fits = !status || status.includes(message.status);
-		if (this.shown.rows.has(message.id) || fits && this.sampled(message)) {
-			const rows = new Map(this.shown.rows).set(message.id, message);
-			if (rows.size > rowLimit) rows.delete(rows.keys().next().value);
-			this.shown.rows = rows;
+		const { rows, waiting } = this.shown;
+		if (rows.has(message.id)) this.shown.rows = newest(rows, message);
+		else if (waiting.has(message.id) || fits && this.sampled(message)) {
+			if (this.shown.pointed) this.shown.waiting = newest(waiting, message);
+			else this.shown.rows = newest(rows, message);
 		} else if (fits && message.status === "QUEUED") this.shown.passedBy = Date.now();
 	}
 	sampled(message) {
 		if (this.filters.status) return this.second.plain++ < 6;
 		return troubled.includes(message.status) ? this.second.troubled++ < troubledPerSecond : this.second.plain++ < rowsPerSecond;
+	}
+	point(over) {
+		this.shown.pointed = over;
+		if (over || this.shown.waiting.size === 0) return;
+		this.shown.rows = newest(this.shown.rows, ...this.shown.waiting.values());
+		this.shown.waiting = /* @__PURE__ */ new Map();
 	}
 	hold() {
 		this.shown.holding = !this.shown.holding;
@@ -11020,7 +11036,7 @@ var Feed = class {
 		else this.start();
 	}
 	render() {
-		const rows = [...this.shown.rows.values()].reverse();
+		const rows = [...this.shown.rows.values()].reverse(), waiting = this.shown.waiting.size;
 		tick.value;
 		const sample = Date.now() - this.shown.passedBy < 5e3;
 		return card(["Messages ", this.shown.holding ? chip("paused", "warn") : chip("live", "good")], {
@@ -11032,7 +11048,11 @@ var Feed = class {
 		}), h("a", {
 			class: "plain button",
 			href: link(["messages"], withPage(toQuery(this.filters), true))
-		}, "List all")], messageTable(rows), quiet(this.shown.note || (this.shown.holding ? "Paused." : rows.length === 0 ? this.filters.status ? "No messages with this status." : "No messages yet." : sample ? "A sample of a few new messages per second, so that you can follow them. The overview counts all messages." : "\xA0")));
+		}, "List all")], messageTable(rows, {
+			"data-pointed": String(this.shown.pointed),
+			onpointerenter: () => this.point(true),
+			onpointerleave: () => this.point(false)
+		}), quiet(this.shown.note || (this.shown.holding ? "Paused." : waiting > 0 ? `${plural(waiting, "new message")}: shown when the pointer leaves the list.` : rows.length === 0 ? this.filters.status ? "No messages with this status." : "No messages yet." : sample ? "A sample of a few new messages per second, so that you can follow them. The overview counts all messages." : "\xA0")));
 	}
 };
 var exportLimit = 1e4;

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
@@ -269,7 +271,26 @@ func (b *browser) click(t *testing.T, selector string) {
 	t.Helper()
 	// A person scrolls what is behind the bar at the top into view.
 	center := chromedp.Evaluate(fmt.Sprintf(`document.querySelector(%q)?.scrollIntoView({ block: "center" })`, selector), nil)
-	b.run(t, "click "+selector, chromedp.WaitEnabled(selector, chromedp.ByQuery), center, chromedp.Click(selector, chromedp.ByQuery))
+	b.run(t, "click "+selector, chromedp.WaitEnabled(selector, chromedp.ByQuery), center, point(selector), chromedp.Click(selector, chromedp.ByQuery))
+}
+
+// point moves the pointer to what the selector finds, as a person does before a click. From then on, a live list keeps its
+// rows in place.
+func point(selector string) chromedp.Action {
+	move := chromedp.QueryAfter(selector, func(ctx context.Context, _ runtime.ExecutionContextID, nodes ...*cdp.Node) error {
+		quads, err := dom.GetContentQuads().WithNodeID(nodes[0].NodeID).Do(ctx)
+		if err != nil {
+			return err
+		}
+		if len(quads) == 0 {
+			return fmt.Errorf("%s has no area", selector)
+		}
+		corners := quads[0]
+		return input.DispatchMouseEvent(input.MouseMoved, (corners[0]+corners[4])/2, (corners[1]+corners[5])/2).Do(ctx)
+	}, chromedp.ByQuery, chromedp.NodeVisible)
+	// What came before is drawn with it.
+	drawn := chromedp.Poll(fmt.Sprintf(`!document.querySelector(%q)?.closest("[data-pointed=false]")`, selector), nil)
+	return chromedp.Tasks{move, drawn}
 }
 
 // fill types into an empty field.
@@ -358,6 +379,12 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 		return Boolean(row);
 	})()`)
 	b.await(t, "the same row as read", `window.watched.isConnected && window.watched.querySelector(".chip").textContent === "read"`)
+	// New rows would move the one that is about to be clicked.
+	b.run(t, "point at a row", point("#messages tbody tr"), chromedp.Evaluate(`void (window.first = document.querySelector("#messages tbody tr"))`, nil))
+	b.awaitText(t, "#live-messages", "shown when the pointer leaves the list")
+	b.await(t, "the same first row", `document.querySelector("#messages tbody tr") === window.first`)
+	b.run(t, "point elsewhere", input.DispatchMouseEvent(input.MouseMoved, 1, 1))
+	b.await(t, "a new first row", `document.querySelector("#messages tbody tr") !== window.first`)
 
 	var id string
 	t.Run("queue", func(t *testing.T) {

@@ -8,7 +8,7 @@ import { firstRange, firstRanges } from "../lib/ranges.ts";
 import { describe, fromQuery, priorities, statuses, toQuery, types, type Filters } from "../lib/recognize.ts";
 import { go, link, type Route, type View } from "../route.ts";
 import { forbidden, poll, report, senderChoices, tick } from "../state.ts";
-import { h, memo, reactive, type Child, type VNode } from "../ui/h.ts";
+import { h, memo, reactive, type Child, type Props, type VNode } from "../ui/h.ts";
 import { fromField, toField, utc } from "../ui/zone.ts";
 import { byTime, pageOf, pager, type Page } from "../ui/pager.ts";
 import { ago, astray, button, card, cell, chip, choose, messageLink, quiet, save, statusChip, table, textFilter, toneOf } from "../ui/parts.ts";
@@ -128,8 +128,8 @@ const columns = [
     { name: "Age", class: "number" },
 ];
 
-const messageTable = (rows: readonly MessageRow[]): VNode =>
-  table({ class: "messages", id: "messages" }, "Messages, newest first", columns, rows.map(message => h(Row, { key: message.id, message })));
+const messageTable = (rows: readonly MessageRow[], props?: Props): VNode =>
+  table({ ...props, class: "messages", id: "messages" }, "Messages, newest first", columns, rows.map(message => h(Row, { key: message.id, message })));
 
 const Row = memo(({ message }: { message: MessageRow }): VNode =>
   h("tr", null, h("td", null, messageLink(message.id)),
@@ -145,12 +145,21 @@ const Row = memo(({ message }: { message: MessageRow }): VNode =>
 
 // ───────────── live ─────────────
 
+/** Returns the newest rows, oldest first, after messages were added or updated. */
+function newest(rows: ReadonlyMap<string, MessageRow>, ...messages: readonly MessageRow[]): ReadonlyMap<string, MessageRow> {
+  const all = [...rows, ...messages.map(message => [message.id, message] as const)];
+  return new Map([...new Map(all)].slice(-rowLimit));
+}
+
 /** The newest messages, updated live. */
 class Feed {
   private readonly shown = reactive({
     rows: new Map() as ReadonlyMap<string, MessageRow>, // oldest first
     note: "Loading…", holding: false,
     passedBy: -Infinity, // when a new message was last omitted
+    // The new messages while the pointer is over the rows, oldest first. As rows, they would move the one that is about to be clicked.
+    waiting: new Map() as ReadonlyMap<string, MessageRow>,
+    pointed: false,
   });
   private stopped = false;
   private unfollow: () => void = () => {};
@@ -186,6 +195,7 @@ class Feed {
       const { messages: { edges } } = await ask(Messages, { filter: messageFilter(this.filters), first: rowLimit });
       if (this.stopped || this.shown.holding) return;
       this.shown.rows = new Map(edges.toReversed().map(({ node }) => [node.id, node]));
+      this.shown.waiting = new Map();
       this.shown.note = "";
       if (asking > 0) {
         this.timer = setTimeout(() => void this.start(asking - 1), busyEvery);
@@ -217,10 +227,11 @@ class Feed {
     const { status } = this.filters;
     const fits = !status || status.includes(message.status);
     // A row that no longer matches stays while it is among the newest, so that its outcome is visible.
-    if (this.shown.rows.has(message.id) || fits && this.sampled(message)) {
-      const rows = new Map(this.shown.rows).set(message.id, message);
-      if (rows.size > rowLimit) rows.delete(rows.keys().next().value!);
-      this.shown.rows = rows;
+    const { rows, waiting } = this.shown;
+    if (rows.has(message.id)) this.shown.rows = newest(rows, message);
+    else if (waiting.has(message.id) || fits && this.sampled(message)) {
+      if (this.shown.pointed) this.shown.waiting = newest(waiting, message);
+      else this.shown.rows = newest(rows, message);
     } else if (fits && message.status === "QUEUED") {
       this.shown.passedBy = Date.now();
     }
@@ -231,6 +242,13 @@ class Feed {
     return troubled.includes(message.status) ? this.second.troubled++ < troubledPerSecond : this.second.plain++ < rowsPerSecond;
   }
 
+  private point(over: boolean): void {
+    this.shown.pointed = over;
+    if (over || this.shown.waiting.size === 0) return;
+    this.shown.rows = newest(this.shown.rows, ...this.shown.waiting.values());
+    this.shown.waiting = new Map();
+  }
+
   private hold(): void {
     this.shown.holding = !this.shown.holding;
     clearTimeout(this.timer);
@@ -239,15 +257,18 @@ class Feed {
   }
 
   render(): VNode {
-    const rows = [...this.shown.rows.values()].reverse();
+    const rows = [...this.shown.rows.values()].reverse(), waiting = this.shown.waiting.size;
     tick.value; // the note about the sample ends
     const sample = Date.now() - this.shown.passedBy < 5000;
     return card(["Messages ", this.shown.holding ? chip("paused", "warn") : chip("live", "good")], { id: "live-messages", class: "wide" }, [
       button(this.shown.holding ? "Resume" : "Pause", () => this.hold(), { id: "hold", "aria-pressed": String(this.shown.holding) }),
       h("a", { class: "plain button", href: link(["messages"], withPage(toQuery(this.filters), true)) }, "List all"),
     ],
-    messageTable(rows),
+    messageTable(rows, {
+      "data-pointed": String(this.shown.pointed), onpointerenter: () => this.point(true), onpointerleave: () => this.point(false),
+    }),
     quiet(this.shown.note || (this.shown.holding ? "Paused."
+      : waiting > 0 ? `${plural(waiting, "new message")}: shown when the pointer leaves the list.`
       : rows.length === 0 ? (this.filters.status ? "No messages with this status." : "No messages yet.")
       : sample ? "A sample of a few new messages per second, so that you can follow them. The overview counts all messages." : "\u00a0")));
   }
