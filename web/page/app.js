@@ -10973,8 +10973,7 @@ var Feed = class {
 				first: rowLimit
 			});
 			if (this.stopped || this.shown.holding) return;
-			this.shown.rows = new Map(edges.toReversed().map(({ node }) => [node.id, node]));
-			this.shown.waiting = /* @__PURE__ */ new Map();
+			this.load(new Map(edges.toReversed().map(({ node }) => [node.id, node])));
 			this.shown.note = "";
 			if (asking > 0) {
 				this.timer = setTimeout(() => void this.start(asking - 1), busyEvery);
@@ -10997,6 +10996,13 @@ var Feed = class {
 			this.shown.note = "Could not load the messages. Retrying.";
 			this.timer = setTimeout(() => void this.start(), 2e3);
 		}
+	}
+	/** Shows the newest messages. While the pointer is over rows, these only change, and the others wait. */
+	load(loaded) {
+		const { rows, pointed } = this.shown;
+		const kept = pointed && rows.size > 0;
+		this.shown.rows = kept ? new Map([...rows].map(([id, row]) => [id, loaded.get(id) ?? row])) : loaded;
+		this.shown.waiting = kept ? new Map([...loaded].filter(([id]) => !rows.has(id))) : /* @__PURE__ */ new Map();
 	}
 	take(message) {
 		const now = Math.floor(Date.now() / 1e3);

@@ -194,8 +194,7 @@ class Feed {
       const { readModel: { position } } = await ask(Position, {});
       const { messages: { edges } } = await ask(Messages, { filter: messageFilter(this.filters), first: rowLimit });
       if (this.stopped || this.shown.holding) return;
-      this.shown.rows = new Map(edges.toReversed().map(({ node }) => [node.id, node]));
-      this.shown.waiting = new Map();
+      this.load(new Map(edges.toReversed().map(({ node }) => [node.id, node])));
       this.shown.note = "";
       if (asking > 0) {
         this.timer = setTimeout(() => void this.start(asking - 1), busyEvery);
@@ -215,6 +214,14 @@ class Feed {
       this.shown.note = "Could not load the messages. Retrying.";
       this.timer = setTimeout(() => void this.start(), 2000);
     }
+  }
+
+  /** Shows the newest messages. While the pointer is over rows, these only change, and the others wait. */
+  private load(loaded: ReadonlyMap<string, MessageRow>): void {
+    const { rows, pointed } = this.shown;
+    const kept = pointed && rows.size > 0;
+    this.shown.rows = kept ? new Map([...rows].map(([id, row]) => [id, loaded.get(id) ?? row])) : loaded;
+    this.shown.waiting = kept ? new Map([...loaded].filter(([id]) => !rows.has(id))) : new Map();
   }
 
   private take(message: MessageRow): void {
