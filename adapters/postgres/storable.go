@@ -237,10 +237,12 @@ func storableEvent(r *event.Recorded) (event.Recorded, bool) {
 		f.time(&v.PausedUntil)
 		e = v
 	case sender.AccountRestricted:
+		f.key(&v.Type)
 		f.time(&v.At)
 		f.time(&v.Until)
 		e = v
 	case sender.AccountRestored:
+		f.key(&v.Type)
 		f.time(&v.At)
 		e = v
 	case alert.AlertRaised:

@@ -244,6 +244,24 @@ func TestEveryEventIsProjected(t *testing.T) {
 	b.rebuild()
 }
 
+// Members that a fold compares or uses as keys are replaced before it, not only when the
+// result is stored: what follows in the same batch would otherwise find other values than what
+// follows in the next one.
+func TestASenderIsTheSameHoweverItsEventsAreBatched(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stream := event.SenderStream("acme")
+	b.append(stream, sender.SenderRegistered{Sender: "acme", Name: "Acme", PhoneNumberID: "1", MessagesPerSecond: 80})
+	for i := range 3 {
+		at := b.now.Add(time.Duration(i) * time.Hour)
+		b.append(stream, sender.AccountRestricted{Restriction: sender.Restriction{Type: "x\x00", At: at}})
+		b.project()
+		b.append(stream, sender.AccountRestored{Type: "x\x00", At: at})
+		b.project()
+	}
+	b.rebuild()
+}
+
 func (h hostile) meta() event.Meta {
 	return event.Meta{
 		RecordedAt: h.time(), Sender: h.text(), By: domain.Actor{Kind: domain.ActorKind(h.text()), ID: h.text()}, OnBehalfOf: h.text(),
