@@ -123,6 +123,7 @@ func serveRabbitMQ(tb testing.TB) *server {
 		"RABBITMQ_MNESIA_BASE="+filepath.Join(dir, "data"), "RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "plugins"), "RABBITMQ_CONF_ENV_FILE="+filepath.Join(dir, "env"),
 		"RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq"), "RABBITMQ_PID_FILE="+filepath.Join(dir, "pid"),
+		"RUNNING_UNDER_SYSTEMD=true", // the script then becomes the server, so that kill waits for the server and not for the script
 	)
 	p := &process{tb: tb, port: port, command: func() *exec.Cmd {
 		c := exec.Command(program)
@@ -201,7 +202,6 @@ func (p *process) start() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))
 	listens := polltest.Retry(ctx, func() bool {
 		select {
 		case err := <-ended:
@@ -210,26 +210,34 @@ func (p *process) start() {
 			return false
 		default:
 		}
-		conn, err := net.DialTimeout("tcp", address, time.Second)
-		if err != nil {
-			return false
-		}
-		_ = conn.Close()
-		return true
+		return p.listens()
 	})
 	if !listens {
 		said, _ := os.ReadFile(output.Name())
-		p.tb.Fatalf("%s doesn't listen on %s:\n%s", c.Path, address, said)
+		p.tb.Fatalf("%s doesn't listen on port %d:\n%s", c.Path, p.port, said)
 	}
 }
 
+// kill returns when the server has ended, and so have its children that listened: a server
+// that starts while they last would find its address and its name taken.
 func (p *process) kill() {
+	p.tb.Helper()
 	if p.running == nil {
 		return
 	}
 	_ = syscall.Kill(-p.running.Process.Pid, syscall.SIGKILL) // includes its children
 	<-p.ended
 	p.running = nil
+	polltest.Until(p.tb, "the killed server no longer listens", func() bool { return !p.listens() })
+}
+
+func (p *process) listens() bool {
+	conn, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)), time.Second)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 func freePort(tb testing.TB) int {

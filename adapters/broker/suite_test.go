@@ -61,6 +61,8 @@ func TestNothingIsLost(t *testing.T) {
 				delivered  [producers]atomic.Int32 // number of commands that the broker confirmed
 			)
 			limit.Store(maxBacklog)
+			ctx, stop := context.WithCancel(s.ctx)
+			t.Cleanup(func() { stop(); killed.Store(true); publishing.Wait() }) // if the test fails before it stops them
 			backlog := func() int {
 				n := -published.distinct()
 				for p := range producers {
@@ -74,13 +76,13 @@ func TestNothingIsLost(t *testing.T) {
 					defer pace.Stop()
 					for n := 0; !killed.Load(); n++ {
 						key := fmt.Sprintf("order-%d-%d", p, n)
-						s.publish(out, commandOf(key, n))
+						s.publish(ctx, out, commandOf(key, n))
 						delivered[p].Add(1)
 						switch n % 25 {
 						case 5: // the producer is in doubt and repeats the command
-							s.publish(out, commandOf(key, n))
+							s.publish(ctx, out, commandOf(key, n))
 						case 10: // an invalid command
-							s.publish(out, fmt.Appendf(nil, "poison %d-%d", p, n))
+							s.publish(ctx, out, fmt.Appendf(nil, "poison %d-%d", p, n))
 						}
 						<-pace.C
 						for backlog() >= int(limit.Load()) && !killed.Load() {
@@ -89,7 +91,7 @@ func TestNothingIsLost(t *testing.T) {
 					}
 				})
 			}
-			s.publish(out, largeUnless(out, "order-large"))
+			s.publish(ctx, out, largeUnless(out, "order-large"))
 			flow := func(commands int) { // waits until each producer has published more commands
 				for p := range producers {
 					published := func() int { return int(delivered[p].Load()) }
@@ -167,15 +169,17 @@ func largeUnless(b *broker.Broker, key string) []byte {
 }
 
 // publish publishes a command and retries until the broker confirms it.
-func (s *stores) publish(to *broker.Broker, raw []byte) {
+func (s *stores) publish(ctx context.Context, to *broker.Broker, raw []byte) {
+	var err error
 	m := wm.NewMessage(newID().String(), raw)
-	published := polltest.Retry(s.ctx, func() bool {
-		ctx, cancel := context.WithTimeout(s.ctx, 5*time.Second)
+	published := polltest.Retry(ctx, func() bool {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		return to.Publish(ctx, broker.Commands, m) == nil
+		err = to.Publish(ctx, broker.Commands, m)
+		return err == nil
 	})
 	if !published {
-		s.tb.Error("failed to publish a command before the test timed out")
+		s.tb.Errorf("a command was not published before the test ended: %v", err)
 	}
 }
 
