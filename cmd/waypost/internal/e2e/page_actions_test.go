@@ -81,6 +81,7 @@ func decideOnDeadLetters(ctx context.Context, t *testing.T, b *browser, simulato
 	b.click(t, "#queue button[type=submit]")
 	b.await(t, "that it is accepted", `document.querySelector("#queue-note a") !== null`)
 	b.visit(t, "#/messages?label=visit%3D42")
+	b.await(t, "the message, which is listed a little after it is accepted", `document.querySelector("#messages .chip") !== null`)
 	b.click(t, "#cancel-many")
 	b.awaitText(t, "#dry-run", "1 waiting message will be cancelled")
 	b.fill(t, "dialog input[name=reason]", "the office is closed")
