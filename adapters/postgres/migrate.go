@@ -58,28 +58,21 @@ func (e *NewerSchemaError) Error() string {
 // Up migrates the tables of the read model and of the state to this version. It returns a
 // *NewerSchemaError, and changes nothing, if they are from a newer version.
 func Up(ctx context.Context, url string) error {
-	if err := CheckNotNewer(ctx, url); err != nil {
-		return err
-	}
-	return eachSet(ctx, url, func(s migrationSet) error {
-		_, err := s.provider.Up(ctx)
-		return err
+	return withSets(ctx, url, func(sets []migrationSet) error {
+		if err := eachOf(sets, func(s migrationSet) error { return s.checkNotNewer(ctx) }); err != nil {
+			return err
+		}
+		return eachOf(sets, func(s migrationSet) error {
+			_, err := s.provider.Up(ctx)
+			return err
+		})
 	})
 }
 
 // CheckNotNewer returns a *NewerSchemaError if the database has migrations that this
 // program doesn't know: it would misread the tables, or damage what it writes to them.
 func CheckNotNewer(ctx context.Context, url string) error {
-	return eachSet(ctx, url, func(s migrationSet) error {
-		applied, known, err := s.provider.GetVersions(ctx)
-		if err != nil {
-			return err
-		}
-		if applied > known {
-			return &NewerSchemaError{Set: s.name, Applied: applied, Known: known}
-		}
-		return nil
-	})
+	return eachSet(ctx, url, func(s migrationSet) error { return s.checkNotNewer(ctx) })
 }
 
 // Down reverts the last migration of the read model, or of the state and the egress if state
@@ -123,12 +116,52 @@ func Pending(ctx context.Context, url string) (bool, error) {
 	return pending, err
 }
 
+// A migrationSet is the migrations of one schema, with connections of their own.
 type migrationSet struct {
 	name     string
+	db       *sql.DB
 	provider *goose.Provider
 }
 
+func (s migrationSet) checkNotNewer(ctx context.Context) error {
+	applied, known, err := s.provider.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if applied > known {
+		return &NewerSchemaError{Set: s.name, Applied: applied, Known: known}
+	}
+	return nil
+}
+
+// eachSet opens all sets and calls do for each.
 func eachSet(ctx context.Context, url string, do func(migrationSet) error) error {
+	return withSets(ctx, url, func(sets []migrationSet) error { return eachOf(sets, do) })
+}
+
+func eachOf(sets []migrationSet, do func(migrationSet) error) error {
+	for _, s := range sets {
+		err := do(s)
+		var newer *NewerSchemaError
+		if errors.As(err, &newer) {
+			return err
+		}
+		if err != nil {
+			return fmt.Errorf("migrate the %s tables: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// withSets opens all sets for a call of do. What do does with a set several times uses the
+// same connection: to connect takes longer than most of what follows.
+func withSets(ctx context.Context, url string, do func([]migrationSet) error) error {
+	var sets []migrationSet
+	defer func() {
+		for _, s := range sets {
+			_ = s.db.Close()
+		}
+	}()
 	for _, set := range []struct {
 		name, schema, versions string
 		files                  fs.FS
@@ -138,58 +171,61 @@ func eachSet(ctx context.Context, url string, do func(migrationSet) error) error
 		{"state", runSchema, stateVersions, migrations.State, stateLock},
 		{"egress", egressSchema, egressVersions, migrations.Egress, egressLock},
 	} {
-		err := withProvider(ctx, url, set.schema, set.name, set.versions, set.files, set.lockID, do)
-		var newer *NewerSchemaError
-		if errors.As(err, &newer) {
-			return err
-		}
+		s, err := openSet(ctx, url, set.schema, set.name, set.versions, set.files, set.lockID)
 		if err != nil {
 			return fmt.Errorf("migrate the %s tables: %w", set.name, err)
 		}
+		sets = append(sets, s)
 	}
-	return nil
+	return do(sets)
 }
 
 // migrateReadModel creates the read model's tables in a schema of any name.
 func migrateReadModel(ctx context.Context, url, schema string) error {
-	return withProvider(ctx, url, schema, "readmodel", readModelVersions, migrations.ReadModel, readModelLock,
-		func(s migrationSet) error {
-			_, err := s.provider.Up(ctx)
-			return err
-		})
+	s, err := openSet(ctx, url, schema, "readmodel", readModelVersions, migrations.ReadModel, readModelLock)
+	if err != nil {
+		return err
+	}
+	defer s.db.Close()
+	_, err = s.provider.Up(ctx)
+	return err
 }
 
-func withProvider(
-	ctx context.Context, url, schema, name, versions string, files fs.FS, lockID int64, do func(migrationSet) error,
-) error {
+// openSet connects for the migrations of a schema, and creates the schema if it doesn't
+// exist. The caller closes the set's db.
+func openSet(ctx context.Context, url, schema, name, versions string, files fs.FS, lockID int64) (_ migrationSet, err error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return fmt.Errorf("parse the postgres url: %w", err)
+		return migrationSet{}, fmt.Errorf("parse the postgres url: %w", err)
 	}
 	config.ConnectTimeout = connectTimeout
 	config.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize()
 	config.RuntimeParams["client_min_messages"] = "warning"
 	db := stdlib.OpenDB(*config)
-	defer db.Close()
+	defer func() {
+		if err != nil {
+			_ = db.Close()
+		}
+	}()
 	if err := createSchema(ctx, db, schema); err != nil {
-		return err
+		return migrationSet{}, err
 	}
 	// Nodes that start together check one after the other, each for a few milliseconds. By
 	// default, a node that finds the lock taken retries only after 5 s.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID), lock.WithLockTimeout(1, lockPatience))
 	if err != nil {
-		return err
+		return migrationSet{}, err
 	}
 	sub, err := fs.Sub(files, name)
 	if err != nil {
-		return err
+		return migrationSet{}, err
 	}
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, sub,
 		goose.WithTableName(versions), goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
-		return err
+		return migrationSet{}, err
 	}
-	return do(migrationSet{name: name, provider: provider})
+	return migrationSet{name: name, db: db, provider: provider}, nil
 }
 
 // createSchema creates the schema for the version table. CREATE … IF NOT EXISTS on its own
