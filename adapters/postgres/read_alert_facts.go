@@ -72,16 +72,14 @@ func (r *ReadModel) AlertFacts(ctx context.Context, needs alert.Needs, now time.
 				return err
 			})
 	}
+	queueTemplates(&batch, &f, now)
 	if err := r.pool.SendBatch(ctx, &batch).Close(); err != nil {
-		return f, fmt.Errorf("read metrics, statuses, and rejected webhooks of alerts: %w", err)
+		return f, fmt.Errorf("read metrics, statuses, rejected webhooks, and templates of alerts: %w", err)
 	}
 	for window, found := range metrics {
 		for id, m := range found {
 			facts[id].Windows[window] = windowFigures(m)
 		}
-	}
-	if err := r.addTemplates(ctx, &f, now); err != nil {
-		return f, err
 	}
 	for id, s := range facts {
 		if id == allSenders {
@@ -93,39 +91,40 @@ func (r *ReadModel) AlertFacts(ctx context.Context, needs alert.Needs, now time.
 	return f, nil
 }
 
-// addTemplates adds the paused templates and those with another category.
-func (r *ReadModel) addTemplates(ctx context.Context, f *alert.Facts, now time.Time) error {
-	rows, err := r.pool.Query(ctx, `SELECT state FROM template WHERE status IN ('PAUSED', 'DISABLED')
-		OR changed_at IS NOT NULL OR state ->> 'Announced' <> '' ORDER BY account, name, language`)
-	if err != nil {
-		return fmt.Errorf("read the templates of alerts: %w", err)
-	}
-	var state []byte
-	if _, err := pgx.ForEachRow(rows, []any{&state}, func() error {
-		var t template.Template
-		if err := json.Unmarshal(state, &t); err != nil {
-			return err
-		}
-		if t.Stopped(now) {
-			f.Paused = append(f.Paused, alert.PausedTemplate{
-				Account: t.BusinessAccountID, Name: t.Name, Language: t.Language, Status: t.Status.Value, Reason: cmp.Or(t.ReasonDetail, t.Reason),
+// queueTemplates adds a statement to a batch that reads the paused templates and those with another category.
+func queueTemplates(batch *pgx.Batch, f *alert.Facts, now time.Time) {
+	batch.Queue(`SELECT state FROM template WHERE status IN ('PAUSED', 'DISABLED')
+		OR changed_at IS NOT NULL OR state ->> 'Announced' <> '' ORDER BY account, name, language`).
+		Query(func(rows pgx.Rows) error {
+			var state []byte
+			_, err := pgx.ForEachRow(rows, []any{&state}, func() error {
+				var t template.Template
+				if err := json.Unmarshal(state, &t); err != nil {
+					return err
+				}
+				addTemplate(f, t, now)
+				return nil
 			})
-		}
-		if !t.Recategorized(now) {
-			return nil
-		}
-		change := alert.RecategorizedTemplate{
-			Account: t.BusinessAccountID, Name: t.Name, Language: t.Language, From: t.PreviousCategory, To: t.Category.Value,
-		}
-		if t.Announced != "" {
-			change.From, change.To, change.Announced = t.Category.Value, t.Announced, true
-		}
-		f.Recategorized = append(f.Recategorized, change)
-		return nil
-	}); err != nil {
-		return fmt.Errorf("read the templates of alerts: %w", err)
+			return err
+		})
+}
+
+func addTemplate(f *alert.Facts, t template.Template, now time.Time) {
+	if t.Stopped(now) {
+		f.Paused = append(f.Paused, alert.PausedTemplate{
+			Account: t.BusinessAccountID, Name: t.Name, Language: t.Language, Status: t.Status.Value, Reason: cmp.Or(t.ReasonDetail, t.Reason),
+		})
 	}
-	return nil
+	if !t.Recategorized(now) {
+		return
+	}
+	change := alert.RecategorizedTemplate{
+		Account: t.BusinessAccountID, Name: t.Name, Language: t.Language, From: t.PreviousCategory, To: t.Category.Value,
+	}
+	if t.Announced != "" {
+		change.From, change.To, change.Announced = t.Category.Value, t.Announced, true
+	}
+	f.Recategorized = append(f.Recategorized, change)
 }
 
 func newSenderFacts() *alert.SenderFacts {
