@@ -38,18 +38,16 @@ func (p *database) reach(ctx context.Context) error {
 	return nil
 }
 
-func (p *database) Heartbeat(
-	ctx context.Context, process uuid.UUID, roles []string, since time.Time, ttl time.Duration,
-) (time.Time, error) {
+func (p *database) Heartbeat(ctx context.Context, process uuid.UUID, roles []string, since time.Time, ttl time.Duration) error {
 	if err := p.reach(ctx); err != nil {
-		return time.Time{}, err
+		return err
 	}
 	return p.world.Heartbeat(ctx, process, roles, since, ttl)
 }
 
-func (p *database) Claim(ctx context.Context, process uuid.UUID, senders []string) ([]string, int, error) {
+func (p *database) Claim(ctx context.Context, process uuid.UUID, senders []string) ([]string, error) {
 	if err := p.reach(ctx); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	var takes time.Duration
 	p.locked(func() { takes = p.claims })
@@ -57,7 +55,7 @@ func (p *database) Claim(ctx context.Context, process uuid.UUID, senders []strin
 	case <-time.After(takes):
 		return p.world.Claim(ctx, process, senders)
 	case <-ctx.Done():
-		return nil, 0, ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 

@@ -673,18 +673,16 @@ func (s *severed) off() bool {
 	return s.cut
 }
 
-func (s *severed) Heartbeat(
-	ctx context.Context, p uuid.UUID, roles []string, since time.Time, ttl time.Duration,
-) (time.Time, error) {
+func (s *severed) Heartbeat(ctx context.Context, p uuid.UUID, roles []string, since time.Time, ttl time.Duration) error {
 	if s.off() {
-		return time.Time{}, errCutOff
+		return errCutOff
 	}
 	return s.world.Heartbeat(ctx, p, roles, since, ttl)
 }
 
-func (s *severed) Claim(ctx context.Context, p uuid.UUID, senders []string) ([]string, int, error) {
+func (s *severed) Claim(ctx context.Context, p uuid.UUID, senders []string) ([]string, error) {
 	if s.off() {
-		return nil, 0, errCutOff
+		return nil, errCutOff
 	}
 	return s.world.Claim(ctx, p, senders)
 }
