@@ -99,31 +99,46 @@ func TestOverdueDeliveriesAreReportedOnceAndInTime(t *testing.T) {
 	}
 }
 
-// A lost call that waits in memory to be repeated, because its sender is paused, can be settled by a
-// late status. Its delivery is then reported overdue in time, and not when the sender is resumed.
-func TestASettledCallOfAPausedSenderIsOverdueInTime(t *testing.T) {
+// A message that waits in memory to be called again can turn out to be accepted, by a late
+// status of a lost call. Its delivery is then reported overdue in time, and not when the call
+// would be made: that is, never while the sender is paused.
+func TestAnAcceptedMessageThatWaitsToBeCalledIsOverdueInTime(t *testing.T) {
 	t.Parallel()
-	inWorld(t, map[string]int{"acme": 100}, func(w *world) {
-		called := time.Now()
-		id := w.lose("acme", recipient(0), wanted(5*time.Second))
-		w.dispatch(nil)
-		time.Sleep(time.Second)
-		w.pause("acme", true)
-		time.Sleep(policy().SettleAfter + time.Second) // it would be repeated now
-		_, err := w.messages.Change(w.ctx, id, tester, func(m message.Message) ([]message.Event, error) {
-			events, _ := message.RecordStatusUpdate(m, message.StatusUpdate{Kind: message.ReportSent, Call: 1, At: time.Now()})
-			return events, nil
+	for name, after := range map[string][]message.Event{
+		"its lost call would be repeated": nil,
+		"its repeated call would be retried": {
+			message.SendAttempted{Call: 2, Attempt: 2},
+			message.Failed{Call: 2, Attempt: 2, Failure: message.Failure{Class: message.ClassTransient}},
+			message.RetryScheduled{Attempt: 2, DueAt: time.Date(2000, 1, 1, 0, 0, 1, 5e8, time.UTC)},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, map[string]int{"acme": 100}, func(w *world) {
+				called := time.Now()
+				id := w.lose("acme", recipient(0), wanted(5*time.Second))
+				_, err := w.messages.Change(w.ctx, id, tester, record(after...))
+				w.must(err)
+				w.dispatch(nil)
+				time.Sleep(time.Second)
+				w.pause("acme", true)
+				time.Sleep(policy().SettleAfter + time.Second) // it would be called now
+				_, err = w.messages.Change(w.ctx, id, tester, func(m message.Message) ([]message.Event, error) {
+					events, _ := message.RecordStatusUpdate(m, message.StatusUpdate{Kind: message.ReportSent, Call: 1, At: time.Now()})
+					return events, nil
+				})
+				w.must(err)
+				settled := time.Since(called) // long after the delivery was due
+				time.Sleep(time.Minute)
+				if d, reported := w.overdue([]uuid.UUID{id})[id]; !reported || d < settled || d > settled+500*time.Millisecond {
+					t.Errorf("the message was reported overdue: %t, %s after the call; want %s", reported, d, settled)
+				}
+				if n := len(w.made()); n != 0 {
+					t.Errorf("%d calls of a paused sender", n)
+				}
+			})
 		})
-		w.must(err)
-		settled := time.Since(called) // long after the delivery was due
-		time.Sleep(time.Minute)
-		if d, reported := w.overdue([]uuid.UUID{id})[id]; !reported || d < settled || d > settled+500*time.Millisecond {
-			t.Errorf("the message was reported overdue: %t, %s after the call; want %s", reported, d, settled)
-		}
-		if n := len(w.made()); n != 0 {
-			t.Errorf("%d calls of a paused sender", n)
-		}
-	})
+	}
 }
 
 // What became overdue while no process ran is reported by the next one, and a message that

@@ -328,7 +328,7 @@ func (g *gates) of(r *work.FetchRequest) *gate {
 // TakeOverdue takes an item of the lane whose call, settling, or delivery is due, or whose
 // message has expired. It returns the flight that the handler works on without a slot, or
 // nil if there is nothing to do yet. An item in memory is returned if it expired while it
-// waited, or if a status has settled the call that it waited to repeat.
+// waited, or if a late status has shown meanwhile that WhatsApp accepted one of its calls.
 func (l *Lane) TakeOverdue(item *work.Item, now time.Time) *Flight {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -339,7 +339,7 @@ func (l *Lane) TakeOverdue(item *work.Item, now time.Time) *Flight {
 		if known.lane != l {
 			return nil
 		}
-		if settled := item.State == work.Undelivered && known.waitsToRepeat(); !settled && !known.expiredWaiting(now) {
+		if !known.acceptedWaiting(item) && !known.expiredWaiting(now) {
 			return nil
 		}
 		known.leaveGate()
@@ -375,10 +375,12 @@ func (f *Flight) expiredWaiting(now time.Time) bool {
 	return false
 }
 
-// waitsToRepeat reports whether the flight waits in memory until a lost call is settled or
-// repeated, which can take as long as its sender is held.
-func (f *Flight) waitsToRepeat() bool {
-	return f.item.State == work.Unsettled && (f.state == flightQueued || f.state == flightDelayed)
+// acceptedWaiting reports whether item shows that WhatsApp accepted the flight's message while
+// the flight waits in memory to call again, which can take as long as its sender is held.
+// item comes from another read model than the flight, so it can also be older.
+func (f *Flight) acceptedWaiting(item *work.Item) bool {
+	return item.State == work.Undelivered && f.item.State != work.Undelivered && item.Position > f.item.Position &&
+		(f.state == flightQueued || f.state == flightDelayed)
 }
 
 // Rewind makes the next fetch of every priority start from the first fresh item, for
