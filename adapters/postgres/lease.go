@@ -31,10 +31,19 @@ func NewLeases(pool *pgxpool.Pool) *Leases { return &Leases{pool: pool} }
 // gets a new one without any lanes, because by its own monotonic clock it has stopped
 // before; it must claim lanes again. recordingSince is the time since which it has recorded
 // webhooks without interruption, or zero if it can't.
+//
+// It returns the earliest of these times of all live processes with RoleWebhook, or zero if
+// none of them can record webhooks now.
 func (l *Leases) Heartbeat(
 	ctx context.Context, process uuid.UUID, roles []string, recordingSince time.Time, ttl time.Duration,
-) error {
+) (time.Time, error) {
 	var extended bool
+	var earliest *time.Time
+	readEarliest := func(b *pgx.Batch) {
+		b.Queue(`SELECT min(recording_since) FROM waypost_run.process
+			WHERE expires_at > clock_timestamp() AND $1 = ANY (roles)`, RoleWebhook).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&earliest) })
+	}
 	err := l.durably(ctx, func(b *pgx.Batch) {
 		b.Queue(`UPDATE waypost_run.process SET roles = $2, recording_since = $3, heartbeat_at = clock_timestamp(),
 				expires_at = clock_timestamp() + $4::interval WHERE id = $1 AND expires_at > clock_timestamp()`,
@@ -43,6 +52,7 @@ func (l *Leases) Heartbeat(
 				extended = tag.RowsAffected() == 1
 				return nil
 			})
+		readEarliest(b)
 	})
 	if err == nil && !extended {
 		err = l.durably(ctx, func(b *pgx.Batch) {
@@ -51,12 +61,13 @@ func (l *Leases) Heartbeat(
 			b.Queue(`INSERT INTO waypost_run.process (id, roles, recording_since, heartbeat_at, expires_at)
 				VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp() + $4::interval)`,
 				process, roles, timeOrNil(recordingSince), ttl)
+			readEarliest(b)
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("renew the lease of process %s: %w", process, err)
+		return time.Time{}, fmt.Errorf("renew the lease of process %s: %w", process, err)
 	}
-	return nil
+	return orZero(earliest), nil
 }
 
 // Release ends the process's lease and frees its lanes.
@@ -72,13 +83,14 @@ func (l *Leases) Release(ctx context.Context, process uuid.UUID) error {
 var ErrLapsed = errors.New("process has no lease: it needs a heartbeat first")
 
 // Claim takes lanes of the given senders that no live process owns, up to the process's
-// share, and returns all lanes that it owns. Lanes of processes with an expired lease are
-// free; a concurrent heartbeat of such a process takes precedence. It returns ErrLapsed if
-// the process has no lease.
-func (l *Leases) Claim(ctx context.Context, process uuid.UUID, senders []string) ([]string, error) {
-	owned, changes, err := l.owned(ctx, process, senders)
+// share, and returns all lanes that it owns, and its share. Lanes of processes with an expired
+// lease are free; a concurrent heartbeat of such a process takes precedence. It returns
+// ErrLapsed if the process has no lease. A process that owns more than its share frees some
+// with ReleaseLanes.
+func (l *Leases) Claim(ctx context.Context, process uuid.UUID, senders []string) (owned []string, share int, err error) {
+	owned, share, changes, err := l.owned(ctx, process, senders)
 	if err == nil && !changes {
-		return owned, nil
+		return owned, share, nil
 	}
 	var alive bool
 	err = l.durably(ctx, func(b *pgx.Batch) {
@@ -98,52 +110,42 @@ func (l *Leases) Claim(ctx context.Context, process uuid.UUID, senders []string)
 			})
 		// Ordered by name, so that two claims never wait for each other.
 		b.Queue(`INSERT INTO waypost_run.lane (sender, owner)
-			SELECT s, $1 FROM unnest($2::text[]) AS s
+			SELECT s, $1 FROM unnest($4::text[]) AS s
 			WHERE EXISTS (SELECT FROM waypost_run.process WHERE id = $1 AND expires_at > clock_timestamp())
 				AND NOT EXISTS (SELECT FROM waypost_run.lane l WHERE l.sender = s)
 			ORDER BY s
-			LIMIT greatest(0, (SELECT ($3::bigint + d.n - 1) / d.n FROM (SELECT greatest(1, count(*)) AS n `+dispatchers+`) d)
-				- (SELECT count(*) FROM waypost_run.lane WHERE owner = $1))
-			ON CONFLICT DO NOTHING`, process, senders, len(senders), RoleDispatch)
-		b.Queue(`SELECT sender FROM waypost_run.lane WHERE owner = $1 ORDER BY sender`, process).
-			Query(func(rows pgx.Rows) (err error) {
-				owned, err = pgx.CollectRows(rows, pgx.RowTo[string])
-				return err
-			})
+			LIMIT greatest(0, `+shareQuery+` - (SELECT count(*) FROM waypost_run.lane WHERE owner = $1))
+			ON CONFLICT DO NOTHING`, process, len(senders), RoleDispatch, senders)
+		b.Queue(`SELECT `+ownedQuery+`, `+shareQuery, process, len(senders), RoleDispatch).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&owned, &share) })
 	})
 	if err == nil && !alive {
 		err = ErrLapsed
 	}
 	if err != nil {
-		return nil, fmt.Errorf("claim lanes: %w", err)
+		return nil, 0, fmt.Errorf("claim lanes: %w", err)
 	}
-	return owned, nil
+	return owned, share, nil
 }
 
-// owned returns the lanes of a process with a lease. changes is set if a claim can change anything: a
+const (
+	// ownedQuery selects the lanes of process $1, by name.
+	ownedQuery = `ARRAY(SELECT sender FROM waypost_run.lane WHERE owner = $1 ORDER BY sender)`
+	// shareQuery selects how many of $2 senders each live dispatcher should own, including
+	// process $1. $3 is RoleDispatch.
+	shareQuery = `(SELECT ($2::bigint + d.n - 1) / d.n FROM (SELECT greatest(1, count(*)) AS n FROM waypost_run.process
+		WHERE expires_at > clock_timestamp() AND $3 = ANY (roles) OR id = $1) d)`
+)
+
+// owned returns the lanes of a process with a lease, and its share. changes is set if a claim can change anything: a
 // sender has no owner, or a lease has expired. Usually it can't, and claims are made all the time.
-func (l *Leases) owned(ctx context.Context, process uuid.UUID, senders []string) (owned []string, changes bool, err error) {
-	err = l.pool.QueryRow(ctx, `SELECT ARRAY(SELECT sender FROM waypost_run.lane WHERE owner = $1 ORDER BY sender),
-			EXISTS (SELECT FROM unnest($2::text[]) AS s WHERE NOT EXISTS (SELECT FROM waypost_run.lane l WHERE l.sender = s))
+func (l *Leases) owned(ctx context.Context, process uuid.UUID, senders []string) (owned []string, share int, changes bool, err error) {
+	err = l.pool.QueryRow(ctx, `SELECT `+ownedQuery+`, `+shareQuery+`,
+			EXISTS (SELECT FROM unnest($4::text[]) AS s WHERE NOT EXISTS (SELECT FROM waypost_run.lane l WHERE l.sender = s))
 			OR EXISTS (SELECT FROM waypost_run.process WHERE expires_at <= clock_timestamp())
-			OR NOT EXISTS (SELECT FROM waypost_run.process WHERE id = $1)`, process, senders).Scan(&owned, &changes)
-	return owned, changes, err
-}
-
-// dispatchers selects the live dispatchers, including process $1. $4 is RoleDispatch.
-const dispatchers = `FROM waypost_run.process WHERE expires_at > clock_timestamp() AND $4 = ANY (roles) OR id = $1`
-
-// Share returns how many of the given number of senders each live dispatcher should own,
-// including this process. A process that owns more frees some with ReleaseLanes.
-func (l *Leases) Share(ctx context.Context, process uuid.UUID, senders int) (int, error) {
-	var n int
-	err := l.pool.QueryRow(ctx, `SELECT count(*) FROM waypost_run.process
-		WHERE expires_at > clock_timestamp() AND $1 = ANY (roles) OR id = $2`, RoleDispatch, process).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count dispatchers: %w", err)
-	}
-	n = max(n, 1)
-	return (senders + n - 1) / n, nil
+			OR NOT EXISTS (SELECT FROM waypost_run.process WHERE id = $1)`,
+		process, len(senders), RoleDispatch, senders).Scan(&owned, &share, &changes)
+	return owned, share, changes, err
 }
 
 // ReleaseLanes frees lanes. The caller must have no call in flight on them.
@@ -155,19 +157,6 @@ func (l *Leases) ReleaseLanes(ctx context.Context, process uuid.UUID, senders []
 		return fmt.Errorf("release lanes: %w", err)
 	}
 	return nil
-}
-
-// RecordingSince returns the time since which webhooks could be recorded without
-// interruption, by the process that has done so for longest. It returns false if no process
-// can now.
-func (l *Leases) RecordingSince(ctx context.Context) (time.Time, bool, error) {
-	var since *time.Time
-	err := l.pool.QueryRow(ctx, `SELECT min(recording_since) FROM waypost_run.process
-		WHERE expires_at > clock_timestamp() AND $1 = ANY (roles)`, RoleWebhook).Scan(&since)
-	if err != nil {
-		return time.Time{}, false, fmt.Errorf("read the start of webhook recording: %w", err)
-	}
-	return orZero(since), since != nil, nil
 }
 
 // inboundKept is how long counts of inbound messages are kept. Lanes need the last second.

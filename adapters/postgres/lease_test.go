@@ -35,14 +35,14 @@ func TestLanesHaveOneOwner(t *testing.T) {
 	}
 	processes := []uuid.UUID{uuid.New(), uuid.New(), uuid.New()}
 	for _, p := range processes {
-		must(t, l.Heartbeat(t.Context(), p, dispatch, time.Time{}, time.Hour))
+		beat(t, l, p, dispatch, time.Time{}, time.Hour)
 	}
-	owned := make([][]string, len(processes))
+	owned, shares := make([][]string, len(processes)), make([]int, len(processes))
 	var all sync.WaitGroup
 	for i, p := range processes {
 		all.Go(func() {
 			var err error
-			owned[i], err = l.Claim(t.Context(), p, senders)
+			owned[i], shares[i], err = l.Claim(t.Context(), p, senders)
 			if err != nil {
 				t.Error(err)
 			}
@@ -53,9 +53,9 @@ func TestLanesHaveOneOwner(t *testing.T) {
 	if !slices.Equal(taken, slices.Compact(slices.Clone(taken))) {
 		t.Errorf("a lane has two owners: %v", owned)
 	}
-	for _, list := range owned {
-		if len(list) > 7 {
-			t.Errorf("%d lanes are more than a share of 7", len(list))
+	for i, list := range owned {
+		if shares[i] != 7 || len(list) > shares[i] {
+			t.Errorf("%d lanes with a share of %d; want at most 7, the share of three processes", len(list), shares[i])
 		}
 	}
 }
@@ -64,31 +64,41 @@ func TestLaneGoesOnWhenItsOwnerEnds(t *testing.T) {
 	t.Parallel()
 	l := leases(t)
 	dead, left, heir := uuid.New(), uuid.New(), uuid.New()
-	if _, err := l.Claim(t.Context(), dead, []string{"a"}); !errors.Is(err, postgres.ErrLapsed) {
+	if _, _, err := l.Claim(t.Context(), dead, []string{"a"}); !errors.Is(err, postgres.ErrLapsed) {
 		t.Fatalf("claim without a lease: %v", err)
 	}
-	must(t, l.Heartbeat(t.Context(), dead, dispatch, time.Time{}, time.Hour))
+	beat(t, l, dead, dispatch, time.Time{}, time.Hour)
 	claim(t, l, dead, []string{"a"}, "a")
-	must(t, l.Heartbeat(t.Context(), dead, dispatch, time.Time{}, time.Millisecond))
-	must(t, l.Heartbeat(t.Context(), left, dispatch, time.Time{}, time.Hour))
+	beat(t, l, dead, dispatch, time.Time{}, time.Millisecond)
+	beat(t, l, left, dispatch, time.Time{}, time.Hour)
 	polltest.Value(t, "the lease has expired by Postgres's clock",
-		func() ([]string, error) { return l.Claim(t.Context(), left, []string{"a"}) },
+		func() ([]string, error) {
+			owned, _, err := l.Claim(t.Context(), left, []string{"a"})
+			return owned, err
+		},
 		func(owned []string) bool { return slices.Equal(owned, []string{"a"}) })
 	claim(t, l, left, []string{"a", "b"}, "a", "b")
 
 	// The process that was presumed dead is back, and owns nothing.
-	must(t, l.Heartbeat(t.Context(), dead, dispatch, time.Time{}, time.Hour))
+	beat(t, l, dead, dispatch, time.Time{}, time.Hour)
 	claim(t, l, dead, []string{"a", "b"})
 	must(t, l.ReleaseLanes(t.Context(), left, []string{"b"}))
 	claim(t, l, dead, []string{"a", "b"}, "b")
 	must(t, l.Release(t.Context(), left))
-	must(t, l.Heartbeat(t.Context(), heir, dispatch, time.Time{}, time.Hour))
+	beat(t, l, heir, dispatch, time.Time{}, time.Hour)
 	claim(t, l, heir, []string{"a", "b"}, "a")
+}
+
+func beat(t *testing.T, l *postgres.Leases, p uuid.UUID, roles []string, since time.Time, ttl time.Duration) time.Time {
+	t.Helper()
+	earliest, err := l.Heartbeat(t.Context(), p, roles, since, ttl)
+	must(t, err)
+	return earliest
 }
 
 func claim(t *testing.T, l *postgres.Leases, p uuid.UUID, senders []string, want ...string) {
 	t.Helper()
-	got, err := l.Claim(t.Context(), p, senders)
+	got, _, err := l.Claim(t.Context(), p, senders)
 	must(t, err)
 	if !slices.Equal(got, want) {
 		t.Fatalf("owns %v, want %v", got, want)
@@ -98,16 +108,20 @@ func claim(t *testing.T, l *postgres.Leases, p uuid.UUID, senders []string, want
 func TestRecordingSince(t *testing.T) {
 	t.Parallel()
 	l := leases(t)
-	if _, ok, err := l.RecordingSince(t.Context()); ok || err != nil {
-		t.Fatalf("recording without a process: %v", err)
-	}
 	webhook := []string{postgres.RoleWebhook}
-	must(t, l.Heartbeat(t.Context(), uuid.New(), webhook, start.Add(time.Minute), time.Hour))
-	must(t, l.Heartbeat(t.Context(), uuid.New(), webhook, start, time.Hour))
-	must(t, l.Heartbeat(t.Context(), uuid.New(), webhook, time.Time{}, time.Hour))
-	must(t, l.Heartbeat(t.Context(), uuid.New(), dispatch, start.Add(-time.Hour), time.Hour))
-	if since, ok, err := l.RecordingSince(t.Context()); !ok || err != nil || !since.Equal(start) {
-		t.Errorf("since %v, %v, %v", since, ok, err)
+	for i, b := range []struct {
+		roles       []string
+		since, want time.Time
+	}{
+		{dispatch, start.Add(-time.Hour), time.Time{}},
+		{webhook, time.Time{}, time.Time{}},
+		{webhook, start.Add(time.Minute), start.Add(time.Minute)},
+		{webhook, start, start},
+		{webhook, start.Add(time.Hour), start},
+	} {
+		if since := beat(t, l, uuid.New(), b.roles, b.since, time.Hour); !since.Equal(b.want) {
+			t.Errorf("after heartbeat %d, webhooks are recorded since %v; want %v", i, since, b.want)
+		}
 	}
 }
 

@@ -138,24 +138,20 @@ const (
 type Leases interface {
 	// Heartbeat extends the process's lease until ttl from now, by the database's clock.
 	// recordingSince is the time since which it has recorded webhooks without interruption,
-	// or zero if it doesn't record them.
-	Heartbeat(ctx context.Context, process uuid.UUID, roles []string, recordingSince time.Time, ttl time.Duration) error
+	// or zero if it doesn't record them. Heartbeat returns the earliest of these times of all
+	// live processes with RoleWebhook, or zero if none of them records webhooks.
+	Heartbeat(ctx context.Context, process uuid.UUID, roles []string, recordingSince time.Time, ttl time.Duration) (time.Time, error)
 	// Claim makes the process the owner of those senders that no live process owns, up to
-	// its fair share. It returns all senders that the process owns now.
-	Claim(ctx context.Context, process uuid.UUID, senders []string) ([]string, error)
-	// Share returns the maximum number of the given number of senders that each live
-	// process with RoleDispatch should own, including this one.
-	Share(ctx context.Context, process uuid.UUID, senders int) (int, error)
+	// its share. It returns all senders that the process owns now, and its share: the maximum
+	// number of the given senders that each live process with RoleDispatch should own,
+	// including this one.
+	Claim(ctx context.Context, process uuid.UUID, senders []string) (owned []string, share int, err error)
 	// ReleaseLanes frees some of the process's lanes for the next process that claims them.
 	// The caller must have stopped writing to them, and their last writes must have left
 	// the rate window.
 	ReleaseLanes(ctx context.Context, process uuid.UUID, senders []string) error
 	// Release frees all lanes of the process.
 	Release(ctx context.Context, process uuid.UUID) error
-	// RecordingSince returns the time since which webhooks have been recorded without
-	// interruption: the earliest start of a live webhook process. It returns false if there
-	// is none.
-	RecordingSince(ctx context.Context) (time.Time, bool, error)
 }
 
 // A Recipient is a person of a sender. Exactly one of To and ToUserID is set.

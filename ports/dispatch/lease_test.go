@@ -38,16 +38,18 @@ func (p *database) reach(ctx context.Context) error {
 	return nil
 }
 
-func (p *database) Heartbeat(ctx context.Context, process uuid.UUID, roles []string, since time.Time, ttl time.Duration) error {
+func (p *database) Heartbeat(
+	ctx context.Context, process uuid.UUID, roles []string, since time.Time, ttl time.Duration,
+) (time.Time, error) {
 	if err := p.reach(ctx); err != nil {
-		return err
+		return time.Time{}, err
 	}
 	return p.world.Heartbeat(ctx, process, roles, since, ttl)
 }
 
-func (p *database) Claim(ctx context.Context, process uuid.UUID, senders []string) ([]string, error) {
+func (p *database) Claim(ctx context.Context, process uuid.UUID, senders []string) ([]string, int, error) {
 	if err := p.reach(ctx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var takes time.Duration
 	p.locked(func() { takes = p.claims })
@@ -55,7 +57,7 @@ func (p *database) Claim(ctx context.Context, process uuid.UUID, senders []strin
 	case <-time.After(takes):
 		return p.world.Claim(ctx, process, senders)
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, 0, ctx.Err()
 	}
 }
 

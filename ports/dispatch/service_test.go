@@ -673,16 +673,18 @@ func (s *severed) off() bool {
 	return s.cut
 }
 
-func (s *severed) Heartbeat(ctx context.Context, p uuid.UUID, roles []string, since time.Time, ttl time.Duration) error {
+func (s *severed) Heartbeat(
+	ctx context.Context, p uuid.UUID, roles []string, since time.Time, ttl time.Duration,
+) (time.Time, error) {
 	if s.off() {
-		return errCutOff
+		return time.Time{}, errCutOff
 	}
 	return s.world.Heartbeat(ctx, p, roles, since, ttl)
 }
 
-func (s *severed) Claim(ctx context.Context, p uuid.UUID, senders []string) ([]string, error) {
+func (s *severed) Claim(ctx context.Context, p uuid.UUID, senders []string) ([]string, int, error) {
 	if s.off() {
-		return nil, errCutOff
+		return nil, 0, errCutOff
 	}
 	return s.world.Claim(ctx, p, senders)
 }

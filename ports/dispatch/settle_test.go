@@ -20,8 +20,11 @@ type sinceStart struct {
 	since time.Time
 }
 
-func (s sinceStart) RecordingSince(context.Context) (time.Time, bool, error) {
-	return s.since, true, nil
+func (s sinceStart) Heartbeat(
+	ctx context.Context, process uuid.UUID, roles []string, since time.Time, ttl time.Duration,
+) (time.Time, error) {
+	_, err := s.world.Heartbeat(ctx, process, roles, since, ttl)
+	return s.since, err
 }
 
 // However many lost responses wait for their statuses after an outage, the lane keeps

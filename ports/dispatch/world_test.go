@@ -541,13 +541,13 @@ func (w *world) Undelivered(_ context.Context, now time.Time, senders []string, 
 	return found[:min(limit, len(found))], position, nil
 }
 
-func (w *world) Heartbeat(_ context.Context, process uuid.UUID, roles []string, _ time.Time, ttl time.Duration) error {
+func (w *world) Heartbeat(_ context.Context, process uuid.UUID, roles []string, _ time.Time, ttl time.Duration) (time.Time, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.bury()
 	w.processes[process] = time.Now().Add(ttl)
 	w.takers[process] = slices.Contains(roles, work.RoleDispatch)
-	return nil
+	return time.Now().Add(-time.Hour), nil // webhooks are recorded since then
 }
 
 // bury removes the leases that have expired.
@@ -571,17 +571,16 @@ func (w *world) shareOf(process uuid.UUID, senders int) int {
 	return (senders + max(n, 1) - 1) / max(n, 1)
 }
 
-func (w *world) Claim(_ context.Context, process uuid.UUID, senders []string) ([]string, error) {
+func (w *world) Claim(_ context.Context, process uuid.UUID, senders []string) (owned []string, share int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.bury()
-	var owned []string
 	for id, owner := range w.lanes {
 		if owner == process {
 			owned = append(owned, id)
 		}
 	}
-	share := w.shareOf(process, len(senders))
+	share = w.shareOf(process, len(senders))
 	for _, id := range senders {
 		if _, taken := w.lanes[id]; !taken && len(owned) < share {
 			w.lanes[id] = process
@@ -589,13 +588,7 @@ func (w *world) Claim(_ context.Context, process uuid.UUID, senders []string) ([
 		}
 	}
 	slices.Sort(owned)
-	return owned, nil
-}
-
-func (w *world) Share(_ context.Context, process uuid.UUID, senders int) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.shareOf(process, senders), nil
+	return owned, share, nil
 }
 
 func (w *world) ReleaseLanes(_ context.Context, process uuid.UUID, senders []string) error {
@@ -611,10 +604,6 @@ func (w *world) Release(_ context.Context, process uuid.UUID) error {
 	w.processes[process] = time.Now()
 	w.bury()
 	return nil
-}
-
-func (w *world) RecordingSince(context.Context) (time.Time, bool, error) {
-	return time.Now().Add(-time.Hour), true, nil
 }
 
 // Send writes the request immediately and responds after the latency, by default 50 ms.

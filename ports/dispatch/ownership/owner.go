@@ -78,10 +78,9 @@ type Owner struct {
 	// renewedUntil, both by the monotonic clock. The two differ after the lease had
 	// lapsed, until it is known which lanes other processes took in the meantime.
 	ownedUntil, renewedUntil time.Time
-	// recordingSince is the time since which webhooks have been recorded without a break,
-	// recording whether they are now: as of the last heartbeat, by any process.
+	// recordingSince is the time since which any process has recorded webhooks without a
+	// break, or zero if none does: as of the last heartbeat.
 	recordingSince time.Time
-	recording      bool
 }
 
 // New returns an Owner without lanes.
@@ -99,7 +98,7 @@ func (o *Owner) Owns(now time.Time) bool {
 func (o *Owner) Recording() (since time.Time, now bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.recordingSince, o.recording
+	return o.recordingSince, !o.recordingSince.IsZero()
 }
 
 // Claim makes the Owner claim lanes soon, because a sender is new. It doesn't block.
@@ -165,16 +164,13 @@ func (o *Owner) renewLease(ctx context.Context, begun time.Time) error {
 	if !takes {
 		roles = slices.DeleteFunc(slices.Clone(roles), func(role string) bool { return role == work.RoleDispatch })
 	}
-	if err := o.opts.Leases.Heartbeat(ctx, o.opts.Process, roles, o.opts.RecordingSince(), LeaseTTL); err != nil {
-		return fmt.Errorf("heartbeat: %w", err)
-	}
-	since, now, err := o.opts.Leases.RecordingSince(ctx)
+	since, err := o.opts.Leases.Heartbeat(ctx, o.opts.Process, roles, o.opts.RecordingSince(), LeaseTTL)
 	if err != nil {
-		return fmt.Errorf("read the time since which webhooks are recorded: %w", err)
+		return fmt.Errorf("heartbeat: %w", err)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.recordingSince, o.recording = since, now
+	o.recordingSince = since
 	o.renewedUntil = begun.Add(LeaseTTL - leaseMargin)
 	if time.Now().Before(o.ownedUntil) {
 		o.ownedUntil = o.renewedUntil
@@ -198,15 +194,12 @@ func (o *Owner) rebalance(ctx context.Context) error {
 	}
 	keep := 0
 	if phase == sharing {
-		ids := o.opts.Lanes.Senders()
-		owned, err := o.opts.Leases.Claim(ctx, o.opts.Process, ids)
+		owned, share, err := o.opts.Leases.Claim(ctx, o.opts.Process, o.opts.Lanes.Senders())
 		if err != nil {
 			return fmt.Errorf("claim lanes: %w", err)
 		}
 		o.setOwnedLanes(ctx, owned)
-		if keep, err = o.opts.Leases.Share(ctx, o.opts.Process, len(ids)); err != nil {
-			return fmt.Errorf("read the share of lanes: %w", err)
-		}
+		keep = share
 	}
 	retired := o.opts.Lanes.GiveBack(keep)
 	if len(retired) == 0 {

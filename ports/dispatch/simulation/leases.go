@@ -34,19 +34,34 @@ func (l *leases) end(id uuid.UUID) {
 	maps.DeleteFunc(l.lanes, func(_ string, owner uuid.UUID) bool { return owner == id })
 }
 
-// Heartbeat extends a valid lease, or starts one without lanes.
-func (l postgres) Heartbeat(ctx context.Context, id uuid.UUID, roles []string, since time.Time, ttl time.Duration) error {
-	return l.change(ctx, "heartbeat", func(all *leases) error {
+// Heartbeat extends a valid lease, or starts one without lanes. It returns the time since
+// which webhooks are recorded, by the process that has done so for longest.
+func (l postgres) Heartbeat(
+	ctx context.Context, id uuid.UUID, roles []string, since time.Time, ttl time.Duration,
+) (earliest time.Time, err error) {
+	err = l.change(ctx, "heartbeat", func(all *leases) error {
 		if have := all.processes[id]; have == nil || !have.till.After(time.Now()) {
 			all.end(id)
 		}
 		all.processes[id] = &lease{roles: roles, recordingSince: since, till: time.Now().Add(ttl)}
+		earliest = all.recordingSince(time.Now())
 		return nil
 	})
+	return earliest, err
+}
+
+func (l *leases) recordingSince(now time.Time) (earliest time.Time) {
+	for _, have := range l.processes {
+		if have.till.After(now) && slices.Contains(have.roles, roleWebhook) && !have.recordingSince.IsZero() &&
+			(earliest.IsZero() || have.recordingSince.Before(earliest)) {
+			earliest = have.recordingSince
+		}
+	}
+	return earliest
 }
 
 // Claim takes lanes that no living process owns, up to the process's share.
-func (l postgres) Claim(ctx context.Context, id uuid.UUID, senders []string) (owned []string, err error) {
+func (l postgres) Claim(ctx context.Context, id uuid.UUID, senders []string) (owned []string, share int, err error) {
 	err = l.change(ctx, "claim", func(all *leases) error {
 		now := time.Now()
 		maps.DeleteFunc(all.processes, func(other uuid.UUID, have *lease) bool {
@@ -59,6 +74,7 @@ func (l postgres) Claim(ctx context.Context, id uuid.UUID, senders []string) (ow
 		if have := all.processes[id]; have == nil || !have.till.After(now) {
 			return errLapsed
 		}
+		share = all.share(id, len(senders), now)
 		if l.p.w.defect == DefectSharedLanes || l.p.w.defect == DefectNoRevisions {
 			owned = senders
 			return nil
@@ -68,7 +84,6 @@ func (l postgres) Claim(ctx context.Context, id uuid.UUID, senders []string) (ow
 				owned = append(owned, s)
 			}
 		}
-		share := all.share(id, len(senders), now)
 		for _, s := range senders {
 			if _, taken := all.lanes[s]; !taken && len(owned) < share {
 				all.lanes[s] = id
@@ -78,7 +93,7 @@ func (l postgres) Claim(ctx context.Context, id uuid.UUID, senders []string) (ow
 		slices.Sort(owned)
 		return nil
 	})
-	return owned, err
+	return owned, share, err
 }
 
 func (l *leases) share(id uuid.UUID, senders int, now time.Time) int {
@@ -90,15 +105,6 @@ func (l *leases) share(id uuid.UUID, senders int, now time.Time) int {
 	}
 	dispatchers = max(dispatchers, 1)
 	return (senders + dispatchers - 1) / dispatchers
-}
-
-// Share returns how many lanes each dispatcher should own.
-func (l postgres) Share(ctx context.Context, id uuid.UUID, senders int) (n int, err error) {
-	err = l.change(ctx, "share", func(all *leases) error {
-		n = all.share(id, senders, time.Now())
-		return nil
-	})
-	return n, err
 }
 
 // ReleaseLanes releases lanes.
@@ -119,21 +125,6 @@ func (l postgres) Release(ctx context.Context, id uuid.UUID) error {
 		all.end(id)
 		return nil
 	})
-}
-
-// RecordingSince returns the time since which webhooks are recorded, by the process that
-// has done so for longest.
-func (l postgres) RecordingSince(ctx context.Context) (since time.Time, recording bool, err error) {
-	err = l.change(ctx, "recording", func(all *leases) error {
-		for _, have := range all.processes {
-			if have.till.After(time.Now()) && slices.Contains(have.roles, roleWebhook) && !have.recordingSince.IsZero() &&
-				(since.IsZero() || have.recordingSince.Before(since)) {
-				since = have.recordingSince
-			}
-		}
-		return nil
-	})
-	return since, !since.IsZero(), err
 }
 
 func (l postgres) change(ctx context.Context, kind string, do func(*leases) error) error {
