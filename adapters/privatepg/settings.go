@@ -31,11 +31,14 @@ func settings() map[string]string {
 
 		// There are no replicas. Minimal WAL also lets a rebuild COPY into the tables
 		// that it has just created without logging the rows.
-		"wal_level":                        "minimal",
-		"max_wal_senders":                  "0",
-		"max_logical_replication_workers":  "0",
-		"wal_buffers":                      "16MB", // one WAL segment: a batch of rows seldom waits for a write
-		"max_wal_size":                     "1GB",  // limits the disk space and the recovery time
+		"wal_level":                       "minimal",
+		"max_wal_senders":                 "0",
+		"max_logical_replication_workers": "0",
+		// The WAL writer touches all WAL buffers as soon as it starts, so the default, 16 MB
+		// here, is memory and page faults of an idle platform. At saturation, 4 MB cost no
+		// more CPU time.
+		"wal_buffers":                      "4MB",
+		"max_wal_size":                     "1GB", // limits the disk space and the recovery time
 		"min_wal_size":                     "128MB",
 		"checkpoint_timeout":               "15min", // each checkpoint is followed by full-page images; under load, max_wal_size triggers one earlier
 		"max_connections":                  "60",
