@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -111,4 +112,19 @@ func TestPostgresOutagesAreNoBreaks(t *testing.T) {
 	if c.Recording.BridgedAt.After(before.Add(-9*time.Minute)) || time.Since(c.Recording.Since) < 10*time.Minute {
 		t.Errorf("after an outage of Postgres: %+v", c)
 	}
+}
+
+// A heartbeat that fails between BEGIN and COMMIT leaves no transaction open: its lock would stop all
+// other heartbeats.
+func TestAFailedHeartbeatDoesNotStopOthers(t *testing.T) {
+	t.Parallel()
+	w := newWebhooks(t)
+	const notText = "\x00" // Postgres rejects it
+	err := w.leases.RecordingBeat(t.Context(), postgres.RecordingBeat{Process: uuid.New(), First: true, Numbers: []string{notText}})
+	if err == nil {
+		t.Fatal("a phone number ID that Postgres can't store was stored")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	must(t, w.leases.RecordingBeat(ctx, postgres.RecordingBeat{Process: uuid.New(), First: true, Numbers: []string{"1"}}))
 }
