@@ -277,3 +277,19 @@ func TestAPairThrottleHoldsItsRecipient(t *testing.T) {
 		t.Errorf("%d flights to another recipient picked, want 1", n)
 	}
 }
+
+// The read model of messages can be behind the work list. Its row of a message that has failed since
+// then doesn't end the wait for the retry.
+func TestOnlyANewerRowEndsTheWaitForARetry(t *testing.T) {
+	now := time.Now()
+	for position, ends := range map[event.Position]bool{5: false, 15: true} {
+		l := New(sender.Sender{ID: "acme", Rate: 80}, newShared())
+		retry := work.Item{MessageID: uuid.New(), Sender: l.ID(), Priority: message.PriorityOTP, State: work.Ready, DueAt: now.Add(time.Second), Position: 10}
+		plan, _ := l.PlanFetch(true, now)
+		l.Take(&plan, []work.Item{retry}, retry.Position, now)
+		undelivered := work.Item{MessageID: retry.MessageID, Sender: l.ID(), Priority: retry.Priority, State: work.Undelivered, DueAt: now, Position: position}
+		if f := l.TakeOverdue(&undelivered, now); (f != nil) != ends {
+			t.Errorf("a row at position %d ends the wait of an item at %d: %t", position, retry.Position, f != nil)
+		}
+	}
+}
