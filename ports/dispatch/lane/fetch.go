@@ -328,7 +328,7 @@ func (g *gates) of(r *work.FetchRequest) *gate {
 // TakeOverdue takes an item of the lane whose call, settling, or delivery is due, or whose
 // message has expired. It returns the flight that the handler works on without a slot, or
 // nil if there is nothing to do yet. An item in memory is returned if it expired while it
-// waited, or if a late status has shown since then that WhatsApp accepted a call.
+// waited, or if a late status has shown that WhatsApp accepted one of its calls.
 func (l *Lane) TakeOverdue(item *work.Item, now time.Time) *Flight {
 	l.mu.Lock()
 	defer l.mu.Unlock()
