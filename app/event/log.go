@@ -183,9 +183,9 @@ type Subscription struct {
 	// Sealed leaves personal data unread, so that it is Locked. Otherwise, a batch waits
 	// while its data keys are unavailable.
 	Sealed bool
-	// Consumer names a consumer that keeps After when the process ends. If After is beyond
-	// the end of the log, the subscription then ends with a *ShorterError, see
-	// Log.Subscribe.
+	// Consumer names a consumer whose After was a position of this log: it kept After when the
+	// process ended, or read it with Log.End. If After is beyond the end of the log, the
+	// subscription then ends with a *ShorterError, see Log.Subscribe.
 	Consumer string
 }
 

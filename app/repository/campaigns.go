@@ -110,7 +110,9 @@ func (c *Campaigns) follow(ctx context.Context) error {
 	defer stop()
 	labels.Go(func() { c.readLabels(ctx) })
 	// With its personal data, a pause would be received only when its data key is available.
-	sub := event.Subscription{After: end, Filter: event.Filter{StreamPrefixes: []string{event.CampaignsStream}}, Sealed: true}
+	sub := event.Subscription{
+		After: end, Filter: event.Filter{StreamPrefixes: []string{event.CampaignsStream}}, Sealed: true, Consumer: "paused campaigns",
+	}
 	return c.log.Subscribe(ctx, sub, func(ctx context.Context, b event.Batch) error {
 		if len(b.Events) == 0 {
 			return nil

@@ -91,18 +91,18 @@ func (s *SenderStates) Run(ctx context.Context) error {
 }
 
 func (s *SenderStates) follow(ctx context.Context, end event.Position) error {
-	return s.log.Subscribe(ctx, event.Subscription{After: end, Filter: event.Filter{StreamPrefixes: []string{event.SenderStreams}}},
-		func(_ context.Context, b event.Batch) error {
-			s.mu.Lock()
-			for _, r := range b.Events {
-				s.apply(r)
-			}
-			s.mu.Unlock()
-			if len(b.Events) > 0 && s.changed != nil {
-				s.changed()
-			}
-			return nil
-		})
+	sub := event.Subscription{After: end, Filter: event.Filter{StreamPrefixes: []string{event.SenderStreams}}, Consumer: "senders"}
+	return s.log.Subscribe(ctx, sub, func(_ context.Context, b event.Batch) error {
+		s.mu.Lock()
+		for _, r := range b.Events {
+			s.apply(r)
+		}
+		s.mu.Unlock()
+		if len(b.Events) > 0 && s.changed != nil {
+			s.changed()
+		}
+		return nil
+	})
 }
 
 // readAgain lets the next call of Senders read all streams. Until then, senders stay as they

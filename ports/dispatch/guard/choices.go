@@ -54,7 +54,7 @@ func (c *choices) follow(ctx context.Context, log event.Log) error {
 	}
 	c.startAt(end)
 	defer c.stop()
-	sub := event.Subscription{After: end, Filter: event.Filter{Types: []string{
+	sub := event.Subscription{After: end, Consumer: "opt-outs", Filter: event.Filter{Types: []string{
 		conversation.OptedOut{}.EventType(), conversation.OptedIn{}.EventType(),
 	}}}
 	return log.Subscribe(ctx, sub, func(_ context.Context, b event.Batch) error {
