@@ -42,9 +42,15 @@ type feed struct {
 	first     uint64         // the number of kept[0]; numbers have no gaps
 	bytes     int
 	live      bool // the subscription has caught up and was not dropped since
+	era       era
 	followers map[*follower]struct{}
 	waking    bool // wakeUnaware will be called
 }
+
+// An era of a feed is the time in which it knows the log not to have become shorter. It is 0 until the feed receives. A
+// position is only comparable with the feed's if it was found in the log in the same era: otherwise, a follower beyond
+// the end of a shorter log would wait until the log has grown past its position, and miss everything before.
+type era uint64
 
 // feedEvent is a received event and its part of the bytes kept.
 type feedEvent struct {
@@ -81,9 +87,9 @@ func newFeed(l *Log) *feed {
 }
 
 // await starts the feed on the first call, and waits until it receives, at most for the
-// call timeout. It returns the position of the last event received, or 0 if the feed
-// does not receive yet.
-func (f *feed) await(ctx context.Context) event.Position {
+// call timeout. It returns the position of the last event received and the era, both 0
+// if the feed does not receive yet.
+func (f *feed) await(ctx context.Context) (event.Position, era) {
 	f.begin.Do(func() {
 		if !f.log.subscriptions.begin() {
 			close(f.done)
@@ -96,13 +102,13 @@ func (f *feed) await(ctx context.Context) event.Position {
 	select {
 	case <-f.ready:
 	case <-f.done:
-		return 0
+		return 0, 0
 	case <-ctx.Done():
-		return 0
+		return 0, 0
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.last
+	return f.last, f.era
 }
 
 // run receives until ctx ends. A subscription that the store drops is resumed
@@ -138,6 +144,9 @@ func (f *feed) receive(ctx context.Context) (received bool, err error) {
 	err = f.log.backend.subscribe(ctx, f.startAt(end), event.Filter{}, func(n notice) error {
 		switch {
 		case n.caughtUp:
+			if err := f.confirm(ctx); err != nil {
+				return err
+			}
 			f.setLive(true)
 			return nil
 		case n.event != nil:
@@ -149,6 +158,24 @@ func (f *feed) receive(ctx context.Context) (received bool, err error) {
 		return nil
 	})
 	return received, err
+}
+
+// errShorter ends a subscription after a position that the log does not reach.
+var errShorter = errors.New("the log became shorter while the feed subscribed")
+
+// confirm fails if the log does not reach the last event received. Between reading its end and subscribing, the log can
+// become shorter, and the store would then say nothing until it has grown past that event.
+func (f *feed) confirm(ctx context.Context) error {
+	end, err := f.log.backend.end(ctx)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if end < f.last {
+		return errShorter
+	}
+	return nil
 }
 
 func (f *feed) setLive(live bool) {
@@ -164,7 +191,7 @@ func (f *feed) startAt(end event.Position) event.Position {
 	defer f.mu.Unlock()
 	switch {
 	case !f.started():
-		f.floor, f.last, f.head = end, end, end
+		f.floor, f.last, f.head, f.era = end, end, end, 1
 		close(f.ready)
 	case end < f.last:
 		f.restart(end)
@@ -172,11 +199,21 @@ func (f *feed) startAt(end event.Position) event.Position {
 	return f.head
 }
 
+// shorten starts again at the end of a log that someone else found to be shorter than it was, unless the feed knows.
+func (f *feed) shorten(end event.Position) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.started() && end < f.last {
+		f.restart(end)
+	}
+}
+
 // restart starts again at the end of a log that has become shorter. Each follower is
 // behind then and handles that on its own.
 func (f *feed) restart(end event.Position) {
 	f.first += uint64(len(f.kept)) + 1 // so that no follower has a number that is kept
 	f.floor, f.last, f.head = end, end, end
+	f.era++
 	f.kept, f.bytes = nil, 0
 	now := time.Now()
 	for behind := range f.followers {
@@ -249,12 +286,12 @@ func (f *feed) pass(p event.Position) (moved bool) {
 	return true
 }
 
-// join adds a follower that has everything up to an event. It returns nil if events
-// after it are no longer kept, or not yet.
-func (f *feed) join(after event.Position, wants func(stream, eventType string) bool) *follower {
+// join adds a follower that has everything up to an event, whose position was found in the log in this era. It returns
+// nil if the era is over, or events after that position are no longer kept, or not yet.
+func (f *feed) join(in era, after event.Position, wants func(stream, eventType string) bool) *follower {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if after < f.floor || !f.started() {
+	if after < f.floor || !f.started() || in != f.era {
 		return nil
 	}
 	joined := &follower{wake: make(chan struct{}, 1), wants: wants, after: after, next: f.first + uint64(f.search(after))}
@@ -275,6 +312,13 @@ func (f *feed) started() bool {
 	default:
 		return false
 	}
+}
+
+// isOver reports whether an era has ended.
+func (f *feed) isOver(e era) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return e != f.era
 }
 
 func (f *feed) leave(left *follower) {

@@ -279,7 +279,7 @@ func TestFollowerLearnsThePositionOfAQuietLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFeed(nil)
 		close(f.ready)
-		follower := f.join(0, wantsOf(event.Filter{Types: []string{"Fed"}}))
+		follower := f.join(f.era, 0, wantsOf(event.Filter{Types: []string{"Fed"}}))
 		received := func(position event.Position) {
 			f.keep(&record{stream: "s", eventType: "Other", position: position}, time.Now())
 		}
@@ -429,7 +429,7 @@ func TestLateSubscriptionThatMatchesNothingNewJoinsTheFeed(t *testing.T) {
 			unwanted = append(unwanted, other{n})
 		}
 		appendFed(ctx, t, log, wanted...)
-		end := log.feed.await(ctx)
+		end, _ := log.feed.await(ctx)
 
 		gate := make(chan struct{})
 		late := subscribeFed(ctx, t, log, event.Subscription{Filter: event.Filter{Types: []string{"Fed"}}, MaxBatch: 1}, gate)

@@ -82,6 +82,7 @@ func (l *Log) shorter(ctx context.Context, err *event.ShorterError) error {
 	if l.shortening.found.CompareAndSwap(nil, err) {
 		l.logger.LogAttrs(ctx, slog.LevelError, "the event log is shorter than it was", slog.String("consumer", err.Consumer),
 			slog.Uint64("position", uint64(err.Position)), slog.Uint64("end", uint64(err.End)))
+		l.feed.shorten(err.End)
 	}
 	return err
 }

@@ -279,49 +279,63 @@ func TestQuietConsumerOfALogThatIsRolledBack(t *testing.T) {
 	}
 }
 
-// Dispatch continues to know the senders of a log that was rolled back.
+// Dispatch continues to know the senders of a log that was rolled back, also if nothing was recorded
+// between the start and the roll-back.
 func TestSenderStatesOfALogThatIsRolledBack(t *testing.T) {
-	ctx := testContext(t)
-	s := startRollback(t, func(t testing.TB, st *store, change ...func(*options)) *eventstore.Log {
-		t.Helper()
-		return openLog(t, st.url(), change...)
-	})
-	log := s.open(ctx)
-	appendOne(ctx, t, log, "kept")
-	s.save()
-	known := []string{"acme", "other"}
-	states := repository.NewSenderStates(log, func(context.Context) ([]string, error) { return known, nil }, time.After)
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- states.Run(running) }()
-	register := func(id string) {
-		if _, err := log.Append(ctx, event.SenderStream(id), event.NoStream(), event.Proposed{
-			ID: uuid.New(), Event: sender.SenderRegistered{Sender: id, PhoneNumberID: id, MessagesPerSecond: 80}, Meta: event.Meta{RecordedAt: time.Now(), By: domain.Platform("test")},
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	has := func(want ...string) func() bool {
-		return func() bool {
-			all, err := states.Senders(ctx)
-			var ids []string
-			for _, one := range all {
-				ids = append(ids, one.PhoneNumberID)
+	for name, quiet := range map[string]bool{"with events since the start": false, "without events since the start": true} {
+		t.Run(name, func(t *testing.T) {
+			ctx := testContext(t)
+			s := startRollback(t, func(t testing.TB, st *store, change ...func(*options)) *eventstore.Log {
+				t.Helper()
+				return openLog(t, st.url(), change...)
+			})
+			log := s.open(ctx)
+			appendOne(ctx, t, log, "kept")
+			s.save()
+			for range 20 {
+				appendOne(ctx, t, log, "lost")
 			}
-			return err == nil && slices.Equal(ids, want)
-		}
+			if quiet {
+				registerSender(ctx, t, log, "acme")
+			}
+			known := func(context.Context) ([]string, error) { return []string{"acme", "other"}, nil }
+			states := repository.NewSenderStates(log, known, time.After)
+			running, stop := context.WithCancel(ctx)
+			ended := make(chan error, 1)
+			go func() { ended <- states.Run(running) }()
+			has := func(want ...string) func() bool {
+				return func() bool {
+					all, err := states.Senders(ctx)
+					var ids []string
+					for _, one := range all {
+						ids = append(ids, one.PhoneNumberID)
+					}
+					return err == nil && slices.Equal(ids, want)
+				}
+			}
+			if !quiet {
+				polltest.Until(t, "it is known that there are no senders", has())
+				registerSender(ctx, t, log, "acme")
+			}
+			polltest.Until(t, "the sender is known", has("acme"))
+			s.rollBack()
+			registerSender(ctx, t, log, "other")
+			polltest.Until(t, "only the sender of the shorter log is known", has("other"))
+			stop()
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				t.Errorf("following ended with %v", err)
+			}
+		})
 	}
-	for range 20 {
-		appendOne(ctx, t, log, "lost")
-	}
-	register("acme")
-	polltest.Until(t, "the sender is known", has("acme"))
-	s.rollBack()
-	register("other")
-	polltest.Until(t, "only the sender of the shorter log is known", has("other"))
-	stop()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("following ended with %v", err)
+}
+
+func registerSender(ctx context.Context, t *testing.T, log *eventstore.Log, id string) {
+	t.Helper()
+	if _, err := log.Append(ctx, event.SenderStream(id), event.NoStream(), event.Proposed{
+		ID: uuid.New(), Event: sender.SenderRegistered{Sender: id, PhoneNumberID: id, MessagesPerSecond: 80},
+		Meta: event.Meta{RecordedAt: time.Now(), By: domain.Platform("test")},
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -41,6 +41,7 @@ func (l *Log) Subscribe(
 	}
 	if sub.FromEnd {
 		// A position to resume from is needed even before the first event.
+		_, s.since = l.feed.await(ctx)
 		end, err := l.endEventually(ctx)
 		if err != nil {
 			return s.ended(ctx, err)
@@ -89,6 +90,7 @@ type subscription struct {
 	urgent     []string
 
 	position event.Position // of the last batch delivered
+	since    era            // in which position was the end of the log, for FromEnd
 	live     bool
 }
 
@@ -170,20 +172,20 @@ type receiver struct {
 // than it was.
 func (r *receiver) run(ctx context.Context) error {
 	if r.sub.FromEnd { // there is nothing to catch up with
-		r.log.feed.await(ctx)
 		if err := r.sendCaughtUp(ctx); err != nil {
 			return err
 		}
-		if err := r.follow(ctx, r.log.feed.join(r.seen, r.wants)); !errors.Is(err, errBehind) {
+		if err := r.follow(ctx, r.log.feed.join(r.since, r.seen, r.wants)); !errors.Is(err, errBehind) {
 			return err
 		}
 	}
 	for failures := 0; ; {
 		before := r.position
 		var joined *follower
+		fed, since := r.log.feed.await(ctx)
 		err := r.checkPosition(ctx)
 		if err == nil {
-			joined, err = r.catchUp(ctx)
+			joined, err = r.catchUp(ctx, fed, since)
 		}
 		if err == nil {
 			failures = 0
@@ -215,14 +217,17 @@ var (
 	errMissed = errors.New("the feed has dropped the next event")
 )
 
-// catchUp receives from the store until the feed keeps the next event.
-func (r *receiver) catchUp(ctx context.Context) (joined *follower, err error) {
+// catchUp receives from the store until the feed keeps the next event. fed is the last event that the feed had received,
+// in the era since, before the position was compared with the log.
+func (r *receiver) catchUp(ctx context.Context, fed event.Position, since era) (joined *follower, err error) {
 	// The events that the feed received before the subscription is opened are in the
 	// log, so they have been considered once the subscription has caught up.
-	fed := r.log.feed.await(ctx)
 	live := false
 	err = r.log.backend.subscribe(ctx, r.position, r.sub.Filter, func(n notice) error {
 		if n.caughtUp {
+			if r.log.feed.isOver(since) {
+				return errMissed
+			}
 			live = true
 			r.seen = max(r.seen, fed)
 			if err := r.sendCaughtUp(ctx); err != nil {
@@ -236,12 +241,12 @@ func (r *receiver) catchUp(ctx context.Context) (joined *follower, err error) {
 			}
 		}
 		if live {
-			joined = r.log.feed.join(r.seen, r.wants)
+			joined = r.log.feed.join(since, r.seen, r.wants)
 		}
 		switch {
 		case joined != nil:
 			return errJoined
-		case n.caughtUp && fed > 0:
+		case n.caughtUp && fed > 0, live && r.log.feed.isOver(since):
 			return errMissed
 		}
 		return nil
