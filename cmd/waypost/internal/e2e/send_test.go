@@ -6,11 +6,16 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -216,54 +221,135 @@ func TestSendOfJSONLinesTakesEveryKindOfContent(t *testing.T) {
 	awaitAccepted(ctx, t, r, 7)
 }
 
+// sendGate is a proxy between the send command and a platform. It lets some requests pass and holds the others, so that a
+// test acts in the middle of a file, no matter how fast it is sent.
+type sendGate struct {
+	*httptest.Server
+	proxy *httputil.ReverseProxy
+
+	mu     sync.Mutex
+	pass   int           // requests that still pass
+	held   chan struct{} // closed when the first request is held
+	ended  chan struct{} // closed when no request is held anymore
+	broken bool          // requests end with their connection, once ended is closed
+}
+
+func newSendGate(t *testing.T, addr string) *sendGate {
+	t.Helper()
+	g := &sendGate{proxy: &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: addr}) },
+		// The connection breaks as that of a killed platform does.
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}}
+	g.Server = httptest.NewServer(http.HandlerFunc(g.serve))
+	t.Cleanup(func() {
+		g.CloseClientConnections() // ends the requests that are held
+		g.Close()
+	})
+	return g
+}
+
+// holdAfter lets n requests pass and holds those after them.
+func (g *sendGate) holdAfter(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pass, g.held, g.ended, g.broken = n, make(chan struct{}), make(chan struct{}), false
+}
+
+// open lets all requests pass, also those that are held.
+func (g *sendGate) open() { close(g.ended) }
+
+// breakAll breaks the connections of all requests, also of those that are held.
+func (g *sendGate) breakAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.broken = true
+	close(g.ended)
+}
+
+func (g *sendGate) isBroken() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.broken
+}
+
+func (g *sendGate) serve(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	passes, ended := g.pass > 0, g.ended
+	if g.pass--; g.pass == -1 {
+		close(g.held)
+	}
+	g.mu.Unlock()
+	if !passes {
+		select {
+		case <-ended:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	if g.isBroken() {
+		panic(http.ErrAbortHandler)
+	}
+	g.proxy.ServeHTTP(w, r)
+}
+
 // The platform is killed while a file is sent, and the command is interrupted:
 // in the end each line is there once.
 func TestSendGoesOnAfterAKillAndAnInterrupt(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), e2etest.Timeout)
 	defer cancel()
 	r := sendRig(ctx, t)
+	gate := newSendGate(t, r.Addr)
+	t.Setenv("WAYPOST_URL", gate.URL)
+	const total = 5000
 	lines := []string{"to,text,send_at"}
 	tomorrow := time.Now().Add(24 * time.Hour).Format(time.RFC3339)
-	for n := range 12_000 {
+	for n := range total {
 		lines = append(lines, fmt.Sprintf("+9198%08d,Hello,%s", n, tomorrow))
 	}
 	path := writeFile(t, "many.csv", lines...)
 	args := []string{"send", path, "--sender", "shop", "--patience", e2etest.Timeout.String()}
-	// start starts the command and returns once it has queued some messages.
+	// start starts the command and returns while it has some requests in flight.
 	start := func() (c *exec.Cmd, stdout, stderr *bytes.Buffer) {
 		t.Helper()
 		c, stdout, stderr = e2etest.Command(ctx, args...), new(bytes.Buffer), new(bytes.Buffer)
 		c.Stdout, c.Stderr = stdout, stderr
-		before := acceptedBy(ctx, t, r)
+		gate.holdAfter(6)
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		e2etest.Await(ctx, t, "some messages are queued", func() bool { return acceptedBy(ctx, t, r) >= before+200 })
+		select {
+		case <-gate.held:
+		case <-ctx.Done():
+			t.Fatalf("the command made too few requests: %s", stderr)
+		}
 		return c, stdout, stderr
 	}
 	c, _, stderr := start()
 	if err := c.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
+	gate.breakAll() // otherwise, the requests in flight would be waited for
 	if err := c.Wait(); err == nil || !strings.Contains(stderr.String(), "interrupted") {
 		t.Fatalf("interrupted: %v, %s", err, stderr)
 	}
-	if n := acceptedBy(ctx, t, r); n >= 12_000 {
-		t.Fatalf("the interrupt came too late: %d", n)
+	if n := acceptedBy(ctx, t, r); n == 0 || n >= total {
+		t.Fatalf("%d of %d messages were accepted before the interrupt", n, total)
 	}
 	c, stdout, stderr := start()
 	r.Serve.Kill()
+	gate.open()
 	if err := r.StartServe(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Wait(); err != nil || !strings.Contains(stdout.String(), "12000 of 12000 lines") || !strings.Contains(stdout.String(), " 0 refused") {
+	if err := c.Wait(); err != nil || !strings.Contains(stdout.String(), fmt.Sprintf("%d of %[1]d lines", total)) || !strings.Contains(stdout.String(), " 0 refused") {
 		t.Fatalf("over a kill: %q, %v, %s", stdout, err, stderr)
 	}
 	t.Log(stdout)
-	if code, out, errs := e2etest.Run(args...); code != e2etest.ExitDone || !strings.Contains(out, ": 0 queued, 12000 queued before, 0 refused") {
+	if code, out, errs := e2etest.Run(args...); code != e2etest.ExitDone || !strings.Contains(out, fmt.Sprintf(": 0 queued, %d queued before, 0 refused", total)) {
 		t.Errorf("a last time: exit code %d, %q, %s", code, out, errs)
 	}
-	awaitAccepted(ctx, t, r, 12_000)
+	awaitAccepted(ctx, t, r, total)
 }
 
 func TestSendOfOneMessage(t *testing.T) {
