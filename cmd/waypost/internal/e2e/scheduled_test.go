@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost/cmd/waypost/internal/apiclient"
 	"github.com/waypost/waypost/cmd/waypost/internal/e2e/e2etest"
 	"github.com/waypost/waypost/cmd/waypost/internal/harness"
 )
@@ -26,11 +27,15 @@ func scheduled(ctx context.Context, t *testing.T, r *harness.TestEnv, senderID, 
 		} `json:"sender"`
 		Message scheduledFor `json:"message"`
 	}
-	err := r.Client.Do(ctx, `query($s: ID!, $m: ID!) { sender(id: $s) { scheduled queueDepth } message(id: $m) { status sendAt sentAt } }`,
-		map[string]any{"s": senderID, "m": id}, &data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	// Right after a start, a busy machine needs longer to read the message's key than a query waits.
+	e2etest.Await(ctx, t, "the message can be read", func() bool {
+		err := r.Client.Do(ctx, `query($s: ID!, $m: ID!) { sender(id: $s) { scheduled queueDepth } message(id: $m) { status sendAt sentAt } }`,
+			map[string]any{"s": senderID, "m": id}, &data)
+		if err != nil && !apiclient.IsRetryable(err) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	return data.Sender.Scheduled, data.Sender.QueueDepth, data.Message
 }
 
