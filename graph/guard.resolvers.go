@@ -18,7 +18,10 @@ func (r *messageResolver) OutsideWindow(ctx context.Context, obj *Message) (mess
 		return obj.OutsideWindow, nil
 	}
 	l, err := r.load(ctx, obj.ID)
-	return outsideWindowOf(l.Message), err
+	if err != nil {
+		return "", err
+	}
+	return outsideWindowOf(l.Message), nil
 }
 
 func (r *messageResolver) Fallback(ctx context.Context, obj *Message) (json.RawMessage, error) {

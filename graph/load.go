@@ -123,6 +123,7 @@ func foldWhile(ctx context.Context, log event.Log, id uuid.UUID, wanted func(eve
 			l.Key, l.ErasedAt = e.Key, e.ErasedAt
 		}
 	}
-	l.Message = message.Fold(records...)
+	folded := message.Fold(records...)
+	l.Message = &folded
 	return l, nil
 }

@@ -77,7 +77,7 @@ func (r *Resolver) listed(ctx context.Context, m query.Message) *Message {
 }
 
 // outsideWindowOf returns what to do with a message whose recipient's window is closed.
-func outsideWindowOf(m message.Message) message.OutsideWindow {
+func outsideWindowOf(m *message.Message) message.OutsideWindow {
 	return cmp.Or(m.OutsideWindow, message.OutsideSend)
 }
 

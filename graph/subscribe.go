@@ -64,7 +64,7 @@ func (w want) change(c change) bool {
 }
 
 // message reports whether the message is wanted in its state after the change.
-func (w want) message(m message.Message) bool {
+func (w want) message(m *message.Message) bool {
 	return (w.label == nil || slices.Contains(m.Labels, *w.label)) &&
 		(w.statuses == nil || slices.Contains(w.statuses, m.Status))
 }

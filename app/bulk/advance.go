@@ -147,7 +147,7 @@ var errLocked = errors.New("the data keys cannot be read, Postgres is unavailabl
 // error if that is not known yet, for example because the event store is unavailable.
 func (r *Runner) change(ctx context.Context, state Operation, id uuid.UUID, cause event.Cause) (*operation.Refusal, error) {
 	err := r.messages.ChangeOnce(ctx, id, cause, func(l repository.Loaded) ([]message.Event, error) {
-		m := l.Message
+		m := *l.Message
 		reason := domain.CleanLines(state.Reason, domain.MaxReason) // an older version accepted any
 		switch {
 		case !state.CoversSender(m.Sender):

@@ -124,7 +124,8 @@ func (s *Messages) traceStatuses(ctx context.Context, l *repository.Loaded, even
 }
 
 // decideReports decides on all of the reports as if they were received one by one.
-func decideReports(m message.Message, reports []message.StatusUpdate, now time.Time) (events []message.Event, unmatched []int) {
+func decideReports(known *message.Message, reports []message.StatusUpdate, now time.Time) (events []message.Event, unmatched []int) {
+	m := *known
 	for _, i := range reportOrder(reports) {
 		r := reports[i]
 		if r.At.IsZero() {

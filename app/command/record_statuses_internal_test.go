@@ -59,20 +59,20 @@ func TestReportsOfADelivery(t *testing.T) {
 			}
 			return r
 		}), 1, 8).Draw(t, "reports")
-		events, unmatched := decideReports(m, reports, at)
+		events, unmatched := decideReports(&m, reports, at)
 		for _, i := range unmatched {
 			if reports[i].Call != 3 {
 				t.Fatalf("a status of call %d fits no call", reports[i].Call)
 			}
 		}
 		shuffled := rapid.Permutation(reports).Draw(t, "shuffled")
-		if again, _ := decideReports(m, shuffled, at); !reflect.DeepEqual(events, again) {
+		if again, _ := decideReports(&m, shuffled, at); !reflect.DeepEqual(events, again) {
 			t.Fatalf("%+v\nin another order %+v", events, again)
 		}
 		for _, e := range events {
 			m = m.Apply(message.Record{Event: e, At: at})
 		}
-		if again, _ := decideReports(m, reports, at); len(again) > 0 {
+		if again, _ := decideReports(&m, reports, at); len(again) > 0 {
 			t.Fatalf("the same delivery again gives %+v", again)
 		}
 	})

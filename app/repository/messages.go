@@ -18,8 +18,10 @@ import (
 
 // Loaded is a message at a revision of its stream.
 type Loaded struct {
-	ID       uuid.UUID
-	Message  message.Message
+	ID uuid.UUID
+	// Message is nil if only the ID and a revision are known. Copies of Loaded and the cache
+	// share it, so nothing changes it.
+	Message  *message.Message
 	Revision event.Revision
 	// Position is the log position of the message's last event.
 	Position event.Position
@@ -109,7 +111,8 @@ func (s *Messages) read(ctx context.Context, id uuid.UUID) (Loaded, []event.Reco
 // fold returns the message that its events give. They were read in the given era of the
 // cache.
 func fold(id uuid.UUID, events []event.Recorded, era uint64) Loaded {
-	l := Loaded{ID: id, Message: message.Fold(records(events)...), era: era}
+	folded := message.Fold(records(events)...)
+	l := Loaded{ID: id, Message: &folded, era: era}
 	last := events[len(events)-1]
 	l.Revision, l.Position = last.Revision, last.Position
 	for _, e := range events {
@@ -188,6 +191,7 @@ func (s *Messages) Forget(keys []event.KeyID) { s.cache.forgetKeys(keys, s.clock
 // returns a *event.WrongRevisionError if the message already exists.
 func (s *Messages) Create(ctx context.Context, l *Loaded, cause event.Cause, events ...message.Event) error {
 	l.era = s.cache.era() // nothing of the message was read
+	l.Message = new(message.Message)
 	return s.append(ctx, l, event.NoStream(), cause, events)
 }
 
@@ -195,28 +199,16 @@ func (s *Messages) Create(ctx context.Context, l *Loaded, cause event.Cause, eve
 // changed the same message first.
 func (s *Messages) Conflicts() int64 { return s.conflicts.Load() }
 
-// append records events and updates l. l is a pointer because a message has half a kilobyte
-// and is passed on several times. A *event.WrongRevisionError means that l was not at the
+// append records events and updates l. A *event.WrongRevisionError means that l was not at the
 // expected revision. After an error, l is unchanged, and the cache has dropped the message.
 func (s *Messages) append(ctx context.Context, l *Loaded, expected event.Expected, cause event.Cause, events []message.Event) error {
 	now := s.clock()
 	cause.Traceparent = cmp.Or(cause.Traceparent, l.Traceparent)
-	meta := cause.Meta(now)
-	stream := event.MessageStream(l.ID)
-	meta.Sender, meta.CorrelationID = l.Message.Sender, strings.TrimPrefix(stream, event.MessageStreams)
-	if q, ok := events[0].(message.Queued); ok {
-		meta.Sender = q.Sender
-	}
-	if err := s.recordOptOuts(ctx, l, meta, events); err != nil {
+	stream, meta := event.MessageStream(l.ID), cause.Meta(now)
+	meta.CorrelationID = strings.TrimPrefix(stream, event.MessageStreams)
+	proposed, err := s.propose(ctx, l, meta, events)
+	if err != nil {
 		return err
-	}
-	proposed := event.Propose(s.ids, meta, events...)
-	recs := make([]message.Record, len(events))
-	starts := false
-	for i, e := range events {
-		proposed[i].Subject = subjectOf(l, e)
-		recs[i] = message.Record{Event: e, At: now}
-		starts = starts || startsSpan(e)
 	}
 	done, err := s.log.Append(ctx, stream, expected, proposed...)
 	if err != nil {
@@ -226,15 +218,42 @@ func (s *Messages) append(ctx context.Context, l *Loaded, expected event.Expecte
 		}
 		return fmt.Errorf("append to message %s: %w", l.ID, err)
 	}
-	l.Message = l.Message.Apply(recs...)
+	l.advance(done, cause, events, now)
+	s.cache.put(*l)
+	return nil
+}
+
+// propose returns a message's events with their metadata, to which it adds the sender, and says
+// whom each is about. It first records the opt-outs that follow from them.
+func (s *Messages) propose(ctx context.Context, l *Loaded, meta event.Meta, events []message.Event) ([]event.Proposed, error) {
+	meta.Sender = l.Message.Sender
+	if q, ok := events[0].(message.Queued); ok {
+		meta.Sender = q.Sender
+	}
+	if err := s.recordOptOuts(ctx, l, meta, events); err != nil {
+		return nil, err
+	}
+	proposed := event.Propose(s.ids, meta, events...)
+	for i, e := range events {
+		proposed[i].Subject = subjectOf(l, e)
+	}
+	return proposed, nil
+}
+
+// advance updates l after its events were appended.
+func (l *Loaded) advance(done event.Appended, cause event.Cause, events []message.Event, now time.Time) {
+	records := make([]message.Record, len(events))
+	for i, e := range events {
+		records[i] = message.Record{Event: e, At: now}
+		if startsSpan(e) {
+			l.Traceparent = cause.Traceparent
+		}
+	}
+	changed := l.Message.Apply(records...)
+	l.Message = &changed
 	l.Revision, l.Position = done.Revision, done.Position
 	l.Key = cmp.Or(l.Key, done.Key)
 	l.cached, l.Name = false, ""
-	if starts {
-		l.Traceparent = cause.Traceparent
-	}
-	s.cache.put(*l)
-	return nil
 }
 
 // startsSpan reports whether what follows in a message's trace is below the event: the
@@ -273,7 +292,7 @@ func (s *Messages) Change(
 ) (Loaded, error) {
 	stream := s.Stream(id, &cause)
 	stream.Load = func(ctx context.Context) (Loaded, error) { return s.Load(ctx, id) }
-	return Execute(ctx, stream, func(l Loaded) ([]message.Event, error) { return decide(l.Message) })
+	return Execute(ctx, stream, func(l Loaded) ([]message.Event, error) { return decide(*l.Message) })
 }
 
 // ChangeSince is Change for a caller that has the message, or only its ID and a revision
@@ -288,7 +307,7 @@ func (s *Messages) ChangeSince(
 		if l, ok := s.cache.get(known.ID); ok && l.Revision >= known.Revision {
 			return l, true
 		}
-		return known, known.Message.Exists()
+		return known, known.Message != nil && known.Message.Exists()
 	}
 	stream.Load = func(ctx context.Context) (Loaded, error) { return s.Load(ctx, known.ID) }
 	return Execute(ctx, stream, decide)

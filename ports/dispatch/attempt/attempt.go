@@ -352,7 +352,7 @@ func (a *attempt) change(ctx context.Context, known repository.Loaded, decide fu
 	cause := event.Cause{By: domain.Platform("dispatch")}
 	changed, err := a.opts.Messages.ChangeSince(ctx, known, &cause, func(l repository.Loaded) ([]message.Event, error) {
 		a.loaded = l
-		events := decide(&a.loaded.Message)
+		events := decide(a.loaded.Message)
 		cause.Traceparent = a.span.Traceparent()
 		return events, nil
 	})
@@ -445,7 +445,7 @@ func (a *attempt) send(call *message.Call, s sender.Sender) message.CallResult {
 	defer abandon()
 	a.open.add(a.slot, abandon)
 	defer a.open.remove(a.slot)
-	m := &a.loaded.Message
+	m := a.loaded.Message
 	to, user := m.To, m.ToUserID
 	if call.To != "" {
 		to, user = call.To, ""

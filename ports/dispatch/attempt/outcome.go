@@ -40,7 +40,7 @@ func (a *attempt) applyResult(
 func (a *attempt) applyRefusal(
 	ctx context.Context, s sender.Sender, r message.Refused, now time.Time,
 ) (outcome message.CallResult, hold *message.Failure) {
-	f, m := a.flight, &a.loaded.Message
+	f, m := a.flight, a.loaded.Message
 	if r.Unreachable && r.Failure.Class == message.ClassTransient {
 		probeAt := f.Fault(now, r.Failure.Message)
 		if f.Probes() {
@@ -72,7 +72,7 @@ func (a *attempt) applyRefusal(
 // holdTemplate holds back the messages of a template that WhatsApp does not accept for
 // now. The sender continues with the others.
 func (a *attempt) holdTemplate(ctx context.Context, r message.Refused, now time.Time) message.CallResult {
-	m := &a.loaded.Message
+	m := a.loaded.Message
 	until, began := a.flight.TemplateRefused(now, retryAfter(r))
 	if began {
 		a.opts.Logger.WarnContext(ctx, "WhatsApp does not accept the template; its messages wait",
@@ -84,7 +84,7 @@ func (a *attempt) holdTemplate(ctx context.Context, r message.Refused, now time.
 // throttle slows down the scope of a throttle. The message waits with it, until it has
 // been throttled too often.
 func (a *attempt) throttle(r message.Refused, now time.Time) message.CallResult {
-	m, l := &a.loaded.Message, a.flight.Lane()
+	m, l := a.loaded.Message, a.flight.Lane()
 	postponed := message.Postponed{Reason: message.DeferThrottled, Scope: r.Scope, Code: r.Failure.Code}
 	if r.Scope == message.ScopePair {
 		postponed.Reason = message.DeferPair
