@@ -162,10 +162,10 @@ func (h *QueueMessage) traced(
 	cause.Traceparent = cmp.Or(span.Traceparent(), cause.Traceparent)
 	q, err := h.handle(ctx, r, cause, until)
 	if span.IsRecording() {
-		span.SetString("waypost.sender.id", q.Message.Sender)
 		if err != nil {
 			span.SetError(string(domain.CodeOf(err)))
 		} else {
+			span.SetString("waypost.sender.id", q.Message.Sender)
 			span.SetString("waypost.message.id", q.ID.String())
 			span.SetString("waypost.message.replayed", strconv.FormatBool(q.Replayed))
 		}

@@ -179,6 +179,8 @@ func TestOneTraceFromTheMutationToTheWebhook(t *testing.T) {
 	// Of several messages each has a trace of its own, whoever asked for them.
 	several := queueIn(ctx, t, r, "00-5bf92f3577b34da6a3ce929d0e0e4736-"+caller+"-01", harness.Message("shop", "a", 2), harness.Message("shop", "b", 3))
 	e2etest.AwaitRead(ctx, t, r, several...)
+	const refused = "6bf92f3577b34da6a3ce929d0e0e4736"
+	queueIn(ctx, t, r, "00-"+refused+"-"+caller+"-01", harness.Message("nobody", "refused", 4))
 	if err := r.Serve.Stop(); err != nil { // it sends waiting spans
 		t.Fatal(err)
 	}
@@ -237,6 +239,18 @@ func TestOneTraceFromTheMutationToTheWebhook(t *testing.T) {
 	}
 	if !slices.Contains(reported, "Read") {
 		t.Errorf("the status spans name %v; want Read among them", reported)
+	}
+
+	for _, s := range spans.of(refused) {
+		if s.GetName() == "queue message" {
+			count["refused"]++
+			if s.GetStatus().GetCode() != traces.Status_STATUS_CODE_ERROR || s.GetStatus().GetMessage() != "INVALID_INPUT" {
+				t.Errorf("queueing for an unknown sender ended with %v; want the error INVALID_INPUT", s.GetStatus())
+			}
+		}
+	}
+	if count["refused"] != 1 {
+		t.Errorf("%d spans of a refused message; want one", count["refused"])
 	}
 
 	seen := map[string]bool{}
