@@ -19,6 +19,7 @@ import (
 	"github.com/waypost/waypost/app"
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/repository"
 	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/message"
 	"github.com/waypost/waypost/graph"
@@ -579,6 +580,24 @@ func TestInternalErrorsTellAnIDAndNoMore(t *testing.T) {
 		id := strings.Fields(strings.TrimSuffix(r.Errors[0].Message, ";"))[2]
 		contains(t, p.logged.String(), "errorId="+strings.TrimSuffix(id, ";"))
 		contains(t, p.logged.String(), "hunter2")
+	}
+}
+
+// What lists don't have of a message is loaded. If that fails, the caller learns why.
+func TestPartsOfListedMessagesThatCannotBeLoaded(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	p.queue("order-1")
+	p.projectAll()
+	opts := p.options
+	opts.Queries.FindMessage = func(context.Context, uuid.UUID) (repository.Loaded, error) {
+		return repository.Loaded{}, domain.Unavailable("the event store cannot be reached; try again")
+	}
+	p.serve(opts)
+	for _, part := range []string{"content", "pricing", "heldForQuality", "attemptLog { call }", "outsideWindow", "fallback", "substitutedAt"} {
+		if r := p.ask("admin", `{ messages { edges { node { `+part+` } } } }`, nil); r.code() != "UNAVAILABLE" {
+			t.Errorf("%s: got %+v; want UNAVAILABLE", part, r)
+		}
 	}
 }
 

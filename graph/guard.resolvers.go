@@ -17,27 +17,21 @@ func (r *messageResolver) OutsideWindow(ctx context.Context, obj *Message) (mess
 	if !obj.Listed {
 		return obj.OutsideWindow, nil
 	}
-	l, err := r.load(ctx, obj.ID)
-	if err != nil {
-		return "", err
-	}
-	return outsideWindowOf(l.Message), nil
+	return loadPart(ctx, r.Resolver, obj.ID, outsideWindowOf)
 }
 
 func (r *messageResolver) Fallback(ctx context.Context, obj *Message) (json.RawMessage, error) {
 	if !obj.Listed || !callerOf(ctx).may(ScopePersonal) {
 		return obj.Fallback, nil
 	}
-	l, err := r.load(ctx, obj.ID)
-	return l.Message.Fallback, err
+	return loadPart(ctx, r.Resolver, obj.ID, func(m *message.Message) json.RawMessage { return m.Fallback })
 }
 
 func (r *messageResolver) SubstitutedAt(ctx context.Context, obj *Message) (*time.Time, error) {
 	if !obj.Listed {
 		return obj.SubstitutedAt, nil
 	}
-	l, err := r.load(ctx, obj.ID)
-	return instant(l.Message.SubstitutedAt), err
+	return loadPart(ctx, r.Resolver, obj.ID, func(m *message.Message) *time.Time { return instant(m.SubstitutedAt) })
 }
 
 func (r *senderResolver) WindowKnown(ctx context.Context, obj *Sender) (bool, error) {

@@ -46,6 +46,16 @@ func (r *Resolver) load(ctx context.Context, id string) (repository.Loaded, erro
 	return l, nil
 }
 
+// loadPart loads a listed message for a part that lists don't have.
+func loadPart[T any](ctx context.Context, r *Resolver, id string, part func(*message.Message) T) (T, error) {
+	l, err := r.load(ctx, id)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return part(l.Message), nil
+}
+
 // loadAsOf folds the events of a message that were recorded up to a time.
 func (r *Resolver) loadAsOf(ctx context.Context, id string, asOf time.Time) (repository.Loaded, error) {
 	parsed, err := messageID(id)

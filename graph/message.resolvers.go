@@ -32,24 +32,21 @@ func (r *messageResolver) Content(ctx context.Context, obj *Message) (json.RawMe
 	if !obj.Listed || !callerOf(ctx).may(ScopePersonal) {
 		return obj.Content, nil
 	}
-	l, err := r.load(ctx, obj.ID)
-	return l.Message.Content, err
+	return loadPart(ctx, r.Resolver, obj.ID, func(m *message.Message) json.RawMessage { return m.Content })
 }
 
 func (r *messageResolver) Pricing(ctx context.Context, obj *Message) (json.RawMessage, error) {
 	if !obj.Listed {
 		return obj.Pricing, nil
 	}
-	l, err := r.load(ctx, obj.ID)
-	return l.Message.Pricing, err
+	return loadPart(ctx, r.Resolver, obj.ID, func(m *message.Message) json.RawMessage { return m.Pricing })
 }
 
 func (r *messageResolver) HeldForQuality(ctx context.Context, obj *Message) (bool, error) {
 	if !obj.Listed {
 		return obj.HeldForQuality, nil
 	}
-	l, err := r.load(ctx, obj.ID)
-	return l.Message.HeldForQuality, err
+	return loadPart(ctx, r.Resolver, obj.ID, func(m *message.Message) bool { return m.HeldForQuality })
 }
 
 func (r *messageResolver) History(ctx context.Context, obj *Message, first *int, after *string) (*EventConnection, error) {
@@ -89,8 +86,7 @@ func (r *messageResolver) AttemptLog(ctx context.Context, obj *Message) ([]*Atte
 	if !obj.Listed {
 		return obj.AttemptLog, nil
 	}
-	l, err := r.load(ctx, obj.ID)
-	return callerOf(ctx).attempts(l.Message.Calls), err
+	return loadPart(ctx, r.Resolver, obj.ID, func(m *message.Message) []*Attempt { return callerOf(ctx).attempts(m.Calls) })
 }
 
 func (r *mutationResolver) QueueMessage(ctx context.Context, input QueueMessageInput) (*QueueMessagePayload, error) {
