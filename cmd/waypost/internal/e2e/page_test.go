@@ -234,7 +234,10 @@ func (b *browser) await(t *testing.T, what, expression string) {
 	shown, cancelShown := context.WithTimeout(b.ctx, time.Second)
 	defer cancelShown()
 	var text string
-	if err := chromedp.Run(shown, chromedp.Evaluate(`[globalThis.thrown ?? "", document.body.innerText].join("\n")`, &text)); err != nil {
+	// A form with an invalid field says so outside of the document.
+	const all = `[globalThis.thrown ?? "", ...[...document.querySelectorAll("input:invalid, select:invalid, textarea:invalid")].map(
+		field => "invalid: " + field.name + "=" + JSON.stringify(field.value) + ": " + field.validationMessage), document.body.innerText].join("\n")`
+	if err := chromedp.Run(shown, chromedp.Evaluate(all, &text)); err != nil {
 		text = err.Error()
 	}
 	t.Fatalf("the page does not show %s: %v; it shows: %s", what, err, text)
