@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -96,26 +97,20 @@ type eventStream struct {
 	writing sync.Mutex
 	over    bool
 
-	mu      sync.Mutex
-	failure *gqlerror.Error
+	failure atomic.Pointer[gqlerror.Error]
 }
 
 var errStreamOver = errors.New("the stream has ended")
 
-// fail sets the reason for the end of the stream.
-func (s *eventStream) fail(err *gqlerror.Error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.failure = err
-}
-
+// reason returns why the stream ends, or nil if it has simply come to its end.
 func (s *eventStream) reason() *gqlerror.Error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if cause := context.Cause(s.ctx); s.failure == nil && cause != nil && domain.CodeOf(cause) != domain.CodeInternal {
+	if failure := s.failure.Load(); failure != nil {
+		return failure
+	}
+	if cause := context.Cause(s.ctx); cause != nil && domain.CodeOf(cause) != domain.CodeInternal {
 		return s.present(s.ctx, resolverError{cause})
 	}
-	return s.failure
+	return nil
 }
 
 // Write writes an event. Before the last event, it writes the reason for the end.

@@ -88,6 +88,7 @@ func (h *Handler) newServer(schema graphqlSchema) http.Handler {
 	s.AroundOperations(onlySubscribeByGet)
 	s.AroundOperations(limitTime)
 	s.AroundOperations(h.countSubscriptions)
+	s.AroundOperations(reportEnd)
 	s.AroundResponses(noteErrors)
 	s.AroundResponses(boundErrors)
 	s.AroundOperations(h.resolver.recordReads)

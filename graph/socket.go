@@ -317,15 +317,3 @@ func offers(req *http.Request, protocol string) bool {
 func accepts(req *http.Request, media string) bool {
 	return strings.Contains(req.Header.Get("Accept"), media)
 }
-
-// endStream notifies a subscriber over a WebSocket why its stream ends. For Server-Sent
-// Events, eventStream does that.
-func endStream(ctx context.Context, err *gqlerror.Error) {
-	if ctx.Value(socketKey{}) != nil {
-		transport.AddSubscriptionError(ctx, err)
-		return
-	}
-	if s, ok := ctx.Value(streamKey{}).(*eventStream); ok {
-		s.fail(err)
-	}
-}

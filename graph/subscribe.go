@@ -3,8 +3,12 @@ package graph
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/google/uuid"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/repository"
@@ -149,4 +153,32 @@ func (r *Resolver) loadAfter(ctx context.Context, c change) (repository.Loaded, 
 		return l, err
 	}
 	return foldWhile(ctx, r.opts.Log, c.id, func(e event.Recorded) bool { return e.Revision <= c.event.Revision })
+}
+
+type streamEndKey struct{}
+
+// endStream notes why the subscription of ctx ends, for reportEnd.
+func endStream(ctx context.Context, err *gqlerror.Error) {
+	if end, ok := ctx.Value(streamEndKey{}).(*atomic.Pointer[gqlerror.Error]); ok {
+		end.Store(err)
+	}
+}
+
+// reportEnd tells the subscriber why its subscription ended. It does so in the goroutine
+// that writes the updates, because gqlgen's own record of the error has no lock and is
+// also read when the subscriber completes the operation at that moment.
+func reportEnd(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	end := new(atomic.Pointer[gqlerror.Error])
+	updates := next(context.WithValue(ctx, streamEndKey{}, end))
+	return func(ctx context.Context) *graphql.Response {
+		update := updates(ctx)
+		if err := end.Load(); update == nil && err != nil {
+			if events, ok := ctx.Value(streamKey{}).(*eventStream); ok {
+				events.failure.Store(err)
+			} else {
+				transport.AddSubscriptionError(ctx, err)
+			}
+		}
+		return update
+	}
 }
