@@ -4343,8 +4343,13 @@ function read$9() {
 	};
 }
 var address = y$1(read$9());
-for (const type of ["hashchange", "popstate"]) addEventListener(type, () => {
+var hash = location.hash;
+function update() {
+	hash = location.hash;
 	address.value = read$9();
+}
+for (const type of ["hashchange", "popstate"]) addEventListener(type, () => {
+	if (location.hash !== hash) update();
 });
 function link(path, query) {
 	const search = query?.toString();
@@ -4356,7 +4361,7 @@ function go(to) {
 /** Goes to another address in place of the current one. */
 function replace(to) {
 	history.replaceState(null, "", to);
-	address.value = read$9();
+	update();
 }
 /** Changes the query of the current view: in a new entry of the browser's history if it has a state, and in the current one otherwise. */
 function setQuery(change, entry) {
@@ -4366,7 +4371,7 @@ function setQuery(change, entry) {
 	const to = link(path.split("/").filter(Boolean).map(decodeURIComponent), query);
 	if (!entry) return replace(to);
 	history.pushState(entry, "", to);
-	address.value = read$9();
+	update();
 }
 // src/ui/zone.ts
 var kept$1 = "zone";

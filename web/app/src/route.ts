@@ -16,7 +16,15 @@ function read(): Address {
 
 export const address = signal(read());
 
-for (const type of ["hashchange", "popstate"]) addEventListener(type, () => { address.value = read(); });
+let hash = location.hash; // that address was read from
+
+function update(): void {
+  hash = location.hash;
+  address.value = read();
+}
+
+// A link within the page sends both events, and the second one can come when the new view has already been used.
+for (const type of ["hashchange", "popstate"]) addEventListener(type, () => { if (location.hash !== hash) update(); });
 
 export function link(path: readonly string[], query?: URLSearchParams): string {
   const search = query?.toString();
@@ -30,7 +38,7 @@ export function go(to: string): void {
 /** Goes to another address in place of the current one. */
 export function replace(to: string): void {
   history.replaceState(null, "", to);
-  address.value = read();
+  update();
 }
 
 /** Changes the query of the current view: in a new entry of the browser's history if it has a state, and in the current one otherwise. */
@@ -43,7 +51,7 @@ export function setQuery(change: Record<string, string | null>, entry?: object):
   const to = link(path.split("/").filter(Boolean).map(decodeURIComponent), query);
   if (!entry) return replace(to);
   history.pushState(entry, "", to);
-  address.value = read();
+  update();
 }
 
 /** A view, shown while its route is current. A view with `moved` keeps its state when the query changes. */
