@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -251,6 +252,30 @@ func BenchmarkAuthenticate(b *testing.B) {
 		if _, err := keys.Authenticate(b.Context(), secret); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A key's stream has an event for each hour of use, so after some years it has more than one page.
+func TestAKeyWithALongHistoryCanBeRevoked(t *testing.T) {
+	t.Parallel()
+	log := keyLog(t)
+	keys := command.NewKeys(log, time.Now, newKeyID, rand.Reader, slog.New(slog.DiscardHandler))
+	key, secret, err := keys.Create(t.Context(), admin, access.Request{Name: "worker", Grant: admin}, cause)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := slices.Repeat([]domain.Event{access.KeyUsed{}}, 1000)
+	for range 11 {
+		proposed := event.Propose(newKeyID, cause.Meta(time.Now()), used...)
+		if _, err := log.Append(t.Context(), event.KeyStream(uuid.MustParse(key.ID)), event.Any(), proposed...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := keys.Revoke(t.Context(), admin, key.ID, cause); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keys.Authenticate(t.Context(), secret); domain.CodeOf(err) != domain.CodeUnauthenticated {
+		t.Errorf("the revoked key: %v", err)
 	}
 }
 

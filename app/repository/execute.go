@@ -102,3 +102,29 @@ func GrowStack() {
 	var room [9 << 10]byte
 	runtime.KeepAlive(&room)
 }
+
+// streamPage is the number of events of a stream to read at a time.
+const streamPage = 10_000
+
+// readStream reads all events of a stream, however many they are.
+func readStream(ctx context.Context, log event.Log, stream string) ([]event.Recorded, error) {
+	var events []event.Recorded
+	for {
+		page, err := log.Read(ctx, stream, revisionAfter(events), streamPage)
+		if err != nil {
+			return nil, fmt.Errorf("load %s: %w", stream, err)
+		}
+		events = append(events, page...)
+		if len(page) < streamPage {
+			return events, nil
+		}
+	}
+}
+
+// revisionAfter returns the revision that follows the events of a stream.
+func revisionAfter(events []event.Recorded) event.Revision {
+	if len(events) == 0 {
+		return 0
+	}
+	return events[len(events)-1].Revision + 1
+}

@@ -132,9 +132,9 @@ func (h *Hooks) Change(
 }
 
 func (h *Hooks) read(ctx context.Context, id string) (storedHook, error) {
-	events, err := h.log.Read(ctx, event.HookStream(id), 0, maxHistory)
+	events, err := readStream(ctx, h.log, event.HookStream(id))
 	if err != nil {
-		return storedHook{}, fmt.Errorf("load outgoing webhook %s: %w", id, err)
+		return storedHook{}, err
 	}
 	var s storedHook
 	for _, e := range events {

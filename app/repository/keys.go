@@ -21,9 +21,6 @@ import (
 const (
 	// maxCachedKeys bounds the cached keys: about 50 MB.
 	maxCachedKeys = 100_000
-	// maxKeyHistory is the maximum number of events to read of one key: one for each hour
-	// of use, for a year.
-	maxKeyHistory = 10_000
 	// keysPage is the number of entries of the list of keys to read at a time, and
 	// keyReads is the number of keys to read concurrently.
 	keysPage = 1000
@@ -274,9 +271,9 @@ func (s *Keys) load(ctx context.Context, id uuid.UUID) (access.Key, error) {
 }
 
 func (s *Keys) read(ctx context.Context, id uuid.UUID) (cachedKey, error) {
-	events, err := s.log.Read(ctx, event.KeyStream(id), 0, maxKeyHistory)
+	events, err := readStream(ctx, s.log, event.KeyStream(id)) // one event for each hour of use, for years
 	if err != nil {
-		return cachedKey{}, fmt.Errorf("load key %s: %w", id, err)
+		return cachedKey{}, err
 	}
 	if len(events) == 0 {
 		return cachedKey{}, nil

@@ -208,7 +208,7 @@ func (s *SenderStates) readAll(ctx context.Context, ids []string) error {
 }
 
 func (s *SenderStates) readOne(ctx context.Context, id string) error {
-	events, err := readSender(ctx, s.log, id)
+	events, err := readStream(ctx, s.log, event.SenderStream(id))
 	if err != nil {
 		return err
 	}
@@ -219,27 +219,4 @@ func (s *SenderStates) readOne(ctx context.Context, id string) error {
 		state.sender, state.read, state.next = sender.Fold(senderRecords(events)), true, next
 	}
 	return nil
-}
-
-// revisionAfter returns the revision that follows the events of a stream.
-func revisionAfter(events []event.Recorded) event.Revision {
-	if len(events) == 0 {
-		return 0
-	}
-	return events[len(events)-1].Revision + 1
-}
-
-// readSender reads the whole stream of a sender.
-func readSender(ctx context.Context, log event.Log, id string) ([]event.Recorded, error) {
-	var events []event.Recorded
-	for {
-		page, err := log.Read(ctx, event.SenderStream(id), revisionAfter(events), maxHistory)
-		if err != nil {
-			return nil, fmt.Errorf("load sender %s: %w", id, err)
-		}
-		events = append(events, page...)
-		if len(page) < maxHistory {
-			return events, nil
-		}
-	}
 }

@@ -101,7 +101,7 @@ func (s *Senders) read(ctx context.Context, id string) (cachedSender, error) {
 		return cachedSender{}, domain.NotFound("no sender %.64q is registered", id)
 	}
 	at := s.clock()
-	events, err := readSender(ctx, s.log, id)
+	events, err := readStream(ctx, s.log, event.SenderStream(id))
 	if err != nil {
 		return cachedSender{}, err
 	}
