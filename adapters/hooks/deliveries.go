@@ -78,13 +78,14 @@ func (d *DeliveryReader) HookDeliveries(ctx context.Context, hookID string, fail
 	return page, nil
 }
 
-// Clear deletes deliveries that are older than a week, up to clearedAtOnce of them.
-func (d *Deliveries) Clear(ctx context.Context, now time.Time) error {
-	_, err := d.pool.Exec(ctx, `
+// Clear deletes deliveries that are older than a week, up to clearedAtOnce of them. It
+// returns whether there can be more.
+func (d *Deliveries) Clear(ctx context.Context, now time.Time) (more bool, err error) {
+	deleted, err := d.pool.Exec(ctx, `
 		DELETE FROM waypost_egress.hook_delivery WHERE id IN (
 			SELECT id FROM waypost_egress.hook_delivery WHERE at < $1 ORDER BY at LIMIT $2)`, now.Add(-keptFor), clearedAtOnce)
 	if err != nil {
-		return fmt.Errorf("delete old deliveries: %w", err)
+		return false, fmt.Errorf("delete old deliveries: %w", err)
 	}
-	return nil
+	return deleted.RowsAffected() == clearedAtOnce, nil
 }

@@ -437,3 +437,32 @@ func TestForwardNeverWaits(t *testing.T) {
 		t.Errorf("%d of 20 webhooks of 4 MiB were dropped, want 4", n)
 	}
 }
+
+// Records of deliveries are kept for a week, even if more than one statement deletes expire at once.
+func TestOldDeliveriesAreCleared(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	pool, err := postgres.Open(ctx, postgrestest.Migrated(t))
+	must(t, err)
+	defer pool.Close()
+	now := time.Now()
+	const old, recent = 10_001, 7
+	_, err = pool.Exec(ctx, `INSERT INTO waypost_egress.hook_delivery (hook, event, event_type, message, attempt, at, took_us, status, error, outcome)
+		SELECT 'h', gen_random_uuid(), 'Sent', gen_random_uuid(), 1, CASE WHEN n <= $1 THEN $3::timestamptz - interval '8 days' ELSE $3 END, 1, 200, '', 'DELIVERED'
+		FROM generate_series(1, $1::integer + $2) AS n`, old, recent, now)
+	must(t, err)
+	deliveries := hooks.NewDeliveries(pool)
+	for _, expected := range []struct {
+		more bool
+		left int
+	}{{true, 1 + recent}, {false, recent}} {
+		more, err := deliveries.Clear(ctx, now)
+		must(t, err)
+		var left int
+		must(t, pool.QueryRow(ctx, `SELECT count(*) FROM waypost_egress.hook_delivery`).Scan(&left))
+		if more != expected.more || left != expected.left {
+			t.Errorf("more is %v and %d are left, want %v and %d", more, left, expected.more, expected.left)
+		}
+	}
+}

@@ -35,7 +35,8 @@ const (
 	// maxRefusals is the number of times that the receiver can refuse one event as an
 	// invalid request before the event is skipped.
 	maxRefusals = 4
-	// clearEvery is the interval at which records of old deliveries are deleted.
+	// clearEvery is the interval at which records of old deliveries are deleted. If they are
+	// many, more are deleted each time that the hooks are looked up.
 	clearEvery = 10 * time.Minute
 )
 
@@ -48,7 +49,9 @@ type HookClient interface {
 // HookDeliveries records the attempts to deliver.
 type HookDeliveries interface {
 	Add(ctx context.Context, d query.HookDelivery) error
-	Clear(ctx context.Context, now time.Time) error
+	// Clear deletes some of the records that are too old, and returns whether there can be
+	// more of them.
+	Clear(ctx context.Context, now time.Time) (more bool, err error)
 }
 
 // HookOptions are the dependencies of Hooks.
@@ -96,9 +99,12 @@ func (h *Hooks) Run(ctx context.Context) error {
 	for {
 		h.look(ctx, running)
 		if now := h.opts.Now(); now.Sub(cleared) > clearEvery {
-			cleared = now
-			if err := h.opts.Deliveries.Clear(ctx, now); err != nil && ctx.Err() == nil {
+			more, err := h.opts.Deliveries.Clear(ctx, now)
+			if err != nil && ctx.Err() == nil {
 				h.opts.Logger.WarnContext(ctx, "failed to delete old deliveries", "error", err)
+			}
+			if !more {
+				cleared = now
 			}
 		}
 		if retry.Sleep(ctx, lookEvery) != nil {
