@@ -482,9 +482,16 @@ func TestALinkIsKeptAsLongAsWhatItLeadsTo(t *testing.T) {
 	b := setup(t)
 	pass := b.stopClock()
 	const retention, user = 8 * time.Hour, "US.1"
-	p := b.process(key('a'), retention, false)
-	link := b.append(p, "links", "link", event.Subject{People: []string{anna, user}, Same: true})
-	shared := b.append(p, "links", "shared", about(anna, ben))
+	crashed := b.process(key('a'), retention, true) // Run never runs, so nothing is stored
+	link := b.append(crashed, event.IdentityStream("account"), "link", event.Subject{People: []string{anna, user}, Same: true})
+
+	p := b.run(b.process(key('a'), retention, true))
+	b.eventually(func() bool {
+		keys, err := p.keys.KeysOf(b.ctx, anna, time.Time{})
+		must(t, err)
+		return slices.Contains(keys, link.Key)
+	})
+	shared := b.append(p, "shared", "shared", about(anna, ben))
 	pass(5 * time.Hour)
 	later := b.append(p, "a", "later", about(user))
 	must(t, p.keys.FlushAllProcesses(b.ctx))

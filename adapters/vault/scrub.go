@@ -68,6 +68,9 @@ func (d *DataKeys) PurgeFiles(ctx context.Context) error {
 	}
 	defer conn.Exec(context.WithoutCancel(ctx), `RESET lock_timeout`) //nolint:errcheck // a connection that fails is closed
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(scrubLock)); err != nil {
+		if codeOf(err) == lockNotAvailable {
+			return domain.Unavailable("another process is removing destroyed data keys from disk; Waypost will retry")
+		}
 		return fmt.Errorf("scrub the vault: wait for another process that scrubs it: %w", err)
 	}
 	defer conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, int64(scrubLock)) //nolint:errcheck // it is released with the connection

@@ -477,8 +477,11 @@ func (d *DataKeys) scan(ctx context.Context, secrets map[seedID][keySize]byte, f
 			if len(k.owners) == 0 && k.like == nil {
 				continue // a later event under a key whose owners another event names
 			}
-			if strings.HasPrefix(r.Stream, event.MarketingStreams) || r.Stream == event.CampaignsStream {
-				k.kind = ownerKept // the header does not say so
+			switch { // the header does not say so
+			case strings.HasPrefix(r.Stream, event.MarketingStreams) || r.Stream == event.CampaignsStream:
+				k.kind = ownerKept
+			case strings.HasPrefix(r.Stream, event.IdentityStreams):
+				k.kind = ownerLinked
 			}
 			found[id] = true
 			keys = append(keys, k)
