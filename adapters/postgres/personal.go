@@ -15,6 +15,7 @@ import (
 	"github.com/waypost/waypost/app/event"
 	"github.com/waypost/waypost/app/query"
 	"github.com/waypost/waypost/app/work"
+	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/inbound"
@@ -246,15 +247,32 @@ func (r *ReadModel) CountSealed(ctx context.Context, keys []event.KeyID) (messag
 	return messages, events, nil
 }
 
-// OpenKeys returns the keys that are needed by a message that can still be sent.
-func (r *ReadModel) OpenKeys(ctx context.Context, keys []event.KeyID) ([]event.KeyID, error) {
+// OpenKeys returns those of the keys that a message needs that can still be sent. It returns
+// domain.Unavailable if the read models are of another log than logID, because they know
+// nothing of the messages of this one.
+func (r *ReadModel) OpenKeys(ctx context.Context, logID uuid.UUID, keys []event.KeyID) ([]event.KeyID, error) {
 	open := []message.Status{message.StatusQueued, message.StatusSending, message.StatusRetrying, message.StatusAmbiguous}
-	found, err := collect[event.KeyID](ctx, r.pool, `SELECT DISTINCT data_key FROM message
-		WHERE data_key = ANY ($1) AND status = ANY ($2)`, keys, open)
+	var found []event.KeyID
+	var same bool
+	err := r.pool.QueryRow(ctx, `SELECT ARRAY(SELECT DISTINCT data_key FROM message WHERE data_key = ANY ($1) AND status = ANY ($2)),
+			EXISTS (SELECT FROM projection WHERE name = $3 AND log_id = $4)`, keys, open, Views, logID.String()).Scan(&found, &same)
 	if err != nil {
 		return nil, fmt.Errorf("find the data keys of open messages: %w", err)
 	}
+	if !same {
+		return nil, domain.Unavailable("the read models are of another event log and have to be rebuilt first")
+	}
 	return found, nil
+}
+
+// ParkedMessages returns the streams of messages that the read models of queries omit.
+func (r *ReadModel) ParkedMessages(ctx context.Context) ([]string, error) {
+	streams, err := collect[string](ctx, r.pool, `SELECT stream FROM parked_event WHERE projection = $1 AND starts_with(stream, $2)`,
+		Views, event.MessageStreams)
+	if err != nil {
+		return nil, fmt.Errorf("find the messages that the read models omit: %w", err)
+	}
+	return streams, nil
 }
 
 // Unsent returns the messages sealed under the keys that are still to be sent, and have

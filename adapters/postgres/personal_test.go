@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,8 +12,12 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/adapters/postgres"
+	"github.com/waypost/waypost/adapters/vault"
+	"github.com/waypost/waypost/app/command"
 	"github.com/waypost/waypost/app/event"
+	"github.com/waypost/waypost/app/process"
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/identity"
 	"github.com/waypost/waypost/domain/inbound"
 	"github.com/waypost/waypost/domain/message"
@@ -202,4 +207,68 @@ func TestForgottenRowsStayForgotten(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unscrubbed is a vault that leaves the files of Postgres alone. Cleaning those of all tests takes seconds.
+type unscrubbed struct{ *vault.DataKeys }
+
+func (unscrubbed) PurgeFiles(context.Context) error { return nil }
+
+// Retention erases nothing that a message needs that is still to be sent, also if the read model
+// doesn't know the message yet, comes from another log, or omits the message.
+func TestRetentionKeepsWhatIsStillToBeSent(t *testing.T) {
+	t.Parallel()
+	b := setupSealed(t)
+	queue := func(to string, then ...event.Proposed) (string, event.KeyID) {
+		q := queued("acme", to)
+		q.Personal.To = to
+		stream := event.MessageStream(uuid.New())
+		return stream, b.about(stream, to, append([]event.Proposed{{Event: q}}, then...)...)
+	}
+	_, open := queue("+14155550101")
+	omitted, parked := queue("+14155550102")
+	_, closed := queue("+14155550103", event.Proposed{Event: message.Cancelled{}})
+	must(t, b.vault.FlushAllProcesses(b.ctx))
+
+	now := time.Now()
+	after := func(d time.Duration) <-chan time.Time {
+		now = now.Add(d)
+		fired := make(chan time.Time, 1)
+		fired <- now
+		return fired
+	}
+	clock := func() time.Time { return now }
+	sweep := func(logID string) error {
+		retain := process.NewRetain(process.RetainOptions{
+			Log: b.log, LogID: uuid.MustParse(logID), Keys: unscrubbed{b.vault}, Open: b.model(), Lag: process.NewMeasureLag(b.log, b.log, b.model(), clock),
+			Messages: command.NewMessages(b.log, clock, uuid.New, 10), Keep: -100_000 * time.Hour, // everything is old enough
+			Clock: clock, After: after, IDs: uuid.New, Logger: discard(),
+		})
+		return retain.Sweep(b.ctx)
+	}
+	expect := func(when string, want ...event.KeyID) {
+		t.Helper()
+		alive, err := b.vault.Alive(b.ctx, []event.KeyID{open, parked, closed})
+		must(t, err)
+		slices.Sort(alive)
+		slices.Sort(want)
+		if !slices.Equal(alive, want) {
+			t.Errorf("%s, %v are alive of open %s, parked %s, and closed %s", when, alive, open, parked, closed)
+		}
+	}
+
+	if err := sweep(b.logID); domain.CodeOf(err) != domain.CodeUnavailable {
+		t.Errorf("before anything is projected: %v", err)
+	}
+	expect("before anything is projected", open, parked, closed)
+	b.project()
+	if err := sweep(uuid.NewString()); domain.CodeOf(err) != domain.CodeUnavailable {
+		t.Errorf("with the read models of another log: %v", err)
+	}
+	expect("with the read models of another log", open, parked, closed)
+	b.parkAsBefore(omitted, 0, message.Queued{}.EventType())
+	_, err := b.pool.Exec(b.ctx, `DELETE FROM message WHERE data_key = $1`, parked)
+	must(t, err)
+	must(t, sweep(b.logID))
+	expect("at last", open, parked)
 }

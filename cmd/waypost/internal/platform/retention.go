@@ -48,7 +48,10 @@ func (c *core) retainData() {
 	if keep <= 0 {
 		return
 	}
-	retain := process.NewRetain(c.stores.Log, c.stores.Vault, c.model, c.messages, keep, c.now, NewID, c.log)
+	retain := process.NewRetain(process.RetainOptions{
+		Log: c.stores.Log, LogID: c.stores.LogID, Keys: c.stores.Vault, Open: c.model, Lag: c.lag, Messages: c.messages,
+		Keep: keep, Clock: c.now, After: time.After, IDs: NewID, Logger: c.log,
+	})
 	interval := min(max(keep/sweepsPerRetention, minSweepInterval), maxSweepInterval)
 	c.parts.repeat("retention", interval, func(ctx context.Context) error {
 		err := retain.Sweep(ctx)
