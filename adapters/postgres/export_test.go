@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -38,6 +39,12 @@ func (o RebuildOptions) InSmallSteps() RebuildOptions {
 // Holding makes a projector hold rows back, as a rebuild does.
 func (o ProjectorOptions) Holding(rows int) ProjectorOptions {
 	o.held = rows
+	return o
+}
+
+// Within limits the time of a projector's transactions.
+func (o ProjectorOptions) Within(timeout time.Duration) ProjectorOptions {
+	o.timeout = timeout
 	return o
 }
 

@@ -39,8 +39,11 @@ const (
 	// share one.
 	busyInterval = 300 * time.Millisecond
 
-	// applyTimeout bounds one transaction. After it, Postgres counts as unavailable.
+	// applyTimeout bounds one transaction. After it, Postgres counts as unavailable, and a
+	// batch is divided, because it can be too large.
 	applyTimeout = 30 * time.Second
+	// applyFactor is by how much the transaction of a single event can take longer.
+	applyFactor = 10
 
 	// retryParkedEvery is the time between attempts to project parked streams.
 	retryParkedEvery = 10 * time.Minute
@@ -107,6 +110,8 @@ type ProjectorOptions struct {
 	// none if zero. Otherwise, recent is the number of remembered rows, see recentRows;
 	// recentAtMost if zero.
 	held, recent int
+	// timeout is applyTimeout if zero.
+	timeout time.Duration
 	// complete adds to events what older versions didn't record. If nil, withAttempts does;
 	// tests set it to plant defects.
 	complete func(context.Context, event.Log, []event.Recorded) ([]event.Recorded, error)
@@ -347,14 +352,18 @@ func (p *Projector) Apply(ctx context.Context, b event.Batch) error {
 	return p.applyBisecting(ctx, b)
 }
 
+// errTooSlow reports that a transaction with several events did not end in time.
+var errTooSlow = errors.New("the transaction took too long")
+
 // applyBisecting commits the batch. If one of its events can't be projected, it commits one
-// half and then the other, down to that event, which it parks.
+// half and then the other, down to that event, which it parks. It also divides a batch that
+// takes too long: tried again as it is, it would take too long again.
 func (p *Projector) applyBisecting(ctx context.Context, b event.Batch) error {
 	// This retries until Postgres is available again.
 	err := p.retryUntilDone(ctx, b, func(ctx context.Context) error { return p.commit(ctx, b) })
 	var data *dataError
 	switch n := len(b.Events); {
-	case !errors.As(err, &data):
+	case !errors.As(err, &data) && !errors.Is(err, errTooSlow):
 		return err
 	case n == 1:
 		return p.park(ctx, b, data)
@@ -416,9 +425,14 @@ func (p *Projector) flush(ctx context.Context) error {
 
 func (p *Projector) retryUntilDone(ctx context.Context, b event.Batch, do func(context.Context) error) error {
 	from, retries := p.Position(), retry.Backoff{First: firstBackoff, Max: maxBackoff}
+	timeout, several := cmp.Or(p.options.timeout, applyTimeout), len(b.Events) > 1
+	if !several {
+		timeout *= applyFactor
+	}
 	for retried := false; ; retried = true {
-		attempt, cancel := context.WithTimeout(ctx, applyTimeout)
+		attempt, cancel := context.WithTimeout(ctx, timeout)
 		err := do(attempt)
+		late := attempt.Err() != nil
 		cancel()
 		var fenced *FencedError
 		var data *dataError
@@ -445,6 +459,9 @@ func (p *Projector) retryUntilDone(ctx context.Context, b event.Batch, do func(c
 			return &FencedError{Group: p.options.Group, Position: from, EpochChanged: p.epochChanged(ctx)}
 		}
 		p.setAway(ctx, err)
+		if late && several {
+			return errTooSlow
+		}
 		if err := retries.Sleep(ctx); err != nil {
 			return err
 		}
@@ -541,7 +558,7 @@ func (p *Projector) write(ctx context.Context, events []event.Recorded, writes *
 // RetryParked tries to project parked streams again and returns how many succeeded: a newer
 // version may be able to project their events. It tries one stream at a time, in the order
 // in which they were parked, and new events are projected in between. A stream that fails
-// again stays parked.
+// again, for whatever reason, stays parked.
 func (p *Projector) RetryParked(ctx context.Context) (projected int, err error) {
 	streams, err := p.parkedStreams(ctx)
 	if err != nil {
@@ -556,8 +573,11 @@ func (p *Projector) RetryParked(ctx context.Context) (projected int, err error) 
 			continue
 		case errors.As(err, &fenced):
 			return projected, &FencedError{Group: fenced.Group, Position: fenced.Position, EpochChanged: p.fencedAnew(ctx)}
-		case err != nil:
-			return projected, err
+		case ctx.Err() != nil:
+			return projected, ctx.Err()
+		case err != nil: // a stream that takes too long, for example, must not stop the group
+			p.options.Logger.WarnContext(ctx, "failed to project a parked stream, retrying later", "group", p.options.Group, "stream", s.Stream, "error", err)
+			continue
 		}
 		projected++
 		p.options.Logger.InfoContext(ctx, "parked stream projected", "group", p.options.Group, "stream", s.Stream)

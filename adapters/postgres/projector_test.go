@@ -669,3 +669,31 @@ func TestLostProbeGivesItsAttemptBack(t *testing.T) {
 		})
 	}
 }
+
+// A batch that takes longer than a transaction can is divided until its parts don't.
+func TestABatchThatTakesTooLongIsDivided(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const most = 3 // more rows than that hang
+	_, err := b.pool.Exec(b.ctx, fmt.Sprintf(`
+		CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF (SELECT count(*) FROM added) > %d THEN PERFORM pg_sleep(3600); END IF;
+			RETURN NULL;
+		END $$;
+		CREATE TRIGGER hang AFTER INSERT ON message REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION hang()`, most))
+	must(t, err)
+	const queuedAtOnce = 10
+	for i := range queuedAtOnce {
+		b.append(event.MessageStream(uuid.New()), queued("acme", fmt.Sprint(i)))
+	}
+	p, err := postgres.NewProjector(b.projectorOptions(postgres.Views).Within(500 * time.Millisecond))
+	must(t, err)
+	_, err = p.Prepare(b.ctx)
+	must(t, err)
+	b.projectWith(p)
+	var rows int
+	must(t, b.pool.QueryRow(b.ctx, `SELECT count(*) FROM message`).Scan(&rows))
+	if rows != queuedAtOnce {
+		t.Errorf("%d of %d messages are projected", rows, queuedAtOnce)
+	}
+}
