@@ -82,6 +82,9 @@ func Rebuild(ctx context.Context, o RebuildOptions) (Rebuilt, error) {
 			return err
 		}
 		err = f.withLivePaused(ctx, func(tx pgx.Tx) error {
+			if err := sameVersion(ctx, tx); err != nil {
+				return err
+			}
 			// A batch can be waiting for the row of its group. It would update the old
 			// row and then write into the fresh tables.
 			if _, err := tx.Exec(ctx, `UPDATE `+ReadModelSchema+`.projection SET epoch = gen_random_uuid()`); err != nil {
@@ -102,6 +105,17 @@ func Rebuild(ctx context.Context, o RebuildOptions) (Rebuilt, error) {
 		return Rebuilt{}, fmt.Errorf("rebuild the read model: %w", err)
 	}
 	return done, nil
+}
+
+// sameVersion returns a *NewerSchemaError if a newer version of Waypost has migrated the live model since the rebuild began.
+func sameVersion(ctx context.Context, tx pgx.Tx) error {
+	newer := &NewerSchemaError{Set: "readmodel"}
+	err := tx.QueryRow(ctx, `SELECT (SELECT max(version_id) FROM `+ReadModelSchema+`.`+readModelVersions+`),
+		(SELECT max(version_id) FROM `+freshSchema+`.`+readModelVersions+`)`).Scan(&newer.Applied, &newer.Known)
+	if err == nil && newer.Applied > newer.Known {
+		return newer
+	}
+	return err
 }
 
 // withFreshModel builds a fresh model up to the positions of the live one, passes it to do,

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -153,5 +154,26 @@ func TestVerifyFindsFaultsOfTheProjectionItself(t *testing.T) {
 	must(t, err)
 	if v, found := b.verify(); v.Differences != 0 {
 		t.Errorf("after a rebuild: %q", found)
+	}
+}
+
+// A rebuild by an older program must not replace tables that a newer one has migrated in the meantime.
+func TestARebuildDoesNotReplaceNewerTables(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.append(event.MessageStream(uuid.New()), queued("acme", "1"))
+	b.project()
+	const later = 99_999
+	_, err := b.pool.Exec(b.ctx, `INSERT INTO schema_version (version_id, is_applied) VALUES ($1, true)`, later)
+	must(t, err)
+	_, err = postgres.Rebuild(b.ctx, b.rebuildOptions())
+	var newer *postgres.NewerSchemaError
+	if !errors.As(err, &newer) || newer.Applied != later {
+		t.Errorf("the rebuild returns %v", err)
+	}
+	var applied int64
+	must(t, b.pool.QueryRow(b.ctx, `SELECT max(version_id) FROM schema_version`).Scan(&applied))
+	if applied != later {
+		t.Errorf("the tables are at migration %d", applied)
 	}
 }
