@@ -189,8 +189,8 @@ func (b *Broker) Publish(ctx context.Context, topic string, messages ...*message
 // Concurrency returns the number of concurrent Publish calls that is useful.
 func (b *Broker) Concurrency() int { return b.driver.concurrency() }
 
-// MaxMessage returns the maximum size of a message in bytes, or 0 if no command can
-// reach the limit.
+// MaxMessage returns the maximum size of a message in bytes, or 0 if no command or
+// event can reach the limit.
 func (b *Broker) MaxMessage() int { return b.driver.maxMessage() }
 
 // Ping returns an error if the broker cannot be used.

@@ -240,7 +240,7 @@ func openEdge(ctx context.Context, s settings) (*edge, error) {
 	})
 	e.egress = egress.New(egress.Options{
 		Broker: e.broker, Topic: broker.Events, Log: e.log, LogID: logID, Places: postgres.NewCheckpoints(e.pool), Name: "events",
-		Start: egress.Start{Beginning: true}, Personal: s.Personal, Process: newID(), GroupKey: broker.GroupKey, Logger: logger,
+		Start: egress.Start{Beginning: true}, Personal: s.Personal, MaxMessage: e.broker.MaxMessage(), Process: newID(), GroupKey: broker.GroupKey, Logger: logger,
 	})
 	return e, nil
 }

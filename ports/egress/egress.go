@@ -96,6 +96,9 @@ type Options struct {
 	Batch int
 	// Personal includes personal data in CloudEvents.
 	Personal bool
+	// MaxMessage is the maximum size of a CloudEvent in bytes, unlimited if zero. A larger
+	// one is published without its personal data.
+	MaxMessage int
 	// Filter selects the events that are published as CloudEvents. If nil, all are.
 	Filter func(event.Recorded) bool
 	// Streams are the prefixes of the streams to follow. If empty, the streams of messages,
@@ -318,16 +321,19 @@ func (e *Publisher) send(ctx context.Context, events []event.Recorded) error {
 }
 
 // cloudEvent returns the broker's message for an event of a message or an inbound message. An
-// event that cannot be encoded is logged and skipped, because retrying would never help.
+// event that cannot be encoded is logged and skipped, because retrying would never help. An
+// event that is too large for the broker is published without its personal data: what someone
+// writes must not stop the events after it.
 func (e *Publisher) cloudEvent(ctx context.Context, r event.Recorded) (*wm.Message, []byte, error) {
 	of, ok := subjectOf(r)
 	if !ok || e.opts.Filter != nil && !e.opts.Filter(r) {
 		return nil, nil, nil
 	}
-	out, err := newCloudEvent(e.opts.LogID.String(), r, of.id, e.opts.Personal)
-	var body []byte
-	if err == nil {
-		body, err = json.Marshal(out)
+	out, body, err := e.encode(r, of.id, e.opts.Personal)
+	if limit := e.opts.MaxMessage; err == nil && e.opts.Personal && limit > 0 && len(body) > limit {
+		e.opts.Logger.WarnContext(ctx, "event published without its personal data: with it, it is too large for the broker",
+			"stream", r.Stream, "revision", uint64(r.Revision), "type", r.Type, "bytes", len(body), "limit", limit)
+		out, body, err = e.encode(r, of.id, false)
 	}
 	if err != nil {
 		e.opts.Logger.ErrorContext(ctx, "event skipped: failed to encode it", "stream", r.Stream, "revision", uint64(r.Revision), "type", r.Type, "error", err)
@@ -339,6 +345,13 @@ func (e *Publisher) cloudEvent(ctx context.Context, r event.Recorded) (*wm.Messa
 		m.Metadata[e.opts.GroupKey] = of.group
 	}
 	return m, []byte(of.order), nil
+}
+
+func (e *Publisher) encode(r event.Recorded, subject string, personal bool) (out CloudEvent, body []byte, err error) {
+	if out, err = newCloudEvent(e.opts.LogID.String(), r, subject, personal); err == nil {
+		body, err = json.Marshal(out)
+	}
+	return out, body, err
 }
 
 // sendUntilConfirmed publishes the messages until the broker confirms all of them or ctx

@@ -2,6 +2,8 @@ package egress
 
 import (
 	"encoding/json"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +55,23 @@ func TestCloudEvent(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})
+	}
+}
+
+// Personal data that don't fit into a message of the broker are left out, and the event is still published.
+func TestPersonalDataThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	e := delivered()
+	e.Event = message.Sent{Call: 1, Personal: message.SentPersonal{WhatsAppID: strings.Repeat("w", 1000)}}
+	for limit, personal := range map[int]bool{0: true, 1000: false, 2000: true} {
+		p := New(Options{MaxMessage: limit, Personal: true, Logger: slog.New(slog.DiscardHandler)})
+		m, _, err := p.cloudEvent(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m == nil || limit > 0 && len(m.Payload) > limit || strings.Contains(string(m.Payload), "www") != personal {
+			t.Errorf("with a limit of %d, the message is %v", limit, m)
+		}
 	}
 }
 

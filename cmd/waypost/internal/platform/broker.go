@@ -104,7 +104,8 @@ func (c *core) connectBroker(ctx context.Context) error {
 	if publish && s.has(roleProject) {
 		uses = append(uses, egress.New(egress.Options{
 			Broker: b, Topic: broker.Events, Log: c.stores.Log, LogID: c.stores.LogID, Places: postgres.NewCheckpoints(c.stores.Pool),
-			Name: brokerCheckpoint, Start: start, Personal: s.BrokerEventsPersonal, Process: NewID(), GroupKey: broker.GroupKey, Logger: c.log,
+			Name: brokerCheckpoint, Start: start, Personal: s.BrokerEventsPersonal, MaxMessage: b.MaxMessage(),
+			Process: NewID(), GroupKey: broker.GroupKey, Logger: c.log,
 		}).Run)
 	}
 	c.log.InfoContext(ctx, "broker", "kind", b.Kind(), "commands", s.has(roleAPI), "events", publish && s.has(roleProject))
