@@ -314,6 +314,38 @@ func TestTheLogGoesOnWithoutPostgres(t *testing.T) {
 	b.expect(p, "a", "erased", "erased", "erased")
 }
 
+// A key that takes its owners from a key of another process waits until that one is stored.
+func TestOwnersOfAKeyThatIsNotStoredYet(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first := b.process(key('a'), 0, false)
+	sent := b.append(first, "a", "sent", about(anna)) // its key is not stored: first does not run
+	second := b.process(key('a'), 0, false)
+
+	locked, err := b.pool.Begin(b.ctx)
+	must(t, err)
+	defer func() { _ = locked.Rollback(b.ctx) }()
+	_, err = locked.Exec(b.ctx, `LOCK TABLE waypost_vault.data_key, waypost_vault.key_seed IN ACCESS EXCLUSIVE MODE`)
+	must(t, err)
+	failed := b.append(second, "a", "failed", event.Subject{Key: sent.Key})
+	if failed.Key == sent.Key {
+		t.Fatal("the other process has found the key")
+	}
+	must(t, locked.Rollback(b.ctx))
+
+	must(t, second.keys.Close(b.ctx)) // stores what it can
+	must(t, first.keys.Close(b.ctx))
+	third := b.run(b.process(key('a'), 0, true)) // finds the rest
+	b.eventually(func() bool {
+		var seeds int
+		must(t, b.pool.QueryRow(b.ctx, `SELECT count(*) FROM waypost_vault.key_seed`).Scan(&seeds))
+		return seeds == 1
+	})
+	b.expect(third, "a", "sent", "failed")
+	b.forget(third, anna)
+	b.expect(third, "a", "erased", "erased")
+}
+
 func TestKeysTakeUpDataForAGenerationAndAreDueThereafter(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -206,18 +206,93 @@ func (d *DataKeys) storeLocked(ctx context.Context) error {
 		if len(keys) == 0 && len(links) == 0 && len(retired) == 0 {
 			return nil
 		}
+		var earlyKeys []pendingKey
+		var earlyLinks []pendingAlias
 		err := durably(ctx, d.pool, func(tx pgx.Tx) error {
-			if err := d.insert(ctx, tx, keys, links); err != nil {
+			awaited, err := d.awaited(ctx, tx, keys, links, retired)
+			if err != nil {
 				return err
 			}
-			_, err := tx.Exec(ctx, `DELETE FROM waypost_vault.key_seed WHERE id = ANY ($1)`, retired)
+			var storable []pendingKey
+			var storableLinks []pendingAlias
+			earlyKeys, storable = divide(keys, func(k pendingKey) bool { return k.like != nil && awaited[*k.like] })
+			earlyLinks, storableLinks = divide(links, func(l pendingAlias) bool { return awaited[l.key] })
+			if err := d.insert(ctx, tx, storable, storableLinks); err != nil {
+				return err
+			}
+			if len(awaited) > 0 {
+				return nil // the seeds are needed until all of their keys are stored
+			}
+			_, err = tx.Exec(ctx, `DELETE FROM waypost_vault.key_seed WHERE id = ANY ($1)`, retired)
 			return err
 		})
 		if err != nil {
 			d.putBack(keys, links, retired)
 			return fmt.Errorf("store data keys: %w", err)
 		}
+		if len(earlyKeys)+len(earlyLinks) > 0 {
+			d.putBack(earlyKeys, earlyLinks, retired)
+			return nil
+		}
 	}
+}
+
+// awaited returns the keys that these keys and aliases refer to and that another process has
+// derived and not stored yet. Without them, the owners of a key would be unknown: no erasure
+// would find it. They are stored by that process, or from the log if it crashed.
+func (d *DataKeys) awaited(ctx context.Context, tx pgx.Tx, keys []pendingKey, links []pendingAlias, retired [][]byte) (map[keyID]bool, error) {
+	ours := make(map[seedID]bool)
+	if own := d.seedID(); len(own) > 0 {
+		ours[seedID(own)] = true
+	}
+	for _, seed := range retired {
+		ours[seedID(seed)] = true
+	}
+	together := make(map[keyID]bool, len(keys))
+	for _, k := range keys {
+		together[k.id] = true
+	}
+	var ids, seeds [][]byte
+	refer := func(to keyID) {
+		if seed := to.seed(); !ours[seed] && !together[to] {
+			ids, seeds = append(ids, to[:]), append(seeds, seed[:])
+		}
+	}
+	for _, k := range keys {
+		if k.like != nil {
+			refer(*k.like)
+		}
+	}
+	for _, l := range links {
+		refer(l.key)
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	rows, err := tx.Query(ctx, `SELECT DISTINCT u.id FROM unnest($1::bytea[], $2::bytea[]) AS u (id, seed)
+		JOIN waypost_vault.key_seed s ON s.id = u.seed
+		WHERE NOT EXISTS (SELECT FROM waypost_vault.data_key k WHERE k.id = u.id)`, ids, seeds)
+	if err != nil {
+		return nil, err
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
+	awaited := make(map[keyID]bool, len(found))
+	for _, id := range found {
+		awaited[keyID(id)] = true
+	}
+	return awaited, err
+}
+
+// divide returns the elements for which is returns true, and the others.
+func divide[T any](all []T, is func(T) bool) (those, others []T) {
+	for _, one := range all {
+		if is(one) {
+			those = append(those, one)
+		} else {
+			others = append(others, one)
+		}
+	}
+	return those, others
 }
 
 // takePending takes keys that wait. Aliases and the seeds to delete come with the last
