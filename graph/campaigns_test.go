@@ -123,7 +123,11 @@ func TestPausesOutliveTheRetention(t *testing.T) {
 	p.ok("admin", `mutation { eraseRecipient(to: "+14155550199", reason: "asked") { id } }`, nil) // sealed under the installation's key
 	must(t, p.people.FlushAllProcesses(p.ctx))
 	later := func() time.Time { return time.Now().Add(365 * 24 * time.Hour) }
-	retain := processes.NewRetain(p.log, p.people, postgres.NewReadModel(p.pool), p.messages, time.Hour, later, newID, slog.New(slog.DiscardHandler))
+	model := postgres.NewReadModel(p.pool)
+	retain := processes.NewRetain(processes.RetainOptions{
+		Log: p.log, LogID: p.logID, Keys: p.people, Open: model, Lag: processes.NewMeasureLag(p.log, p.log, model, later), Messages: p.messages,
+		Keep: time.Hour, Clock: later, After: time.After, IDs: newID, Logger: slog.New(slog.DiscardHandler),
+	})
 	must(t, retain.Sweep(p.ctx))
 	erased := 0
 	p.eachAfter(0, func(r event.Recorded) {

@@ -266,8 +266,9 @@ func (d *DataKeys) awaited(ctx context.Context, tx pgx.Tx, keys []pendingKey, li
 	for _, l := range links {
 		refer(l.key)
 	}
+	awaited := make(map[keyID]bool)
 	if len(ids) == 0 {
-		return nil, nil
+		return awaited, nil
 	}
 	rows, err := tx.Query(ctx, `SELECT DISTINCT u.id FROM unnest($1::bytea[], $2::bytea[]) AS u (id, seed)
 		JOIN waypost_vault.key_seed s ON s.id = u.seed
@@ -276,7 +277,6 @@ func (d *DataKeys) awaited(ctx context.Context, tx pgx.Tx, keys []pendingKey, li
 		return nil, err
 	}
 	found, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
-	awaited := make(map[keyID]bool, len(found))
 	for _, id := range found {
 		awaited[keyID(id)] = true
 	}
