@@ -86,6 +86,7 @@ func (h *Handler) newServer(schema graphqlSchema) http.Handler {
 	s.AroundFields(checkArguments)
 	s.AroundOperations(noteOperation)
 	s.AroundOperations(onlySubscribeByGet)
+	s.AroundOperations(onlySubscribeByStream)
 	s.AroundOperations(limitTime)
 	s.AroundOperations(h.countSubscriptions)
 	s.AroundOperations(reportEnd)
