@@ -56,6 +56,8 @@ func TestDocumentsOverALimitAreRefused(t *testing.T) {
 		"variables":            {"query(" + repeated(1001, "$v#: Int ") + ") { viewer { name } }", "1001 variables; the limit is 1000"},
 		"arguments":            {"{ messages(" + repeated(51, "a#: 1 ") + ") { edges { cursor } } }", "51 arguments; the limit is 50"},
 		"directives":           {"{ viewer { name" + strings.Repeat(" @skip(if: false)", 51) + " } }", "51 directives; the limit is 50"},
+		"a deferred fragment":  {"{ readModel { behind ... @defer { parked { stream } } } }", "@defer is not supported"},
+		"a deferred spread":    {"{ readModel { ...a } } fragment a on ReadModel { ...b @defer(if: true) } fragment b on ReadModel { behind }", "@defer is not supported"},
 		"a name":               {"{ " + strings.Repeat("a", 201) + " }", "has 201 bytes; the limit is 200"},
 		"a number":             {`mutation { queueMessage(input: {content: {contacts: [{contact: 99999999999999999999}]}}) { replayed } }`, "does not fit in 64 bits"},
 		"fields":               {"{" + repeated(90, " a#: message(id: 1) {"+repeated(60, " f#")+" }") + "}", "has 5490 fields"},
