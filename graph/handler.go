@@ -95,6 +95,7 @@ func (h *Handler) newServer(schema graphqlSchema) http.Handler {
 	s.AroundOperations(h.resolver.recordReads)
 	s.AroundOperations(h.resolver.traceMutation)
 	s.Use(extension.Introspection{})
+	s.Use(exactVariables{schema.Schema()})
 	s.Use(costLimit{weights()})
 	return s
 }
