@@ -262,6 +262,8 @@ func TestCostsAreWhatTheArgumentsAskFor(t *testing.T) {
 		"a full page":           {`{ messages(first: 200) { edges { node { id to status content attemptLog { call outcome failure { message } } } } } }`, nil, false},
 		"histories of a page":   {`{ messages(first: 200) { edges { node { history(first: 200) { edges { cursor } } } } } }`, nil, true},
 		"by a variable":         {`query($n: Int) { messages(first: $n) { edges { node { history(first: $n) { edges { cursor } } } } } }`, map[string]any{"n": int64(200)}, true},
+		"by a text":             {`query($n: Int) { messages(first: $n) { edges { node { history(first: $n) { edges { cursor } } } } } }`, map[string]any{"n": "200"}, true},
+		"by no number":          {`query($n: Int) { messages(first: $n) { edges { node { history(first: $n) { edges { cursor } } } } } }`, map[string]any{"n": 1.5}, true},
 		"few by a variable":     {`query($n: Int) { messages(first: $n) { edges { node { history(first: $n) { edges { cursor } } } } } }`, map[string]any{"n": int64(10)}, false},
 		"a batch":               {`mutation($in: [QueueMessageInput!]!) { queueMessages(inputs: $in) { replayed error { code message field } message { id status to content labels { name value } sender { id name queueDepth } } } }`, map[string]any{"in": thousand}, false},
 		"batches":               {`mutation($in: [QueueMessageInput!]!) { ` + aliases(10, `queueMessages(inputs: $in) { replayed }`) + ` }`, map[string]any{"in": thousand}, true},
