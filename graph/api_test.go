@@ -288,6 +288,32 @@ func TestContentIsExactlyOneAlsoThroughVariables(t *testing.T) {
 	}
 }
 
+// Variables can have enum values in any case. What is recorded is the schema's value.
+func TestEnumsOfVariablesAreThoseOfTheSchema(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	v := text("a", "hello")
+	v["input"].(map[string]any)["priority"], v["input"].(map[string]any)["onAmbiguous"] = "bulk", "dead_letter"
+	data := p.ok("admin", queueOne, v)
+	m, err := p.messages.Load(p.ctx, uuid.MustParse(at(t, data, "queueMessage", "message", "id").(string)))
+	must(t, err)
+	if m.Message.Priority != message.PriorityBulk || m.Message.OnAmbiguous != message.AmbiguityDeadLetter {
+		t.Errorf("recorded as %s and %s", m.Message.Priority, m.Message.OnAmbiguous)
+	}
+	data = p.ok("admin", `mutation($id: ID!, $lanes: [Priority!], $one: Priority!) {
+		pauseSender(id: $id, reason: "test", priorities: $lanes) { pausedPriorities }
+		resumeLanes(id: $id, priorities: [$one]) { pausedPriorities }
+	}`, map[string]any{"id": "acme", "lanes": "bulk", "one": "Bulk"})
+	if at(t, data, "pauseSender", "pausedPriorities", 0) != "BULK" || len(at(t, data, "resumeLanes", "pausedPriorities").([]any)) != 0 {
+		t.Errorf("%v", data)
+	}
+	data = p.ok("admin", `mutation($in: AlertRuleInput!) { setAlertRule(input: $in) { severity statistic } }`,
+		map[string]any{"in": map[string]any{"kind": "delivery_latency", "statistic": "p95", "severity": "critical"}})
+	if at(t, data, "setAlertRule", "severity") != "CRITICAL" || at(t, data, "setAlertRule", "statistic") != "P95" {
+		t.Errorf("%v", data)
+	}
+}
+
 func TestQueueMessagesFailsABadValueAlone(t *testing.T) {
 	t.Parallel()
 	p := setup(t)

@@ -185,11 +185,14 @@ func items(n int) func(map[string]any) int { return func(map[string]any) int { r
 // first returns the number of items that the argument "first" requests.
 func first(otherwise, most int) func(map[string]any) int {
 	return func(args map[string]any) int {
-		n, ok := args["first"].(int64)
-		if !ok {
+		if args["first"] == nil {
 			return otherwise
 		}
-		return int(min(max(n, 1), int64(most)))
+		n, err := graphql.UnmarshalInt(args["first"]) // a variable can be a string
+		if err != nil {
+			return most
+		}
+		return min(max(n, 1), most)
 	}
 }
 

@@ -353,6 +353,9 @@ func (m *measure) directives(list ast.DirectiveList) {
 	for _, d := range list {
 		m.nodes++
 		m.name(d.Name)
+		if d.Name == "defer" { // every schema of gqlparser has it
+			m.refusef("@defer is not supported; remove it, or send the fragment as a query of its own")
+		}
 		m.arguments(d.Arguments)
 	}
 }

@@ -61,11 +61,26 @@ func withGetAsPost(req *http.Request) *http.Request {
 // it follows a link.
 func onlySubscribeByGet(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	if ctx.Value(getKey{}) != nil && graphql.GetOperationContext(ctx).Operation.Operation != ast.Subscription {
-		err := gqlerror.Errorf("GET is for subscriptions; use POST")
-		err.Extensions = map[string]any{"code": string(domain.CodeInvalidInput)}
-		return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{err}})
+		return wrongTransport("GET is for subscriptions; use POST")
 	}
 	return next(ctx)
+}
+
+// onlySubscribeByStream rejects subscriptions whose transport is not a stream. Their one
+// response would wait for an update, and neither the end of the key nor Close would end
+// it.
+func onlySubscribeByStream(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	streamed := ctx.Value(streamKey{}) != nil || ctx.Value(socketKey{}) != nil
+	if !streamed && graphql.GetOperationContext(ctx).Operation.Operation == ast.Subscription {
+		return wrongTransport("subscriptions need a WebSocket, or Server-Sent Events with the header Accept: " + eventStreamType)
+	}
+	return next(ctx)
+}
+
+func wrongTransport(message string) graphql.ResponseHandler {
+	err := gqlerror.Errorf("%s", message)
+	err.Extensions = map[string]any{"code": string(domain.CodeInvalidInput)}
+	return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{err}})
 }
 
 // serveEvents serves a request whose responses are Server-Sent Events.

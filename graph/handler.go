@@ -86,6 +86,7 @@ func (h *Handler) newServer(schema graphqlSchema) http.Handler {
 	s.AroundFields(checkArguments)
 	s.AroundOperations(noteOperation)
 	s.AroundOperations(onlySubscribeByGet)
+	s.AroundOperations(onlySubscribeByStream)
 	s.AroundOperations(limitTime)
 	s.AroundOperations(h.countSubscriptions)
 	s.AroundOperations(reportEnd)
@@ -94,6 +95,7 @@ func (h *Handler) newServer(schema graphqlSchema) http.Handler {
 	s.AroundOperations(h.resolver.recordReads)
 	s.AroundOperations(h.resolver.traceMutation)
 	s.Use(extension.Introspection{})
+	s.Use(exactVariables{schema.Schema()})
 	s.Use(costLimit{weights()})
 	return s
 }

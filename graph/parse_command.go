@@ -61,6 +61,7 @@ func (p *CommandParser) Parse(raw []byte) (message.Request, error) {
 	if err != nil {
 		return message.Request{}, commandError(err)
 	}
+	makeExact(p.schema, p.operation, values)
 	if err := oneContent(values["command"]); err != nil {
 		return message.Request{}, err
 	}

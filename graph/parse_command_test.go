@@ -45,6 +45,18 @@ func TestParseCommandHasTheDefaultsOfTheInput(t *testing.T) {
 	}
 }
 
+// Enum values can have any case, and one value can stand for a list of one, as in a
+// variable.
+func TestParseCommandHasTheSchemasValues(t *testing.T) {
+	t.Parallel()
+	got, err := graph.NewCommandParser().Parse([]byte(`{"v":1,"senderId":"shop","to":"+14155550101","priority":"bulk","onAmbiguous":"Dead_Letter",
+		"labels":{"name":"order","value":"1"},"content":{"text":{"body":"Hello"}}}`))
+	must(t, err)
+	if got.Priority != message.PriorityBulk || got.OnAmbiguous != message.AmbiguityDeadLetter || len(got.Labels) != 1 {
+		t.Errorf("parsed as %+v", got)
+	}
+}
+
 func TestParseCommandToAUserID(t *testing.T) {
 	t.Parallel()
 	got, err := graph.NewCommandParser().Parse([]byte(`{"v":2,"senderId":"shop","toUserId":"US.13491208655302741918","content":{"text":{"body":"Hello"}}}`))

@@ -2,12 +2,14 @@ package graph_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
@@ -195,5 +197,21 @@ func TestWebSocketWithAWrongKeyIsClosed(t *testing.T) {
 	p.write(conn, wsMessage{Type: "connection_init", Payload: map[string]string{"authorization": "Bearer wrong"}})
 	if code := p.closeCode(conn); code != 4401 {
 		t.Errorf("closed with %d, want 4401", code)
+	}
+}
+
+// A subscription whose response is not a stream would wait for its first update.
+func TestSubscriptionsNeedAStream(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
+	defer cancel()
+	r := p.send(p.request("admin", updates, nil).WithContext(ctx))
+	if r.code() != "INVALID_INPUT" {
+		t.Fatalf("%q %+v", r.code(), r.Errors)
+	}
+	contains(t, r.Errors[0].Message, "Accept: text/event-stream")
+	if n := p.api.OpenSubscriptions(); n != 0 {
+		t.Errorf("%d subscriptions are open", n)
 	}
 }

@@ -267,6 +267,7 @@ func TestRulesAreChanged(t *testing.T) {
 		}
 	}
 	threshold, window, bad := 0.05, time.Minute, 2.0
+	severity, statistic := alert.Severity("critical"), alert.Statistic("p95")
 	acme, warning := "acme", alert.Warning
 	events, err := alert.ChangeRule(alert.Rule{ID: "new"}, alert.RuleChanges{Kind: alert.ErrorRate, Sender: &acme, Threshold: &threshold, Severity: &warning})
 	if err != nil {
@@ -284,11 +285,13 @@ func TestRulesAreChanged(t *testing.T) {
 		change alert.RuleChanges
 		field  string
 	}{
-		"no kind":              {alert.Rule{ID: "x"}, alert.RuleChanges{Kind: "NONE"}, "kind"},
-		"another kind":         {r, alert.RuleChanges{Kind: alert.DiskSpace}, "kind"},
-		"a rate of two":        {r, alert.RuleChanges{Kind: alert.ErrorRate, Threshold: &bad}, "threshold"},
-		"a sender's disk":      {alert.Rule{ID: "x"}, alert.RuleChanges{Kind: alert.DiskSpace, Sender: &acme}, "senderId"},
-		"growth in one minute": {alert.Rule{ID: "x"}, alert.RuleChanges{Kind: alert.QueueGrowth, Window: &window}, "window"},
+		"no kind":                   {alert.Rule{ID: "x"}, alert.RuleChanges{Kind: "NONE"}, "kind"},
+		"another kind":              {r, alert.RuleChanges{Kind: alert.DiskSpace}, "kind"},
+		"a rate of two":             {r, alert.RuleChanges{Kind: alert.ErrorRate, Threshold: &bad}, "threshold"},
+		"a severity in lower case":  {r, alert.RuleChanges{Kind: alert.ErrorRate, Severity: &severity}, "severity"},
+		"a statistic in lower case": {r, alert.RuleChanges{Kind: alert.ErrorRate, Statistic: &statistic}, "statistic"},
+		"a sender's disk":           {alert.Rule{ID: "x"}, alert.RuleChanges{Kind: alert.DiskSpace, Sender: &acme}, "senderId"},
+		"growth in one minute":      {alert.Rule{ID: "x"}, alert.RuleChanges{Kind: alert.QueueGrowth, Window: &window}, "window"},
 	} {
 		_, err := alert.ChangeRule(c.have, c.change)
 		var e *domain.Error

@@ -110,6 +110,10 @@ func (r Rule) validate() error {
 		return domain.Invalid("for", "must be PT0S to P1D")
 	case r.MinimumVolume < 0:
 		return domain.Invalid("minimumVolume", "must be 0 or more")
+	case r.Statistic != Average && r.Statistic != P50 && r.Statistic != P95:
+		return domain.Invalid("statistic", "must be AVERAGE, P50, or P95, got %.64q", string(r.Statistic))
+	case r.Severity != Warning && r.Severity != Critical:
+		return domain.Invalid("severity", "must be WARNING or CRITICAL, got %.64q", string(r.Severity))
 	}
 	return nil
 }

@@ -107,7 +107,10 @@ func TestReplies(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	queue := func(replyTo string, c message.Content) error {
-		_, err := message.Queue(message.Request{Sender: "s", To: "+12025550143", Content: c, ReplyTo: replyTo}, now)
+		_, err := message.Queue(message.Request{
+			Sender: "s", To: "+12025550143", Content: c, ReplyTo: replyTo,
+			Priority: message.PriorityTransactional, OnAmbiguous: message.AmbiguityResend,
+		}, now)
 		return err
 	}
 	for _, c := range []message.Content{message.Text{Body: "x"}, message.Location{}, interactive("location_request_message", object(`{"name":"send_location"}`))} {

@@ -89,6 +89,10 @@ func CheckDeliverWithin(d time.Duration) error {
 // Queue decides on a request for a message without events.
 func Queue(r Request, now time.Time) ([]Event, error) {
 	switch {
+	case !r.Priority.Valid():
+		return nil, domain.Invalid("priority", "must be OTP, TRANSACTIONAL, or BULK, got %.64q", string(r.Priority))
+	case !r.OnAmbiguous.Valid():
+		return nil, domain.Invalid("onAmbiguous", "must be RESEND or DEAD_LETTER, got %.64q", string(r.OnAmbiguous))
 	case !r.SendAt.IsZero() && r.SendAt.After(now.Add(maxAhead)):
 		return nil, domain.Invalid("sendAt", "is more than a year in the future; choose an earlier time")
 	case !r.ExpiresAt.IsZero() && !r.ExpiresAt.After(now):
@@ -168,7 +172,7 @@ func Advance(m Message, p Policy, probe bool, now time.Time) []Event {
 		return FinishCall(m, len(m.Calls), Lost{Cause: "no outcome was recorded in time"}, p, now)
 	case StatusAmbiguous:
 		switch {
-		case m.OnAmbiguous == AmbiguityDeadLetter:
+		case m.OnAmbiguous.deadLetters():
 			return []Event{m.unsettled("the response was lost and no status settled it; the message's policy is not to send again")}
 		case m.Attempts >= p.attempts():
 			return []Event{m.unsettled("the response to the last attempt was lost and no status settled it")}

@@ -45,13 +45,15 @@ func TestQueue(t *testing.T) {
 			change: func(r *message.Request) { r.DeliverWithin = new(20 * time.Second) },
 			want:   func(e *message.Queued) { e.DeliverWithinSeconds = 20 },
 		},
-		"wanted whenever":    {change: func(r *message.Request) { r.DeliverWithin = new(time.Duration) }, want: func(*message.Queued) {}},
-		"wanted too soon":    {change: func(r *message.Request) { r.DeliverWithin = new(time.Second - 1) }, field: "deliverWithin"},
-		"wanted too late":    {change: func(r *message.Request) { r.DeliverWithin = new(30*24*time.Hour + 1) }, field: "deliverWithin"},
-		"too far ahead":      {change: func(r *message.Request) { r.SendAt = at(367 * 24 * time.Hour) }, field: "sendAt"},
-		"expired":            {change: func(r *message.Request) { r.ExpiresAt = start }, field: "expiresAt"},
-		"expires before due": {change: func(r *message.Request) { r.SendAt, r.ExpiresAt = at(time.Hour), at(time.Hour) }, field: "expiresAt"},
-		"nothing to say":     {change: func(r *message.Request) { r.Content = message.Text{} }, field: "content.text.body"},
+		"wanted whenever":          {change: func(r *message.Request) { r.DeliverWithin = new(time.Duration) }, want: func(*message.Queued) {}},
+		"wanted too soon":          {change: func(r *message.Request) { r.DeliverWithin = new(time.Second - 1) }, field: "deliverWithin"},
+		"wanted too late":          {change: func(r *message.Request) { r.DeliverWithin = new(30*24*time.Hour + 1) }, field: "deliverWithin"},
+		"too far ahead":            {change: func(r *message.Request) { r.SendAt = at(367 * 24 * time.Hour) }, field: "sendAt"},
+		"expired":                  {change: func(r *message.Request) { r.ExpiresAt = start }, field: "expiresAt"},
+		"expires before due":       {change: func(r *message.Request) { r.SendAt, r.ExpiresAt = at(time.Hour), at(time.Hour) }, field: "expiresAt"},
+		"a priority in lower case": {change: func(r *message.Request) { r.Priority = "bulk" }, field: "priority"},
+		"a policy in lower case":   {change: func(r *message.Request) { r.OnAmbiguous = "dead_letter" }, field: "onAmbiguous"},
+		"nothing to say":           {change: func(r *message.Request) { r.Content = message.Text{} }, field: "content.text.body"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			events, err := message.Queue(request(c.change), start)
@@ -135,7 +137,11 @@ func TestAdvance(t *testing.T) {
 		"ambiguous, resent":              {given: with(queued(), attempted(1, 1), lost(1)), after: 30 * time.Second, want: list(begun(2, 2, 30*time.Second))},
 		"ambiguous, expired, not resent": {given: with(queued(expiring(at(time.Second))), attempted(1, 1), lost(1)), after: 30 * time.Second, want: list(message.Expired{})},
 		"ambiguous, left to people":      {given: with(queued(leftToPeople), attempted(1, 1), lost(1)), after: 30 * time.Second, want: list(unsettled(1, byPolicy))},
-		"ambiguous, budget used up":      {given: with(queued(), attempted(1, 4), lost(1)), after: 30 * time.Second, want: list(unsettled(4, usedUp))},
+		"ambiguous, left to people in lower case": {
+			given: with(queued(func(e *message.Queued) { e.OnAmbiguous = "dead_letter" }), attempted(1, 1), lost(1)), after: 30 * time.Second,
+			want: list(unsettled(1, byPolicy)),
+		},
+		"ambiguous, budget used up": {given: with(queued(), attempted(1, 4), lost(1)), after: 30 * time.Second, want: list(unsettled(4, usedUp))},
 		"ambiguous, a lost probe used no attempt": {
 			given: with(queued(), probed(1, 4), lost(1)), after: 30 * time.Second, want: list(begun(2, 4, 30*time.Second)),
 		},

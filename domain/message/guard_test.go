@@ -36,6 +36,7 @@ func TestAFallbackIsForFreeFormMessages(t *testing.T) {
 		"fallback with wrong variable": {message.OutsideFallback, text, &message.Template{Name: "a", Language: message.Language{Code: "en"}, Components: []message.Component{{Type: "tail"}}}, "fallback.components.0.type"},
 	} {
 		r := message.Request{Sender: "s", To: "+491701234567", Content: c.content, OutsideWindow: c.outside, Fallback: c.fallback}
+		r.Priority, r.OnAmbiguous = message.PriorityTransactional, message.AmbiguityResend
 		_, err := message.Queue(r, start)
 		var e *domain.Error
 		switch {
@@ -51,6 +52,7 @@ func TestAFallbackIsForFreeFormMessages(t *testing.T) {
 func guarded(t *testing.T, outside message.OutsideWindow) message.Message {
 	t.Helper()
 	r := message.Request{Sender: "s", To: "+491701234567", Content: message.Text{Body: "hello"}, OutsideWindow: outside}
+	r.Priority, r.OnAmbiguous = message.PriorityTransactional, message.AmbiguityResend
 	if outside == message.OutsideFallback {
 		r.Fallback = reminder()
 	}

@@ -41,6 +41,10 @@ func (p Priority) Valid() bool {
 	return p == PriorityOTP || p == PriorityTransactional || p == PriorityBulk
 }
 
+// IsBulk reports whether p is PriorityBulk in any case. Older versions recorded priorities
+// as the caller wrote them.
+func (p Priority) IsBulk() bool { return strings.EqualFold(string(p), domain.PriorityBulk) }
+
 // AmbiguityPolicy is what happens to a message if the response to a call was lost and no
 // status settles it in time.
 type AmbiguityPolicy string
@@ -56,6 +60,12 @@ const (
 
 // Valid reports whether a is one of the two policies.
 func (a AmbiguityPolicy) Valid() bool { return a == AmbiguityResend || a == AmbiguityDeadLetter }
+
+// deadLetters reports whether a is AmbiguityDeadLetter in any case, because older versions
+// recorded policies as the caller wrote them.
+func (a AmbiguityPolicy) deadLetters() bool {
+	return strings.EqualFold(string(a), string(AmbiguityDeadLetter))
+}
 
 // MaxLabels is the maximum number of labels of a message.
 const MaxLabels = 20

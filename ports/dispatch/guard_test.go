@@ -331,6 +331,17 @@ func TestNoMarketingFollowsAnOptOut(t *testing.T) {
 	})
 }
 
+// Older versions recorded BULK in the case of the caller.
+func TestMarketingIsRecognizedInAnyCase(t *testing.T) {
+	t.Parallel()
+	g := guard.New(guard.Options{Clock: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	for priority, want := range map[message.Priority]bool{"BULK": true, "bulk": true, "OTP": false, "TRANSACTIONAL": false, "otp": false} {
+		if got := g.Concerns(&message.Message{Priority: priority}, nil); got != want {
+			t.Errorf("%s: %t, want %t", priority, got, want)
+		}
+	}
+}
+
 // A process that starts, or takes a lane over, sends no marketing before the read model has what
 // people chose before. Other messages don't wait for it.
 func TestMarketingWaitsForTheReadModel(t *testing.T) {

@@ -163,7 +163,9 @@ func (h *webhookEndpoint) accept(w http.ResponseWriter, r *http.Request) ([]byte
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(readWebhookTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxWebhook))
-	_ = control.SetReadDeadline(time.Time{})
+	if err == nil {
+		_ = control.SetReadDeadline(time.Time{}) // otherwise it is also the limit for the server, which reads the rest
+	}
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):

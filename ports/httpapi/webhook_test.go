@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -316,6 +317,50 @@ func (p *platform) types(stream string) []string {
 func (p *platform) eventually(what string, holds func() bool) {
 	p.Helper()
 	polltest.Until(p, what, holds)
+}
+
+// hasty returns connections whose long deadlines are over at once, as if the peer had
+// been silent for that long.
+type hasty struct{ net.Listener }
+
+func (l hasty) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return hastyConn{c}, err
+}
+
+type hastyConn struct{ net.Conn }
+
+func (c hastyConn) SetReadDeadline(t time.Time) error {
+	if now := time.Now(); t.After(now.Add(10 * time.Second)) { // longer than for headers
+		t = now
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// A client that never sends the rest of a delivery doesn't keep its connection.
+func TestIncompleteDelivery(t *testing.T) {
+	t.Parallel()
+	logger := slog.New(slog.DiscardHandler)
+	server := httptest.NewUnstartedServer(httpapi.New(httpapi.Options{Logger: logger, Webhook: httpapi.NewWebhook(httpapi.WebhookOptions{
+		AppSecrets: func() []string { return []string{secret} }, DeliveryID: func() string { return "1" }, Logger: logger,
+	})}).Handler())
+	server.Listener = hasty{server.Listener}
+	server.Start()
+	t.Cleanup(server.Close)
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "POST /webhooks/whatsapp HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 400 ") {
+		t.Errorf("%q, %v", got, err)
+	}
 }
 
 // status returns a status of a call in JSON. If id is uuid.Nil, it has no callback data.

@@ -228,7 +228,7 @@ func (g *Guard) Concerns(m *message.Message, from func() sender.Sender) bool {
 }
 
 func (g *Guard) isMarketing(m *message.Message, from func() sender.Sender) bool {
-	return m.Priority == message.PriorityBulk || m.Template != "" && g.opts.Marketing != nil &&
+	return m.Priority.IsBulk() || m.Template != "" && g.opts.Marketing != nil &&
 		g.opts.Marketing(from().BusinessAccountID, m.Template, m.TemplateLanguage)
 }
 
