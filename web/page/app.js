@@ -4665,9 +4665,10 @@ var layer = reactive({
 	notes: [],
 	operations: /* @__PURE__ */ new Map()
 });
-var serial = 0;
+var serial$1 = 0;
+var element$1 = null;
 function openDialog(dialog) {
-	serial++;
+	serial$1++;
 	Object.assign(layer, {
 		dialog,
 		busy: false,
@@ -4676,12 +4677,18 @@ function openDialog(dialog) {
 }
 function closeDialog() {
 	layer.dialog = null;
+	element$1?.close();
+}
+/** Closes the dialog of a view that is replaced. */
+function leaveDialog() {
+	if (!layer.dialog?.stays) closeDialog();
 }
 /** Shows a secret that the server returns only once. It replaces the dialog that requested it. */
 function showSecret(title, secret) {
 	openDialog({
 		title,
 		close: "Close",
+		stays: true,
 		label: () => "I have stored it",
 		body: () => [h("p", null, "Copy it now. It is not shown again."), h("p", { class: "secret" }, copied(secret, "the secret"))],
 		run: () => Promise.resolve()
@@ -4696,11 +4703,9 @@ function Shown({ dialog }) {
 	const { title, body, label, danger, run } = dialog, { busy, fault } = layer, text = label();
 	const node = T(null);
 	F$1(() => {
-		const shown = node.current, before = document.activeElement;
+		const shown = element$1 = node.current;
 		shown.showModal();
-		return () => {
-			if (before instanceof HTMLElement && before.isConnected) before.focus();
-		};
+		return () => shown.close();
 	}, []);
 	const submit = async (event) => {
 		event.preventDefault();
@@ -4714,6 +4719,7 @@ function Shown({ dialog }) {
 			await run(values(form), form);
 			if (layer.dialog === dialog) closeDialog();
 		} catch (error) {
+			if (layer.dialog !== dialog) return note(faultText(error), true);
 			layer.fault = faultText(error);
 			markField(form, error instanceof Refused ? error.field : null);
 		}
@@ -4723,7 +4729,9 @@ function Shown({ dialog }) {
 		class: "dialog",
 		"aria-labelledby": "dialog-title",
 		ref: node,
-		onclose: closeDialog
+		onclose: () => {
+			if (layer.dialog === dialog) closeDialog();
+		}
 	}, h("form", { onsubmit: submit }, h("h2", { id: "dialog-title" }, title), h("div", { class: "dialog-body" }, body()), h("p", {
 		class: "error",
 		role: "alert"
@@ -4813,7 +4821,7 @@ var operationCards = () => [...layer.operations].map(([id, { verb, by, progress 
 });
 function Overlay() {
 	return h("div", null, layer.dialog ? h(Shown, {
-		key: serial,
+		key: serial$1,
 		dialog: layer.dialog
 	}) : null, h("div", { class: "operations" }, state.viewer ? operationCards() : null), h("div", {
 		class: "notes",
@@ -4971,16 +4979,20 @@ var palette = reactive({
 	typed: "",
 	at: 0
 });
+var serial = 0;
+var element = null;
 function openPalette(commands) {
+	serial++;
 	Object.assign(palette, {
 		commands,
 		typed: "",
 		at: 0
 	});
 }
-var close = () => {
+function close() {
 	palette.commands = null;
-};
+	element?.close();
+}
 function run(command) {
 	if (!command) return;
 	close();
@@ -4992,9 +5004,14 @@ function matching() {
 	const words = palette.typed.toLowerCase().split(/\s+/);
 	return (palette.commands ?? []).filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
 }
-function Open() {
+function Open({ commands }) {
 	const node = T(null), found = matching(), at = Math.min(palette.at, found.length - 1);
-	F$1(() => node.current.showModal(), []);
+	F$1(() => {
+		const shown = element = node.current;
+		shown.showModal();
+		return () => shown.close();
+	}, []);
+	F$1(() => document.getElementById(`command-${at}`)?.scrollIntoView({ block: "nearest" }), [at, palette.typed]);
 	const key = (event) => {
 		const step = {
 			ArrowDown: 1,
@@ -5012,7 +5029,9 @@ function Open() {
 		class: "dialog palette",
 		"aria-label": "Commands",
 		ref: node,
-		onclose: close
+		onclose: () => {
+			if (palette.commands === commands) close();
+		}
 	}, h("input", {
 		type: "text",
 		role: "combobox",
@@ -5044,7 +5063,10 @@ function Open() {
 		role: "status"
 	}, "No command has this name.") : null);
 }
-var Palette = () => palette.commands && h(Open, {});
+var Palette = () => palette.commands && h(Open, {
+	key: serial,
+	commands: palette.commands
+});
 // src/lib/recognize.ts
 var statuses$1 = [
 	"QUEUED",
@@ -14899,6 +14921,7 @@ function follow() {
 		const place = viewer ? JSON.stringify([viewer.keyId, path]) : "";
 		if (place && place === shownFor && frame.view?.moved) return frame.view.moved(query);
 		frame.view?.stop();
+		leaveDialog();
 		views++;
 		frame.view = place ? router.resolve({
 			pathname: path,
@@ -14997,7 +15020,7 @@ function entries() {
 var commands = () => [
 	{
 		name: "Search messages",
-		run: () => setTimeout(focusSearch),
+		run: focusSearch,
 		keys: "/"
 	},
 	...entries().map(({ name, text }) => ({
@@ -15022,7 +15045,7 @@ var commands = () => [
 	},
 	{
 		name: "Show these commands",
-		run: () => setTimeout(() => openPalette(commands())),
+		run: () => openPalette(commands()),
 		keys: "? or Ctrl+K"
 	}
 ];

@@ -312,6 +312,30 @@ func (b *browser) set(t *testing.T, selector, value string) {
 	})()`, selector, value), nil))
 }
 
+// holdBack makes the page wait before it sends requests of an operation, such as "query Messages". held is an expression for
+// the number of waiting requests. release sends them, or fails them as if the server were unavailable.
+func (b *browser) holdBack(t *testing.T, operation string) (held string, release func(fails bool)) {
+	t.Helper()
+	b.run(t, "hold back "+operation, chromedp.Evaluate(fmt.Sprintf(`void (({ fetch }, { promise, resolve }) => {
+		window.heldBack = 0;
+		window.release = fails => { window.fetch = fetch; resolve(fails); };
+		window.fetch = async (...request) => {
+			if (/%s\b/.test(request[1]?.body) && (window.heldBack++, await promise)) throw new TypeError("held back");
+			return fetch(...request);
+		};
+	})(window, Promise.withResolvers())`, operation), nil))
+	return `window.heldBack`, func(fails bool) {
+		t.Helper()
+		b.run(t, "release "+operation, chromedp.Evaluate(fmt.Sprintf(`window.release(%t)`, fails), nil))
+	}
+}
+
+// awaitFocus waits until what the selector finds has the focus, and no dialog is open.
+func (b *browser) awaitFocus(t *testing.T, selector string) {
+	t.Helper()
+	b.await(t, "the focus on "+selector, fmt.Sprintf(`document.querySelector("dialog") === null && document.activeElement.matches(%q)`, selector))
+}
+
 // visit goes to a view of the page that is open.
 func (b *browser) visit(t *testing.T, hash string) {
 	t.Helper()
@@ -430,6 +454,14 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 				`document.querySelector('#found-messages a[title=%[1]q]') !== null || document.querySelector("#message h2")?.textContent.includes(%[1]q)`, id))
 		}
 		b.awaitText(t, "#found", "1 message")
+
+		b.run(t, "open the commands", input.DispatchKeyEvent(input.KeyDown).WithKey("k").WithModifiers(input.ModifierCtrl))
+		b.await(t, "the commands", `document.activeElement.matches(".palette input")`)
+		b.run(t, "go to the last one", chromedp.KeyEvent(kb.ArrowUp))
+		b.await(t, "that it is in view", `document.querySelector("#palette li:last-child[aria-selected=true]").getBoundingClientRect().bottom <=
+			document.getElementById("palette").getBoundingClientRect().bottom + 1`)
+		b.run(t, "choose the search", chromedp.KeyEvent("search mess"+kb.Enter))
+		b.awaitFocus(t, "#search")
 
 		// The short form that lists show.
 		b.visit(t, "#/")

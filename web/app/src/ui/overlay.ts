@@ -17,6 +17,8 @@ export interface Dialog {
   danger?: boolean;
   /** The label of the button that closes the dialog without submitting it. Cancel if omitted. */
   close?: string;
+  /** Whether it stays when its view is replaced or the session ends. */
+  stays?: boolean;
   /** Submits the values of the fields. The dialog closes on success and shows the error otherwise. */
   run: (values: Record<string, string>, form: HTMLFormElement) => Promise<void>;
 }
@@ -26,27 +28,34 @@ const layer = reactive({
   notes: [] as readonly Note[], operations: new Map() as ReadonlyMap<string, Running>,
 });
 let serial = 0;
+let element: HTMLDialogElement | null = null; // of the dialog that was drawn last
 
 export function openDialog(dialog: Dialog): void {
   serial++;
   Object.assign(layer, { dialog, busy: false, fault: "" });
 }
 
-export function closeDialog(): void {
+function closeDialog(): void {
   layer.dialog = null;
+  element?.close(); // before it is removed, because nothing else can have the focus while it is open
+}
+
+/** Closes the dialog of a view that is replaced. */
+export function leaveDialog(): void {
+  if (!layer.dialog?.stays) closeDialog();
 }
 
 /** Shows a secret that the server returns only once. It replaces the dialog that requested it. */
 export function showSecret(title: string, secret: string): void {
   openDialog({
-    title, close: "Close", label: () => "I have stored it",
+    title, close: "Close", stays: true, label: () => "I have stored it",
     body: () => [h("p", null, "Copy it now. It is not shown again."), h("p", { class: "secret" }, copied(secret, "the secret"))],
     run: () => Promise.resolve(),
   });
 }
 
 /** Returns the text to show for the error of an action. */
-export function faultText(error: unknown): string {
+function faultText(error: unknown): string {
   if (error instanceof ServerAway) return "No response, so the outcome is unknown. It is safe to try again.";
   return messageOf(error);
 }
@@ -55,9 +64,9 @@ function Shown({ dialog }: { dialog: Dialog }): VNode {
   const { title, body, label, danger, run } = dialog, { busy, fault } = layer, text = label();
   const node = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
-    const shown = node.current!, before = document.activeElement;
+    const shown = element = node.current!;
     shown.showModal();
-    return () => { if (before instanceof HTMLElement && before.isConnected) before.focus(); };
+    return () => shown.close(); // gives the focus back
   }, []);
   const submit = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
@@ -68,12 +77,14 @@ function Shown({ dialog }: { dialog: Dialog }): VNode {
       await run(values(form), form);
       if (layer.dialog === dialog) closeDialog();
     } catch (error) {
+      if (layer.dialog !== dialog) return note(faultText(error), true); // it was closed in the meantime
       layer.fault = faultText(error);
       markField(form, error instanceof Refused ? error.field : null);
     }
     if (layer.dialog === dialog) layer.busy = false;
   };
-  return h("dialog", { class: "dialog", "aria-labelledby": "dialog-title", ref: node as never, onclose: closeDialog },
+  return h("dialog", { class: "dialog", "aria-labelledby": "dialog-title", ref: node as never,
+    onclose: () => { if (layer.dialog === dialog) closeDialog(); } }, // the event can come when there is another one
     h("form", { onsubmit: submit },
       h("h2", { id: "dialog-title" }, title),
       h("div", { class: "dialog-body" }, body()),
