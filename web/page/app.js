@@ -4694,13 +4694,12 @@ function showSecret(title, secret) {
 		run: () => Promise.resolve()
 	});
 }
+/** The text for the lost response of an action that adds an entry to a list each time. */
+var lostEntry = "No response, so the outcome is unknown. Check the list before you try again.";
 /** Returns the text to show for the error of an action. */
-function faultText(error) {
-	if (error instanceof ServerAway) return "No response, so the outcome is unknown. It is safe to try again.";
-	return messageOf(error);
-}
+var faultText = (error, lost = "No response, so the outcome is unknown. It is safe to try again.") => error instanceof ServerAway ? lost : messageOf(error);
 function Shown({ dialog }) {
-	const { title, body, label, danger, run } = dialog, { busy, fault } = layer, text = label();
+	const { title, body, label, danger, lost, run } = dialog, { busy, fault } = layer, text = label();
 	const node = T(null);
 	F$1(() => {
 		const shown = element$1 = node.current;
@@ -4719,8 +4718,8 @@ function Shown({ dialog }) {
 			await run(values(form), form);
 			if (layer.dialog === dialog) closeDialog();
 		} catch (error) {
-			if (layer.dialog !== dialog) return note(faultText(error), true);
-			layer.fault = faultText(error);
+			if (layer.dialog !== dialog) return note(faultText(error, lost), true);
+			layer.fault = faultText(error, lost);
 			markField(form, error instanceof Refused ? error.field : null);
 		}
 		if (layer.dialog === dialog) layer.busy = false;
@@ -12447,6 +12446,7 @@ function silenceAlerts(about, kinds, started) {
 	openDialog({
 		title: "Silence alerts",
 		label: () => "Silence",
+		lost: lostEntry,
 		body: () => [
 			h("p", null, "The alerts are still raised and shown, but not counted in the menu, and the alert webhook is not called. Alerts that outlast the silence are reported when it ends."),
 			h("div", { class: "row" }, field("Kind", h("select", { name: "kind" }, options([["", "all kinds"], ...kinds.map((kind) => [kind, sentence(words(kind))])], about.kind ?? ""))), field("Sender", h("select", { name: "senderId" }, options(senderChoices("all senders").slice(limited ? 1 : 0), about.senderId ?? "")))),
@@ -12755,6 +12755,7 @@ function editRule(rule, changed) {
 	openDialog({
 		title: rule ? `Rule: ${words(rule.kind)}` : "Add rule",
 		label: () => "Save",
+		...rule ? {} : { lost: lostEntry },
 		body: () => {
 			const { kind } = chosen, unit = units[kind];
 			return [
@@ -14263,6 +14264,7 @@ function create(changed) {
 	openDialog({
 		title: "Create API key",
 		label: () => "Create key",
+		lost: lostEntry,
 		body: () => [
 			field("Name", h("input", {
 				name: "name",
@@ -14448,6 +14450,7 @@ function actions(hook, changed) {
 		button("New secret…", () => openDialog({
 			title: "New secret",
 			label: () => "Create new secret",
+			lost: "No response, so the outcome is unknown. If the secret was replaced, creating another one ends the signatures by the secret that your receiver has.",
 			body: () => h("p", null, "For 24 hours, deliveries also carry a signature by the old secret."),
 			run: async () => {
 				showSecret(`Secret for ${url}`, (await ask(RotateHookSecret, { id })).rotateOutgoingWebhookSecret.secret);
@@ -14477,6 +14480,7 @@ function edit(hook, changed) {
 	openDialog({
 		title: hook ? "Edit outgoing webhook" : "Create outgoing webhook",
 		label: () => hook ? "Save" : "Create",
+		...hook ? {} : { lost: lostEntry },
 		body: () => [
 			field("URL", h("input", {
 				name: "url",

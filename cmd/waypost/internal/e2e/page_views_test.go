@@ -39,7 +39,7 @@ func manageAccess(t *testing.T, b *browser) {
 	b.awaitFocus(t, "#create-key")
 	b.press(t, "Create key…")
 	release(true)
-	b.awaitText(t, ".notes", "No response, so the outcome is unknown.")
+	b.awaitText(t, ".notes", "Check the list before you try again.")
 	b.await(t, "no error in another dialog", `document.querySelector("dialog .error").innerText === ""`)
 	b.visit(t, "#/webhooks")
 	b.awaitFocus(t, "#main") // the dialog is closed with its view

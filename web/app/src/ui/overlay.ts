@@ -17,6 +17,8 @@ export interface Dialog {
   danger?: boolean;
   /** The label of the button that closes the dialog without submitting it. Cancel if omitted. */
   close?: string;
+  /** The text for a lost response, where trying again could do something twice. */
+  lost?: string;
   /** Whether it stays when its view is replaced or the session ends. */
   stays?: boolean;
   /** Submits the values of the fields. The dialog closes on success and shows the error otherwise. */
@@ -54,14 +56,15 @@ export function showSecret(title: string, secret: string): void {
   });
 }
 
+/** The text for the lost response of an action that adds an entry to a list each time. */
+export const lostEntry = "No response, so the outcome is unknown. Check the list before you try again.";
+
 /** Returns the text to show for the error of an action. */
-function faultText(error: unknown): string {
-  if (error instanceof ServerAway) return "No response, so the outcome is unknown. It is safe to try again.";
-  return messageOf(error);
-}
+const faultText = (error: unknown, lost = "No response, so the outcome is unknown. It is safe to try again."): string =>
+  (error instanceof ServerAway ? lost : messageOf(error));
 
 function Shown({ dialog }: { dialog: Dialog }): VNode {
-  const { title, body, label, danger, run } = dialog, { busy, fault } = layer, text = label();
+  const { title, body, label, danger, lost, run } = dialog, { busy, fault } = layer, text = label();
   const node = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
     const shown = element = node.current!;
@@ -77,8 +80,8 @@ function Shown({ dialog }: { dialog: Dialog }): VNode {
       await run(values(form), form);
       if (layer.dialog === dialog) closeDialog();
     } catch (error) {
-      if (layer.dialog !== dialog) return note(faultText(error), true); // it was closed in the meantime
-      layer.fault = faultText(error);
+      if (layer.dialog !== dialog) return note(faultText(error, lost), true); // it was closed in the meantime
+      layer.fault = faultText(error, lost);
       markField(form, error instanceof Refused ? error.field : null);
     }
     if (layer.dialog === dialog) layer.busy = false;

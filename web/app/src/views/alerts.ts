@@ -7,7 +7,7 @@ import { unknown } from "../lib/query.ts";
 import type { Route, View } from "../route.ts";
 import { forbidden, loudAlerts, onAlert, openAlerts, poll, report, putAlert, senderChoices, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
-import { note, openDialog } from "../ui/overlay.ts";
+import { lostEntry, note, openDialog } from "../ui/overlay.ts";
 import { byTime, pageOf, pager } from "../ui/pager.ts";
 import { ago, astray, button, card, cell, chip, facts, field, held, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
 import { summaryNow, units } from "./alert_parts.ts";
@@ -227,7 +227,7 @@ function editRule(rule: Rule | null, changed: (rule: Rule) => void): void {
   const chosen = reactive({ kind: (rule?.kind ?? "ERROR_RATE") as AlertKind });
   const kinds = allKinds.map(name => [name, sentence(words(name))] as const);
   openDialog({
-    title: rule ? `Rule: ${words(rule.kind)}` : "Add rule", label: () => "Save",
+    title: rule ? `Rule: ${words(rule.kind)}` : "Add rule", label: () => "Save", ...(rule ? {} : { lost: lostEntry }),
     body: (): Child => {
       const { kind } = chosen, unit = units[kind];
       return [
