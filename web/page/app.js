@@ -10962,7 +10962,7 @@ var Feed = class {
 		waiting: /* @__PURE__ */ new Map(),
 		pointed: false
 	});
-	stopped = false;
+	round = 0;
 	unfollow = () => {};
 	timer;
 	second = {
@@ -10978,27 +10978,31 @@ var Feed = class {
 		this.start();
 	}
 	stop() {
-		this.stopped = true;
-		clearTimeout(this.timer);
-		this.unfollow();
+		this.halt();
 		document.removeEventListener("visibilitychange", this.turn);
 	}
+	/** Ends the subscription or the polling, and a start in progress. */
+	halt() {
+		this.round++;
+		clearTimeout(this.timer);
+		this.unfollow();
+		this.unfollow = () => {};
+	}
 	turn = () => {
-		if (document.hidden) this.unfollow();
+		if (document.hidden) this.halt();
 		else if (!this.shown.holding) this.start();
 	};
 	/** Loads the position of the lists, then the newest messages, and follows the event log from that position, so that no change is missed. */
 	async start(asking = 0) {
-		clearTimeout(this.timer);
-		this.unfollow();
-		this.unfollow = () => {};
+		this.halt();
+		const mine = this.round;
 		try {
 			const { readModel: { position } } = await ask(Position, {});
 			const { messages: { edges } } = await ask(Messages, {
 				filter: messageFilter(this.filters),
 				first: rowLimit
 			});
-			if (this.stopped || this.shown.holding) return;
+			if (mine !== this.round) return;
 			this.load(new Map(edges.toReversed().map(({ node }) => [node.id, node])));
 			this.shown.note = "";
 			if (asking > 0) {
@@ -11017,7 +11021,7 @@ var Feed = class {
 				}
 			});
 		} catch (error) {
-			if (this.stopped) return;
+			if (mine !== this.round) return;
 			report(error);
 			this.shown.note = "Could not load the messages. Retrying.";
 			this.timer = setTimeout(() => void this.start(), 2e3);
@@ -11063,8 +11067,7 @@ var Feed = class {
 	}
 	hold() {
 		this.shown.holding = !this.shown.holding;
-		clearTimeout(this.timer);
-		if (this.shown.holding) this.unfollow();
+		if (this.shown.holding) this.halt();
 		else this.start();
 	}
 	render() {

@@ -413,6 +413,8 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 	b.run(t, "point elsewhere", input.DispatchMouseEvent(input.MouseMoved, 1, 1))
 	b.await(t, "a new first row", `document.querySelector("#messages tbody tr") !== window.first`)
 
+	pauseTheFeed(t, b)
+
 	var id string
 	t.Run("queue", func(t *testing.T) {
 		b.visit(t, "#/queue")
@@ -594,6 +596,34 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 		b.await(t, "the demo's sender in the answer", `(t => t.includes('"senders"') && t.includes('"demo"'))(document.querySelector(".graphiql-response")?.textContent ?? "")`)
 		b.quiet(t)
 	})
+}
+
+// pauseTheFeed pauses and resumes the live messages while they are loading, after which they have one subscription, not two.
+func pauseTheFeed(t *testing.T, b *browser) {
+	t.Helper()
+	b.run(t, "count subscriptions", chromedp.Evaluate(`void (({ prototype }, { send }, feeds) => {
+		window.feeds = feeds;
+		prototype.send = function (text) {
+			const { id, type, payload } = JSON.parse(text);
+			if (type === "subscribe" && payload.query.includes("subscription MessageUpdates")) feeds.add(id);
+			if (type === "complete") feeds.delete(id);
+			return send.call(this, text);
+		};
+		window.countNoMore = () => { prototype.send = send; };
+	})(WebSocket, WebSocket.prototype, new Set())`, nil))
+	b.visit(t, "#/")
+	b.await(t, "the overview", `document.querySelector(".tiles") !== null`)
+	held, release := b.holdBack(t, "query Messages")
+	b.visit(t, "#/messages")
+	b.await(t, "that the messages are loading", held+` === 1`)
+	b.press(t, "Pause")
+	b.press(t, "Resume")
+	b.await(t, "that they are loading again", held+` === 2`)
+	release(false)
+	b.await(t, "one subscription", `window.feeds.size === 1 && document.querySelector("#messages tbody tr") !== null`)
+	b.press(t, "Pause")
+	b.await(t, "none while it is paused", `window.feeds.size === 0 && document.getElementById("live-messages").innerText.includes("Paused.")`)
+	b.run(t, "stop counting", chromedp.Evaluate(`window.countNoMore()`, nil))
 }
 
 // Commands with no settings but the data directory find the demo in it and report on it.
