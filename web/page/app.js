@@ -11843,8 +11843,9 @@ function Countdown({ until }) {
 var maxTries = 5;
 /** The maximum length of a text in characters, by WhatsApp. A browser that enforced it would cut a longer text silently. */
 var maxText = 4096;
-/** An input with an unknown outcome, and its key, so that queueing it again sends nothing twice. */
-var pending = null;
+/** The keys of inputs with an unknown outcome, so that queueing one again sends nothing twice. */
+var pending = /* @__PURE__ */ new Map();
+var maxPending = 100;
 /** An invalid field of a form. */
 var WrongField = class extends Error {
 	field;
@@ -11859,17 +11860,15 @@ var WrongField = class extends Error {
 */
 async function queueOnce(input, waiting, stopped) {
 	const content = JSON.stringify(input);
-	if (pending?.content !== content) pending = {
-		content,
-		key: freshKey()
-	};
-	const idempotencyKey = input.idempotencyKey ?? pending.key;
+	const idempotencyKey = input.idempotencyKey ?? pending.get(content) ?? freshKey();
+	pending.set(content, idempotencyKey);
+	if (pending.size > maxPending) pending.delete(pending.keys().next().value);
 	for (let tries = 1;; tries++) try {
 		const { queueMessage } = await ask(Queue, { input: {
 			...input,
 			idempotencyKey
 		} });
-		pending = null;
+		pending.delete(content);
 		return queueMessage;
 	} catch (error) {
 		const wait = error instanceof Refused ? error.retryAfter : null;
@@ -11905,6 +11904,7 @@ function conversation(route) {
 		page: pageOf(route.query),
 		invalid: unknown(route.query, "page", "after"),
 		shown: null,
+		loading: true,
 		fault: ""
 	});
 	let stopped = false, round = 0, again;
@@ -11928,6 +11928,7 @@ function conversation(route) {
 			if (stopped || mine !== round) return;
 			Object.assign(view, {
 				shown: found,
+				loading: false,
 				fault: ""
 			});
 			follow(found, position);
@@ -11986,13 +11987,13 @@ function conversation(route) {
 			Object.assign(view, {
 				page: pageOf(query),
 				invalid: unknown(query, "page", "after"),
-				shown: null,
+				loading: true,
 				fault: ""
 			});
 			load().catch(report);
 		},
 		render: () => {
-			const reason = forbidden(OneConversation, "Reading a conversation"), { shown, page, fault } = view;
+			const reason = forbidden(OneConversation, "Reading a conversation"), { shown, page, loading, fault } = view;
 			if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Conversation"), quiet(reason));
 			if (view.invalid) return astray("Conversation", view.invalid, link([
 				"conversations",
@@ -12012,14 +12013,14 @@ function conversation(route) {
 			}), fault ? h("p", {
 				class: "error wide",
 				role: "alert"
-			}, fault) : null, card("Messages", { id: "thread-card" }, null, h(Thread, {
+			}, fault) : null, card("Messages", { id: "thread-card" }, null, loading ? quiet("Loading…") : h(Thread, {
 				key: page.after ?? "newest",
 				items: edges.map(({ cursor, node }) => ({
 					cursor,
 					node
 				})).reverse(),
 				name: shown.name ?? person
-			}), pager(page, pageInfo.hasNextPage ? pageInfo.endCursor : null, byTime)), h("div", { class: "column" }, h(Reply, {
+			}), pager(page, !loading && pageInfo.hasNextPage ? pageInfo.endCursor : null, byTime)), h("div", { class: "column" }, h(Reply, {
 				senderId,
 				person,
 				who,
@@ -13645,6 +13646,11 @@ function queue(route) {
 			...change
 		};
 	};
+	/** Keeps the texts of fields that are about to be replaced by others, for when they are shown again. */
+	function keep() {
+		const form = new FormData(document.querySelector("#queue") ?? void 0);
+		for (const name of replaced) given[name] = String(form.get(name) ?? given[name]);
+	}
 	async function submit(event) {
 		event.preventDefault();
 		if (view.busy) return;
@@ -13681,12 +13687,8 @@ function queue(route) {
 				["template", "Template"],
 				["other", "Other"]
 			], (id) => {
+				keep();
 				view.kind = id;
-				policy.typed = {
-					...noTemplates,
-					name: given.name,
-					language: given.language
-				};
 			}), copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message, without the original's schedule, time until it is overdue, key, reply, and rule for a closed window.") : null, !given.loaded ? quiet("Loading…") : h("form", {
 				id: "queue",
 				onsubmit: submit
@@ -13709,17 +13711,14 @@ function queue(route) {
 			], given.priority))), field("If a response is lost", h("select", { name: "onAmbiguous" }, options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], given.onAmbiguous)))), view.kind === "template" ? null : [field("If the 24-hour window is closed", h("select", {
 				name: "outsideWindow",
 				onchange: (event) => {
+					keep();
 					policy.outside = held(event);
-					type({
-						fallbackName: "",
-						fallbackLanguage: ""
-					});
 				}
 			}, options([
 				["SEND", "send anyway"],
 				["FALLBACK", "send a template instead"],
 				["FAIL", "fail"]
-			], policy.outside)), "Waypost acts only if it is certain that the window is closed, or when WhatsApp refuses the message."), policy.outside === "FALLBACK" ? templateFields("fallback", blank, policy, type) : null], h("details", null, h("summary", null, "Schedule, labels, and key"), h("div", { class: "row" }, field(`Not before${utc.value ? ", UTC" : ""}`, h("input", {
+			], policy.outside)), "Waypost acts only if it is certain that the window is closed, or when WhatsApp refuses the message."), policy.outside === "FALLBACK" ? templateFields("fallback", given, policy, type) : null], h("details", null, h("summary", null, "Schedule, labels, and key"), h("div", { class: "row" }, field(`Not before${utc.value ? ", UTC" : ""}`, h("input", {
 				name: "sendAt",
 				type: "datetime-local",
 				step: 1
@@ -13783,7 +13782,7 @@ function templateFields(of, given, { choices, typed }, type) {
 	}, h("div", { class: "row" }, field(of === "template" ? "Template" : "Fallback template", h("input", {
 		name: inputs.name,
 		required: true,
-		defaultValue: given.name,
+		defaultValue: given[inputs.name],
 		autocomplete: "off",
 		spellcheck: false,
 		placeholder: "hello_world",
@@ -13792,7 +13791,7 @@ function templateFields(of, given, { choices, typed }, type) {
 	})), field(of === "template" ? "Language" : "Fallback language", h("input", {
 		name: inputs.language,
 		required: true,
-		defaultValue: given.language,
+		defaultValue: given[inputs.language],
 		autocomplete: "off",
 		spellcheck: false,
 		placeholder: named[0]?.language ?? "en_US",
@@ -13801,9 +13800,20 @@ function templateFields(of, given, { choices, typed }, type) {
 	}))), h("datalist", { id: `${of}-names` }, options([...new Set(choices.map((choice) => choice.name))].map((one) => [one, one]))), h("datalist", { id: `${of}-languages` }, options(named.map(({ language }) => [language, language]))), chosen?.components ? templateBubble(chosen.components) : null, variables?.length === 0 ? null : field(of === "template" ? "Body variables" : "Fallback variables", h("textarea", {
 		name: inputs.variables,
 		rows: 3,
-		defaultValue: given.variables
+		defaultValue: given[inputs.variables]
 	}), variables ? `One per line: ${variables.map((variable) => `{{${variable}}}`).join(", ")}.` : "One per line, in order."));
 }
+/** The fields that depend on the kind of content, or on the rule for a closed window. */
+var replaced = [
+	"body",
+	"name",
+	"language",
+	"variables",
+	"json",
+	"fallbackName",
+	"fallbackLanguage",
+	"fallbackVariables"
+];
 var blank = {
 	sender: "",
 	to: "",
@@ -13814,7 +13824,10 @@ var blank = {
 	name: "",
 	language: "",
 	variables: "",
-	json: ""
+	json: "",
+	fallbackName: "",
+	fallbackLanguage: "",
+	fallbackVariables: ""
 };
 /** Returns the fields of the form for the content of a message, which is the Cloud API's object of its type. */
 function contentFields(type, content) {

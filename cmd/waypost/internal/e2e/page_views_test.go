@@ -94,7 +94,12 @@ func converse(ctx context.Context, t *testing.T, b *browser, simulator simulator
 	b.awaitText(t, thread, "Is my table ready?")
 	b.await(t, "that the window is open", `(t => t.includes("open for") && !t.includes("window is closed"))(document.querySelector("main").innerText)`)
 	b.write(t, "Text", "In ten minutes.")
-	b.press(t, "Queue reply")
+	_, release := b.holdBack(t, "query OneConversation")
+	b.visit(t, theConversation+"?page=1") // as another page
+	b.awaitText(t, "#thread-card", "Loading…")
+	release(false)
+	b.awaitText(t, thread, "Is my table ready?")
+	b.press(t, "Queue reply") // which has kept its text
 	b.await(t, "the reply after what it replies to, as read", fmt.Sprintf(`(items => items.length > 1 && items[0].includes("Is my table ready?") &&
 		items.some(text => text.includes("In ten minutes.") && text.includes("read")))([...document.querySelectorAll("%s li")].map(li => li.innerText))`, thread))
 	b.press(t, "Opt out…")
@@ -150,6 +155,11 @@ func useTemplates(ctx context.Context, t *testing.T, b *browser, simulator simul
 	b.await(t, "that the message is accepted", `document.querySelector("#queue-note a") !== null`)
 	b.press(t, "Text")
 	b.write(t, "Text", "It is ready.")
+	b.press(t, "Template")
+	b.await(t, "the template's fields as they were", `document.querySelector("#queue [name=name]").value === "order_ready" && document.querySelector("#queue [name=variables]").value === "Ada\n12" &&
+		document.querySelector("#queue .bubble").innerText.includes("order {{2}} is ready")`)
+	b.press(t, "Text")
+	b.await(t, "the text as it was", `document.querySelector("#queue [name=body]").value === "It is ready."`)
 	b.set(t, "#queue [name=outsideWindow]", "FALLBACK")
 	b.write(t, "Fallback template", "order_ready")
 	b.write(t, "Fallback language", "de")
