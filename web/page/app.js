@@ -4769,6 +4769,7 @@ var verbs = {
 };
 /** Shows an operation in every view until it is finished and the user has closed it. by is who started it elsewhere. */
 function watch(verb, progress, ended, by = "") {
+	if (!state.viewer) return;
 	const { id } = progress;
 	const put = (next) => {
 		layer.operations = new Map(layer.operations).set(id, {
@@ -4785,21 +4786,29 @@ function watch(verb, progress, ended, by = "") {
 	}
 	stop = poll(400, async () => {
 		const { operation } = await ask(OperationProgress, { id });
+		if (layer.operations.get(id)?.stop !== stop) return stop();
 		if (operation) put(operation);
-		if (!operation || operation.state !== "RUNNING") {
+		else close$1(id);
+		if (operation?.state !== "RUNNING") {
 			stop();
 			ended();
 		}
 	});
 	put(progress);
 }
-/** Shows the operations that were started in other tabs, by other people, or before a reload. Returns how to stop looking for them. */
+/** Shows the operations that were started in other tabs, by other people, or before a reload. Returns how to end that, and all progress. */
 function watchOthers() {
-	if (forbidden(RunningOperations)) return () => {};
-	return poll(3e3, async () => {
+	let ended = false;
+	const stop = forbidden(RunningOperations) ? () => {} : poll(3e3, async () => {
 		const { operations } = await ask(RunningOperations, {});
+		if (ended) return;
 		for (const { kind, startedBy, ...progress } of operations) if (progress.state === "RUNNING" && !layer.operations.has(progress.id)) watch(verbs[kind], progress, () => {}, startedBy ? actorOf(startedBy) : "");
 	});
+	return () => {
+		ended = true;
+		stop();
+		for (const id of layer.operations.keys()) close$1(id);
+	};
 }
 function close$1(id) {
 	layer.operations.get(id)?.stop();
@@ -11165,6 +11174,7 @@ var Pages = class {
 		this.reload();
 	}
 	reload() {
+		if (this.abort.signal.aborted) return;
 		for (const end of this.ends) end();
 		this.ends = [poll(listEvery, () => this.load()), poll(countEvery, () => this.count())];
 	}

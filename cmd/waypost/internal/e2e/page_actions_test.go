@@ -14,6 +14,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/google/uuid"
@@ -196,6 +197,12 @@ func watchAnOperationOfOthers(ctx context.Context, t *testing.T, b *browser, dat
 	record(event.OperationsStream, operation.Opened{Operation: id})
 	const card = `.operation[aria-label="Discarding"]:last-of-type`
 	b.awaitText(t, card, "Started by user ada@example.com")
+	b.awaitText(t, card, "0 of 3")
+	held, release := b.holdBack(t, "query RunningOperations")
+	b.click(t, "#forget")
+	b.press(t, "Use the demo's key")
+	b.await(t, "no operation of the key before", held+` > 0 && document.getElementById("who") !== null && document.querySelector(".operation") === null`)
+	release(false)
 	b.awaitText(t, card, "0 of 3")
 	record(event.OperationStream(id), operation.Progressed{Through: 3, Done: 2, RefusedCount: 1})
 	record(event.OperationStream(id), operation.Finished{})
@@ -454,6 +461,7 @@ func signInAsPerson(ctx context.Context, t *testing.T, b *browser, r *harness.Te
 
 func outliveTheServer(ctx context.Context, t *testing.T, b *browser, d *demoProcess) {
 	b.visit(t, "#/messages")
+	b.run(t, "point elsewhere", input.DispatchMouseEvent(input.MouseMoved, 1, 1))             // new rows wait while the pointer is over the list
 	b.await(t, "live messages", `document.querySelector("#live-messages tbody tr") !== null`) // the view before can be a list of others
 	var before string
 	b.run(t, "read the newest", chromedp.Evaluate(`document.querySelector("#messages tbody a").title`, &before))

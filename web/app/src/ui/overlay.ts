@@ -130,6 +130,7 @@ export const verbs: Record<OperationKind, string> = { CANCEL: "Cancelling", REQU
 
 /** Shows an operation in every view until it is finished and the user has closed it. by is who started it elsewhere. */
 export function watch(verb: string, progress: Progress, ended: () => void, by = ""): void {
+  if (!state.viewer) return; // signed out in the meantime
   const { id } = progress;
   const put = (next: Progress): void => { layer.operations = new Map(layer.operations).set(id, { verb, by, progress: next, stop }); };
   let stop: () => void = () => {};
@@ -139,8 +140,10 @@ export function watch(verb: string, progress: Progress, ended: () => void, by = 
   }
   stop = poll(400, async () => {
     const { operation } = await ask(OperationProgress, { id });
+    if (layer.operations.get(id)?.stop !== stop) return stop(); // it was forgotten, or is shown by another watch
     if (operation) put(operation);
-    if (!operation || operation.state !== "RUNNING") {
+    else close(id);
+    if (operation?.state !== "RUNNING") {
       stop();
       ended();
     }
@@ -148,17 +151,23 @@ export function watch(verb: string, progress: Progress, ended: () => void, by = 
   put(progress);
 }
 
-/** Shows the operations that were started in other tabs, by other people, or before a reload. Returns how to stop looking for them. */
+/** Shows the operations that were started in other tabs, by other people, or before a reload. Returns how to end that, and all progress. */
 export function watchOthers(): () => void {
-  if (forbidden(RunningOperations)) return () => {};
-  return poll(3000, async () => {
+  let ended = false;
+  const stop = forbidden(RunningOperations) ? () => {} : poll(3000, async () => {
     const { operations } = await ask(RunningOperations, {});
+    if (ended) return;
     for (const { kind, startedBy, ...progress } of operations) {
       if (progress.state === "RUNNING" && !layer.operations.has(progress.id)) {
         watch(verbs[kind], progress, () => {}, startedBy ? actorOf(startedBy) : "");
       }
     }
   });
+  return () => {
+    ended = true;
+    stop();
+    for (const id of layer.operations.keys()) close(id);
+  };
 }
 
 function close(id: string): void {

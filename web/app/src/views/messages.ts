@@ -334,6 +334,7 @@ class Pages {
   }
 
   private reload(): void {
+    if (this.abort.signal.aborted) return; // an operation ended after the view
     for (const end of this.ends) end();
     this.ends = [poll(listEvery, () => this.load()), poll(countEvery, () => this.count())];
   }
