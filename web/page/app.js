@@ -11455,6 +11455,7 @@ function message(route) {
 			if (stopped || mine !== round) return;
 			view.fault = messageOf(error);
 			if (!error.code) report(error);
+			if (!rejected(error)) again = setTimeout(load, 2e3);
 		}
 	}
 	/** Reloads the message when it changes. Changes in quick succession cause one reload. */
@@ -12559,6 +12560,7 @@ function alerts(route) {
 				next: pageInfo.hasNextPage ? pageInfo.endCursor : null,
 				fault: ""
 			});
+			return true;
 		} catch (error) {
 			if (page === view.page) view.fault = messageOf(error);
 			throw error;
@@ -12581,14 +12583,20 @@ function alerts(route) {
 	const ended = ({ id }) => {
 		view.silences = view.silences.filter((other) => other.id !== id);
 	};
+	let stopHistory = () => {};
+	/** Loads the resolved alerts, repeatedly if that fails. */
+	function reload() {
+		stopHistory();
+		stopHistory = poll(2e3, history);
+	}
 	let again;
 	const unheard = onAlert(() => {
 		again ??= setTimeout(() => {
 			again = void 0;
-			history().catch(report);
+			reload();
 		}, 500);
 	});
-	history().catch(report);
+	reload();
 	const stopCurrent = poll(currentEvery, async () => {
 		if (openAlerts().length === 0) return;
 		const { alerts: { edges } } = await ask(Alerts, {
@@ -12609,11 +12617,12 @@ function alerts(route) {
 				next: null,
 				fault: ""
 			});
-			history().catch(report);
+			reload();
 		},
 		stop: () => {
 			clearTimeout(again);
 			unheard();
+			stopHistory();
 			stopRules();
 			stopSilences();
 			stopCurrent();
