@@ -9376,7 +9376,11 @@ function Drawing({ title, series, hidden, at, read }) {
 	A$1(() => {
 		if (series) plot.current?.setData(dataOf(series));
 	}, [series]);
-	A$1(() => series?.lines.forEach((line, i) => plot.current?.setSeries(i + 1, { show: !hidden.has(line.name) })), [names, hidden]);
+	A$1(() => series?.lines.forEach((line, i) => plot.current?.setSeries(i + 1, { show: !hidden.has(line.name) })), [
+		names,
+		hidden,
+		utc.value
+	]);
 	A$1(() => plot.current?.redraw(false, true), [shade.value, utc.value]);
 	A$1(() => {
 		const drawn = plot.current;
