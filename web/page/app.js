@@ -10600,7 +10600,7 @@ function pager(page, next, [previous, following], ...notes) {
 }
 // src/views/actions.ts
 /** Counts the selected messages with a dry run on the server, and asks for confirmation. */
-function bulk({ title, close, verb, says, button, danger, reason, none, count: dryRun, run }, what, ended) {
+function bulk({ title, close, verb, says, button, danger, reason, none, count: dryRun, run }, what, ended, started = () => {}) {
 	const dry = reactive({
 		selected: null,
 		fault: ""
@@ -10626,12 +10626,14 @@ function bulk({ title, close, verb, says, button, danger, reason, none, count: d
 			})) : null
 		],
 		run: async (values) => {
-			watch(verb, await run(values.reason ?? ""), ended);
+			const progress = await run(values.reason ?? "");
+			started();
+			watch(verb, progress, ended);
 		}
 	});
 }
 var noDeadLetter = "No dead letters match the selection.";
-function requeueDeadLetters(input, what, ended) {
+function requeueDeadLetters(input, what, ended, started) {
 	const send = (dryRun) => ask(Requeue, {
 		input,
 		dryRun
@@ -10646,9 +10648,9 @@ function requeueDeadLetters(input, what, ended) {
 		button: (n) => `Requeue ${count(n)}`,
 		count: () => send(true),
 		run: () => send(false)
-	}, what, ended);
+	}, what, ended, started);
 }
-function discardDeadLetters(input, what, ended) {
+function discardDeadLetters(input, what, ended, started) {
 	const send = (dryRun, reason) => ask(Discard, {
 		input,
 		reason,
@@ -10664,7 +10666,7 @@ function discardDeadLetters(input, what, ended) {
 		button: (n) => `Discard ${count(n)}`,
 		count: () => send(true, "count"),
 		run: (reason) => send(false, reason)
-	}, what, ended);
+	}, what, ended, started);
 }
 /** Cancels all waiting messages that match a filter. */
 function cancelMessages(filter, what, ended) {
@@ -12289,7 +12291,6 @@ function deadLetters(route) {
 		ticked: new Set(ids)
 	});
 	const changed = () => {
-		select(false);
 		load().catch(() => {});
 		pulse().catch(() => {});
 	};
@@ -12368,17 +12369,18 @@ function deadLetters(route) {
 	}
 	function selection({ totalCount, edges }, filter) {
 		const { all, ticked } = view, chosen = all ? totalCount : ticked.size, described = describe(filter);
-		const input = all ? { filter } : { ids: [...ticked] };
-		const what = all ? described ? `All dead letters with ${described}.` : "All dead letters." : "The selected dead letters.";
+		const decide = (action) => {
+			action(view.all ? { filter } : { ids: [...view.ticked] }, view.all ? described ? `All dead letters with ${described}.` : "All dead letters." : "The selected dead letters.", changed, () => select(false));
+		};
 		const reason = forbidden(Requeue, "Requeueing") ?? forbidden(Discard, "Discarding");
 		const shown = edges.map(({ node }) => node.message.id);
 		return h("div", { class: "selection" }, reason ? quiet(reason) : [
-			button("Requeue…", () => requeueDeadLetters(input, what, changed), {
+			button("Requeue…", () => decide(requeueDeadLetters), {
 				class: "",
 				disabled: chosen === 0,
 				id: "requeue"
 			}),
-			button("Discard…", () => discardDeadLetters(input, what, changed), {
+			button("Discard…", () => decide(discardDeadLetters), {
 				disabled: chosen === 0,
 				id: "discard"
 			}),
@@ -12395,7 +12397,7 @@ function deadLetters(route) {
 		const { all, ticked } = view, some = !all && ids.some((id) => ticked.has(id)), every = all || ids.every((id) => ticked.has(id));
 		const allowed = !forbidden(Requeue);
 		const tick = (id, on) => {
-			const next = new Set(all ? ids : ticked);
+			const next = new Set(view.all ? ids : view.ticked);
 			if (on) next.add(id);
 			else next.delete(id);
 			select(false, next);
@@ -12408,7 +12410,7 @@ function deadLetters(route) {
 			"aria-label": "Select this page",
 			checked: every,
 			indeterminate: some && !every,
-			onchange: (event) => select(false, event.target.checked ? [...ticked, ...ids] : [...ticked].filter((id) => !ids.includes(id)))
+			onchange: (event) => select(false, event.target.checked ? [...view.ticked, ...ids] : [...view.ticked].filter((id) => !ids.includes(id)))
 		})) : null, [
 			"Message",
 			"To",

@@ -105,14 +105,24 @@ func decideOnDeadLetters(ctx context.Context, t *testing.T, b *browser, simulato
 	b.visit(t, "#/dead-letters?category=network")
 	b.awaitText(t, "#dead-letters", "No dead letters with network.")
 	b.visit(t, "#/dead-letters?category=server&sender=demo&code=131000")
+	// Two at once, before the first one is drawn.
+	b.run(t, "select two", chromedp.WaitVisible(".dead tbody tr", chromedp.ByQuery), chromedp.Evaluate(`[...document.querySelectorAll(".dead tbody .tick input")].slice(1).forEach(box => box.click())`, nil))
+	b.awaitText(t, ".selection", "2 selected")
+	b.press(t, "Select none")
 	b.click(t, ".dead tbody tr .tick input")
 	b.awaitText(t, ".selection", "1 selected")
-	var id string
-	b.run(t, "read which", chromedp.Evaluate(`document.querySelector(".dead tbody tr a").title`, &id))
+	var id, other string
+	b.run(t, "read which", chromedp.Evaluate(`document.querySelector(".dead tbody tr a").title`, &id), chromedp.Evaluate(`document.querySelector(".dead tbody tr:last-child a").title`, &other))
 	b.click(t, "#requeue")
 	b.awaitText(t, "#dry-run", "1 message will be sent again")
+	_, release := b.holdBack(t, "query OperationProgress")
 	b.click(t, "dialog button[type=submit]")
-	b.awaitText(t, ".operation", "Done: 1 of 1")
+	b.awaitText(t, ".selection", "None selected.")
+	b.click(t, fmt.Sprintf(`.dead [aria-label="Select %s"]`, other))
+	b.awaitText(t, ".selection", "1 selected")
+	release(false)
+	b.await(t, "the end of the operation, and what was selected meanwhile", `document.querySelector(".operation").innerText.includes("Done: 1 of 1") &&
+		document.querySelector(".selection").innerText.includes("1 selected")`)
 	b.visit(t, "#/messages/"+id)
 	b.await(t, "the requeued message as read", `document.querySelector("#message .chip")?.textContent === "read"`)
 	b.awaitText(t, "#timeline", "Requeued")
