@@ -4330,7 +4330,7 @@ function see(id) {
 /** Returns the ID with this end that a list has shown. */
 var seenId = (end) => seen.get(end);
 // src/route.ts
-function read$9() {
+function read$8() {
 	const hash = location.hash.replace(/^#/, "");
 	const at = hash.indexOf("?"), path = at < 0 ? hash : hash.slice(0, at), query = at < 0 ? "" : hash.slice(at + 1);
 	if (/^[0-9a-f-]{36}$/i.test(path)) return {
@@ -4342,11 +4342,11 @@ function read$9() {
 		query: new URLSearchParams(query)
 	};
 }
-var address = y$1(read$9());
+var address = y$1(read$8());
 var hash = location.hash;
 function update() {
 	hash = location.hash;
-	address.value = read$9();
+	address.value = read$8();
 }
 for (const type of ["hashchange", "popstate"]) addEventListener(type, () => {
 	if (location.hash !== hash) update();
@@ -4373,23 +4373,33 @@ function setQuery(change, entry) {
 	history.pushState(entry, "", to);
 	update();
 }
-// src/ui/zone.ts
-var kept$1 = "zone";
-function read$8() {
+// src/storage.ts
+var refused = /* @__PURE__ */ new Map();
+/** Returns a kept value, or null. */
+function recall(area, name) {
 	try {
-		return localStorage.getItem(kept$1) === "UTC";
+		return window[area].getItem(name);
 	} catch {
-		return false;
+		return refused.get(name) ?? null;
 	}
 }
+/** Keeps a value, or removes it if it is null. */
+function keep(area, name, value) {
+	try {
+		if (value === null) window[area].removeItem(name);
+		else window[area].setItem(name, value);
+	} catch {
+		if (value === null) refused.delete(name);
+		else refused.set(name, value);
+	}
+}
+// src/ui/zone.ts
+var kept$1 = "zone";
 /** Whether times are in UTC. */
-var utc = y$1(read$8());
+var utc = y$1(recall("localStorage", kept$1) === "UTC");
 function setUtc(next) {
 	utc.value = next;
-	try {
-		if (next) localStorage.setItem(kept$1, "UTC");
-		else localStorage.removeItem(kept$1);
-	} catch {}
+	keep("localStorage", kept$1, next ? "UTC" : null);
 }
 /** Formats a time of day in the chosen time zone, with the date if it is not today. */
 var zonedClock = (at, now, digits) => clock(at, now, digits, utc.value);
@@ -4856,7 +4866,7 @@ function signOut(reason = "") {
 	connection.close();
 	useKey(null);
 	state.viewer = null;
-	sessionStorage.removeItem("key");
+	keep("sessionStorage", "key", null);
 	Object.assign(session, {
 		fault: reason,
 		opening: false,
@@ -4886,16 +4896,17 @@ async function leave() {
 var origin = "origin";
 /** Goes to the identity provider, which returns to the web UI. */
 function beginSignIn() {
-	sessionStorage.setItem(origin, location.hash);
+	keep("sessionStorage", origin, location.hash);
 	location.assign("auth/login");
 }
 function signIn(key) {
+	if (!/^[\x21-\x7e]+$/.test(key)) return signOut("The key contains a space or another character that no key has. Copy it again.");
 	useKey(key);
 	open$1();
 }
 /** Switches back to the demo's own key. */
 function useDemoKey() {
-	sessionStorage.removeItem("key");
+	keep("sessionStorage", "key", null);
 	signIn(state.demo.key);
 }
 /** Begins with the current key, or with the session if there is none. While the server is unavailable, it retries. */
@@ -4911,7 +4922,7 @@ async function open$1() {
 		if (key !== currentKey()) return;
 		state.viewer = viewer;
 		if (!may("READ")) return signOut(`The key ${viewer.name} has no READ scope, only ${viewer.scopes.join(", ")}.`);
-		if (key !== null && key !== state.demo?.key) sessionStorage.setItem("key", key);
+		if (key !== null && key !== state.demo?.key) keep("sessionStorage", "key", key);
 		Object.assign(session, {
 			opening: false,
 			asksForKey: false
@@ -4927,6 +4938,7 @@ async function open$1() {
 	}
 }
 async function start() {
+	clearTimeout(retry);
 	connection.onState = (live) => {
 		state.live = live;
 	};
@@ -4934,21 +4946,31 @@ async function start() {
 	takeLink();
 	const [found, people] = await Promise.all([demo(), identities()]);
 	state.demo = found;
-	session.canSignIn = people.signIn;
-	const key = sessionStorage.getItem("key") ?? state.demo?.key;
+	session.canSignIn = people?.signIn ?? false;
+	const key = recall("sessionStorage", "key") ?? state.demo?.key;
 	if (key) return signIn(key);
+	if (!people) {
+		state.away = true;
+		Object.assign(session, {
+			fault: "The server does not respond. Retrying automatically.",
+			opening: true
+		});
+		retry = setTimeout(start, 2e3);
+		return;
+	}
 	if (!people.signedIn) return signOut();
-	const from = sessionStorage.getItem(origin);
-	sessionStorage.removeItem(origin);
+	const from = recall("sessionStorage", origin);
+	keep("sessionStorage", origin, null);
 	if (from && !location.hash) replace(from);
 	open$1();
 }
-/** Returns whether people can sign in, and whether someone has, in this browser. */
+/** Returns whether people can sign in, and whether someone has, in this browser. Null if the server is unavailable. */
 async function identities() {
 	try {
-		return await (await fetch("auth.json", { signal: AbortSignal.timeout(1e4) })).json();
+		const response = await fetch("auth.json", { signal: AbortSignal.timeout(1e4) });
+		return response.ok ? await response.json() : null;
 	} catch {
-		return { signIn: false };
+		return null;
 	}
 }
 /** The storage key for the secret of the demo's link, for reloads and other tabs. The secret is useless after the demo. */
@@ -4957,13 +4979,13 @@ var demoSecret = "demo";
 function takeLink() {
 	const secret = /^#key=(.+)$/.exec(location.hash)?.[1];
 	if (!secret) return false;
-	localStorage.setItem(demoSecret, secret);
+	keep("localStorage", demoSecret, secret);
 	replace("#/");
 	return true;
 }
 /** Returns the demo's key and simulator. Without the secret of its link, and outside the demo, the file contains no key. */
 async function demo() {
-	const secret = localStorage.getItem(demoSecret) ?? "";
+	const secret = recall("localStorage", demoSecret) ?? "";
 	try {
 		const response = await fetch("demo.json", {
 			headers: { authorization: `Bearer ${secret}` },
@@ -4975,7 +4997,7 @@ async function demo() {
 			...given,
 			secret
 		};
-		if (given) localStorage.removeItem(demoSecret);
+		if (given) keep("localStorage", demoSecret, null);
 		return null;
 	} catch {
 		return null;
@@ -5377,12 +5399,8 @@ function SearchBox() {
 // src/ui/theme.ts
 var kept = "theme";
 function read$7() {
-	try {
-		const value = localStorage.getItem(kept);
-		return value === "light" || value === "dark" ? value : "system";
-	} catch {
-		return "system";
-	}
+	const value = recall("localStorage", kept);
+	return value === "light" || value === "dark" ? value : "system";
 }
 var theme = y$1(read$7());
 var darkness = matchMedia("(prefers-color-scheme: dark)");
@@ -5393,10 +5411,7 @@ darkness.addEventListener("change", () => {
 /** What the page looks like. */
 var shade = O(() => theme.value === "system" ? systemIsDark.value ? "dark" : "light" : theme.value);
 function setTheme(next) {
-	try {
-		if (next === "system") localStorage.removeItem(kept);
-		else localStorage.setItem(kept, next);
-	} catch {}
+	keep("localStorage", kept, next === "system" ? null : next);
 	apply(next);
 	theme.value = next;
 }

@@ -386,6 +386,9 @@ func TestPageSaysWhatAKeyDoesNotAllow(t *testing.T) {
 	}
 
 	b.run(t, "open the page", chromedp.Navigate("http://"+r.Addr+"/"))
+	b.fill(t, "#key", "ключ")
+	b.click(t, "#sign-in-form button[type=submit]")
+	b.awaitText(t, "#sign-in-error", "character that no key has")
 	b.fill(t, "#key", made.CreateAPIKey.Secret)
 	b.click(t, "#sign-in-form button[type=submit]")
 	b.awaitText(t, "#who", "looks: READ; senders shop")
