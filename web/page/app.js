@@ -4330,7 +4330,7 @@ function see(id) {
 /** Returns the ID with this end that a list has shown. */
 var seenId = (end) => seen.get(end);
 // src/route.ts
-function read$9() {
+function read$8() {
 	const hash = location.hash.replace(/^#/, "");
 	const at = hash.indexOf("?"), path = at < 0 ? hash : hash.slice(0, at), query = at < 0 ? "" : hash.slice(at + 1);
 	if (/^[0-9a-f-]{36}$/i.test(path)) return {
@@ -4342,11 +4342,11 @@ function read$9() {
 		query: new URLSearchParams(query)
 	};
 }
-var address = y$1(read$9());
+var address = y$1(read$8());
 var hash = location.hash;
 function update() {
 	hash = location.hash;
-	address.value = read$9();
+	address.value = read$8();
 }
 for (const type of ["hashchange", "popstate"]) addEventListener(type, () => {
 	if (location.hash !== hash) update();
@@ -4373,23 +4373,33 @@ function setQuery(change, entry) {
 	history.pushState(entry, "", to);
 	update();
 }
-// src/ui/zone.ts
-var kept$1 = "zone";
-function read$8() {
+// src/storage.ts
+var refused = /* @__PURE__ */ new Map();
+/** Returns a kept value, or null. */
+function recall(area, name) {
 	try {
-		return localStorage.getItem(kept$1) === "UTC";
+		return window[area].getItem(name);
 	} catch {
-		return false;
+		return refused.get(name) ?? null;
 	}
 }
+/** Keeps a value, or removes it if it is null. */
+function keep(area, name, value) {
+	try {
+		if (value === null) window[area].removeItem(name);
+		else window[area].setItem(name, value);
+	} catch {
+		if (value === null) refused.delete(name);
+		else refused.set(name, value);
+	}
+}
+// src/ui/zone.ts
+var kept$1 = "zone";
 /** Whether times are in UTC. */
-var utc = y$1(read$8());
+var utc = y$1(recall("localStorage", kept$1) === "UTC");
 function setUtc(next) {
 	utc.value = next;
-	try {
-		if (next) localStorage.setItem(kept$1, "UTC");
-		else localStorage.removeItem(kept$1);
-	} catch {}
+	keep("localStorage", kept$1, next ? "UTC" : null);
 }
 /** Formats a time of day in the chosen time zone, with the date if it is not today. */
 var zonedClock = (at, now, digits) => clock(at, now, digits, utc.value);
@@ -4665,9 +4675,10 @@ var layer = reactive({
 	notes: [],
 	operations: /* @__PURE__ */ new Map()
 });
-var serial = 0;
+var serial$1 = 0;
+var element$1 = null;
 function openDialog(dialog) {
-	serial++;
+	serial$1++;
 	Object.assign(layer, {
 		dialog,
 		busy: false,
@@ -4676,31 +4687,34 @@ function openDialog(dialog) {
 }
 function closeDialog() {
 	layer.dialog = null;
+	element$1?.close();
+}
+/** Closes the dialog of a view that is replaced. */
+function leaveDialog() {
+	if (!layer.dialog?.stays) closeDialog();
 }
 /** Shows a secret that the server returns only once. It replaces the dialog that requested it. */
 function showSecret(title, secret) {
 	openDialog({
 		title,
 		close: "Close",
+		stays: true,
 		label: () => "I have stored it",
 		body: () => [h("p", null, "Copy it now. It is not shown again."), h("p", { class: "secret" }, copied(secret, "the secret"))],
 		run: () => Promise.resolve()
 	});
 }
+/** The text for the lost response of an action that adds an entry to a list each time. */
+var lostEntry = "No response, so the outcome is unknown. Check the list before you try again.";
 /** Returns the text to show for the error of an action. */
-function faultText(error) {
-	if (error instanceof ServerAway) return "No response, so the outcome is unknown. It is safe to try again.";
-	return messageOf(error);
-}
+var faultText = (error, lost = "No response, so the outcome is unknown. It is safe to try again.") => error instanceof ServerAway ? lost : messageOf(error);
 function Shown({ dialog }) {
-	const { title, body, label, danger, run } = dialog, { busy, fault } = layer, text = label();
+	const { title, body, label, danger, lost, run } = dialog, { busy, fault } = layer, text = label();
 	const node = T(null);
 	F$1(() => {
-		const shown = node.current, before = document.activeElement;
+		const shown = element$1 = node.current;
 		shown.showModal();
-		return () => {
-			if (before instanceof HTMLElement && before.isConnected) before.focus();
-		};
+		return () => shown.close();
 	}, []);
 	const submit = async (event) => {
 		event.preventDefault();
@@ -4714,7 +4728,8 @@ function Shown({ dialog }) {
 			await run(values(form), form);
 			if (layer.dialog === dialog) closeDialog();
 		} catch (error) {
-			layer.fault = faultText(error);
+			if (layer.dialog !== dialog) return note(faultText(error, lost), true);
+			layer.fault = faultText(error, lost);
 			markField(form, error instanceof Refused ? error.field : null);
 		}
 		if (layer.dialog === dialog) layer.busy = false;
@@ -4723,7 +4738,9 @@ function Shown({ dialog }) {
 		class: "dialog",
 		"aria-labelledby": "dialog-title",
 		ref: node,
-		onclose: closeDialog
+		onclose: () => {
+			if (layer.dialog === dialog) closeDialog();
+		}
 	}, h("form", { onsubmit: submit }, h("h2", { id: "dialog-title" }, title), h("div", { class: "dialog-body" }, body()), h("p", {
 		class: "error",
 		role: "alert"
@@ -4762,6 +4779,7 @@ var verbs = {
 };
 /** Shows an operation in every view until it is finished and the user has closed it. by is who started it elsewhere. */
 function watch(verb, progress, ended, by = "") {
+	if (!state.viewer) return;
 	const { id } = progress;
 	const put = (next) => {
 		layer.operations = new Map(layer.operations).set(id, {
@@ -4778,21 +4796,29 @@ function watch(verb, progress, ended, by = "") {
 	}
 	stop = poll(400, async () => {
 		const { operation } = await ask(OperationProgress, { id });
+		if (layer.operations.get(id)?.stop !== stop) return stop();
 		if (operation) put(operation);
-		if (!operation || operation.state !== "RUNNING") {
+		else close$1(id);
+		if (operation?.state !== "RUNNING") {
 			stop();
 			ended();
 		}
 	});
 	put(progress);
 }
-/** Shows the operations that were started in other tabs, by other people, or before a reload. Returns how to stop looking for them. */
+/** Shows the operations that were started in other tabs, by other people, or before a reload. Returns how to end that, and all progress. */
 function watchOthers() {
-	if (forbidden(RunningOperations)) return () => {};
-	return poll(3e3, async () => {
+	let ended = false;
+	const stop = forbidden(RunningOperations) ? () => {} : poll(3e3, async () => {
 		const { operations } = await ask(RunningOperations, {});
+		if (ended) return;
 		for (const { kind, startedBy, ...progress } of operations) if (progress.state === "RUNNING" && !layer.operations.has(progress.id)) watch(verbs[kind], progress, () => {}, startedBy ? actorOf(startedBy) : "");
 	});
+	return () => {
+		ended = true;
+		stop();
+		for (const id of layer.operations.keys()) close$1(id);
+	};
 }
 function close$1(id) {
 	layer.operations.get(id)?.stop();
@@ -4813,7 +4839,7 @@ var operationCards = () => [...layer.operations].map(([id, { verb, by, progress 
 });
 function Overlay() {
 	return h("div", null, layer.dialog ? h(Shown, {
-		key: serial,
+		key: serial$1,
 		dialog: layer.dialog
 	}) : null, h("div", { class: "operations" }, state.viewer ? operationCards() : null), h("div", {
 		class: "notes",
@@ -4840,7 +4866,7 @@ function signOut(reason = "") {
 	connection.close();
 	useKey(null);
 	state.viewer = null;
-	sessionStorage.removeItem("key");
+	keep("sessionStorage", "key", null);
 	Object.assign(session, {
 		fault: reason,
 		opening: false,
@@ -4870,16 +4896,17 @@ async function leave() {
 var origin = "origin";
 /** Goes to the identity provider, which returns to the web UI. */
 function beginSignIn() {
-	sessionStorage.setItem(origin, location.hash);
+	keep("sessionStorage", origin, location.hash);
 	location.assign("auth/login");
 }
 function signIn(key) {
+	if (!/^[\x21-\x7e]+$/.test(key)) return signOut("The key contains a space or another character that no key has. Copy it again.");
 	useKey(key);
 	open$1();
 }
 /** Switches back to the demo's own key. */
 function useDemoKey() {
-	sessionStorage.removeItem("key");
+	keep("sessionStorage", "key", null);
 	signIn(state.demo.key);
 }
 /** Begins with the current key, or with the session if there is none. While the server is unavailable, it retries. */
@@ -4895,7 +4922,7 @@ async function open$1() {
 		if (key !== currentKey()) return;
 		state.viewer = viewer;
 		if (!may("READ")) return signOut(`The key ${viewer.name} has no READ scope, only ${viewer.scopes.join(", ")}.`);
-		if (key !== null && key !== state.demo?.key) sessionStorage.setItem("key", key);
+		if (key !== null && key !== state.demo?.key) keep("sessionStorage", "key", key);
 		Object.assign(session, {
 			opening: false,
 			asksForKey: false
@@ -4911,6 +4938,7 @@ async function open$1() {
 	}
 }
 async function start() {
+	clearTimeout(retry);
 	connection.onState = (live) => {
 		state.live = live;
 	};
@@ -4918,21 +4946,31 @@ async function start() {
 	takeLink();
 	const [found, people] = await Promise.all([demo(), identities()]);
 	state.demo = found;
-	session.canSignIn = people.signIn;
-	const key = sessionStorage.getItem("key") ?? state.demo?.key;
+	session.canSignIn = people?.signIn ?? false;
+	const key = recall("sessionStorage", "key") ?? state.demo?.key;
 	if (key) return signIn(key);
+	if (!people) {
+		state.away = true;
+		Object.assign(session, {
+			fault: "The server does not respond. Retrying automatically.",
+			opening: true
+		});
+		retry = setTimeout(start, 2e3);
+		return;
+	}
 	if (!people.signedIn) return signOut();
-	const from = sessionStorage.getItem(origin);
-	sessionStorage.removeItem(origin);
+	const from = recall("sessionStorage", origin);
+	keep("sessionStorage", origin, null);
 	if (from && !location.hash) replace(from);
 	open$1();
 }
-/** Returns whether people can sign in, and whether someone has, in this browser. */
+/** Returns whether people can sign in, and whether someone has, in this browser. Null if the server is unavailable. */
 async function identities() {
 	try {
-		return await (await fetch("auth.json", { signal: AbortSignal.timeout(1e4) })).json();
+		const response = await fetch("auth.json", { signal: AbortSignal.timeout(1e4) });
+		return response.ok ? await response.json() : null;
 	} catch {
-		return { signIn: false };
+		return null;
 	}
 }
 /** The storage key for the secret of the demo's link, for reloads and other tabs. The secret is useless after the demo. */
@@ -4941,13 +4979,13 @@ var demoSecret = "demo";
 function takeLink() {
 	const secret = /^#key=(.+)$/.exec(location.hash)?.[1];
 	if (!secret) return false;
-	localStorage.setItem(demoSecret, secret);
+	keep("localStorage", demoSecret, secret);
 	replace("#/");
 	return true;
 }
 /** Returns the demo's key and simulator. Without the secret of its link, and outside the demo, the file contains no key. */
 async function demo() {
-	const secret = localStorage.getItem(demoSecret) ?? "";
+	const secret = recall("localStorage", demoSecret) ?? "";
 	try {
 		const response = await fetch("demo.json", {
 			headers: { authorization: `Bearer ${secret}` },
@@ -4959,7 +4997,7 @@ async function demo() {
 			...given,
 			secret
 		};
-		if (given) localStorage.removeItem(demoSecret);
+		if (given) keep("localStorage", demoSecret, null);
 		return null;
 	} catch {
 		return null;
@@ -4971,16 +5009,20 @@ var palette = reactive({
 	typed: "",
 	at: 0
 });
+var serial = 0;
+var element = null;
 function openPalette(commands) {
+	serial++;
 	Object.assign(palette, {
 		commands,
 		typed: "",
 		at: 0
 	});
 }
-var close = () => {
+function close() {
 	palette.commands = null;
-};
+	element?.close();
+}
 function run(command) {
 	if (!command) return;
 	close();
@@ -4992,9 +5034,14 @@ function matching() {
 	const words = palette.typed.toLowerCase().split(/\s+/);
 	return (palette.commands ?? []).filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
 }
-function Open() {
+function Open({ commands }) {
 	const node = T(null), found = matching(), at = Math.min(palette.at, found.length - 1);
-	F$1(() => node.current.showModal(), []);
+	F$1(() => {
+		const shown = element = node.current;
+		shown.showModal();
+		return () => shown.close();
+	}, []);
+	F$1(() => document.getElementById(`command-${at}`)?.scrollIntoView({ block: "nearest" }), [at, palette.typed]);
 	const key = (event) => {
 		const step = {
 			ArrowDown: 1,
@@ -5012,7 +5059,9 @@ function Open() {
 		class: "dialog palette",
 		"aria-label": "Commands",
 		ref: node,
-		onclose: close
+		onclose: () => {
+			if (palette.commands === commands) close();
+		}
 	}, h("input", {
 		type: "text",
 		role: "combobox",
@@ -5044,7 +5093,10 @@ function Open() {
 		role: "status"
 	}, "No command has this name.") : null);
 }
-var Palette = () => palette.commands && h(Open, {});
+var Palette = () => palette.commands && h(Open, {
+	key: serial,
+	commands: palette.commands
+});
 // src/lib/recognize.ts
 var statuses$1 = [
 	"QUEUED",
@@ -5347,12 +5399,8 @@ function SearchBox() {
 // src/ui/theme.ts
 var kept = "theme";
 function read$7() {
-	try {
-		const value = localStorage.getItem(kept);
-		return value === "light" || value === "dark" ? value : "system";
-	} catch {
-		return "system";
-	}
+	const value = recall("localStorage", kept);
+	return value === "light" || value === "dark" ? value : "system";
 }
 var theme = y$1(read$7());
 var darkness = matchMedia("(prefers-color-scheme: dark)");
@@ -5363,10 +5411,7 @@ darkness.addEventListener("change", () => {
 /** What the page looks like. */
 var shade = O(() => theme.value === "system" ? systemIsDark.value ? "dark" : "light" : theme.value);
 function setTheme(next) {
-	try {
-		if (next === "system") localStorage.removeItem(kept);
-		else localStorage.setItem(kept, next);
-	} catch {}
+	keep("localStorage", kept, next === "system" ? null : next);
 	apply(next);
 	theme.value = next;
 }
@@ -9346,7 +9391,11 @@ function Drawing({ title, series, hidden, at, read }) {
 	A$1(() => {
 		if (series) plot.current?.setData(dataOf(series));
 	}, [series]);
-	A$1(() => series?.lines.forEach((line, i) => plot.current?.setSeries(i + 1, { show: !hidden.has(line.name) })), [names, hidden]);
+	A$1(() => series?.lines.forEach((line, i) => plot.current?.setSeries(i + 1, { show: !hidden.has(line.name) })), [
+		names,
+		hidden,
+		utc.value
+	]);
 	A$1(() => plot.current?.redraw(false, true), [shade.value, utc.value]);
 	A$1(() => {
 		const drawn = plot.current;
@@ -10566,7 +10615,7 @@ function pager(page, next, [previous, following], ...notes) {
 }
 // src/views/actions.ts
 /** Counts the selected messages with a dry run on the server, and asks for confirmation. */
-function bulk({ title, close, verb, says, button, danger, reason, none, count: dryRun, run }, what, ended) {
+function bulk({ title, close, verb, says, button, danger, reason, none, count: dryRun, run }, what, ended, started = () => {}) {
 	const dry = reactive({
 		selected: null,
 		fault: ""
@@ -10592,12 +10641,14 @@ function bulk({ title, close, verb, says, button, danger, reason, none, count: d
 			})) : null
 		],
 		run: async (values) => {
-			watch(verb, await run(values.reason ?? ""), ended);
+			const progress = await run(values.reason ?? "");
+			started();
+			watch(verb, progress, ended);
 		}
 	});
 }
 var noDeadLetter = "No dead letters match the selection.";
-function requeueDeadLetters(input, what, ended) {
+function requeueDeadLetters(input, what, ended, started) {
 	const send = (dryRun) => ask(Requeue, {
 		input,
 		dryRun
@@ -10612,9 +10663,9 @@ function requeueDeadLetters(input, what, ended) {
 		button: (n) => `Requeue ${count(n)}`,
 		count: () => send(true),
 		run: () => send(false)
-	}, what, ended);
+	}, what, ended, started);
 }
-function discardDeadLetters(input, what, ended) {
+function discardDeadLetters(input, what, ended, started) {
 	const send = (dryRun, reason) => ask(Discard, {
 		input,
 		reason,
@@ -10630,7 +10681,7 @@ function discardDeadLetters(input, what, ended) {
 		button: (n) => `Discard ${count(n)}`,
 		count: () => send(true, "count"),
 		run: (reason) => send(false, reason)
-	}, what, ended);
+	}, what, ended, started);
 }
 /** Cancels all waiting messages that match a filter. */
 function cancelMessages(filter, what, ended) {
@@ -10941,7 +10992,7 @@ var Feed = class {
 		waiting: /* @__PURE__ */ new Map(),
 		pointed: false
 	});
-	stopped = false;
+	round = 0;
 	unfollow = () => {};
 	timer;
 	second = {
@@ -10957,27 +11008,31 @@ var Feed = class {
 		this.start();
 	}
 	stop() {
-		this.stopped = true;
-		clearTimeout(this.timer);
-		this.unfollow();
+		this.halt();
 		document.removeEventListener("visibilitychange", this.turn);
 	}
+	/** Ends the subscription or the polling, and a start in progress. */
+	halt() {
+		this.round++;
+		clearTimeout(this.timer);
+		this.unfollow();
+		this.unfollow = () => {};
+	}
 	turn = () => {
-		if (document.hidden) this.unfollow();
+		if (document.hidden) this.halt();
 		else if (!this.shown.holding) this.start();
 	};
 	/** Loads the position of the lists, then the newest messages, and follows the event log from that position, so that no change is missed. */
 	async start(asking = 0) {
-		clearTimeout(this.timer);
-		this.unfollow();
-		this.unfollow = () => {};
+		this.halt();
+		const mine = this.round;
 		try {
 			const { readModel: { position } } = await ask(Position, {});
 			const { messages: { edges } } = await ask(Messages, {
 				filter: messageFilter(this.filters),
 				first: rowLimit
 			});
-			if (this.stopped || this.shown.holding) return;
+			if (mine !== this.round) return;
 			this.load(new Map(edges.toReversed().map(({ node }) => [node.id, node])));
 			this.shown.note = "";
 			if (asking > 0) {
@@ -10996,7 +11051,7 @@ var Feed = class {
 				}
 			});
 		} catch (error) {
-			if (this.stopped) return;
+			if (mine !== this.round) return;
 			report(error);
 			this.shown.note = "Could not load the messages. Retrying.";
 			this.timer = setTimeout(() => void this.start(), 2e3);
@@ -11042,8 +11097,7 @@ var Feed = class {
 	}
 	hold() {
 		this.shown.holding = !this.shown.holding;
-		clearTimeout(this.timer);
-		if (this.shown.holding) this.unfollow();
+		if (this.shown.holding) this.halt();
 		else this.start();
 	}
 	render() {
@@ -11141,6 +11195,7 @@ var Pages = class {
 		this.reload();
 	}
 	reload() {
+		if (this.abort.signal.aborted) return;
 		for (const end of this.ends) end();
 		this.ends = [poll(listEvery, () => this.load()), poll(countEvery, () => this.count())];
 	}
@@ -11421,6 +11476,7 @@ function message(route) {
 			if (stopped || mine !== round) return;
 			view.fault = messageOf(error);
 			if (!error.code) report(error);
+			if (!rejected(error)) again = setTimeout(load, 2e3);
 		}
 	}
 	/** Reloads the message when it changes. Changes in quick succession cause one reload. */
@@ -11819,8 +11875,9 @@ function Countdown({ until }) {
 var maxTries = 5;
 /** The maximum length of a text in characters, by WhatsApp. A browser that enforced it would cut a longer text silently. */
 var maxText = 4096;
-/** An input with an unknown outcome, and its key, so that queueing it again sends nothing twice. */
-var pending = null;
+/** The keys of inputs with an unknown outcome, so that queueing one again sends nothing twice. */
+var pending = /* @__PURE__ */ new Map();
+var maxPending = 100;
 /** An invalid field of a form. */
 var WrongField = class extends Error {
 	field;
@@ -11835,17 +11892,15 @@ var WrongField = class extends Error {
 */
 async function queueOnce(input, waiting, stopped) {
 	const content = JSON.stringify(input);
-	if (pending?.content !== content) pending = {
-		content,
-		key: freshKey()
-	};
-	const idempotencyKey = input.idempotencyKey ?? pending.key;
+	const idempotencyKey = input.idempotencyKey ?? pending.get(content) ?? freshKey();
+	pending.set(content, idempotencyKey);
+	if (pending.size > maxPending) pending.delete(pending.keys().next().value);
 	for (let tries = 1;; tries++) try {
 		const { queueMessage } = await ask(Queue, { input: {
 			...input,
 			idempotencyKey
 		} });
-		pending = null;
+		pending.delete(content);
 		return queueMessage;
 	} catch (error) {
 		const wait = error instanceof Refused ? error.retryAfter : null;
@@ -11881,6 +11936,7 @@ function conversation(route) {
 		page: pageOf(route.query),
 		invalid: unknown(route.query, "page", "after"),
 		shown: null,
+		loading: true,
 		fault: ""
 	});
 	let stopped = false, round = 0, again;
@@ -11904,6 +11960,7 @@ function conversation(route) {
 			if (stopped || mine !== round) return;
 			Object.assign(view, {
 				shown: found,
+				loading: false,
 				fault: ""
 			});
 			follow(found, position);
@@ -11962,13 +12019,13 @@ function conversation(route) {
 			Object.assign(view, {
 				page: pageOf(query),
 				invalid: unknown(query, "page", "after"),
-				shown: null,
+				loading: true,
 				fault: ""
 			});
 			load().catch(report);
 		},
 		render: () => {
-			const reason = forbidden(OneConversation, "Reading a conversation"), { shown, page, fault } = view;
+			const reason = forbidden(OneConversation, "Reading a conversation"), { shown, page, loading, fault } = view;
 			if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Conversation"), quiet(reason));
 			if (view.invalid) return astray("Conversation", view.invalid, link([
 				"conversations",
@@ -11988,14 +12045,14 @@ function conversation(route) {
 			}), fault ? h("p", {
 				class: "error wide",
 				role: "alert"
-			}, fault) : null, card("Messages", { id: "thread-card" }, null, h(Thread, {
+			}, fault) : null, card("Messages", { id: "thread-card" }, null, loading ? quiet("Loading…") : h(Thread, {
 				key: page.after ?? "newest",
 				items: edges.map(({ cursor, node }) => ({
 					cursor,
 					node
 				})).reverse(),
 				name: shown.name ?? person
-			}), pager(page, pageInfo.hasNextPage ? pageInfo.endCursor : null, byTime)), h("div", { class: "column" }, h(Reply, {
+			}), pager(page, !loading && pageInfo.hasNextPage ? pageInfo.endCursor : null, byTime)), h("div", { class: "column" }, h(Reply, {
 				senderId,
 				person,
 				who,
@@ -12249,7 +12306,6 @@ function deadLetters(route) {
 		ticked: new Set(ids)
 	});
 	const changed = () => {
-		select(false);
 		load().catch(() => {});
 		pulse().catch(() => {});
 	};
@@ -12328,17 +12384,18 @@ function deadLetters(route) {
 	}
 	function selection({ totalCount, edges }, filter) {
 		const { all, ticked } = view, chosen = all ? totalCount : ticked.size, described = describe(filter);
-		const input = all ? { filter } : { ids: [...ticked] };
-		const what = all ? described ? `All dead letters with ${described}.` : "All dead letters." : "The selected dead letters.";
+		const decide = (action) => {
+			action(view.all ? { filter } : { ids: [...view.ticked] }, view.all ? described ? `All dead letters with ${described}.` : "All dead letters." : "The selected dead letters.", changed, () => select(false));
+		};
 		const reason = forbidden(Requeue, "Requeueing") ?? forbidden(Discard, "Discarding");
 		const shown = edges.map(({ node }) => node.message.id);
 		return h("div", { class: "selection" }, reason ? quiet(reason) : [
-			button("Requeue…", () => requeueDeadLetters(input, what, changed), {
+			button("Requeue…", () => decide(requeueDeadLetters), {
 				class: "",
 				disabled: chosen === 0,
 				id: "requeue"
 			}),
-			button("Discard…", () => discardDeadLetters(input, what, changed), {
+			button("Discard…", () => decide(discardDeadLetters), {
 				disabled: chosen === 0,
 				id: "discard"
 			}),
@@ -12355,7 +12412,7 @@ function deadLetters(route) {
 		const { all, ticked } = view, some = !all && ids.some((id) => ticked.has(id)), every = all || ids.every((id) => ticked.has(id));
 		const allowed = !forbidden(Requeue);
 		const tick = (id, on) => {
-			const next = new Set(all ? ids : ticked);
+			const next = new Set(view.all ? ids : view.ticked);
 			if (on) next.add(id);
 			else next.delete(id);
 			select(false, next);
@@ -12368,7 +12425,7 @@ function deadLetters(route) {
 			"aria-label": "Select this page",
 			checked: every,
 			indeterminate: some && !every,
-			onchange: (event) => select(false, event.target.checked ? [...ticked, ...ids] : [...ticked].filter((id) => !ids.includes(id)))
+			onchange: (event) => select(false, event.target.checked ? [...view.ticked, ...ids] : [...view.ticked].filter((id) => !ids.includes(id)))
 		})) : null, [
 			"Message",
 			"To",
@@ -12425,6 +12482,7 @@ function silenceAlerts(about, kinds, started) {
 	openDialog({
 		title: "Silence alerts",
 		label: () => "Silence",
+		lost: lostEntry,
 		body: () => [
 			h("p", null, "The alerts are still raised and shown, but not counted in the menu, and the alert webhook is not called. Alerts that outlast the silence are reported when it ends."),
 			h("div", { class: "row" }, field("Kind", h("select", { name: "kind" }, options([["", "all kinds"], ...kinds.map((kind) => [kind, sentence(words(kind))])], about.kind ?? ""))), field("Sender", h("select", { name: "senderId" }, options(senderChoices("all senders").slice(limited ? 1 : 0), about.senderId ?? "")))),
@@ -12523,6 +12581,7 @@ function alerts(route) {
 				next: pageInfo.hasNextPage ? pageInfo.endCursor : null,
 				fault: ""
 			});
+			return true;
 		} catch (error) {
 			if (page === view.page) view.fault = messageOf(error);
 			throw error;
@@ -12545,14 +12604,20 @@ function alerts(route) {
 	const ended = ({ id }) => {
 		view.silences = view.silences.filter((other) => other.id !== id);
 	};
+	let stopHistory = () => {};
+	/** Loads the resolved alerts, repeatedly if that fails. */
+	function reload() {
+		stopHistory();
+		stopHistory = poll(2e3, history);
+	}
 	let again;
 	const unheard = onAlert(() => {
 		again ??= setTimeout(() => {
 			again = void 0;
-			history().catch(report);
+			reload();
 		}, 500);
 	});
-	history().catch(report);
+	reload();
 	const stopCurrent = poll(currentEvery, async () => {
 		if (openAlerts().length === 0) return;
 		const { alerts: { edges } } = await ask(Alerts, {
@@ -12573,11 +12638,12 @@ function alerts(route) {
 				next: null,
 				fault: ""
 			});
-			history().catch(report);
+			reload();
 		},
 		stop: () => {
 			clearTimeout(again);
 			unheard();
+			stopHistory();
 			stopRules();
 			stopSilences();
 			stopCurrent();
@@ -12733,6 +12799,7 @@ function editRule(rule, changed) {
 	openDialog({
 		title: rule ? `Rule: ${words(rule.kind)}` : "Add rule",
 		label: () => "Save",
+		...rule ? {} : { lost: lostEntry },
 		body: () => {
 			const { kind } = chosen, unit = units[kind];
 			return [
@@ -13619,6 +13686,11 @@ function queue(route) {
 			...change
 		};
 	};
+	/** Keeps the texts of fields that are about to be replaced by others, for when they are shown again. */
+	function keep() {
+		const form = new FormData(document.querySelector("#queue") ?? void 0);
+		for (const name of replaced) given[name] = String(form.get(name) ?? given[name]);
+	}
 	async function submit(event) {
 		event.preventDefault();
 		if (view.busy) return;
@@ -13655,12 +13727,8 @@ function queue(route) {
 				["template", "Template"],
 				["other", "Other"]
 			], (id) => {
+				keep();
 				view.kind = id;
-				policy.typed = {
-					...noTemplates,
-					name: given.name,
-					language: given.language
-				};
 			}), copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message, without the original's schedule, time until it is overdue, key, reply, and rule for a closed window.") : null, !given.loaded ? quiet("Loading…") : h("form", {
 				id: "queue",
 				onsubmit: submit
@@ -13683,17 +13751,14 @@ function queue(route) {
 			], given.priority))), field("If a response is lost", h("select", { name: "onAmbiguous" }, options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], given.onAmbiguous)))), view.kind === "template" ? null : [field("If the 24-hour window is closed", h("select", {
 				name: "outsideWindow",
 				onchange: (event) => {
+					keep();
 					policy.outside = held(event);
-					type({
-						fallbackName: "",
-						fallbackLanguage: ""
-					});
 				}
 			}, options([
 				["SEND", "send anyway"],
 				["FALLBACK", "send a template instead"],
 				["FAIL", "fail"]
-			], policy.outside)), "Waypost acts only if it is certain that the window is closed, or when WhatsApp refuses the message."), policy.outside === "FALLBACK" ? templateFields("fallback", blank, policy, type) : null], h("details", null, h("summary", null, "Schedule, labels, and key"), h("div", { class: "row" }, field(`Not before${utc.value ? ", UTC" : ""}`, h("input", {
+			], policy.outside)), "Waypost acts only if it is certain that the window is closed, or when WhatsApp refuses the message."), policy.outside === "FALLBACK" ? templateFields("fallback", given, policy, type) : null], h("details", null, h("summary", null, "Schedule, labels, and key"), h("div", { class: "row" }, field(`Not before${utc.value ? ", UTC" : ""}`, h("input", {
 				name: "sendAt",
 				type: "datetime-local",
 				step: 1
@@ -13757,7 +13822,7 @@ function templateFields(of, given, { choices, typed }, type) {
 	}, h("div", { class: "row" }, field(of === "template" ? "Template" : "Fallback template", h("input", {
 		name: inputs.name,
 		required: true,
-		defaultValue: given.name,
+		defaultValue: given[inputs.name],
 		autocomplete: "off",
 		spellcheck: false,
 		placeholder: "hello_world",
@@ -13766,7 +13831,7 @@ function templateFields(of, given, { choices, typed }, type) {
 	})), field(of === "template" ? "Language" : "Fallback language", h("input", {
 		name: inputs.language,
 		required: true,
-		defaultValue: given.language,
+		defaultValue: given[inputs.language],
 		autocomplete: "off",
 		spellcheck: false,
 		placeholder: named[0]?.language ?? "en_US",
@@ -13775,9 +13840,20 @@ function templateFields(of, given, { choices, typed }, type) {
 	}))), h("datalist", { id: `${of}-names` }, options([...new Set(choices.map((choice) => choice.name))].map((one) => [one, one]))), h("datalist", { id: `${of}-languages` }, options(named.map(({ language }) => [language, language]))), chosen?.components ? templateBubble(chosen.components) : null, variables?.length === 0 ? null : field(of === "template" ? "Body variables" : "Fallback variables", h("textarea", {
 		name: inputs.variables,
 		rows: 3,
-		defaultValue: given.variables
+		defaultValue: given[inputs.variables]
 	}), variables ? `One per line: ${variables.map((variable) => `{{${variable}}}`).join(", ")}.` : "One per line, in order."));
 }
+/** The fields that depend on the kind of content, or on the rule for a closed window. */
+var replaced = [
+	"body",
+	"name",
+	"language",
+	"variables",
+	"json",
+	"fallbackName",
+	"fallbackLanguage",
+	"fallbackVariables"
+];
 var blank = {
 	sender: "",
 	to: "",
@@ -13788,7 +13864,10 @@ var blank = {
 	name: "",
 	language: "",
 	variables: "",
-	json: ""
+	json: "",
+	fallbackName: "",
+	fallbackLanguage: "",
+	fallbackVariables: ""
 };
 /** Returns the fields of the form for the content of a message, which is the Cloud API's object of its type. */
 function contentFields(type, content) {
@@ -14241,6 +14320,7 @@ function create(changed) {
 	openDialog({
 		title: "Create API key",
 		label: () => "Create key",
+		lost: lostEntry,
 		body: () => [
 			field("Name", h("input", {
 				name: "name",
@@ -14426,6 +14506,7 @@ function actions(hook, changed) {
 		button("New secret…", () => openDialog({
 			title: "New secret",
 			label: () => "Create new secret",
+			lost: "No response, so the outcome is unknown. If the secret was replaced, creating another one ends the signatures by the secret that your receiver has.",
 			body: () => h("p", null, "For 24 hours, deliveries also carry a signature by the old secret."),
 			run: async () => {
 				showSecret(`Secret for ${url}`, (await ask(RotateHookSecret, { id })).rotateOutgoingWebhookSecret.secret);
@@ -14455,6 +14536,7 @@ function edit(hook, changed) {
 	openDialog({
 		title: hook ? "Edit outgoing webhook" : "Create outgoing webhook",
 		label: () => hook ? "Save" : "Create",
+		...hook ? {} : { lost: lostEntry },
 		body: () => [
 			field("URL", h("input", {
 				name: "url",
@@ -14899,6 +14981,7 @@ function follow() {
 		const place = viewer ? JSON.stringify([viewer.keyId, path]) : "";
 		if (place && place === shownFor && frame.view?.moved) return frame.view.moved(query);
 		frame.view?.stop();
+		leaveDialog();
 		views++;
 		frame.view = place ? router.resolve({
 			pathname: path,
@@ -14997,7 +15080,7 @@ function entries() {
 var commands = () => [
 	{
 		name: "Search messages",
-		run: () => setTimeout(focusSearch),
+		run: focusSearch,
 		keys: "/"
 	},
 	...entries().map(({ name, text }) => ({
@@ -15022,7 +15105,7 @@ var commands = () => [
 	},
 	{
 		name: "Show these commands",
-		run: () => setTimeout(() => openPalette(commands())),
+		run: () => openPalette(commands()),
 		keys: "? or Ctrl+K"
 	}
 ];

@@ -12,7 +12,7 @@ import { plural, span, visible } from "./lib/format.ts";
 import { address, link, type Route, type View } from "./route.ts";
 import { expire, leave, session, signedIn, start, takeLink } from "./session.ts";
 import { h, reactive, type VNode } from "./ui/h.ts";
-import { Overlay, note } from "./ui/overlay.ts";
+import { Overlay, leaveDialog, note } from "./ui/overlay.ts";
 import { openPalette, Palette, type Command } from "./ui/palette.ts";
 import { chip, held, type Tone } from "./ui/parts.ts";
 import { SearchBox, focusSearch } from "./ui/search_box.ts";
@@ -64,6 +64,7 @@ function follow(): void {
     const place = viewer ? JSON.stringify([viewer.keyId, path]) : "";
     if (place && place === shownFor && frame.view?.moved) return frame.view.moved(query);
     frame.view?.stop();
+    leaveDialog();
     views++;
     frame.view = place ? router.resolve({ pathname: path, query })!() : null;
     frame.menuOpen = false;
@@ -117,12 +118,12 @@ function entries(): Entry[] {
 
 /** What the command palette offers: the views, the senders, and the keys. */
 const commands = (): Command[] => [
-  { name: "Search messages", run: () => setTimeout(focusSearch), keys: "/" },
+  { name: "Search messages", run: focusSearch, keys: "/" },
   ...entries().map(({ name, text }) => ({ name: text, run: link(name ? [name] : []) })),
   ...(state.senders ?? []).map(({ id, name }) => ({ name: `Sender ${name} (${id})`, run: link(["senders", id]) })),
   { name: "Compare two time ranges", run: link(["compare"]) },
   { name: "Dark theme", run: () => setTheme("dark") }, { name: "Light theme", run: () => setTheme("light") },
-  { name: "Show these commands", run: () => setTimeout(() => openPalette(commands())), keys: "? or Ctrl+K" },
+  { name: "Show these commands", run: () => openPalette(commands()), keys: "? or Ctrl+K" },
 ];
 
 function Menu(): VNode {

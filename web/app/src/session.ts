@@ -7,6 +7,7 @@ import { replace } from "./route.ts";
 import { reactive } from "./ui/h.ts";
 import { note, watchOthers } from "./ui/overlay.ts";
 import { begin, end, may, state, type Demo } from "./state.ts";
+import { keep, recall } from "./storage.ts";
 
 export const session = reactive({ fault: "", opening: false, asksForKey: false, wantsLink: false, canSignIn: false });
 
@@ -19,7 +20,7 @@ export function signOut(reason = ""): void {
   connection.close();
   useKey(null);
   state.viewer = null;
-  sessionStorage.removeItem("key");
+  keep("sessionStorage", "key", null);
   Object.assign(session, { fault: reason, opening: false, asksForKey: true });
 }
 
@@ -48,18 +49,20 @@ const origin = "origin"; // the storage key for the view that a person was in be
 
 /** Goes to the identity provider, which returns to the web UI. */
 export function beginSignIn(): void {
-  sessionStorage.setItem(origin, location.hash);
+  keep("sessionStorage", origin, location.hash);
   location.assign("auth/login");
 }
 
 export function signIn(key: string): void {
+  // The browser can't send it in a header, which would look like an unavailable server.
+  if (!/^[\x21-\x7e]+$/.test(key)) return signOut("The key contains a space or another character that no key has. Copy it again.");
   useKey(key);
   void open();
 }
 
 /** Switches back to the demo's own key. */
 export function useDemoKey(): void {
-  sessionStorage.removeItem("key");
+  keep("sessionStorage", "key", null);
   signIn(state.demo!.key);
 }
 
@@ -73,7 +76,7 @@ async function open(): Promise<void> {
     if (key !== currentKey()) return;
     state.viewer = viewer;
     if (!may("READ")) return signOut(`The key ${viewer.name} has no READ scope, only ${viewer.scopes.join(", ")}.`);
-    if (key !== null && key !== state.demo?.key) sessionStorage.setItem("key", key);
+    if (key !== null && key !== state.demo?.key) keep("sessionStorage", "key", key);
     Object.assign(session, { opening: false, asksForKey: false });
     state.away = false;
     begin(watchOthers);
@@ -87,6 +90,7 @@ async function open(): Promise<void> {
 }
 
 export async function start(): Promise<void> {
+  clearTimeout(retry);
   connection.onState = live => {
     state.live = live;
   };
@@ -94,23 +98,29 @@ export async function start(): Promise<void> {
   takeLink();
   const [found, people] = await Promise.all([demo(), identities()]);
   state.demo = found;
-  session.canSignIn = people.signIn;
-  const key = sessionStorage.getItem("key") ?? state.demo?.key;
+  session.canSignIn = people?.signIn ?? false;
+  const key = recall("sessionStorage", "key") ?? state.demo?.key;
   if (key) return signIn(key);
+  if (!people) { // a person who has signed in needs no key
+    state.away = true;
+    Object.assign(session, { fault: "The server does not respond. Retrying automatically.", opening: true });
+    retry = setTimeout(start, 2000);
+    return;
+  }
   if (!people.signedIn) return signOut();
-  const from = sessionStorage.getItem(origin);
-  sessionStorage.removeItem(origin);
+  const from = recall("sessionStorage", origin);
+  keep("sessionStorage", origin, null);
   if (from && !location.hash) replace(from);
   void open();
 }
 
-/** Returns whether people can sign in, and whether someone has, in this browser. */
-async function identities(): Promise<{ signIn: boolean; signedIn?: boolean }> {
+/** Returns whether people can sign in, and whether someone has, in this browser. Null if the server is unavailable. */
+async function identities(): Promise<{ signIn: boolean; signedIn?: boolean } | null> {
   try {
     const response = await fetch("auth.json", { signal: AbortSignal.timeout(10_000) });
-    return await response.json() as { signIn: boolean };
+    return response.ok ? await response.json() as { signIn: boolean } : null;
   } catch {
-    return { signIn: false }; // the server is unavailable, or an older one
+    return null;
   }
 }
 
@@ -121,20 +131,20 @@ const demoSecret = "demo";
 export function takeLink(): boolean {
   const secret = /^#key=(.+)$/.exec(location.hash)?.[1];
   if (!secret) return false;
-  localStorage.setItem(demoSecret, secret);
+  keep("localStorage", demoSecret, secret);
   replace("#/");
   return true;
 }
 
 /** Returns the demo's key and simulator. Without the secret of its link, and outside the demo, the file contains no key. */
 async function demo(): Promise<Demo | null> {
-  const secret = localStorage.getItem(demoSecret) ?? "";
+  const secret = recall("localStorage", demoSecret) ?? "";
   try {
     const response = await fetch("demo.json", { headers: { authorization: `Bearer ${secret}` }, signal: AbortSignal.timeout(10_000) });
     const given = response.ok ? await response.json() as Demo & { demo?: boolean } : null;
     session.wantsLink = given?.demo === true;
     if (given?.key) return { ...given, secret };
-    if (given) localStorage.removeItem(demoSecret);
+    if (given) keep("localStorage", demoSecret, null);
     return null;
   } catch {
     return null; // the server is unavailable

@@ -14,6 +14,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/google/uuid"
@@ -104,14 +105,24 @@ func decideOnDeadLetters(ctx context.Context, t *testing.T, b *browser, simulato
 	b.visit(t, "#/dead-letters?category=network")
 	b.awaitText(t, "#dead-letters", "No dead letters with network.")
 	b.visit(t, "#/dead-letters?category=server&sender=demo&code=131000")
+	// Two at once, before the first one is drawn.
+	b.run(t, "select two", chromedp.WaitVisible(".dead tbody tr", chromedp.ByQuery), chromedp.Evaluate(`[...document.querySelectorAll(".dead tbody .tick input")].slice(1).forEach(box => box.click())`, nil))
+	b.awaitText(t, ".selection", "2 selected")
+	b.press(t, "Select none")
 	b.click(t, ".dead tbody tr .tick input")
 	b.awaitText(t, ".selection", "1 selected")
-	var id string
-	b.run(t, "read which", chromedp.Evaluate(`document.querySelector(".dead tbody tr a").title`, &id))
+	var id, other string
+	b.run(t, "read which", chromedp.Evaluate(`document.querySelector(".dead tbody tr a").title`, &id), chromedp.Evaluate(`document.querySelector(".dead tbody tr:last-child a").title`, &other))
 	b.click(t, "#requeue")
 	b.awaitText(t, "#dry-run", "1 message will be sent again")
+	_, release := b.holdBack(t, "query OperationProgress")
 	b.click(t, "dialog button[type=submit]")
-	b.awaitText(t, ".operation", "Done: 1 of 1")
+	b.awaitText(t, ".selection", "None selected.")
+	b.click(t, fmt.Sprintf(`.dead [aria-label="Select %s"]`, other))
+	b.awaitText(t, ".selection", "1 selected")
+	release(false)
+	b.await(t, "the end of the operation, and what was selected meanwhile", `document.querySelector(".operation").innerText.includes("Done: 1 of 1") &&
+		document.querySelector(".selection").innerText.includes("1 selected")`)
 	b.visit(t, "#/messages/"+id)
 	b.await(t, "the requeued message as read", `document.querySelector("#message .chip")?.textContent === "read"`)
 	b.awaitText(t, "#timeline", "Requeued")
@@ -196,6 +207,12 @@ func watchAnOperationOfOthers(ctx context.Context, t *testing.T, b *browser, dat
 	record(event.OperationsStream, operation.Opened{Operation: id})
 	const card = `.operation[aria-label="Discarding"]:last-of-type`
 	b.awaitText(t, card, "Started by user ada@example.com")
+	b.awaitText(t, card, "0 of 3")
+	held, release := b.holdBack(t, "query RunningOperations")
+	b.click(t, "#forget")
+	b.press(t, "Use the demo's key")
+	b.await(t, "no operation of the key before", held+` > 0 && document.getElementById("who") !== null && document.querySelector(".operation") === null`)
+	release(false)
 	b.awaitText(t, card, "0 of 3")
 	record(event.OperationStream(id), operation.Progressed{Through: 3, Done: 2, RefusedCount: 1})
 	record(event.OperationStream(id), operation.Finished{})
@@ -369,6 +386,9 @@ func TestPageSaysWhatAKeyDoesNotAllow(t *testing.T) {
 	}
 
 	b.run(t, "open the page", chromedp.Navigate("http://"+r.Addr+"/"))
+	b.fill(t, "#key", "ключ")
+	b.click(t, "#sign-in-form button[type=submit]")
+	b.awaitText(t, "#sign-in-error", "character that no key has")
 	b.fill(t, "#key", made.CreateAPIKey.Secret)
 	b.click(t, "#sign-in-form button[type=submit]")
 	b.awaitText(t, "#who", "looks: READ; senders shop")
@@ -454,6 +474,7 @@ func signInAsPerson(ctx context.Context, t *testing.T, b *browser, r *harness.Te
 
 func outliveTheServer(ctx context.Context, t *testing.T, b *browser, d *demoProcess) {
 	b.visit(t, "#/messages")
+	b.run(t, "point elsewhere", input.DispatchMouseEvent(input.MouseMoved, 1, 1))             // new rows wait while the pointer is over the list
 	b.await(t, "live messages", `document.querySelector("#live-messages tbody tr") !== null`) // the view before can be a list of others
 	var before string
 	b.run(t, "read the newest", chromedp.Evaluate(`document.querySelector("#messages tbody a").title`, &before))

@@ -312,6 +312,30 @@ func (b *browser) set(t *testing.T, selector, value string) {
 	})()`, selector, value), nil))
 }
 
+// holdBack makes the page wait before it sends requests of an operation, such as "query Messages". held is an expression for
+// the number of waiting requests. release sends them, or fails them as if the server were unavailable.
+func (b *browser) holdBack(t *testing.T, operation string) (held string, release func(fails bool)) {
+	t.Helper()
+	b.run(t, "hold back "+operation, chromedp.Evaluate(fmt.Sprintf(`void (({ fetch }, { promise, resolve }) => {
+		window.heldBack = 0;
+		window.release = fails => { window.fetch = fetch; resolve(fails); };
+		window.fetch = async (...request) => {
+			if (/%s\b/.test(request[1]?.body) && (window.heldBack++, await promise)) throw new TypeError("held back");
+			return fetch(...request);
+		};
+	})(window, Promise.withResolvers())`, operation), nil))
+	return `window.heldBack`, func(fails bool) {
+		t.Helper()
+		b.run(t, "release "+operation, chromedp.Evaluate(fmt.Sprintf(`window.release(%t)`, fails), nil))
+	}
+}
+
+// awaitFocus waits until what the selector finds has the focus, and no dialog is open.
+func (b *browser) awaitFocus(t *testing.T, selector string) {
+	t.Helper()
+	b.await(t, "the focus on "+selector, fmt.Sprintf(`document.querySelector("dialog") === null && document.activeElement.matches(%q)`, selector))
+}
+
 // visit goes to a view of the page that is open.
 func (b *browser) visit(t *testing.T, hash string) {
 	t.Helper()
@@ -389,6 +413,8 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 	b.run(t, "point elsewhere", input.DispatchMouseEvent(input.MouseMoved, 1, 1))
 	b.await(t, "a new first row", `document.querySelector("#messages tbody tr") !== window.first`)
 
+	pauseTheFeed(t, b)
+
 	var id string
 	t.Run("queue", func(t *testing.T) {
 		b.visit(t, "#/queue")
@@ -430,6 +456,14 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 				`document.querySelector('#found-messages a[title=%[1]q]') !== null || document.querySelector("#message h2")?.textContent.includes(%[1]q)`, id))
 		}
 		b.awaitText(t, "#found", "1 message")
+
+		b.run(t, "open the commands", input.DispatchKeyEvent(input.KeyDown).WithKey("k").WithModifiers(input.ModifierCtrl))
+		b.await(t, "the commands", `document.activeElement.matches(".palette input")`)
+		b.run(t, "go to the last one", chromedp.KeyEvent(kb.ArrowUp))
+		b.await(t, "that it is in view", `document.querySelector("#palette li:last-child[aria-selected=true]").getBoundingClientRect().bottom <=
+			document.getElementById("palette").getBoundingClientRect().bottom + 1`)
+		b.run(t, "choose the search", chromedp.KeyEvent("search mess"+kb.Enter))
+		b.awaitFocus(t, "#search")
 
 		// The short form that lists show.
 		b.visit(t, "#/")
@@ -562,6 +596,34 @@ func TestPageShowsAndDrivesTheDemo(t *testing.T) { //nolint:tparallel // its sub
 		b.await(t, "the demo's sender in the answer", `(t => t.includes('"senders"') && t.includes('"demo"'))(document.querySelector(".graphiql-response")?.textContent ?? "")`)
 		b.quiet(t)
 	})
+}
+
+// pauseTheFeed pauses and resumes the live messages while they are loading, after which they have one subscription, not two.
+func pauseTheFeed(t *testing.T, b *browser) {
+	t.Helper()
+	b.run(t, "count subscriptions", chromedp.Evaluate(`void (({ prototype }, { send }, feeds) => {
+		window.feeds = feeds;
+		prototype.send = function (text) {
+			const { id, type, payload } = JSON.parse(text);
+			if (type === "subscribe" && payload.query.includes("subscription MessageUpdates")) feeds.add(id);
+			if (type === "complete") feeds.delete(id);
+			return send.call(this, text);
+		};
+		window.countNoMore = () => { prototype.send = send; };
+	})(WebSocket, WebSocket.prototype, new Set())`, nil))
+	b.visit(t, "#/")
+	b.await(t, "the overview", `document.querySelector(".tiles") !== null`)
+	held, release := b.holdBack(t, "query Messages")
+	b.visit(t, "#/messages")
+	b.await(t, "that the messages are loading", held+` === 1`)
+	b.press(t, "Pause")
+	b.press(t, "Resume")
+	b.await(t, "that they are loading again", held+` === 2`)
+	release(false)
+	b.await(t, "one subscription", `window.feeds.size === 1 && document.querySelector("#messages tbody tr") !== null`)
+	b.press(t, "Pause")
+	b.await(t, "none while it is paused", `window.feeds.size === 0 && document.getElementById("live-messages").innerText.includes("Paused.")`)
+	b.run(t, "stop counting", chromedp.Evaluate(`window.countNoMore()`, nil))
 }
 
 // Commands with no settings but the data directory find the demo in it and report on it.

@@ -17,6 +17,10 @@ export interface Dialog {
   danger?: boolean;
   /** The label of the button that closes the dialog without submitting it. Cancel if omitted. */
   close?: string;
+  /** The text for a lost response, where trying again could do something twice. */
+  lost?: string;
+  /** Whether it stays when its view is replaced or the session ends. */
+  stays?: boolean;
   /** Submits the values of the fields. The dialog closes on success and shows the error otherwise. */
   run: (values: Record<string, string>, form: HTMLFormElement) => Promise<void>;
 }
@@ -26,38 +30,46 @@ const layer = reactive({
   notes: [] as readonly Note[], operations: new Map() as ReadonlyMap<string, Running>,
 });
 let serial = 0;
+let element: HTMLDialogElement | null = null; // of the dialog that was drawn last
 
 export function openDialog(dialog: Dialog): void {
   serial++;
   Object.assign(layer, { dialog, busy: false, fault: "" });
 }
 
-export function closeDialog(): void {
+function closeDialog(): void {
   layer.dialog = null;
+  element?.close(); // before it is removed, because nothing else can have the focus while it is open
+}
+
+/** Closes the dialog of a view that is replaced. */
+export function leaveDialog(): void {
+  if (!layer.dialog?.stays) closeDialog();
 }
 
 /** Shows a secret that the server returns only once. It replaces the dialog that requested it. */
 export function showSecret(title: string, secret: string): void {
   openDialog({
-    title, close: "Close", label: () => "I have stored it",
+    title, close: "Close", stays: true, label: () => "I have stored it",
     body: () => [h("p", null, "Copy it now. It is not shown again."), h("p", { class: "secret" }, copied(secret, "the secret"))],
     run: () => Promise.resolve(),
   });
 }
 
+/** The text for the lost response of an action that adds an entry to a list each time. */
+export const lostEntry = "No response, so the outcome is unknown. Check the list before you try again.";
+
 /** Returns the text to show for the error of an action. */
-export function faultText(error: unknown): string {
-  if (error instanceof ServerAway) return "No response, so the outcome is unknown. It is safe to try again.";
-  return messageOf(error);
-}
+const faultText = (error: unknown, lost = "No response, so the outcome is unknown. It is safe to try again."): string =>
+  (error instanceof ServerAway ? lost : messageOf(error));
 
 function Shown({ dialog }: { dialog: Dialog }): VNode {
-  const { title, body, label, danger, run } = dialog, { busy, fault } = layer, text = label();
+  const { title, body, label, danger, lost, run } = dialog, { busy, fault } = layer, text = label();
   const node = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
-    const shown = node.current!, before = document.activeElement;
+    const shown = element = node.current!;
     shown.showModal();
-    return () => { if (before instanceof HTMLElement && before.isConnected) before.focus(); };
+    return () => shown.close(); // gives the focus back
   }, []);
   const submit = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
@@ -68,12 +80,14 @@ function Shown({ dialog }: { dialog: Dialog }): VNode {
       await run(values(form), form);
       if (layer.dialog === dialog) closeDialog();
     } catch (error) {
-      layer.fault = faultText(error);
+      if (layer.dialog !== dialog) return note(faultText(error, lost), true); // it was closed in the meantime
+      layer.fault = faultText(error, lost);
       markField(form, error instanceof Refused ? error.field : null);
     }
     if (layer.dialog === dialog) layer.busy = false;
   };
-  return h("dialog", { class: "dialog", "aria-labelledby": "dialog-title", ref: node as never, onclose: closeDialog },
+  return h("dialog", { class: "dialog", "aria-labelledby": "dialog-title", ref: node as never,
+    onclose: () => { if (layer.dialog === dialog) closeDialog(); } }, // the event can come when there is another one
     h("form", { onsubmit: submit },
       h("h2", { id: "dialog-title" }, title),
       h("div", { class: "dialog-body" }, body()),
@@ -116,6 +130,7 @@ export const verbs: Record<OperationKind, string> = { CANCEL: "Cancelling", REQU
 
 /** Shows an operation in every view until it is finished and the user has closed it. by is who started it elsewhere. */
 export function watch(verb: string, progress: Progress, ended: () => void, by = ""): void {
+  if (!state.viewer) return; // signed out in the meantime
   const { id } = progress;
   const put = (next: Progress): void => { layer.operations = new Map(layer.operations).set(id, { verb, by, progress: next, stop }); };
   let stop: () => void = () => {};
@@ -125,8 +140,10 @@ export function watch(verb: string, progress: Progress, ended: () => void, by = 
   }
   stop = poll(400, async () => {
     const { operation } = await ask(OperationProgress, { id });
+    if (layer.operations.get(id)?.stop !== stop) return stop(); // it was forgotten, or is shown by another watch
     if (operation) put(operation);
-    if (!operation || operation.state !== "RUNNING") {
+    else close(id);
+    if (operation?.state !== "RUNNING") {
       stop();
       ended();
     }
@@ -134,17 +151,23 @@ export function watch(verb: string, progress: Progress, ended: () => void, by = 
   put(progress);
 }
 
-/** Shows the operations that were started in other tabs, by other people, or before a reload. Returns how to stop looking for them. */
+/** Shows the operations that were started in other tabs, by other people, or before a reload. Returns how to end that, and all progress. */
 export function watchOthers(): () => void {
-  if (forbidden(RunningOperations)) return () => {};
-  return poll(3000, async () => {
+  let ended = false;
+  const stop = forbidden(RunningOperations) ? () => {} : poll(3000, async () => {
     const { operations } = await ask(RunningOperations, {});
+    if (ended) return;
     for (const { kind, startedBy, ...progress } of operations) {
       if (progress.state === "RUNNING" && !layer.operations.has(progress.id)) {
         watch(verbs[kind], progress, () => {}, startedBy ? actorOf(startedBy) : "");
       }
     }
   });
+  return () => {
+    ended = true;
+    stop();
+    for (const id of layer.operations.keys()) close(id);
+  };
 }
 
 function close(id: string): void {

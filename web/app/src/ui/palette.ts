@@ -7,11 +7,18 @@ export interface Command { name: string; /** The address of what it shows, or wh
 
 const palette = reactive({ commands: null as readonly Command[] | null, typed: "", at: 0 });
 
+let serial = 0;
+let element: HTMLDialogElement | null = null; // that was drawn last
+
 export function openPalette(commands: readonly Command[]): void {
+  serial++;
   Object.assign(palette, { commands, typed: "", at: 0 });
 }
 
-const close = (): void => { palette.commands = null; };
+function close(): void {
+  palette.commands = null;
+  element?.close(); // at once, because what the command shows can have the focus only then
+}
 
 function run(command: Command | undefined): void {
   if (!command) return;
@@ -26,9 +33,14 @@ function matching(): readonly Command[] {
   return (palette.commands ?? []).filter(({ name }) => words.every(word => name.toLowerCase().includes(word)));
 }
 
-function Open(): VNode {
+function Open({ commands }: { commands: readonly Command[] }): VNode {
   const node = useRef<HTMLDialogElement>(null), found = matching(), at = Math.min(palette.at, found.length - 1);
-  useLayoutEffect(() => node.current!.showModal(), []);
+  useLayoutEffect(() => {
+    const shown = element = node.current!;
+    shown.showModal();
+    return () => shown.close(); // gives the focus back
+  }, []);
+  useLayoutEffect(() => document.getElementById(`command-${at}`)?.scrollIntoView({ block: "nearest" }), [at, palette.typed]);
   const key = (event: KeyboardEvent): void => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) {
@@ -39,7 +51,8 @@ function Open(): VNode {
       run(matching()[palette.at]); // the current text may not be drawn yet
     }
   };
-  return h("dialog", { class: "dialog palette", "aria-label": "Commands", ref: node as never, onclose: close },
+  return h("dialog", { class: "dialog palette", "aria-label": "Commands", ref: node as never,
+    onclose: () => { if (palette.commands === commands) close(); } }, // the event can come when there is another one
     h("input", {
       type: "text", role: "combobox", "aria-label": "Command", "aria-expanded": "true", "aria-controls": "palette", autocomplete: "off", spellcheck: false,
       "aria-activedescendant": found.length > 0 ? `command-${at}` : null, placeholder: "Go to…", value: palette.typed, onkeydown: key,
@@ -51,4 +64,4 @@ function Open(): VNode {
     found.length === 0 ? h("p", { class: "quiet", role: "status" }, "No command has this name.") : null);
 }
 
-export const Palette = (): VNode | null => palette.commands && h(Open, {});
+export const Palette = (): VNode | null => palette.commands && h(Open, { key: serial, commands: palette.commands });

@@ -86,7 +86,7 @@ function Drawing({ title, series, hidden, at, read }: Drawn): VNode {
     };
   }, [names, utc.value]);
   useEffect(() => { if (series) plot.current?.setData(dataOf(series)); }, [series]);
-  useEffect(() => series?.lines.forEach((line, i) => plot.current?.setSeries(i + 1, { show: !hidden.has(line.name) })), [names, hidden]);
+  useEffect(() => series?.lines.forEach((line, i) => plot.current?.setSeries(i + 1, { show: !hidden.has(line.name) })), [names, hidden, utc.value]);
   useEffect(() => plot.current?.redraw(false, true), [shade.value, utc.value]); // the colors and times of the canvas
   useEffect(() => {
     const drawn = plot.current;

@@ -1,17 +1,14 @@
 // The theme, light or dark: that of the system, or the chosen one, which this browser remembers.
 import { computed, signal } from "@preact/signals";
+import { keep, recall } from "../storage.ts";
 
 export type Theme = "system" | "light" | "dark";
 
 const kept = "theme";
 
 function read(): Theme {
-  try {
-    const value = localStorage.getItem(kept);
-    return value === "light" || value === "dark" ? value : "system";
-  } catch {
-    return "system"; // storage is not available
-  }
+  const value = recall("localStorage", kept);
+  return value === "light" || value === "dark" ? value : "system";
 }
 
 export const theme = signal(read());
@@ -24,12 +21,7 @@ darkness.addEventListener("change", () => { systemIsDark.value = darkness.matche
 export const shade = computed(() => (theme.value === "system" ? systemIsDark.value ? "dark" : "light" : theme.value));
 
 export function setTheme(next: Theme): void {
-  try {
-    if (next === "system") localStorage.removeItem(kept);
-    else localStorage.setItem(kept, next);
-  } catch {
-    // If storage is not available, the choice lasts as long as the page.
-  }
+  keep("localStorage", kept, next === "system" ? null : next);
   apply(next);
   theme.value = next;
 }

@@ -1,28 +1,16 @@
 // The time zone that times are shown and entered in: the browser's, or UTC. This browser remembers it.
 import { signal } from "@preact/signals";
 import { clock, fieldTime, isoTime } from "../lib/format.ts";
+import { keep, recall } from "../storage.ts";
 
 const kept = "zone";
 
-function read(): boolean {
-  try {
-    return localStorage.getItem(kept) === "UTC";
-  } catch {
-    return false; // storage is not available
-  }
-}
-
 /** Whether times are in UTC. */
-export const utc = signal(read());
+export const utc = signal(recall("localStorage", kept) === "UTC");
 
 export function setUtc(next: boolean): void {
   utc.value = next;
-  try {
-    if (next) localStorage.setItem(kept, "UTC");
-    else localStorage.removeItem(kept);
-  } catch {
-    // If storage is not available, the choice lasts as long as the page.
-  }
+  keep("localStorage", kept, next ? "UTC" : null);
 }
 
 type Digits = "minutes" | "seconds" | "milliseconds";

@@ -24,7 +24,7 @@ interface Bulk {
 }
 
 /** Counts the selected messages with a dry run on the server, and asks for confirmation. */
-function bulk({ title, close, verb, says, button, danger, reason, none, count: dryRun, run }: Bulk, what: string, ended: () => void): void {
+function bulk({ title, close, verb, says, button, danger, reason, none, count: dryRun, run }: Bulk, what: string, ended: () => void, started: () => void = () => {}): void {
   const dry = reactive({ selected: null as number | null, fault: "" });
   dryRun().then(progress => { dry.selected = progress.selected; }, (error: Error) => { dry.fault = error.message; });
   openDialog({
@@ -38,31 +38,33 @@ function bulk({ title, close, verb, says, button, danger, reason, none, count: d
         h("input", { name: "reason", required: true, autocomplete: "off", placeholder: "Recorded in the history" })) : null,
     ],
     run: async values => {
-      watch(verb, await run(values.reason ?? ""), ended);
+      const progress = await run(values.reason ?? "");
+      started();
+      watch(verb, progress, ended);
     },
   });
 }
 
 const noDeadLetter = "No dead letters match the selection.";
 
-export function requeueDeadLetters(input: DeadLetterSelection, what: string, ended: () => void): void {
+export function requeueDeadLetters(input: DeadLetterSelection, what: string, ended: () => void, started?: () => void): void {
   const send = (dryRun: boolean): Promise<Progress> => ask<RequeueData,
     RequeueVariables>(Requeue, { input, dryRun }).then(data => data.requeueDeadLetters);
   bulk({
     title: "Requeue dead letters", verb: verbs.REQUEUE, danger: false, reason: false, none: noDeadLetter,
     says: n => `${plural(n, "message")} will be sent again, each with a new retry budget.`,
     button: n => `Requeue ${count(n)}`, count: () => send(true), run: () => send(false),
-  }, what, ended);
+  }, what, ended, started);
 }
 
-export function discardDeadLetters(input: DeadLetterSelection, what: string, ended: () => void): void {
+export function discardDeadLetters(input: DeadLetterSelection, what: string, ended: () => void, started?: () => void): void {
   const send = (dryRun: boolean, reason: string): Promise<Progress> => ask(Discard,
     { input, reason, dryRun }).then(data => data.discardDeadLetters);
   bulk({
     title: "Discard dead letters", verb: verbs.DISCARD, danger: true, reason: true, none: noDeadLetter,
     says: n => `${plural(n, "message")} will be permanently discarded. Their history remains.`,
     button: n => `Discard ${count(n)}`, count: () => send(true, "count"), run: reason => send(false, reason),
-  }, what, ended);
+  }, what, ended, started);
 }
 
 /** Cancels all waiting messages that match a filter. */

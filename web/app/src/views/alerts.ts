@@ -5,9 +5,9 @@ import { Acknowledge, AlertRules, Alerts, SetRule, SilenceAlerts, Silences, type
 import { count, duration, figure, parseSpan, percent, seconds, sentence, span, spanInput, words } from "../lib/format.ts";
 import { unknown } from "../lib/query.ts";
 import type { Route, View } from "../route.ts";
-import { forbidden, loudAlerts, onAlert, openAlerts, poll, report, putAlert, senderChoices, state } from "../state.ts";
+import { forbidden, loudAlerts, onAlert, openAlerts, poll, putAlert, senderChoices, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
-import { note, openDialog } from "../ui/overlay.ts";
+import { lostEntry, note, openDialog } from "../ui/overlay.ts";
 import { byTime, pageOf, pager } from "../ui/pager.ts";
 import { ago, astray, button, card, cell, chip, facts, field, held, options, quiet, statusChip, table, time, toneOf } from "../ui/parts.ts";
 import { summaryNow, units } from "./alert_parts.ts";
@@ -44,11 +44,12 @@ export function alerts(route: Route): View {
     resolved: null as AlertNow[] | null, rules: null as Rule[] | null, silences: [] as readonly SilenceNow[], page: pageOf(route.query), invalid: unknown(route.query, "page", "after"), next: null as string | null, fault: "",
   });
 
-  async function history(): Promise<void> {
+  async function history(): Promise<boolean> {
     const { page } = view;
     try {
       const { alerts: { edges, pageInfo } } = await ask(Alerts, { filter: { state: ["RESOLVED"] }, first: pageSize, after: page.after });
       if (page === view.page) Object.assign(view, { resolved: edges.map(({ node }) => node), next: pageInfo.hasNextPage ? pageInfo.endCursor : null, fault: "" });
+      return true;
     } catch (error) {
       if (page === view.page) view.fault = messageOf(error);
       throw error;
@@ -73,15 +74,22 @@ export function alerts(route: Route): View {
   const started = (silence: SilenceNow): void => { view.silences = [...view.silences, silence]; };
   const ended = ({ id }: SilenceNow): void => { view.silences = view.silences.filter(other => other.id !== id); };
 
+  let stopHistory: () => void = () => {};
+  /** Loads the resolved alerts, repeatedly if that fails. */
+  function reload(): void {
+    stopHistory();
+    stopHistory = poll(2000, history);
+  }
+
   // Transitions in quick succession cause one reload, when the list has them.
   let again: ReturnType<typeof setTimeout> | undefined;
   const unheard = onAlert(() => {
     again ??= setTimeout(() => {
       again = undefined;
-      void history().catch(report);
+      reload();
     }, 500);
   });
-  void history().catch(report);
+  reload();
   const stopCurrent = poll(currentEvery, async () => {
     if (openAlerts().length === 0) return;
     const { alerts: { edges } } = await ask(Alerts, { filter: { state: ["RAISED", "ACKNOWLEDGED"] }, first: 200 });
@@ -94,11 +102,12 @@ export function alerts(route: Route): View {
     title: "Alerts",
     moved: query => {
       Object.assign(view, { page: pageOf(query), invalid: unknown(query, "page", "after"), resolved: null, next: null, fault: "" });
-      void history().catch(report);
+      reload();
     },
     stop: () => {
       clearTimeout(again);
       unheard();
+      stopHistory();
       stopRules();
       stopSilences();
       stopCurrent();
@@ -227,7 +236,7 @@ function editRule(rule: Rule | null, changed: (rule: Rule) => void): void {
   const chosen = reactive({ kind: (rule?.kind ?? "ERROR_RATE") as AlertKind });
   const kinds = allKinds.map(name => [name, sentence(words(name))] as const);
   openDialog({
-    title: rule ? `Rule: ${words(rule.kind)}` : "Add rule", label: () => "Save",
+    title: rule ? `Rule: ${words(rule.kind)}` : "Add rule", label: () => "Save", ...(rule ? {} : { lost: lostEntry }),
     body: (): Child => {
       const { kind } = chosen, unit = units[kind];
       return [

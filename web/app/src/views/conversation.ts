@@ -28,7 +28,7 @@ const ended: readonly string[] = ["READ", "FAILED", "DEAD_LETTERED", "CANCELLED"
 export function conversation(route: Route): View {
   const senderId = route.params.sender!, person = route.params.person!;
   const who = isUserId(person) ? { toUserId: person } : { to: person };
-  const view = reactive({ page: pageOf(route.query), invalid: unknown(route.query, "page", "after"), shown: null as Conversation | null, fault: "" });
+  const view = reactive({ page: pageOf(route.query), invalid: unknown(route.query, "page", "after"), shown: null as Conversation | null, loading: true, fault: "" });
   let stopped = false, round = 0, again: ReturnType<typeof setTimeout> | undefined;
   let ends: (() => void)[] = [], unfollow: () => void = () => {}, followed = "";
   let queued: string[] = []; // messages that were queued here and may not be in the list yet
@@ -43,7 +43,7 @@ export function conversation(route: Route): View {
       const { readModel: { position } } = await ask(Position, {});
       const found = (await ask(OneConversation, { senderId, ...who, first: pageSize, after: view.page.after })).conversation;
       if (stopped || mine !== round) return;
-      Object.assign(view, { shown: found, fault: "" });
+      Object.assign(view, { shown: found, loading: false, fault: "" });
       follow(found, position);
     } catch (error) {
       if (!stopped && mine === round) view.fault = messageOf(error);
@@ -89,11 +89,11 @@ export function conversation(route: Route): View {
       for (const end of ends) end();
     },
     moved: query => {
-      Object.assign(view, { page: pageOf(query), invalid: unknown(query, "page", "after"), shown: null, fault: "" });
+      Object.assign(view, { page: pageOf(query), invalid: unknown(query, "page", "after"), loading: true, fault: "" });
       void load().catch(report);
     },
     render: () => {
-      const reason = forbidden(OneConversation, "Reading a conversation"), { shown, page, fault } = view;
+      const reason = forbidden(OneConversation, "Reading a conversation"), { shown, page, loading, fault } = view;
       if (reason) return h("section", { class: "card narrow" }, h("h2", null, "Conversation"), quiet(reason));
       if (view.invalid) return astray("Conversation", view.invalid, link(["conversations", senderId, person]));
       if (!shown) return h("section", { class: "card narrow" }, h("h2", null, "Conversation"), h("p", { role: "status", class: fault ? "error" : "" }, fault || "Loading…"));
@@ -102,8 +102,8 @@ export function conversation(route: Route): View {
         head(shown, person, now => { view.shown = { ...view.shown!, ...now }; }),
         fault ? h("p", { class: "error wide", role: "alert" }, fault) : null,
         card("Messages", { id: "thread-card" }, null,
-          h(Thread, { key: page.after ?? "newest", items: edges.map(({ cursor, node }) => ({ cursor, node })).reverse(), name: shown.name ?? person }),
-          pager(page, pageInfo.hasNextPage ? pageInfo.endCursor : null, byTime)),
+          loading ? quiet("Loading…") : h(Thread, { key: page.after ?? "newest", items: edges.map(({ cursor, node }) => ({ cursor, node })).reverse(), name: shown.name ?? person }),
+          pager(page, !loading && pageInfo.hasNextPage ? pageInfo.endCursor : null, byTime)),
         h("div", { class: "column" },
           h(Reply, { senderId, person, who, until: shown.windowOpenUntil, optedOut: shown.optedOut, queued: id => {
             queued = [...queued, id];

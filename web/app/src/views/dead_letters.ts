@@ -79,7 +79,6 @@ export function deadLetters(route: Route): View {
   const select = (all: boolean, ids: Iterable<string> = []): void => void Object.assign(view, { all, ticked: new Set(ids) });
 
   const changed = (): void => {
-    select(false);
     void load().catch(() => {});
     void pulse().catch(() => {});
   };
@@ -127,14 +126,17 @@ export function deadLetters(route: Route): View {
 
   function selection({ totalCount, edges }: Page, filter: DeadLetterFilter): VNode {
     const { all, ticked } = view, chosen = all ? totalCount : ticked.size, described = describe(filter);
-    const input = all ? { filter } : { ids: [...ticked] };
-    const what = all ? described ? `All dead letters with ${described}.` : "All dead letters." : "The selected dead letters.";
+    const decide = (action: typeof requeueDeadLetters): void => {
+      const input = view.all ? { filter } : { ids: [...view.ticked] }; // a change may not be drawn yet
+      const what = view.all ? described ? `All dead letters with ${described}.` : "All dead letters." : "The selected dead letters.";
+      action(input, what, changed, () => select(false));
+    };
     const reason = forbidden(Requeue, "Requeueing") ?? forbidden(Discard, "Discarding");
     const shown = edges.map(({ node }) => node.message.id);
     return h("div", { class: "selection" },
       reason ? quiet(reason) : [
-        button("Requeue…", () => requeueDeadLetters(input, what, changed), { class: "", disabled: chosen === 0, id: "requeue" }),
-        button("Discard…", () => discardDeadLetters(input, what, changed), { disabled: chosen === 0, id: "discard" }),
+        button("Requeue…", () => decide(requeueDeadLetters), { class: "", disabled: chosen === 0, id: "requeue" }),
+        button("Discard…", () => decide(discardDeadLetters), { disabled: chosen === 0, id: "discard" }),
         h("span", { role: "status" }, chosen === 0 ? "None selected." : all
           ? `All ${count(chosen)} that match the filter are selected.` : `${count(chosen)} selected.`),
         all || totalCount <= shown.length && ticked.size === totalCount ? null
@@ -149,7 +151,7 @@ export function deadLetters(route: Route): View {
     const { all, ticked } = view, some = !all && ids.some(id => ticked.has(id)), every = all || ids.every(id => ticked.has(id));
     const allowed = !forbidden(Requeue);
     const tick = (id: string, on: boolean): void => {
-      const next = new Set(all ? ids : ticked); // from all that match the filter to those on the page
+      const next = new Set(view.all ? ids : view.ticked); // from all that match the filter to those on the page
       if (on) next.add(id);
       else next.delete(id);
       select(false, next);
@@ -159,8 +161,8 @@ export function deadLetters(route: Route): View {
       h("thead", null, h("tr", null,
         allowed ? h("th", { scope: "col", class: "tick" }, h("input", {
           type: "checkbox", "aria-label": "Select this page", checked: every, indeterminate: some && !every,
-          onchange: (event: Event) => select(false, (event.target as HTMLInputElement).checked ? [...ticked, ...ids]
-            : [...ticked].filter(id => !ids.includes(id))),
+          onchange: (event: Event) => select(false, (event.target as HTMLInputElement).checked ? [...view.ticked, ...ids]
+            : [...view.ticked].filter(id => !ids.includes(id))),
         })) : null,
         ["Message", "To", "Sender", "Failure and advice"].map(name => h("th", { scope: "col", key: name }, name)),
         h("th", { scope: "col", class: "number" }, "Attempts"), h("th", { scope: "col", class: "number" }, "Dead for"))),

@@ -7,7 +7,7 @@ import { unknown, unlisted } from "../lib/query.ts";
 import { link, setQuery, type Route, type View } from "../route.ts";
 import { forbidden, poll, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
-import { attempt, note, openDialog, showSecret } from "../ui/overlay.ts";
+import { attempt, lostEntry, note, openDialog, showSecret } from "../ui/overlay.ts";
 import { byTime, pageOf, pager, type Page } from "../ui/pager.ts";
 import { astray, button, card, cell, chip, facts, field, messageLink, mono, quiet, table, time, type Tone } from "../ui/parts.ts";
 
@@ -104,6 +104,7 @@ function actions(hook: Hook, changed: () => void): Child {
       button("Edit…", () => edit(hook, changed)),
       button("New secret…", () => openDialog({
         title: "New secret", label: () => "Create new secret",
+        lost: "No response, so the outcome is unknown. If the secret was replaced, creating another one ends the signatures by the secret that your receiver has.",
         body: () => h("p", null, "For 24 hours, deliveries also carry a signature by the old secret."),
         run: async () => { showSecret(`Secret for ${url}`, (await ask(RotateHookSecret, { id })).rotateOutgoingWebhookSecret.secret); },
       })),
@@ -125,7 +126,7 @@ const list = (name: string, text: string | undefined): string[] | null => {
 
 function edit(hook: Hook | null, changed: () => void): void {
   openDialog({
-    title: hook ? "Edit outgoing webhook" : "Create outgoing webhook", label: () => (hook ? "Save" : "Create"),
+    title: hook ? "Edit outgoing webhook" : "Create outgoing webhook", label: () => (hook ? "Save" : "Create"), ...(hook ? {} : { lost: lostEntry }),
     body: () => [
       field("URL", h("input", { name: "url", type: "url", required: true, defaultValue: hook?.url ?? "", placeholder: "https://example.com/waypost", autocomplete: "off" })),
       field("Events", h("input", { name: "eventTypes", defaultValue: hook?.eventTypes?.join(", ") ?? "", placeholder: "Delivered, Read, DeadLettered", autocomplete: "off" }),

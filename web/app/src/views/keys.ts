@@ -5,7 +5,7 @@ import { unknown, unlisted } from "../lib/query.ts";
 import { setQuery, type Route, type View } from "../route.ts";
 import { forbidden, poll, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
-import { note, openDialog, showSecret } from "../ui/overlay.ts";
+import { lostEntry, note, openDialog, showSecret } from "../ui/overlay.ts";
 import { fromField } from "../ui/zone.ts";
 import { actorOf, astray, button, card, cell, chip, field, mono, quiet, table, time } from "../ui/parts.ts";
 
@@ -66,7 +66,7 @@ const keyTable = (list: readonly ApiKeyRow[], changed: (key: ApiKeyRow) => void)
 
 function create(changed: (key: ApiKeyRow) => void): void {
   openDialog({
-    title: "Create API key", label: () => "Create key",
+    title: "Create API key", label: () => "Create key", lost: lostEntry,
     body: (): Child => [
       field("Name", h("input", { name: "name", required: true, autocomplete: "off" }), "Without personal data: it is recorded in the event log."),
       h("fieldset", null, h("legend", null, "Scopes"), scopes.map(([scope, meaning]) => h("label", { class: "check", key: scope },

@@ -1,5 +1,5 @@
 // One message: its status, every call, and every event.
-import { ask, messageOf, sawServerTime } from "../api/client.ts";
+import { ask, messageOf, rejected, sawServerTime } from "../api/client.ts";
 import { Cancel, Discard, OneMessage, OneMessageUpdates, Queue, Requeue, type Failure, type LoggedEvent,
   type OneMessageData } from "../api/operations.ts";
 import { connection } from "../api/socket.ts";
@@ -36,6 +36,7 @@ export function message(route: Route): View {
       if (stopped || mine !== round) return;
       view.fault = messageOf(error);
       if (!(error as { code?: string }).code) report(error);
+      if (!rejected(error)) again = setTimeout(load, 2000);
     }
   }
 

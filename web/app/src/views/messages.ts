@@ -161,7 +161,7 @@ class Feed {
     waiting: new Map() as ReadonlyMap<string, MessageRow>,
     pointed: false,
   });
-  private stopped = false;
+  private round = 0; // of starts; only the latest one continues
   private unfollow: () => void = () => {};
   private timer: ReturnType<typeof setTimeout> | undefined;
   private second = { at: 0, seen: 0, plain: 0, troubled: 0 };
@@ -174,26 +174,31 @@ class Feed {
   }
 
   stop(): void {
-    this.stopped = true;
-    clearTimeout(this.timer);
-    this.unfollow();
+    this.halt();
     document.removeEventListener("visibilitychange", this.turn);
   }
 
+  /** Ends the subscription or the polling, and a start in progress. */
+  private halt(): void {
+    this.round++;
+    clearTimeout(this.timer);
+    this.unfollow();
+    this.unfollow = () => {};
+  }
+
   private turn = (): void => {
-    if (document.hidden) this.unfollow();
+    if (document.hidden) this.halt();
     else if (!this.shown.holding) void this.start();
   };
 
   /** Loads the position of the lists, then the newest messages, and follows the event log from that position, so that no change is missed. */
   private async start(asking = 0): Promise<void> {
-    clearTimeout(this.timer);
-    this.unfollow();
-    this.unfollow = () => {};
+    this.halt();
+    const mine = this.round;
     try {
       const { readModel: { position } } = await ask(Position, {});
       const { messages: { edges } } = await ask(Messages, { filter: messageFilter(this.filters), first: rowLimit });
-      if (this.stopped || this.shown.holding) return;
+      if (mine !== this.round) return;
       this.load(new Map(edges.toReversed().map(({ node }) => [node.id, node])));
       this.shown.note = "";
       if (asking > 0) {
@@ -209,7 +214,7 @@ class Feed {
         },
       });
     } catch (error) {
-      if (this.stopped) return;
+      if (mine !== this.round) return;
       report(error);
       this.shown.note = "Could not load the messages. Retrying.";
       this.timer = setTimeout(() => void this.start(), 2000);
@@ -258,8 +263,7 @@ class Feed {
 
   private hold(): void {
     this.shown.holding = !this.shown.holding;
-    clearTimeout(this.timer);
-    if (this.shown.holding) this.unfollow();
+    if (this.shown.holding) this.halt();
     else void this.start();
   }
 
@@ -330,6 +334,7 @@ class Pages {
   }
 
   private reload(): void {
+    if (this.abort.signal.aborted) return; // an operation ended after the view
     for (const end of this.ends) end();
     this.ends = [poll(listEvery, () => this.load()), poll(countEvery, () => this.count())];
   }

@@ -58,6 +58,12 @@ export function queue(route: Route): View {
 
   const type = (change: Partial<Typed>): void => { policy.typed = { ...policy.typed, ...change }; };
 
+  /** Keeps the texts of fields that are about to be replaced by others, for when they are shown again. */
+  function keep(): void {
+    const form = new FormData(document.querySelector<HTMLFormElement>("#queue") ?? undefined);
+    for (const name of replaced) given[name] = String(form.get(name) ?? given[name]);
+  }
+
   async function submit(event: SubmitEvent): Promise<void> {
     event.preventDefault();
     if (view.busy) return;
@@ -87,8 +93,8 @@ export function queue(route: Route): View {
         card("Queue a message", { id: "queue-card" },
           segments("Content", view.kind, [["text", "Text"], ["template", "Template"], ["other", "Other"]],
           id => {
+            keep();
             view.kind = id as Kind;
-            policy.typed = { ...noTemplates, name: given.name, language: given.language };
           }),
           copyOf && given.loaded && !view.fault ? quiet("A copy of message ", messageLink(copyOf), ". It is queued as a new message, without the original's schedule, time until it is overdue, key, reply, and rule for a closed window.") : null,
           !given.loaded ? quiet("Loading…") : h("form", { id: "queue", onsubmit: submit },
@@ -105,12 +111,12 @@ export function queue(route: Route): View {
                 options([["RESEND", "send again"], ["DEAD_LETTER", "dead letter"]], given.onAmbiguous)))),
             view.kind === "template" ? null : [
               field("If the 24-hour window is closed", h("select", { name: "outsideWindow", onchange: (event: Event) => {
+                keep();
                 policy.outside = heldBy(event);
-                type({ fallbackName: "", fallbackLanguage: "" });
               } },
                 options([["SEND", "send anyway"], ["FALLBACK", "send a template instead"], ["FAIL", "fail"]], policy.outside)),
                 "Waypost acts only if it is certain that the window is closed, or when WhatsApp refuses the message."),
-              policy.outside === "FALLBACK" ? templateFields("fallback", blank, policy, type) : null],
+              policy.outside === "FALLBACK" ? templateFields("fallback", given, policy, type) : null],
             h("details", null, h("summary", null, "Schedule, labels, and key"),
               h("div", { class: "row" },
                 field(`Not before${utc.value ? ", UTC" : ""}`, h("input", { name: "sendAt", type: "datetime-local", step: 1 })),
@@ -154,15 +160,15 @@ function templateFields(of: "template" | "fallback", given: Given, { choices, ty
   const typing = (input: "name" | "language") => (event: Event): void => type({ [inputs[input]]: heldBy(event) });
   return h("div", { class: "chosen-template", key: of },
     h("div", { class: "row" },
-      field(of === "template" ? "Template" : "Fallback template", h("input", { name: inputs.name, required: true, defaultValue: given.name, autocomplete: "off",
+      field(of === "template" ? "Template" : "Fallback template", h("input", { name: inputs.name, required: true, defaultValue: given[inputs.name], autocomplete: "off",
         spellcheck: false, placeholder: "hello_world", list: `${of}-names`, oninput: typing("name") })),
-      field(of === "template" ? "Language" : "Fallback language", h("input", { name: inputs.language, required: true, defaultValue: given.language, autocomplete: "off",
+      field(of === "template" ? "Language" : "Fallback language", h("input", { name: inputs.language, required: true, defaultValue: given[inputs.language], autocomplete: "off",
         spellcheck: false, placeholder: named[0]?.language ?? "en_US", list: `${of}-languages`, oninput: typing("language") }))),
     h("datalist", { id: `${of}-names` }, options([...new Set(choices.map(choice => choice.name))].map(one => [one, one]))),
     h("datalist", { id: `${of}-languages` }, options(named.map(({ language }) => [language, language]))),
     chosen?.components ? templateBubble(chosen.components) : null,
     variables?.length === 0 ? null : field(of === "template" ? "Body variables" : "Fallback variables",
-      h("textarea", { name: inputs.variables, rows: 3, defaultValue: given.variables }),
+      h("textarea", { name: inputs.variables, rows: 3, defaultValue: given[inputs.variables] }),
       variables ? `One per line: ${variables.map(variable => `{{${variable}}}`).join(", ")}.` : "One per line, in order."));
 }
 
@@ -170,10 +176,15 @@ function templateFields(of: "template" | "fallback", given: Given, { choices, ty
 interface Given {
   sender: string; to: string; priority: string; onAmbiguous: string; labels: string;
   body: string; name: string; language: string; variables: string; json: string;
+  fallbackName: string; fallbackLanguage: string; fallbackVariables: string;
 }
+
+/** The fields that depend on the kind of content, or on the rule for a closed window. */
+const replaced = ["body", "name", "language", "variables", "json", "fallbackName", "fallbackLanguage", "fallbackVariables"] as const;
 
 const blank: Given = {
   sender: "", to: "", priority: "TRANSACTIONAL", onAmbiguous: "RESEND", labels: "", body: "", name: "", language: "", variables: "", json: "",
+  fallbackName: "", fallbackLanguage: "", fallbackVariables: "",
 };
 
 type Part = Record<string, unknown>;

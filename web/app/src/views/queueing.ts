@@ -10,8 +10,9 @@ const maxTries = 5;
 /** The maximum length of a text in characters, by WhatsApp. A browser that enforced it would cut a longer text silently. */
 const maxText = 4096;
 
-/** An input with an unknown outcome, and its key, so that queueing it again sends nothing twice. */
-let pending: { content: string; key: string } | null = null;
+/** The keys of inputs with an unknown outcome, so that queueing one again sends nothing twice. */
+const pending = new Map<string, string>();
+const maxPending = 100;
 
 /** An invalid field of a form. */
 export class WrongField extends Error {
@@ -28,12 +29,13 @@ export class WrongField extends Error {
  */
 export async function queueOnce(input: QueueMessageInput, waiting: (text: string) => void, stopped: () => boolean): Promise<QueueData["queueMessage"]> {
   const content = JSON.stringify(input);
-  if (pending?.content !== content) pending = { content, key: freshKey() };
-  const idempotencyKey = input.idempotencyKey ?? pending.key;
+  const idempotencyKey = input.idempotencyKey ?? pending.get(content) ?? freshKey();
+  pending.set(content, idempotencyKey);
+  if (pending.size > maxPending) pending.delete(pending.keys().next().value!);
   for (let tries = 1; ; tries++) {
     try {
       const { queueMessage } = await ask(Queue, { input: { ...input, idempotencyKey } });
-      pending = null;
+      pending.delete(content);
       return queueMessage;
     } catch (error) {
       const wait = error instanceof Refused ? error.retryAfter : null;

@@ -4,7 +4,7 @@ import { EndSilence, SilenceAlerts, type AlertKind, type SilenceNow } from "../a
 import { parseSpan, sentence, span, words } from "../lib/format.ts";
 import { forbidden, senderChoices, state } from "../state.ts";
 import { h, reactive, type Child, type VNode } from "../ui/h.ts";
-import { attempt, note, openDialog } from "../ui/overlay.ts";
+import { attempt, lostEntry, note, openDialog } from "../ui/overlay.ts";
 import { actorOf, button, cell, drawnAt, field, held, options, quiet, table, time } from "../ui/parts.ts";
 import { fromField, toField } from "../ui/zone.ts";
 
@@ -45,7 +45,7 @@ export function silenceAlerts(about: { kind: AlertKind | null; senderId: string 
   const until = (values: Record<string, string>): string =>
     chosen.length ? new Date(serverNow() + parseSpan(chosen.length)! * 1000).toISOString() : fromField(values.until ?? "");
   openDialog({
-    title: "Silence alerts", label: () => "Silence",
+    title: "Silence alerts", label: () => "Silence", lost: lostEntry,
     body: () => [
       h("p", null, "The alerts are still raised and shown, but not counted in the menu, and the alert webhook is not called. Alerts that outlast the silence are reported when it ends."),
       h("div", { class: "row" },
