@@ -2,6 +2,8 @@ package graph_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -446,8 +448,13 @@ func TestCursorsOfAnotherLogAreGone(t *testing.T) {
 	if r := p.ask("admin", query, map[string]any{"after": other}); r.code() != "CURSOR_GONE" {
 		t.Errorf("another log's: %q", r.code())
 	}
-	if r := p.ask("admin", query, map[string]any{"after": "nonsense"}); r.code() != "INVALID_INPUT" {
-		t.Errorf("nonsense: %q", r.code())
+	beyond := binary.BigEndian.AppendUint64(slices.Clone(p.logID[:]), uint64(event.MaxPosition)+1)
+	invalid := map[string]any{"nonsense": "nonsense", "a position beyond the last": base64.RawURLEncoding.EncodeToString(beyond)}
+	for what, after := range invalid {
+		if r := p.ask("admin", query, map[string]any{"after": after}); r.code() != "INVALID_INPUT" {
+			t.Errorf("%s: %q", what, r.code())
+		}
+		contains(t, p.stream(p.request("admin", updates, map[string]any{"after": after})).next(), `"INVALID_INPUT"`)
 	}
 }
 

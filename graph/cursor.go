@@ -27,9 +27,10 @@ func (r *Resolver) position(after *string) (event.Position, error) {
 	if after == nil {
 		return 0, nil
 	}
+	invalid := domain.Invalid("after", "is not a valid cursor; pass one from an earlier response, or none")
 	b, err := base64.RawURLEncoding.DecodeString(*after)
 	if err != nil || len(b) != cursorLength {
-		return 0, domain.Invalid("after", "is not a valid cursor; pass one from an earlier response, or none")
+		return 0, invalid
 	}
 	if uuid.UUID(b[:16]) != r.opts.LogID {
 		return 0, &domain.Error{
@@ -37,5 +38,9 @@ func (r *Resolver) position(after *string) (event.Position, error) {
 			Message: "belongs to another event log; query and subscribe again",
 		}
 	}
-	return event.Position(binary.BigEndian.Uint64(b[16:])), nil
+	at := event.Position(binary.BigEndian.Uint64(b[16:]))
+	if at > event.MaxPosition {
+		return 0, invalid
+	}
+	return at, nil
 }

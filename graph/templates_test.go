@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"reflect"
 	"testing"
@@ -79,6 +80,9 @@ func TestTemplatesAreSyncedAndListed(t *testing.T) {
 		t.Errorf("a deleted template: %q", code)
 	}
 	wantData(t, p.ok(acme, queue, map[string]any{"language": "en", "key": "order-1"}), `{"queueMessage": {"replayed": true}}`)
+	if code := p.ask(acme, names, map[string]any{"after": base64.RawURLEncoding.EncodeToString([]byte("9001\nsale\x00\nen"))}).code(); code != "INVALID_INPUT" {
+		t.Errorf("a cursor with U+0000 gives %s", code)
+	}
 	if code := p.ask(acme, names, map[string]any{"after": "x"}).code(); code != "INVALID_INPUT" {
 		t.Errorf("a wrong cursor: %q", code)
 	}

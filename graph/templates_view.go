@@ -105,6 +105,11 @@ func templatePlace(cursor *string) (*query.TemplatePlace, error) {
 	if err != nil || len(parts) != 3 {
 		return nil, domain.Invalid("after", "must be the cursor of a template")
 	}
+	for _, part := range parts {
+		if err := domain.CheckLine("after", part, 0, maxText); err != nil {
+			return nil, err
+		}
+	}
 	return &query.TemplatePlace{BusinessAccountID: parts[0], Name: parts[1], Language: parts[2]}, nil
 }
 
