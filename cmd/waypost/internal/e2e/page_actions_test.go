@@ -128,7 +128,7 @@ func decideOnDeadLetters(ctx context.Context, t *testing.T, b *browser, simulato
 	b.click(t, fmt.Sprintf(`.dead [aria-label="Select %s"]`, other))
 	b.awaitText(t, ".selection", "1 selected")
 	release(false)
-	b.await(t, "the end of the operation, and what was selected meanwhile", `document.querySelector(".operation[aria-label=Requeueing]").innerText.includes("Done: 1 of 1") &&
+	b.await(t, "the end of the operation, and what was selected since", `document.querySelector(".operation[aria-label=Requeueing]").innerText.includes("Done: 1 of 1") &&
 		document.querySelector(".selection").innerText.includes("1 selected")`)
 	b.visit(t, "#/messages/"+id)
 	b.await(t, "the requeued message as read", `document.querySelector("#message .chip")?.textContent === "read"`)
