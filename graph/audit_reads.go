@@ -8,6 +8,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/google/uuid"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/waypost/waypost/app/inbox"
 	"github.com/waypost/waypost/domain"
@@ -17,9 +18,10 @@ import (
 
 // personalFields are the fields that only a caller with PERSONAL sees unmasked.
 var personalFields = map[string][]string{
-	"Message":        {"to", "toUserId", "content", "labels"},
+	"Message":        {"to", "toUserId", "content", "labels", "whatsappId", "replyTo", "fallback"},
+	"Attempt":        {"whatsappId"},
 	"MessageFailure": {"details"},
-	"InboundMessage": {"from", "name", "content", "raw"},
+	"InboundMessage": {"from", "name", "content", "raw", "whatsappId", "replyTo"},
 	"Conversation":   {"to", "toUserId", "name"},
 	"EchoMessage":    {"raw"},
 	"Event":          {"data"},
@@ -37,10 +39,17 @@ func (r *Resolver) recordReads(ctx context.Context, next graphql.OperationHandle
 		return next(ctx)
 	}
 	if err := r.opts.Commands.RecordRead(ctx, c.actor(), read); err != nil {
-		presented := r.errors.present(ctx, resolverError{domain.Unavailable("a read under AUDIT or PERSONAL could not be recorded: %v", err)})
-		return graphql.OneShot(graphql.ErrorResponse(ctx, "%s", presented.Message))
+		presented := r.errors.present(ctx, resolverError{r.unrecorded(ctx, err)})
+		return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{presented}})
 	}
 	return next(ctx)
+}
+
+// unrecorded returns the error of a read that could not be recorded. The cause is only logged,
+// because it can name hosts and users of the stores.
+func (r *Resolver) unrecorded(ctx context.Context, cause error) error {
+	r.opts.Logger.WarnContext(ctx, "failed to record a read under AUDIT or PERSONAL", "error", cause)
+	return domain.Unavailable("the read under AUDIT or PERSONAL could not be recorded; try again")
 }
 
 // readsOf returns what an operation reads with AUDIT and PERSONAL. It returns false if

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -392,3 +393,18 @@ fragment TypeRef on __Type {
   kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType {
     kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } }
 }`
+
+// Each field that depends on PERSONAL is one whose reads are recorded.
+func TestReadsOfPersonalFieldsAreRecorded(t *testing.T) {
+	t.Parallel()
+	for _, typ := range servedSchema().Types {
+		if typ.Kind != ast.Object || typ.Name == "Query" || typ.Name == "Mutation" || typ.Name == "Subscription" || typ.Name == "Label" {
+			continue // a label is read through the fields that have labels
+		}
+		for _, f := range typ.Fields {
+			if strings.Contains(f.Description, "PERSONAL") && !slices.Contains(personalFields[typ.Name], f.Name) {
+				t.Errorf("reads of %s.%s are not recorded", typ.Name, f.Name)
+			}
+		}
+	}
+}

@@ -119,7 +119,7 @@ func (h *Handler) OpenInboundFile(req *http.Request, id string) (inbox.Message, 
 		Scopes: []string{string(ScopePersonal)}, Fields: []string{"InboundMessage.media"}, Messages: []string{m.ID}, Senders: []string{m.SenderID},
 	}
 	if err := r.opts.Commands.RecordRead(ctx, c.actor(), read); err != nil {
-		return m, inbox.Media{}, domain.Unavailable("the read under PERSONAL could not be recorded: %v", err)
+		return m, inbox.Media{}, r.unrecorded(ctx, err)
 	}
 	file, err := r.opts.Commands.OpenInboundFile(ctx, m)
 	return m, file, err
