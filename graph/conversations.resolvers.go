@@ -8,8 +8,6 @@ package graph
 import (
 	"context"
 	"time"
-
-	"github.com/waypost/waypost/domain"
 )
 
 func (r *conversationResolver) Name(ctx context.Context, obj *Conversation) (*string, error) {
@@ -79,12 +77,7 @@ func (r *mutationResolver) SetOptOut(ctx context.Context, senderID string, to *s
 	if err != nil {
 		return nil, err
 	}
-	known, err := r.opts.Queries.Conversation(ctx, senderID, personID(who))
-	if err != nil {
-		return nil, domain.Unavailable("the choice is recorded, but the conversation can't be read; query it later: %v", err)
-	}
-	known.Marketing = chosen // the read model can be behind
-	return r.conversationOf(ctx, known), nil
+	return r.withChoice(ctx, senderID, who, chosen)
 }
 
 func (r *queryResolver) Conversations(ctx context.Context, filter *ConversationFilter, first *int, after *string) (*ConversationConnection, error) {

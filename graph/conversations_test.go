@@ -152,4 +152,9 @@ func TestConversations(t *testing.T) {
 	if got := fmt.Sprint(p.ok("admin", `{ conversation(senderId: "acme", to: "+14155550101") { optedOut name lastInboundAt messages { edges { cursor } } } }`, nil)); got != "map[conversation:map[lastInboundAt:<nil> messages:map[edges:[]] name:<nil> optedOut:false]]" {
 		t.Errorf("after the erasure: %s", got)
 	}
+	// A key without PERSONAL must not find out who the sender talks to.
+	limited := p.ok(p.keys.add("limited", nil, graph.ScopeSend, graph.ScopeRead), `mutation($to: String) { setOptOut(senderId: "acme", to: $to, optedOut: false, reason: "by phone") {
+		to optedOut lastInboundAt lastOutboundAt lastInbound { id } windowOpenUntil messages { edges { cursor } } } }`, map[string]any{"to": ben})
+	wantData(t, limited, `{"setOptOut": {"to": "+1415•••0102", "optedOut": false, "lastInboundAt": null, "lastOutboundAt": null, "lastInbound": null,
+		"windowOpenUntil": null, "messages": {"edges": []}}}`)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/domain"
 	"github.com/waypost/waypost/domain/conversation"
 	"github.com/waypost/waypost/domain/message"
 )
@@ -51,6 +52,26 @@ func (r *Resolver) conversationOf(ctx context.Context, known query.Conversation)
 		v.OptOutSource = &source
 	}
 	return v
+}
+
+// withChoice returns the conversation of a person who has just made a choice. A caller without
+// PERSONAL sees nothing but the choice: otherwise, it could find out whether a sender talks to
+// the owner of a number.
+func (r *Resolver) withChoice(ctx context.Context, senderID string, who conversation.Person, chosen conversation.Marketing) (*Conversation, error) {
+	known := query.Conversation{SenderID: senderID}
+	if c := callerOf(ctx); !c.may(ScopePersonal) {
+		known.Marketing = chosen
+		v := r.conversationOf(ctx, known)
+		v.To, v.ToUserID = c.number(who.Number), c.userID(who.UserID)
+		return v, nil
+	}
+	known, err := r.opts.Queries.Conversation(ctx, senderID, personID(who))
+	if err != nil {
+		r.opts.Logger.WarnContext(ctx, "failed to read the conversation of a choice that was recorded", "error", err)
+		return nil, domain.Unavailable("the choice is recorded, but the conversation can't be read; query it later")
+	}
+	known.Marketing = chosen // the read model can be behind
+	return r.conversationOf(ctx, known), nil
 }
 
 // conversationMessages returns the caller's views of messages. One that cannot be found is nil.
