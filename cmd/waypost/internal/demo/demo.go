@@ -144,9 +144,15 @@ func (o Options) settings(sim *simulator.Simulator, appSecret string) (*platform
 // also requires the secret.
 func demoRoutes(s *platform.Settings, sim *simulator.Simulator, link string) map[string]http.Handler {
 	target := &url.URL{Scheme: "http", Host: sim.Addr(), Path: "/control"}
-	control := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.URL.Path = target.Scheme, target.Host, target.Path
 	}}
+	control := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// By default, the server closes a request's body when the response starts. The proxy may still read the body's end then,
+		// and it would cut the response.
+		_ = http.NewResponseController(w).EnableFullDuplex() // the server always supports it
+		proxy.ServeHTTP(w, r)
+	})
 	return map[string]http.Handler{
 		"GET /demo/control": loopbackHost(control),
 		"PUT /demo/control": loopbackHost(control),
