@@ -72,6 +72,11 @@ func TestAlertsAreProjected(t *testing.T) {
 	if len(rules) != len(alert.Kinds()) || rules[0].Threshold != 0.5 || rules[0].Window != time.Minute {
 		t.Errorf("rules %+v", rules)
 	}
+	state, err := read.AlertState(b.ctx, time.Now(), 10)
+	must(t, err)
+	if !reflect.DeepEqual(state.Rules, rules) || len(state.Open) != 1 || state.Open[0].ID != first || state.Position < state.Open[0].Position {
+		t.Errorf("state %+v", state)
+	}
 }
 
 func TestSilencesAreProjected(t *testing.T) {
@@ -96,6 +101,11 @@ func TestSilencesAreProjected(t *testing.T) {
 	must(t, err)
 	if len(list) != 2 || list[0].ID != "short" || list[1].ID != "long" || list[1].Sender != "acme" || !list[1].Until.Equal(now.Add(time.Hour)) || list[1].By.Kind == "" {
 		t.Errorf("silences %+v", list)
+	}
+	state, err := read.AlertState(b.ctx, now.Add(time.Second), 10)
+	must(t, err)
+	if !reflect.DeepEqual(state.Silences, list) || len(state.Open) != 1 || state.Open[0].ID != id {
+		t.Errorf("state %+v", state)
 	}
 	page, err := read.Alerts(b.ctx, query.AlertFilter{}, query.Page{First: 1})
 	must(t, err)

@@ -148,16 +148,16 @@ func (l *Limits) Usage(ctx context.Context, now time.Time) ([]work.LimitUsage, e
 	return readLimits(ctx, l.pool, now)
 }
 
-func readLimits(ctx context.Context, q querier, now time.Time) ([]work.LimitUsage, error) {
-	rows, err := q.Query(ctx, `SELECT l.portfolio, l.people, l.senders,
-			l.used - (SELECT count(*) FROM waypost_run.messaging_person p WHERE p.portfolio = l.portfolio AND p.at <= $1),
-			(SELECT min(p.at) FROM waypost_run.messaging_person p WHERE p.portfolio = l.portfolio AND p.at > $1),
-			l.refused_until, l.refused_code
-		FROM waypost_run.messaging_limit l ORDER BY l.portfolio`, now.Add(-work.LimitPeriod))
-	if err != nil {
+func readLimits(ctx context.Context, to batchSender, now time.Time) ([]work.LimitUsage, error) {
+	var list []work.LimitUsage
+	if err := readAtOnce(ctx, to, func(b *pgx.Batch) { queueLimits(b, &list, now) }); err != nil {
 		return nil, fmt.Errorf("read the messaging limits: %w", err)
 	}
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (work.LimitUsage, error) {
+	return list, nil
+}
+
+func queueLimits(batch *pgx.Batch, limits *[]work.LimitUsage, now time.Time) {
+	queueRows(batch, limits, func(row pgx.CollectableRow) (work.LimitUsage, error) {
 		var u work.LimitUsage
 		var oldest, refused *time.Time
 		err := row.Scan(&u.ID, &u.People, &u.Senders, &u.Used, &oldest, &refused, &u.RefusedCode)
@@ -170,11 +170,11 @@ func readLimits(ctx context.Context, q querier, now time.Time) ([]work.LimitUsag
 			u.RefusedCode = nil
 		}
 		return u, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the messaging limits: %w", err)
-	}
-	return list, nil
+	}, `SELECT l.portfolio, l.people, l.senders,
+			l.used - (SELECT count(*) FROM waypost_run.messaging_person p WHERE p.portfolio = l.portfolio AND p.at <= $1),
+			(SELECT min(p.at) FROM waypost_run.messaging_person p WHERE p.portfolio = l.portfolio AND p.at > $1),
+			l.refused_until, l.refused_code
+		FROM waypost_run.messaging_limit l ORDER BY l.portfolio`, now.Add(-work.LimitPeriod))
 }
 
 // MessagingLimits returns the state of the messaging limits that are counted, by sender.
@@ -183,6 +183,10 @@ func (r *ReadModel) MessagingLimits(ctx context.Context, now time.Time) (map[str
 	if err != nil {
 		return nil, err
 	}
+	return limitsBySender(list), nil
+}
+
+func limitsBySender(list []work.LimitUsage) map[string]query.MessagingLimit {
 	limits := make(map[string]query.MessagingLimit)
 	for _, u := range list {
 		for _, id := range u.Senders {
@@ -192,7 +196,7 @@ func (r *ReadModel) MessagingLimits(ctx context.Context, now time.Time) (map[str
 			}
 		}
 	}
-	return limits, nil
+	return limits
 }
 
 // Begin implements work.Limits.

@@ -53,8 +53,8 @@ func applyAlerts(ctx context.Context, tx pgx.Tx, events []event.Recorded, writes
 		}
 		a, ok := loaded[id]
 		if !ok && r.Revision > 0 {
-			list, err := selectAlerts(ctx, tx, `WHERE id = $1`, id)
-			if err != nil {
+			var list []query.Alert
+			if err := readAtOnce(ctx, tx, func(b *pgx.Batch) { queueAlerts(b, &list, `WHERE id = $1`, id) }); err != nil {
 				return nil, err
 			}
 			if len(list) == 0 {
@@ -99,18 +99,14 @@ func applySilence(r event.Recorded, writes *pgx.Batch) error {
 	return nil
 }
 
-// selectAlerts reads alerts. tail follows FROM alert.
-func selectAlerts(ctx context.Context, q querier, tail string, args ...any) ([]query.Alert, error) {
-	rows, err := q.Query(ctx, `SELECT id, revision, position, at, data FROM alert `+tail, args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (query.Alert, error) {
+// queueAlerts adds a statement to a batch that reads alerts. tail follows FROM alert.
+func queueAlerts(batch *pgx.Batch, alerts *[]query.Alert, tail string, args ...any) {
+	queueRows(batch, alerts, func(row pgx.CollectableRow) (query.Alert, error) {
 		var a query.Alert
 		var data []byte
 		if err := row.Scan(&a.ID, &a.Revision, &a.Position, &a.At, &data); err != nil {
 			return a, err
 		}
 		return a, json.Unmarshal(data, &a.Alert)
-	})
+	}, `SELECT id, revision, position, at, data FROM alert `+tail, args...)
 }

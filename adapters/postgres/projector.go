@@ -814,3 +814,23 @@ type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
+
+// batchSender is a pool or a transaction.
+type batchSender interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+// readAtOnce runs the statements that add adds, in one round trip.
+func readAtOnce(ctx context.Context, to batchSender, add func(*pgx.Batch)) error {
+	var batch pgx.Batch
+	add(&batch)
+	return to.SendBatch(ctx, &batch).Close()
+}
+
+// queueRows adds a statement to a batch that stores its rows in list.
+func queueRows[T any](batch *pgx.Batch, list *[]T, scan pgx.RowToFunc[T], sql string, args ...any) {
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
+		*list, err = pgx.CollectRows(rows, scan)
+		return err
+	})
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/waypost/waypost/app/query"
+	"github.com/waypost/waypost/app/work"
 	"github.com/waypost/waypost/domain/alert"
 	"github.com/waypost/waypost/domain/sender"
 	"github.com/waypost/waypost/domain/template"
@@ -32,13 +33,15 @@ const (
 // adds its lag, the disk, and the ledger.
 func (r *ReadModel) AlertFacts(ctx context.Context, needs alert.Needs, now time.Time) (alert.Facts, error) {
 	f := alert.Facts{Senders: make(map[string]alert.SenderFacts), Rejected: make(map[time.Duration]int64)}
-	states, err := r.SenderStates(ctx)
-	if err != nil {
-		return f, err
-	}
-	depths, err := r.QueueDepths(ctx, now, nil)
-	if err != nil {
-		return f, err
+	var states []sender.Sender
+	var limits []work.LimitUsage
+	depths := make(map[string]query.QueueDepth)
+	if err := readAtOnce(ctx, r.pool, func(b *pgx.Batch) {
+		queueSenderStates(b, &states)
+		queueDepths(b, depths, now, nil)
+		queueLimits(b, &limits, now)
+	}); err != nil {
+		return f, fmt.Errorf("read senders, queues, and messaging limits of alerts: %w", err)
 	}
 	ids := []string{allSenders}
 	facts := map[string]*alert.SenderFacts{allSenders: newSenderFacts()}
@@ -50,13 +53,11 @@ func (r *ReadModel) AlertFacts(ctx context.Context, needs alert.Needs, now time.
 	if err := r.addOutages(ctx, facts, depths, now); err != nil {
 		return f, err
 	}
-	if err := r.addLimits(ctx, facts, now); err != nil {
-		return f, err
-	}
+	addLimits(facts, limits)
 	if err := r.addFlows(ctx, facts, needs, now); err != nil {
 		return f, err
 	}
-	// The rest takes one round trip, because it is read all the time.
+	// The rest needs the senders.
 	var batch pgx.Batch
 	metrics := make(map[time.Duration]map[string]query.Metrics, len(needs.Windows))
 	for window := range needs.Windows {
@@ -152,12 +153,8 @@ func addState(f *alert.SenderFacts, s sender.Sender, d query.QueueDepth) {
 }
 
 // addLimits adds the use of messaging limits.
-func (r *ReadModel) addLimits(ctx context.Context, facts map[string]*alert.SenderFacts, now time.Time) error {
-	limits, err := r.MessagingLimits(ctx, now)
-	if err != nil {
-		return err
-	}
-	for id, l := range limits {
+func addLimits(facts map[string]*alert.SenderFacts, limits []work.LimitUsage) {
+	for id, l := range limitsBySender(limits) {
 		f := facts[id]
 		if f == nil {
 			continue
@@ -167,7 +164,6 @@ func (r *ReadModel) addLimits(ctx context.Context, facts map[string]*alert.Sende
 			f.Limit.Refused = strconv.Itoa(*l.RefusedCode)
 		}
 	}
-	return nil
 }
 
 // addOutages adds the open circuit breakers of senders with waiting messages. Without any, a breaker delays nothing.

@@ -28,7 +28,7 @@ type ReadModel struct {
 // reads is the part of a pool that queries need: *pgxpool.Pool or Queries.
 type reads interface {
 	querier
-	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+	batchSender
 	BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error)
 }
 

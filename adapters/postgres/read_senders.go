@@ -32,22 +32,22 @@ func (r *ReadModel) SenderIDs(ctx context.Context) ([]string, error) {
 
 // SenderStates returns all senders without their queues, by ID.
 func (r *ReadModel) SenderStates(ctx context.Context) ([]sender.Sender, error) {
-	rows, err := r.pool.Query(ctx, `SELECT state FROM sender ORDER BY id`)
-	if err != nil {
+	var list []sender.Sender
+	if err := readAtOnce(ctx, r.pool, func(b *pgx.Batch) { queueSenderStates(b, &list) }); err != nil {
 		return nil, fmt.Errorf("read senders: %w", err)
 	}
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (sender.Sender, error) {
+	return list, nil
+}
+
+func queueSenderStates(batch *pgx.Batch, list *[]sender.Sender) {
+	queueRows(batch, list, func(row pgx.CollectableRow) (sender.Sender, error) {
 		var s sender.Sender
 		var state []byte
 		if err := row.Scan(&state); err != nil {
 			return s, err
 		}
 		return s, json.Unmarshal(state, &s)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read senders: %w", err)
-	}
-	return list, nil
+	}, `SELECT state FROM sender ORDER BY id`)
 }
 
 // Sender returns a sender with its queue at now, or false if there is none.
@@ -93,7 +93,15 @@ func (r *ReadModel) senders(ctx context.Context, now time.Time, ids []string) ([
 // each sender that has something to send. A retry that waits for its time is due; only
 // sendAt makes a message scheduled.
 func (r *ReadModel) QueueDepths(ctx context.Context, now time.Time, ids []string) (map[string]query.QueueDepth, error) {
-	rows, err := r.pool.Query(ctx, `SELECT sender, priority, due, scheduled, least(
+	depths := make(map[string]query.QueueDepth)
+	if err := readAtOnce(ctx, r.pool, func(b *pgx.Batch) { queueDepths(b, depths, now, ids) }); err != nil {
+		return nil, fmt.Errorf("read queue depths: %w", err)
+	}
+	return depths, nil
+}
+
+func queueDepths(batch *pgx.Batch, depths map[string]query.QueueDepth, now time.Time, ids []string) {
+	batch.Queue(`SELECT sender, priority, due, scheduled, least(
 			(SELECT i.due_at FROM work_item i WHERE i.sender = c.sender AND i.priority = c.priority AND i.fresh
 				ORDER BY i.queued_position LIMIT 1),
 			(SELECT i.due_at FROM work_item i WHERE i.sender = c.sender AND i.priority = c.priority AND i.state = 0
@@ -101,35 +109,29 @@ func (r *ReadModel) QueueDepths(ctx context.Context, now time.Time, ids []string
 		FROM (SELECT sender, priority, coalesce(sum(count) FILTER (WHERE send_at <= $1), 0)::bigint AS due,
 				coalesce(sum(count) FILTER (WHERE send_at > $1), 0)::bigint AS scheduled
 			FROM work_count WHERE $2::text[] IS NULL OR sender = ANY ($2) GROUP BY sender, priority) c
-		ORDER BY sender, priority`, now, ids)
-	if err != nil {
-		return nil, fmt.Errorf("read queue depths: %w", err)
-	}
-	depths := make(map[string]query.QueueDepth)
-	var sender string
-	var rank int
-	var due, scheduled int64
-	var oldest *time.Time
-	if _, err := pgx.ForEachRow(rows, []any{&sender, &rank, &due, &scheduled, &oldest}, func() error {
-		d, ok := depths[sender]
-		if !ok {
-			d = query.EmptyQueue()
-		}
-		d.Depth += due
-		d.Scheduled += scheduled
-		lane := &d.Lanes[message.Priority.Rank(priorityOf(rank))]
-		lane.Depth = due
-		if oldest != nil {
-			age := max(0, now.Sub(*oldest))
-			lane.OldestDueAge = &age
-			if d.OldestDueAge == nil || age > *d.OldestDueAge {
-				d.OldestDueAge = &age
-			}
-		}
-		depths[sender] = d
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("read queue depths: %w", err)
-	}
-	return depths, nil
+		ORDER BY sender, priority`, now, ids).
+		Query(func(rows pgx.Rows) error {
+			var sender string
+			var rank int
+			var due, scheduled int64
+			var oldest *time.Time
+			return eachRow(rows, []any{&sender, &rank, &due, &scheduled, &oldest}, func() {
+				d, ok := depths[sender]
+				if !ok {
+					d = query.EmptyQueue()
+				}
+				d.Depth += due
+				d.Scheduled += scheduled
+				lane := &d.Lanes[message.Priority.Rank(priorityOf(rank))]
+				lane.Depth = due
+				if oldest != nil {
+					age := max(0, now.Sub(*oldest))
+					lane.OldestDueAge = &age
+					if d.OldestDueAge == nil || age > *d.OldestDueAge {
+						d.OldestDueAge = &age
+					}
+				}
+				depths[sender] = d
+			})
+		})
 }

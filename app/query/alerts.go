@@ -30,6 +30,16 @@ type AlertFilter struct {
 	SenderIDs []string
 }
 
+// AlertState is what the evaluation of alert rules starts from.
+type AlertState struct {
+	Rules []alert.Rule
+	// Silences have not ended.
+	Silences []alert.Silence
+	// Open are the open alerts. They contain every event up to Position, and can contain later ones.
+	Open     []Alert
+	Position event.Position
+}
+
 // AlertPage is a page of alerts, most recently changed first. The key of an entry is its
 // Position.
 type AlertPage struct {

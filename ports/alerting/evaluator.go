@@ -19,8 +19,8 @@ const (
 	Duty = "alerts"
 	// evaluateEvery is the interval between evaluations. Alerts must be raised within 5 s
 	// after their hold time: the condition is noticed after at most one interval, and the
-	// end of the hold time after another one. An evaluation takes about twenty statements,
-	// also while nothing is sent.
+	// end of the hold time after another one. An evaluation takes about twenty statements
+	// in six round trips, also while nothing is sent.
 	evaluateEvery = 2 * time.Second
 	// dutyTTL is the time until another process can take over from one that died.
 	dutyTTL = 6 * time.Second
@@ -33,15 +33,9 @@ const (
 
 // Reader reads the rules and everything that their evaluation depends on.
 type Reader interface {
-	// AlertRules returns the current rules.
-	AlertRules(ctx context.Context) ([]alert.Rule, error)
-	// Alerts returns a page of alerts.
-	Alerts(ctx context.Context, f query.AlertFilter, p query.Page) (query.AlertPage, error)
-	// Silences returns the silences that have not ended at now.
-	Silences(ctx context.Context, now time.Time) ([]alert.Silence, error)
-	// AlertsPosition returns the position in the event log that Alerts and LatestAlert
-	// have reached.
-	AlertsPosition(ctx context.Context) (event.Position, error)
+	// AlertState returns the current rules, the silences that have not ended at now, and
+	// at most open of the open alerts.
+	AlertState(ctx context.Context, now time.Time, open int) (query.AlertState, error)
 	// LatestAlert returns the ID of the alert raised last about a subject, and whether it
 	// is open. The ID is uuid.Nil if there is none.
 	LatestAlert(ctx context.Context, k alert.Key) (id uuid.UUID, open bool, err error)
@@ -218,29 +212,18 @@ func (e *Evaluator) silence(ctx context.Context, now time.Time) {
 
 // read reads the rules, the open alerts, and the facts.
 func (e *Evaluator) read(ctx context.Context, now time.Time) (alert.Facts, error) {
-	rules, err := e.Reader.AlertRules(ctx)
+	state, err := e.Reader.AlertState(ctx, now, openAtMost)
 	if err != nil {
 		return alert.Facts{}, err
 	}
-	e.rules = rules
-	if e.silences, err = e.Reader.Silences(ctx, now); err != nil {
-		return alert.Facts{}, err
-	}
-	position, err := e.Reader.AlertsPosition(ctx) // read before the alerts, which can then be newer
-	if err != nil {
-		return alert.Facts{}, err
-	}
-	page, err := e.Reader.Alerts(ctx, query.AlertFilter{State: []alert.State{alert.Raised, alert.Acknowledged}}, query.Page{First: openAtMost})
-	if err != nil {
-		return alert.Facts{}, err
-	}
-	e.open = make(map[alert.Key]query.Alert, len(page.Alerts))
-	for _, a := range page.Alerts {
+	e.rules, e.silences = state.Rules, state.Silences
+	e.open = make(map[alert.Key]query.Alert, len(state.Open))
+	for _, a := range state.Open {
 		e.open[a.Key()] = a
 	}
 	for k, a := range e.recorded {
 		switch {
-		case position >= a.Position:
+		case state.Position >= a.Position:
 			delete(e.recorded, k)
 		case a.Open():
 			e.open[k] = a
@@ -248,7 +231,7 @@ func (e *Evaluator) read(ctx context.Context, now time.Time) (alert.Facts, error
 			delete(e.open, k)
 		}
 	}
-	facts, err := e.Reader.Facts(ctx, alert.NeedsOf(rules), now)
+	facts, err := e.Reader.Facts(ctx, alert.NeedsOf(state.Rules), now)
 	if err != nil {
 		return alert.Facts{}, err
 	}

@@ -47,22 +47,20 @@ func (i *installation) set(change func(*installation)) {
 	change(i)
 }
 
-func (i *installation) AlertRules(context.Context) ([]alert.Rule, error) {
+func (i *installation) AlertState(context.Context, time.Time, int) (query.AlertState, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.unavailable {
-		return nil, errUnavailable
+		return query.AlertState{}, errUnavailable
 	}
-	return alert.Rules(i.rules), nil
-}
-
-func (i *installation) Silences(context.Context, time.Time) ([]alert.Silence, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.unavailable {
-		return nil, errUnavailable
+	all, at := i.visible()
+	s := query.AlertState{Rules: alert.Rules(i.rules), Silences: slices.Clone(i.silences), Position: at}
+	for _, a := range all {
+		if a.Open() {
+			s.Open = append(s.Open, a)
+		}
 	}
-	return slices.Clone(i.silences), nil
+	return s, nil
 }
 
 func (i *installation) SetSilence(_ context.Context, id uuid.UUID, by *alert.Silence) (query.Alert, error) {
@@ -98,32 +96,6 @@ func (i *installation) visible() (map[uuid.UUID]query.Alert, event.Position) {
 		}
 	}
 	return all, at
-}
-
-func (i *installation) AlertsPosition(context.Context) (event.Position, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.unavailable {
-		return 0, errUnavailable
-	}
-	_, at := i.visible()
-	return at, nil
-}
-
-func (i *installation) Alerts(context.Context, query.AlertFilter, query.Page) (query.AlertPage, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.unavailable {
-		return query.AlertPage{}, errUnavailable
-	}
-	var page query.AlertPage
-	all, _ := i.visible()
-	for _, a := range all {
-		if a.Open() {
-			page.Alerts = append(page.Alerts, a)
-		}
-	}
-	return page, nil
 }
 
 func (i *installation) LatestAlert(_ context.Context, k alert.Key) (uuid.UUID, bool, error) {

@@ -17,10 +17,7 @@ import (
 
 // ReadModel defines the queries on the read models that a FactsReader needs. Reader documents the methods of the same names.
 type ReadModel interface {
-	AlertRules(ctx context.Context) ([]alert.Rule, error)
-	Silences(ctx context.Context, now time.Time) ([]alert.Silence, error)
-	Alerts(ctx context.Context, f query.AlertFilter, p query.Page) (query.AlertPage, error)
-	AlertsPosition(ctx context.Context) (event.Position, error)
+	AlertState(ctx context.Context, now time.Time, open int) (query.AlertState, error)
 	LatestAlert(ctx context.Context, k alert.Key) (id uuid.UUID, open bool, err error)
 	// AlertFacts returns the facts that the read models contain.
 	AlertFacts(ctx context.Context, needs alert.Needs, now time.Time) (alert.Facts, error)
